@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# ./run.sh <competition> [stage ...]   make the environment if need be, then run the stages (see ./run.sh --help)
+# ./run.sh test [pytest arguments]     lint, format check and tests
+set -euo pipefail
+
+# Paths that the caller gave are the caller's; everything else is relative to this file's folder.
+for root in INPUT_DIR SUBMISSIONS_DIR; do
+  path=${!root:-}
+  if [[ -n $path && $path != /* ]]; then export "$root=$PWD/$path"; fi
+done
+cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+
+say() { printf '%s\n' "$*" >&2; }
+
+supported() { # is "$1" a Python that this repository supports?
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python; do
+    if supported "$candidate"; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+    if [[ -n ${PYTHON:-} ]]; then break; fi # the one that was asked for, or none
+  done
+  say "run.sh needs Python 3.11, 3.12 or 3.13 and found $("${PYTHON:-python3}" -V 2>&1 || true):" \
+    "install one, or name it: PYTHON=/path/to/python3.12 ./run.sh ..."
+  exit 2
+}
+
+make_venv() { # the copy of requirements.txt is written last: it marks a whole .venv and says what is in it
+  local python
+  python=$(find_python)
+  if [[ -e .venv ]]; then
+    say "== .venv does not fit requirements.txt (or was left half-made): making it again"
+    rm -rf .venv
+  fi
+  say "== making .venv with $("$python" -V) from requirements.txt: once, some minutes and 6 GB"
+  "$python" -m venv .venv || {
+    say "run.sh could not make .venv: is the venv module installed (Debian: apt install python3-venv)?"
+    exit 2
+  }
+  .venv/bin/python -m pip install --disable-pip-version-check --requirement requirements.txt || {
+    say "run.sh could not install requirements.txt (pip says why above): mend that and run the same command again"
+    exit 2
+  }
+  cp requirements.txt .venv/requirements.txt
+}
+
+if [[ ${USE_CURRENT_ENV:-} == 1 ]]; then
+  python=$(find_python)
+elif [[ $# == 0 || $1 == --help || $1 == -h ]]; then # help needs no environment
+  python=$(find_python)
+else
+  cmp -s requirements.txt .venv/requirements.txt || make_venv
+  python=.venv/bin/python
+fi
+
+if [[ ${1:-} == test ]]; then
+  shift
+  "$python" -m ruff check
+  "$python" -m ruff format --check
+  exec "$python" -m pytest "$@"
+fi
+exec "$python" -m src "$@"

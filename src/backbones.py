@@ -1,0 +1,108 @@
+"""timm backbones: known by name, filled with weights of a local file or the hub, with the pixels that they expect."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+from src import files, hub
+from src.config import FineTune, resolve
+from src.errors import UserError, unknown
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What the backbone was trained to see."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str  # bicubic or bilinear
+
+
+def check(spec: FineTune) -> None:
+    """Refuses a backbone that timm does not know, or has no weights for.
+
+    Raises:
+        UserError: With the nearest names.
+    """
+    arch, _, tag = spec.backbone.partition(".")
+    if not timm.is_model(arch):
+        raise UserError(unknown("timm backbone", arch, timm.list_models()))
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}.*")]
+    if tag and tag not in tags:
+        raise UserError(
+            f"{arch}: {unknown('tag', tag, tags)}"
+            if tags
+            else f"{arch} has no pretrained weights: write backbone={arch!r}"
+        )
+    if spec.pretrained and spec.weights_file is None and not tags:
+        raise UserError(f"{arch} has no pretrained weights: set pretrained=False, or give a weights_file")
+    if spec.weights_file is not None:
+        if not spec.pretrained:
+            raise UserError(f"{spec.backbone}: pretrained=False and a weights_file contradict each other: drop one")
+        hub.local(spec.backbone, resolve(spec.weights_file))
+
+
+def identity(spec: FineTune) -> dict[str, Any]:
+    """What names the weights that training starts from in a key."""
+    if not spec.pretrained:
+        return {"random": spec.seed}
+    if spec.weights_file is not None:
+        return {"sha256": files.sha256(hub.local(spec.backbone, resolve(spec.weights_file)))}
+    return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
+
+
+def weights(spec: FineTune) -> Path | None:
+    """The file of the weights that training starts from; None for random ones."""
+    if not spec.pretrained:
+        return None
+    if spec.weights_file is not None:
+        return hub.local(spec.backbone, resolve(spec.weights_file))
+    config = timm.get_pretrained_cfg(spec.backbone)
+    if not config.hf_hub_id:
+        raise UserError(
+            f"{spec.backbone} is not on the hub, only at {config.url}: download it and give it as weights_file"
+        )
+    names = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
+    return hub.fetch(spec.backbone, config.hf_hub_id, names)
+
+
+def create(spec: FineTune, n_classes: int, seed: int, path: Path | None) -> nn.Module:
+    """The backbone with a new head for `n_classes`, its random parts drawn from `seed`.
+
+    Args:
+        path: Of weights(spec), or None for random weights, or when a checkpoint is to be loaded over them.
+
+    Raises:
+        UserError: timm refuses the arguments, or the file holds other weights.
+    """
+    args = dict(spec.backbone_args)
+    if spec.drop_path > 0:  # not every backbone has it
+        args["drop_path_rate"] = spec.drop_path
+    config = timm.get_pretrained_cfg(spec.backbone)
+    if config is not None and config.fixed_input_size:  # others take any size, and refuse to be told
+        args["img_size"] = spec.img_size
+    torch.manual_seed(seed)
+    try:
+        if path is None:
+            return timm.create_model(spec.backbone, num_classes=n_classes, **args)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
+    with hub.refusing_bad_weights(spec.backbone, path):
+        # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
+        model = timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **args)
+    model.reset_classifier(n_classes)
+    return model
+
+
+def data_config(spec: FineTune) -> DataConfig:
+    config = timm.get_pretrained_cfg(spec.backbone)
+    if config is None:  # a name without any weights
+        return DataConfig(timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD, "bicubic")
+    interpolation = config.interpolation if config.interpolation in ("bicubic", "bilinear") else "bicubic"
+    return DataConfig(tuple(config.mean), tuple(config.std), interpolation)

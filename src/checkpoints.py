@@ -1,0 +1,45 @@
+"""Checkpoints of our own making: tensors as safetensors with a JSON description inside, one whole file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from src.errors import UserError
+from src.files import replacing
+
+
+def save(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
+    """Writes the tensors and what there is to say of them.
+
+    Raises:
+        UserError: The disk is full or the folder not writable.
+    """
+    with replacing(path) as part:
+        try:
+            whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(whole, part, {"about": json.dumps(about)})
+        except SafetensorError as error:  # it has no errno to tell by
+            if "No space left" in str(error):
+                raise UserError(
+                    f"cannot write {path}: the disk is full: make room and run the same command again; "
+                    f"what was finished is kept"
+                ) from error
+            raise
+
+
+def about(path: Path) -> dict[str, Any] | None:
+    """What a file written by `save` says of itself; None if there is none, or it is not ours."""
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {}).get("about", "null"))
+    except (FileNotFoundError, SafetensorError, ValueError):
+        return None
+
+
+def load(path: Path) -> dict[str, torch.Tensor]:
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dictionary

@@ -1,0 +1,37 @@
+"""scikit-learn's handwritten digits: every stage on a machine with nothing but Python, in minutes."""
+
+from src.config import Augment, ClipArch, Competition, Digits, FineTune, Probe, Prompts, ZeroShot
+
+TINY = ClipArch(
+    name="tiny-digits",
+    embed_dim=64,
+    vision_cfg={"image_size": 32, "patch_size": 8, "layers": 2, "width": 64, "head_width": 32},
+    text_cfg={"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+)
+
+competition = Competition(
+    title="Handwritten digits (scikit-learn's), from scratch on a CPU",
+    source=Digits(),
+    train="train.csv",
+    test="test.csv",
+    sample_submission="sample_submission.csv",
+    id="id",
+    image="image",
+    label="label",
+    classes=tuple("0123456789"),
+    metric="accuracy",
+    prompts=Prompts(templates=("a photo of the number {}.", "a handwritten {}.")),
+    models={
+        "zeroshot_tiny": ZeroShot(clip=TINY),
+        "probe_tiny": Probe(clip=TINY),
+        "convnext_tiny": FineTune(
+            backbone="test_convnext",
+            pretrained=False,
+            img_size=32,
+            epochs=12,
+            batch_size=64,
+            lr=3e-3,
+            augment=(Augment("Affine", rotate=(-10, 10), scale=(0.9, 1.1), translate_percent=(-0.1, 0.1), p=0.9),),
+        ),
+    },
+)

@@ -1,0 +1,26 @@
+"""What goes wrong by the user's hand is a UserError: one sentence that says what, where and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """The user's mistake. Printed without a traceback; the process exits with code 2."""
+
+
+def unknown(what: str, name: object, valid: Iterable[str]) -> str:
+    """`unknown stage 'blnd': did you mean 'blend'?`, or the whole list where nothing is near."""
+    valid = sorted(map(str, valid))
+    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
+    if near:
+        return f"unknown {what} {str(name)!r}: did you mean {' or '.join(map(repr, near))}?"
+    shown = ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
+    return f"unknown {what} {str(name)!r}: one of {shown}"
+
+
+def listed(faults: list[str], most: int = 20) -> str:
+    """The faults, one a line, the first `most` of them and a count of the rest."""
+    lines = [f"  {fault}" for fault in faults[:most]]
+    if len(faults) > most:
+        lines.append(f"  ... and {len(faults) - most} more")
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""Files that are whole or not there: everything is written beside its target and moved over it when complete."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from src.errors import UserError
+
+REFUSED = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+    errno.EROFS: "that file system is read-only",
+    errno.ENOTDIR: "a part of that path is a file and no folder",
+    errno.EEXIST: "there is a file of that name",
+    errno.ENOENT: "its folder is not there and cannot be made",
+}
+
+
+@contextmanager
+def refusals(path: Path, remedy: str = "mend that and run the same command again; what was finished is kept"):
+    """Turns the operating system's refusal to write `path` into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        raise UserError(f"cannot write {path}: {REFUSED[error.errno]}: {remedy}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to, and moves it over `path` if the block ends well.
+
+    A killed process leaves at most the hidden `.<name>.part`, which the next write of the same file replaces.
+
+    Raises:
+        UserError: The disk is full or the folder is not writable.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with refusals(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            with part.open("rb") as written:
+                os.fsync(written.fileno())  # or a power cut could leave the name without the bytes
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a folder that is not there yet: yields an empty one beside it, moved when complete."""
+    part = path.with_name(f".{path.name}.part")
+    with refusals(path):
+        try:
+            shutil.rmtree(part, ignore_errors=True)  # of a killed run
+            part.mkdir(parents=True)
+            yield part
+            os.replace(part, path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any | None:
+    """The file's value; None if there is no such file or it is not JSON (then it is not ours: made again)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON-like value, independent of the order of a dictionary's keys."""
+    return text_sha256(json.dumps(value, sort_keys=True, ensure_ascii=False))
+
+
+def changed(old: Any, new: dict[str, Any], inside: str = "") -> str:
+    """`seed changed (42 to 43), data changed`: what differs between a stored key and the one that is wanted."""
+    if not isinstance(old, dict):
+        return f"{inside or 'its key'} is not known"
+    said = []
+    for name in sorted(old.keys() | new.keys()):
+        a, b = old.get(name), new.get(name)
+        if a == b:
+            continue
+        if isinstance(b, dict):
+            said.append(changed(a, b, inside=name))
+        elif len(f"{a}{b}") <= 40:
+            said.append(f"{name} changed ({a} to {b})")
+        else:
+            said.append(f"{name} changed")
+    return ", ".join(said)

@@ -1,0 +1,62 @@
+"""Folds: which rows are held out together. Made once, written to a file, and part of every key by their hash."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from src.errors import UserError
+from src.tables import by_id, read_csv
+
+
+def split(ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int) -> np.ndarray:
+    """The fold of each row, 0 to n-1: stratified by label, rows of one group together, whatever the rows' order.
+
+    A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on.
+
+    Raises:
+        UserError: More folds than rows or groups, or a class that is all in one fold and so could not be learnt.
+    """
+    order = by_id(ids)
+    y = np.asarray(labels)[order]
+    g = None if groups is None else np.asarray(groups)[order]
+    if (have := len(set(ids if groups is None else groups))) < n:
+        raise UserError(
+            f"{n} folds cannot be made of {have} {'rows' if groups is None else 'groups'}: lower folds.n in the config"
+        )
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n, shuffle=True, random_state=seed)
+    fold = np.empty(len(ids), int)
+    with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
+        warnings.filterwarnings("ignore", message="The least populated class")
+        try:
+            for k, (_, held_out) in enumerate(splitter.split(y, y, g)):
+                fold[np.asarray(order)[held_out]] = k
+        except ValueError as error:  # fewer rows in every class than folds
+            raise UserError(f"{n} folds are too many for {len(ids)} rows: lower folds.n in the config") from error
+    for label in sorted(set(labels)):
+        if len(set(fold[np.asarray(labels) == label])) < 2:
+            raise UserError(
+                f"all rows of class {label!r} are in one group: the fold without it could not learn the class"
+            )
+    return fold
+
+
+def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
+    """The fold of each of `ids`, in their order.
+
+    Raises:
+        UserError: The file is missing, or not a table of these ids and folds from 0 up.
+    """
+    df = read_csv(path)
+    if list(df.columns) != [id, "fold"]:
+        raise UserError(
+            f"{path} must have the columns {id},fold and has {','.join(df.columns)}: delete it to make it anew"
+        )
+    if df[id].duplicated().any() or set(df[id]) != set(ids):
+        raise UserError(f"{path} is of other rows than the train table: delete it to make it anew")
+    fold = pd.to_numeric(df.set_index(id)["fold"].loc[ids], errors="coerce").to_numpy()
+    if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < 3:
+        raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: delete it to make it anew")
+    return fold.astype(int)

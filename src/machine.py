@@ -1,0 +1,44 @@
+"""The machine: which device computes, in which precision, and what a result says of where it was made."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("torch", "open_clip_torch", "timm", "albumentations", "scikit-learn", "pillow")
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precision(asked: str) -> str:
+    """The precision that a config's `auto` means here. bfloat16 is several times slower than float32 on most CPUs."""
+    if asked != "auto":
+        return asked
+    return "bfloat16" if device().type == "cuda" else "float32"
+
+
+def autocast(precision: str) -> contextlib.AbstractContextManager:
+    """Computes in `precision`; weights and sums stay float32."""
+    return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def workers() -> int:
+    """Processes that load images beside the model: none where the model needs the processor itself."""
+    return min(8, len(os.sched_getaffinity(0))) if device().type == "cuda" else 0
+
+
+def provenance(repository: Path) -> dict[str, str]:
+    """Where and with what a result was made: commit, versions, device. It says so, and is no part of a key."""
+    git = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
+    commit = ""
+    with contextlib.suppress(OSError):  # no git here
+        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    name = torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"commit": commit or "unknown", "device": name, "python": platform.python_version(), **versions}

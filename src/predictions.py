@@ -1,0 +1,79 @@
+"""Tables of probabilities keyed by id: the one writer and the one reader of every oof.parquet and test.parquet."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src.errors import UserError
+from src.files import replacing
+
+TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averages of them stay well within
+
+
+def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs: np.ndarray) -> None:
+    """Writes the id column and one float32 column a class, in the order of `classes`.
+
+    Args:
+        probs: (n, k), rows sum to 1.
+
+    Raises:
+        UserError: The table would not pass the reader's checks.
+    """
+    df = pd.DataFrame(np.asarray(probs, np.float32), columns=list(classes))
+    df.insert(0, id, np.asarray(ids, dtype=object).astype(str))
+    check(path, df, id, classes)
+    buffer = io.BytesIO()  # pyarrow would hide the reason when the disk is full
+    df.to_parquet(buffer, index=False)
+    with replacing(path) as part:
+        part.write_bytes(buffer.getvalue())
+
+
+def read(path: Path, id: str, ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """The probabilities of exactly `ids`, in their order: (n, k) float32.
+
+    Raises:
+        UserError: The file's ids are not `ids`, or it is not a table of probabilities of these classes.
+    """
+    try:
+        df = pd.read_parquet(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: run the stage that makes it") from error
+    except OSError as error:  # pyarrow's ArrowInvalid is a ValueError, its read errors are OSErrors
+        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a parquet file ({error}): delete it and run again") from error
+    check(path, df, id, classes)
+    missing, others = set(ids) - set(df[id]), set(df[id]) - set(ids)
+    if missing or others:
+        example = sorted(missing or others)[0]
+        raise UserError(
+            f"{path} is of other rows: {len(missing)} ids are missing and {len(others)} are not ours "
+            f"(such as {example!r}): delete it and run again"
+        )
+    return df.set_index(id).loc[list(ids), list(classes)].to_numpy(np.float32)
+
+
+def check(path: Path, df: pd.DataFrame, id: str, classes: Sequence[str]) -> None:
+    """Refuses what is not a table of probabilities of these classes."""
+    if fault := fault_of(df, id, list(classes)):
+        raise UserError(f"{path}: {fault}")
+
+
+def fault_of(df: pd.DataFrame, id: str, classes: list[str]) -> str | None:
+    """Why `df` is not a table of probabilities of these classes; None if it is."""
+    if list(df.columns) != [id, *classes]:
+        return f"its columns are {', '.join(map(str, df.columns))}, not {', '.join([id, *classes])}"
+    if (twice := df[id].duplicated()).any():
+        return f"{id} {df[id][twice].iloc[0]!r} stands in more than one row"
+    probs = df[classes].to_numpy()
+    if probs.dtype != np.float32:
+        return f"its probabilities are {probs.dtype}, not float32"
+    in_range = np.isfinite(probs).all(axis=1) & (probs >= 0).all(axis=1)
+    good = in_range & (np.abs(probs.sum(axis=1) - 1) <= TOLERANCE)
+    if good.all():
+        return None
+    first = int(np.flatnonzero(~good)[0])
+    return f"{int((~good).sum())} rows are not probabilities, the first of {id} {df[id].iloc[first]!r}: {probs[first]}"

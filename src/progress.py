@@ -1,0 +1,44 @@
+"""Progress: a bar on a terminal, plain lines in a pipe, nothing for what is over in a moment."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+SECONDS = 10  # between two plain lines
+
+
+def track(items: Iterable[T], what: str, total: int, unit: str, sizes: bool = False) -> Iterator[T]:
+    """Passes `items` on and shows how many of `total` are done, the rate and the time left.
+
+    Args:
+        sizes: Count len(item) for each item, as for batches, and not 1.
+    """
+    if sys.stderr.isatty():
+        with tqdm(total=total, desc=what, unit=unit, leave=False, delay=1, dynamic_ncols=True) as bar:
+            for item in items:
+                yield item
+                bar.update(len(item) if sizes else 1)
+        return
+    start = said = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += len(item) if sizes else 1
+        now = time.monotonic()
+        if now - said >= SECONDS and done < total:
+            said, rate = now, done / (now - start)
+            print(f"{what}  {done}/{total} {unit}  {rate:.1f}/s  {duration((total - done) / rate)} left", flush=True)
+
+
+def duration(seconds: float) -> str:
+    """0.4s, 42s, 3m05s, 2h07m: as long as a person wants it."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest}s"
+    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"

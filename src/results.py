@@ -1,0 +1,113 @@
+"""A model's folder: its tables of probabilities, and model.json, written last, which says how they were made."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import files, machine, predictions
+from src.config import ROOT, Competition, Model
+from src.dataset import Dataset
+from src.metrics import METRICS
+from src.progress import duration
+
+
+def key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
+    """All that changes a model's numbers.
+
+    Args:
+        code: Raised when the code computes other numbers from the same key.
+        more: What the stage knows: the checkpoint's identity, prompts.
+    """
+    return {
+        "code": code,
+        "model": spec.model_dump(
+            mode="json", exclude={"weights_file"}
+        ),  # the file's content is the checkpoint's identity
+        "classes": list(competition.classes),
+        "precision": machine.precision(spec.precision),
+        **data.key,
+        **more,
+    }
+
+
+def same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a finished result is the one that is wanted.
+
+    Where the config leaves the precision to the machine, a result of either is: else a night's training on a GPU
+    would be thrown away by looking at it on a laptop.
+    """
+    if wanted.get("model", {}).get("precision") == "auto":
+        stored, wanted = ({**either, "precision": ""} for either in (stored, wanted))
+    return stored == wanted
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What model.json says, or None where no model was finished."""
+    made = files.read_json(folder / "model.json")
+    whole = made is not None and (folder / "oof.parquet").is_file() and (folder / "test.parquet").is_file()
+    return made if whole else None
+
+
+def reused(folder: Path, wanted: dict[str, Any]) -> bool:
+    """Whether the folder has the wanted result, with one line that says so, or why what it has is made anew."""
+    if (made := read(folder)) is None:
+        return False
+    if same(made["key"], wanted):
+        print(f"{folder.name}  reused: {said(made)}")
+        return True
+    print(f"{folder.name}  is made anew: {files.changed(made['key'], wanted)}")
+    return False
+
+
+def said(made: dict[str, Any]) -> str:
+    return f"{made['metric']} {made['cv']:.4f} ± {made['se']:.4f}"
+
+
+def save(
+    competition: Competition,
+    name: str,
+    key: dict[str, Any],
+    data: Dataset,
+    oof: np.ndarray,
+    test: np.ndarray,
+    start: float,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Writes the tables of a finished model and then its model.json, prints its score and returns what model.json says.
+
+    Args:
+        oof, test: (n, k) probabilities of data.train and data.test.
+        start: time.perf_counter() when its making began, or that less what earlier runs spent on it.
+        facts: Further entries of model.json.
+    """
+    folder, metric = competition.model_folder(name), METRICS[competition.metric]
+    (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
+    predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.classes, oof)
+    predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.classes, test)
+    cv, se = metric.score(data.targets, oof)
+    made = {
+        "name": name,
+        "metric": competition.metric,
+        "cv": cv,
+        "se": se,
+        "log_loss": METRICS["log_loss"].score(data.targets, oof)[0],
+        "folds": [metric.score(data.targets[data.fold == k], oof[data.fold == k])[0] for k in range(data.n_folds)],
+        "seconds": round(time.perf_counter() - start, 2),
+        **facts,
+        "key": key,
+        "made": machine.provenance(ROOT),
+    }
+    files.write_json(folder / "model.json", made)
+    print(f"{name}  oof {said(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
+    return made
+
+
+def tables(competition: Competition, name: str, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """A finished model's probabilities of data.train and data.test."""
+    folder = competition.model_folder(name)
+    return (
+        predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes),
+        predictions.read(folder / "test.parquet", competition.id, data.test.ids, competition.classes),
+    )

@@ -1,0 +1,35 @@
+"""zeroshot: compares each image with the classes' prompts. Nothing is trained, so every row is out of fold.
+
+Reads features/<clip>-<view>/; writes models/<model>/.
+"""
+
+import time
+
+from scipy.special import softmax
+
+from src import clip, dataset, features, results
+from src.config import Competition
+
+CODE = 1
+
+
+def run(competition: Competition) -> list[str]:
+    """Returns the names of the models that were made and not reused."""
+    data, made = dataset.read(competition), []
+    prompts = competition.prompts
+    for name, spec in competition.of_stage("zeroshot").items():
+        start = time.perf_counter()
+        texts = {label: prompts.texts(label) for label in competition.classes}
+        key = results.key(competition, spec, data, CODE, clip=clip.identity(spec), prompts=texts)
+        if results.reused(competition.model_folder(name), key):
+            continue
+        folders = [competition.features(clip.slug(spec), view) for view in spec.views]
+        model = clip.load(spec)
+        classifier = clip.zeroshot_classifier(model, prompts, competition.classes)
+        scale = float(model.model.logit_scale.exp())
+        oof, test = (
+            softmax(scale * features.read(folders, rows) @ classifier, axis=1) for rows in (data.train, data.test)
+        )
+        results.save(competition, name, key, data, oof, test, start)
+        made.append(name)
+    return made

@@ -1,0 +1,55 @@
+"""What a run ends with: a table of the models, the blend, the file, and the next command to type."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from src import results
+from src.config import Competition
+from src.progress import duration
+
+
+def table(competition: Competition, made: Collection[str]) -> str:
+    """The finished models of the config and the blend, one a line.
+
+    Args:
+        made: Names of those that this run made; the others were reused.
+    """
+    blend = results.read(competition.model_folder("blend"))
+    weights = blend["weights"] if blend else {}
+    rows = []
+    for name in [*competition.models, "blend"]:
+        if (model := results.read(competition.model_folder(name))) is None:
+            rows.append((name, "not made", "", "", "", "", ""))
+            continue
+        rows.append(
+            (
+                name,
+                f"{model['cv']:.4f} ± {model['se']:.4f}",
+                f"{model['log_loss']:.4f}",
+                f"{min(model['folds']):.4f} to {max(model['folds']):.4f}",
+                f"{weights[name]:.3f}" if name in weights else blend["method"] if name == "blend" else "",
+                duration(model["seconds"]),
+                "made now" if name in made else "reused",
+            )
+        )
+    head = ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def next_step(competition: Competition, submission: Path) -> str:
+    """What to do with the file."""
+    if competition.limit is not None:
+        return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: ./run.sh {competition.name}"
+    source = competition.source
+    if source.page is None:
+        return f"submission: {submission}\nnext: ./run.sh corn"
+    return (
+        f"submission: {submission}\n"
+        f"next: .venv/bin/kaggle competitions submit {source.slug} -f {submission} -m {submission.stem}\n"
+        f"  or upload it at {source.page}/submissions"
+    )

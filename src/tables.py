@@ -1,0 +1,170 @@
+"""The competition's tables, read as text and checked against each other. Ids stay what the file says: 007 is not 7."""
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src.config import Competition
+from src.errors import UserError, listed, unknown
+from src.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows of a run, sorted by id. Columns are the file's own, all of them text, and `path`: the image's."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    sample_submission: pd.DataFrame  # in the file's own order
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file with every cell as text, nothing taken for missing but the empty cell (then "").
+
+    Raises:
+        UserError: It is not there, empty, not UTF-8 or not a table.
+    """
+    try:
+        df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: is the competition's data whole? (delete its folder to fetch it again)"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is not a CSV table: {error}") from error
+    df.columns = df.columns.str.strip()
+    return df
+
+
+def by_id(ids) -> list[int]:
+    """The positions that sort ids, numbers among them by their value: 3 before 10."""
+    return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
+
+
+def image_paths(competition: Competition, df: pd.DataFrame) -> list[Path]:
+    """The image of each row, by the config's column or pattern."""
+    if "{" not in competition.image:
+        names = df[competition.image]
+    else:
+        names = [competition.image.format(**row) for row in df.to_dict("records")]
+    folder = competition.input(competition.images)
+    return [folder / name for name in names]
+
+
+def read(competition: Competition) -> Tables:
+    """Reads and checks the three tables; of a smoke run, only its rows.
+
+    Raises:
+        UserError: Lists every fault that the tables have.
+    """
+    files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
+    frames = {part: read_csv(path) for part, path in files.items()}
+    faults = [
+        f"{files[part]}: {unknown('column', column, frames[part].columns)}"
+        for part, columns in columns_needed(competition).items()
+        for column in columns
+        if column not in frames[part]
+    ]
+    answer = columns_needed(competition)["sample_submission"]
+    faults += [
+        f"{files['sample_submission']}: {unknown('column', column, answer)}"
+        for column in frames["sample_submission"]
+        if column not in answer
+    ]
+    if not faults:
+        faults = faults_between(competition, files, frames)
+    if faults:
+        raise UserError(f"{competition.name}: the tables have {len(faults)} faults, mend them:\n{listed(faults)}")
+    for part in ("train", "test"):
+        df = frames[part]
+        df["path"] = image_paths(competition, df)
+        frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
+    if competition.limit is not None:
+        frames = handful(competition, frames)
+    return Tables(**frames)
+
+
+def columns_needed(competition: Competition) -> dict[str, list[str]]:
+    """The columns that each table must have."""
+    image = [field for _, field, _, _ in string.Formatter().parse(competition.image) if field] or [competition.image]
+    group = [competition.group] if competition.group else []
+    answer = [competition.label] if METRICS[competition.metric].of_labels else list(competition.classes)
+    return {
+        "train": list(dict.fromkeys([competition.id, *image, competition.label, *group])),
+        "test": list(dict.fromkeys([competition.id, *image])),
+        "sample_submission": [competition.id, *answer],
+    }
+
+
+def faults_between(competition: Competition, files: dict[str, Path], frames: dict[str, pd.DataFrame]) -> list[str]:
+    """What is wrong with the ids and labels of tables that have their columns."""
+    faults = []
+    ids = {part: frames[part][competition.id] for part in frames}
+    for part, column in ids.items():
+        if not len(column):
+            faults.append(f"{files[part]} has no rows")
+        if blank := int((column == "").sum()):
+            faults.append(f"{files[part]}: {blank} rows without {competition.id}")
+        faults += [
+            f"{files[part]}: {competition.id} {id!r} stands in {n} rows"
+            for id, n in column[column != ""].value_counts().items()
+            if n > 1
+        ]
+    faults += [
+        f"{competition.id} {id!r} is in train and in test" for id in sorted(set(ids["train"]) & set(ids["test"]))
+    ]
+    test, sample = set(ids["test"]), set(ids["sample_submission"])
+    faults += [f"{competition.id} {id!r} is in test but not in sample_submission" for id in sorted(test - sample)]
+    faults += [f"{competition.id} {id!r} is in sample_submission but not in test" for id in sorted(sample - test)]
+
+    labels = frames["train"][competition.label]
+    for id, label in zip(ids["train"], labels, strict=True):
+        if label == "":
+            faults.append(f"{files['train']}: {competition.id} {id!r} has no {competition.label}")
+        elif label not in competition.classes:
+            near = [name for name in competition.classes if name.lower() == label.strip().lower()]
+            hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
+            faults.append(
+                f"{files['train']}: {competition.id} {id!r} has the unknown {competition.label} {label!r}: {hint}"
+            )
+    for name in competition.classes:
+        if (n := int((labels == name).sum())) < 2:
+            faults.append(
+                f"class {name!r} has {n} train rows: at least 2 are needed, one to learn from and one to score"
+            )
+    return faults
+
+
+def handful(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """A stratified `limit` of train rows, at least two of each class, and as many test rows; always the same ones."""
+    train, test, limit, k = frames["train"], frames["test"], competition.limit, len(competition.classes)
+    if limit < 2 * k:
+        raise UserError(f"--limit {limit} is too few: {k} classes need at least {2 * k} rows")
+    rng = np.random.default_rng(competition.folds.seed)
+    counts = train[competition.label].value_counts()
+    left, want = limit - 2 * k, {}
+    share = {name: left * (counts[name] - 2) / max(1, len(train) - 2 * k) for name in competition.classes}
+    for name in competition.classes:
+        want[name] = 2 + int(share[name])
+    for name in sorted(competition.classes, key=lambda name: int(share[name]) - share[name])[
+        : limit - sum(want.values())
+    ]:
+        want[name] += 1  # the largest remainders
+    rows = np.concatenate(
+        [
+            rng.permutation(np.flatnonzero(train[competition.label] == name))[: want[name]]
+            for name in competition.classes
+        ]
+    )
+    test = test.iloc[np.sort(rng.permutation(len(test))[:limit])].reset_index(drop=True)
+    sample = frames["sample_submission"]
+    return {
+        "train": train.iloc[np.sort(rows)].reset_index(drop=True),
+        "test": test,
+        "sample_submission": sample[sample[competition.id].isin(test[competition.id])].reset_index(drop=True),
+    }
