@@ -53,7 +53,7 @@ def identity(spec: FineTune) -> dict[str, Any]:
     if not spec.pretrained:
         return {"random": spec.seed}
     if spec.weights_file is not None:
-        return {"sha256": files.sha256(hub.local(spec.backbone, resolve(spec.weights_file)))}
+        return {"sha256": files.remembered_sha256(hub.local(spec.backbone, resolve(spec.weights_file)))}
     return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
 
 

@@ -92,7 +92,7 @@ def identity(spec: Clip) -> dict[str, Any]:
     """
     if spec.weights_file is not None:
         path = hub.local(title(spec), resolve(spec.weights_file))
-        checkpoint = {"tag": spec.weights, "sha256": files.sha256(path)}
+        checkpoint = {"tag": spec.weights, "sha256": files.remembered_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
     preprocess = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(preprocessing(spec)).items()}

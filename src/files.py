@@ -1,6 +1,7 @@
 """Files that are whole or not there: everything is written beside its target and moved over it when complete."""
 
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -90,6 +91,17 @@ def read_json(path: Path) -> Any | None:
 def sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered_sha256(path: Path) -> str:
+    """`sha256` of a large file that is asked for again and again in one run."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.cache
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256(path)
 
 
 def text_sha256(text: str) -> str:

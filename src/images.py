@@ -22,6 +22,8 @@ RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 # A picture of up to 2 x this many pixels is decoded (179 million: Pillow's own limit), without its warning.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name and checksum
+
 # The exact views: no pixel is interpolated. On an array whose last two axes are height and width, both equal.
 VIEWS: dict[str, Callable] = {
     "identity": lambda x: x,
@@ -69,7 +71,9 @@ def fault_of(data: bytes) -> str | None:
     try:
         to_rgb(Image.open(io.BytesIO(data)))
         if data.startswith(b"\x89PNG"):
-            Image.open(io.BytesIO(data)).verify()  # the checksums of all chunks, and that the last one is there
+            Image.open(io.BytesIO(data)).verify()  # the checksums of all chunks but the last
+            if PNG_END not in data:
+                return "cannot be read to its end: its last chunk is cut off"
     except UnidentifiedImageError:
         return "is not an image"
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:

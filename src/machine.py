@@ -30,7 +30,10 @@ def autocast(precision: str) -> contextlib.AbstractContextManager:
 
 def workers() -> int:
     """Processes that load images beside the model: none where the model needs the processor itself."""
-    return min(8, len(os.sched_getaffinity(0))) if device().type == "cuda" else 0
+    if device().type == "cpu":
+        return 0
+    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # a container's share
+    return min(8, ours)
 
 
 def provenance(repository: Path) -> dict[str, str]:

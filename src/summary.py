@@ -1,5 +1,6 @@
 """What a run ends with: a table of the models, the blend, the file, and the next command to type."""
 
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def next_step(competition: Competition, submission: Path) -> str:
         return f"submission: {submission}\nnext: ./run.sh corn"
     return (
         f"submission: {submission}\n"
-        f"next: .venv/bin/kaggle competitions submit {source.slug} -f {submission} -m {submission.stem}\n"
+        f"next: {Path(sys.executable).with_name('kaggle')} competitions submit {source.slug} "
+        f"-f {submission} -m {submission.stem}\n"
         f"  or upload it at {source.page}/submissions"
     )

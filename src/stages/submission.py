@@ -70,7 +70,7 @@ def faults_of(competition: Competition, sample: pd.DataFrame, text: str) -> list
 
 
 def graded(competition: Competition, data: Dataset, probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
-    """{public or private: (score, standard error, rows)} where the competition has a solution; else empty.
+    """{public, private and test, which is both: (score, standard error, rows)} where there is a solution; else empty.
 
     Raises:
         UserError: The solution lacks a column or a test row, or has an unknown label.
@@ -89,7 +89,7 @@ def graded(competition: Competition, data: Dataset, probs: np.ndarray) -> dict[s
         raise UserError(f"{path} has labels that are no classes, such as {sorted(unknown)[0]!r}")
     targets = solution[competition.label].map(list(competition.classes).index).to_numpy()
     usage, metric, scores = solution["Usage"].str.lower().to_numpy(), METRICS[competition.metric], {}
-    for part in ("public", "private"):
-        if (rows := usage == part).any():
+    for part in ("public", "private", "test"):
+        if (rows := (usage == part) | (part == "test")).any():
             scores[part] = (*metric.score(targets[rows], probs[rows]), int(rows.sum()))
     return scores

@@ -1,0 +1,125 @@
+"""A competition of a few small made-up pictures, with tiny models: whole runs in seconds, no network."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from src import config
+from src.config import Augment, ClipArch, Competition, FineTune, Kaggle, Probe, Prompts, ZeroShot
+
+torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain
+
+ROOT = Path(__file__).parent.parent
+CLASSES = ("blue", "green", "red")
+TINY_CLIP = ClipArch(
+    name="tiny-test",
+    embed_dim=16,
+    vision_cfg={"image_size": 16, "patch_size": 8, "layers": 1, "width": 32, "head_width": 16},
+    text_cfg={"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+)
+
+
+def picture(label: str, seed: int, size: tuple[int, int] = (20, 18)) -> Image.Image:
+    """Noise around the class's colour."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 90, (size[1], size[0], 3))
+    pixels[..., {"red": 0, "green": 1, "blue": 2}[label]] += 110
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.fixture
+def roots(tmp_path, monkeypatch):
+    """Empty input and submissions folders, to which the paths of every config lead."""
+    monkeypatch.setenv("INPUT_DIR", str(tmp_path / "input"))
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(tmp_path / "submissions"))
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+@pytest.fixture
+def folder(roots):
+    """input/toy/: 36 train rows and 12 test rows; the sample is in another order than test.csv."""
+    folder = roots / "input" / "toy"
+    rows = {"train": [], "test": []}
+    for part, n in (("train", 36), ("test", 12)):
+        (folder / part).mkdir(parents=True)
+        for i in range(n):
+            label, id = CLASSES[i % 3], f"{i if part == 'train' else 100 + i:03d}"
+            picture(label, seed=int(id)).save(folder / part / f"{id}.png")
+            rows[part].append({"id": id, "image": f"{part}/{id}.png", "label": label})
+    pd.DataFrame(rows["train"]).to_csv(folder / "train.csv", index=False)
+    test = pd.DataFrame(rows["test"])
+    test[["id", "image"]].to_csv(folder / "test.csv", index=False)
+    test[["id"]].iloc[::-1].assign(label="red").to_csv(folder / "sample_submission.csv", index=False)
+    return folder
+
+
+def toy_competition(**changes) -> Competition:
+    fields = {
+        "title": "Toy",
+        "source": Kaggle("toy"),
+        "train": "train.csv",
+        "test": "test.csv",
+        "sample_submission": "sample_submission.csv",
+        "id": "id",
+        "image": "image",
+        "label": "label",
+        "classes": CLASSES,
+        "metric": "accuracy",
+        "folds": config.Folds(n=3),
+        "prompts": Prompts(templates=("a {} thing.", "something {}.")),
+        "models": {
+            "zeroshot": ZeroShot(clip=TINY_CLIP),
+            "probe": Probe(clip=TINY_CLIP, views=("identity", "hflip"), cs=(1.0, 100.0, 10000.0)),
+            "convnext": FineTune(
+                backbone="test_convnext",
+                pretrained=False,
+                img_size=32,
+                epochs=3,
+                batch_size=8,
+                lr=3e-3,
+                ema_decay=0.5,
+                augment=(Augment("HorizontalFlip", p=0.5), Augment("Affine", rotate=(-10, 10), p=0.5)),
+            ),
+        },
+        "name": "toy",
+    }
+    return Competition(**{**fields, **changes})
+
+
+@pytest.fixture
+def toy(folder):
+    return toy_competition()
+
+
+@pytest.fixture
+def run_sh(roots):
+    """Runs ./run.sh with the interpreter of the tests: run_sh("digits", ...) -> CompletedProcess."""
+
+    def run(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
+        env = {**os.environ, "USE_CURRENT_ENV": "1", "PYTHON": sys.executable, **env}
+        return subprocess.run(
+            [str(ROOT / "run.sh"), *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=200
+        )
+
+    return run
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """{path: (time of change, content)} of all files below `folder`."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def read_json(path: Path):
+    return json.loads(path.read_text())

@@ -1,0 +1,129 @@
+"""CLIP: the zero-shot classifier is open_clip's, and weights are those that the config asks for or a sentence."""
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from src import clip
+from src.config import Probe, Prompts, ZeroShot
+from src.errors import UserError
+from tests.conftest import CLASSES, TINY_CLIP, picture, toy_competition
+
+SPEC = ZeroShot(clip=TINY_CLIP)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return clip.load(SPEC)
+
+
+def test_the_zero_shot_classifier_is_open_clips(model):
+    prompts = Prompts(templates=("a photo of a {}.", "a {} in the field."))
+    ours = clip.zeroshot_classifier(model, prompts, CLASSES)
+    theirs = open_clip.build_zero_shot_classifier(
+        model.model, model.tokenizer, CLASSES, [t.format for t in prompts.templates]
+    )
+    assert np.abs(ours - theirs.numpy()).max() < 1e-6
+
+
+def test_more_phrases_weigh_like_more_templates(model):
+    phrases = Prompts(templates=("a {}.",), classnames={"red": ("crimson", "scarlet")})
+    ours = clip.zeroshot_classifier(model, phrases, ("red",))[:, 0]
+    texts = model.model.encode_text(model.tokenizer(["a crimson.", "a scarlet."]), normalize=True).detach().mean(dim=0)
+    assert np.abs(ours - (texts / texts.norm()).numpy()).max() < 1e-6
+
+
+def test_preprocessing_is_open_clips_own():
+    spec = Probe(clip="ViT-B-32", weights="laion2b_s34b_b79k")
+    _, _, theirs = open_clip.create_model_and_transforms("ViT-B-32", pretrained=None)
+    image = picture("red", 0, (300, 260))
+    ours = open_clip.transform.image_transform_v2(clip.preprocessing(spec), is_train=False)
+    assert torch.equal(ours(image), theirs(image))
+
+
+def test_preprocessing_is_the_tags():
+    tag = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")
+    assert tag["mean"] == (0.5, 0.5, 0.5)
+    spec = Probe(clip="ViT-B-32-256", weights="datacomp_s34b_b86k")
+    assert clip.preprocessing(spec).size == 256
+
+
+def test_random_weights_are_the_seeds_and_are_said_aloud(model, capsys):
+    again, other = clip.load(SPEC), clip.load(ZeroShot(clip=TINY_CLIP, seed=7))
+    assert "no weights are given" in capsys.readouterr().out
+    pixels = torch.rand(2, 3, 16, 16)
+    ours = clip.encode(model, pixels, "float32")
+    assert (clip.encode(again, pixels, "float32") == ours).all()
+    assert np.abs(clip.encode(other, pixels, "float32") - ours).max() > 1e-3
+
+
+def test_loading_leaves_the_random_state_alone():
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    clip.load(SPEC)
+    assert torch.rand(1) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"clip": "ViT-B-23"}, "unknown CLIP architecture 'ViT-B-23': did you mean 'ViT-B-32'"),
+        ({"clip": "ViT-B-32", "weights": "laion2b"}, "ViT-B-32: unknown weights 'laion2b': did you mean"),
+        ({"clip": "ViT-B-32", "weights": "openai"}, "write clip='ViT-B-32-quickgelu'"),
+        ({"clip": "ViT-B-32-quickgelu", "weights": "laion2b_s34b_b79k"}, "unknown weights"),
+        ({"clip": "ViT-B-16-SigLIP", "weights": "webli"}, "transformers"),
+        ({"clip": TINY_CLIP, "weights": "openai"}, "only a weights_file"),
+        (
+            {"clip": "ViT-B-32", "weights_file": "/nowhere/b32.safetensors"},
+            "weights_file /nowhere/b32.safetensors is missing",
+        ),
+    ],
+)
+def test_what_is_not_known_is_refused_before_anything_is_loaded(fields, said):
+    with pytest.raises(UserError) as error:
+        clip.identity(ZeroShot(**fields))
+    assert said in str(error.value)
+
+
+def test_an_architecture_that_open_clip_cannot_make_is_refused():
+    arch = TINY_CLIP.model_copy(update={"vision_cfg": {**TINY_CLIP.vision_cfg, "widht": 3}})
+    with pytest.raises(UserError, match="widht"):
+        clip.load(ZeroShot(clip=arch))
+
+
+class TestWeightsFile:
+    def test_is_loaded(self, model, tmp_path):
+        path = tmp_path / "tiny.safetensors"
+        save_file({name: t.contiguous() for name, t in model.model.state_dict().items()}, path)
+        loaded = clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path), seed=99))
+        pixels = torch.rand(2, 3, 16, 16)
+        assert (clip.encode(loaded, pixels, "float32") == clip.encode(model, pixels, "float32")).all()
+
+    def test_is_named_in_the_key_by_its_content(self, model, tmp_path):
+        one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+        for path in (one, two):
+            save_file({name: t.contiguous() for name, t in model.model.state_dict().items()}, path)
+        keys = [clip.identity(ZeroShot(clip=TINY_CLIP, weights_file=str(path))) for path in (one, two)]
+        assert keys[0] == keys[1]
+        save_file({"logit_scale": torch.tensor(0.0)}, two)
+        assert clip.identity(ZeroShot(clip=TINY_CLIP, weights_file=str(two))) != keys[0]
+
+    def test_of_another_model_is_refused(self, model, tmp_path):
+        path = tmp_path / "other.safetensors"
+        save_file({"head.weight": torch.zeros(3)}, path)
+        with pytest.raises(UserError, match="does not fit: is it another model's"):
+            clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
+
+    def test_that_is_damaged_is_refused(self, tmp_path):
+        path = tmp_path / "half.safetensors"
+        path.write_bytes(b"half")
+        with pytest.raises(UserError, match="is damaged"):
+            clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
+
+
+def test_a_prompts_change_changes_the_zero_shot_key_only_there():
+    competition = toy_competition()
+    assert competition.prompts.texts("red") == ["a red thing.", "something red."]

@@ -1,0 +1,118 @@
+"""The schema refuses what it does not know; every config of the repository loads."""
+
+import pytest
+from pydantic import ValidationError
+
+from src import config
+from src.config import Augment, ClipArch, FineTune, Folds, Kaggle, Probe, Prompts, ZeroShot
+from src.errors import UserError
+from tests.conftest import TINY_CLIP, toy_competition
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_every_config_of_the_repository_loads(name):
+    assert config.load(name).name == name
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """written(text) makes a config `mine` of corn's with one more statement, and loads it."""
+
+    def load(statement: str):
+        folder = tmp_path / "src" / "configs"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "mine.py").write_text(
+            f"from src.config import *\nfrom src.configs.corn import competition\n{statement}\n"
+        )
+        monkeypatch.setattr(config, "CONFIGS", folder)
+        monkeypatch.setattr("src.configs.__path__", [str(folder), str(config.ROOT / "src/configs")])
+        monkeypatch.delitem(__import__("sys").modules, "src.configs.mine", raising=False)
+        return config.load("mine")
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("Probe(clip='ViT-B-32', wieghts='openai')", "Probe.wieghts is not a field: did you mean weights"),
+        ("FineTune(backbone='x', epochs=3, lr='1e-4')", "FineTune.lr must be a number, without quotes, not '1e-4'"),
+        ("FineTune(backbone='x', epochs=3, lr=-1.0)", "FineTune.lr: input should be greater than 0, not -1.0"),
+        ("FineTune(backbone='x', epochs=3.5, lr=1e-4)", "FineTune.epochs must be a whole number"),
+        ("FineTune(backbone='x', lr=1e-4)", "FineTune.epochs is missing"),
+        ("FineTune(backbone='x', epochs=1, lr=1e-4)", "warmup_epochs (1.0) must be less than epochs (1)"),
+        ("Folds(n=2)", "Folds.n: input should be greater than or equal to 3, not 2"),
+        ("Prompts(templates=('a photo',))", "needs one {}"),
+        ("Prompts(templates=('a photo of {class}',))", "needs one {}"),
+        ("Prompts(templates=())", "Prompts.templates"),
+        ("Probe(clip='ViT-B-32', cs=(1.0, 0.0))", "greater than 0, not 0.0"),
+        ("Probe(clip='ViT-B-32', views=('flip',))", "'identity', 'hflip'"),
+        (
+            "competition.model_copy(update={'clases': ('a', 'b')})",
+            "Competition.clases is not a field: did you mean classes",
+        ),
+        ("competition.model_copy(update={'classes': ['a', 'b']})", "Competition.classes must be a tuple"),
+        ("competition.model_copy(update={'classes': ('a', 'a')})", "a class is named twice"),
+        ("competition.model_copy(update={'metric': 'acuracy'})", "'accuracy' or 'log_loss', not 'acuracy'"),
+        ("competition.model_copy(update={'models': {'blend': ZeroShot(clip='x')}})", "call the model something else"),
+        ("competition.model_copy(update={'blend': Blend(models=('convnext',))})", "did you mean 'convnext_base'"),
+        ("Kaggle('../etc')", "Kaggle.slug"),
+        ("1 +", "src/configs/mine.py, line 3"),
+        ("Competitoin()", "Competitoin"),
+    ],
+)
+def test_a_wrong_config_is_one_sentence_with_file_and_line(written, statement, said):
+    with pytest.raises(UserError) as error:
+        written(f"competition = {statement}")
+    assert said in str(error.value)
+    assert "mine.py, line 3" in str(error.value)
+
+
+def test_a_bug_in_a_config_keeps_its_traceback(written):
+    with pytest.raises(ZeroDivisionError):
+        written("1 / 0")
+
+
+def test_no_such_competition_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'corn'"):
+        config.load("cron")
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValidationError):
+        toy_competition().metric = "log_loss"
+
+
+def test_a_variant_replaces_fields_of_another_and_is_checked():
+    variant = toy_competition().model_copy(update={"folds": Folds(n=4)})
+    assert (variant.folds.n, variant.classes) == (4, toy_competition().classes)
+    with pytest.raises(ValidationError):
+        toy_competition().model_copy(update={"fold": Folds(n=4)})
+
+
+def test_paths_are_under_the_two_roots(roots):
+    competition = toy_competition()
+    assert competition.input("train.csv") == roots / "input/toy/train.csv"
+    assert competition.folds_csv == roots / "submissions/toy/folds.csv"
+
+
+def test_a_smoke_run_has_folders_of_its_own(roots):
+    assert toy_competition(limit=20).folder == roots / "submissions/toy-limit20"
+
+
+def test_zero_shot_without_prompts_is_refused():
+    with pytest.raises(ValidationError, match="zero-shot needs them"):
+        toy_competition(prompts=None)
+
+
+def test_every_template_is_filled_with_every_phrase():
+    prompts = Prompts(templates=("a {}", "the {}"), classnames={"pure": ("pure", "clean")})
+    assert prompts.texts("pure") == ["a pure", "the pure", "a clean", "the clean"]
+    assert prompts.texts("other") == ["a other", "the other"]
+
+
+def test_parts_that_the_tests_use_are_what_they_say():
+    assert isinstance(TINY_CLIP, ClipArch)
+    assert Augment("Affine", rotate=(-1, 1)).args == {"rotate": (-1, 1)}
+    assert {ZeroShot.stage, Probe.stage, FineTune.stage} == {"zeroshot", "probe", "finetune"}
+    assert Kaggle("corn").page.endswith("/corn")

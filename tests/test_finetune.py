@@ -1,0 +1,299 @@
+"""Fine-tuning: learns, resumes to the very weights of an undisturbed run, reuses what is finished, leaks nothing."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from src import augment, backbones, dataset, results, training
+from src.config import Augment, FineTune
+from src.errors import UserError
+from src.stages import data, finetune, folds
+from tests.conftest import read_json, snapshot, toy_competition
+
+
+def with_model(**changes):
+    toy = toy_competition()
+    return toy.model_copy(update={"models": {"convnext": toy.models["convnext"].model_copy(update=changes)}})
+
+
+@pytest.fixture
+def prepared(toy):
+    data.run(toy)
+    folds.run(toy)
+    return toy
+
+
+def tables_of(competition):
+    return results.tables(competition, "convnext", dataset.read(competition))
+
+
+def test_learns_and_predicts_every_row_out_of_fold(prepared):
+    competition = with_model(epochs=8)
+    assert finetune.run(competition) == ["convnext"]
+    oof, test = tables_of(competition)
+    targets = dataset.read(competition).targets
+    assert (oof.argmax(axis=1) == targets).mean() > 0.9
+    assert (test.argmax(axis=1) == np.arange(12) % 3).mean() > 0.9
+    folder = competition.model_folder("convnext")
+    history = pd.read_csv(folder / "history.csv")
+    assert history.groupby("fold").size().tolist() == [8, 8, 8]
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [f"fold{k}.safetensors" for k in range(3)]
+    assert read_json(folder / "model.json")["cv"] == pytest.approx((oof.argmax(axis=1) == targets).mean())
+
+
+def test_the_written_weights_are_those_that_predicted(prepared):
+    finetune.run(prepared)
+    rows, spec = dataset.read(prepared), prepared.models["convnext"]
+    model = backbones.create(spec, 3, 0, None)
+    model.load_state_dict(load_file(prepared.model_folder("convnext") / "fold1.safetensors"))
+    squares = finetune.squares_of(spec, rows)
+    pixels = torch.stack([torch.from_numpy(squares[i]).permute(2, 0, 1) for i in np.flatnonzero(rows.fold == 1)])
+    with torch.inference_mode():
+        probs = model.eval()(training.normalised(pixels, backbones.data_config(spec))).softmax(dim=1)
+    assert np.abs(tables_of(prepared)[0][rows.fold == 1] - probs.numpy()).max() < 1e-6
+
+
+def test_a_second_run_changes_no_file(prepared):
+    finetune.run(prepared)
+    before = snapshot(prepared.folder)
+    assert finetune.run(prepared) == []
+    assert snapshot(prepared.folder) == before
+
+
+@pytest.mark.parametrize("change", [{"lr": 1e-3}, {"seed": 1}, {"augment": ()}, {"views": ("identity", "hflip")}])
+def test_a_changed_config_is_trained_anew(prepared, change, capsys):
+    finetune.run(prepared)
+    before = tables_of(prepared)[0]
+    assert finetune.run(with_model(**change)) == ["convnext"]
+    said = next(line for line in capsys.readouterr().out.splitlines() if "is made anew" in line)
+    assert f"{next(iter(change))} changed" in said
+    assert np.abs(tables_of(prepared)[0] - before).max() > 1e-4
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill_at(monkeypatch, number):
+    """Dies at the number-th write of a checkpoint: before it, as `kill -9` in the epoch would."""
+    save, writes = training.checkpoints.save, []
+
+    def saving(*arguments):
+        writes.append(1)
+        if len(writes) == number:
+            raise Killed
+        save(*arguments)
+
+    monkeypatch.setattr(training.checkpoints, "save", saving)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 5, 8, 12])  # 3 epochs and the fold's end make 4 writes a fold
+def test_a_killed_run_ends_as_an_undisturbed_one(prepared, monkeypatch, number, tmp_path):
+    finetune.run(prepared)
+    folder = prepared.model_folder("convnext")
+    whole = {name: data for name, (_, data) in snapshot(folder).items() if name.endswith(".parquet")}
+    weights = [load_file(folder / f"fold{k}.safetensors") for k in range(3)]
+    folder.rename(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        kill_at(patch, number)
+        with pytest.raises(Killed):
+            finetune.run(prepared)
+    assert finetune.run(prepared) == ["convnext"]
+    assert {name: data for name, (_, data) in snapshot(folder).items() if name.endswith(".parquet")} == whole
+    for k in range(3):
+        again = load_file(folder / f"fold{k}.safetensors")
+        assert all(torch.equal(again[name], weights[k][name]) for name in weights[k])
+
+
+def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 7)  # fold 1, its third epoch
+        with pytest.raises(Killed):
+            finetune.run(prepared)
+    capsys.readouterr()
+    finetune.run(prepared)
+    said = capsys.readouterr().out
+    assert "convnext fold 0  reused" in said
+    assert "convnext fold 1  goes on after epoch 2" in said
+    assert said.count("epoch ") == 1 + 1 + 3  # "after epoch 2", one epoch of fold 1, three of fold 2
+    assert not list(prepared.model_folder("convnext").glob("*.running.*"))
+
+
+def test_a_fold_is_started_with_nothing_but_names_in_any_order(prepared):
+    finetune.run(prepared)
+    expected = tables_of(prepared)
+    for path in prepared.model_folder("convnext").iterdir():
+        path.unlink()
+    for fold in (2, 0, 1):
+        finetune.run_fold(prepared, "convnext", fold)
+    finetune.run(prepared)
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), expected, strict=True))
+
+
+def test_random_labels_score_chance(folder):
+    df = pd.read_csv(folder / "train.csv", dtype=str)
+    df["label"] = np.random.default_rng(3).permutation(df["label"])
+    df.to_csv(folder / "train.csv", index=False)
+    competition = with_model(epochs=6)
+    data.run(competition)
+    folds.run(competition)
+    finetune.run(competition)
+    score = read_json(competition.model_folder("convnext") / "model.json")["cv"]
+    assert abs(score - 1 / 3) < 2.5 * np.sqrt(2 / 9 / 36)
+
+
+def test_a_folds_weights_do_not_depend_on_its_labels(prepared, folder):
+    finetune.run_fold(prepared, "convnext", 0)
+    weights = load_file(prepared.model_folder("convnext") / "fold0.safetensors")
+    df = pd.read_csv(folder / "train.csv", dtype=str)
+    held_out = dataset.read(prepared).fold == 0
+    df.loc[held_out, "label"] = df.loc[held_out, "label"].map({"red": "blue", "blue": "green", "green": "red"})
+    df.to_csv(folder / "train.csv", index=False)
+    prepared.folds_csv.with_suffix(".json").unlink()  # these folds, as somebody's own
+    finetune.run_fold(prepared, "convnext", 0)
+    again = load_file(prepared.model_folder("convnext") / "fold0.safetensors")
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch):
+    normalised, calls = training.normalised, []
+
+    def broken(pixels, config):
+        calls.append(1)
+        return normalised(pixels, config) * (float("nan") if len(calls) > 6 else 1)
+
+    monkeypatch.setattr(training, "normalised", broken)
+    with pytest.raises(UserError, match="convnext fold 0: the loss is not finite in epoch 2: lower lr"):
+        finetune.run(prepared)
+    running = finetune.running_file(prepared, "convnext", 0)
+    assert all(torch.isfinite(tensor).all() for tensor in training.checkpoints.load(running).values())
+
+
+def test_warm_up_rises_and_the_cosine_falls_to_nothing():
+    lrs = [training.lr_at(step, 100, 10, 1.0) for step in range(100)]
+    assert all(b > a for a, b in itertools.pairwise(lrs[:11]))
+    assert all(b < a for a, b in itertools.pairwise(lrs[10:]))
+    assert max(lrs) == lrs[10] == 1.0
+    assert lrs[-1] < 1e-3
+
+
+def test_no_batch_is_of_one():
+    squares = np.zeros((9, 32, 32, 3), np.uint8)
+    spec = with_model(batch_size=4).models["convnext"]
+    fold = training.Fold(
+        "m", 0, spec, squares, np.arange(9), np.zeros(9, int), np.arange(0), np.arange(0), None, "", ""
+    )
+    sizes = [len(targets) for _, targets in training.batches(fold, augment.compose(()), 0)]
+    assert sizes == [3, 3, 3]
+
+
+class TestAugment:
+    @pytest.mark.parametrize(
+        ("transform", "said"),
+        [
+            (
+                Augment("HorizontalFilp"),
+                "unknown albumentations transform 'HorizontalFilp': did you mean 'HorizontalFlip'",
+            ),
+            (Augment("HorizontalFlip", prob=1.0), "HorizontalFlip: unknown argument 'prob'"),
+            (Augment("CoarseDropout", max_height=8), "CoarseDropout: unknown argument 'max_height'"),
+            (Augment("RandomResizedCrop", height=8, width=8), "RandomResizedCrop: unknown argument 'height'"),
+            (Augment("HorizontalFlip", p=1.5), "HorizontalFlip does not take {'p': 1.5}"),
+        ],
+    )
+    def test_what_albumentations_only_warns_of_is_refused(self, transform, said):
+        with pytest.raises(UserError) as error:
+            finetune.check(with_model(augment=(transform,)))
+        assert said in str(error.value)
+        assert "model 'convnext'" in str(error.value)
+
+    def test_another_size_is_refused(self, prepared):
+        with pytest.raises(UserError, match="turn 32 pixels a side into"):
+            finetune.run(with_model(augment=(Augment("CenterCrop", height=16, width=16),)))
+
+
+class TestBackbones:
+    @pytest.mark.parametrize(
+        ("fields", "said"),
+        [
+            ({"backbone": "convnext_tinny"}, "unknown timm backbone 'convnext_tinny': did you mean 'convnext_tiny"),
+            ({"backbone": "convnext_tiny.in1k"}, "convnext_tiny: unknown tag 'in1k'"),
+            ({"backbone": "test_convnext3.nope", "pretrained": True}, "unknown tag 'nope'"),
+            (
+                {"weights_file": "/nowhere.safetensors", "pretrained": True},
+                "weights_file /nowhere.safetensors is missing",
+            ),
+            ({"weights_file": "/nowhere.safetensors"}, "contradict each other"),
+        ],
+    )
+    def test_what_is_not_known_is_refused_before_training(self, fields, said):
+        with pytest.raises(UserError) as error:
+            finetune.check(with_model(**fields))
+        assert said in str(error.value)
+
+    def test_an_argument_that_timm_refuses_is_said(self):
+        spec = with_model(backbone_args={"widht": 3}).models["convnext"]
+        with pytest.raises(UserError, match="timm does not make it with"):
+            backbones.create(spec, 3, 0, None)
+
+    @pytest.fixture
+    def file(self, tmp_path):
+        torch.manual_seed(5)
+        save_file(timm.create_model("test_convnext").state_dict(), tmp_path / "in1k.safetensors")
+        return tmp_path / "in1k.safetensors"
+
+    def spec(self, **fields) -> FineTune:
+        return with_model(pretrained=True, backbone="test_convnext.r160_in1k", **fields).models["convnext"]
+
+    def test_a_local_file_is_loaded_and_the_head_is_new(self, file):
+        model = backbones.create(self.spec(weights_file=str(file)), 3, 0, file)
+        theirs = load_file(file)
+        assert torch.equal(model.state_dict()["stem.0.weight"], theirs["stem.0.weight"])
+        assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
+
+    def test_a_file_of_another_model_is_refused(self, tmp_path):
+        path = tmp_path / "resnet.safetensors"
+        save_file(timm.create_model("test_resnet").state_dict(), path)
+        with pytest.raises(UserError, match="does not fit: is it another model's"):
+            backbones.create(self.spec(weights_file=str(path)), 3, 0, path)
+
+    def test_a_pickle_that_would_run_code_is_refused_and_not_run(self, tmp_path):
+        path = tmp_path / "evil.pth"
+        torch.save({"weight": Evil(str(tmp_path / "it_ran"))}, path)
+        with pytest.raises(UserError, match="would run code"):
+            backbones.create(self.spec(weights_file=str(path)), 3, 0, path)
+        assert not (tmp_path / "it_ran").exists()
+
+    def test_a_pickle_of_plain_weights_is_loaded(self, tmp_path):
+        path = tmp_path / "in1k.pth"
+        torch.save(timm.create_model("test_convnext").state_dict(), path)
+        assert backbones.create(self.spec(weights_file=str(path)), 3, 0, path)(torch.zeros(1, 3, 32, 32)).shape == (
+            1,
+            3,
+        )
+
+    @pytest.mark.parametrize("data", [b"", b"half of it"])
+    def test_a_damaged_file_is_refused(self, tmp_path, data):
+        for path in (tmp_path / "a.safetensors", tmp_path / "a.pth"):
+            path.write_bytes(data)
+            with pytest.raises(UserError, match=str(path)):
+                backbones.create(self.spec(weights_file=str(path)), 3, 0, path)
+
+    def test_the_head_of_the_same_seed_is_the_same(self):
+        spec = with_model().models["convnext"]
+        heads = [backbones.create(spec, 3, seed, None).state_dict()["head.fc.weight"] for seed in (1, 1, 2)]
+        assert torch.equal(heads[0], heads[1])
+        assert not torch.equal(heads[0], heads[2])
+
+
+class Evil:
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")

@@ -1,0 +1,64 @@
+"""The hub: the cache first, and one sentence within 20 seconds when it cannot be reached."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import ROOT
+
+FETCH = """
+import sys
+from src import hub
+from src.errors import UserError
+try:
+    print(hub.fetch("ViT-H-14 (laion2b_s32b_b79k)", "some/repo", ("model.safetensors", "model.bin")))
+except UserError as error:
+    print(error)
+"""
+
+
+def fetch(**env) -> tuple[str, float]:
+    """What `hub.fetch` says in a fresh process (the hub's client reads its settings at import), and its seconds."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", FETCH], cwd=ROOT, env={"PATH": "", **env}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), time.perf_counter() - start
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no.such.host.invalid"])
+def test_an_unreachable_hub_is_one_sentence_that_names_the_model_and_the_way_out(tmp_path, endpoint):
+    said, seconds = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT=endpoint)
+    assert "ViT-H-14 (laion2b_s32b_b79k) needs its weights from the hub, which cannot be reached" in said
+    assert f"download model.safetensors from {endpoint}/some/repo" in said
+    assert 'weights_file="input/model.safetensors"' in said
+    assert len(said.splitlines()) == 1
+    assert seconds < 20
+
+
+def test_a_silent_hub_is_given_up_in_time(tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
+        port = silent.getsockname()[1]
+        said, seconds = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{port}")
+    assert "cannot be reached" in said
+    assert seconds < 20
+
+
+def test_an_offline_hub_says_so(tmp_path):
+    said, _ = fetch(HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
+    assert "HF_HUB_OFFLINE is set" in said
+
+
+def test_the_local_cache_needs_no_network(tmp_path):
+    snapshot = tmp_path / "hub/models--some--repo/snapshots/abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.bin").write_bytes(b"x")
+    (tmp_path / "hub/models--some--repo/refs").mkdir()
+    (tmp_path / "hub/models--some--repo/refs/main").write_text("abc")
+    said, _ = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
+    assert said == str(snapshot / "model.bin")

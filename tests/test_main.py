@@ -1,0 +1,178 @@
+"""The command line: stages run with what they need, mistakes are one sentence and exit code 2."""
+
+import signal
+
+import pytest
+
+from src import __main__ as main
+from src import config
+from src.errors import UserError
+from tests.conftest import snapshot, toy_competition
+
+
+@pytest.fixture
+def toy_run(folder, monkeypatch):
+    """toy_run(*words) runs the command line with the toy competition in the place of digits; returns the exit code."""
+    monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition(limit=limit))
+    yield lambda *words: main.main(["digits", *words])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    ("words", "stages"),
+    [
+        ([], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
+        (["data"], ["data"]),
+        (["probe"], ["data", "folds", "features", "probe"]),
+        (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
+        (["submission"], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
+    ],
+)
+def test_a_stage_runs_with_what_it_needs(words, stages):
+    assert main.parse(["digits", *words]) == ("digits", stages, None)
+
+
+@pytest.mark.parametrize("words", [["--limit", "40"], ["--limit=40"]])
+def test_a_limit_may_stand_anywhere(words):
+    assert main.parse([*words, "digits", "data"]) == ("digits", ["data"], 40)
+    assert main.parse(["digits", "data", *words]) == ("digits", ["data"], 40)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["cron"], "unknown competition 'cron': did you mean 'corn'"),
+        (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'? (the stages are data, folds, features"),
+        (["digits", "xyz"], "unknown stage 'xyz': one of blend, data"),
+        (["digits", "submit"], "the stage 'submit' is not built yet"),
+        (["digits", "--limt", "3"], "unknown option '--limt': did you mean '--limit'"),
+        (["digits", "--limit"], "--limit takes a number of rows, not ''"),
+        (["digits", "--limit", "many"], "--limit takes a number of rows, not 'many'"),
+        (["digits", "--limit", "0"], "--limit takes a number of rows, not '0'"),
+        (["--limit", "3"], "no competition is named"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words, said, capsys):
+    assert main.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_help_lists_the_competitions_with_their_titles(capsys):
+    assert main.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    for name in config.names():
+        assert f"{name} " in said
+        assert config.load(name).title in said
+
+
+def test_a_whole_run(toy_run, capsys, folder, roots):
+    assert toy_run() == 0
+    said = capsys.readouterr().out
+    for stage in main.STAGES:
+        assert f"== toy: {stage}\n" in said
+    table = said[said.index("== toy: done in") :]
+    assert [line.split()[0] for line in table.splitlines() if "made now" in line] == [
+        "zeroshot",
+        "probe",
+        "convnext",
+        "blend",
+    ]
+    assert table.count("±") == 4
+    assert "kaggle competitions submit toy -f" in table
+    (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
+    assert len(sub.read_text().splitlines()) == 13
+
+    before = snapshot(roots)
+    assert toy_run() == 0
+    again = capsys.readouterr().out
+    assert "made now" not in again
+    assert again.count("  reused\n") == 4 + 1  # four models in the table and the file
+    assert snapshot(roots) == before
+
+
+def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots):
+    toy_run()
+    tables = {
+        name: data for name, (_, data) in snapshot(roots / "submissions").items() if name.endswith(("parquet", "csv"))
+    }
+    (roots / "submissions").rename(roots / "first")
+    toy_run()
+    again = {
+        name: data for name, (_, data) in snapshot(roots / "submissions").items() if name.endswith(("parquet", "csv"))
+    }
+    tables.pop("toy/models/convnext/history.csv"), again.pop("toy/models/convnext/history.csv")  # has times
+    assert again == tables
+
+
+def test_a_smoke_run_does_not_touch_the_real_one(toy_run, roots, capsys):
+    toy_run()
+    before = snapshot(roots / "submissions/toy")
+    assert toy_run("--limit", "9") == 0
+    assert "a smoke run of 9 rows: do not send" in capsys.readouterr().out
+    assert snapshot(roots / "submissions/toy") == before
+    (sub,) = (roots / "submissions/toy-limit9").glob("blend-cv*.csv")
+    assert len(sub.read_text().splitlines()) == 10
+
+
+def test_a_wrong_model_stops_before_any_stage_computes(folder, monkeypatch, capsys, roots):
+    toy = toy_competition()
+    wrong = toy.model_copy(
+        update={"models": {**toy.models, "convnext": toy.models["convnext"].model_copy(update={"backbone": "nope"})}}
+    )
+    monkeypatch.setattr(config, "load", lambda name, limit=None: wrong)
+    assert main.main(["digits"]) == 2
+    assert "model 'convnext': unknown timm backbone 'nope'" in capsys.readouterr().err
+    assert not (roots / "submissions/toy/features").exists()
+
+
+def test_bad_input_leaves_all_files_as_they_were(toy_run, roots, folder, capsys):
+    toy_run()
+    (folder / "train/000.png").write_bytes(b"")
+    before = snapshot(roots)
+    assert toy_run() == 2
+    assert "000: " in capsys.readouterr().err
+    assert snapshot(roots) == before
+
+
+def test_no_data_leaves_no_folder(monkeypatch, roots, capsys):
+    monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition())
+    assert main.main(["digits"]) == 2
+    assert "no data for toy" in capsys.readouterr().err
+    assert list((roots / "submissions").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_said(monkeypatch, folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition())
+    assert main.main(["digits"]) == 2
+    assert f"cannot write {tmp_path}/file/toy" in capsys.readouterr().err
+
+
+def test_a_second_run_beside_the_first_is_kept_out(toy_run, roots, capsys):
+    toy_run("data")
+    with main.alone(roots / "submissions/toy"):
+        assert toy_run("data") == 2
+    assert "another run of toy is at work" in capsys.readouterr().err
+    assert toy_run("data") == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, capsys):
+    from src.stages import data
+
+    monkeypatch.setattr(data, "run", lambda competition: signal.raise_signal(number))
+    assert toy_run() == code
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback(toy_run, monkeypatch):
+    from src.stages import data
+
+    monkeypatch.setattr(data, "run", lambda competition: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        toy_run()
+
+
+def test_the_users_mistake_is_an_exception_of_its_own():
+    assert not issubclass(UserError, (ValueError, OSError))

@@ -1,0 +1,115 @@
+"""run.sh: from any folder, with blanks in the path, with the right Python, and with the exit code of what it runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def test_digits_end_to_end_on_a_handful_of_rows(run_sh, roots):
+    done = run_sh("digits", "--limit", "60", cwd=roots)
+    assert done.returncode == 0, done.stderr
+    assert "public: accuracy" in done.stdout
+    (sub,) = (roots / "submissions/digits-limit60").glob("blend-cv*.csv")
+    assert len(sub.read_text().splitlines()) == 61
+
+
+def test_roots_are_relative_to_where_the_caller_stands(run_sh, roots):
+    (roots / "a place").mkdir()
+    done = run_sh("digits", "data", cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out")
+    assert done.returncode == 0, done.stderr
+    assert (roots / "a place/in put/digits/train.csv").is_file()
+    assert (roots / "a place/out/digits/images.parquet").is_file()
+
+
+def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):
+    done = run_sh("digits", "blnd")
+    assert done.returncode == 2
+    assert done.stderr == "error: " + done.stderr.removeprefix("error: ")
+    assert "Traceback" not in done.stderr
+    assert run_sh().returncode == 2
+
+
+def fake_python(folder, version: str):
+    """A `python3` that says it is of this version, and else is the real one."""
+    script = folder / "python3"
+    major, minor = version.split(".")[:2]
+    script.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = -V ] && echo "Python {version}" && exit\n'
+        f'[ "$1" = -c ] || exec {sys.executable} "$@"\n'
+        f"exec {sys.executable} -c 'import sys; sys.version_info = ({major}, {minor}, 0); exec(sys.argv[1])' \"$2\"\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize("version", ["3.10.4", "3.14.0", "2.7.18"])
+def test_another_python_is_refused_with_a_word(run_sh, tmp_path, version):
+    done = run_sh("--help", PYTHON=str(fake_python(tmp_path, version)))
+    assert done.returncode == 2
+    assert f"run.sh needs Python 3.11, 3.12 or 3.13 and found Python {version}" in done.stderr
+
+
+def test_a_supported_python_is_taken(run_sh, tmp_path):
+    done = run_sh("--help", PYTHON=str(fake_python(tmp_path, "3.12.1")))
+    assert (done.returncode, "Competitions:" in done.stdout) == (0, True)
+
+
+class TestVenv:
+    """With a `venv` and a `pip` of two lines: the real ones take minutes and 6 GB."""
+
+    @pytest.fixture
+    def clone(self, tmp_path):
+        clone = tmp_path / "a clone with blanks"
+        (clone / "src").mkdir(parents=True)
+        shutil.copy(ROOT / "run.sh", clone)
+        (clone / "requirements.txt").write_text("six==1.17.0\n")
+        (clone / "src/__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
+        fake = tmp_path / "python3"
+        fake.write_text(
+            "#!/bin/sh\n"
+            f'[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"\n'
+            "mkdir -p .venv/bin && echo made >> made.log\n"
+            "printf '#!/bin/sh\\n"
+            '[ "$1 $2" = "-m pip" ] && { [ ! -e ../fail ] || exit 1; exit 0; }\\n'
+            f'exec {sys.executable} "$@"\\n\' > .venv/bin/python && chmod +x .venv/bin/python\n'
+        )
+        fake.chmod(0o755)
+        return clone
+
+    def run(self, clone, *words):
+        env = {**os.environ, "PYTHON": str(clone.parent / "python3"), "USE_CURRENT_ENV": ""}
+        return subprocess.run([str(clone / "run.sh"), *words], cwd="/", env=env, capture_output=True, text=True)
+
+    def made(self, clone):
+        return (clone / "made.log").read_text().count("made")
+
+    def test_is_made_once(self, clone):
+        for _ in range(2):
+            done = self.run(clone, "digits", "data")
+            assert (done.returncode, done.stdout) == (0, "ran digits data\n"), done.stderr
+        assert self.made(clone) == 1
+
+    def test_is_made_again_when_requirements_change(self, clone):
+        self.run(clone, "digits")
+        (clone / "requirements.txt").write_text("six==1.16.0\n")
+        assert "does not fit requirements.txt" in self.run(clone, "digits").stderr
+        assert self.made(clone) == 2
+
+    def test_is_made_again_when_it_was_left_half_made(self, clone):
+        (clone.parent / "fail").touch()
+        done = self.run(clone, "digits")
+        assert done.returncode == 2
+        assert "could not install requirements.txt" in done.stderr
+        (clone.parent / "fail").unlink()
+        assert self.run(clone, "digits").returncode == 0
+        assert self.made(clone) == 2
+
+    def test_help_needs_none(self, clone):
+        assert self.run(clone, "--help").stdout == "ran --help\n"
+        assert not (clone / ".venv").exists()

@@ -1,0 +1,130 @@
+"""Sources: a folder, a zip, the API, or one sentence; an archive is unpacked safely and whole, or not at all."""
+
+import stat
+import zipfile
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from src import sources
+from src.config import Digits, Kaggle
+from src.errors import UserError
+from tests.conftest import snapshot
+
+
+@pytest.fixture
+def input_dir(roots):
+    (roots / "input").mkdir()
+    return roots / "input"
+
+
+def make_zip(path, entries, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+
+
+def test_a_folder_that_is_there_is_used_as_it_is(input_dir):
+    (input_dir / "corn").mkdir()
+    (input_dir / "corn.zip").write_bytes(b"no zip, and nobody looks")
+    Kaggle("corn").fetch(input_dir)
+    assert list((input_dir / "corn").iterdir()) == []
+
+
+def test_a_zip_is_unpacked(input_dir):
+    make_zip(input_dir / "corn.zip", {"corn/train.csv": "a,b\n", "corn/train/1.png": b"x"})
+    Kaggle("corn").fetch(input_dir)
+    assert (input_dir / "corn/corn/train/1.png").read_bytes() == b"x"
+
+
+def test_no_data_and_no_credentials_says_how_to_get_either(input_dir):
+    with pytest.raises(UserError) as error:
+        Kaggle("corn").fetch(input_dir)
+    assert str(input_dir / "corn.zip") in str(error.value)
+    assert "KAGGLE_API_TOKEN" in str(error.value)
+    assert "https://www.kaggle.com/competitions/corn/rules" in str(error.value)
+
+
+def link() -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("corn/link")
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"../out.txt": "x"}, "would leave its folder"),
+        ({"a/../../out.txt": "x"}, "would leave its folder"),
+        ({"/etc/out.txt": "x"}, "would leave its folder"),
+        ({"..\\out.txt": "x"}, "would leave its folder"),
+        ({"C:/out.txt": "x"}, "would leave its folder"),
+        ({link(): "/etc/passwd"}, "is a link"),
+    ],
+)
+def test_an_entry_that_would_escape_is_refused(input_dir, entries, said):
+    make_zip(input_dir / "corn.zip", {"fine.txt": "x", **entries})
+    before = snapshot(input_dir.parent)
+    with pytest.raises(UserError, match=said):
+        Kaggle("corn").fetch(input_dir)
+    assert snapshot(input_dir.parent) == before
+
+
+def test_a_bomb_is_refused_by_its_declared_size(input_dir):
+    make_zip(input_dir / "corn.zip", {"zeros": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match="claims to unpack to 3,000,000 bytes"):
+        Kaggle("corn").fetch(input_dir)
+    assert not (input_dir / "corn").exists()
+
+
+def test_more_than_the_disk_has_is_refused(input_dir, monkeypatch):
+    make_zip(input_dir / "corn.zip", {"a": bytes(1000)})
+    monkeypatch.setattr(sources.shutil, "disk_usage", lambda path: SimpleNamespace(free=999))
+    with pytest.raises(UserError, match="make room"):
+        Kaggle("corn").fetch(input_dir)
+
+
+@pytest.mark.parametrize("cut", ["truncated", "not a zip", "flipped", "empty"])
+def test_a_damaged_zip_leaves_nothing_behind(input_dir, cut):
+    path = input_dir / "corn.zip"
+    make_zip(path, {"first.txt": "x" * 500, "second.txt": "y" * 5000})
+    data = path.read_bytes()
+    path.write_bytes(
+        {
+            "truncated": data[: len(data) // 2],
+            "not a zip": b"<html>sign in</html>",
+            "flipped": data.replace(b"yyyy", b"yzyy", 1),
+            "empty": b"",
+        }[cut]
+    )
+    before = snapshot(input_dir)
+    with pytest.raises(UserError, match="is not a whole zip file"):
+        Kaggle("corn").fetch(input_dir)
+    assert snapshot(input_dir) == before
+
+
+def test_a_killed_unpacking_is_done_again(input_dir):
+    (input_dir / ".corn.part").mkdir()
+    (input_dir / ".corn.part" / "half").write_text("of it")
+    make_zip(input_dir / "corn.zip", {"whole": "x"})
+    Kaggle("corn").fetch(input_dir)
+    assert [path.name for path in (input_dir / "corn").iterdir()] == ["whole"]
+
+
+def test_digits_are_a_competition(input_dir):
+    Digits().fetch(input_dir)
+    folder = input_dir / "digits"
+    train, test, sample, solution = (
+        pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("train", "test", "sample_submission", "solution")
+    )
+    assert (len(train), len(test)) == (1437, 360)
+    assert not set(train["id"]) & set(test["id"])
+    assert set(test["id"]) == set(sample["id"]) == set(solution["id"])
+    assert test["id"].tolist() != sample["id"].tolist()
+    assert solution["Usage"].value_counts().to_dict() == {"Private": 288, "Public": 72}
+    assert Image.open(folder / train["image"][0]).size == (8, 8)
+    before = snapshot(folder)
+    Digits().fetch(input_dir)
+    assert snapshot(folder) == before

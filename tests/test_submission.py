@@ -1,0 +1,130 @@
+"""The submission: sample_submission's columns, ids and order, checked before it gets its name."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src import dataset, results, tables
+from src.config import Competition, Folds
+from src.errors import UserError
+from src.stages import data, folds, submission
+from tests.conftest import toy_competition
+
+PROBS = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1
+
+
+def finish(competition: Competition, test: np.ndarray = PROBS) -> None:
+    """Writes a blend that answers `test`."""
+    data.run(competition)
+    folds.run(competition)
+    rows = dataset.read(competition)
+    results.save(competition, "blend", {}, rows, np.full((36, 3), 1 / 3), test, time.perf_counter())
+
+
+def test_has_the_samples_ids_and_columns_in_their_order(toy, folder):
+    finish(toy)
+    path = submission.run(toy)
+    sub, sample = (pd.read_csv(file, dtype=str) for file in (path, folder / "sample_submission.csv"))
+    assert list(sub.columns) == list(sample.columns)
+    assert sub["id"].tolist() == sample["id"].tolist()
+    truth = {f"{100 + i}": ("blue", "green", "red")[i % 3] for i in range(12)}
+    assert dict(zip(sub["id"], sub["label"], strict=True)) == truth
+
+
+def test_ids_that_are_paired_by_row_would_be_wrong(toy, folder):
+    # the trap of the corn competition (sample_submission is not in test.csv's order): by position most rows are wrong
+    finish(toy)
+    sub = pd.read_csv(submission.run(toy), dtype=str)
+    by_position = np.array(toy.classes)[PROBS.argmax(axis=1)]
+    assert (sub["label"].to_numpy() == by_position).mean() < 0.5
+
+
+def test_is_named_by_its_score_and_content_and_written_once(toy):
+    finish(toy)
+    path = submission.run(toy)
+    assert path.name.startswith("blend-cv0.3333-")
+    assert len(path.stem.rsplit("-", 1)[1]) == 7
+    changed = path.stat().st_mtime_ns
+    assert submission.run(toy) == path
+    assert path.stat().st_mtime_ns == changed
+    finish(toy, PROBS[:, [1, 2, 0]])
+    assert submission.run(toy) != path
+
+
+def test_probabilities_where_the_metric_wants_them(folder):
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+    sample.assign(red=0.3, blue=0.3, green=0.4).to_csv(folder / "sample_submission.csv", index=False)
+    competition = toy_competition(metric="log_loss")
+    finish(competition)
+    sub = pd.read_csv(submission.run(competition), dtype={"id": str})
+    assert list(sub.columns) == ["id", "red", "blue", "green"]
+    assert sub.set_index("id").loc["100"].to_dict() == pytest.approx({"blue": 0.8, "green": 0.1, "red": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("id,label", "label,id"), "its columns are"),
+        (lambda text: text.replace("100,blue", "100,Blue"), "its labels 'Blue' are no classes"),
+        (lambda text: text.replace("100,blue\n", ""), "its ids are not those"),
+        (lambda text: text.replace("100,", "0100,"), "its ids are not those"),
+        (lambda text: text + "100,blue\n", "its ids are not those"),
+    ],
+)
+def test_a_wrong_submission_is_found(toy, change, said):
+    finish(toy)
+    sample = tables.read(toy).sample_submission
+    text = submission.run(toy).read_text()
+    assert submission.faults_of(toy, sample, text) == []
+    assert said in submission.faults_of(toy, sample, change(text))[0]
+
+
+class TestSolution:
+    @pytest.fixture
+    def solution(self, folder):
+        labels = [("blue", "green", "red")[i % 3] for i in range(12)]
+        usage = ["Public"] * 3 + ["Private"] * 9
+        df = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": labels, "Usage": usage})
+        df.loc[[0, 5], "label"] = "red", "blue"  # one mistake in each part
+        df.sample(frac=1, random_state=0).to_csv(folder / "solution.csv", index=False)
+        return folder / "solution.csv"
+
+    def test_gives_public_and_private_scores(self, toy, solution, capsys):
+        finish(toy)
+        submission.run(toy)
+        said = capsys.readouterr().out
+        assert "public: accuracy 0.6667 ± 0.2722 on 3 rows" in said
+        assert "private: accuracy 0.8889 ± 0.1048 on 9 rows" in said
+
+    def test_without_it_there_is_no_score(self, toy, capsys):
+        finish(toy)
+        submission.run(toy)
+        assert "public" not in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("Usage", "Use", "lacks the column 'Usage'"),
+            ("\n100,", "\n999,", "lacks 1 test ids, such as '100'"),
+            (",green", ",gren", "no classes"),
+        ],
+    )
+    def test_that_is_wrong_is_said(self, toy, solution, old, new, said):
+        finish(toy)
+        solution.write_text(solution.read_text().replace(old, new))
+        with pytest.raises(UserError, match=said):
+            submission.run(toy)
+
+
+def test_a_majority_submission_scores_the_majority_rate(folder):
+    competition = toy_competition(folds=Folds(n=3))
+    test = np.tile(np.float32([0.2, 0.6, 0.2]), (12, 1))
+    pd.DataFrame(
+        {"id": [f"{100 + i}" for i in range(12)], "label": ["green"] * 9 + ["red"] * 3, "Usage": "Public"}
+    ).to_csv(folder / "solution.csv", index=False)
+    finish(competition, test)
+    score, se, n = submission.graded(competition, dataset.read(competition), test)["public"]
+    assert (score, n) == (0.75, 12)
+    assert se == pytest.approx(np.sqrt(0.75 * 0.25 / 12))

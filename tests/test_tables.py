@@ -1,0 +1,126 @@
+"""Tables: ids stay what the file says, and every fault is listed at once."""
+
+import pandas as pd
+import pytest
+
+from src import tables
+from src.config import Folds
+from src.errors import UserError
+from tests.conftest import toy_competition
+
+
+def rewrite(path, change):
+    df = pd.read_csv(path, dtype=str, keep_default_na=False)
+    df = change(df)
+    df.to_csv(path, index=False)
+
+
+def test_ids_keep_their_leading_zeros_and_are_sorted(toy):
+    read = tables.read(toy)
+    assert read.train["id"].tolist()[:2] == ["000", "001"]
+    assert read.test["path"].iloc[0].name == "100.png"
+
+
+def test_numbers_sort_by_their_value():
+    assert [["10", "9", "100", "1"][i] for i in tables.by_id(["10", "9", "100", "1"])] == ["1", "9", "10", "100"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(toy, folder):
+    path = folder / "train.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert "id" in tables.read(toy).train
+
+
+def test_a_label_called_NA_is_a_label(toy, folder):
+    rewrite(folder / "train.csv", lambda df: df.replace({"label": {"red": "NA"}}))
+    rewrite(folder / "sample_submission.csv", lambda df: df)
+    read = tables.read(toy.model_copy(update={"classes": ("NA", "blue", "green")}))
+    assert (read.train["label"] == "NA").sum() == 12
+
+
+def test_an_image_may_be_a_pattern_over_columns(folder):
+    for part in ("train", "test"):
+        rewrite(folder / f"{part}.csv", lambda df, part=part: df.drop(columns="image").assign(part=part))
+    read = tables.read(toy_competition(image="{part}/{id}.png"))
+    assert read.train["path"].iloc[3] == folder / "train/003.png"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("train", lambda df: df.rename(columns={"label": "lable"}), "unknown column 'label': did you mean 'lable'"),
+        ("test", lambda df: df.drop(columns="image"), "unknown column 'image'"),
+        ("sample_submission", lambda df: df.assign(extra="1"), "unknown column 'extra'"),
+        ("train", lambda df: pd.concat([df, df.iloc[:1]]), "id '000' stands in 2 rows"),
+        ("train", lambda df: df.assign(id=df["id"].replace("000", "100")), "id '100' is in train and in test"),
+        ("test", lambda df: df.iloc[1:], "id '100' is in sample_submission but not in test"),
+        ("sample_submission", lambda df: df.iloc[1:], "id '111' is in test but not in sample_submission"),
+        (
+            "sample_submission",
+            lambda df: df.assign(id=df["id"].str.lstrip("1")),
+            "in test but not in sample_submission",
+        ),
+        (
+            "train",
+            lambda df: df.assign(label=df["label"].replace("red", "rde")),
+            "unknown label 'rde': the classes are",
+        ),
+        ("train", lambda df: df.assign(label=df["label"].replace("red", "Red")), "unknown label 'Red': write it 'red'"),
+        ("train", lambda df: df.assign(label=df["label"].replace("red", "red ")), "write it 'red'"),
+        ("train", lambda df: df.assign(label=df["label"].where(df["id"] != "001", "")), "id '001' has no label"),
+        ("train", lambda df: df[(df["label"] != "red") | (df["id"] == "002")], "class 'red' has 1 train rows"),
+        ("train", lambda df: df[df["label"] != "red"], "class 'red' has 0 train rows"),
+        ("train", lambda df: df.assign(id=df["id"].where(df["id"] != "001", "")), "1 rows without id"),
+        ("test", lambda df: df.iloc[:0], "has no rows"),
+    ],
+)
+def test_a_fault_is_said(toy, folder, file, change, said):
+    rewrite(folder / f"{file}.csv", change)
+    with pytest.raises(UserError) as error:
+        tables.read(toy)
+    assert said in str(error.value)
+
+
+def test_twenty_faults_are_listed_and_the_rest_counted(toy, folder):
+    rewrite(folder / "train.csv", lambda df: df.assign(label="x"))
+    with pytest.raises(UserError) as error:
+        tables.read(toy)
+    assert str(error.value).count("unknown label") == 20
+    assert "39 faults" in str(error.value)  # 36 labels, 3 empty classes
+    assert "and 19 more" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is missing"),
+        (b"", "is not a CSV table"),
+        (b"id,label\n\xff\xfe1,red\n", "is not UTF-8"),
+        (b'id,label\n"1,red', "is not a CSV"),
+    ],
+)
+def test_what_is_no_table_is_said(toy, folder, content, said):
+    path = folder / "train.csv"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        tables.read(toy)
+
+
+class TestHandful:
+    def test_is_stratified_and_the_same_each_time(self, folder):
+        read = tables.read(toy_competition(limit=12))
+        assert read.train["label"].value_counts().to_dict() == {"blue": 4, "green": 4, "red": 4}
+        assert read.train["id"].tolist() == tables.read(toy_competition(limit=12)).train["id"].tolist()
+        assert set(read.sample_submission["id"]) == set(read.test["id"])
+
+    def test_has_two_of_a_small_class(self, folder):
+        rewrite(folder / "train.csv", lambda df: df[(df["label"] != "red") | (df["id"] < "008")])
+        counts = tables.read(toy_competition(limit=10)).train["label"].value_counts()
+        assert counts["red"] == 2
+        assert counts.sum() == 10
+
+    def test_of_too_few_is_refused(self, folder):
+        with pytest.raises(UserError, match="need at least 6"):
+            tables.read(toy_competition(limit=5, folds=Folds(n=3)))
