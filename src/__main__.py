@@ -37,31 +37,32 @@ RESERVED = ("submit", "scores", "report")  # names of stages to come
 
 def titles() -> dict[str, str]:
     """The title of every competition, read without running its config."""
-    found = {}
-    for path in sorted((Path(__file__).parent / "configs").glob("*.py")):
-        if path.stem == "__init__":
+    configs = (Path(__file__).parent / "configs").glob("*.py")
+    return {path.stem: title_of(path) for path in sorted(configs) if path.stem != "__init__"}
+
+
+def title_of(config: Path) -> str:
+    """The first text that the file gives a title: Competition(title="...") or update={"title": "..."}."""
+    try:
+        tree = ast.parse(config.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return "(cannot be read)"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword):
+            pairs = [(node.arg, node.value)]
+        elif isinstance(node, ast.Dict):
+            pairs = [(getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)]
+        else:
             continue
-        title = "(cannot be read)"
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError):
-            tree = ast.Module([], [])
-        for node in ast.walk(tree):  # Competition(title="...") or update={"title": "..."}
-            if isinstance(node, ast.keyword) and node.arg == "title" and isinstance(node.value, ast.Constant):
-                title = node.value.value
-                break
-            if isinstance(node, ast.Dict) and any(
-                isinstance(k, ast.Constant) and k.value == "title" for k in node.keys
-            ):
-                title = next(v.value for k, v in zip(node.keys, node.values, strict=True) if k.value == "title")
-                break
-        found[path.stem] = title
-    return found
+        for name, value in pairs:
+            if name == "title" and isinstance(value, ast.Constant):
+                return str(value.value)
+    return ""
 
 
 def usage() -> str:
     width = max(map(len, titles()), default=0)
-    lines = [f"  {name:{width}}  {title}" for name, title in titles().items()]
+    lines = [f"  {name:{width}}  {title}".rstrip() for name, title in titles().items()]
     return f"{__doc__}\nCompetitions:\n" + "\n".join(lines)
 
 

@@ -36,12 +36,17 @@ def arch_name(spec: Clip) -> str:
 
 
 def slug(spec: Clip) -> str:
-    """A folder's name for the model: architecture and weights."""
-    if spec.weights_file is None:
-        weights = spec.weights or f"random{spec.seed}"
-    else:
-        weights = "-".join(filter(None, [spec.weights, resolve(spec.weights_file).stem]))
-    return f"{arch_name(spec)}-{weights}".replace("/", "_")
+    """A folder's name for the model's features; another model, checkpoint or asked precision has another name."""
+    parts = [arch_name(spec), spec.weights]
+    if isinstance(spec.clip, ClipArch):
+        parts.append(files.digest(arch(spec))[:7])
+    if spec.weights_file is not None:
+        parts.append(files.remembered_sha256(resolve(spec.weights_file))[:7])
+    elif spec.weights is None:
+        parts.append(f"random{spec.seed}")
+    if spec.precision != "auto":
+        parts.append(spec.precision)
+    return "-".join(filter(None, parts)).replace("/", "_")
 
 
 def arch(spec: Clip) -> dict[str, Any]:

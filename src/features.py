@@ -5,8 +5,10 @@ and `feats`. A shard is whole or not there; a killed run goes on with the next o
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from src import clip, files, machine
-from src.config import Clip
+from src.config import Clip, Competition
 from src.dataset import Rows
 from src.errors import UserError
 from src.images import VIEWS, read_rgb
@@ -24,87 +26,114 @@ CODE = 1  # raised when this file computes other numbers from the same key
 SHARD, BATCH = 1024, 64  # images; a multiple, so that a resumed run makes the same batches
 
 
-def key(spec: Clip, view: str, precision: str) -> dict:
-    return {"code": CODE, **clip.identity(spec), "view": view, "precision": precision}
+def identity(spec: Clip) -> dict[str, Any]:
+    """All that changes a model's features but view and precision: what models that use them have in their keys."""
+    return {"code": CODE, **clip.identity(spec)}
 
 
-def shards(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[0-9]*.npz"))
+@dataclass(frozen=True)
+class Cache:
+    """The features of one model and view."""
 
+    folder: Path
+    spec: Clip
+    view: str
 
-def load(folder: Path) -> dict[str, np.ndarray]:
-    """{sha256 of an image: its features (d,) float32} of all whole shards; a damaged one is deleted, with a word."""
-    feats = {}
-    for path in shards(folder):
-        try:
-            with np.load(path, allow_pickle=False) as shard:
-                feats.update(zip(shard["shas"].tolist(), shard["feats"], strict=True))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            print(f"{path} is damaged: its images are encoded again")
-            path.unlink()
-    return feats
+    def key(self) -> dict[str, Any]:
+        return {**identity(self.spec), "view": self.view, "precision": machine.precision(self.spec.precision)}
 
+    def takes(self, have: dict[str, Any]) -> bool:
+        """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
+        wanted = self.key()
+        if self.spec.precision == "auto":
+            have, wanted = ({**key, "precision": ""} for key in (have, wanted))
+        return have == wanted
 
-def make(folder: Path, spec: Clip, view: str, rows: Rows) -> int:
-    """Encodes the pictures of `rows` that the cache does not have yet; returns how many that were.
+    def shards(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*.npz"))
 
-    Where the config leaves the precision to the machine (`auto`), a cache that is complete is taken as it is.
-    """
-    wanted, have = key(spec, view, machine.precision(spec.precision)), files.read_json(folder / "key.json")
-    path_of = dict(zip(rows.shas, rows.paths, strict=True))  # a picture that is there twice is encoded once
-    id_of = dict(zip(rows.shas, rows.ids, strict=True))
-    done = {}
-    if have is not None:
-        any_precision = spec.precision == "auto" and {**have, "precision": ""} == {**wanted, "precision": ""}
-        if have == wanted or any_precision:
-            done = load(folder)
+    def load(self) -> dict[str, np.ndarray]:
+        """{sha256 of an image: its features (d,) float32} of all whole shards; a damaged one is deleted."""
+        feats = {}
+        for path in self.shards():
+            try:
+                with np.load(path, allow_pickle=False) as shard:
+                    feats.update(zip(shard["shas"].tolist(), shard["feats"], strict=True))
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+                print(f"{path} is damaged: its images are encoded again")
+                path.unlink()
+        return feats
+
+    def make(self, rows: Rows, load: Callable[[Clip], clip.ClipModel] = clip.load) -> int:
+        """Encodes the pictures of `rows` that the cache does not have yet; returns how many that were.
+
+        Raises:
+            UserError: The model cannot be had (then nothing is changed), or its features are not finite.
+        """
+        described, wanted = self.folder / "key.json", self.key()
+        have = files.read_json(described)
+        # a picture that is there twice is encoded once
+        path_of, id_of = (dict(zip(rows.shas, column, strict=True)) for column in (rows.paths, rows.ids))
+        done = self.load() if have is not None and self.takes(have) else {}
         if path_of.keys() <= done.keys():
             return 0
-    model = clip.load(spec)  # before anything is changed: it may not be to be had
-    if have is not None and have != wanted:
-        print(f"{folder.name} is encoded anew: {files.changed(have, wanted)}")
-        (folder / "key.json").unlink()  # first: without it, shards are nobody's
-        done = {}
-    if not (folder / "key.json").exists():
-        for path in shards(folder):
-            path.unlink()
-        files.write_json(folder / "key.json", wanted)
-    todo = [sha for sha in path_of if sha not in done]
-    bar = track(
-        batches(model, [path_of[sha] for sha in todo]), f"features {folder.name}", len(todo), "images", sizes=True
-    )
-    number = 1 + max((int(path.stem) for path in shards(folder)), default=-1)
-    pending: list[np.ndarray] = []
-    start = 0
-    for pixels in bar:
-        pending.append(clip.encode(model, VIEWS[view](pixels), wanted["precision"]))
-        n = sum(map(len, pending))
-        if n >= SHARD or start + n == len(todo):
+        model = load(self.spec)
+        if have != wanted:
+            if have is not None:
+                print(f"{self.folder.name} is encoded anew: {files.changed(have, wanted)}")
+            described.unlink(missing_ok=True)  # first: without it, shards are nobody's
+            for path in self.shards():
+                path.unlink()
+            files.write_json(described, wanted)
+            done = {}
+        todo = [sha for sha in path_of if sha not in done]
+        self.encode(model, todo, path_of, id_of, wanted["precision"])
+        return len(todo)
+
+    def encode(
+        self, model: clip.ClipModel, todo: list[str], path_of: dict[str, Path], id_of: dict[str, str], precision: str
+    ) -> None:
+        """Writes the features of the pictures `todo`, a shard at a time."""
+        number = 1 + max((int(path.stem) for path in self.shards()), default=-1)
+        pending: list[np.ndarray] = []
+        start = 0
+        loaded = batches(model, [path_of[sha] for sha in todo])
+        for pixels in track(loaded, f"features {self.folder.name}", len(todo), "images", sizes=True):
+            pending.append(clip.encode(model, VIEWS[self.view](pixels), precision))
+            n = sum(map(len, pending))
+            if n < SHARD and start + n < len(todo):
+                continue
             feats, shas = np.concatenate(pending), todo[start : start + n]
             if (bad := ~np.isfinite(feats).all(axis=1)).any():
                 raise UserError(
-                    f"{clip.title(spec)} has features that are not finite for {int(bad.sum())} images, the first of id "
-                    f"{id_of[shas[int(bad.argmax())]]}: is the checkpoint damaged? (or set precision='float32')"
+                    f"{clip.title(self.spec)} has features that are not finite for {int(bad.sum())} images, the first "
+                    f"of id {id_of[shas[int(bad.argmax())]]}: is the checkpoint damaged? (or set precision='float32')"
                 )
-            with files.replacing(folder / f"{number:05d}.npz") as part, part.open("wb") as file:
+            with files.replacing(self.folder / f"{number:05d}.npz") as part, part.open("wb") as file:
                 np.savez(file, ids=np.array([id_of[sha] for sha in shas]), shas=np.array(shas), feats=feats)
             number, start, pending = number + 1, start + n, []
-    return len(todo)
 
+    def read(self, rows: Rows) -> np.ndarray:
+        """Unit features of `rows`, in their order: (n, d) float32.
 
-def read(folders: list[Path], rows: Rows) -> np.ndarray:
-    """Unit features of `rows`, in their order: (n, d) float32; of several views, their mean, made unit again.
-
-    Raises:
-        UserError: A cache lacks some of the rows.
-    """
-    total = 0
-    for folder in folders:
-        feats = load(folder)
+        Raises:
+            UserError: The cache is of another key, or lacks some of the rows.
+        """
+        have = files.read_json(self.folder / "key.json")
+        feats = self.load() if have is not None and self.takes(have) else {}
         if missing := [id for id, sha in zip(rows.ids, rows.shas, strict=True) if sha not in feats]:
-            raise UserError(f"{folder} lacks {len(missing)} images, such as {missing[0]}: run the features stage")
-        total = total + unit(np.stack([feats[sha] for sha in rows.shas]))
-    return unit(total)
+            raise UserError(f"{self.folder} lacks {len(missing)} images, such as {missing[0]}: run the features stage")
+        return unit(np.stack([feats[sha] for sha in rows.shas]))
+
+
+def caches(competition: Competition, spec: Clip) -> list[Cache]:
+    """The caches of a model's views."""
+    return [Cache(competition.features(clip.slug(spec), view), spec, view) for view in spec.views]
+
+
+def read(competition: Competition, spec: Clip, rows: Rows) -> np.ndarray:
+    """Unit features of `rows`, in their order: (n, d) float32; of several views, their mean, made unit again."""
+    return unit(sum(cache.read(rows) for cache in caches(competition, spec)))
 
 
 def unit(feats: np.ndarray) -> np.ndarray:
@@ -123,6 +152,5 @@ class Pictures(TorchDataset):
 
 
 def batches(model: clip.ClipModel, paths: list[Path]) -> Iterator[torch.Tensor]:
-    yield from DataLoader(
-        Pictures(paths, model.preprocess), BATCH, num_workers=machine.workers(), pin_memory=machine.workers() > 0
-    )
+    workers = machine.workers()
+    yield from DataLoader(Pictures(paths, model.preprocess), BATCH, num_workers=workers, pin_memory=workers > 0)

@@ -1,6 +1,5 @@
 """Weights: a local file or the Hugging Face hub's, and one sentence when they cannot be had or do not fit."""
 
-import os
 import pickle
 import threading
 import urllib.error
@@ -28,6 +27,8 @@ def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 
+    # what the client talks with was requests, then httpx, then httpx2: the root of its errors, whichever it is
+    broken = [base for base in HfHubHTTPError.__mro__ if base.__module__ != "builtins"][-1]
     for filename in filenames:
         if isinstance(cached := try_to_load_from_cache(repo, filename), str):
             return Path(cached)
@@ -43,12 +44,16 @@ def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
     for filename in filenames:
         try:
             return Path(hf_hub_download(repo, filename))
-        except LocalEntryNotFoundError as error:  # the connection broke
-            raise UserError(f"{model}: the hub went away during the download: run again, or {instead}") from error
+        except LocalEntryNotFoundError as error:
+            raise UserError(f"{model}: the hub went away before the download: run again, or {instead}") from error
         except EntryNotFoundError:
             continue
         except HfHubHTTPError as error:
             raise UserError(f"{model}: the hub refuses {repo} ({str(error).splitlines()[0]}): {instead}") from error
+        except broken as error:
+            raise UserError(
+                f"{model}: the hub went away during the download ({error}): run again, or {instead}"
+            ) from error
     raise UserError(f"{model}: the hub's {repo} has none of {', '.join(filenames)}: {instead}")
 
 
@@ -58,10 +63,7 @@ def unreachable(endpoint: str) -> str | None:
 
     def ask() -> None:
         try:
-            request = urllib.request.Request(
-                endpoint, method="HEAD", headers={"User-Agent": os.path.basename(__file__)}
-            )
-            urllib.request.urlopen(request, timeout=PATIENCE).close()
+            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=PATIENCE).close()
         except urllib.error.HTTPError:
             reason.clear()  # it is there
         except OSError as error:

@@ -4,10 +4,11 @@ import hashlib
 import io
 import struct
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from src.errors import UserError, listed
 from src.files import replacing
 from src.progress import track
 
+T, U = TypeVar("T"), TypeVar("U")
 RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 
 # A picture of up to 2 x this many pixels is decoded (179 million: Pillow's own limit), without its warning.
@@ -81,6 +83,15 @@ def fault_of(data: bytes) -> str | None:
     return None
 
 
+def parallel(function: Callable[[T], U], items: Sequence[T], what: str) -> Iterator[U]:
+    """function(item) of all items, in order. By threads: Pillow decodes and hashlib hashes without Python's lock."""
+    pool = ThreadPoolExecutor(cpu_count())
+    try:
+        yield from track(pool.map(function, items), what, len(items), "images")
+    finally:
+        pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
+
+
 def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFrame:
     """Decodes every picture that was not decoded before, in parallel, and remembers it in `record`.
 
@@ -113,12 +124,7 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
         sha = hashlib.sha256(data).hexdigest()
         return (path, stat.st_size, stat.st_mtime_ns, sha, image.width, image.height, image.mode)
 
-    with ThreadPoolExecutor(cpu_count()) as pool:  # Pillow decodes and hashlib hashes without Python's lock
-        try:
-            rows = list(track(pool.map(facts, paths), "data", len(paths), "images"))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    rows = list(parallel(facts, paths, "data"))
     faults = [f"{id}: {path} {row}" for id, path, row in zip(ids, paths, rows, strict=True) if isinstance(row, str)]
     if faults:
         raise UserError(f"{len(faults)} images cannot be used, mend or restore them:\n{listed(faults)}")
@@ -142,11 +148,9 @@ class Squares:
         self.resample = Image.Resampling[interpolation.upper()]
         self.kept = None
         if len(paths) * size * size * 3 <= memory:
-            with ThreadPoolExecutor(cpu_count()) as pool:
-                decoded = track(pool.map(self.decode, paths), "decoding", len(paths), "images")
-                kept = np.empty((len(paths), size, size, 3), np.uint8)
-                for i, square in enumerate(decoded):
-                    kept[i] = square
+            kept = np.empty((len(paths), size, size, 3), np.uint8)
+            for i, square in enumerate(parallel(self.decode, paths, "decoding")):
+                kept[i] = square
             self.kept = kept
 
     def __len__(self) -> int:

@@ -1,6 +1,5 @@
 """A model's folder: its tables of probabilities, and model.json, written last, which says how they were made."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +71,14 @@ def save(
     data: Dataset,
     oof: np.ndarray,
     test: np.ndarray,
-    start: float,
+    seconds: float,
     **facts: Any,
 ) -> dict[str, Any]:
     """Writes the tables of a finished model and then its model.json, prints its score and returns what model.json says.
 
     Args:
         oof, test: (n, k) probabilities of data.train and data.test.
-        start: time.perf_counter() when its making began, or that less what earlier runs spent on it.
+        seconds: What its making took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
     folder, metric = competition.model_folder(name), METRICS[competition.metric]
@@ -94,7 +93,7 @@ def save(
         "se": se,
         "log_loss": METRICS["log_loss"].score(data.targets, oof)[0],
         "folds": [metric.score(data.targets[data.fold == k], oof[data.fold == k])[0] for k in range(data.n_folds)],
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(seconds, 2),
         **facts,
         "key": key,
         "made": machine.provenance(ROOT),

@@ -86,7 +86,7 @@ class TestStage:
                 oof, test = rng.dirichlet([1, 1, 1], 36), rng.dirichlet([1, 1, 1], 12)
                 oof[np.arange(36), (rows.targets + (skill < 0)) % 3] += abs(skill)  # below 0: skilled at being wrong
                 key = {**rows.key, "skill": skill}
-                results.save(toy, name, key, rows, oof / oof.sum(axis=1, keepdims=True), test, time.perf_counter())
+                results.save(toy, name, key, rows, oof / oof.sum(axis=1, keepdims=True), test, 1.0)
 
         return make
 

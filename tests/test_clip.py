@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from src import clip
 from src.config import Probe, Prompts, ZeroShot
 from src.errors import UserError
-from tests.conftest import CLASSES, TINY_CLIP, picture, toy_competition
+from tests.conftest import CLASSES, TINY_CLIP, Evil, picture
 
 SPEC = ZeroShot(clip=TINY_CLIP)
 
@@ -117,13 +117,15 @@ class TestWeightsFile:
         with pytest.raises(UserError, match="does not fit: is it another model's"):
             clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
 
+    def test_that_would_run_code_is_refused_and_not_run(self, tmp_path):
+        path = tmp_path / "evil.pt"
+        torch.save({"logit_scale": Evil(str(tmp_path / "it_ran"))}, path)
+        with pytest.raises(UserError, match="would run code"):
+            clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
+        assert not (tmp_path / "it_ran").exists()
+
     def test_that_is_damaged_is_refused(self, tmp_path):
         path = tmp_path / "half.safetensors"
         path.write_bytes(b"half")
         with pytest.raises(UserError, match="is damaged"):
             clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
-
-
-def test_a_prompts_change_changes_the_zero_shot_key_only_there():
-    competition = toy_competition()
-    assert competition.prompts.texts("red") == ["a red thing.", "something red."]

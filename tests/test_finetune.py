@@ -13,7 +13,7 @@ from src import augment, backbones, dataset, results, training
 from src.config import Augment, FineTune
 from src.errors import UserError
 from src.stages import data, finetune, folds
-from tests.conftest import read_json, snapshot, toy_competition
+from tests.conftest import Evil, read_json, snapshot, toy_competition
 
 
 def with_model(**changes):
@@ -289,11 +289,3 @@ class TestBackbones:
         heads = [backbones.create(spec, 3, seed, None).state_dict()["head.fc.weight"] for seed in (1, 1, 2)]
         assert torch.equal(heads[0], heads[1])
         assert not torch.equal(heads[0], heads[2])
-
-
-class Evil:
-    def __init__(self, path: str):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")

@@ -1,8 +1,12 @@
 """The hub: the cache first, and one sentence within 20 seconds when it cannot be reached."""
 
+import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -19,11 +23,11 @@ except UserError as error:
 """
 
 
-def fetch(**env) -> tuple[str, float]:
+def fetch(code: str = FETCH, **env) -> tuple[str, float]:
     """What `hub.fetch` says in a fresh process (the hub's client reads its settings at import), and its seconds."""
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", FETCH], cwd=ROOT, env={"PATH": "", **env}, capture_output=True, text=True
+        [sys.executable, "-c", code], cwd=ROOT, env={"PATH": "", **env}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), time.perf_counter() - start
@@ -40,8 +44,6 @@ def test_an_unreachable_hub_is_one_sentence_that_names_the_model_and_the_way_out
 
 
 def test_a_silent_hub_is_given_up_in_time(tmp_path):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
         port = silent.getsockname()[1]
         said, seconds = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{port}")
@@ -62,3 +64,62 @@ def test_the_local_cache_needs_no_network(tmp_path):
     (tmp_path / "hub/models--some--repo/refs/main").write_text("abc")
     said, _ = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT="http://127.0.0.1:9")
     assert said == str(snapshot / "model.bin")
+
+
+@pytest.fixture
+def stand_in():
+    """A hub on this machine with one file, model.bin; `breaks` makes it drop the connection in the middle of it."""
+    body = bytes(range(256)) * 4000
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            if self.path == "/":
+                self.send_response(200)
+            elif self.path.endswith("/model.bin"):
+                self.send_response(200)
+                self.send_header("ETag", '"abc"')
+                self.send_header("X-Repo-Commit", "c" * 40)
+                self.send_header("Content-Length", str(len(body)))
+            else:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "EntryNotFound")
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            if self.path.endswith("/model.bin"):
+                self.wfile.write(body[: len(body) // 2] if server.breaks else body)
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.breaks, server.body = False, body
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_file_is_downloaded_once(tmp_path, stand_in):
+    where = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{stand_in.server_port}"}
+    said, _ = fetch(**where)
+    assert said.splitlines()[0].startswith("downloading the weights of ViT-H-14 (laion2b_s32b_b79k)")
+    assert Path(said.splitlines()[-1]).read_bytes() == stand_in.body
+    stand_in.shutdown()
+    again, _ = fetch(**where)
+    assert again == said.splitlines()[-1]
+
+
+def test_a_hub_without_the_file_says_so(tmp_path, stand_in):
+    code = FETCH.replace("model.bin", "other.bin")
+    said, _ = fetch(code, HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{stand_in.server_port}")
+    assert "some/repo has none of model.safetensors, other.bin" in said
+
+
+def test_a_hub_that_goes_away_in_the_middle_says_so(tmp_path, stand_in):
+    stand_in.breaks = True
+    said, _ = fetch(HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{stand_in.server_port}")
+    assert "the hub went away during the download" in said.splitlines()[-1]

@@ -46,7 +46,8 @@ def run(competition: Competition) -> list[str]:
     weights = blending.simplex_weights(oofs, targets) if method == "weights" else equal
     facts = {"method": method, "weights": {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}}
     oof = weighted if method == "weights" else mean
-    results.save(competition, "blend", key, data, oof, blending.blend(tests, weights), start, **facts)
+    test, seconds = blending.blend(tests, weights), time.perf_counter() - start
+    results.save(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
 
 

@@ -3,9 +3,8 @@
 Reads the images; writes features/<clip>-<view>/.
 """
 
+import functools
 import time
-
-import numpy as np
 
 from src import clip, dataset, features
 from src.config import Clip, Competition
@@ -28,17 +27,15 @@ def run(competition: Competition) -> None:
     rows = Rows(data.train.ids + data.test.ids, data.train.paths + data.test.paths, data.train.shas + data.test.shas)
     seen = set()
     for spec in clips(competition):
-        for view in spec.views:
-            folder = competition.features(clip.slug(spec), view)
-            if folder in seen:
+        load = functools.cache(lambda spec=spec: clip.load(spec))  # once for all views, and not if all are there
+        for cache in features.caches(competition, spec):
+            if cache.folder in seen:
                 continue
-            seen.add(folder)
+            seen.add(cache.folder)
             start = time.perf_counter()
-            n = features.make(folder, spec, view, rows)
+            n = cache.make(rows, lambda _, load=load: load())
             if n == 0:
-                print(f"{folder.name}  reused: {len(np.unique(rows.shas))} images")
+                print(f"{cache.folder.name}  reused: {len(set(rows.shas))} images")
             else:
                 seconds = time.perf_counter() - start
-                print(
-                    f"{folder.name}  {n} images  {duration(seconds)}  {n / seconds:.1f} images/s with loading the model"
-                )
+                print(f"{cache.folder.name}  {n} images  {duration(seconds)}  {n / seconds:.1f} images/s in all")

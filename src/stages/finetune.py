@@ -136,4 +136,4 @@ def assemble(competition: Competition, name: str, key: dict[str, Any], data: Dat
         histories.append(about["history"])
     history = pd.DataFrame(itertools.chain(*histories))
     files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    results.save(competition, name, key, data, oof, test, time.perf_counter() - seconds)
+    results.save(competition, name, key, data, oof, test, seconds)

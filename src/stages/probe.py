@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from src import checkpoints, clip, dataset, features, probe, results
+from src import checkpoints, dataset, features, probe, results
 from src.config import Competition
 
 CODE = 1
@@ -19,12 +19,11 @@ def run(competition: Competition) -> list[str]:
     data, made = dataset.read(competition), []
     for name, spec in competition.of_stage("probe").items():
         start = time.perf_counter()
-        key = results.key(competition, spec, data, CODE, clip=clip.identity(spec))
+        key = results.key(competition, spec, data, CODE, clip=features.identity(spec))
         folder = competition.model_folder(name)
         if results.reused(folder, key):
             continue
-        folders = [competition.features(clip.slug(spec), view) for view in spec.views]
-        feats, test_feats = features.read(folders, data.train), features.read(folders, data.test)
+        feats, test_feats = (features.read(competition, spec, rows) for rows in (data.train, data.test))
         fits = probe.fit_folds(feats, data.targets, data.fold, len(competition.classes), spec.cs)
         oof, test = np.zeros((len(data.train), len(competition.classes))), 0
         for k, fit in enumerate(fits):
@@ -38,6 +37,7 @@ def run(competition: Competition) -> list[str]:
             print(
                 f"{name}  C {' and '.join(f'{c:g}' for c in edges)}: at the edge of the grid, widen `cs` in the config"
             )
-        results.save(competition, name, key, data, oof, test, start, c=chosen, c_curves=[fit.curve for fit in fits])
+        curves = [fit.curve for fit in fits]
+        results.save(competition, name, key, data, oof, test, time.perf_counter() - start, c=chosen, c_curves=curves)
         made.append(name)
     return made

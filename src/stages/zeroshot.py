@@ -18,18 +18,16 @@ def run(competition: Competition) -> list[str]:
     data, made = dataset.read(competition), []
     prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
-        start = time.perf_counter()
         texts = {label: prompts.texts(label) for label in competition.classes}
-        key = results.key(competition, spec, data, CODE, clip=clip.identity(spec), prompts=texts)
+        key = results.key(competition, spec, data, CODE, clip=features.identity(spec), prompts=texts)
         if results.reused(competition.model_folder(name), key):
             continue
-        folders = [competition.features(clip.slug(spec), view) for view in spec.views]
+        start = time.perf_counter()
         model = clip.load(spec)
         classifier = clip.zeroshot_classifier(model, prompts, competition.classes)
         scale = float(model.model.logit_scale.exp())
-        oof, test = (
-            softmax(scale * features.read(folders, rows) @ classifier, axis=1) for rows in (data.train, data.test)
-        )
-        results.save(competition, name, key, data, oof, test, start)
+        similarities = [features.read(competition, spec, rows) @ classifier for rows in (data.train, data.test)]
+        oof, test = (softmax(scale * one, axis=1) for one in similarities)
+        results.save(competition, name, key, data, oof, test, time.perf_counter() - start)
         made.append(name)
     return made

@@ -1,0 +1,32 @@
+"""The README tells the truth: its example is a config, its stages are the stages, its links to files lead somewhere."""
+
+import re
+
+import pytest
+
+from src import __main__ as main
+from src.config import Competition
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_example_is_a_config():
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    names = {}
+    exec(code, names)  # noqa: S102
+    assert isinstance(names["competition"], Competition)
+
+
+def test_the_table_of_stages_has_them_all_in_order():
+    assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)[: len(main.STAGES)] == list(main.STAGES)
+
+
+@pytest.mark.parametrize("command", re.findall(r"^\./run\.sh (\S+)(.*?)(?: +#.*)?$", README, flags=re.MULTILINE))
+def test_every_command_is_one(command):
+    name, rest = command
+    if name in ("test", "--help"):
+        return
+    competition, stages, _ = main.parse([name, *rest.split()])
+    assert competition in main.titles()
+    assert stages
