@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from src import checkpoints, machine
+from src import checkpoints, files, machine
 from src.backbones import DataConfig
 from src.config import FineTune
 from src.errors import UserError
@@ -181,6 +181,8 @@ def train_fold(
     print(f"{fold.name} fold {fold.number}  train {len(fold.train)}  valid {len(fold.valid)}")
     before = checkpoints.about(running)
     resumed = before is not None and before["key"] == key
+    if before is not None and not resumed:
+        print(f"{fold.name} fold {fold.number}  starts anew: {files.changed(before['key'], key)}")
     model = create(not resumed).to(machine.device())
     ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
     optimizer = create_optimizer_v2(model, "adamw", lr=spec.lr, weight_decay=spec.weight_decay)

@@ -124,6 +124,31 @@ def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, cap
     assert not list(prepared.model_folder("convnext").glob("*.running.*"))
 
 
+def test_killed_after_a_change_of_config_and_changed_back_it_has_no_foreign_tables(prepared, monkeypatch):
+    finetune.run(prepared)
+    expected = tables_of(prepared)
+    changed = with_model(lr=1e-4)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 4)  # fold 0 has written its new tables and not yet its weights
+        with pytest.raises(Killed):
+            finetune.run(changed)
+    for path in prepared.model_folder("convnext").glob("model.json"):
+        path.unlink()
+    finetune.run(prepared)
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), expected, strict=True))
+
+
+def test_an_epoch_of_another_config_is_not_gone_on_from(prepared, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        kill_at(patch, 2)
+        with pytest.raises(Killed):
+            finetune.run(prepared)
+    finetune.run(with_model(lr=1e-4))
+    said = capsys.readouterr().out
+    assert "convnext fold 0  starts anew: lr changed (0.003 to 0.0001)" in said
+    assert "goes on after" not in said
+
+
 def test_a_fold_is_started_with_nothing_but_names_in_any_order(prepared):
     finetune.run(prepared)
     expected = tables_of(prepared)

@@ -161,8 +161,10 @@ def test_a_second_run_beside_the_first_is_kept_out(toy_run, roots, capsys):
 def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, capsys):
     from src.stages import data
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     monkeypatch.setattr(data, "run", lambda competition: signal.raise_signal(number))
     assert toy_run() == code
+    signal.signal(signal.SIGINT, before)
     assert "the same command goes on from there" in capsys.readouterr().err
 
 

@@ -1,6 +1,7 @@
 """run.sh: from any folder, with blanks in the path, with the right Python, and with the exit code of what it runs."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+
+PYTHON = shlex.quote(sys.executable)
 
 
 def test_digits_end_to_end_on_a_handful_of_rows(run_sh, roots):
@@ -41,8 +44,8 @@ def fake_python(folder, version: str):
     script.write_text(
         "#!/bin/sh\n"
         f'[ "$1" = -V ] && echo "Python {version}" && exit\n'
-        f'[ "$1" = -c ] || exec {sys.executable} "$@"\n'
-        f"exec {sys.executable} -c 'import sys; sys.version_info = ({major}, {minor}, 0); exec(sys.argv[1])' \"$2\"\n"
+        f'[ "$1" = -c ] || exec {PYTHON} "$@"\n'
+        f"exec {PYTHON} -c 'import sys; sys.version_info = ({major}, {minor}, 0); exec(sys.argv[1])' \"$2\"\n"
     )
     script.chmod(0o755)
     return script
@@ -70,16 +73,15 @@ class TestVenv:
         shutil.copy(ROOT / "run.sh", clone)
         (clone / "requirements.txt").write_text("six==1.17.0\n")
         (clone / "src/__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
-        fake = tmp_path / "python3"
-        fake.write_text(
-            "#!/bin/sh\n"
-            f'[ "$1 $2" = "-m venv" ] || exec {sys.executable} "$@"\n'
-            "mkdir -p .venv/bin && echo made >> made.log\n"
-            "printf '#!/bin/sh\\n"
-            '[ "$1 $2" = "-m pip" ] && { [ ! -e ../fail ] || exit 1; exit 0; }\\n'
-            f'exec {sys.executable} "$@"\\n\' > .venv/bin/python && chmod +x .venv/bin/python\n'
-        )
-        fake.chmod(0o755)
+        scripts = {
+            "python3": f"""[ "$1 $2" = "-m venv" ] || exec {PYTHON} "$@"
+                mkdir -p .venv/bin && echo made >> made.log && cp "$(dirname "$0")/in_venv" .venv/bin/python""",
+            "in_venv": f"""[ "$1 $2" = "-m pip" ] || exec {PYTHON} "$@"
+                [ ! -e ../fail ]""",
+        }
+        for name, text in scripts.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+            (tmp_path / name).chmod(0o755)
         return clone
 
     def run(self, clone, *words):

@@ -82,14 +82,14 @@ def run_fold(
         data, squares: What is read and decoded, where the caller has it already.
     """
     spec, folder = competition.models[name], competition.model_folder(name)
-    data = data or dataset.read(competition)
+    data = dataset.read(competition) if data is None else data
     key = key_of(competition, spec, data)
     train, valid = np.flatnonzero(data.fold != number), np.flatnonzero(data.fold == number)
     fold = training.Fold(
         name=name,
         number=number,
         spec=spec,
-        squares=squares or squares_of(spec, data),
+        squares=squares_of(spec, data) if squares is None else squares,
         train=train,
         targets=data.targets[train],
         valid=valid,
@@ -110,6 +110,8 @@ def run_fold(
         key,
     )
     start = time.perf_counter()
+    finished = folder / f"fold{number}.safetensors"
+    finished.unlink(missing_ok=True)  # of another key: it must not vouch for the tables of this one
     write = partial(predictions.write, id=competition.id, classes=competition.classes)
     oof = training.predict(model, fold, valid, spec.views)
     test = training.predict(model, fold, len(data.train) + np.arange(len(data.test)), spec.views)
@@ -117,7 +119,7 @@ def run_fold(
     write(folder / f"fold{number}-test.parquet", ids=data.test.ids, probs=test)
     seconds = sum(row["seconds"] for row in history) + time.perf_counter() - start
     about = {"key": key, "history": history, "seconds": seconds}
-    checkpoints.save(folder / f"fold{number}.safetensors", model.state_dict(), about)  # last: it says that all is there
+    checkpoints.save(finished, model.state_dict(), about)  # last: it says that all is there
     running.unlink()
     score, _ = METRICS[competition.metric].score(fold.valid_targets, oof)
     print(f"{name} fold {number}  {competition.metric} {score:.4f}  {duration(seconds)}")
