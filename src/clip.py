@@ -1,6 +1,7 @@
 """CLIP by open_clip: what names it in a key, its image tower and preprocessing, and the zero-shot classifier."""
 
 import importlib.util
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -125,7 +126,9 @@ def load(spec: Clip) -> ClipModel:
             except (TypeError, ValueError) as error:
                 raise UserError(f"{what} is not an architecture that open_clip can make: {error}") from error
         else:
+            logging.disable(logging.WARNING)  # that no weights are loaded: they are, below, or it was said above
             model = open_clip.create_model(spec.clip, pretrained=None, pretrained_text=False)
+            logging.disable(logging.NOTSET)
     if path is not None:
         with hub.refusing_bad_weights(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)

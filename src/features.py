@@ -64,8 +64,11 @@ class Cache:
                 path.unlink()
         return feats
 
-    def make(self, rows: Rows, load: Callable[[Clip], clip.ClipModel] = clip.load) -> int:
+    def make(self, rows: Rows, load: Callable[[], clip.ClipModel]) -> int:
         """Encodes the pictures of `rows` that the cache does not have yet; returns how many that were.
+
+        Args:
+            load: Gives the model; called only if there is something to encode.
 
         Raises:
             UserError: The model cannot be had (then nothing is changed), or its features are not finite.
@@ -77,7 +80,7 @@ class Cache:
         done = self.load() if have is not None and self.takes(have) else {}
         if path_of.keys() <= done.keys():
             return 0
-        model = load(self.spec)
+        model = load()
         if have != wanted:
             if have is not None:
                 print(f"{self.folder.name} is encoded anew: {files.changed(have, wanted)}")

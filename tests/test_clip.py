@@ -59,6 +59,17 @@ def test_random_weights_are_the_seeds_and_are_said_aloud(model, capsys):
     assert np.abs(clip.encode(other, pixels, "float32") - ours).max() > 1e-3
 
 
+def test_a_model_whose_weights_come_from_a_file_is_not_called_random(tmp_path, caplog, capsys):
+    path = tmp_path / "b32.safetensors"
+    torch.manual_seed(0)
+    theirs = open_clip.create_model("RN50-quickgelu", pretrained=None)
+    save_file({name: t.contiguous() for name, t in theirs.state_dict().items()}, path)
+    caplog.clear()
+    clip.load(ZeroShot(clip="RN50-quickgelu", weights="openai", weights_file=str(path)))
+    assert caplog.records == []
+    assert "random" not in capsys.readouterr().out
+
+
 def test_loading_leaves_the_random_state_alone():
     torch.manual_seed(1)
     expected = torch.rand(1)

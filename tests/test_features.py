@@ -7,7 +7,6 @@ from src import clip, features, files
 from src.config import Probe
 from src.dataset import Rows
 from src.errors import UserError
-from src.features import Cache
 from tests.conftest import TINY_CLIP, picture, read_json, snapshot, toy_competition
 
 SPEC = Probe(clip=TINY_CLIP)
@@ -21,6 +20,13 @@ def rows(tmp_path, monkeypatch):
     for i, path in enumerate(paths):
         picture("green", i).save(path)
     return Rows([str(i) for i in range(20)], paths, [files.sha256(path) for path in paths])
+
+
+class Cache(features.Cache):
+    """Loads its model by itself."""
+
+    def make(self, rows, load=None):
+        return super().make(rows, load or (lambda: clip.load(self.spec)))
 
 
 @pytest.fixture
@@ -90,7 +96,7 @@ def test_another_view_has_other_features_and_views_are_averaged(rows, tmp_path, 
     competition = toy_competition()
     spec = SPEC.model_copy(update={"views": ("identity", "vflip")})
     for cache in features.caches(competition, spec):
-        cache.make(rows)
+        cache.make(rows, lambda: clip.load(spec))
     assert np.abs(features.read(competition, spec, rows) - features.unit(one + other)).max() < 1e-6
 
 
@@ -156,7 +162,7 @@ def test_a_model_that_cannot_be_had_changes_nothing(rows, cache, tmp_path, monke
     cache.make(rows)
     before = snapshot(cache.folder)
 
-    def no_hub(spec):
+    def no_hub():
         raise UserError("no hub")
 
     other = Cache(cache.folder, SPEC.model_copy(update={"seed": 7}), "identity")

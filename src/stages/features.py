@@ -25,15 +25,16 @@ def check(competition: Competition) -> None:
 def run(competition: Competition) -> None:
     data = dataset.read(competition)
     rows = Rows(data.train.ids + data.test.ids, data.train.paths + data.test.paths, data.train.shas + data.test.shas)
+    specs = {clip.slug(spec): spec for spec in clips(competition)}
+    load = functools.lru_cache(maxsize=1)(lambda slug: clip.load(specs[slug]))  # once for all its views
     seen = set()
     for spec in clips(competition):
-        load = functools.cache(lambda spec=spec: clip.load(spec))  # once for all views, and not if all are there
         for cache in features.caches(competition, spec):
             if cache.folder in seen:
                 continue
             seen.add(cache.folder)
             start = time.perf_counter()
-            n = cache.make(rows, lambda _, load=load: load())
+            n = cache.make(rows, functools.partial(load, clip.slug(spec)))
             if n == 0:
                 print(f"{cache.folder.name}  reused: {len(set(rows.shas))} images")
             else:
