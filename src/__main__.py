@@ -89,8 +89,7 @@ def parse(arguments: list[str]) -> tuple[str, list[str], int | None]:
         if stage in RESERVED:
             raise UserError(f"the stage {stage!r} is not built yet: the stages are {', '.join(STAGES)}")
         if stage not in STAGES:
-            near = unknown("stage", stage, STAGES)
-            raise UserError(near if "one of" in near else f"{near} (the stages are {', '.join(STAGES)})")
+            raise UserError(unknown("stage", stage, STAGES))
     needed = set(named or STAGES)
     for stage in reversed(STAGES):
         if stage in needed:

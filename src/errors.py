@@ -9,13 +9,20 @@ class UserError(Exception):
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
-    """`unknown stage 'blnd': did you mean 'blend'?`, or the whole list where nothing is near."""
-    valid = sorted(map(str, valid))
+    """`unknown stage 'blnd': did you mean 'blend'? (one of data, folds, ...)`: the nearest names, and a short list."""
+    valid = [str(one) for one in valid]
     near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
-    if near:
-        return f"unknown {what} {str(name)!r}: did you mean {' or '.join(map(repr, near))}?"
-    shown = ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
-    return f"unknown {what} {str(name)!r}: one of {shown}"
+    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if len(valid) <= 12:
+        hint += f" (one of {', '.join(valid)})" if near else f" one of {', '.join(valid)}"
+    elif not near:
+        hint = f" one of {', '.join(valid[:40])}" + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
+    return f"unknown {what} {str(name)!r}:{hint}"
+
+
+def counted(n: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def listed(faults: list[str], most: int = 20) -> str:

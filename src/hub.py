@@ -4,6 +4,7 @@ import pickle
 import threading
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,9 @@ def local(model: str, path: Path) -> Path:
 def refusing_bad_weights(model: str, path: Path) -> Iterator[None]:
     """Turns what goes wrong when `path` is loaded as weights of `model` into a UserError."""
     try:
-        yield
+        with warnings.catch_warnings():  # of a pickle's protocol: it is taken, or refused below
+            warnings.simplefilter("ignore", UserWarning)
+            yield
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{model}: {path} is refused: it is not plain weights, or a pickle that would run code; "

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from src.errors import UserError, listed
+from src.errors import UserError, counted, listed
 from src.files import replacing
 from src.progress import track
 
@@ -127,7 +127,7 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
     rows = list(parallel(facts, paths, "data"))
     faults = [f"{id}: {path} {row}" for id, path, row in zip(ids, paths, rows, strict=True) if isinstance(row, str)]
     if faults:
-        raise UserError(f"{len(faults)} images cannot be used, mend or restore them:\n{listed(faults)}")
+        raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be mended or restored:\n{listed(faults)}")
     df = pd.DataFrame(rows, columns=RECORD)
     if not df.drop_duplicates("path").reset_index(drop=True).equals(known.reset_index(drop=True)):
         buffer = io.BytesIO()

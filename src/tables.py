@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.config import Competition
-from src.errors import UserError, listed, unknown
+from src.errors import UserError, counted, listed, unknown
 from src.metrics import METRICS
 
 
@@ -79,7 +79,9 @@ def read(competition: Competition) -> Tables:
     if not faults:
         faults = faults_between(competition, files, frames)
     if faults:
-        raise UserError(f"{competition.name}: the tables have {len(faults)} faults, mend them:\n{listed(faults)}")
+        raise UserError(
+            f"{competition.name}: the tables have {counted(len(faults), 'fault')}, to be mended:\n{listed(faults)}"
+        )
     for part in ("train", "test"):
         df = frames[part]
         df["path"] = image_paths(competition, df)
@@ -109,7 +111,7 @@ def faults_between(competition: Competition, files: dict[str, Path], frames: dic
         if not len(column):
             faults.append(f"{files[part]} has no rows")
         if blank := int((column == "").sum()):
-            faults.append(f"{files[part]}: {blank} rows without {competition.id}")
+            faults.append(f"{files[part]}: {counted(blank, 'row')} without {competition.id}")
         faults += [
             f"{files[part]}: {competition.id} {id!r} stands in {n} rows"
             for id, n in column[column != ""].value_counts().items()

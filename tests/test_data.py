@@ -22,8 +22,8 @@ def test_prints_classes_and_sizes(toy, folder, capsys):
 @pytest.mark.parametrize(
     ("copy", "said"),
     [
-        (("train/000.png", "train/001.png"), "1 images are in train with different labels: 000 (blue), 001 (green)"),
-        (("train/002.png", "test/105.png"), "1 images are in train and in test: 002 (red), 105 (test)"),
+        (("train/000.png", "train/001.png"), "1 image in train with different labels: 000 (blue), 001 (green)"),
+        (("train/002.png", "test/105.png"), "1 image in train and in test: 002 (red), 105 (test)"),
     ],
 )
 def test_warns_of_exact_copies(toy, folder, capsys, copy, said):

@@ -42,8 +42,8 @@ def test_a_limit_may_stand_anywhere(words):
     ("words", "said"),
     [
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
-        (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'? (the stages are data, folds, features"),
-        (["digits", "xyz"], "unknown stage 'xyz': one of blend, data"),
+        (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'? (one of data, folds, features"),
+        (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "submit"], "the stage 'submit' is not built yet"),
         (["digits", "--limt", "3"], "unknown option '--limt': did you mean '--limit'"),
         (["digits", "--limit"], "--limit takes a number of rows, not ''"),

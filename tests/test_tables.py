@@ -70,7 +70,7 @@ def test_an_image_may_be_a_pattern_over_columns(folder):
         ("train", lambda df: df.assign(label=df["label"].where(df["id"] != "001", "")), "id '001' has no label"),
         ("train", lambda df: df[(df["label"] != "red") | (df["id"] == "002")], "class 'red' has 1 train rows"),
         ("train", lambda df: df[df["label"] != "red"], "class 'red' has 0 train rows"),
-        ("train", lambda df: df.assign(id=df["id"].where(df["id"] != "001", "")), "1 rows without id"),
+        ("train", lambda df: df.assign(id=df["id"].where(df["id"] != "001", "")), "1 row without id"),
         ("test", lambda df: df.iloc[:0], "has no rows"),
     ],
 )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from src import images, tables
 from src.config import Competition
+from src.errors import counted
 
 
 def run(competition: Competition) -> None:
@@ -54,7 +55,7 @@ def duplicates(competition: Competition, train: pd.DataFrame, test: pd.DataFrame
 
     said = []
     if conflicts:
-        said.append(f"{len(conflicts)} images are in train with different labels: {some(conflicts)}")
+        said.append(f"{counted(len(conflicts), 'image')} in train with different labels: {some(conflicts)}")
     if shared:
-        said.append(f"{len(shared)} images are in train and in test: {some(shared)}")
+        said.append(f"{counted(len(shared), 'image')} in train and in test: {some(shared)}")
     return said
