@@ -32,6 +32,7 @@ STAGES = {  # each with the stages it needs; in the order in which they run
     "blend": ("zeroshot", "probe", "finetune"),
     "submission": ("blend",),
 }
+INSTALL = "pip install -r requirements.txt, or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
 RESERVED = ("submit", "scores", "report")  # names of stages to come
 
 
@@ -167,6 +168,16 @@ def main(arguments: list[str]) -> int:
         run(*parse(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "src").partition(".")[0] == "src":
+            raise
+        print(f"error: the package {error.name!r} is missing: {INSTALL}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        print(f"error: torch and torchvision do not fit each other ({error}): {INSTALL}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print("\nstopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)

@@ -21,9 +21,8 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
     """
     return {
         "code": code,
-        "model": spec.model_dump(
-            mode="json", exclude={"weights_file"}
-        ),  # the file's content is the checkpoint's identity
+        # without the file's name: its content is in the checkpoint's identity
+        "model": spec.model_dump(mode="json", exclude={"weights_file"}),
         "classes": list(competition.classes),
         "precision": machine.precision(spec.precision),
         **data.key,

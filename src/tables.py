@@ -149,20 +149,14 @@ def handful(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[s
         raise UserError(f"--limit {limit} is too few: {k} classes need at least {2 * k} rows")
     rng = np.random.default_rng(competition.folds.seed)
     counts = train[competition.label].value_counts()
-    left, want = limit - 2 * k, {}
-    share = {name: left * (counts[name] - 2) / max(1, len(train) - 2 * k) for name in competition.classes}
+    share = {name: (limit - 2 * k) * (counts[name] - 2) / max(1, len(train) - 2 * k) for name in competition.classes}
+    want = {name: 2 + int(share[name]) for name in competition.classes}
+    by_remainder = sorted(competition.classes, key=lambda name: int(share[name]) - share[name])
+    for name in by_remainder[: limit - sum(want.values())]:
+        want[name] += 1
+    rows = []
     for name in competition.classes:
-        want[name] = 2 + int(share[name])
-    for name in sorted(competition.classes, key=lambda name: int(share[name]) - share[name])[
-        : limit - sum(want.values())
-    ]:
-        want[name] += 1  # the largest remainders
-    rows = np.concatenate(
-        [
-            rng.permutation(np.flatnonzero(train[competition.label] == name))[: want[name]]
-            for name in competition.classes
-        ]
-    )
+        rows.extend(rng.permutation(np.flatnonzero(train[competition.label] == name))[: want[name]])
     test = test.iloc[np.sort(rng.permutation(len(test))[:limit])].reset_index(drop=True)
     sample = frames["sample_submission"]
     return {

@@ -56,7 +56,7 @@ class Augmented(TorchDataset):
     def __getitem__(self, i: int) -> tuple[Tensor, int]:
         fold = self.fold
         self.transform.set_random_seed(draw(fold.spec.seed, fold.number, self.epoch, i))
-        square = self.transform(image=fold.squares[fold.train[i]])["image"]
+        square = self.transform(image=fold.squares[fold.train[i]].copy())["image"]  # it may write into what it gets
         if square.shape != (fold.spec.img_size, fold.spec.img_size, 3):
             raise UserError(
                 f"{fold.name}: its augmentations turn {fold.spec.img_size} pixels a side into {square.shape[:2]}"
@@ -191,12 +191,12 @@ def train_fold(
         restore(checkpoints.load(running), model, ema, optimizer)
         history = before["history"]
         print(f"{fold.name} fold {fold.number}  goes on after epoch {len(history)}")
-    best = ema.module if ema is not None else model
+    predictor = ema.module if ema is not None else model
     for epoch in range(len(history), spec.epochs):
         start = time.perf_counter()
         loss = train_one_epoch(fold, model, ema, optimizer, transform, epoch)
         trained = time.perf_counter() - start
-        probs = predict(best, fold, fold.valid, ("identity",))
+        probs = predict(predictor, fold, fold.valid, ("identity",))
         seconds = time.perf_counter() - start
         row = {
             "fold": fold.number,
@@ -216,7 +216,7 @@ def train_fold(
             f"{row['images_per_second']:.0f} images/s  {seconds:.1f}s"
         )
         checkpoints.save(running, state(model, ema, optimizer), {"key": key, "history": history})
-    return best, history
+    return predictor, history
 
 
 def state(model: nn.Module, ema: ModelEmaV3 | None, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -81,6 +81,9 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     assert "kaggle competitions submit toy -f" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
     assert len(sub.read_text().splitlines()) == 13
+    # zero-shot and probe share one cache: two views of one model
+    caches = [path.name.rpartition("-")[2] for path in (roots / "submissions/toy/features").iterdir()]
+    assert sorted(caches) == ["hflip", "identity"]
 
     before = snapshot(roots)
     assert toy_run() == 0
@@ -166,6 +169,22 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
     assert toy_run() == code
     signal.signal(signal.SIGINT, before)
     assert "the same command goes on from there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModuleNotFoundError("No module named 'open_clip'", name="open_clip"), "the package 'open_clip' is missing"),
+        (RuntimeError("operator torchvision::nms does not exist"), "torch and torchvision do not fit each other"),
+    ],
+)
+def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, said, capsys):
+    def broken(stage):
+        raise error
+
+    monkeypatch.setattr(main, "stage_module", broken)
+    assert toy_run() == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_bug_keeps_its_traceback(toy_run, monkeypatch):
