@@ -1,5 +1,6 @@
 """What a run ends with: a table of the models, the blend, the file, and the next command to type."""
 
+import shlex
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -49,9 +50,9 @@ def next_step(competition: Competition, submission: Path) -> str:
     source = competition.source
     if source.page is None:
         return f"submission: {submission}\nnext: ./run.sh corn"
+    kaggle, file = (shlex.quote(str(path)) for path in (Path(sys.executable).with_name("kaggle"), submission))
     return (
         f"submission: {submission}\n"
-        f"next: {Path(sys.executable).with_name('kaggle')} competitions submit {source.slug} "
-        f"-f {submission} -m {submission.stem}\n"
+        f"next: {kaggle} competitions submit {source.slug} -f {file} -m {submission.stem}\n"
         f"  or upload it at {source.page}/submissions"
     )
