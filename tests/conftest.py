@@ -107,7 +107,8 @@ def run_sh(roots):
     """Runs ./run.sh with the interpreter of the tests: run_sh("digits", ...) -> CompletedProcess."""
 
     def run(*arguments: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess:
-        env = {**os.environ, "USE_CURRENT_ENV": "1", "PYTHON": sys.executable, **env}
+        ours = {"USE_CURRENT_ENV": "1", "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}  # as for torch, above
+        env = {**os.environ, **ours, **env}
         return subprocess.run(
             [str(ROOT / "run.sh"), *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=200
         )
