@@ -78,7 +78,7 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
         "blend",
     ]
     assert table.count("±") == 4
-    assert "kaggle competitions submit toy -f" in table
+    assert "competitions submit toy -f" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
     assert len(sub.read_text().splitlines()) == 13
     # zero-shot and probe share one cache: two views of one model
