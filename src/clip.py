@@ -127,8 +127,10 @@ def load(spec: Clip) -> ClipModel:
                 raise UserError(f"{what} is not an architecture that open_clip can make: {error}") from error
         else:
             logging.disable(logging.WARNING)  # that no weights are loaded: they are, below, or it was said above
-            model = open_clip.create_model(spec.clip, pretrained=None, pretrained_text=False)
-            logging.disable(logging.NOTSET)
+            try:
+                model = open_clip.create_model(spec.clip, pretrained=None, pretrained_text=False)
+            finally:
+                logging.disable(logging.NOTSET)
     if path is not None:
         with hub.refusing_bad_weights(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)

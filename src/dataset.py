@@ -36,6 +36,13 @@ class Dataset:
     folds_sha: str
 
     @cached_property
+    def rows(self) -> Rows:
+        """The train rows and behind them the test rows."""
+        return Rows(
+            self.train.ids + self.test.ids, self.train.paths + self.test.paths, self.train.shas + self.test.shas
+        )
+
+    @cached_property
     def n_folds(self) -> int:
         return int(self.fold.max()) + 1
 

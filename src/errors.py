@@ -12,12 +12,11 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     """`unknown stage 'blnd': did you mean 'blend'? (one of data, folds, ...)`: the nearest names, and a short list."""
     valid = [str(one) for one in valid]
     near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
-    hint = f" did you mean {' or '.join(map(repr, near))}?" if near else ""
-    if len(valid) <= 12:
-        hint += f" (one of {', '.join(valid)})" if near else f" one of {', '.join(valid)}"
-    elif not near:
-        hint = f" one of {', '.join(valid[:40])}" + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
-    return f"unknown {what} {str(name)!r}:{hint}"
+    listing = ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
+    if not near:
+        return f"unknown {what} {str(name)!r}: one of {listing}"
+    hint = f"did you mean {' or '.join(map(repr, near))}?" + (f" (one of {listing})" if len(valid) <= 12 else "")
+    return f"unknown {what} {str(name)!r}: {hint}"
 
 
 def counted(n: int, what: str) -> str:

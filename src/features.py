@@ -17,7 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from src import clip, files, machine
 from src.config import Clip, Competition
-from src.dataset import Rows
+from src.dataset import Dataset, Rows
 from src.errors import UserError
 from src.images import VIEWS, read_rgb
 from src.progress import track
@@ -44,10 +44,7 @@ class Cache:
 
     def takes(self, have: dict[str, Any]) -> bool:
         """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
-        wanted = self.key()
-        if self.spec.precision == "auto":
-            have, wanted = ({**key, "precision": ""} for key in (have, wanted))
-        return have == wanted
+        return machine.same_key(have, self.key(), asked=self.spec.precision)
 
     def shards(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.npz"))
@@ -137,6 +134,12 @@ def caches(competition: Competition, spec: Clip) -> list[Cache]:
 def read(competition: Competition, spec: Clip, rows: Rows) -> np.ndarray:
     """Unit features of `rows`, in their order: (n, d) float32; of several views, their mean, made unit again."""
     return unit(sum(cache.read(rows) for cache in caches(competition, spec)))
+
+
+def read_split(competition: Competition, spec: Clip, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """`read` of the train rows and of the test rows, from one look at the disk."""
+    feats = read(competition, spec, data.rows)
+    return feats[: len(data.train)], feats[len(data.train) :]
 
 
 def unit(feats: np.ndarray) -> np.ndarray:

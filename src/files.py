@@ -3,6 +3,7 @@
 import errno
 import functools
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from src.errors import UserError
 
@@ -78,6 +81,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_parquet(path: Path, df: pd.DataFrame) -> None:
+    buffer = io.BytesIO()  # pyarrow would hide the reason when the disk is full
+    df.to_parquet(buffer, index=False)
+    with replacing(path) as part:
+        part.write_bytes(buffer.getvalue())
 
 
 def read_json(path: Path) -> Any | None:

@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.errors import UserError, counted, listed
-from src.files import replacing
+from src.files import write_parquet
 from src.progress import track
 
 T, U = TypeVar("T"), TypeVar("U")
@@ -129,11 +129,9 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
     if faults:
         raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be mended or restored:\n{listed(faults)}")
     df = pd.DataFrame(rows, columns=RECORD)
-    if not df.drop_duplicates("path").reset_index(drop=True).equals(known.reset_index(drop=True)):
-        buffer = io.BytesIO()
-        df.drop_duplicates("path").to_parquet(buffer, index=False)
-        with replacing(record) as part:
-            part.write_bytes(buffer.getvalue())
+    distinct = df.drop_duplicates("path").reset_index(drop=True)
+    if not distinct.equals(known.reset_index(drop=True)):
+        write_parquet(record, distinct)
     return df
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,6 +22,17 @@ def precision(asked: str) -> str:
     if asked != "auto":
         return asked
     return "bfloat16" if device().type == "cuda" else "float32"
+
+
+def same_key(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:
+    """Whether a finished result is the one that is wanted.
+
+    Where the config leaves the precision to the machine (`asked` is auto), a result of either is: else a night's
+    training on a GPU would be thrown away by looking at it on a laptop.
+    """
+    if asked == "auto":
+        stored, wanted = ({**key, "precision": ""} for key in (stored, wanted))
+    return stored == wanted
 
 
 def autocast(precision: str) -> contextlib.AbstractContextManager:

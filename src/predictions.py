@@ -1,6 +1,5 @@
 """Tables of probabilities keyed by id: the one writer and the one reader of every oof.parquet and test.parquet."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import UserError
-from src.files import replacing
+from src.files import write_parquet
 
 TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averages of them stay well within
 
@@ -25,10 +24,7 @@ def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs
     df = pd.DataFrame(np.asarray(probs, np.float32), columns=list(classes))
     df.insert(0, id, np.asarray(ids, dtype=object).astype(str))
     check(path, df, id, classes)
-    buffer = io.BytesIO()  # pyarrow would hide the reason when the disk is full
-    df.to_parquet(buffer, index=False)
-    with replacing(path) as part:
-        part.write_bytes(buffer.getvalue())
+    write_parquet(path, df)
 
 
 def read(path: Path, id: str, ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:

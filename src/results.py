@@ -31,14 +31,8 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
 
 
 def same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """Whether a finished result is the one that is wanted.
-
-    Where the config leaves the precision to the machine, a result of either is: else a night's training on a GPU
-    would be thrown away by looking at it on a laptop.
-    """
-    if wanted.get("model", {}).get("precision") == "auto":
-        stored, wanted = ({**either, "precision": ""} for either in (stored, wanted))
-    return stored == wanted
+    """`machine.same_key` of a model's keys."""
+    return machine.same_key(stored, wanted, asked=wanted.get("model", {}).get("precision"))
 
 
 def read(folder: Path) -> dict[str, Any] | None:

@@ -64,17 +64,17 @@ def read(competition: Competition) -> Tables:
     """
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_csv(path) for part, path in files.items()}
+    needed = columns_needed(competition)
     faults = [
         f"{files[part]}: {unknown('column', column, frames[part].columns)}"
-        for part, columns in columns_needed(competition).items()
+        for part, columns in needed.items()
         for column in columns
         if column not in frames[part]
     ]
-    answer = columns_needed(competition)["sample_submission"]
     faults += [
-        f"{files['sample_submission']}: {unknown('column', column, answer)}"
+        f"{files['sample_submission']}: {unknown('column', column, needed['sample_submission'])}"
         for column in frames["sample_submission"]
-        if column not in answer
+        if column not in needed["sample_submission"]
     ]
     if not faults:
         faults = faults_between(competition, files, frames)

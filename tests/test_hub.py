@@ -3,14 +3,13 @@
 import socket
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, serving
 
 FETCH = """
 import sys
@@ -93,14 +92,9 @@ def stand_in():
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.breaks, server.body = False, body
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as server:
+        server.breaks, server.body = False, body
+        yield server
 
 
 def test_a_file_is_downloaded_once(tmp_path, stand_in):

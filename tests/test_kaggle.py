@@ -5,14 +5,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from src import kaggle
-from tests.conftest import ROOT, snapshot
+from tests.conftest import ROOT, serving, snapshot
 
 FETCH = """
 import sys
@@ -66,14 +65,9 @@ def server():
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.status = 200
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as server:
+        server.status = 200
+        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """It's Corn (PogChamps #3): photographs of corn seeds, one a picture, in four classes. Written for one GPU.
 
 The winner read the rules as "ImageNet-pretrained weights only": the CLIP models are for late submissions, convnext_base
-is eligible. An upright seed is as likely as one upside down, hence all eight views.
+is eligible. A seed has no up side: a picture flipped or turned by half is as likely as the picture.
 """
 
 from src.config import Augment, Competition, FineTune, Kaggle, Probe, Prompts, Reported, ZeroShot

@@ -8,7 +8,6 @@ import time
 
 from src import clip, dataset, features
 from src.config import Clip, Competition
-from src.dataset import Rows
 from src.progress import duration
 
 
@@ -23,8 +22,7 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    data = dataset.read(competition)
-    rows = Rows(data.train.ids + data.test.ids, data.train.paths + data.test.paths, data.train.shas + data.test.shas)
+    rows = dataset.read(competition).rows
     specs = {clip.slug(spec): spec for spec in clips(competition)}
     load = functools.lru_cache(maxsize=1)(lambda slug: clip.load(specs[slug]))  # once for all its views
     seen = set()

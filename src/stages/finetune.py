@@ -59,8 +59,8 @@ def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str,
 
 
 def squares_of(spec: FineTune, data: Dataset) -> Squares:
-    """The pictures of the train rows and behind them those of the test rows."""
-    return Squares(data.train.paths + data.test.paths, spec.img_size, backbones.data_config(spec).interpolation)
+    """The pictures of data.rows."""
+    return Squares(data.rows.paths, spec.img_size, backbones.data_config(spec).interpolation)
 
 
 def running_file(competition: Competition, name: str, fold: int) -> Path:

@@ -23,7 +23,7 @@ def run(competition: Competition) -> list[str]:
         folder = competition.model_folder(name)
         if results.reused(folder, key):
             continue
-        feats, test_feats = (features.read(competition, spec, rows) for rows in (data.train, data.test))
+        feats, test_feats = features.read_split(competition, spec, data)
         fits = probe.fit_folds(feats, data.targets, data.fold, len(competition.classes), spec.cs)
         oof, test = np.zeros((len(data.train), len(competition.classes))), 0
         for k, fit in enumerate(fits):

@@ -3,7 +3,6 @@
 Reads models/blend/ and sample_submission.csv; writes <what>-cv<score>-<sha7>.csv, named by the sha256 of its content.
 """
 
-import hashlib
 import io
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def run(competition: Competition) -> Path:
     text = csv_of(competition, data, sample, probs)
     if faults := faults_of(competition, sample, text):
         raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
-    sha, made = hashlib.sha256(text.encode()).hexdigest(), results.read(competition.model_folder(what))
+    sha, made = files.text_sha256(text), results.read(competition.model_folder(what))
     path = competition.submission(what, made["cv"], sha)
     if path.is_file() and files.sha256(path) == sha:
         print(f"{path.name}  reused")
@@ -88,8 +87,8 @@ def graded(competition: Competition, data: Dataset, probs: np.ndarray) -> dict[s
     if unknown := set(solution[competition.label]) - set(competition.classes):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(unknown)[0]!r}")
     targets = solution[competition.label].map(list(competition.classes).index).to_numpy()
-    usage, metric, scores = solution["Usage"].str.lower().to_numpy(), METRICS[competition.metric], {}
-    for part in ("public", "private", "test"):
-        if (rows := (usage == part) | (part == "test")).any():
-            scores[part] = (*metric.score(targets[rows], probs[rows]), int(rows.sum()))
-    return scores
+    usage, metric = solution["Usage"].str.lower().to_numpy(), METRICS[competition.metric]
+    parts = {"public": usage == "public", "private": usage == "private", "test": np.full(len(usage), True)}
+    return {
+        part: (*metric.score(targets[rows], probs[rows]), int(rows.sum())) for part, rows in parts.items() if rows.any()
+    }

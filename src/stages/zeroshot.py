@@ -26,8 +26,9 @@ def run(competition: Competition) -> list[str]:
         model = clip.load(spec)
         classifier = clip.zeroshot_classifier(model, prompts, competition.classes)
         scale = float(model.model.logit_scale.exp())
-        similarities = [features.read(competition, spec, rows) @ classifier for rows in (data.train, data.test)]
-        oof, test = (softmax(scale * one, axis=1) for one in similarities)
+        oof, test = (
+            softmax(scale * (feats @ classifier), axis=1) for feats in features.read_split(competition, spec, data)
+        )
         results.save(competition, name, key, data, oof, test, time.perf_counter() - start)
         made.append(name)
     return made
