@@ -1,10 +1,7 @@
 """Albumentations by name and arguments. 2.0.8 only warns of an argument that it does not know: here it is refused."""
 
 import inspect
-import os
 import warnings
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else its import asks the network for a newer version
 
 import albumentations as A
 import cv2

@@ -125,12 +125,13 @@ def test_credentials_are_found_and_not_read(roots, monkeypatch):
     assert kaggle.credentials() == "KAGGLE_API_TOKEN"
 
 
-def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import():
-    modules = [
+@pytest.mark.parametrize("order", [sorted, lambda modules: sorted(modules, reverse=True)], ids=["from a", "from z"])
+def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import(order):
+    modules = order(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "src").rglob("*.py")
         if path.stem not in ("__init__", "__main__")
-    ]
+    )
     code = (
         "import socket, sys, importlib\n"
         "def refuse(*args, **kwargs): raise SystemExit(f'a connection at import: {args}')\n"
