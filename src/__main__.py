@@ -6,6 +6,7 @@ is named runs with what it needs. What is finished and still of the same key is 
   <competition>   a file in src/configs/
   --limit N       a smoke run on N train and N test rows, in folders of its own
   test            lint, format check and tests (./run.sh test [pytest arguments])
+  bench           timings beside other people's code (./run.sh bench --help)
 """
 
 import ast

@@ -6,8 +6,8 @@ import warnings
 import albumentations as A
 import cv2
 
-from src.config import Augment
 from src.errors import UserError, unknown
+from src.specs import Augment
 
 cv2.setNumThreads(0)  # the loader's workers are the threads
 

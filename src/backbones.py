@@ -1,5 +1,9 @@
-"""timm backbones: known by name, filled with weights of a local file or the hub, with the pixels that they expect."""
+"""timm backbones: known by name, filled with weights of a local file or the hub, with the pixels that they expect.
 
+A backbone is fine-tuned (FineTune) or, without its head, gives features (Encoder).
+"""
+
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,9 +12,12 @@ import timm
 import torch
 from torch import nn
 
-from src import files, hub
-from src.config import FineTune, resolve
+from src import files, hub, machine
+from src.config import resolve
+from src.encoding import Tower
 from src.errors import UserError, unknown
+from src.geometry import Geometry
+from src.specs import Encoder, FineTune
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -24,7 +31,7 @@ class DataConfig:
     interpolation: str  # bicubic or bilinear
 
 
-def check(spec: FineTune) -> None:
+def check(spec: FineTune | Encoder) -> None:
     """Refuses a backbone that timm does not know, or has no weights for.
 
     Raises:
@@ -48,7 +55,7 @@ def check(spec: FineTune) -> None:
         hub.local(spec.backbone, resolve(spec.weights_file))
 
 
-def identity(spec: FineTune) -> dict[str, Any]:
+def identity(spec: FineTune | Encoder) -> dict[str, Any]:
     """What names the weights that training starts from in a key."""
     if not spec.pretrained:
         return {"random": spec.seed}
@@ -57,7 +64,7 @@ def identity(spec: FineTune) -> dict[str, Any]:
     return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
 
 
-def weights(spec: FineTune) -> Path | None:
+def weights(spec: FineTune | Encoder) -> Path | None:
     """The file of the weights that training starts from; None for random ones."""
     if not spec.pretrained:
         return None
@@ -72,8 +79,19 @@ def weights(spec: FineTune) -> Path | None:
     return hub.fetch(spec.backbone, config.hf_hub_id, names)
 
 
-def create(spec: FineTune, n_classes: int, seed: int, path: Path | None) -> nn.Module:
-    """The backbone with a new head for `n_classes`, its random parts drawn from `seed`.
+def arguments(spec: FineTune | Encoder) -> dict[str, Any]:
+    """What timm.create_model is told beside the name."""
+    args = dict(spec.backbone_args)
+    if isinstance(spec, FineTune) and spec.drop_path > 0:  # not every backbone has it
+        args["drop_path_rate"] = spec.drop_path
+    config = timm.get_pretrained_cfg(spec.backbone)
+    if spec.img_size is not None and config is not None and config.fixed_input_size:  # others refuse to be told
+        args["img_size"] = spec.img_size
+    return args
+
+
+def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | None) -> nn.Module:
+    """The backbone with a new head for `n_classes`, its random parts drawn from `seed`; with none for 0 classes.
 
     Args:
         path: Of weights(spec), or None for random weights, or when a checkpoint is to be loaded over them.
@@ -81,12 +99,7 @@ def create(spec: FineTune, n_classes: int, seed: int, path: Path | None) -> nn.M
     Raises:
         UserError: timm refuses the arguments, or the file holds other weights.
     """
-    args = dict(spec.backbone_args)
-    if spec.drop_path > 0:  # not every backbone has it
-        args["drop_path_rate"] = spec.drop_path
-    config = timm.get_pretrained_cfg(spec.backbone)
-    if config is not None and config.fixed_input_size:  # others take any size, and refuse to be told
-        args["img_size"] = spec.img_size
+    args = arguments(spec)
     torch.manual_seed(seed)
     try:
         if path is None:
@@ -100,9 +113,28 @@ def create(spec: FineTune, n_classes: int, seed: int, path: Path | None) -> nn.M
     return model
 
 
-def data_config(spec: FineTune) -> DataConfig:
+def data_config(spec: FineTune | Encoder) -> DataConfig:
     config = timm.get_pretrained_cfg(spec.backbone)
     if config is None:  # a name without any weights
         return DataConfig(timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD, "bicubic")
     interpolation = config.interpolation if config.interpolation in ("bicubic", "bilinear") else "bicubic"
     return DataConfig(tuple(config.mean), tuple(config.std), interpolation)
+
+
+def geometry(spec: Encoder) -> Geometry:
+    """How timm's own transform for evaluation makes a square of a picture."""
+    config = timm.get_pretrained_cfg(spec.backbone)
+    size = spec.img_size or (config.input_size[-1] if config else 224)
+    crop_pct = (config.crop_pct if config else None) or timm.data.DEFAULT_CROP_PCT
+    mode = {"squash": "squash", "border": "longest"}.get(config.crop_mode if config else "", "shortest")
+    data = data_config(spec)
+    fill = tuple(round(255 * value) for value in data.mean) if mode == "longest" else 0
+    return Geometry(size, math.floor(size / crop_pct), mode, data.interpolation, fill)
+
+
+def tower(spec: Encoder) -> Tower:
+    """The backbone without its head, its weights as identity(spec) names them, on this machine's device."""
+    data = data_config(spec)
+    with torch.random.fork_rng():
+        model = create(spec, 0, spec.seed, weights(spec))
+    return Tower(machine.placed(model), geometry(spec), data.mean, data.std)

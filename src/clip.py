@@ -1,56 +1,52 @@
-"""CLIP by open_clip: what names it in a key, its image tower and preprocessing, and the zero-shot classifier."""
+"""CLIP by open_clip: what names it in a key, its image tower and preprocessing, and the texts it reads."""
 
 import importlib.util
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
-from PIL import Image
+from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import Tensor, nn
 
 from src import files, hub, machine
-from src.config import Clip, ClipArch, Prompts, resolve
+from src.config import resolve
+from src.encoding import Tower
 from src.errors import UserError, unknown
+from src.geometry import Geometry
+from src.specs import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+
+
+TEXTS = 256  # encoded in one batch
 
 
 @dataclass(frozen=True)
 class ClipModel:
     model: nn.Module
     tokenizer: Callable[[list[str]], Tensor]
-    preprocess: Callable[[Image.Image], Tensor]  # RGB picture -> (3, size, size), normalised
 
 
-def title(spec: Clip) -> str:
+def title(spec: Encoder) -> str:
     """The model as a config names it: `ViT-H-14 (laion2b_s32b_b79k)`."""
     return f"{arch_name(spec)} ({spec.weights or spec.weights_file or 'random weights'})"
 
 
-def arch_name(spec: Clip) -> str:
+def arch_name(spec: Encoder) -> str:
     return spec.clip.name if isinstance(spec.clip, ClipArch) else spec.clip
 
 
-def slug(spec: Clip) -> str:
-    """A folder's name for the model's features; another model, checkpoint or asked precision has another name."""
-    parts = [arch_name(spec), spec.weights]
-    if isinstance(spec.clip, ClipArch):
-        parts.append(files.digest(arch(spec))[:7])
-    if spec.weights_file is not None:
-        parts.append(files.remembered_sha256(resolve(spec.weights_file))[:7])
-    elif spec.weights is None:
-        parts.append(f"random{spec.seed}")
-    if spec.precision != "auto":
-        parts.append(spec.precision)
-    return "-".join(filter(None, parts)).replace("/", "_")
+def names(spec: Encoder) -> list[str]:
+    """What tells the model from others in a folder's name, but for its weights file, seed and precision."""
+    own = [files.digest(arch(spec))[:7]] if isinstance(spec.clip, ClipArch) else []
+    return [arch_name(spec), *([spec.weights] if spec.weights else []), *own]
 
 
-def arch(spec: Clip) -> dict[str, Any]:
+def arch(spec: Encoder) -> dict[str, Any]:
     """open_clip's config of the architecture.
 
     Raises:
@@ -75,22 +71,47 @@ def arch(spec: Clip) -> dict[str, Any]:
         if not tag:
             tags = open_clip.list_pretrained_tags_by_model(spec.clip)
             raise UserError(f"{spec.clip}: {unknown('weights', spec.weights, tags)}")
-        if tag.get("quick_gelu", False) != config.get("quick_gelu", False):
-            other = spec.clip.removesuffix("-quickgelu") + ("-quickgelu" if tag.get("quick_gelu") else "")
-            raise UserError(
-                f"{spec.clip} computes another activation than weights {spec.weights!r} had: write clip={other!r}"
-            )
+        refuse_other_activation(spec.clip, config, tag, f"weights {spec.weights!r} had")
+    elif own := own_config(spec).get("model_cfg"):
+        refuse_other_activation(spec.clip, config, own, f"{spec.weights_file} was trained with (open_clip_config.json)")
+        if own.get("embed_dim") != config["embed_dim"] or own.get("vision_cfg") != config["vision_cfg"]:
+            raise UserError(f"{spec.weights_file} holds another architecture than {spec.clip} (open_clip_config.json)")
     return config
 
 
-def preprocessing(spec: Clip) -> PreprocessCfg:
+def refuse_other_activation(name: str, config: dict[str, Any], trained: dict[str, Any], whose: str) -> None:
+    """QuickGELU is no weight: a checkpoint loads without it, and every feature is a little wrong."""
+    if trained.get("quick_gelu", False) != config.get("quick_gelu", False):
+        other = name.removesuffix("-quickgelu") + ("-quickgelu" if trained.get("quick_gelu") else "")
+        raise UserError(f"{name} computes another activation than {whose}: write clip={other!r}")
+
+
+def own_config(spec: Encoder) -> dict[str, Any]:
+    """open_clip's config that lies beside the weights file, as in a folder of the hub; empty where there is none."""
+    if spec.weights_file is None:
+        return {}
+    return files.read_json(resolve(spec.weights_file).with_name("open_clip_config.json")) or {}
+
+
+def preprocessing(spec: Encoder) -> PreprocessCfg:
     """How a picture becomes a tensor: the tag's own way, also where the weights come from a file."""
     config = asdict(PreprocessCfg(size=arch(spec)["vision_cfg"].get("image_size", 224)))
-    tag = open_clip.get_pretrained_cfg(arch_name(spec), spec.weights) if spec.weights else {}
-    return PreprocessCfg(**merge_preprocess_dict(config, {name: tag[name] for name in tag if name != "size"}))
+    own = open_clip.get_pretrained_cfg(arch_name(spec), spec.weights) if spec.weights else None
+    own = own or own_config(spec).get("preprocess_cfg", {})
+    return PreprocessCfg(**merge_preprocess_dict(config, {name: own[name] for name in own if name != "size"}))
 
 
-def identity(spec: Clip) -> dict[str, Any]:
+def geometry(spec: Encoder) -> Geometry:
+    """Raises UserError: The model does not see squares."""
+    cfg = preprocessing(spec)
+    sides = set(cfg.size) if isinstance(cfg.size, tuple | list) else {cfg.size}
+    if len(sides) > 1:
+        raise UserError(f"{title(spec)} sees {cfg.size} pixels, which is no square: take another model")
+    side = sides.pop()
+    return Geometry(side, side, cfg.resize_mode, cfg.interpolation, cfg.fill_color)
+
+
+def identity(spec: Encoder) -> dict[str, Any]:
     """All that changes the model's features but the precision, without loading it: a part of keys.
 
     Raises:
@@ -105,7 +126,7 @@ def identity(spec: Clip) -> dict[str, Any]:
     return {"arch": arch(spec), "checkpoint": checkpoint, "preprocess": preprocess}
 
 
-def load(spec: Clip) -> ClipModel:
+def load(spec: Encoder) -> ClipModel:
     """The model in evaluation mode on this machine's device.
 
     Raises:
@@ -134,15 +155,16 @@ def load(spec: Clip) -> ClipModel:
     if path is not None:
         with hub.refusing_bad_weights(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
-    model = model.eval().requires_grad_(False).to(machine.device())
+    model = machine.placed(model)
     if isinstance(spec.clip, ClipArch):
-        tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length)
+        kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
+        tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length, **kwargs)
     else:
         tokenizer = open_clip.get_tokenizer(spec.clip)
-    return ClipModel(model, tokenizer, image_transform_v2(preprocessing(spec), is_train=False))
+    return ClipModel(model, tokenizer)
 
 
-def from_hub(spec: Clip, what: str):
+def from_hub(spec: Encoder, what: str):
     tag = open_clip.get_pretrained_cfg(spec.clip, spec.weights)
     if not tag.get("hf_hub"):
         raise UserError(f"{what} is not on the hub, only at {tag.get('url')}: download it and give it as weights_file")
@@ -155,23 +177,17 @@ def from_hub(spec: Clip, what: str):
     return hub.fetch(what, repo, names)
 
 
-@torch.inference_mode()
-def encode(clip: ClipModel, pixels: Tensor, precision: str) -> np.ndarray:
-    """Image features as the model gives them, not normalised: pixels (n, 3, size, size) -> (n, d) float32."""
-    with machine.autocast(precision):
-        feats = clip.model.encode_image(pixels.to(machine.device(), non_blocking=True))
-    return feats.float().cpu().numpy()
+def tower(spec: Encoder) -> Tower:
+    """The image tower. Raises UserError as `load`."""
+    cfg = preprocessing(spec)
+    return Tower(load(spec).model.encode_image, geometry(spec), tuple(cfg.mean), tuple(cfg.std))
 
 
 @torch.inference_mode()
-def zeroshot_classifier(clip: ClipModel, prompts: Prompts, classes: tuple[str, ...]) -> np.ndarray:
-    """One unit vector a class, (d, k): the mean of the unit vectors of its texts, as in Radford et al. 2021, 3.1.4.
-
-    For one phrase a class it is `open_clip.build_zero_shot_classifier`; more phrases weigh like more templates.
-    """
-    columns = []
-    for label in classes:
-        tokens = clip.tokenizer(prompts.texts(label)).to(machine.device())
-        mean = clip.model.encode_text(tokens, normalize=True).float().mean(dim=0)
-        columns.append(mean / mean.norm())
-    return torch.stack(columns, dim=1).cpu().numpy()
+def encode_texts(clip: ClipModel, texts: Sequence[str]) -> np.ndarray:
+    """One unit vector a text: (n, d) float32. In float32 on every device: they are few, and every row leans on them."""
+    feats = [
+        clip.model.encode_text(clip.tokenizer(list(texts[i : i + TEXTS])).to(machine.device()), normalize=True).float()
+        for i in range(0, len(texts), TEXTS)
+    ]
+    return torch.cat(feats).cpu().numpy()

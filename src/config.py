@@ -5,15 +5,15 @@ A config is Python, src/configs/<name>.py, and holds facts and numbers only: its
 
 import importlib
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from src.errors import UserError, unknown
 from src.schema import Strict, faults, line_of
 from src.sources import Digits, Kaggle, Source
+from src.specs import Augment, ClipArch, Encoder, FineTune, Probe, Prompts, Text, ZeroShot
 
 __all__ = [
     "Augment",
@@ -21,6 +21,7 @@ __all__ = [
     "ClipArch",
     "Competition",
     "Digits",
+    "Encoder",
     "FineTune",
     "Folds",
     "Kaggle",
@@ -35,110 +36,10 @@ __all__ = [
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "configs"
 
-Text = Annotated[str, Field(min_length=1)]
-View = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
-Views = Annotated[tuple[View, ...], Field(min_length=1)]
-Precision = Literal["auto", "float32", "bfloat16"]
-
 
 class Folds(Strict):
     n: int = Field(default=5, ge=3)  # C and the blend's weights are chosen on the folds inside: two are needed there
     seed: int = Field(default=42, ge=0)
-
-
-class Prompts(Strict):
-    """What zero-shot tells CLIP: each template is filled with each phrase of each class."""
-
-    templates: tuple[Text, ...] = Field(min_length=1)
-    classnames: dict[str, tuple[Text, ...]] = {}  # class: its phrases; a class that is not here is its own phrase
-
-    @field_validator("templates")
-    @classmethod
-    def have_one_placeholder(cls, templates):
-        for template in templates:
-            if template.count("{}") != 1 or re.sub(r"\{\}", "", template).count("{"):
-                raise ValueError(f"the template {template!r} needs one {{}}, where the class goes")
-        return templates
-
-    def texts(self, label: str) -> list[str]:
-        """What CLIP is told of a class: every template with every phrase."""
-        return [
-            template.format(phrase) for phrase in self.classnames.get(label, (label,)) for template in self.templates
-        ]
-
-
-class ClipArch(Strict):
-    """A CLIP that open_clip has no name for, made from open_clip's own vision and text configs (random weights)."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    embed_dim: int = Field(ge=1)
-    vision_cfg: dict[str, Any]
-    text_cfg: dict[str, Any]
-
-
-class Model(Strict):
-    """What every model has. `weights_file` is a local checkpoint: with it, no network is needed."""
-
-    stage: ClassVar[str]
-    weights_file: Text | None = None  # relative to the repository's folder, or absolute
-    seed: int = Field(default=42, ge=0)
-    precision: Precision = "auto"  # auto: bfloat16 autocast on CUDA, float32 on the CPU (where bfloat16 is slower)
-
-
-class Clip(Model):
-    clip: Text | ClipArch  # open_clip's name of the architecture
-    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
-    views: Views = ("identity",)  # their features are averaged
-
-
-class ZeroShot(Clip):
-    stage: ClassVar[str] = "zeroshot"
-
-
-class Probe(Clip):
-    """Logistic regression on CLIP features; C is chosen inside each fold's training rows."""
-
-    stage: ClassVar[str] = "probe"
-    cs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0), min_length=1
-    )
-
-
-class Augment(Strict):
-    """An albumentations transform by its name and arguments: Augment("Affine", rotate=(-10, 10), p=0.5)."""
-
-    name: Text
-    args: dict[str, Any] = {}
-
-    def __init__(self, name: str, /, **args):
-        super().__init__(name=name, args=args)
-
-
-class FineTune(Model):
-    """A timm backbone trained on each fold's training rows, for a fixed number of epochs."""
-
-    stage: ClassVar[str] = "finetune"
-    backbone: Text  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
-    pretrained: bool = True  # False: random weights
-    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
-    img_size: int = Field(default=224, ge=8)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    lr: float = Field(gt=0, lt=10)
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup_epochs: float = Field(default=1.0, ge=0)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    clip_grad: float | None = Field(default=1.0, gt=0)  # norm
-    ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
-    augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
-    views: Views = ("identity",)  # test-time augmentation: their probabilities are averaged
-
-    @model_validator(mode="after")
-    def warmup_ends(self):
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        return self
 
 
 class Blend(Strict):
@@ -173,6 +74,7 @@ class Competition(Strict):
     classes: tuple[Text, ...] = Field(min_length=2)
     metric: Literal["accuracy", "log_loss"]
     folds: Folds = Folds()
+    store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")], ZeroShot | Probe | FineTune] = Field(
         min_length=1
@@ -197,15 +99,24 @@ class Competition(Strict):
         for model in self.blend.models or ():
             if model not in self.models:
                 raise ValueError("blend.models: " + unknown("model", model, self.models))
-        for label in self.prompts.classnames if self.prompts else ():
-            if label not in self.classes:
-                raise ValueError("prompts.classnames: " + unknown("class", label, self.classes))
+        if self.prompts:
+            self.prompts_fit(self.prompts)
         for reported in self.reported:
             if reported.model is not None and reported.model not in self.models:
                 raise ValueError("reported: " + unknown("model", reported.model, self.models))
-        if self.prompts is None and self.of_stage("zeroshot"):
-            raise ValueError("prompts are missing: zero-shot needs them")
+        for name, model in self.models.items():
+            if self.prompts is None and (model.stage == "zeroshot" or getattr(model, "towards", "") == "zeroshot"):
+                raise ValueError(f"prompts are missing: the model {name!r} needs them")
         return self
+
+    def prompts_fit(self, prompts: Prompts) -> None:
+        for field in ("classnames", "class_templates"):
+            for label in getattr(prompts, field):
+                if label not in self.classes:
+                    raise ValueError(f"prompts.{field}: " + unknown("class", label, self.classes))
+        for label in self.classes:
+            if not prompts.templates_of(label):
+                raise ValueError(f"prompts: the class {label!r} has no template: give templates, or class_templates")
 
     def of_stage(self, stage: str) -> dict[str, Any]:
         """The models that a stage makes: {name: its part of the config}."""
@@ -234,8 +145,15 @@ class Competition(Strict):
     def folds_csv(self) -> Path:
         return self.folder / "folds.csv"
 
-    def features(self, clip: str, view: str) -> Path:
-        return self.folder / "features" / f"{clip}-{view}"
+    @property
+    def pictures(self) -> Path:
+        return self.folder / "pictures"
+
+    def features(self, encoder: str, view: str) -> Path:
+        return self.folder / "features" / f"{encoder}-{view}"
+
+    def text_features(self, encoder: str) -> Path:
+        return self.folder / "features" / f"{encoder}-texts.safetensors"
 
     def model_folder(self, model: str) -> Path:
         return self.folder / "models" / model

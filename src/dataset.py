@@ -17,6 +17,7 @@ class Rows:
     ids: list[str]
     paths: list[Path]
     shas: list[str]  # sha256 of each picture's bytes
+    sizes: np.ndarray  # (n, 2) its width and height in pixels, as its file has them
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -24,7 +25,12 @@ class Rows:
     def take(self, index: np.ndarray) -> "Rows":
         """The rows at these positions, or where a mask of n is true."""
         index = np.arange(len(self))[index]
-        return Rows([self.ids[i] for i in index], [self.paths[i] for i in index], [self.shas[i] for i in index])
+        ids, paths, shas = ([column[i] for i in index] for column in (self.ids, self.paths, self.shas))
+        return Rows(ids, paths, shas, self.sizes[index])
+
+    def __add__(self, other: "Rows") -> "Rows":
+        sizes = np.concatenate([self.sizes, other.sizes])
+        return Rows(self.ids + other.ids, self.paths + other.paths, self.shas + other.shas, sizes)
 
 
 @dataclass(frozen=True)
@@ -38,9 +44,7 @@ class Dataset:
     @cached_property
     def rows(self) -> Rows:
         """The train rows and behind them the test rows."""
-        return Rows(
-            self.train.ids + self.test.ids, self.train.paths + self.test.paths, self.train.shas + self.test.shas
-        )
+        return self.train + self.test
 
     @cached_property
     def n_folds(self) -> int:
@@ -65,10 +69,10 @@ def read(competition: Competition) -> Dataset:
     for df in parts:
         together[0].extend(df[competition.id])
         together[1].extend(df["path"])
-    shas = images.check(*together, competition.images_record)["sha256"].tolist()
+    record = images.check(*together, competition.images_record)
+    both = Rows(*together, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
     n = len(rows.train)
-    train = Rows(rows.train[competition.id].tolist(), rows.train["path"].tolist(), shas[:n])
-    test = Rows(rows.test[competition.id].tolist(), rows.test["path"].tolist(), shas[n:])
+    train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
     index = {name: i for i, name in enumerate(competition.classes)}
     targets = rows.train[competition.label].map(index).to_numpy()
     fold = folds.read(competition.folds_csv, competition.id, train.ids)

@@ -1,162 +1,231 @@
-"""The feature cache: image embeddings of one CLIP model and one view, found again by the sha256 of the image's bytes.
+"""The feature store: image embeddings of one encoder and one view, found again by the sha256 of the image's bytes.
 
-A folder with key.json, which says all that changes the numbers, and shards 00000.npz, 00001.npz ... of `ids`, `shas`
-and `feats`. A shard is whole or not there; a killed run goes on with the next one.
+A folder with key.json, which says all that changes the numbers, and shards of features (src/shards.py). A killed run
+goes on with the next shard; images that come later are encoded and the others are not.
 """
 
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
-from src import clip, files, machine
-from src.config import Clip, Competition
-from src.dataset import Dataset, Rows
+from src import encoders, encoding, files, machine, shards
+from src.config import Competition
+from src.dataset import Rows
+from src.encoding import Times, Tower
 from src.errors import UserError
-from src.images import VIEWS, read_rgb
 from src.progress import track
+from src.specs import Encoder
+from src.store import Pictures
 
-CODE = 1  # raised when this file computes other numbers from the same key
-SHARD, BATCH = 1024, 64  # images; a multiple, so that a resumed run makes the same batches
+ROWS = 8192  # read at a time, where all are read
+CODE = 2  # raised when other numbers are computed from the same key
 
 
-def identity(spec: Clip) -> dict[str, Any]:
-    """All that changes a model's features but view and precision: what models that use them have in their keys."""
-    return {"code": CODE, **clip.identity(spec)}
+def identity(spec: Encoder) -> dict[str, Any]:
+    """All that changes an encoder's features but view and precision: what models that use them have in their keys."""
+    return {"code": CODE, **encoders.identity(spec)}
 
 
 @dataclass(frozen=True)
 class Cache:
-    """The features of one model and view."""
+    """The features of one encoder and view."""
 
     folder: Path
-    spec: Clip
+    spec: Encoder
     view: str
 
     def key(self) -> dict[str, Any]:
         return {**identity(self.spec), "view": self.view, "precision": machine.precision(self.spec.precision)}
 
-    def takes(self, have: dict[str, Any]) -> bool:
+    def takes(self, have: dict[str, Any] | None) -> bool:
         """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
-        return machine.same_key(have, self.key(), asked=self.spec.precision)
+        return have is not None and machine.same_key(have, self.key(), asked=self.spec.precision)
 
-    def shards(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*.npz"))
+    def have(self) -> dict[str, Any] | None:
+        return files.read_json(self.folder / "key.json")
 
-    def load(self) -> dict[str, np.ndarray]:
-        """{sha256 of an image: its features (d,) float32} of all whole shards; a damaged one is deleted."""
-        feats = {}
-        for path in self.shards():
-            try:
-                with np.load(path, allow_pickle=False) as shard:
-                    feats.update(zip(shard["shas"].tolist(), shard["feats"], strict=True))
-            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-                print(f"{path} is damaged: its images are encoded again")
-                path.unlink()
-        return feats
+    def index(self) -> shards.Index:
+        return shards.Index(self.folder)
 
-    def make(self, rows: Rows, load: Callable[[], clip.ClipModel]) -> int:
-        """Encodes the pictures of `rows` that the cache does not have yet; returns how many that were.
+    def missing(self, shas: np.ndarray) -> np.ndarray:
+        """The places in `shas`, which are distinct, of images that are to be encoded."""
+        if not self.takes(self.have()):
+            return np.arange(len(shas))
+        places = np.flatnonzero(self.index().find(shas) < 0)
+        # what a machine of the other precision began is finished by one of its kind, or made anew
+        return places if len(places) == 0 or self.have() == self.key() else np.arange(len(shas))
 
-        Args:
-            load: Gives the model; called only if there is something to encode.
+    def begin(self) -> None:
+        """Clears what is of another key."""
+        have, wanted = self.have(), self.key()
+        if have == wanted:
+            return
+        if have is not None:
+            print(f"{self.folder.name} is encoded anew: {files.changed(have, wanted)}")
+        (self.folder / "key.json").unlink(missing_ok=True)  # first: without it, shards are nobody's
+        for path in shards.paths(self.folder):
+            path.unlink()
+        files.write_json(self.folder / "key.json", wanted)
 
-        Raises:
-            UserError: The model cannot be had (then nothing is changed), or its features are not finite.
-        """
-        described, wanted = self.folder / "key.json", self.key()
-        have = files.read_json(described)
-        # a picture that is there twice is encoded once
-        path_of, id_of = (dict(zip(rows.shas, column, strict=True)) for column in (rows.paths, rows.ids))
-        done = self.load() if have is not None and self.takes(have) else {}
-        if path_of.keys() <= done.keys():
-            return 0
-        model = load()
-        if have != wanted:
-            if have is not None:
-                print(f"{self.folder.name} is encoded anew: {files.changed(have, wanted)}")
-            described.unlink(missing_ok=True)  # first: without it, shards are nobody's
-            for path in self.shards():
-                path.unlink()
-            files.write_json(described, wanted)
-            done = {}
-        todo = [sha for sha in path_of if sha not in done]
-        self.encode(model, todo, path_of, id_of, wanted["precision"])
-        return len(todo)
-
-    def encode(
-        self, model: clip.ClipModel, todo: list[str], path_of: dict[str, Path], id_of: dict[str, str], precision: str
-    ) -> None:
-        """Writes the features of the pictures `todo`, a shard at a time."""
-        number = 1 + max((int(path.stem) for path in self.shards()), default=-1)
-        pending: list[np.ndarray] = []
-        start = 0
-        loaded = batches(model, [path_of[sha] for sha in todo])
-        for pixels in track(loaded, f"features {self.folder.name}", len(todo), "images", sizes=True):
-            pending.append(clip.encode(model, VIEWS[self.view](pixels), precision))
-            n = sum(map(len, pending))
-            if n < SHARD and start + n < len(todo):
-                continue
-            feats, shas = np.concatenate(pending), todo[start : start + n]
-            if (bad := ~np.isfinite(feats).all(axis=1)).any():
-                raise UserError(
-                    f"{clip.title(self.spec)} has features that are not finite for {int(bad.sum())} images, the first "
-                    f"of id {id_of[shas[int(bad.argmax())]]}: is the checkpoint damaged? (or set precision='float32')"
-                )
-            with files.replacing(self.folder / f"{number:05d}.npz") as part, part.open("wb") as file:
-                np.savez(file, ids=np.array([id_of[sha] for sha in shas]), shas=np.array(shas), feats=feats)
-            number, start, pending = number + 1, start + n, []
-
-    def read(self, rows: Rows) -> np.ndarray:
-        """Unit features of `rows`, in their order: (n, d) float32.
+    def add(self, ids: list[str], shas: np.ndarray, feats: np.ndarray) -> None:
+        """Writes a shard.
 
         Raises:
-            UserError: The cache is of another key, or lacks some of the rows.
+            UserError: Features are not finite, or too large for float16.
         """
-        have = files.read_json(self.folder / "key.json")
-        feats = self.load() if have is not None and self.takes(have) else {}
-        if missing := [id for id, sha in zip(rows.ids, rows.shas, strict=True) if sha not in feats]:
-            raise UserError(f"{self.folder} lacks {len(missing)} images, such as {missing[0]}: run the features stage")
-        return unit(np.stack([feats[sha] for sha in rows.shas]))
+        with np.errstate(over="ignore"):
+            kept = feats.astype(self.spec.stored)
+        if (bad := ~np.isfinite(kept).all(axis=1)).any():
+            remedy = "is the checkpoint damaged? (or set precision='float32')"
+            what = "not finite"
+            if np.isfinite(feats).all():
+                what, remedy = "too large for float16", "set stored='float32'"
+            raise UserError(
+                f"{encoders.title(self.spec)} has features that are {what} for {int(bad.sum())} images, the first "
+                f"of id {ids[int(bad.argmax())]}: {remedy}"
+            )
+        shards.write(self.folder, ids, shas, kept)
 
 
-def caches(competition: Competition, spec: Clip) -> list[Cache]:
-    """The caches of a model's views."""
-    return [Cache(competition.features(clip.slug(spec), view), spec, view) for view in spec.views]
+def caches(competition: Competition, spec: Encoder) -> list[Cache]:
+    """The caches of an encoder's views."""
+    slug = encoders.slug(spec)
+    return [Cache(competition.features(slug, view), spec, view) for view in spec.views]
 
 
-def read(competition: Competition, spec: Clip, rows: Rows) -> np.ndarray:
-    """Unit features of `rows`, in their order: (n, d) float32; of several views, their mean, made unit again."""
-    return unit(sum(cache.read(rows) for cache in caches(competition, spec)))
+def make(
+    caches: Sequence[Cache], rows: Rows, load: Callable[[], Tower], pictures: Callable[[Rows], Pictures]
+) -> dict[str, int]:
+    """Encodes what caches of one encoder lack of `rows`; an image that is there twice is encoded once.
+
+    Views that lack the same images are made from one loading of them.
+
+    Args:
+        load: Gives the model; called only if there is something to encode, and before anything is changed.
+        pictures: Gives the pictures of rows.
+
+    Returns:
+        For each view how many images were encoded.
+
+    Raises:
+        UserError: The model cannot be had, or its features are not finite, or the disk is full.
+    """
+    _, first = np.unique(rows.shas, return_index=True)
+    distinct = rows.take(np.sort(first))
+    shas = shards.binary(distinct.shas)
+    together: dict[bytes, tuple[np.ndarray, list[Cache]]] = {}
+    for cache in caches:
+        places = cache.missing(shas)
+        if len(places):
+            together.setdefault(places.tobytes(), (places, []))[1].append(cache)
+    counts = {cache.view: 0 for cache in caches}
+    if not together:
+        return counts
+    spec, most = caches[0].spec, max(len(places) for places, _ in together.values())
+    precision = machine.precision(spec.precision)
+    encoder = encoding.Encoder(load(), encoders.title(spec), precision, spec.batch_size, spec.compile, most)
+    for places, lacking in together.values():
+        for cache in lacking:
+            cache.begin()
+            counts[cache.view] = len(places)
+        todo = distinct.take(places)
+        encode(lacking, encoder, todo, shas[places], pictures(todo))
+    return counts
 
 
-def read_split(competition: Competition, spec: Clip, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """`read` of the train rows and of the test rows, from one look at the disk."""
-    feats = read(competition, spec, data.rows)
-    return feats[: len(data.train)], feats[len(data.train) :]
+def encode(
+    caches: Sequence[Cache], encoder: encoding.Encoder, todo: Rows, shas: np.ndarray, pictures: Pictures
+) -> None:
+    """Encodes all pictures into all the caches, a shard at a time."""
+    slug, views = encoders.slug(caches[0].spec), [cache.view for cache in caches]
+    size = max(shards.ROWS // encoder.batch_size, 1) * encoder.batch_size
+    times, pending, start = Times(), {view: [] for view in views}, 0
+    batches = encoding.encode(encoder, pictures, range(len(todo)), views, times)
+    for feats in track(batches, f"features {slug}", len(todo), "images", of=lambda feats: len(feats[views[0]])):
+        for view in views:
+            pending[view].append(feats[view])
+        n = sum(map(len, pending[views[0]]))
+        if n < size and start + n < len(todo):
+            continue
+        for cache in caches:
+            cache.add(todo.ids[start : start + n], shas[start : start + n], np.concatenate(pending[cache.view]))
+        start, pending = start + n, {view: [] for view in views}
+    print(f"{slug}  {', '.join(views)}  {times.said(len(todo))}")
+
+
+class Features:
+    """Features of some rows, read from their caches when they are asked for: feats[index] -> (m, d) float32.
+
+    Several encoders stand beside each other, each in its scale. Views are averaged, or are rows of their own: then the
+    first view's rows come first, and `shape` has n x views rows.
+    """
+
+    def __init__(
+        self,
+        competition: Competition,
+        specs: Sequence[Encoder],
+        rows: Rows,
+        normalise: bool = True,
+        views_as: str = "mean",
+    ):
+        self.rows, self.normalise, self.views_as = rows, normalise, views_as
+        self.parts = [(spec.scale, [Columns(cache, rows) for cache in caches(competition, spec)]) for spec in specs]
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        times = len(self.parts[0][1]) if self.views_as == "rows" else 1
+        return len(self.rows) * times, sum(views[0].d for _, views in self.parts)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        index = np.arange(len(self))[index]
+        return np.concatenate([scale * self.part(views, index) for scale, views in self.parts], axis=1)
+
+    def dot(self, weights: np.ndarray) -> np.ndarray:
+        """(n, k) products with weights (d, k), a few rows at a time: memory holds one part of the features."""
+        return np.concatenate([self[i : i + ROWS] @ weights for i in range(0, len(self), ROWS)])
+
+    def part(self, views: Sequence["Columns"], index: np.ndarray) -> np.ndarray:
+        if self.views_as == "rows":
+            view, row = np.divmod(index, len(self.rows))
+            feats = np.empty((len(index), views[0].d), np.float32)
+            for i, columns in enumerate(views):
+                feats[view == i] = columns[row[view == i]]
+            return unit(feats) if self.normalise else feats
+        if not self.normalise:
+            return sum(columns[index] for columns in views) / len(views)
+        return unit(sum(unit(columns[index]) for columns in views))
+
+
+class Columns:
+    """One cache's features of rows: columns[index] -> (m, d) float32.
+
+    Raises:
+        UserError: The cache is of another key, or lacks some of the rows.
+    """
+
+    def __init__(self, cache: Cache, rows: Rows):
+        self.index = cache.index()
+        found = self.index.find(shards.binary(rows.shas))
+        if not cache.takes(cache.have()):
+            found[:] = -1
+        if (missing := found < 0).any():
+            raise UserError(
+                f"{cache.folder} lacks {int(missing.sum())} images, such as {rows.ids[int(missing.argmax())]}: "
+                "run the features stage"
+            )
+        self.at, self.d = found, self.index.d
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.index.gather(self.at[index])
 
 
 def unit(feats: np.ndarray) -> np.ndarray:
-    return feats / np.linalg.norm(feats, axis=1, keepdims=True)
-
-
-class Pictures(TorchDataset):
-    def __init__(self, paths: list[Path], preprocess):
-        self.paths, self.preprocess = paths, preprocess
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> torch.Tensor:
-        return self.preprocess(read_rgb(self.paths[i]))
-
-
-def batches(model: clip.ClipModel, paths: list[Path]) -> Iterator[torch.Tensor]:
-    workers = machine.workers()
-    yield from DataLoader(Pictures(paths, model.preprocess), BATCH, num_workers=workers, pin_memory=workers > 0)
+    """Rows of length 1; a row of zeros stays one."""
+    return feats / np.maximum(np.linalg.norm(feats, axis=1, keepdims=True), np.finfo(np.float32).tiny)

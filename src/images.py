@@ -1,55 +1,66 @@
-"""Pictures: one decoder for all stages, the check that every file is whole, and the exact views of a square picture."""
+"""Pictures: one decoder for all stages, and the check that every file is whole.
+
+A plain JPEG or PNG is decoded by OpenCV, which gives Pillow's pixels bit for bit, faster and without Python's lock;
+whatever is not plain (CMYK, 16 bits, transparency, other formats) by Pillow itself.
+"""
 
 import hashlib
 import io
 import struct
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from os import cpu_count
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.errors import UserError, counted, listed
 from src.files import write_parquet
-from src.progress import track
+from src.threads import parallel
 
-T, U = TypeVar("T"), TypeVar("U")
 RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 
 # A picture of up to 2 x this many pixels is decoded (179 million: Pillow's own limit), without its warning.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
-PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name and checksum
-
-# The exact views: no pixel is interpolated. On an array whose last two axes are height and width, both equal.
-VIEWS: dict[str, Callable] = {
-    "identity": lambda x: x,
-    "hflip": lambda x: x.flip(-1),
-    "vflip": lambda x: x.flip(-2),
-    "rot90": lambda x: x.rot90(1, (-2, -1)),
-    "rot180": lambda x: x.rot90(2, (-2, -1)),
-    "rot270": lambda x: x.rot90(3, (-2, -1)),
-    "transpose": lambda x: x.transpose(-2, -1),
-    "transverse": lambda x: x.rot90(2, (-2, -1)).transpose(-2, -1),
-}
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the last chunk's name and checksum
 
 
-def read_rgb(path: Path) -> Image.Image:
-    """The picture as a person would see it: RGB, 8 bit, upright (EXIF), transparency on white.
+def decode(data: bytearray) -> np.ndarray:
+    """The picture of a file's bytes as a person would see it: (height, width, 3) uint8 RGB, upright (EXIF).
 
     Raises:
         OSError, SyntaxError, ValueError: Pillow's own, for a file that is not a whole picture.
     """
-    return to_rgb(Image.open(path))
+    if is_plain(data):
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if pixels is not None:  # a file that it does not like is Pillow's to judge
+            return pixels
+    return np.array(to_rgb(Image.open(io.BytesIO(data))))
+
+
+def is_plain(data: bytearray) -> bool:
+    """Whether OpenCV and Pillow read the same in the file: 8 bits, grey, palette or RGB, nothing transparent."""
+    if data.startswith(PNG_START):
+        bits, colour, interlaced = data[24], data[25], data[28]
+        return bits == 8 and colour in (0, 2, 3) and not interlaced and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0
+    if not data.startswith(b"\xff\xd8\xff"):
+        return False
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:  # a JPEG's segments, up to the one that says how many colours it has
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if marker in (0xC0, 0xC1, 0xC2):
+            return data[at + 4] == 8 and data[at + 9] in (1, 3)
+        if marker == 0xE1 and data.find(b"Orientation", at, at + 2 + length) >= 0:  # in XMP, which Pillow heeds as well
+            return False
+        at += 2 + length
+    return False
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """`read_rgb` for an opened picture; decodes it."""
+    """`decode` by Pillow: RGB, 8 bits, upright, transparency on white, 16-bit grey scaled."""
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
@@ -72,7 +83,7 @@ def fault_of(data: bytes) -> str | None:
         return "is empty (zero bytes)"
     try:
         to_rgb(Image.open(io.BytesIO(data)))
-        if data.startswith(b"\x89PNG"):
+        if data.startswith(PNG_START):
             Image.open(io.BytesIO(data)).verify()  # the checksums of all chunks but the last
             if PNG_END not in data:
                 return "cannot be read to its end: its last chunk is cut off"
@@ -81,15 +92,6 @@ def fault_of(data: bytes) -> str | None:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
         return f"cannot be read to its end: {str(error) or type(error).__name__}"
     return None
-
-
-def parallel(function: Callable[[T], U], items: Sequence[T], what: str) -> Iterator[U]:
-    """function(item) of all items, in order. By threads: Pillow decodes and hashlib hashes without Python's lock."""
-    pool = ThreadPoolExecutor(cpu_count())
-    try:
-        yield from track(pool.map(function, items), what, len(items), "images")
-    finally:
-        pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest
 
 
 def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFrame:
@@ -133,30 +135,3 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
     if not distinct.equals(known.reset_index(drop=True)):
         write_parquet(record, distinct)
     return df
-
-
-class Squares:
-    """The pictures of some rows, each squeezed to size x size pixels, antialiased.
-
-    Decoded once and kept where all of them fit into `memory` bytes, else decoded each time.
-    """
-
-    def __init__(self, paths: list[Path], size: int, interpolation: str, memory: int = 4 << 30):
-        self.paths, self.size = paths, size
-        self.resample = Image.Resampling[interpolation.upper()]
-        self.kept = None
-        if len(paths) * size * size * 3 <= memory:
-            kept = np.empty((len(paths), size, size, 3), np.uint8)
-            for i, square in enumerate(parallel(self.decode, paths, "decoding")):
-                kept[i] = square
-            self.kept = kept
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        """(size, size, 3) uint8."""
-        return self.decode(self.paths[i]) if self.kept is None else self.kept[i]
-
-    def decode(self, path: Path) -> np.ndarray:
-        return np.asarray(read_rgb(path).resize((self.size, self.size), self.resample))

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+
+from src import threads
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "albumentations", "scikit-learn", "pillow")
 
@@ -40,12 +43,15 @@ def autocast(precision: str) -> contextlib.AbstractContextManager:
     return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def placed(model: nn.Module) -> nn.Module:
+    """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
+    model = model.eval().requires_grad_(False)
+    return model.to(device(), memory_format=torch.channels_last) if device().type == "cuda" else model
+
+
 def workers() -> int:
     """Processes that load images beside the model: none where the model needs the processor itself."""
-    if device().type == "cpu":
-        return 0
-    ours = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()  # a container's share
-    return min(8, ours)
+    return 0 if device().type == "cpu" else min(8, threads.cores())
 
 
 def provenance(repository: Path) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -11,23 +11,23 @@ T = TypeVar("T")
 SECONDS = 10  # between two plain lines
 
 
-def track(items: Iterable[T], what: str, total: int, unit: str, sizes: bool = False) -> Iterator[T]:
+def track(items: Iterable[T], what: str, total: int, unit: str, of: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
     """Passes `items` on and shows how many of `total` are done, the rate and the time left.
 
     Args:
-        sizes: Count len(item) for each item, as for batches, and not 1.
+        of: How many an item counts for, as for batches.
     """
     if sys.stderr.isatty():
         with tqdm(total=total, desc=what, unit=unit, leave=False, delay=1, dynamic_ncols=True) as bar:
             for item in items:
                 yield item
-                bar.update(len(item) if sizes else 1)
+                bar.update(of(item))
         return
     start = said = time.monotonic()
     done = 0
     for item in items:
         yield item
-        done += len(item) if sizes else 1
+        done += of(item)
         now = time.monotonic()
         if now - said >= SECONDS and done < total:
             said, rate = now, done / (now - start)

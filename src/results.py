@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from src import files, machine, predictions
-from src.config import ROOT, Competition, Model
+from src.config import ROOT, Competition
 from src.dataset import Dataset
 from src.metrics import METRICS
 from src.progress import duration
+from src.specs import Model
 
 
 def key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:

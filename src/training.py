@@ -24,10 +24,11 @@ from torch.utils.data import Dataset as TorchDataset
 
 from src import checkpoints, files, machine
 from src.backbones import DataConfig
-from src.config import FineTune
 from src.errors import UserError
-from src.images import VIEWS, Squares
+from src.geometry import VIEWS, normalised
 from src.metrics import METRICS
+from src.specs import FineTune
+from src.store import Squares
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,9 @@ def lr_at(step: float, steps: int, warmup: float, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def normalised(pixels: Tensor, config: DataConfig) -> Tensor:
+def to_device(pixels: Tensor, config: DataConfig) -> Tensor:
     """uint8 (n, 3, h, w) -> what the backbone was trained to see, on the device."""
-    pixels = pixels.to(machine.device(), non_blocking=True).float() / 255
-    mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
-    return (pixels - mean) / std
+    return normalised(pixels.to(machine.device(), non_blocking=True), config.mean, config.std)
 
 
 def batches(fold: Fold, transform: A.Compose, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -131,7 +130,7 @@ def train_one_epoch(
         for group in optimizer.param_groups:
             group["lr"] = lr
         with machine.autocast(fold.precision):
-            logits = model(normalised(pixels, fold.data_config))
+            logits = model(to_device(pixels, fold.data_config))
         targets = targets.to(machine.device(), non_blocking=True)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=spec.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
@@ -158,7 +157,7 @@ def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ..
     loader = DataLoader(Plain(fold.squares, rows), fold.spec.batch_size, num_workers=workers, pin_memory=workers > 0)
     probs = []
     for pixels in loader:
-        pixels = normalised(pixels, fold.data_config)
+        pixels = to_device(pixels, fold.data_config)
         with machine.autocast(fold.precision):
             logits = [model(VIEWS[view](pixels)).float() for view in views]
         probs.append(torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0).cpu())

@@ -1,4 +1,6 @@
-"""CLIP: the zero-shot classifier is open_clip's, and weights are those that the config asks for or a sentence."""
+"""CLIP: its weights are those that the config asks for, or there is a sentence; texts are unit vectors."""
+
+import json
 
 import numpy as np
 import open_clip
@@ -7,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from src import clip
-from src.config import Probe, Prompts, ZeroShot
+from src.config import Probe, ZeroShot
 from src.errors import UserError
-from tests.conftest import CLASSES, TINY_CLIP, Evil, picture
+from tests.conftest import TINY_CLIP, Evil
 
 SPEC = ZeroShot(clip=TINY_CLIP)
 
@@ -19,28 +21,18 @@ def model():
     return clip.load(SPEC)
 
 
-def test_the_zero_shot_classifier_is_open_clips(model):
-    prompts = Prompts(templates=("a photo of a {}.", "a {} in the field."))
-    ours = clip.zeroshot_classifier(model, prompts, CLASSES)
-    theirs = open_clip.build_zero_shot_classifier(
-        model.model, model.tokenizer, CLASSES, [t.format for t in prompts.templates]
-    )
-    assert np.abs(ours - theirs.numpy()).max() < 1e-6
+def image_features(model, pixels):
+    with torch.inference_mode():
+        return model.model.encode_image(pixels)
 
 
-def test_more_phrases_weigh_like_more_templates(model):
-    phrases = Prompts(templates=("a {}.",), classnames={"red": ("crimson", "scarlet")})
-    ours = clip.zeroshot_classifier(model, phrases, ("red",))[:, 0]
-    texts = model.model.encode_text(model.tokenizer(["a crimson.", "a scarlet."]), normalize=True).detach().mean(dim=0)
-    assert np.abs(ours - (texts / texts.norm()).numpy()).max() < 1e-6
-
-
-def test_preprocessing_is_open_clips_own():
-    spec = Probe(clip="ViT-B-32", weights="laion2b_s34b_b79k")
-    _, _, theirs = open_clip.create_model_and_transforms("ViT-B-32", pretrained=None)
-    image = picture("red", 0, (300, 260))
-    ours = open_clip.transform.image_transform_v2(clip.preprocessing(spec), is_train=False)
-    assert torch.equal(ours(image), theirs(image))
+def test_texts_are_one_unit_vector_each_however_many(model, monkeypatch):
+    texts = [f"a photo of {i} things" for i in range(7)]
+    feats = clip.encode_texts(model, texts)
+    assert feats.shape == (7, 16)
+    assert np.abs(np.linalg.norm(feats, axis=1) - 1).max() < 1e-6
+    monkeypatch.setattr(clip, "TEXTS", 3)
+    assert np.abs(clip.encode_texts(model, texts) - feats).max() < 1e-6
 
 
 def test_preprocessing_is_the_tags():
@@ -54,9 +46,9 @@ def test_random_weights_are_the_seeds_and_are_said_aloud(model, capsys):
     again, other = clip.load(SPEC), clip.load(ZeroShot(clip=TINY_CLIP, seed=7))
     assert "no weights are given" in capsys.readouterr().out
     pixels = torch.rand(2, 3, 16, 16)
-    ours = clip.encode(model, pixels, "float32")
-    assert (clip.encode(again, pixels, "float32") == ours).all()
-    assert np.abs(clip.encode(other, pixels, "float32") - ours).max() > 1e-3
+    ours = image_features(model, pixels)
+    assert (image_features(again, pixels) == ours).all()
+    assert (image_features(other, pixels) - ours).abs().max() > 1e-3
 
 
 def test_a_model_whose_weights_come_from_a_file_is_not_called_random(tmp_path, caplog, capsys):
@@ -111,7 +103,7 @@ class TestWeightsFile:
         save_file({name: t.contiguous() for name, t in model.model.state_dict().items()}, path)
         loaded = clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path), seed=99))
         pixels = torch.rand(2, 3, 16, 16)
-        assert (clip.encode(loaded, pixels, "float32") == clip.encode(model, pixels, "float32")).all()
+        assert (image_features(loaded, pixels) == image_features(model, pixels)).all()
 
     def test_is_named_in_the_key_by_its_content(self, model, tmp_path):
         one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
@@ -140,3 +132,25 @@ class TestWeightsFile:
         path.write_bytes(b"half")
         with pytest.raises(UserError, match="is damaged"):
             clip.load(ZeroShot(clip=TINY_CLIP, weights_file=str(path)))
+
+    def beside(self, tmp_path, **model_cfg):
+        """A weights file with the open_clip_config.json that a folder of the hub has."""
+        config = open_clip.get_model_config("ViT-B-32") | model_cfg
+        preprocess = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
+        (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}))
+        (tmp_path / "b32.safetensors").write_bytes(b"")
+        return {"weights_file": str(tmp_path / "b32.safetensors")}
+
+    def test_with_another_activation_by_its_own_config_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match=r"another activation than .* write clip='ViT-B-32-quickgelu'"):
+            clip.identity(ZeroShot(clip="ViT-B-32", **self.beside(tmp_path, quick_gelu=True)))
+        with pytest.raises(UserError, match=r"another activation than .* write clip='ViT-B-32'"):
+            clip.identity(ZeroShot(clip="ViT-B-32-quickgelu", **self.beside(tmp_path)))
+
+    def test_of_another_architecture_by_its_own_config_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match="holds another architecture than ViT-B-16"):
+            clip.identity(ZeroShot(clip="ViT-B-16", **self.beside(tmp_path)))
+
+    def test_wants_its_pictures_as_its_own_config_says(self, tmp_path):
+        cfg = clip.preprocessing(ZeroShot(clip="ViT-B-32", **self.beside(tmp_path)))
+        assert (list(cfg.mean), cfg.resize_mode, cfg.size) == ([0.5, 0.5, 0.5], "squash", 224)

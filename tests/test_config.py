@@ -44,7 +44,27 @@ def written(tmp_path, monkeypatch):
         ("Folds(n=2)", "Folds.n: input should be greater than or equal to 3, not 2"),
         ("Prompts(templates=('a photo',))", "needs one {}"),
         ("Prompts(templates=('a photo of {class}',))", "needs one {}"),
-        ("Prompts(templates=())", "Prompts.templates"),
+        ("Prompts(templates=())", "there is no template"),
+        ("Prompts(templates=('a {}',), classnames={'pure': ()})", "the class 'pure' has no phrase"),
+        (
+            "competition.model_copy(update={'prompts': Prompts(class_templates={'pure': ('a {}',)})})",
+            "prompts: the class 'broken' has no template",
+        ),
+        (
+            "competition.model_copy(update={'prompts': Prompts(templates=('a {}',), class_templates={'pur': ('a {}',)})})",
+            "prompts.class_templates: unknown class 'pur': did you mean 'pure'",
+        ),
+        ("Probe(weights='openai')", "give it either clip=... or backbone=..."),
+        ("Probe(clip='ViT-B-32', backbone='resnet50')", "give it either clip=... or backbone=..."),
+        ("Probe(backbone='resnet50', weights='a1_in1k')", "backbone='resnet50.<tag>'"),
+        ("Probe(clip='ViT-B-32', img_size=336)", "are a backbone's, not a clip's"),
+        ("Probe(clip='ViT-B-32', views=('hflip', 'hflip'))", "a view is named twice"),
+        ("Probe(clip='ViT-B-32', cs=())", "Probe.cs"),
+        ("Probe(clip='ViT-B-32', cs=(1.0, -1.0))", "greater than 0, not -1.0"),
+        ("Probe(clip='ViT-B-32', normalise=())", "Probe.normalise"),
+        ("Probe(backbone='resnet50', towards='zeroshot')", "needs a model that reads texts"),
+        ("Probe(clip='ViT-B-32', towards='zeroshot', solver='scikit-learn')", "solver='batched'"),
+        ("ZeroShot(backbone='resnet50')", "zero-shot needs a model that reads texts"),
         ("Probe(clip='ViT-B-32', cs=(1.0, 0.0))", "greater than 0, not 0.0"),
         ("Probe(clip='ViT-B-32', views=('flip',))", "'identity', 'hflip'"),
         (
@@ -101,7 +121,7 @@ def test_a_smoke_run_has_folders_of_its_own(roots):
 
 
 def test_zero_shot_without_prompts_is_refused():
-    with pytest.raises(ValidationError, match="zero-shot needs them"):
+    with pytest.raises(ValidationError, match="prompts are missing: the model 'zeroshot' needs them"):
         toy_competition(prompts=None)
 
 

@@ -1,32 +1,47 @@
-"""The feature cache: a hit only for the same key and bytes, whole shards only, ids and order kept."""
+"""The feature store: a hit only for the same key and bytes, whole shards only, ids and order kept."""
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from src import clip, features, files
-from src.config import Probe
+from src import encoders, encoding, features, files, shards
 from src.dataset import Rows
 from src.errors import UserError
+from src.specs import Probe
+from src.store import Decoded
 from tests.conftest import TINY_CLIP, picture, read_json, snapshot, toy_competition
 
-SPEC = Probe(clip=TINY_CLIP)
+SPEC = Probe(clip=TINY_CLIP, stored="float32", batch_size=4)
+
+
+def rows_of(paths, ids=None) -> Rows:
+    sizes = np.array([Image.open(path).size for path in paths])
+    return Rows(ids or [path.stem for path in paths], list(paths), [files.sha256(path) for path in paths], sizes)
 
 
 @pytest.fixture
 def rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "SHARD", 8)
-    monkeypatch.setattr(features, "BATCH", 4)
+    monkeypatch.setattr(shards, "ROWS", 8)
     paths = [tmp_path / f"{i}.png" for i in range(20)]
     for i, path in enumerate(paths):
         picture("green", i).save(path)
-    return Rows([str(i) for i in range(20)], paths, [files.sha256(path) for path in paths])
+    return rows_of(paths)
 
 
 class Cache(features.Cache):
-    """Loads its model by itself."""
+    """Loads its model and its pictures by itself."""
 
     def make(self, rows, load=None):
-        return super().make(rows, load or (lambda: clip.load(self.spec)))
+        return make([self], rows, load)[self.view]
+
+    def read(self, rows):
+        return features.Columns(self, rows)[np.arange(len(rows))]
+
+
+def make(caches, rows, load=None):
+    load = load or (lambda: encoders.tower(caches[0].spec))
+    return features.make(caches, rows, load, lambda rows: Decoded(rows.paths))
 
 
 @pytest.fixture
@@ -37,20 +52,20 @@ def cache(tmp_path):
 @pytest.fixture
 def encoded(monkeypatch):
     """A list that grows by the number of images of every batch that is encoded."""
-    counts, encode = [], clip.encode
-    monkeypatch.setattr(clip, "encode", lambda model, pixels, p: counts.append(len(pixels)) or encode(model, pixels, p))
+    counts, encode = [], encoding.Encoder.__call__
+    monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x))
     return counts
 
 
-def test_rows_come_back_as_unit_vectors_in_their_order(rows, cache, tmp_path):
+def test_rows_come_back_in_their_order_as_the_model_gives_them(rows, cache):
     cache.make(rows)
     feats = cache.read(rows)
-    assert np.abs(np.linalg.norm(feats, axis=1) - 1).max() < 1e-6
     order = np.random.default_rng(0).permutation(20)
     assert (cache.read(rows.take(order)) == feats[order]).all()
-    model = clip.load(SPEC)
-    one = clip.encode(model, next(features.batches(model, rows.paths[7:8])), "float32")
-    assert np.abs(features.unit(one)[0] - feats[7]).max() < 1e-5
+    tower = encoders.tower(SPEC)
+    square = tower.geometry.square(Decoded(rows.paths)[7])
+    pixels = encoding.normalised(torch.from_numpy(square).permute(2, 0, 1)[None], tower.mean, tower.std)
+    assert np.abs(tower.forward(pixels).numpy()[0] - feats[7]).max() < 1e-5
 
 
 def test_a_second_time_nothing_is_encoded_and_no_file_changes(rows, cache, tmp_path, encoded):
@@ -64,13 +79,12 @@ def test_a_second_time_nothing_is_encoded_and_no_file_changes(rows, cache, tmp_p
 def test_added_and_changed_images_are_encoded_and_no_others(rows, cache, tmp_path, encoded):
     cache.make(rows.take(np.arange(15)))
     picture("red", 50).save(rows.paths[0])
-    changed = Rows(rows.ids, rows.paths, [files.sha256(path) for path in rows.paths])
-    assert cache.make(changed) == 6
+    assert cache.make(rows_of(rows.paths)) == 6
     assert sum(encoded) == 21
 
 
 def test_an_image_that_is_there_twice_is_encoded_once(rows, cache, tmp_path):
-    twice = Rows([*rows.ids, "again"], [*rows.paths, rows.paths[0]], [*rows.shas, rows.shas[0]])
+    twice = rows_of([*rows.paths, rows.paths[0]], [*rows.ids, "again"])
     assert cache.make(twice) == 20
     feats = cache.read(twice)
     assert (feats[0] == feats[-1]).all()
@@ -88,16 +102,84 @@ def test_another_model_in_the_same_place_is_never_taken(rows, cache, tmp_path, c
     ).all()
 
 
-def test_another_view_has_other_features_and_views_are_averaged(rows, tmp_path, roots):
-    for view in ("identity", "vflip"):
-        Cache(tmp_path / view, SPEC, view).make(rows)
-    one, other = (Cache(tmp_path / view, SPEC, view).read(rows) for view in ("identity", "vflip"))
-    assert np.abs(one - other).max() > 1e-3
-    competition = toy_competition()
-    spec = SPEC.model_copy(update={"views": ("identity", "vflip")})
-    for cache in features.caches(competition, spec):
-        cache.make(rows, lambda: clip.load(spec))
-    assert np.abs(features.read(competition, spec, rows) - features.unit(one + other)).max() < 1e-6
+def test_views_are_stored_each_from_one_loading_of_the_pictures(rows, tmp_path, monkeypatch):
+    read, reads = Decoded.read, []
+    monkeypatch.setattr(Decoded, "read", lambda self, i: reads.append(i) or read(self, i))
+    views = ("identity", "vflip", "rot90", "crop_top_left")
+    caches = [Cache(tmp_path / view, SPEC, view) for view in views]
+    assert make(caches, rows) == dict.fromkeys(views, 20)
+    assert len(reads) == 20
+    feats = [cache.read(rows) for cache in caches]
+    assert all(np.abs(a - b).max() > 1e-3 for i, a in enumerate(feats) for b in feats[:i])
+    alone = Cache(tmp_path / "alone", SPEC, "rot90")
+    alone.make(rows)
+    assert (alone.read(rows) == feats[2]).all()
+
+
+def test_a_view_that_is_added_leaves_the_others_alone(rows, tmp_path, encoded):
+    one, other = Cache(tmp_path / "a", SPEC, "identity"), Cache(tmp_path / "b", SPEC, "hflip")
+    one.make(rows)
+    before = snapshot(one.folder)
+    assert make([one, other], rows) == {"identity": 0, "hflip": 20}
+    assert sum(encoded) == 40
+    assert snapshot(one.folder) == before
+
+
+class TestFeatures:
+    """Several views and encoders as one matrix."""
+
+    @pytest.fixture
+    def competition(self, rows, roots):
+        competition = toy_competition()
+        for spec in (self.SPECS[0], self.SPECS[1]):
+            make([Cache(c.folder, c.spec, c.view) for c in features.caches(competition, spec)], rows)
+        return competition
+
+    SPECS = (
+        SPEC.model_copy(update={"views": ("identity", "vflip")}),
+        SPEC.model_copy(update={"views": ("identity", "vflip"), "seed": 7, "scale": 0.5}),
+    )
+
+    def views(self, competition, rows, spec):
+        return [Cache(c.folder, c.spec, c.view).read(rows) for c in features.caches(competition, spec)]
+
+    def test_views_are_averaged_as_unit_vectors(self, competition, rows):
+        one, other = self.views(competition, rows, self.SPECS[0])
+        feats = features.Features(competition, self.SPECS[:1], rows)
+        assert feats.shape == (20, 16)
+        expected = features.unit(features.unit(one) + features.unit(other))
+        assert np.abs(feats[:] - expected).max() < 1e-6
+        assert (feats[3:5] == feats[:][3:5]).all()
+        index = np.array([7, 2, 7])
+        assert (feats[index] == feats[:][index]).all()
+
+    def test_or_as_they_are(self, competition, rows):
+        one, other = self.views(competition, rows, self.SPECS[0])
+        assert np.abs(features.Features(competition, self.SPECS[:1], rows, False)[:] - (one + other) / 2).max() < 1e-6
+
+    def test_or_are_rows(self, competition, rows):
+        one, other = self.views(competition, rows, self.SPECS[0])
+        feats = features.Features(competition, self.SPECS[:1], rows, False, "rows")
+        assert feats.shape == (40, 16)
+        assert (feats[:] == np.concatenate([one, other])).all()
+
+    def test_encoders_stand_beside_each_other_in_their_scales(self, competition, rows):
+        parts = [features.Features(competition, [spec], rows)[:] for spec in self.SPECS]
+        feats = features.Features(competition, self.SPECS, rows)
+        assert feats.shape == (20, 32)
+        assert np.abs(feats[:,] - np.concatenate(parts, axis=1)).max() < 1e-6
+        assert np.abs(np.linalg.norm(parts[1], axis=1) - 0.5).max() < 1e-6
+
+
+@pytest.mark.parametrize(("stored", "error"), [("float16", 2**-11), ("float32", 0)])
+def test_float16_on_disk_rounds_to_11_bits(rows, tmp_path, stored, error):
+    exact = Cache(tmp_path / "exact", SPEC, "identity")
+    cache = Cache(tmp_path / stored, SPEC.model_copy(update={"stored": stored}), "identity")
+    exact.make(rows), cache.make(rows)
+    feats, kept = exact.read(rows), cache.read(rows)
+    assert kept.dtype == np.float32
+    assert (np.abs(kept - feats) <= error * np.abs(feats) + 1e-7 * (error > 0)).all()
+    assert encoders.slug(cache.spec) != encoders.slug(exact.spec) or stored == "float32"
 
 
 def test_precision_left_to_the_machine_takes_a_finished_cache_of_either(rows, cache, tmp_path):
@@ -116,18 +198,18 @@ def test_but_goes_on_with_its_own(rows, cache, tmp_path):
 def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_path, monkeypatch, encoded):
     Cache(tmp_path / "whole", SPEC, "identity").make(rows)
     encoded.clear()
-    save, count = np.savez, []
+    write, count = shards.write, []
 
-    def killed(file, **arrays):
+    def killed(*arguments):
         if len(count) == 1:
             raise KeyboardInterrupt
         count.append(1)
-        save(file, **arrays)
+        write(*arguments)
 
-    monkeypatch.setattr(np, "savez", killed)
+    monkeypatch.setattr(shards, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         cache.make(rows)
-    monkeypatch.setattr(np, "savez", save)
+    monkeypatch.setattr(shards, "write", write)
     encoded.clear()
     cache.make(rows)
     assert sum(encoded) == 12
@@ -139,17 +221,31 @@ def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_pat
 def test_a_damaged_shard_is_encoded_again_with_a_word(rows, cache, tmp_path, data, capsys):
     cache.make(rows)
     expected = cache.read(rows)
-    shard = cache.folder / "00001.npz"
+    shard = cache.folder / "00001.arrow"
     shard.write_bytes(shard.read_bytes()[:-100] if data is None else data)
     assert cache.make(rows) == 8
     assert "is damaged" in capsys.readouterr().out
     assert np.abs(cache.read(rows) - expected).max() < 1e-6
 
 
-def test_features_that_are_not_finite_name_the_image(rows, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr(clip, "encode", lambda model, pixels, p: np.full((len(pixels), 4), np.nan, np.float32))
-    with pytest.raises(UserError, match="not finite for 8 images, the first of id 0"):
+@pytest.mark.parametrize(
+    ("value", "stored", "said"),
+    [
+        (np.nan, "float16", "not finite for 8 images, the first of id 0: is the checkpoint damaged"),
+        (1e6, "float16", "too large for float16 for 8 images, the first of id 0: set stored='float32'"),
+        (1e6, "float32", None),
+    ],
+)
+def test_features_that_are_no_use_name_model_and_image(rows, tmp_path, monkeypatch, value, stored, said):
+    monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: torch.full((len(x), 4), value))
+    cache = Cache(tmp_path / "cache", SPEC.model_copy(update={"stored": stored}), "identity")
+    if said is None:
+        assert cache.make(rows) == 20
+        return
+    with pytest.raises(UserError, match=said) as error:
         cache.make(rows)
+    assert "tiny-test" in str(error.value)
+    assert shards.paths(cache.folder) == []
 
 
 def test_a_missing_row_is_said(rows, cache, tmp_path):
@@ -175,7 +271,7 @@ def test_a_model_that_cannot_be_had_changes_nothing(rows, cache, tmp_path, monke
     "change", [{"seed": 7}, {"precision": "float32"}, {"clip": TINY_CLIP.model_copy(update={"embed_dim": 8})}]
 )
 def test_other_models_have_other_folders(change):
-    assert clip.slug(SPEC.model_copy(update=change)) != clip.slug(SPEC)
+    assert encoders.slug(SPEC.model_copy(update=change)) != encoders.slug(SPEC)
 
 
 def test_files_of_one_name_have_other_folders(tmp_path):
@@ -183,7 +279,7 @@ def test_files_of_one_name_have_other_folders(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "model.safetensors").write_text(folder)
-        slugs.add(clip.slug(SPEC.model_copy(update={"weights_file": str(tmp_path / folder / "model.safetensors")})))
+        slugs.add(encoders.slug(SPEC.model_copy(update={"weights_file": str(tmp_path / folder / "model.safetensors")})))
     assert len(slugs) == 2
 
 

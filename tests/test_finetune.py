@@ -51,10 +51,10 @@ def test_the_written_weights_are_those_that_predicted(prepared):
     rows, spec = dataset.read(prepared), prepared.models["convnext"]
     model = backbones.create(spec, 3, 0, None)
     model.load_state_dict(load_file(prepared.model_folder("convnext") / "fold1.safetensors"))
-    squares = finetune.squares_of(spec, rows)
+    squares = finetune.squares_of(prepared, spec, rows)
     pixels = torch.stack([torch.from_numpy(squares[i]).permute(2, 0, 1) for i in np.flatnonzero(rows.fold == 1)])
     with torch.inference_mode():
-        probs = model.eval()(training.normalised(pixels, backbones.data_config(spec))).softmax(dim=1)
+        probs = model.eval()(training.to_device(pixels, backbones.data_config(spec))).softmax(dim=1)
     assert np.abs(tables_of(prepared)[0][rows.fold == 1] - probs.numpy()).max() < 1e-6
 
 
@@ -186,13 +186,13 @@ def test_a_folds_weights_do_not_depend_on_its_labels(prepared, folder):
 
 
 def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch):
-    normalised, calls = training.normalised, []
+    to_device, calls = training.to_device, []
 
     def broken(pixels, config):
         calls.append(1)
-        return normalised(pixels, config) * (float("nan") if len(calls) > 6 else 1)
+        return to_device(pixels, config) * (float("nan") if len(calls) > 6 else 1)
 
-    monkeypatch.setattr(training, "normalised", broken)
+    monkeypatch.setattr(training, "to_device", broken)
     with pytest.raises(UserError, match="convnext fold 0: the loss is not finite in epoch 2: lower lr"):
         finetune.run(prepared)
     running = finetune.running_file(prepared, "convnext", 0)

@@ -83,7 +83,7 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     assert len(sub.read_text().splitlines()) == 13
     # zero-shot and probe share one cache: two views of one model
     caches = [path.name.rpartition("-")[2] for path in (roots / "submissions/toy/features").iterdir()]
-    assert sorted(caches) == ["hflip", "identity"]
+    assert sorted(caches) == ["hflip", "identity", "texts.safetensors"]
 
     before = snapshot(roots)
     assert toy_run() == 0

@@ -1,13 +1,20 @@
-"""The probe: scikit-learn's optimum, its C chosen inside the training rows, nothing seen of the held-out ones."""
+"""The probe: scikit-learn's optimum, everything chosen inside the training rows, nothing seen of the held-out ones."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from src import probe
+from src.config import Encoder, Probe
 from src.features import unit
+from src.stages import data, features, folds
+from src.stages import probe as stage
+from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
 
 RNG = np.random.default_rng(0)
+SPEC = Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0, 100.0), normalise=(True,), widen=False)
 
 
 def toy_features(n=300, d=20, k=4, noise=0.3):
@@ -16,62 +23,210 @@ def toy_features(n=300, d=20, k=4, noise=0.3):
     return unit(5 + centres[targets] + noise * RNG.normal(size=(n, d))).astype(np.float32), targets
 
 
-@pytest.mark.parametrize("k", [2, 3])
-def test_a_fit_is_scikit_learns_optimum(k):
-    feats, targets = toy_features(k=k, noise=2)
-    ours = probe.Fit(*probe.fit(feats, targets, k, 10.0), 10.0, {}).predict(feats)
-    judge = LogisticRegression(C=10.0, tol=1e-8, max_iter=10000).fit(feats.astype(np.float64), targets)
-    assert np.abs(ours - judge.predict_proba(feats)).max() < 1e-4
+def fit_folds(feats, targets, fold, k, spec=SPEC, raw=None, **options):
+    return probe.fit_folds(spec, lambda unit: feats if unit else raw, targets, fold, k, **options)
 
 
-def test_a_class_that_is_not_there_is_never_predicted():
-    feats, targets = toy_features(k=3)
-    coef, intercept = probe.fit(feats[targets != 1], targets[targets != 1], 3, 1.0)
-    probs = probe.Fit(coef, intercept, 1.0, {}).predict(feats)
-    assert probs[:, 1].max() == 0
-    assert np.abs(probs.sum(axis=1) - 1).max() < 1e-6
-    only = probe.Fit(*probe.fit(feats[targets == 2], targets[targets == 2], 3, 1.0), 1.0, {})
-    assert (only.predict(feats).argmax(axis=1) == 2).all()
-
-
-def oof_of(feats, targets, fold, k, cs):
-    fits = probe.fit_folds(feats, targets, fold, k, cs)
-    oof = np.zeros((len(targets), k))
+def oof_of(fits, feats, fold):
+    oof = np.zeros((len(fold), len(fits[0].intercept)))
     for number, fit in enumerate(fits):
         oof[fold == number] = fit.predict(feats[fold == number])
-    return oof, fits
+    return oof
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("solver", ["batched", "scikit-learn"])
+@pytest.mark.parametrize("weight", ["none", "balanced"])
+def test_a_fit_is_scikit_learns_optimum(k, solver, weight):
+    feats, targets = toy_features(k=k, noise=2)
+    targets[targets == 0] = RNG.integers(0, k, int((targets == 0).sum()))  # not as many of each
+    fold = np.arange(300) // 4 % 5
+    spec = SPEC.model_copy(update={"solver": solver, "cs": (10.0,), "class_weight": weight})
+    for number, fit in enumerate(fit_folds(feats, targets, fold, k, spec)):
+        judge = LogisticRegression(C=10.0, tol=1e-8, max_iter=10000, class_weight=None if weight == "none" else weight)
+        judge.fit(feats[fold != number].astype(np.float64), targets[fold != number])
+        assert np.abs(fit.predict(feats) - judge.predict_proba(feats)).max() < 2e-4
+
+
+def test_the_two_solvers_choose_alike():
+    feats, targets = toy_features(noise=2)
+    fold = np.arange(300) // 4 % 5
+    fits = [
+        fit_folds(feats, targets, fold, 4, SPEC.model_copy(update={"solver": s})) for s in ("batched", "scikit-learn")
+    ]
+    for ours, theirs in zip(*fits, strict=True):
+        assert ours.c == theirs.c
+        assert ours.loss == pytest.approx(theirs.loss, abs=1e-5)
+        assert ours.curves["unit"].keys() == theirs.curves["unit"].keys()
 
 
 def test_separable_classes_are_learnt():
     feats, targets = toy_features()
-    oof, _ = oof_of(feats, targets, np.arange(300) // 4 % 5, 4, (1.0, 100.0))
+    fold = np.arange(300) // 4 % 5
+    oof = oof_of(fit_folds(feats, targets, fold, 4), feats, fold)
     assert (oof.argmax(axis=1) == targets).mean() > 0.95
 
 
 def test_random_labels_score_chance_out_of_fold():
-    # nearly as many dimensions as rows: a probe that saw its held-out rows would score 1, as the last line shows
+    # nearly as many dimensions as rows: a probe that saw its held-out rows would score 1, as the last lines show
     feats = unit(RNG.normal(size=(400, 300))).astype(np.float32)
     targets, fold = RNG.integers(0, 4, 400), RNG.permutation(400) % 5
-    oof, _ = oof_of(feats, targets, fold, 4, (1.0, 100.0, 10000.0))
+    spec = SPEC.model_copy(update={"cs": (1.0, 100.0, 10000.0)})
+    oof = oof_of(fit_folds(feats, targets, fold, 4, spec), feats, fold)
     assert abs((oof.argmax(axis=1) == targets).mean() - 0.25) < 2.5 * np.sqrt(0.25 * 0.75 / 400)
-    leaked = probe.Fit(*probe.fit(feats, targets, 4, 1000.0), 1000.0, {}).predict(feats)
-    assert (leaked.argmax(axis=1) == targets).mean() > 0.99
+    leaked = LogisticRegression(C=1000.0, max_iter=1000).fit(feats, targets)
+    assert leaked.score(feats, targets) > 0.99
 
 
-def test_a_folds_c_and_weights_do_not_depend_on_its_labels():
+def test_a_folds_choices_and_weights_do_not_depend_on_its_labels():
     feats, targets = toy_features(noise=2)
     fold = np.arange(300) // 4 % 5
-    fits = probe.fit_folds(feats, targets, fold, 4, (0.1, 1.0, 10.0, 100.0))
-    poisoned = np.where(fold == 2, (targets + 1) % 4, targets)
-    again = probe.fit_folds(feats, poisoned, fold, 4, (0.1, 1.0, 10.0, 100.0))
-    assert fits[2].c == again[2].c
+    spec = SPEC.model_copy(update={"normalise": (True, False), "widen": True})
+    fits = fit_folds(feats, targets, fold, 4, spec, 3 * feats)
+    again = fit_folds(feats, np.where(fold == 2, (targets + 1) % 4, targets), fold, 4, spec, 3 * feats)
+    assert (fits[2].c, fits[2].normalise) == (again[2].c, again[2].normalise)
     assert (fits[2].coef == again[2].coef).all()
     assert (fits[1].coef != again[1].coef).any()
 
 
-def test_c_is_the_one_with_the_least_loss_inside():
+def test_the_curve_is_the_nested_log_loss_and_c_is_where_it_is_least():
     feats, targets = toy_features(noise=2)
-    fits = probe.fit_folds(feats, targets, np.arange(300) // 4 % 5, 4, (1e-6, 10.0, 1e9))
-    for fit in fits:
-        assert fit.curve[f"{fit.c:g}"] == min(fit.curve.values())
-    assert {fit.c for fit in fits} == {10.0}
+    fold = np.arange(300) // 4 % 3
+    fits = fit_folds(feats, targets, fold, 4)
+    for outer, fit in enumerate(fits):
+        for c, loss in fit.curves["unit"].items():
+            losses = []
+            for inner in {0, 1, 2} - {outer}:
+                rows = (fold != outer) & (fold != inner)
+                judge = LogisticRegression(C=float(c), tol=1e-8, max_iter=10000).fit(feats[rows], targets[rows])
+                probs = judge.predict_proba(feats[fold == inner])
+                losses.append(-np.log(probs[np.arange(len(probs)), targets[fold == inner]]))
+            assert loss == pytest.approx(np.concatenate(losses).mean(), abs=2e-4)
+        assert fit.curves["unit"][f"{fit.c:g}"] == min(fit.curves["unit"].values())
+        assert fit.loss == pytest.approx(min(fit.curves["unit"].values()), abs=1e-6)
+
+
+@pytest.mark.parametrize("cs", [(1e-4, 1e-3), (1e5, 1e6), (1e-3,)])
+def test_the_grid_is_widened_until_the_best_is_inside(cs):
+    feats, targets = toy_features(noise=2)
+    fold = np.arange(300) // 4 % 5
+    for fit in fit_folds(feats, targets, fold, 4, SPEC.model_copy(update={"cs": cs, "widen": True})):
+        tried = [float(c) for c in fit.curves["unit"]]
+        assert len(tried) > len(cs)
+        assert min(tried) < fit.c < max(tried)
+    kept = fit_folds(feats, targets, fold, 4, SPEC.model_copy(update={"cs": cs}))
+    assert [float(c) for c in kept[0].curves["unit"]] == list(cs)
+
+
+def test_the_grid_is_not_widened_for_ever():
+    assert probe.beyond([1e7, 1e8], [1e8]) == []
+    assert probe.beyond([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
+    assert probe.beyond([1.0, 10.0, 100.0], [10.0]) == []
+
+
+def test_features_are_normalised_where_that_is_better():
+    feats, targets = toy_features(noise=2)
+    lengths = np.exp(RNG.normal(size=(300, 1)))
+    fold = np.arange(300) // 4 % 5
+    spec = SPEC.model_copy(update={"normalise": (True, False)})
+    unit_is_better = fit_folds(feats, targets, fold, 4, spec, feats * lengths)
+    raw_is_better = fit_folds(unit(RNG.normal(size=feats.shape)), targets, fold, 4, spec, feats)
+    assert {fit.normalise for fit in unit_is_better} == {True}
+    assert {fit.normalise for fit in raw_is_better} == {False}
+    assert list(raw_is_better[0].curves) == ["unit", "raw"]
+
+
+def test_views_as_rows_count_as_one_picture():
+    feats, targets = toy_features(noise=2)
+    fold = np.arange(300) // 4 % 5
+    once = fit_folds(feats, targets, fold, 4)
+    twice = fit_folds(np.tile(feats, (2, 1)), np.tile(targets, 2), np.tile(fold, 2), 4, rows=2)
+    for a, b in zip(once, twice, strict=True):
+        assert a.c == b.c
+        assert np.abs(a.predict(feats) - b.predict(feats)).max() < 1e-4
+
+
+def test_a_penalty_without_end_leaves_what_it_pulls_towards():
+    feats, targets = toy_features(noise=2)
+    fold = np.arange(300) // 4 % 5
+    offset = RNG.normal(size=(300, 4)).astype(np.float32)
+    spec = SPEC.model_copy(update={"cs": (1e-7,)})
+    for fit in fit_folds(feats, targets, fold, 4, spec, offset=offset):
+        assert np.abs(fit.coef).max() < 1e-4
+        probs = fit.predict(feats, offset)
+        assert np.abs(probs - softmax(offset + fit.intercept, axis=1)).max() < 1e-4
+
+
+def test_a_class_that_the_training_rows_lack_is_never_predicted():
+    feats, targets = toy_features()
+    fold = np.where(targets == 3, 0, 1 + np.arange(300) // 4 % 4)  # all of class 3 is in fold 0
+    fits = fit_folds(feats, targets, fold, 4)
+    assert fits[0].predict(feats)[:, 3].max() == 0
+    assert fits[1].predict(feats)[targets == 3, 3].min() > 0.5
+
+
+def test_folds_of_a_single_class_are_no_error():
+    feats, targets = toy_features(k=2)
+    fold = np.where(targets == 1, 0, 1 + np.arange(300) // 2 % 2)
+    fits = fit_folds(feats, targets, fold, 2)
+    assert (fits[0].predict(feats).argmax(axis=1) == 0).all()
+
+
+class TestStage:
+    @pytest.fixture
+    def made(self, toy):
+        def make(**options):
+            competition = toy_competition(models={"probe": Probe(**{"clip": TINY_CLIP, "cs": (1.0, 100.0), **options})})
+            for module in (data, folds, features):
+                module.run(competition)
+            assert stage.run(competition) == ["probe"]
+            folder = competition.model_folder("probe")
+            return competition, read_json(folder / "model.json"), pd.read_parquet(folder / "oof.parquet")
+
+        return make
+
+    def test_shows_the_curve_and_the_choice(self, made, capsys):
+        _, model, _ = made()
+        said = capsys.readouterr().out
+        assert "probe  log loss inside the training rows, by C" in said
+        assert "  unit  " in said
+        assert "  raw   " in said
+        assert "(least)" in said
+        assert "chosen for each fold: " in said
+        assert len(model["chosen"]) == len(model["c_curves"]) == 3
+
+    def test_views_are_averaged_or_rows(self, made):
+        views = ("identity", "hflip")
+        one, mean, rows = (
+            made(**options)[2] for options in ({}, {"views": views}, {"views": views, "views_as": "rows"})
+        )
+        tables = [df[list(CLASSES)].to_numpy() for df in (one, mean, rows)]
+        assert all(np.abs(a - b).max() > 1e-5 for i, a in enumerate(tables) for b in tables[:i])
+
+    def test_encoders_stand_beside_each_other(self, made):
+        resnet = Encoder(backbone="test_resnet", pretrained=False, img_size=32)
+        competition, model, _ = made(beside=(resnet,))
+        assert len(model["key"]["encoders"]) == 2
+        assert len(list((competition.folder / "features").iterdir())) == 2
+        _, other, _ = made(beside=(resnet.model_copy(update={"scale": 0.01}),))
+        assert other["log_loss"] != model["log_loss"]
+
+    def test_a_backbone_alone_is_probed(self, made):
+        _, model, _ = made(clip=None, backbone="test_resnet", pretrained=False, img_size=32)
+        assert model["cv"] > 0.5
+
+    def test_is_pulled_towards_the_zero_shot_classifier(self, made):
+        from src import texts
+        from src.dataset import read
+        from src.features import Features
+
+        competition, _, oof = made(towards="zeroshot", cs=(1e-7,), widen=False, normalise=(True,))
+        spec, train = competition.models["probe"], read(competition).train
+        known = texts.read(competition, spec)
+        logits = known.scale * Features(competition, [spec], train)[:] @ known.classifier(competition.prompts, CLASSES)
+        ours = np.log(oof[list(CLASSES)].to_numpy())
+        difference = ours - logits  # of each fold: an intercept, and what makes probabilities sum to 1
+        fold = read(competition).fold
+        for number in range(3):
+            spread = difference[fold == number] - difference[fold == number].mean(axis=1, keepdims=True)
+            assert np.abs(spread - spread[0]).max() < 1e-3

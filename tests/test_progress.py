@@ -22,7 +22,7 @@ def test_plain_lines_in_a_pipe(clock, capsys):
 
 
 def test_batches_count_by_their_size(clock, capsys):
-    list(progress.track(["abcd"] * 15, "x", 60, "images", sizes=True))
+    list(progress.track(["abcd"] * 15, "x", 60, "images", of=len))
     assert capsys.readouterr().out.startswith("x  40/60 images  4.0/s  5.0s left")
 
 

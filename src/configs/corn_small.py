@@ -43,7 +43,7 @@ competition = corn.model_copy(
         "title": "It's Corn (PogChamps #3), tiny models from scratch on a CPU",
         "models": {
             "zeroshot_tiny": ZeroShot(clip=TINY),
-            "probe_tiny": Probe(clip=TINY, cs=(10.0, 100.0, 1e3, 1e4, 1e5)),
+            "probe_tiny": Probe(clip=TINY),
             "resnet10t": RESNET,
             "resnet_tiny": RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3}),
         },

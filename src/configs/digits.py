@@ -23,7 +23,7 @@ competition = Competition(
     prompts=Prompts(templates=("a photo of the number {}.", "a handwritten {}.")),
     models={
         "zeroshot_tiny": ZeroShot(clip=TINY),
-        "probe_tiny": Probe(clip=TINY, cs=(10.0, 100.0, 1e3, 1e4, 1e5, 1e6)),
+        "probe_tiny": Probe(clip=TINY),
         "convnext_tiny": FineTune(
             backbone="test_convnext",
             pretrained=False,

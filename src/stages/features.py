@@ -1,40 +1,44 @@
-"""features: encodes every train and test image by every CLIP model that the config names, once for all that use it.
+"""features: encodes every train and test image by every encoder that the config names, once for all that use it.
 
-Reads the images; writes features/<clip>-<view>/.
+Reads the images; writes pictures/ (decoded, where they fit) and features/<encoder>-<view>/.
 """
 
 import functools
-import time
 
-from src import clip, dataset, features
-from src.config import Clip, Competition
-from src.progress import duration
-
-
-def clips(competition: Competition) -> list[Clip]:
-    return [model for model in competition.models.values() if isinstance(model, Clip)]
+from src import dataset, encoders, features
+from src.config import Competition
+from src.dataset import Rows
+from src.encoding import base_of
+from src.specs import Encoder
+from src.store import Decoded, Pictures, Store
 
 
 def check(competition: Competition) -> None:
     """Refuses a model that is not known, or whose weights file is missing, before anything is computed."""
-    for spec in clips(competition):
-        clip.identity(spec)
+    for spec in encoders.of(competition):
+        encoders.identity(spec)
 
 
 def run(competition: Competition) -> None:
     rows = dataset.read(competition).rows
-    specs = {clip.slug(spec): spec for spec in clips(competition)}
-    load = functools.lru_cache(maxsize=1)(lambda slug: clip.load(specs[slug]))  # once for all its views
-    seen = set()
-    for spec in clips(competition):
+    store = encoders.store(competition, rows)
+    views: dict[str, dict[str, features.Cache]] = {}  # of each encoder: models may share it and its views
+    for spec in encoders.of(competition):
         for cache in features.caches(competition, spec):
-            if cache.folder in seen:
-                continue
-            seen.add(cache.folder)
-            start = time.perf_counter()
-            n = cache.make(rows, functools.partial(load, clip.slug(spec)))
-            if n == 0:
-                print(f"{cache.folder.name}  reused: {len(set(rows.shas))} images")
-            else:
-                seconds = time.perf_counter() - start
-                print(f"{cache.folder.name}  {n} images  {duration(seconds)}  {n / seconds:.1f} images/s in all")
+            views.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
+    for slug, caches in views.items():
+        spec = next(iter(caches.values())).spec
+        counts = features.make(
+            list(caches.values()),
+            rows,
+            functools.partial(encoders.tower, spec),
+            functools.partial(pictures, store, spec, list(caches)),
+        )
+        if reused := [view for view, n in counts.items() if n == 0]:
+            print(f"{slug}  {', '.join(reused)}  reused: {len(set(rows.shas))} images")
+
+
+def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
+    """From the store where the encoder's squares come out as from the files, else from the files."""
+    exact = all(base_of(view) == "identity" for view in views) and encoders.geometry(spec).exact_at(store.side)
+    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)

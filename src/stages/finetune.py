@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import augment, backbones, checkpoints, dataset, files, machine, predictions, results, training
-from src.config import Competition, FineTune
+from src import augment, backbones, checkpoints, dataset, encoders, files, machine, predictions, results, training
+from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
-from src.images import Squares
+from src.geometry import Geometry
 from src.metrics import METRICS
 from src.progress import duration
+from src.specs import FineTune
+from src.store import Squares
 
-CODE = 1
+CODE = 2
 
 
 def check(competition: Competition) -> None:
@@ -47,7 +49,7 @@ def run(competition: Competition) -> list[str]:
                 print(f"{name} fold {fold}  reused")
                 continue
             if squares is None:
-                squares = squares_of(spec, data)
+                squares = squares_of(competition, spec, data)
             run_fold(competition, name, fold, data, squares)
         assemble(competition, name, key, data)
         made.append(name)
@@ -55,12 +57,15 @@ def run(competition: Competition) -> list[str]:
 
 
 def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
-    return results.key(competition, spec, data, CODE, checkpoint=backbones.identity(spec))
+    side = encoders.store(competition, data.rows).side
+    more = {} if side is None else {"pictures": side}
+    return results.key(competition, spec, data, CODE, checkpoint=backbones.identity(spec), **more)
 
 
-def squares_of(spec: FineTune, data: Dataset) -> Squares:
-    """The pictures of data.rows."""
-    return Squares(data.rows.paths, spec.img_size, backbones.data_config(spec).interpolation)
+def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
+    """The pictures of data.rows, squeezed."""
+    geometry = Geometry(spec.img_size, spec.img_size, "squash", backbones.data_config(spec).interpolation)
+    return Squares(encoders.store(competition, data.rows).pictures(data.rows), geometry)
 
 
 def running_file(competition: Competition, name: str, fold: int) -> Path:
@@ -89,7 +94,7 @@ def run_fold(
         name=name,
         number=number,
         spec=spec,
-        squares=squares_of(spec, data) if squares is None else squares,
+        squares=squares_of(competition, spec, data) if squares is None else squares,
         train=train,
         targets=data.targets[train],
         valid=valid,

@@ -1,16 +1,23 @@
-"""zeroshot: compares each image with the classes' prompts. Nothing is trained, so every row is out of fold.
+"""zeroshot: compares each image with the classes' prompts, and ranks the prompts on the training rows.
 
-Reads features/<clip>-<view>/; writes models/<model>/.
+Reads features/<encoder>-<view>/; writes features/<encoder>-texts.safetensors, models/<model>/ and its prompts.csv.
 """
 
+import functools
 import time
 
+import numpy as np
+import pandas as pd
 from scipy.special import softmax
 
-from src import clip, dataset, features, results
+from src import dataset, features, files, results, texts, zeroshot
 from src.config import Competition
+from src.dataset import Dataset
+from src.metrics import METRICS
+from src.specs import Prompts, ZeroShot
 
-CODE = 1
+CODE = 2
+SHOWN = 10  # rows of the leaderboard
 
 
 def run(competition: Competition) -> list[str]:
@@ -18,17 +25,57 @@ def run(competition: Competition) -> list[str]:
     data, made = dataset.read(competition), []
     prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
-        texts = {label: prompts.texts(label) for label in competition.classes}
-        key = results.key(competition, spec, data, CODE, clip=features.identity(spec), prompts=texts)
+        wanted = {label: prompts.texts(label) for label in competition.classes}
+        key = results.key(competition, spec, data, CODE, clip=features.identity(spec), prompts=wanted)
         if results.reused(competition.model_folder(name), key):
             continue
         start = time.perf_counter()
-        model = clip.load(spec)
-        classifier = clip.zeroshot_classifier(model, prompts, competition.classes)
-        scale = float(model.model.logit_scale.exp())
-        oof, test = (
-            softmax(scale * (feats @ classifier), axis=1) for feats in features.read_split(competition, spec, data)
-        )
-        results.save(competition, name, key, data, oof, test, time.perf_counter() - start)
+        make(competition, name, spec, data, key, start)
         made.append(name)
     return made
+
+
+def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict, start: float) -> None:
+    classes, metric, folds = competition.classes, METRICS[competition.metric], np.arange(data.n_folds)
+    known = texts.read(competition, spec)
+    train, test = (features.Features(competition, [spec], rows) for rows in (data.train, data.test))
+
+    def evaluate(candidates: list[Prompts]) -> zeroshot.Scores:
+        classifiers = [known.classifier(prompts, classes) for prompts in candidates]
+        return zeroshot.scores(train, data.targets, data.fold, classifiers, known.scale, metric)
+
+    tried = zeroshot.variants(competition.prompts, classes)
+    board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), competition.metric)
+    files.write_text(competition.model_folder(name) / "prompts.csv", board.to_csv(index=False, lineterminator="\n"))
+    if len(board) > 1:
+        print(shown(name, board, competition.metric))
+
+    @functools.cache
+    def logits_of(prompts: str) -> tuple[np.ndarray, np.ndarray]:
+        classifier = known.classifier(Prompts.model_validate_json(prompts), classes)
+        return tuple(known.scale * feats.dot(classifier) for feats in (train, test))
+
+    oof, tests, facts = np.zeros((len(data.train), len(classes))), [], {}
+    for fold in folds:
+        held_out, chosen = data.fold == fold, competition.prompts
+        if spec.ensemble == "greedy":
+            chosen = zeroshot.greedy(chosen, classes, evaluate, metric, folds[folds != fold])
+            facts.setdefault("ensemble", []).append({label: chosen.texts(label) for label in classes})
+        logits, test_logits = logits_of(chosen.model_dump_json())
+        bias = np.zeros(len(classes))
+        if spec.prior == "train":
+            bias = zeroshot.prior_bias(logits[~held_out], data.targets[~held_out])
+            facts.setdefault("bias", []).append(dict(zip(classes, bias.round(4).tolist(), strict=True)))
+        oof[held_out] = softmax(logits[held_out] + bias, axis=1)
+        tests.append(softmax(test_logits + bias, axis=1))
+    results.save(competition, name, key, data, oof, np.mean(tests, axis=0), time.perf_counter() - start, **facts)
+
+
+def shown(name: str, board: pd.DataFrame, metric: str) -> str:
+    """The best prompts and, if it is not among them, the whole ensemble, as a table."""
+    rows = board.reset_index(drop=True)
+    rows.index += 1
+    rows = rows[(rows.index <= SHOWN) | (rows["kind"] == "all")]
+    numbers = {metric: "{:.4f}".format, "se": "± {:.4f}".format, "log_loss": "{:.4f}".format}
+    table = rows.to_string(formatters=numbers, justify="left")
+    return f"{name}  prompts on the training rows, {len(rows)} of {len(board)} (all: prompts.csv)\n{table}"

@@ -1,0 +1,80 @@
+"""What a config calls an encoder, whichever library it is of: its name in files and keys, and its image tower."""
+
+from typing import Any
+
+from src import backbones, clip, files
+from src.config import Competition, resolve
+from src.dataset import Rows
+from src.encoding import Tower
+from src.geometry import Geometry
+from src.specs import Encoder, Probe
+from src.store import Store
+
+
+def title(spec: Encoder) -> str:
+    """As a config names it: `ViT-H-14 (laion2b_s32b_b79k)`, `resnet50.a1_in1k`."""
+    return clip.title(spec) if spec.clip is not None else spec.backbone
+
+
+def slug(spec: Encoder) -> str:
+    """A folder's name for the features; another model, checkpoint or asked precision has another name."""
+    if spec.clip is not None:
+        parts, random = clip.names(spec), spec.weights is None
+    else:
+        args = [files.digest(spec.backbone_args)[:7]] if spec.backbone_args else []
+        parts, random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else []), *args], not spec.pretrained
+    if spec.weights_file is not None:
+        parts.append(files.remembered_sha256(resolve(spec.weights_file))[:7])
+    elif random:
+        parts.append(f"random{spec.seed}")
+    parts += [spec.precision] * (spec.precision != "auto") + [spec.stored] * (spec.stored != "float16")
+    parts += ["compiled"] * spec.compile
+    return "-".join(parts).replace("/", "_")
+
+
+def identity(spec: Encoder) -> dict[str, Any]:
+    """All that changes the features but view and precision, without loading the model.
+
+    Raises:
+        UserError: The model or its weights are not known, or the weights file is missing.
+    """
+    if spec.clip is not None:
+        known = clip.identity(spec)
+    else:
+        backbones.check(spec)
+        known = {"backbone": spec.backbone, "args": spec.backbone_args, "checkpoint": backbones.identity(spec)}
+        data = backbones.data_config(spec)
+        preprocess = {**vars(geometry(spec)), "mean": data.mean, "std": data.std}
+        known["preprocess"] = {name: list(v) if isinstance(v, tuple) else v for name, v in preprocess.items()}
+    return {**known, "stored": spec.stored, **({"compile": True} if spec.compile else {})}
+
+
+def geometry(spec: Encoder) -> Geometry:
+    return clip.geometry(spec) if spec.clip is not None else backbones.geometry(spec)
+
+
+def tower(spec: Encoder) -> Tower:
+    """The image tower in evaluation mode on this machine's device.
+
+    Raises:
+        UserError: As `identity`, or the hub cannot be reached, or the file holds other weights.
+    """
+    return clip.tower(spec) if spec.clip is not None else backbones.tower(spec)
+
+
+def of(competition: Competition) -> list[Encoder]:
+    """All encoders that the competition's models look through."""
+    models = competition.models.values()
+    return [
+        spec
+        for model in models
+        for spec in (model.encoders if isinstance(model, Probe) else (model,))
+        if isinstance(spec, Encoder)
+    ]
+
+
+def store(competition: Competition, rows: Rows) -> Store:
+    """The decoded store of the competition's `rows`, with as many pixels as the largest of its models needs."""
+    sides = [geometry(spec).resize for spec in of(competition)]
+    sides += [model.img_size for model in competition.of_stage("finetune").values()]
+    return Store(competition.pictures, rows, max(sides), round(competition.store_gb * 1e9))

@@ -1,0 +1,108 @@
+"""From a picture to the square that a model sees: resized, cropped, and turned; no pixel of an exact view is made up.
+
+Resizing is antialiased as Pillow's, which open_clip's and timm's own transforms use, by torch's native uint8 kernel (at
+most 2 of 255 from Pillow's). OpenCV's resizing is not antialiased: on some photographs a CLIP's features then have a
+cosine below 0.9 to those of its own transform.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+# The exact views: on an array whose last two axes are height and width, both equal.
+VIEWS: dict[str, Callable] = {
+    "identity": lambda x: x,
+    "hflip": lambda x: x.flip(-1),
+    "vflip": lambda x: x.flip(-2),
+    "rot90": lambda x: x.rot90(1, (-2, -1)),
+    "rot180": lambda x: x.rot90(2, (-2, -1)),
+    "rot270": lambda x: x.rot90(3, (-2, -1)),
+    "transpose": lambda x: x.transpose(-2, -1),
+    "transverse": lambda x: x.rot90(2, (-2, -1)).transpose(-2, -1),
+}
+# The multi-crop views: of the picture at 8/7 of its size (256 for 224 pixels, as in Krizhevsky et al. 2012), the square
+# that begins at this share of the room that is left, (vertical, horizontal).
+CROPS: dict[str, tuple[float, float]] = {
+    "crop_center": (0.5, 0.5),
+    "crop_top_left": (0, 0),
+    "crop_top_right": (0, 1),
+    "crop_bottom_left": (1, 0),
+    "crop_bottom_right": (1, 1),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a picture becomes a square; the modes are open_clip's resize_mode."""
+
+    size: int  # pixels a side of the square
+    resize: int  # pixels of the side that `mode` names, before the square is cut out of the middle
+    mode: str = "shortest"  # or longest, with a frame of `fill`; or squash: both sides
+    interpolation: str = "bicubic"  # or bilinear
+    fill: int | tuple[int, ...] = 0
+
+    def square(self, picture: np.ndarray, view: str = "identity") -> np.ndarray:
+        """(h, w, 3) uint8 -> (size, size, 3) uint8, as the model's own transform has it, or one of CROPS."""
+        if view in CROPS:
+            large = resized(picture, shortest(picture, round(self.resize * 8 / 7)), self.interpolation)
+            return cut(large, self.size, CROPS[view])
+        if self.mode == "squash":
+            size = (self.resize, self.resize)
+        elif self.mode == "longest":
+            ratio = max(picture.shape[:2]) / self.resize
+            size = tuple(round(side / ratio) for side in picture.shape[:2])
+        else:
+            size = shortest(picture, self.resize)
+        return cut(framed(resized(picture, size, self.interpolation), self.size, self.fill), self.size, (0.5, 0.5))
+
+    def exact_at(self, side: int | None) -> bool:
+        """Whether pictures whose shorter side was reduced to `side` give the same squares (not of CROPS)."""
+        return side is None or (self.mode == "shortest" and self.resize == side)
+
+
+def shortest(picture: np.ndarray, side: int) -> tuple[int, int]:
+    """(height, width) with `side` as the shorter one, the other cut off as torchvision.transforms.Resize does it."""
+    height, width = picture.shape[:2]
+    return (int(side * height / width), side) if width <= height else (side, int(side * width / height))
+
+
+def resized(picture: np.ndarray, size: tuple[int, int], interpolation: str = "bicubic") -> np.ndarray:
+    """(h, w, 3) uint8 -> (*size, 3) uint8, antialiased."""
+    if picture.shape[:2] == size:
+        return picture
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None]
+    return F.interpolate(pixels, size=size, mode=interpolation, antialias=True)[0].permute(1, 2, 0).numpy()
+
+
+def framed(picture: np.ndarray, size: int, fill: int | tuple[int, ...]) -> np.ndarray:
+    """The picture in the middle of a frame that makes both sides at least `size`."""
+    missing = [max(size - side, 0) for side in picture.shape[:2]]
+    if not any(missing):
+        return picture
+    height, width = (side + more for side, more in zip(picture.shape[:2], missing, strict=True))
+    frame = np.empty((height, width, 3), np.uint8)
+    frame[:] = fill
+    top, left = (more // 2 for more in missing)
+    frame[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return frame
+
+
+def cut(picture: np.ndarray, size: int, share: tuple[float, float]) -> np.ndarray:
+    """The size x size pixels that begin at a share of the room, rounded as torchvision's CenterCrop does it."""
+    top, left = (round((side - size) * part) for side, part in zip(picture.shape[:2], share, strict=True))
+    return picture[top : top + size, left : left + size]
+
+
+def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:
+    """The picture with at most `side` pixels on its shorter side; as it is where that is None."""
+    return picture if side is None or min(picture.shape[:2]) <= side else resized(picture, shortest(picture, side))
+
+
+def normalised(squares: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """uint8 (n, 3, size, size) -> float32, as torchvision's ToTensor and Normalize have it, where the squares are."""
+    pixels = squares.float().div_(255)  # in place: fresh memory for each step would cost more than the sums
+    mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
+    return pixels.sub_(mean).div_(std)

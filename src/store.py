@@ -1,0 +1,188 @@
+"""The decoded store: the pictures of all rows as one memory map, decoded once and read by every stage and worker.
+
+A folder with key.json, pixels.bin (one picture behind the other, uint8 RGB) and index.parquet (sha256 of the image's
+file, offset, height, width). Pictures are found by the bytes of their files: a changed file is another picture. The
+index is replaced after the pixels that it tells of are on the disk: a killed run goes on behind the last of them.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+from src import files, images
+from src.dataset import Rows
+from src.errors import UserError
+from src.geometry import Geometry, reduced
+from src.progress import duration
+from src.threads import parallel
+
+CODE = 1  # raised when this file stores other pixels under the same key
+FLUSH = 256 << 20  # bytes of pixels between two writes of the index
+SPARE = 1 << 30  # bytes of the disk that are left free for results
+COLUMNS = ["sha256", "offset", "height", "width"]
+
+
+class Decoded:
+    """Pictures of rows that are decoded each time: `read` takes them from the disk, `picture` makes pixels of that."""
+
+    def __init__(self, paths: list[Path], side: int | None = None):
+        self.paths, self.side = paths, side
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """(height, width, 3) uint8."""
+        return self.picture(self.read(i))
+
+    def read(self, i: int) -> bytearray:
+        try:
+            with self.paths[i].open("rb") as file:
+                return bytearray(file.read())
+        except OSError as error:
+            raise UserError(f"{self.paths[i]} cannot be opened ({error.strerror}): run the data stage") from error
+
+    def picture(self, data: bytearray) -> np.ndarray:
+        return reduced(images.decode(data), self.side)
+
+
+class Stored:
+    """Pictures of rows in the store of `folder`. Worker processes share the map: it is pickled as its name."""
+
+    def __init__(self, folder: Path, shas: list[str]):
+        self.folder, self.shas = folder, shas
+        index = pd.read_parquet(folder / "index.parquet", columns=COLUMNS).set_index("sha256").loc[shas]
+        self.offset, self.height, self.width = (index[name].to_numpy() for name in COLUMNS[1:])
+        # copy on write: nobody changes the file, and torch takes only arrays that could be written to
+        self.pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="c")
+
+    def __reduce__(self):
+        return Stored, (self.folder, self.shas)
+
+    def __len__(self) -> int:
+        return len(self.shas)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """(height, width, 3) uint8; a view of the map."""
+        return self.picture(self.read(i))
+
+    def read(self, i: int) -> np.ndarray:
+        start, height, width = int(self.offset[i]), int(self.height[i]), int(self.width[i])
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+    def picture(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels
+
+
+Pictures = Decoded | Stored
+
+
+class Squares:
+    """Pictures as a model sees them: squares[i] -> (size, size, 3) uint8."""
+
+    def __init__(self, pictures: Pictures, geometry: Geometry):
+        self.pictures, self.geometry = pictures, geometry
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.geometry.square(self.pictures[i])
+
+
+class Store:
+    """The store in `folder` for the pictures of `rows`.
+
+    Pictures are kept whole where all of them fit into `limit` bytes; else with a shorter side of `need` pixels; else
+    not at all. `side`, that they are reduced to, or None, depends on the files and the config alone: so do all numbers.
+    """
+
+    def __init__(self, folder: Path, rows: Rows, need: int, limit: int):
+        self.folder = folder
+        self.fits = bytes_of(rows, need) <= limit
+        self.side = need if self.fits and bytes_of(rows, None) > limit else None
+
+    def pictures(self, rows: Rows) -> Pictures:
+        """The pictures of some of the rows, decoded into the store where it does not have them yet.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
+        if not self.fits:
+            return Decoded(rows.paths, self.side)
+        key = {"code": CODE, "side": self.side}
+        have = files.read_json(self.folder / "key.json")
+        known = index_of(self.folder) if have == key else pd.DataFrame(columns=COLUMNS)
+        path_of = dict(zip(rows.shas, rows.paths, strict=True))
+        if todo := sorted(path_of.keys() - set(known["sha256"])):
+            needed = bytes_of(rows.take(np.isin(rows.shas, todo)), self.side)
+            free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
+            if needed + SPARE > free:
+                print(f"no decoded store: it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
+                return Decoded(rows.paths, self.side)
+            if have != key:
+                self.clear(have, key)
+            extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side))
+        return Stored(self.folder, rows.shas)
+
+    def clear(self, have: Any, key: dict[str, Any]) -> None:
+        if have is not None:
+            print(f"the store of decoded pictures is made anew: {files.changed(have, key)}")
+        for name in ("key.json", "index.parquet", "pixels.bin"):  # the key first: without it, pixels are nobody's
+            (self.folder / name).unlink(missing_ok=True)
+        files.write_json(self.folder / "key.json", key)
+
+
+def bytes_of(rows: Rows, side: int | None) -> int:
+    """Of all pixels, 3 each."""
+    scale = 1.0 if side is None else np.minimum(side / rows.sizes.min(axis=1), 1)
+    return int((rows.sizes.prod(axis=1) * scale**2 * 3).sum())
+
+
+def index_of(folder: Path) -> pd.DataFrame:
+    """The index's rows whose pixels are there: fewer than it has where the file of the pixels is cut off."""
+    try:
+        known = pd.read_parquet(folder / "index.parquet", columns=COLUMNS)
+    except (OSError, ValueError, KeyError):
+        return pd.DataFrame(columns=COLUMNS)
+    pixels = folder / "pixels.bin"
+    there = (known["offset"] + known["height"] * known["width"] * 3) <= (
+        pixels.stat().st_size if pixels.exists() else 0
+    )
+    if not there.all():
+        print(f"{pixels} is truncated: {int((~there).sum())} of its {len(there)} pictures are decoded again")
+    return known[there]
+
+
+def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> None:
+    """Decodes the pictures of `source` and puts them behind those that are `known`."""
+    start, rows = time.perf_counter(), [tuple(row) for row in known.itertuples(index=False)]
+    end = max((offset + height * width * 3 for _, offset, height, width in rows), default=0)
+    with files.refusals(folder), (folder / "pixels.bin").open("ab") as file:
+        file.truncate(end)  # what a killed run wrote and did not tell of
+        flushed = end
+        decoded = parallel(source.__getitem__, range(len(shas)), "decoding")
+        for sha, picture in zip(shas, decoded, strict=True):
+            file.write(np.ascontiguousarray(picture).data)
+            rows.append((sha, end, *picture.shape[:2]))
+            end += picture.size
+            if end - flushed >= FLUSH:
+                flush(file, folder, rows)
+                flushed = end
+        flush(file, folder, rows)
+    seconds = time.perf_counter() - start
+    print(
+        f"pictures  {len(shas)} decoded  {duration(seconds)}  {len(shas) / seconds:.0f} images/s  "
+        f"{end / 1e9:.2f} GB in {folder}"
+    )
+
+
+def flush(file: BinaryIO, folder: Path, rows: list[tuple]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    files.write_parquet(folder / "index.parquet", pd.DataFrame(rows, columns=COLUMNS))

@@ -1,0 +1,151 @@
+"""The decoded store: the decoder's pixels, each picture once, whatever happened to the files."""
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from src import files, images, store
+from src.geometry import Geometry
+from src.store import Decoded, Squares, Store, Stored
+from tests.conftest import picture, snapshot
+from tests.test_features import rows_of
+
+
+@pytest.fixture
+def rows(tmp_path):
+    paths = [tmp_path / "in" / f"{i}.png" for i in range(12)]
+    paths[0].parent.mkdir()
+    for i, path in enumerate(paths):
+        picture("green", i, (20 + i, 18)).save(path)
+    return rows_of(paths)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """A list of the bytes of every file that is decoded."""
+    seen, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda data: seen.append(bytes(data)) or decode(data))
+    return seen
+
+
+def same(one, other):
+    assert len(one) == len(other)
+    assert all(np.array_equal(one[i], other[i]) for i in range(len(one)))
+
+
+def test_pictures_are_decoded_once_and_are_the_decoders(rows, tmp_path, decoded):
+    stored = Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    assert isinstance(stored, Stored)
+    assert len(decoded) == 12
+    before = snapshot(tmp_path / "s")
+    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), stored)
+    assert len(decoded) == 12
+    assert snapshot(tmp_path / "s") == before
+    same(stored, Decoded(rows.paths))
+
+
+def test_what_is_added_or_changed_is_decoded_and_nothing_else(rows, tmp_path, decoded):
+    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    whole.pictures(rows.take(np.arange(9)))
+    picture("red", 99, (20, 18)).save(rows.paths[0])
+    rows = rows_of(rows.paths)
+    stored = whole.pictures(rows)
+    assert len(decoded) == 9 + 4
+    same(stored, Decoded(rows.paths))
+
+
+def test_two_files_of_the_same_bytes_are_one_picture(rows, tmp_path, decoded):
+    shutil.copy(rows.paths[0], rows.paths[1])
+    rows = rows_of(rows.paths)
+    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Decoded(rows.paths))
+    assert len(decoded) == 11 + 12  # and once by each of the compared
+
+
+def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded):
+    monkeypatch.setattr(store, "FLUSH", 3000)
+    flush, count = store.flush, []
+
+    def killed(*arguments):
+        if len(count) == 2:
+            raise KeyboardInterrupt
+        count.append(1)
+        flush(*arguments)
+
+    monkeypatch.setattr(store, "flush", killed)
+    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    with pytest.raises(KeyboardInterrupt):
+        whole.pictures(rows)
+    monkeypatch.setattr(store, "flush", flush)
+    done = len(store.index_of(tmp_path / "s"))
+    assert 0 < done < 12
+    decoded.clear()
+    stored = whole.pictures(rows)
+    assert len(decoded) == 12 - done
+    same(stored, Decoded(rows.paths))
+    other = Store(tmp_path / "t", rows, 16, 10**9)
+    other.pictures(rows)
+    pixels = [(tmp_path / name / "pixels.bin").read_bytes() for name in "st"]
+    assert pixels[0] == pixels[1]
+
+
+@pytest.mark.parametrize("name", ["pixels.bin", "index.parquet"])
+@pytest.mark.parametrize("left", [0, 2000, None])
+def test_what_is_cut_off_is_decoded_again(rows, tmp_path, name, left, capsys):
+    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    whole.pictures(rows)
+    file = tmp_path / "s" / name
+    if left is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:left])
+    same(whole.pictures(rows), Decoded(rows.paths))
+    assert ("truncated" in capsys.readouterr().out) == (name == "pixels.bin")
+
+
+def test_a_store_of_another_key_is_made_anew_and_that_is_said(rows, tmp_path, capsys):
+    Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    key = files.read_json(tmp_path / "s" / "key.json")
+    files.write_json(tmp_path / "s" / "key.json", {**key, "side": 8})
+    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Decoded(rows.paths))
+    assert "made anew: side changed (8 to None)" in capsys.readouterr().out
+
+
+class TestLimit:
+    def test_what_fits_is_kept_whole(self, rows, tmp_path):
+        whole = store.bytes_of(rows, None)
+        assert whole == sum(w * h * 3 for w, h in rows.sizes)
+        assert Store(tmp_path / "s", rows, 8, whole).side is None
+        assert Store(tmp_path / "s", rows, 8, whole - 1).side == 8
+
+    def test_else_what_is_needed_of_it(self, rows, tmp_path):
+        stored = Store(tmp_path / "s", rows, 8, 10_000).pictures(rows)
+        assert isinstance(stored, Stored)
+        assert {min(stored[i].shape[:2]) for i in range(12)} == {8}
+        same(stored, Decoded(rows.paths, 8))
+
+    def test_else_nothing_and_every_picture_is_decoded_each_time(self, rows, tmp_path, decoded):
+        pictures = Store(tmp_path / "s", rows, 8, 100).pictures(rows)
+        same(pictures, Decoded(rows.paths))
+        assert not (tmp_path / "s").exists()
+
+    def test_nor_where_the_disk_has_no_room(self, rows, tmp_path, monkeypatch, capsys):
+        usage = shutil.disk_usage(tmp_path)._replace(free=store.SPARE)
+        monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage)
+        same(Store(tmp_path / "s", rows, 8, 10_000).pictures(rows), Decoded(rows.paths, 8))
+        assert "no decoded store: it needs 0.0 GB and the disk has 1.1 GB free" in capsys.readouterr().out
+        assert not (tmp_path / "s").exists()
+
+
+def test_workers_get_the_name_of_the_map_and_not_its_content(rows, tmp_path):
+    stored = Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    pickled = pickle.dumps(stored)
+    assert len(pickled) < 2000 < stored.pixels.nbytes
+    same(pickle.loads(pickled), stored)  # noqa: S301
+
+
+def test_squares_are_resized_from_the_store_as_from_the_files(rows, tmp_path):
+    stored = Squares(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Geometry(12, 12, "squash"))
+    same(stored, Squares(Decoded(rows.paths), Geometry(12, 12, "squash")))
+    assert stored[0].shape == (12, 12, 3)
