@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ./run.sh <competition> [stage ...]   make the environment if need be, then run the stages (see ./run.sh --help)
 # ./run.sh test [pytest arguments]     lint, format check and tests
+# ./run.sh bench [name ...]            timings beside other people's code (see ./run.sh bench --help)
 set -euo pipefail
 
 # Paths that the caller gave are the caller's; everything else is relative to this file's folder.
@@ -8,6 +9,7 @@ for root in INPUT_DIR SUBMISSIONS_DIR; do
   path=${!root:-}
   if [[ -n $path && $path != /* ]]; then export "$root=$PWD/$path"; fi
 done
+called_from=$PWD
 cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -49,6 +51,16 @@ make_venv() { # the copy of requirements.txt is written last: it marks a whole .
   cp requirements.txt .venv/requirements.txt
 }
 
+add_peers() { # what the benchmarks compare with; --no-deps: else pip would add to what requirements.txt has pinned
+  say "== adding the packages of src/bench/requirements.txt to .venv"
+  if .venv/bin/python -m pip install --disable-pip-version-check --no-deps \
+    --requirement src/bench/requirements.txt --constraint requirements.txt; then
+    cp src/bench/requirements.txt .venv/bench-requirements.txt
+  else
+    say "run.sh could not install src/bench/requirements.txt (pip says why above): what needs it is skipped"
+  fi
+}
+
 if [[ ${USE_CURRENT_ENV:-} == 1 ]]; then
   python=$(find_python)
 elif [[ $# == 0 || $1 == --help || $1 == -h ]]; then # help needs no environment
@@ -63,5 +75,12 @@ if [[ ${1:-} == test ]]; then
   "$python" -m ruff check
   "$python" -m ruff format --check
   exec "$python" -m pytest "$@"
+fi
+if [[ ${1:-} == bench ]]; then
+  shift
+  if [[ ${USE_CURRENT_ENV:-} != 1 ]]; then
+    cmp -s src/bench/requirements.txt .venv/bench-requirements.txt || add_peers
+  fi
+  CALLED_FROM=$called_from exec "$python" -m src.bench "$@"
 fi
 exec "$python" -m src "$@"

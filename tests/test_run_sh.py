@@ -37,6 +37,23 @@ def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):
     assert run_sh().returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["decde"], "unknown benchmark 'decde': did you mean 'decode'?"),
+        (["--quik"], "unknown option '--quik': did you mean '--quick'?"),
+        (["features", "--rows", "many"], "--rows takes a number of rows, not 'many'"),
+        (["--rows", "5"], "--rows and --model are options of one benchmark"),
+        (["decode", "--images", "nowhere"], "there is no folder {cwd}/nowhere"),
+    ],
+)
+def test_a_benchmark_is_asked_for_in_its_words(run_sh, tmp_path, words, said):
+    done = run_sh("bench", *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said.format(cwd=tmp_path) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def fake_python(folder, version: str):
     """A `python3` that says it is of this version, and else is the real one."""
     script = folder / "python3"
@@ -73,10 +90,14 @@ class TestVenv:
         shutil.copy(ROOT / "run.sh", clone)
         (clone / "requirements.txt").write_text("six==1.17.0\n")
         (clone / "src/__main__.py").write_text("import sys; print('ran', *sys.argv[1:])\n")
+        (clone / "src/bench").mkdir()
+        (clone / "src/bench/__main__.py").write_text("import sys; print('timed', *sys.argv[1:])\n")
+        (clone / "src/bench/requirements.txt").write_text("clip_benchmark==1.6.2\n")
         scripts = {
             "python3": f"""[ "$1 $2" = "-m venv" ] || exec {PYTHON} "$@"
                 mkdir -p .venv/bin && echo made >> made.log && cp "$(dirname "$0")/in_venv" .venv/bin/python""",
             "in_venv": f"""[ "$1 $2" = "-m pip" ] || exec {PYTHON} "$@"
+                echo "$@" >> pip.log
                 [ ! -e ../fail ]""",
         }
         for name, text in scripts.items():
@@ -115,3 +136,19 @@ class TestVenv:
     def test_help_needs_none(self, clone):
         assert self.run(clone, "--help").stdout == "ran --help\n"
         assert not (clone / ".venv").exists()
+
+    def test_peers_of_the_benchmarks_are_added_once(self, clone):
+        for _ in range(2):
+            done = self.run(clone, "bench", "decode", "--quick")
+            assert (done.returncode, done.stdout) == (0, "timed decode --quick\n"), done.stderr
+        installs = (clone / "pip.log").read_text().splitlines()
+        assert ["src/bench/requirements.txt" in line for line in installs] == [False, True]
+        assert "--no-deps" in installs[1]
+
+    def test_peers_that_cannot_be_had_stop_no_benchmark(self, clone):
+        self.run(clone, "digits")
+        (clone.parent / "fail").touch()
+        done = self.run(clone, "bench")
+        assert (done.returncode, done.stdout) == (0, "timed\n")
+        assert "could not install src/bench/requirements.txt" in done.stderr
+        assert not (clone / ".venv/bench-requirements.txt").exists()

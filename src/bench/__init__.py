@@ -1,0 +1,1 @@
+"""Benchmarks beside what people use elsewhere: ./run.sh bench [decode] [features] [probe]."""

@@ -1,0 +1,197 @@
+"""The batched logistic regression against scikit-learn's, on made-up features like CLIP's: time, optimum and memory.
+
+Features lie in a cone (half of their squared norm is the mean's), have a spectrum of j^-0.6 and a norm of about 10. A
+linear teacher with Gumbel noise labels them. scikit-learn is given each C's solution to start the next one from.
+"""
+
+import functools
+import gc
+import json
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+
+from src.logreg import Design, Problem, Solution, solve
+
+FOLDS = 5
+TOLERANCES = (1e-4, 1e-6)
+
+
+@dataclass(frozen=True)
+class Case:
+    n: int
+    d: int
+    k: int
+    signal: float  # standard deviation of the teacher's logits; that of the noise is 1.28
+    cs: tuple[float, ...] = tuple(np.logspace(-3, 3, 16))
+    peers: tuple[str, ...] = ("newton-cg", "lbfgs")
+    alone: bool = False  # in a process of its own: time and peak memory, no peer
+
+
+CASES = {
+    "4 classes": Case(14_322, 1024, 4, 4.0),
+    "10 classes": Case(50_000, 512, 10, 6.0, peers=("newton-cg",)),
+    "100 classes": Case(50_000, 768, 100, 8.0, cs=tuple(np.logspace(-3, 0, 4)), peers=("newton-cg",)),
+    "200,000 rows": Case(200_000, 1024, 4, 4.0, alone=True),
+}
+QUICK = {"quick": Case(3_000, 128, 4, 4.0, cs=(0.01, 1.0, 100.0))}
+
+
+def made_up(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, d) float32, targets (n,) and folds (n,)."""
+    rng = np.random.default_rng(0)
+    cone, spectrum = rng.standard_normal(case.d), np.arange(1, case.d + 1) ** -0.6
+    turn = np.linalg.qr(rng.standard_normal((case.d, case.d)))[0] * (spectrum / np.linalg.norm(spectrum))[:, None]
+    teacher = rng.standard_normal((case.d, case.k), dtype=np.float32)
+    feats, targets = np.empty((case.n, case.d), np.float32), np.empty(case.n, int)
+    for start in range(0, case.n, 10_000):
+        rows = rng.standard_normal((min(10_000, case.n - start), case.d), dtype=np.float32) @ turn.astype(np.float32)
+        logits = rows @ teacher  # of variance 1: so is the length of a row
+        targets[start : start + len(rows)] = (case.signal * logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+        feats[start : start + len(rows)] = (rows + cone / np.linalg.norm(cone)) * (10 / np.sqrt(2))
+    fold = np.empty(case.n, int)
+    for i, (_, rows) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(targets, targets)):
+        fold[rows] = i
+    return feats, targets, fold
+
+
+def gradient(feats: np.ndarray, targets: np.ndarray, c: float, coef: np.ndarray, intercept: np.ndarray) -> float:
+    """The largest entry of the objective's gradient, in float64 and by its definition."""
+    wrong = softmax(feats @ coef.astype(float).T + intercept, axis=1)
+    wrong[np.arange(len(targets)), targets] -= 1
+    return float(max(np.abs(wrong.T @ feats + coef / c).max(), np.abs(wrong.sum(axis=0)).max()) / len(targets))
+
+
+def peer(solver: str, feats: np.ndarray, targets: np.ndarray, cs: tuple[float, ...]) -> tuple[float, list, list[int]]:
+    """Seconds, (coef, intercept) for each C, and how many iterations each took."""
+    model = LogisticRegression(solver=solver, tol=1e-4, max_iter=2000, warm_start=True)
+    found, counts, start = [], [], time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for c in cs:
+            model.set_params(C=c).fit(feats, targets)
+            found.append((model.coef_.copy(), model.intercept_.copy()))
+            counts.append(int(model.n_iter_[0]))
+    return time.perf_counter() - start, found, counts
+
+
+def ours(case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, tol: float) -> tuple[float, Solution]:
+    start = time.perf_counter()
+    problems = [Problem(c, (f,)) for f in range(FOLDS) for c in case.cs]
+    with Design(feats, fold) as design:
+        solution = solve(design, targets, case.k, problems, tol=tol)
+    return time.perf_counter() - start, solution
+
+
+def memory(field: str) -> int:
+    """Bytes that this process holds (VmRSS) or has held at most (VmHWM)."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field))
+
+
+def alone(name: str, tol: float) -> None:
+    """Prints the seconds and bytes that one sweep takes: for a process of its own."""
+    case = {**CASES, **QUICK}[name]
+    ours(QUICK["quick"], *made_up(QUICK["quick"]), tol)  # what libraries need before there is any data
+    data = made_up(case)
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that making the data had
+    before, size = memory("VmRSS"), data[0].nbytes
+    seconds, solution = ours(case, *data, tol)
+    peak = memory("VmHWM")
+    over = 1 + (peak - before) / size
+    print(
+        json.dumps(
+            {"seconds": seconds, "peak": peak, "over_features": over, "converged": bool(solution.converged.all())}
+        )
+    )
+
+
+def in_a_process(name: str, tol: float) -> dict:
+    code = f"from src.bench.probe import alone; alone({name!r}, {tol})"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def off(found: list, best: Solution, feats: np.ndarray, cs: list[int]) -> float:
+    """The largest difference of a held-out probability from that at the optimum, over some of the Cs."""
+    return max(
+        float(np.abs(softmax(feats @ found[i][0].T + found[i][1], axis=1) - softmax(feats @ coef.T + b, axis=1)).max())
+        for i, coef, b in zip(cs, best.coef, best.intercept, strict=True)
+    )
+
+
+def line(*cells) -> None:
+    print(
+        "| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True
+    )
+
+
+def measure(name: str, case: Case) -> None:
+    feats, targets, fold = made_up(case)
+    train = fold != 0
+    inside, labels = feats[train], targets[train]
+    times: dict[float, list[float]] = {tol: [] for tol in TOLERANCES}
+    solutions, peers, slowest = {}, {}, {}
+    for i in range(3):  # interleaved, because machines are shared
+        for tol in TOLERANCES:
+            seconds, solutions[tol] = ours(case, feats, targets, fold, tol)
+            times[tol].append(seconds)
+        for solver in case.peers if i == 0 else case.peers[:1]:
+            seconds, *peers[solver] = peer(solver, inside, labels, case.cs)
+            slowest.setdefault(solver, []).append(FOLDS * seconds)
+    some = list(range(0, len(case.cs), max(1, len(case.cs) // 5)))
+    with Design(feats, fold, dtype=torch.float64) as design:
+        best = solve(design, targets, case.k, [Problem(case.cs[i], (0,)) for i in some], tol=1e-9)
+    outside, inside = feats[~train].astype(float), inside.astype(float)
+    fastest = min(slowest, key=lambda solver: statistics.median(slowest[solver]))
+    check = functools.partial(gradient, inside, labels)
+    rows = []
+    for solver, seconds in slowest.items():
+        found, counts = peers[solver]
+        note = f"{counts.count(0)} of {len(counts)} fits took no iteration"
+        method = f"scikit-learn {solver}, fold 0 x {FOLDS}"
+        rows.append({"method": method, "tol": 1e-4, "seconds": seconds, "found": found, "note": note})
+    for tol, solution in solutions.items():
+        found = list(zip(solution.coef.astype(float), solution.intercept.astype(float), strict=True))[: len(case.cs)]
+        held = in_a_process(name, tol)["over_features"]
+        note = f"peak {held:.2f} x the features, {solution.iterations.max()} iterations at most"
+        note += "" if solution.converged.all() else f", {(~solution.converged).sum()} fits not converged"
+        rows.append({"method": "ours", "tol": tol, "seconds": times[tol], "found": found, "note": note})
+    for row in rows:
+        found, seconds = row.pop("found"), row["seconds"]
+        base = slowest[fastest]
+        row["ratio"] = statistics.median(base) / statistics.median(seconds)
+        row["ratio_range"] = [min(base) / max(seconds), max(base) / min(seconds)]
+        row["seconds"] = statistics.median(seconds)
+        row["gradient"] = max(check(case.cs[i], *found[i]) for i in some)
+        row["off_optimum"] = off(found, best, outside, some)
+        low, high = row["ratio_range"]
+        line(name, row["method"], row["tol"], row["seconds"], f"{row['ratio']:.1f} [{low:.1f}, {high:.1f}]",
+             row["gradient"], row["off_optimum"], row["note"])  # fmt: skip
+        print(json.dumps({"bench": "probe", "case": name, **row}), flush=True)
+
+
+def run(quick: bool = False) -> None:
+    """Prints a line of a table and a line of JSON for each case and method."""
+    print(f"{FOLDS} folds; ratio: to scikit-learn's fastest [min, max]; {torch.get_num_threads()} threads")
+    line("case", "method", "tol", "seconds", "ratio", "gradient", "P off the optimum", "note")
+    line(*["---"] * 8)
+    for name, case in (QUICK if quick else CASES).items():
+        if not case.alone:
+            measure(name, case)
+            continue
+        found = in_a_process(name, 1e-6)
+        note = f"peak {found['peak'] / 1e9:.2f} GB in all, {found['over_features']:.2f} x the features"
+        line(name, "ours", 1e-6, found["seconds"], "", "", "", note)
+        print(json.dumps({"bench": "probe", "case": name, **found}), flush=True)
