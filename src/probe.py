@@ -21,7 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from src import machine
-from src.logreg import NEVER, Design, Problem, Solution, solve
+from src.design import Design
+from src.logreg import NEVER, Problem, Solution, solve
 from src.metrics import METRICS
 from src.progress import track
 from src.specs import Probe

@@ -21,7 +21,8 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from src.logreg import Design, Problem, Solution, solve
+from src.design import Design
+from src.logreg import Problem, Solution, solve
 
 FOLDS = 5
 TOLERANCES = (1e-4, 1e-6)
