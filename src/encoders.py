@@ -6,7 +6,7 @@ from src import backbones, clip, files
 from src.config import Competition, resolve
 from src.dataset import Rows
 from src.encoding import Tower
-from src.geometry import Geometry
+from src.geometry import CROPS, Geometry
 from src.specs import Encoder, Probe
 from src.store import Store
 
@@ -75,6 +75,9 @@ def of(competition: Competition) -> list[Encoder]:
 
 def store(competition: Competition, rows: Rows) -> Store:
     """The decoded store of the competition's `rows`, with as many pixels as the largest of its models needs."""
-    sides = [geometry(spec).resize for spec in of(competition)]
-    sides += [model.img_size for model in competition.of_stage("finetune").values()]
-    return Store(competition.pictures, rows, max(sides), round(competition.store_gb * 1e9))
+    seen = [geometry(spec) for spec in of(competition)]
+    need = max([one.resize for one in seen] + [model.img_size for model in competition.of_stage("finetune").values()])
+    whole = not all(one.exact_at(need) for one in seen) or any(
+        view in CROPS for spec in of(competition) for view in spec.views
+    )
+    return Store(competition.pictures, rows, need, round(competition.store_gb * 1e9), whole)

@@ -184,7 +184,8 @@ class Features:
         return self.shape[0]
 
     def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
-        index = np.arange(len(self))[index]
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(len(self)))
         return np.concatenate([scale * self.part(views, index) for scale, views in self.parts], axis=1)
 
     def dot(self, weights: np.ndarray) -> np.ndarray:

@@ -160,14 +160,14 @@ class Batch:
 
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         """Sets the line to search on: f without its log-sum-exp is quadratic there, in the step."""
-        bent, straight = self.penalty(direction), self.penalty(coef)
-        value = dot(straight / 2 - self.target, coef)
-        self.line = torch.stack([value, dot(straight - self.target, direction), dot(bent, direction)])
-        direction = direction.to(self.design.dtype)
+        straight, exact = self.penalty(coef), direction.double()
+        value = dot(straight, coef) / 2 - dot(self.target, coef)
+        linear = dot(straight.sub_(self.target), exact)
+        self.line = torch.stack([value, linear, dot(self.penalty(exact), exact)])
         for piece in self.pieces:
             flat = direction[piece.problems].flatten(0, 1)
-            products = torch.addmm(flat[:, -1:], flat[:, :-1], self.design.rows(piece.rows).T)
-            piece.changes = products.view(piece.logits.shape)
+            products = piece.changes.flatten(0, 1)
+            torch.addmm(flat[:, -1:], flat[:, :-1], self.design.rows(piece.rows).T, out=products)
 
     def evaluate(self, step: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         """f (but for a constant that the offset brings) and its slope (p,) at steps (p,); 0 where not `which` (p,)."""
@@ -220,9 +220,10 @@ class Batch:
         for piece in self.pieces:
             some = which[piece.problems]
             piece.problems = number[piece.problems[some]]
-            if not some.all():
-                piece.changes = piece.changes[:0]  # of no use until the next direction
-                piece.logits = piece.logits[some]
+            if not some.all():  # in the same memory; the changes are set anew for the next direction
+                left = len(piece.problems)
+                piece.logits[:left] = piece.logits[some]
+                piece.logits, piece.changes = piece.logits[:left], piece.changes[:left]
         self.pieces = [piece for piece in self.pieces if len(piece.problems)]
 
 
@@ -322,14 +323,13 @@ def minimise(batch: Batch, tol: float, max_iter: int) -> tuple[Tensor, Tensor, T
             active, coef, gradient, value, least, waited, failures = (values[~done] for values in state)
             batch.keep(~done)
             history.keep(~done)
-        direction = history.direction(gradient.to(batch.design.dtype), batch).double()
+        direction = history.direction(gradient.to(batch.design.dtype), batch)
         batch.aim(coef, direction)
-        step, value = search(batch, value, dot(gradient, direction))
+        step, value = search(batch, value, dot(gradient, direction.double()))
         failures = torch.where(step > 0, 0, failures + 1)
-        move = step[:, None, None] * direction
-        coef, before = coef + move, gradient
-        gradient = batch.gradient(coef, step)
-        history.add(move.to(batch.design.dtype), (gradient - before).to(batch.design.dtype), batch)
+        move = direction.mul_(step[:, None, None])
+        before, gradient = gradient, batch.gradient(coef.add_(move), step)
+        history.add(move, before.neg_().add_(gradient).to(move.dtype), batch)
         history.forget(failures > 0)  # a problem whose search failed starts again
     return found, norms, iterations
 

@@ -98,14 +98,16 @@ class Squares:
 class Store:
     """The store in `folder` for the pictures of `rows`.
 
-    Pictures are kept whole where all of them fit into `limit` bytes; else with a shorter side of `need` pixels; else
-    not at all. `side`, that they are reduced to, or None, depends on the files and the config alone: so do all numbers.
+    Larger pictures are reduced to a shorter side of `need` pixels, which is what all models make of them first; where
+    models differ in that, they are kept `whole`, if they fit. What does not fit into `limit` bytes either way is not
+    stored. `side`, what they are reduced to, or None, depends on files and config alone: so do all numbers.
     """
 
-    def __init__(self, folder: Path, rows: Rows, need: int, limit: int):
+    def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False):
         self.folder = folder
+        larger = rows.sizes.min(axis=1).max() > need
         self.fits = bytes_of(rows, need) <= limit
-        self.side = need if self.fits and bytes_of(rows, None) > limit else None
+        self.side = need if larger and self.fits and not (whole and bytes_of(rows, None) <= limit) else None
 
     def pictures(self, rows: Rows) -> Pictures:
         """The pictures of some of the rows, decoded into the store where it does not have them yet.

@@ -36,18 +36,18 @@ def same(one, other):
 
 
 def test_pictures_are_decoded_once_and_are_the_decoders(rows, tmp_path, decoded):
-    stored = Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    stored = Store(tmp_path / "s", rows, 32, 10**9).pictures(rows)
     assert isinstance(stored, Stored)
     assert len(decoded) == 12
     before = snapshot(tmp_path / "s")
-    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), stored)
+    same(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), stored)
     assert len(decoded) == 12
     assert snapshot(tmp_path / "s") == before
     same(stored, Decoded(rows.paths))
 
 
 def test_what_is_added_or_changed_is_decoded_and_nothing_else(rows, tmp_path, decoded):
-    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    whole = Store(tmp_path / "s", rows, 32, 10**9)
     whole.pictures(rows.take(np.arange(9)))
     picture("red", 99, (20, 18)).save(rows.paths[0])
     rows = rows_of(rows.paths)
@@ -59,7 +59,7 @@ def test_what_is_added_or_changed_is_decoded_and_nothing_else(rows, tmp_path, de
 def test_two_files_of_the_same_bytes_are_one_picture(rows, tmp_path, decoded):
     shutil.copy(rows.paths[0], rows.paths[1])
     rows = rows_of(rows.paths)
-    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Decoded(rows.paths))
+    same(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Decoded(rows.paths))
     assert len(decoded) == 11 + 12  # and once by each of the compared
 
 
@@ -74,7 +74,7 @@ def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded
         flush(*arguments)
 
     monkeypatch.setattr(store, "flush", killed)
-    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    whole = Store(tmp_path / "s", rows, 32, 10**9)
     with pytest.raises(KeyboardInterrupt):
         whole.pictures(rows)
     monkeypatch.setattr(store, "flush", flush)
@@ -84,7 +84,7 @@ def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded
     stored = whole.pictures(rows)
     assert len(decoded) == 12 - done
     same(stored, Decoded(rows.paths))
-    other = Store(tmp_path / "t", rows, 16, 10**9)
+    other = Store(tmp_path / "t", rows, 32, 10**9)
     other.pictures(rows)
     pixels = [(tmp_path / name / "pixels.bin").read_bytes() for name in "st"]
     assert pixels[0] == pixels[1]
@@ -93,7 +93,7 @@ def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded
 @pytest.mark.parametrize("name", ["pixels.bin", "index.parquet"])
 @pytest.mark.parametrize("left", [0, 2000, None])
 def test_what_is_cut_off_is_decoded_again(rows, tmp_path, name, left, capsys):
-    whole = Store(tmp_path / "s", rows, 16, 10**9)
+    whole = Store(tmp_path / "s", rows, 32, 10**9)
     whole.pictures(rows)
     file = tmp_path / "s" / name
     if left is None:
@@ -105,19 +105,25 @@ def test_what_is_cut_off_is_decoded_again(rows, tmp_path, name, left, capsys):
 
 
 def test_a_store_of_another_key_is_made_anew_and_that_is_said(rows, tmp_path, capsys):
-    Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    Store(tmp_path / "s", rows, 32, 10**9).pictures(rows)
     key = files.read_json(tmp_path / "s" / "key.json")
     files.write_json(tmp_path / "s" / "key.json", {**key, "side": 8})
-    same(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Decoded(rows.paths))
+    same(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Decoded(rows.paths))
     assert "made anew: side changed (8 to None)" in capsys.readouterr().out
 
 
 class TestLimit:
-    def test_what_fits_is_kept_whole(self, rows, tmp_path):
+    def test_pictures_have_the_pixels_that_are_needed(self, rows, tmp_path):
+        reduced = Store(tmp_path / "s", rows, 8, 10**9)
+        assert reduced.side == 8
+        same(reduced.pictures(rows), Decoded(rows.paths, 8))
+        assert Store(tmp_path / "s", rows, 18, 10**9).side is None  # none is larger
+
+    def test_they_are_whole_where_models_differ_and_there_is_room(self, rows, tmp_path):
         whole = store.bytes_of(rows, None)
         assert whole == sum(w * h * 3 for w, h in rows.sizes)
-        assert Store(tmp_path / "s", rows, 8, whole).side is None
-        assert Store(tmp_path / "s", rows, 8, whole - 1).side == 8
+        assert Store(tmp_path / "s", rows, 8, whole, whole=True).side is None
+        assert Store(tmp_path / "s", rows, 8, whole - 1, whole=True).side == 8
 
     def test_else_what_is_needed_of_it(self, rows, tmp_path):
         stored = Store(tmp_path / "s", rows, 8, 10_000).pictures(rows)
@@ -139,13 +145,13 @@ class TestLimit:
 
 
 def test_workers_get_the_name_of_the_map_and_not_its_content(rows, tmp_path):
-    stored = Store(tmp_path / "s", rows, 16, 10**9).pictures(rows)
+    stored = Store(tmp_path / "s", rows, 32, 10**9).pictures(rows)
     pickled = pickle.dumps(stored)
     assert len(pickled) < 2000 < stored.pixels.nbytes
     same(pickle.loads(pickled), stored)  # noqa: S301
 
 
 def test_squares_are_resized_from_the_store_as_from_the_files(rows, tmp_path):
-    stored = Squares(Store(tmp_path / "s", rows, 16, 10**9).pictures(rows), Geometry(12, 12, "squash"))
+    stored = Squares(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Geometry(12, 12, "squash"))
     same(stored, Squares(Decoded(rows.paths), Geometry(12, 12, "squash")))
     assert stored[0].shape == (12, 12, 3)

@@ -1,23 +1,18 @@
-"""From a picture's file to a model's input on one core, beside open_clip's own transform; and what benchmarks share.
+"""From a picture's file to a model's input on one core, beside open_clip's own transform.
 
 Ours is src/encoding.py with a model that does nothing: batches of 32 are decoded, resized and cut as uint8, and then
 normalised together, on the device. The peer is open_clip's `preprocess` of each picture and a stack. Both are timed by
-the processor's clock. The features of both by one model with random weights are compared.
+the processor's clock. The features of both by one model with random weights are compared, for every picture.
 """
 
 import io
-import json
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -27,122 +22,18 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from src import clip, encoding, machine, threads
+from src import clip, encoding, machine
 from src import images as pictures
+from src.bench.compare import SEED, Comparison, found, made_up, race, show, timed
 from src.encoding import Tower
-from src.errors import UserError
 from src.geometry import Geometry
 from src.specs import Encoder
 from src.store import Decoded
 
-T = TypeVar("T")
-ENDINGS = (".png", ".jpg", ".jpeg")
 BATCH, TURN = 32, 128  # pictures a batch, and of one way before the next has its turn
-SEED, JPEG, JPEGS = (130, 140), (500, 400), 200  # width and height of made-up pictures; how many photographs
+JPEG, JPEGS = (500, 400), 200  # width and height of made-up photographs; how many
 PNGS = 500  # at most, of --images
 FASTER, ALIKE = 2.0, 0.9999  # the target: times the peer's images/s, and the smallest cosine of features
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two ways to do the same, run in turns: images/s of each round."""
-
-    bench: str
-    case: str
-    ours: list[float]
-    peer: list[float]
-    more: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ratios(self) -> list[float]:
-        return [a / b for a, b in zip(self.ours, self.peer, strict=True)]
-
-    def row(self) -> str:
-        low, high = min(self.ratios), max(self.ratios)
-        rates = f"{median(self.ours):10.1f} {median(self.peer):10.1f}"
-        return f"{self.case:66} {rates} {median(self.ratios):7.2f} ({low:.2f} to {high:.2f})"
-
-    def line(self) -> str:
-        """As JSON; the threads are torch's of now."""
-        device = torch.cuda.get_device_name() if machine.device().type == "cuda" else "cpu"
-        low, middle, high = (round(of(self.ratios), 4) for of in (min, median, max))
-        rates = {"ours": round(median(self.ours), 2), "peer": round(median(self.peer), 2)}
-        where = {"device": device, "torch": torch.__version__, "threads": torch.get_num_threads()}
-        ratios = {"ratio": middle, "ratio_min": low, "ratio_max": high}
-        return json.dumps({"bench": self.bench, "case": self.case, **rates, **ratios, **where, **self.more})
-
-
-def show(comparisons: Sequence[Comparison]) -> None:
-    """The table, and a line of JSON for each of its rows."""
-    print(f"{'images/s':66} {'ours':>10} {'peer':>10} {'ratio':>7} (of the rounds)")
-    for comparison in comparisons:
-        print(comparison.row())
-    for comparison in comparisons:
-        print(comparison.line())
-
-
-def race(arms: dict[str, Callable[[T], float]], parts: Sequence[T], rounds: int) -> dict[str, list[float]]:
-    """{arm: its seconds for all parts in each round}.
-
-    On each part all arms take turns, in every second round backwards: what else the machine does slows all alike.
-    """
-    seconds = {name: [] for name in arms}
-    for number in range(rounds):
-        total = dict.fromkeys(arms, 0.0)
-        for part in parts:
-            for name in list(arms)[:: -1 if number % 2 else 1]:
-                total[name] += arms[name](part)
-        for name, spent in total.items():
-            seconds[name].append(spent)
-    return seconds
-
-
-def timed(function: Callable[[T], Any], clock: Callable[[], float] = time.perf_counter) -> Callable[[T], float]:
-    """The function, giving the seconds it took."""
-
-    def run(part: T) -> float:
-        start = clock()
-        function(part)
-        return clock() - start
-
-    return run
-
-
-def found(folder: Path, most: int) -> list[Path]:
-    """Up to `most` pictures of a folder and the folders in it, by name."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS)
-    if not (some := list(islice(paths, most))):
-        raise UserError(f"--images: {folder} has no picture that ends in {', '.join(ENDINGS)}")
-    return some
-
-
-def made_up(folder: Path, n: int, size: tuple[int, int], ending: str) -> list[Path]:
-    """n pictures that a codec takes for photographs, written to `folder`; size is (width, height)."""
-    paths = [folder / f"{i:05d}{ending}" for i in range(n)]
-    options = {"quality": 90, "subsampling": "4:2:0"} if ending == ".jpg" else {}
-    with ThreadPoolExecutor(threads.cores()) as pool:
-        list(pool.map(lambda i: photograph(i, size).save(paths[i], **options), range(n)))
-    return paths
-
-
-def photograph(seed: int, size: tuple[int, int]) -> Image.Image:
-    """Light and a little colour, falling with frequency f as 1/f^1.2 as in nature, patches of texture, and noise."""
-    width, height = size
-    rng = np.random.default_rng(seed)
-    grey = field_of(rng, size, 1.2)
-    texture = field_of(rng, size, 0.4) * np.clip(field_of(rng, size, 2.0), 0, 2)
-    colour = np.stack([field_of(rng, size, 1.6) for _ in range(3)], axis=-1)
-    light = 120 + 45 * grey[..., None] + 7 * texture[..., None] + 14 * colour
-    return Image.fromarray(np.clip(light + rng.normal(0, 2, (height, width, 3)), 0, 255).astype(np.uint8))
-
-
-def field_of(rng: np.random.Generator, size: tuple[int, int], slope: float) -> np.ndarray:
-    """(height, width) of variance 1 whose amplitude falls with frequency f as f^-slope."""
-    width, height = size
-    f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    f[0, 0] = np.inf
-    pixels = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(height, width))) * f**-slope, (height, width))
-    return pixels / pixels.std()
 
 
 @contextmanager
@@ -240,7 +131,7 @@ def compare(case: str, paths: list[Path], quick: bool) -> list[Comparison]:
         seconds = race(arms, parts, 3 if quick else 5)
         rates = {name: [len(paths) / spent for spent in each] for name, each in seconds.items()}
     more = {"threads": 1, "pictures": len(paths)}
-    same = alike(cfg, paths[: 16 if quick else 64])
+    same = alike(cfg, paths[:16] if quick else paths)
     return [
         Comparison("decode", case, rates["ours"], rates["peer"], {**more, **same}),
         Comparison("decode", f"{case}: decoding alone", rates["limit"], rates["peer"], more),

@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from src import clip, encoding, features, machine, shards, threads
 from src import images as pictures
-from src.bench.decode import SEED, Comparison, found, made_up, race, show
+from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.dataset import Rows
 from src.encoding import Tower
 from src.errors import UserError, unknown

@@ -1,7 +1,7 @@
 """It's Corn (PogChamps #3): photographs of corn seeds, one a picture, in four classes. Written for one GPU.
 
-The winner read the rules as "ImageNet-pretrained weights only": the CLIP models are for late submissions, convnext_base
-is eligible. A seed has no up side: a picture flipped or turned by half is as likely as the picture.
+The winner read the rules as "ImageNet-pretrained weights only": the CLIP models are for late submissions, resnet50 is
+eligible, and convnext_base. A seed has no up side: a picture flipped or turned by half is as likely as the picture.
 """
 
 from src.config import Augment, Competition, FineTune, Kaggle, Probe, Prompts, Reported, ZeroShot
@@ -34,6 +34,7 @@ competition = Competition(
         "zeroshot_vit_b32": ZeroShot(clip="ViT-B-32-quickgelu", weights="laion400m_e32"),
         "zeroshot_vit_h14": ZeroShot(clip="ViT-H-14", weights="laion2b_s32b_b79k"),
         "probe_vit_h14": Probe(clip="ViT-H-14", weights="laion2b_s32b_b79k", views=SEED_VIEWS),
+        "probe_resnet50": Probe(backbone="resnet50.a1_in1k", views=SEED_VIEWS),
         "convnext_base": FineTune(
             backbone="convnext_base.fb_in22k_ft_in1k",
             img_size=224,
