@@ -68,19 +68,16 @@ class Design:
     def eigenbasis(self, feats) -> tuple[Tensor, Tensor, Tensor]:
         """The center (d,), the Gram matrix's eigenvectors (d, d) and the eigenvalues (d,) over n.
 
-        The rotation has to be orthogonal to the last bit, which eigenvectors in float32 are not: a step of Newton's
-        iteration for the polar factor (Higham 1986) makes them so. That they are of a rounded Gram matrix is no matter:
-        another basis is as exact, and hardly slower.
+        The eigenvectors are found in float64, so that they are orthogonal to the last bit of float32: the rotation is
+        exact then. That they are of a rounded Gram matrix is no matter: another basis is as exact, and hardly slower.
         """
         center = sum(rows.sum(0, dtype=torch.float64) for _, rows in self.read(feats, 0.0)) / self.n
         center = center.to(self.dtype)
         gram = torch.zeros(self.d, self.d, dtype=self.dtype, device=self.device)
         for _, rows in self.read(feats, center):
             gram.addmm_(rows.T, rows, alpha=1 / self.n)
-        values, vectors = torch.linalg.eigh(gram)
-        torch.mm(vectors.T, vectors, out=gram)
-        gram.mul_(-0.5).diagonal().add_(1.5)
-        return center, vectors @ gram, values.clamp_min(0)
+        values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram.double()))
+        return center, vectors, values.clamp_min(0)
 
     def rows(self, piece: slice) -> Tensor:
         return self.z[piece].to(self.device)

@@ -65,7 +65,7 @@ def test_probabilities_are_those_of_scikit_learn_over_eight_decades_of_c(k, norm
         np.testing.assert_allclose(predict(exact, i, feats), probs, atol=2e-6)
         np.testing.assert_allclose(predict(single, i, feats), probs, atol=1e-3)
         assert gradient(feats[rows], targets[rows], k, c, exact.coef[i], exact.intercept[i]) < 1.5e-10
-        assert gradient(feats[rows], targets[rows], k, c, single.coef[i], single.intercept[i]) < 1.2e-6
+        assert gradient(feats[rows], targets[rows], k, c, single.coef[i], single.intercept[i]) < 2e-6
 
 
 def test_coefficients_are_those_of_scikit_learn():
