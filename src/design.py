@@ -44,7 +44,7 @@ class Design:
         self.bounds = np.concatenate([[0], np.bincount(block).cumsum()]).tolist()
         self.blocks = len(self.bounds) - 1
         size = self.n * self.d * dtype.itemsize
-        self.work = max(FLOOR, min(size, memory))
+        self.work = max(FLOOR, min(size, memory) * 3 // 4)
         self.file = None
         self.center, self.basis, self.curvature = self.eigenbasis(feats)
         if scratch is None or size <= memory:
@@ -71,12 +71,15 @@ class Design:
         The eigenvectors are found in float64, so that they are orthogonal to the last bit of float32: the rotation is
         exact then. That they are of a rounded Gram matrix is no matter: another basis is as exact, and hardly slower.
         """
-        center = sum(rows.sum(0, dtype=torch.float64) for _, rows in self.read(feats, 0.0)) / self.n
-        center = center.to(self.dtype)
+        near = torch.from_numpy(np.array(feats[:1024])).to(self.device, torch.float64).mean(0).to(self.dtype)
         gram = torch.zeros(self.d, self.d, dtype=self.dtype, device=self.device)
-        for _, rows in self.read(feats, center):
+        total = torch.zeros(self.d, dtype=torch.float64, device=self.device)
+        for _, rows in self.read(feats, near):
+            total += rows.sum(0, dtype=torch.float64)
             gram.addmm_(rows.T, rows, alpha=1 / self.n)
-        values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram.double()))
+        gram = gram.double().addr_(total, total, alpha=-1 / self.n**2)
+        center = near + (total / self.n).to(self.dtype)
+        values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram))
         return center, vectors, values.clamp_min(0)
 
     def rows(self, piece: slice) -> Tensor:

@@ -16,7 +16,7 @@ from src import encoders, encoding, files, machine, shards
 from src.config import Competition
 from src.dataset import Rows
 from src.encoding import Times, Tower
-from src.errors import UserError
+from src.errors import UserError, counted
 from src.progress import track
 from src.specs import Encoder
 from src.store import Pictures
@@ -84,9 +84,11 @@ class Cache:
             what = "not finite"
             if np.isfinite(feats).all():
                 what, remedy = "too large for float16", "set stored='float32'"
+            named = [ids[i] for i in np.flatnonzero(bad)]
+            some = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
             raise UserError(
-                f"{encoders.title(self.spec)} has features that are {what} for {int(bad.sum())} images, the first "
-                f"of id {ids[int(bad.argmax())]}: {remedy}"
+                f"{encoders.title(self.spec)} has features that are {what} for {counted(len(named), 'image')} "
+                f"(id {some}): {remedy}"
             )
         shards.write(self.folder, ids, shas, kept)
 

@@ -25,7 +25,7 @@ Problems come first, rows last. Coefficients are (p, k - 1, d + 1), the intercep
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,7 +40,8 @@ NEVER = -1e4  # the logit of a class that the training rows lack
 LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.metrics.surprise` has it
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
 DEPTH = 8  # steps that L-BFGS remembers
-PATIENCE = 40  # iterations without a smaller gradient after which rounding is taken to rule
+WIDE = 256  # columns of a product from which on it is no faster: so many are taken, whatever the memory
+PATIENCE = 300  # iterations without a smaller gradient after which rounding is taken to rule
 SEARCHES = 12  # steps that are tried in an iteration
 ARMIJO, CURVATURE = 1e-4, 0.9  # of the conditions of Wolfe
 
@@ -81,13 +82,10 @@ class Labels:
         self.design, self.present, self.offset, self.k = design, present, offset, len(present)
         local = np.full(int(targets.max()) + 1, -1)
         local[present] = np.arange(self.k)
-        self.labels = torch.from_numpy(local[targets[design.order]]).to(design.device)
-        self.counts = np.stack([np.bincount(rows[rows >= 0], minlength=self.k) for rows in self.of_blocks()])
-
-    def of_blocks(self) -> Iterator[np.ndarray]:
-        labels = self.labels.cpu().numpy()
-        for start, stop in pairwise(self.design.bounds):
-            yield labels[start:stop]
+        ordered = local[targets[design.order]]
+        self.labels = torch.from_numpy(ordered).to(design.device)
+        blocks = [ordered[start:stop] for start, stop in pairwise(design.bounds)]
+        self.counts = np.stack([np.bincount(rows[rows >= 0], minlength=self.k) for rows in blocks])
 
     def pieces(self, block: int, q: int) -> list[slice]:
         """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
@@ -120,7 +118,7 @@ class Batch:
     """f of p problems, and its state, which follows their coefficients. Labels enter by `target` alone."""
 
     def __init__(self, labels: Labels, problems: Sequence[Problem], balanced: bool):
-        self.design, self.labels, self.k = labels.design, labels, labels.k
+        self.design, self.labels, self.problems, self.k = labels.design, labels, problems, labels.k
         device, numbers = self.design.device, {"dtype": torch.float64, "device": labels.design.device}
         trains = np.array([[block not in p.without for block in range(self.design.blocks)] for p in problems])
         counts = trains @ labels.counts  # (p, k)
@@ -299,24 +297,21 @@ def search(batch: Batch, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
 
 def minimise(batch: Batch, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
     """L-BFGS from 0: coefficients (p, k - 1, d + 1) float64, their gradient's norm (p,) and the iterations (p,)."""
-    coef, history = torch.zeros_like(batch.target), History(batch.diagonal[:, 0, 0])
+    value, gradient = begun(batch)
+    coef, history = torch.zeros_like(gradient), History(batch.diagonal[:, 0, 0])
     found, norms, iterations = torch.zeros_like(coef), torch.zeros_like(batch.n), torch.zeros_like(batch.n)
-    everywhere = torch.ones_like(batch.n, dtype=torch.bool)
-    value, _ = batch.evaluate(torch.zeros_like(batch.n), everywhere)
-    gradient = batch.gradient(coef, torch.zeros_like(batch.n))
     active = torch.arange(len(coef), device=coef.device)
     least, waited, failures = torch.full_like(value, math.inf), torch.zeros_like(value), torch.zeros_like(value)
     for iteration in range(max_iter + 1):
         size = gradient.flatten(1).norm(dim=1)
         waited = torch.where(size < least, 0, waited + 1)
         least = torch.minimum(size, least)
-        done = (batch.norm(gradient, tol) <= tol) | (failures > 1) | (waited > PATIENCE)
-        if iteration == max_iter:
-            done[:] = True
+        hopeless = (failures > 1) | (waited > PATIENCE) | (iteration == max_iter)
+        norm = batch.norm(gradient, math.inf if hopeless.any() else tol)
+        done = (norm <= tol) | hopeless
         if done.any():
             ended = active[done]
-            found[ended], iterations[ended] = coef[done], iteration
-            norms[ended] = batch.norm(gradient, math.inf)[done]
+            found[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
             if done.all():
                 break
             state = active, coef, gradient, value, least, waited, failures
@@ -332,6 +327,18 @@ def minimise(batch: Batch, tol: float, max_iter: int) -> tuple[Tensor, Tensor, T
         history.add(move, before.neg_().add_(gradient).to(move.dtype), batch)
         history.forget(failures > 0)  # a problem whose search failed starts again
     return found, norms, iterations
+
+
+def begun(batch: Batch) -> tuple[Tensor, Tensor]:
+    """f and its gradient at coefficients of 0, where C is of no account: from one problem for each training set."""
+    first = {frozenset(problem.without): i for i, problem in enumerate(batch.problems)}
+    few = Batch(batch.labels, [batch.problems[i] for i in first.values()], batch.weights is not None)
+    still = torch.zeros_like(few.n)
+    value, _ = few.evaluate(still, still == 0)
+    gradient = few.gradient(torch.zeros_like(few.target), still)
+    number = {without: i for i, without in enumerate(first)}
+    each = [number[frozenset(problem.without)] for problem in batch.problems]
+    return value[each], gradient[each]
 
 
 def held_out_loss(labels: Labels, problems: Sequence[Problem], coef: Tensor) -> np.ndarray:
@@ -358,7 +365,7 @@ def solve(
     problems: Sequence[Problem],
     *,
     tol: float = 1e-6,
-    max_iter: int = 500,
+    max_iter: int = 3000,
     offset: np.ndarray | None = None,
     balanced: bool = False,
 ) -> Solution:
@@ -409,8 +416,11 @@ def alike(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> d
 
 
 def at_once(labels: Labels, problems: Sequence[Problem]) -> int:
-    """How many of the problems fit the design's memory for work: each has two logits a row, and L-BFGS's vectors."""
+    """How many of the problems fit the design's memory for work: each has two logits a row, and L-BFGS's vectors.
+
+    It is at least as many as make a product WIDE.
+    """
     design, sizes = labels.design, np.diff(labels.design.bounds)
     rows = design.n - np.mean([sizes[list(set(problem.without))].sum() for problem in problems])
     numbers = max(labels.k - 1, 1) * (2 * rows + (2 * DEPTH + 16) * (design.d + 1))
-    return max(1, int(design.work / (design.dtype.itemsize * numbers)))
+    return max(math.ceil(WIDE / max(labels.k - 1, 1)), int(design.work / (design.dtype.itemsize * numbers)))

@@ -8,7 +8,7 @@ both choices: the one for a scored on b, and the one for b scored on a.
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,20 @@ def solver(
     if device.type == "cuda" and 12 * feats.shape[0] * feats.shape[1] > torch.cuda.mem_get_info()[0]:
         device = torch.device("cpu")
     with Design(feats, fold, device=device, scratch=scratch) as design:
-        yield lambda problems: solve(design, targets, k, problems, tol=spec.tol, offset=offset, balanced=balanced)
+
+        def solved(problems: Sequence[Problem]) -> Solution:
+            solution = solve(design, targets, k, problems, tol=spec.tol, offset=offset, balanced=balanced)
+            if not (again := np.flatnonzero(~solution.converged)).size:
+                return solution
+            # few rows and a large C: what float32 cannot settle float64 can
+            with Design(feats, fold, device=device, dtype=torch.float64, scratch=scratch) as exact:
+                some = [problems[i] for i in again]
+                better = solve(exact, targets, k, some, tol=spec.tol, offset=offset, balanced=balanced)
+            for field in fields(Solution):
+                getattr(solution, field.name)[again] = getattr(better, field.name)
+            return solution
+
+        yield solved
 
 
 def scikit_learn(

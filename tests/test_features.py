@@ -1,5 +1,8 @@
 """The feature store: a hit only for the same key and bytes, whole shards only, ids and order kept."""
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -217,6 +220,24 @@ def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_pat
     assert {name: data for name, (_, data) in cache.items()} == {name: data for name, (_, data) in whole.items()}
 
 
+def test_a_full_disk_is_said_and_what_was_finished_is_kept(rows, cache, monkeypatch, encoded):
+    write_bytes, count = Path.write_bytes, []
+
+    def full(self, data):
+        count.append(1)
+        if len(count) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_bytes(self, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match=r"cannot write .*00001\.arrow: the disk is full"):
+        cache.make(rows)
+    assert [path.name for path in cache.folder.iterdir() if path.suffix == ".arrow"] == ["00000.arrow"]
+    encoded.clear()
+    assert cache.make(rows) == 12
+    assert sum(encoded) == 12
+
+
 @pytest.mark.parametrize("data", [b"", b"half", None])
 def test_a_damaged_shard_is_encoded_again_with_a_word(rows, cache, tmp_path, data, capsys):
     cache.make(rows)
@@ -231,8 +252,8 @@ def test_a_damaged_shard_is_encoded_again_with_a_word(rows, cache, tmp_path, dat
 @pytest.mark.parametrize(
     ("value", "stored", "said"),
     [
-        (np.nan, "float16", "not finite for 8 images, the first of id 0: is the checkpoint damaged"),
-        (1e6, "float16", "too large for float16 for 8 images, the first of id 0: set stored='float32'"),
+        (np.nan, "float16", r"not finite for 8 images \(id 0, 1, 2, 3, 4 \.\.\.\): is the checkpoint damaged"),
+        (1e6, "float16", r"too large for float16 for 8 images \(id 0, 1, 2, 3, 4 \.\.\.\): set stored='float32'"),
         (1e6, "float32", None),
     ],
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
@@ -135,6 +136,21 @@ def test_features_are_normalised_where_that_is_better():
     assert {fit.normalise for fit in unit_is_better} == {True}
     assert {fit.normalise for fit in raw_is_better} == {False}
     assert list(raw_is_better[0].curves) == ["unit", "raw"]
+
+
+def test_a_fit_that_float32_cannot_settle_is_solved_in_float64(monkeypatch, capsys):
+    """Rare classes, few rows and hardly any penalty."""
+    feats = (10 * RNG.normal(size=(120, 60)) * np.arange(1, 61) ** -1.5).astype(np.float32)
+    targets, fold = np.where(np.arange(120) % 20 == 0, 2, np.arange(120) % 2), np.arange(120) // 20 % 3
+    seen, solve = [], probe.solve
+    monkeypatch.setattr(probe, "solve", lambda design, *a, **o: seen.append(design.dtype) or solve(design, *a, **o))
+    spec = SPEC.model_copy(update={"cs": (1e3,), "normalise": (False,), "tol": 1e-8})
+    fits = fit_folds(None, targets, fold, 3, spec, feats)
+    assert torch.float64 in seen
+    assert "stopped at a gradient" not in capsys.readouterr().out
+    rows = fold != 0
+    wrong = fits[0].predict(feats[rows].astype(float)) - np.eye(3)[targets[rows]]
+    assert np.abs(wrong.T @ feats[rows] / rows.sum() + fits[0].coef / (1e3 * rows.sum())).max() < 1e-4
 
 
 def test_views_as_rows_count_as_one_picture():

@@ -73,7 +73,7 @@ def count(name: str, quick: bool) -> int:
     """How many pictures: some minutes' work."""
     if machine.device().type == "cuda":
         return 512 if quick else 17_801
-    return {"tiny": (128, 2000), "ViT-B-32": (8, 256)}[name][0 if quick else 1]
+    return {"tiny": (128, 2000), "ViT-B-32": (8, 128)}[name][0 if quick else 1]
 
 
 def rows_of(paths: list[Path], folder: Path) -> Rows:
