@@ -1,5 +1,6 @@
 """A competition of a few small made-up pictures, with tiny models: whole runs in seconds, no network."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,20 @@ TINY_CLIP = ClipArch(
     vision_cfg={"image_size": 16, "patch_size": 8, "layers": 1, "width": 32, "head_width": 16},
     text_cfg={"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
 )
+
+
+@contextmanager
+def broken_off(owner: object, name: str, after: int, error: BaseException) -> Iterator[None]:
+    """In the block, `owner.name` raises `error` after so many whole calls."""
+    whole, calls = getattr(owner, name), itertools.count()
+
+    def broken(*arguments):
+        if next(calls) == after:
+            raise error
+        return whole(*arguments)
+
+    with mock.patch.object(owner, name, broken):
+        yield
 
 
 def picture(label: str, seed: int, size: tuple[int, int] = (20, 18)) -> Image.Image:

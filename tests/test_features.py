@@ -13,7 +13,7 @@ from src.dataset import Rows
 from src.errors import UserError
 from src.specs import Probe
 from src.store import Decoded
-from tests.conftest import TINY_CLIP, picture, read_json, snapshot, toy_competition
+from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition
 
 SPEC = Probe(clip=TINY_CLIP, stored="float32", batch_size=4)
 
@@ -198,21 +198,10 @@ def test_but_goes_on_with_its_own(rows, cache, tmp_path):
     assert cache.make(rows) == 20
 
 
-def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_path, monkeypatch, encoded):
+def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_path, encoded):
     Cache(tmp_path / "whole", SPEC, "identity").make(rows)
-    encoded.clear()
-    write, count = shards.write, []
-
-    def killed(*arguments):
-        if len(count) == 1:
-            raise KeyboardInterrupt
-        count.append(1)
-        write(*arguments)
-
-    monkeypatch.setattr(shards, "write", killed)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(shards, "write", 1, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         cache.make(rows)
-    monkeypatch.setattr(shards, "write", write)
     encoded.clear()
     cache.make(rows)
     assert sum(encoded) == 12
@@ -220,17 +209,9 @@ def test_killed_between_shards_it_goes_on_and_ends_the_same(rows, cache, tmp_pat
     assert {name: data for name, (_, data) in cache.items()} == {name: data for name, (_, data) in whole.items()}
 
 
-def test_a_full_disk_is_said_and_what_was_finished_is_kept(rows, cache, monkeypatch, encoded):
-    write_bytes, count = Path.write_bytes, []
-
-    def full(self, data):
-        count.append(1)
-        if len(count) == 2:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write_bytes(self, data)
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"cannot write .*00001\.arrow: the disk is full"):
+def test_a_full_disk_is_said_and_what_was_finished_is_kept(rows, cache, encoded):
+    full = broken_off(Path, "write_bytes", 1, OSError(errno.ENOSPC, "No space left on device"))
+    with full, pytest.raises(UserError, match=r"cannot write .*00001\.arrow: the disk is full"):
         cache.make(rows)
     assert [path.name for path in cache.folder.iterdir() if path.suffix == ".arrow"] == ["00000.arrow"]
     encoded.clear()

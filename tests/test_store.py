@@ -9,7 +9,7 @@ import pytest
 from src import files, images, store
 from src.geometry import Geometry
 from src.store import Decoded, Squares, Store, Stored
-from tests.conftest import picture, snapshot
+from tests.conftest import broken_off, picture, snapshot
 from tests.test_features import rows_of
 
 
@@ -65,19 +65,9 @@ def test_two_files_of_the_same_bytes_are_one_picture(rows, tmp_path, decoded):
 
 def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded):
     monkeypatch.setattr(store, "FLUSH", 3000)
-    flush, count = store.flush, []
-
-    def killed(*arguments):
-        if len(count) == 2:
-            raise KeyboardInterrupt
-        count.append(1)
-        flush(*arguments)
-
-    monkeypatch.setattr(store, "flush", killed)
     whole = Store(tmp_path / "s", rows, 32, 10**9)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(store, "flush", 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         whole.pictures(rows)
-    monkeypatch.setattr(store, "flush", flush)
     done = len(store.index_of(tmp_path / "s"))
     assert 0 < done < 12
     decoded.clear()
@@ -144,7 +134,7 @@ class TestLimit:
         assert not (tmp_path / "s").exists()
 
 
-def test_workers_get_the_name_of_the_map_and_not_its_content(rows, tmp_path):
+def test_workers_get_the_index_and_the_name_of_the_map_and_not_its_content(rows, tmp_path):
     stored = Store(tmp_path / "s", rows, 32, 10**9).pictures(rows)
     pickled = pickle.dumps(stored)
     assert len(pickled) < 2000 < stored.pixels.nbytes
