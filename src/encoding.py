@@ -5,10 +5,11 @@ are fetched two batches later: the device is never waited for while it has nothi
 every core, so loading and computing take turns on all of them: side by side they would hinder each other.
 """
 
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +26,7 @@ from src.threads import cores
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
 BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features
 AHEAD = 3  # batches loaded before they are needed, on a GPU
+SHARE = 1e-3  # seconds of loading that are worth another thread: waking it takes a tenth of that
 
 
 @dataclass(frozen=True)
@@ -66,56 +68,63 @@ def base_of(view: str) -> str:
 
 
 class Loader:
-    """Squares of some pictures in batches: {base: (n, 3, size, size) uint8}, pinned on a GPU."""
+    """Squares of some pictures in batches: {base: (n, size, size, 3) uint8}, in pinned memory for a GPU."""
 
     def __init__(self, pictures: Pictures, rows: Sequence[int], geometry: Geometry, bases: Sequence[str], times: Times):
         self.pictures, self.rows, self.geometry, self.bases, self.times = pictures, rows, geometry, bases, times
-        self.pinned = machine.device().type == "cuda"
+        self.ahead = AHEAD if machine.device().type == "cuda" else 0
+        self.work = 0.0  # seconds that the loading of the last batch took, summed over threads
 
     def batches(self, size: int) -> Iterator[dict[str, Tensor]]:
         threads = self.times.threads = cores()
         parts = [self.rows[i : i + size] for i in range(0, len(self.rows), size)]
         with ThreadPoolExecutor(threads) as pool:
             try:
-                waiting, ahead = deque(), AHEAD if self.pinned else 0
+                waiting = deque()
                 for part in parts:
                     waiting.append(self.begin(pool, part, threads))
-                    if len(waiting) > ahead:
+                    if len(waiting) > self.ahead:
                         yield self.finish(*waiting.popleft())
                 while waiting:
                     yield self.finish(*waiting.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def begin(self, pool: ThreadPoolExecutor, rows: Sequence[int], threads: int) -> tuple[dict, list[Future]]:
+    def begin(self, pool: ThreadPoolExecutor, rows: Sequence[int], threads: int) -> tuple[dict, list[Callable]]:
         side = self.geometry.size
         batch = {
-            base: torch.empty((len(rows), 3, side, side), dtype=torch.uint8, pin_memory=self.pinned)
+            base: torch.empty((len(rows), side, side, 3), dtype=torch.uint8, pin_memory=self.ahead > 0)
             for base in self.bases
         }
-        places = np.array_split(np.arange(len(rows)), min(2 * threads, len(rows)))
-        return batch, [pool.submit(self.load, batch, rows, share) for share in places]
+        shares = min(max(round(self.work / SHARE), 1), 2 * threads, len(rows))
+        places = np.array_split(np.arange(len(rows)), shares)
+        loads = [functools.partial(self.load, batch, rows, share) for share in places]
+        if shares == 1 and not self.ahead:
+            return batch, loads  # to be called by the thread that waits for them
+        return batch, [pool.submit(load).result for load in loads]
 
     def load(self, batch: dict[str, Tensor], rows: Sequence[int], places: np.ndarray) -> tuple[float, float]:
         """Fills some places of a batch; returns the seconds of reading and of decoding."""
         read = decode = 0.0
+        arrays = {base: squares.numpy() for base, squares in batch.items()}  # torch would wake threads to help copying
         for place in places:
             start = time.perf_counter()
             raw = self.pictures.read(rows[place])
             middle = time.perf_counter()
             picture = self.pictures.picture(raw)
-            for base, squares in batch.items():  # numpy copies in one thread: torch would wake others to help
-                np.copyto(squares[place].numpy(), self.geometry.square(picture, base).transpose(2, 0, 1))
+            for base, squares in arrays.items():
+                squares[place] = self.geometry.square(picture, base)
             read, decode = read + middle - start, decode + time.perf_counter() - middle
         return read, decode
 
-    def finish(self, batch: dict[str, Tensor], futures: list[Future]) -> dict[str, Tensor]:
+    def finish(self, batch: dict[str, Tensor], loads: list[Callable[[], tuple[float, float]]]) -> dict[str, Tensor]:
         start = time.perf_counter()
-        for future in futures:
-            read, decode = future.result()
-            self.times.read += read
-            self.times.decode += decode
+        seconds = [load() for load in loads]
         self.times.wait += time.perf_counter() - start
+        read, decode = map(sum, zip(*seconds, strict=True))
+        self.times.read += read
+        self.times.decode += decode
+        self.work = read + decode
         return batch
 
 
@@ -126,6 +135,7 @@ class Encoder:
         """`most`: images there are to encode, so that no larger batch is tried."""
         self.tower, self.title, self.precision = tower, title, precision
         self.forward, self.padded = tower.forward, None
+        # channels_last, which convolutions on a GPU want, is no faster on a CPU
         self.layout = torch.channels_last if machine.device().type == "cuda" else torch.contiguous_format
         self.part = self.batch_size = batch_size or CPU_BATCH
         if batch_size is None and machine.device().type == "cuda":
@@ -150,15 +160,13 @@ class Encoder:
         n = len(squares)
         if self.padded is not None and n < self.padded:  # a compiled model has seen one shape
             squares = torch.cat([squares, squares.new_zeros((self.padded - n, *squares.shape[1:]))])
-        pixels = normalised(squares, self.tower.mean, self.tower.std)
-        # channels_last, which convolutions on a GPU want, is no faster on a CPU
-        pixels = pixels.contiguous(memory_format=self.layout)
+        pixels = normalised(squares, self.tower.mean, self.tower.std, self.layout)
         with machine.autocast(self.precision):
             return self.forward(pixels)[:n].float()
 
     def blank(self, n: int) -> Tensor:
         side = self.tower.geometry.size
-        return torch.zeros((n, 3, side, side), dtype=torch.uint8, device=machine.device())
+        return torch.zeros((n, side, side, 3), dtype=torch.uint8, device=machine.device()).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
     def fastest(self, most: int) -> int:
@@ -216,13 +224,18 @@ def encode(
     for batch in loader.batches(encoder.batch_size):
         on_device = copied(batch, copies)
         begun = Mark(device)
-        feats = {view: encoder(VIEWS.get(view, VIEWS["identity"])(on_device[base_of(view)])) for view in views}
+        feats = {view: encoder(seen(on_device, view)) for view in views}
         feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
         behind.append((begun, Mark(device), feats))
         if len(behind) > (2 if device.type == "cuda" else 0):
             yield fetched(*behind.popleft(), times)
     while behind:
         yield fetched(*behind.popleft(), times)
+
+
+def seen(batch: dict[str, Tensor], view: str) -> Tensor:
+    """(n, 3, size, size) uint8: what the model sees of a batch."""
+    return VIEWS.get(view, VIEWS["identity"])(batch[base_of(view)].permute(0, 3, 1, 2))
 
 
 def copied(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[str, Tensor]:

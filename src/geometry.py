@@ -101,8 +101,13 @@ def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:
     return picture if side is None or min(picture.shape[:2]) <= side else resized(picture, shortest(picture, side))
 
 
-def normalised(squares: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+def normalised(
+    squares: torch.Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    layout: torch.memory_format = torch.preserve_format,
+) -> torch.Tensor:
     """uint8 (n, 3, size, size) -> float32, as torchvision's ToTensor and Normalize have it, where the squares are."""
-    pixels = squares.float().div_(255)  # in place: fresh memory for each step would cost more than the sums
+    pixels = squares.to(torch.float32, memory_format=layout).div_(255)  # in place: fresh memory costs more than sums
     mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
     return pixels.sub_(mean).div_(std)

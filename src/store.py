@@ -52,20 +52,19 @@ class Decoded:
 
 
 class Stored:
-    """Pictures of rows in the store of `folder`. Worker processes share the map: it is pickled as its name."""
+    """Pictures in the store of `folder`, by their rows of its index. Worker processes share the map of the pixels."""
 
-    def __init__(self, folder: Path, shas: list[str]):
-        self.folder, self.shas = folder, shas
-        index = pd.read_parquet(folder / "index.parquet", columns=COLUMNS).set_index("sha256").loc[shas]
-        self.offset, self.height, self.width = (index[name].to_numpy() for name in COLUMNS[1:])
+    def __init__(self, folder: Path, offset: np.ndarray, height: np.ndarray, width: np.ndarray):
+        self.folder, self.offset, self.height, self.width = folder, offset, height, width
         # copy on write: nobody changes the file, and torch takes only arrays that could be written to
-        self.pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="c")
+        pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="c")
+        self.pixels = np.asarray(pixels)  # a plain array: to cut pieces out of a memmap takes six times as long
 
     def __reduce__(self):
-        return Stored, (self.folder, self.shas)
+        return Stored, (self.folder, self.offset, self.height, self.width)
 
     def __len__(self) -> int:
-        return len(self.shas)
+        return len(self.offset)
 
     def __getitem__(self, i: int) -> np.ndarray:
         """(height, width, 3) uint8; a view of the map."""
@@ -129,8 +128,9 @@ class Store:
                 return Decoded(rows.paths, self.side)
             if have != key:
                 self.clear(have, key)
-            extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side))
-        return Stored(self.folder, rows.shas)
+            known = extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side))
+        places = known.set_index("sha256").loc[rows.shas]
+        return Stored(self.folder, *(places[name].to_numpy() for name in COLUMNS[1:]))
 
     def clear(self, have: Any, key: dict[str, Any]) -> None:
         if have is not None:
@@ -161,8 +161,8 @@ def index_of(folder: Path) -> pd.DataFrame:
     return known[there]
 
 
-def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> None:
-    """Decodes the pictures of `source` and puts them behind those that are `known`."""
+def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> pd.DataFrame:
+    """Decodes the pictures of `source` and puts them behind those that are `known`; returns the new index."""
     start, rows = time.perf_counter(), [tuple(row) for row in known.itertuples(index=False)]
     end = max((offset + height * width * 3 for _, offset, height, width in rows), default=0)
     with files.refusals(folder), (folder / "pixels.bin").open("ab") as file:
@@ -176,15 +176,18 @@ def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) 
             if end - flushed >= FLUSH:
                 flush(file, folder, rows)
                 flushed = end
-        flush(file, folder, rows)
+        index = flush(file, folder, rows)
     seconds = time.perf_counter() - start
     print(
         f"pictures  {len(shas)} decoded  {duration(seconds)}  {len(shas) / seconds:.0f} images/s  "
         f"{end / 1e9:.2f} GB in {folder}"
     )
+    return index
 
 
-def flush(file: BinaryIO, folder: Path, rows: list[tuple]) -> None:
+def flush(file: BinaryIO, folder: Path, rows: list[tuple]) -> pd.DataFrame:
     file.flush()
     os.fsync(file.fileno())
-    files.write_parquet(folder / "index.parquet", pd.DataFrame(rows, columns=COLUMNS))
+    index = pd.DataFrame(rows, columns=COLUMNS)
+    files.write_parquet(folder / "index.parquet", index)
+    return index

@@ -1,5 +1,8 @@
 """Encoding: every picture once and in its order, whatever the batches are and whatever memory there is."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -175,6 +178,23 @@ def test_seconds_of_loading_are_counted(pictures):
     assert times.decode > 0
     assert times.wait > 0
     assert times.threads == cores()
+
+
+@pytest.mark.skipif(cores() < 2, reason="one core has one thread")
+@pytest.mark.parametrize(("seconds", "woken"), [(0.0, False), (0.004, True)])
+def test_other_threads_are_woken_for_work_that_is_worth_it(pictures, monkeypatch, seconds, woken):
+    threads = set()
+
+    def read(self, i):
+        threads.add(threading.get_ident())
+        time.sleep(seconds)
+        return self[i]
+
+    monkeypatch.setattr(Pictures, "read", read)
+    monkeypatch.setattr(encoding, "SHARE", 0.002 if woken else 1.0)
+    feats = encoded(Encoder(tower(), "it", "float32", 8, False, 30), pictures)["identity"]
+    assert np.abs(feats - expected(pictures)).max() < 1e-6
+    assert threads - {threading.get_ident()} if woken else threads == {threading.get_ident()}
 
 
 class TestBackbone:

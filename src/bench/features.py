@@ -43,6 +43,7 @@ BATCH = 32  # of the README loop
 RESIDENT = 2048  # tensors at most that lie on the device for the model alone; more pictures than that go round
 ALONE = 2048  # pictures at most of the loop without workers, whose rate they do not change
 ROUNDS, QUICK_ROUNDS = 5, 3
+TINY_ROUNDS = 15  # of half a second each: what else the machine does would show in fewer
 CHUNK = 8192  # rows read at a time
 D = 512  # of the made-up features
 LIMIT = 2.0  # GB, the target for a million rows
@@ -282,7 +283,8 @@ def compare(name: str, rows: Rows, folder: Path, quick: bool) -> list[Comparison
             print("clip_benchmark is not installed: its loop is skipped (pip install --no-deps clip_benchmark==1.6.2)")
     arms["added"] = case.added
     race(arms, [rows.take(slice(0, 2 * batch))], 1)  # warm
-    seconds = race(arms, [rows], QUICK_ROUNDS if quick else ROUNDS)
+    rounds = QUICK_ROUNDS if quick else TINY_ROUNDS if name == "tiny" else ROUNDS
+    seconds = race(arms, [rows], rounds)
     rates = {arm: [n / each for each in spent] for arm, spent in seconds.items()}
     more = {"pictures": n, "batch": batch}
     if gpu:
