@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-READ = 2**22  # bytes of features centred and turned at a time
+READ = 2**20  # bytes of features centred and turned at a time: more is no faster, and memory that is kept
+STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below it are the same numbers
 FLOOR = 2**25  # bytes of work that are always allowed
 
 
@@ -76,10 +77,11 @@ class Design:
         total = torch.zeros(self.d, dtype=torch.float64, device=self.device)
         for _, rows in self.read(feats, near):
             total += rows.sum(0, dtype=torch.float64)
-            gram.addmm_(rows.T, rows, alpha=1 / self.n)
+            for i in range(0, self.d, STRIPE):
+                gram[i : i + STRIPE, i:].addmm_(rows[:, i : i + STRIPE].T, rows[:, i:], alpha=1 / self.n)
         gram = gram.double().addr_(total, total, alpha=-1 / self.n**2)
         center = near + (total / self.n).to(self.dtype)
-        values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram))
+        values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram, UPLO="U"))
         return center, vectors, values.clamp_min(0)
 
     def rows(self, piece: slice) -> Tensor:

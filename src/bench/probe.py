@@ -13,7 +13,6 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
+from src.bench import memory
 from src.design import Design
 from src.logreg import Problem, Solution, solve
 
@@ -36,13 +36,14 @@ class Case:
     signal: float  # standard deviation of the teacher's logits; that of the noise is 1.28
     cs: tuple[float, ...] = tuple(np.logspace(-3, 3, 16))
     peers: tuple[str, ...] = ("newton-cg", "lbfgs")
+    rounds: int = 3  # interleaved, because machines are shared
     alone: bool = False  # in a process of its own: time and peak memory, no peer
 
 
 CASES = {
     "4 classes": Case(14_322, 1024, 4, 4.0),
     "10 classes": Case(50_000, 512, 10, 6.0, peers=("newton-cg",)),
-    "100 classes": Case(50_000, 768, 100, 8.0, cs=tuple(np.logspace(-3, 0, 4)), peers=("newton-cg",)),
+    "100 classes": Case(50_000, 768, 100, 8.0, cs=(0.01, 0.1, 1.0), peers=("newton-cg",), rounds=1),
     "200,000 rows": Case(200_000, 1024, 4, 4.0, alone=True),
 }
 QUICK = {"quick": Case(3_000, 128, 4, 4.0, cs=(0.01, 1.0, 100.0))}
@@ -94,32 +95,22 @@ def ours(case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, t
     return time.perf_counter() - start, solution
 
 
-def memory(field: str) -> int:
-    """Bytes that this process holds (VmRSS) or has held at most (VmHWM)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(field))
-
-
-def alone(name: str, tol: float) -> None:
+def alone(name: str) -> None:
     """Prints the seconds and bytes that one sweep takes: for a process of its own."""
     case = {**CASES, **QUICK}[name]
-    ours(QUICK["quick"], *made_up(QUICK["quick"]), tol)  # what libraries need before there is any data
+    ours(QUICK["quick"], *made_up(QUICK["quick"]), EXACT)  # what libraries need before there is any data
     data = made_up(case)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak that making the data had
-    before, size = memory("VmRSS"), data[0].nbytes
-    seconds, solution = ours(case, *data, tol)
-    peak = memory("VmHWM")
+    memory.forget_peak()  # that of making the data
+    before, size = memory.held(), data[0].nbytes
+    seconds, solution = ours(case, *data, EXACT)
+    peak, converged = memory.peak(), bool(solution.converged.all())
     over = 1 + (peak - before) / size
-    print(
-        json.dumps(
-            {"seconds": seconds, "peak": peak, "over_features": over, "converged": bool(solution.converged.all())}
-        )
-    )
+    print(json.dumps({"seconds": seconds, "peak": peak, "over_features": over, "converged": converged}))
 
 
-def in_a_process(name: str, tol: float) -> dict:
-    code = f"from src.bench.probe import alone; alone({name!r}, {tol})"
+def in_a_process(name: str) -> dict:
+    code = f"from src.bench.probe import alone; alone({name!r})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
 
@@ -145,7 +136,7 @@ def measure(name: str, case: Case) -> None:
     solutions, peers, slowest = {}, {}, {}
     some = list(range(0, len(case.cs), max(1, len(case.cs) // 5)))
     check = functools.partial(gradient, inside.astype(float), labels)
-    for i in range(3):  # interleaved, because machines are shared
+    for i in range(case.rounds):
         for solver in case.peers if i == 0 else case.peers[:1]:
             seconds, *peers[solver] = peer(solver, inside, labels, case.cs)
             slowest.setdefault(solver, []).append(FOLDS * seconds)
@@ -167,8 +158,8 @@ def measure(name: str, case: Case) -> None:
         rows.append({"method": method, "tol": 1e-4, "seconds": seconds, "found": found, "note": note})
     for tol, solution in solutions.items():
         found = list(zip(solution.coef.astype(float), solution.intercept.astype(float), strict=True))[: len(case.cs)]
-        held = in_a_process(name, tol)["over_features"]
-        note = f"peak {held:.2f} x the features, {solution.iterations.max()} iterations at most"
+        note = f"{solution.iterations.max()} iterations at most"
+        note += f", peak {in_a_process(name)['over_features']:.2f} x the features" if tol == EXACT else ""
         note += "" if solution.converged.all() else f", {(~solution.converged).sum()} fits not converged"
         rows.append({"method": "ours", "tol": tol, "seconds": times[tol], "found": found, "note": note})
     for row in rows:
@@ -194,7 +185,7 @@ def run(quick: bool = False) -> None:
         if not case.alone:
             measure(name, case)
             continue
-        found = in_a_process(name, EXACT)
+        found = in_a_process(name)
         note = f"peak {found['peak'] / 1e9:.2f} GB in all, {found['over_features']:.2f} x the features"
         line(name, "ours", EXACT, found["seconds"], "", "", "", note)
         print(json.dumps({"bench": "probe", "case": name, **found}), flush=True)
