@@ -11,7 +11,7 @@ What makes it fast, without changing the optimum:
 * Reduced coordinates (Böhning 1992, "Multinomial logistic regression algorithm"). Logits count from the last class's,
   so k - 1 columns T_c = W_c - W_k do. The penalty becomes tr(T' M T) / (2 C n) with M = I - 11'/k, and where all
   classes are equally likely the Hessian is exactly M (x) (Gram/k + 1/(C n)), whose inverse is known: M^-1 = I + 11'.
-  That is the first matrix of L-BFGS (Liu & Nocedal 1989). scikit-learn's problem of two classes is another, of one
+  That is the first matrix of L-BFGS (src/lbfgs.py). scikit-learn's problem of two classes is another, of one
   column w with the penalty |w|^2 / (2 C n): there M = 1, and the curvature is Gram/4.
 * Batches. All problems share two matrix products an iteration, and each has its own step. Products leave out the rows
   that a problem holds out. Logits are linear in the step, so the line search (Wolfe's conditions: Nocedal & Wright,
@@ -27,6 +27,7 @@ Problems come first, rows last. Coefficients are (p, k - 1, d + 1), the intercep
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -34,16 +35,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from src import lbfgs
 from src.design import Design
+from src.lbfgs import dot, minimise
 
 NEVER = -1e4  # the logit of a class that the training rows lack
 LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.metrics.surprise` has it
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
-DEPTH = 8  # steps that L-BFGS remembers
 WIDE = 192  # columns of a product that make it fast: so many are taken, whatever the memory
-PATIENCE = 300  # iterations without a smaller gradient after which rounding is taken to rule
-SEARCHES = 12  # steps that are tried in an iteration
-ARMIJO, CURVATURE = 1e-4, 0.9  # of the conditions of Wolfe
 
 
 @dataclass(frozen=True)
@@ -102,6 +101,7 @@ class Labels:
         logits = self.offset[self.design.order[rows]][:, self.present].T
         return torch.from_numpy(logits[:-1] - logits[-1:]).to(self.design.device, self.design.dtype)
 
+    @cached_property
     def feature_sums(self) -> Tensor:
         """(blocks, k - 1, d + 1) float64: the sums of (features, 1) over the rows of each class."""
         design, classes = self.design, torch.arange(self.k - 1, device=self.labels.device)[:, None]
@@ -119,12 +119,13 @@ class Batch:
 
     def __init__(self, labels: Labels, problems: Sequence[Problem], balanced: bool):
         self.design, self.labels, self.problems, self.k = labels.design, labels, problems, labels.k
+        self.dtype = self.design.dtype
         device, numbers = self.design.device, {"dtype": torch.float64, "device": labels.design.device}
         trains = np.array([[block not in p.without for block in range(self.design.blocks)] for p in problems])
         counts = trains @ labels.counts  # (p, k)
         self.n = torch.tensor(counts.sum(axis=1), **numbers)  # balanced weights have this sum too
         self.weights = None  # (p, k)
-        mean = torch.einsum("pb,bcd->pcd", torch.tensor(trains, **numbers), labels.feature_sums())
+        mean = torch.einsum("pb,bcd->pcd", torch.tensor(trains, **numbers), labels.feature_sums)
         if balanced:
             self.weights = torch.tensor(counts.sum(axis=1, keepdims=True) / (self.k * counts), **numbers)
             mean *= self.weights[:, :-1, None]
@@ -233,112 +234,16 @@ def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
     return probs.div_(total), total.log_().add_(top)
 
 
-class History:
-    """The last steps of p problems and how they changed the gradient: what L-BFGS knows of the curvature."""
-
-    def __init__(self, p: Tensor):
-        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # step, change, 1 / their product (0: no use)
-        self.scale = torch.ones_like(p)  # of the preconditioner, to agree with the last step
-
-    def add(self, step: Tensor, change: Tensor, batch: Batch) -> None:
-        bend = dot(step, change)
-        useful = bend > torch.finfo(bend.dtype).eps * dot(step, step).sqrt() * dot(change, change).sqrt()
-        self.pairs = [*self.pairs, (step, change, torch.where(useful, 1 / bend, 0))][-DEPTH:]
-        self.scale = torch.where(useful, bend / dot(change, batch.precondition(change)), 1)
-
-    def direction(self, gradient: Tensor, batch: Batch) -> Tensor:
-        """The two loops of Liu & Nocedal 1989."""
-        q, shares = -gradient, []
-        for step, change, per in reversed(self.pairs):
-            shares.append(per * dot(step, q))
-            q -= change * shares[-1][:, None, None]
-        q = batch.precondition(q) * self.scale[:, None, None]
-        for (step, change, per), share in zip(self.pairs, reversed(shares), strict=True):
-            q += step * (share - per * dot(change, q))[:, None, None]
-        return q
-
-    def forget(self, which: Tensor) -> None:
-        for _, _, per in self.pairs:
-            per[which] = 0
-
-    def keep(self, which: Tensor) -> None:
-        self.pairs = [(step[which], change[which], per[which]) for step, change, per in self.pairs]
-        self.scale = self.scale[which]
-
-
-def dot(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
-
-
-def search(batch: Batch, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-    """Steps (p,) that meet Wolfe's conditions, 0 where none is found, and f there.
-
-    f is convex, so that its slope's sign tells on which side of the least value a step is. The next step is where the
-    line through two slopes crosses 0 (which is Newton's with a difference for the second derivative).
-    """
-    noise = 8 * torch.finfo(batch.design.dtype).eps * (1 + value.abs())
-    step, reached, now = torch.ones_like(value), value.clone(), slope.clone()
-    low, slope_low = torch.zeros_like(value), slope
-    high, slope_high = torch.full_like(value, math.inf), torch.zeros_like(value)
-    ok = torch.zeros_like(value, dtype=torch.bool)
-    for _ in range(SEARCHES):
-        value_there, slope_there = batch.evaluate(step, ~ok)
-        reached, now = torch.where(ok, reached, value_there), torch.where(ok, now, slope_there)
-        ok = (reached <= value + ARMIJO * step * slope + noise) & (now.abs() <= CURVATURE * slope.abs())
-        if ok.all():
-            break
-        over = now > 0
-        high, slope_high = torch.where(over, step, high), torch.where(over, now, slope_high)
-        low, slope_low = torch.where(over, low, step), torch.where(over, slope_low, now)
-        share = (slope_low / (slope_low - slope_high)).clamp(0.1, 0.9)
-        step = torch.where(ok, step, torch.where(high.isinf(), 4 * step, low + (high - low) * share))
-    return torch.where(ok, step, 0), torch.where(ok, reached, value)
-
-
-def minimise(batch: Batch, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
-    """L-BFGS from 0: coefficients (p, k - 1, d + 1) float64, their gradient's norm (p,) and the iterations (p,)."""
-    value, gradient = begun(batch)
-    coef, history = torch.zeros_like(gradient), History(batch.diagonal[:, 0, 0])
-    found, norms, iterations = torch.zeros_like(coef), torch.zeros_like(batch.n), torch.zeros_like(batch.n)
-    active = torch.arange(len(coef), device=coef.device)
-    least, waited, failures = torch.full_like(value, math.inf), torch.zeros_like(value), torch.zeros_like(value)
-    for iteration in range(max_iter + 1):
-        size = gradient.flatten(1).norm(dim=1)
-        waited = torch.where(size < least, 0, waited + 1)
-        least = torch.minimum(size, least)
-        hopeless = (failures > 1) | (waited > PATIENCE) | (iteration == max_iter)
-        norm = batch.norm(gradient, math.inf if hopeless.any() else tol)
-        done = (norm <= tol) | hopeless
-        if done.any():
-            ended = active[done]
-            found[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
-            if done.all():
-                break
-            state = active, coef, gradient, value, least, waited, failures
-            active, coef, gradient, value, least, waited, failures = (values[~done] for values in state)
-            batch.keep(~done)
-            history.keep(~done)
-        direction = history.direction(gradient.to(batch.design.dtype), batch)
-        batch.aim(coef, direction)
-        step, value = search(batch, value, dot(gradient, direction.double()))
-        failures = torch.where(step > 0, 0, failures + 1)
-        move = direction.mul_(step[:, None, None])
-        before, gradient = gradient, batch.gradient(coef.add_(move), step)
-        history.add(move, before.neg_().add_(gradient).to(move.dtype), batch)
-        history.forget(failures > 0)  # a problem whose search failed starts again
-    return found, norms, iterations
-
-
-def begun(batch: Batch) -> tuple[Tensor, Tensor]:
-    """f and its gradient at coefficients of 0, where C is of no account: from one problem for each training set."""
-    first = {frozenset(problem.without): i for i, problem in enumerate(batch.problems)}
-    few = Batch(batch.labels, [batch.problems[i] for i in first.values()], batch.weights is not None)
-    still = torch.zeros_like(few.n)
-    value, _ = few.evaluate(still, still == 0)
-    gradient = few.gradient(torch.zeros_like(few.target), still)
-    number = {without: i for i, without in enumerate(first)}
-    each = [number[frozenset(problem.without)] for problem in batch.problems]
-    return value[each], gradient[each]
+def optimum(
+    labels: Labels, problems: Sequence[Problem], start: Tensor, balanced: bool, tol: float, max_iter: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `minimise` finds for a batch of problems, from coefficients `start`."""
+    batch = Batch(labels, problems, balanced)
+    step = torch.ones_like(batch.n)  # all begin one step away from 0
+    if start.any():
+        batch.aim(torch.zeros_like(start), start.to(batch.dtype))
+    value, _ = batch.evaluate(step, step > 0)
+    return minimise(batch, start, value, batch.gradient(start, step), tol, max_iter)
 
 
 def held_out_loss(labels: Labels, problems: Sequence[Problem], coef: Tensor) -> np.ndarray:
@@ -387,10 +292,16 @@ def solve(
     loss, norms, counts = np.full((p, design.blocks), np.nan), np.zeros(p), np.zeros(p, int)
     for present, members in alike(design, targets, problems).items():
         labels = Labels(design, targets, np.array(present), offset)
+        # Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with
+        # the coefficients of the last that had the same rows.
+        members = sorted(members, key=lambda i: problems[i].c)
+        last, still = {}, torch.zeros(labels.k - 1, design.d + 1, dtype=design.dtype, device=design.device)
         for some in np.array_split(members, math.ceil(len(members) / at_once(labels, problems))):
             asked = [problems[i] for i in some]
             if labels.k > 1:
-                coef, norm, iterations = minimise(Batch(labels, asked, balanced), tol, max_iter)
+                start = torch.stack([last.get(problem.without, still) for problem in asked]).double()
+                coef, norm, iterations = optimum(labels, asked, start, balanced, tol, max_iter)
+                last |= zip([problem.without for problem in asked], coef.to(design.dtype), strict=True)
                 norms[some], counts[some] = norm.cpu(), iterations.cpu()
             else:  # nothing to learn
                 coef = torch.zeros(len(some), 0, design.d + 1, dtype=torch.float64, device=design.device)
@@ -422,5 +333,5 @@ def at_once(labels: Labels, problems: Sequence[Problem]) -> int:
     """
     design, sizes = labels.design, np.diff(labels.design.bounds)
     rows = design.n - np.mean([sizes[list(set(problem.without))].sum() for problem in problems])
-    numbers = max(labels.k - 1, 1) * (2 * rows + (2 * DEPTH + 16) * (design.d + 1))
+    numbers = max(labels.k - 1, 1) * (2 * rows + (2 * lbfgs.DEPTH + 16) * (design.d + 1))
     return max(math.ceil(WIDE / max(labels.k - 1, 1)), int(design.work / (design.dtype.itemsize * numbers)))

@@ -1,0 +1,142 @@
+"""L-BFGS (Liu & Nocedal 1989) for many smooth convex functions at once, each with its own step.
+
+All share what they compute together, such as a product of matrices. A function whose minimum is found leaves the batch.
+Functions come first in every shape: p of them, with coefficients (p, a, b).
+"""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+DEPTH = 8  # steps that are remembered
+PATIENCE = 300  # iterations without a smaller gradient after which rounding is taken to rule
+SEARCHES = 12  # steps that are tried in an iteration
+ARMIJO, CURVATURE = 1e-4, 0.9  # of the conditions of Wolfe (Nocedal & Wright, chapter 3)
+
+
+class Functions(Protocol):
+    """The p functions, and their state, which follows their coefficients."""
+
+    dtype: torch.dtype  # of the steps; coefficients, values and gradients are float64
+
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """Times a first guess of the inverse Hessian."""
+
+    def aim(self, coef: Tensor, direction: Tensor) -> None:
+        """Sets the line from the coefficients to search on."""
+
+    def evaluate(self, step: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Value and slope (p,) on the line at steps (p,); 0 where not `which` (p,)."""
+
+    def gradient(self, coef: Tensor, step: Tensor) -> Tensor:
+        """Takes the steps (p,) that lead to `coef`; the gradient there."""
+
+    def norm(self, gradient: Tensor, bound: float) -> Tensor:
+        """(p,) the gradient's largest entry; it may be inf where that is above `bound`."""
+
+    def keep(self, which: Tensor) -> None:
+        """Drops the functions that are not `which` (p,)."""
+
+
+def minimise(
+    functions: Functions, coef: Tensor, value: Tensor, gradient: Tensor, tol: float, max_iter: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """From coefficients (p, a, b) float64, which are overwritten, with their values (p,) and gradients (p, a, b).
+
+    Returns:
+        Coefficients (p, a, b), their gradient's norm (p,), which is more than `tol` where rounding or `max_iter` has
+        ended the search, and the iterations (p,).
+    """
+    history = History(value.to(functions.dtype))
+    found, norms, iterations = torch.zeros_like(coef), torch.zeros_like(value), torch.zeros_like(value)
+    active = torch.arange(len(coef), device=coef.device)
+    least, waited, failures = torch.full_like(value, math.inf), torch.zeros_like(value), torch.zeros_like(value)
+    for iteration in range(max_iter + 1):
+        size = gradient.flatten(1).norm(dim=1)
+        waited = torch.where(size < least, 0, waited + 1)
+        least = torch.minimum(size, least)
+        hopeless = (failures > 1) | (waited > PATIENCE) | (iteration == max_iter)
+        norm = functions.norm(gradient, math.inf if hopeless.any() else tol)
+        done = (norm <= tol) | hopeless
+        if done.any():
+            ended = active[done]
+            found[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
+            if done.all():
+                break
+            state = active, coef, gradient, value, least, waited, failures
+            active, coef, gradient, value, least, waited, failures = (values[~done] for values in state)
+            functions.keep(~done)
+            history.keep(~done)
+        direction = history.direction(gradient.to(functions.dtype), functions)
+        functions.aim(coef, direction)
+        step, value = search(functions, value, dot(gradient, direction.double()))
+        failures = torch.where(step > 0, 0, failures + 1)
+        move = direction.mul_(step[:, None, None])
+        before, gradient = gradient, functions.gradient(coef.add_(move), step)
+        history.add(move, before.neg_().add_(gradient).to(move.dtype), functions)
+        history.forget(failures > 0)  # a function whose search failed starts again
+    return found, norms, iterations
+
+
+def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Steps (p,) that meet Wolfe's conditions, 0 where none is found, and f there.
+
+    f is convex, so that its slope's sign tells on which side of the least value a step is. The next step is where the
+    line through two slopes crosses 0 (which is Newton's with a difference for the second derivative).
+    """
+    noise = 8 * torch.finfo(functions.dtype).eps * (1 + value.abs())
+    step, reached, now = torch.ones_like(value), value.clone(), slope.clone()
+    low, slope_low = torch.zeros_like(value), slope
+    high, slope_high = torch.full_like(value, math.inf), torch.zeros_like(value)
+    ok = torch.zeros_like(value, dtype=torch.bool)
+    for _ in range(SEARCHES):
+        value_there, slope_there = functions.evaluate(step, ~ok)
+        reached, now = torch.where(ok, reached, value_there), torch.where(ok, now, slope_there)
+        ok = (reached <= value + ARMIJO * step * slope + noise) & (now.abs() <= CURVATURE * slope.abs())
+        if ok.all():
+            break
+        over = now > 0
+        high, slope_high = torch.where(over, step, high), torch.where(over, now, slope_high)
+        low, slope_low = torch.where(over, low, step), torch.where(over, slope_low, now)
+        share = (slope_low / (slope_low - slope_high)).clamp(0.1, 0.9)
+        step = torch.where(ok, step, torch.where(high.isinf(), 4 * step, low + (high - low) * share))
+    return torch.where(ok, step, 0), torch.where(ok, reached, value)
+
+
+class History:
+    """The last steps of p functions and how they changed the gradient: what is known of the curvature."""
+
+    def __init__(self, p: Tensor):
+        self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # step, change, 1 / their product (0: no use)
+        self.scale = torch.ones_like(p)  # of the preconditioner, to agree with the last step
+
+    def add(self, step: Tensor, change: Tensor, functions: Functions) -> None:
+        bend = dot(step, change)
+        useful = bend > torch.finfo(bend.dtype).eps * dot(step, step).sqrt() * dot(change, change).sqrt()
+        self.pairs = [*self.pairs, (step, change, torch.where(useful, 1 / bend, 0))][-DEPTH:]
+        self.scale = torch.where(useful, bend / dot(change, functions.precondition(change)), 1)
+
+    def direction(self, gradient: Tensor, functions: Functions) -> Tensor:
+        """The two loops of Liu & Nocedal 1989."""
+        q, shares = -gradient, []
+        for step, change, per in reversed(self.pairs):
+            shares.append(per * dot(step, q))
+            q -= change * shares[-1][:, None, None]
+        q = functions.precondition(q) * self.scale[:, None, None]
+        for (step, change, per), share in zip(self.pairs, reversed(shares), strict=True):
+            q += step * (share - per * dot(change, q))[:, None, None]
+        return q
+
+    def forget(self, which: Tensor) -> None:
+        for _, _, per in self.pairs:
+            per[which] = 0
+
+    def keep(self, which: Tensor) -> None:
+        self.pairs = [(step[which], change[which], per[which]) for step, change, per in self.pairs]
+        self.scale = self.scale[which]
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    return torch.linalg.vecdot(a.flatten(1), b.flatten(1))
