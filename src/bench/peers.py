@@ -1,0 +1,130 @@
+"""What features are compared with: the model alone, open_clip's README loop, clip_benchmark's, and the GPU's limit."""
+
+import contextlib
+import io
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from unittest import mock
+
+import torch
+from open_clip.transform import image_transform_v2
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+
+from src import clip, machine, threads
+from src.dataset import Rows
+from src.encoding import Tower
+from src.specs import Encoder
+
+BATCH = 32  # of the README loop
+RESIDENT = 2048  # tensors at most that lie on the device for the model alone; more pictures than that go round
+ALONE = 2048  # pictures at most of the loop without workers, whose rate they do not change
+
+
+class Pixels:
+    """A dataset as one writes it for open_clip's `preprocess`: (3, size, size) float32 and a label."""
+
+    def __init__(self, paths: Sequence[Path], preprocess: Callable[[Image.Image], Tensor]):
+        self.paths, self.preprocess = paths, preprocess
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.preprocess(Image.open(self.paths[i])), 0
+
+
+class Peers:
+    """Each way encodes the pictures of rows and gives the seconds that takes."""
+
+    def __init__(self, model: torch.nn.Module, spec: Encoder, n: int, batch: int):
+        """`n`: pictures there are; `batch`: images, of the model alone and of clip_benchmark."""
+        cfg = clip.preprocessing(spec)
+        self.model, self.batch, self.precision = model, batch, machine.precision(spec.precision)
+        self.preprocess, side = image_transform_v2(cfg, is_train=False), clip.geometry(spec).size
+        self.pixels = torch.randn(min(n, RESIDENT), 3, side, side, device=machine.device())
+
+    @torch.inference_mode()
+    def alone(self, rows: Rows) -> float:
+        """The model on pixels that are there: as many as the rows have."""
+        todo, part = len(rows), len(self.pixels)
+        start = time.perf_counter()
+        while todo > 0:
+            for pixels in self.pixels[: min(todo, part)].split(self.batch):
+                with machine.autocast(self.precision):
+                    self.model.encode_image(pixels)
+            todo -= part
+        synchronise()
+        return time.perf_counter() - start
+
+    def loader(self, rows: Rows, batch: int, workers: int) -> DataLoader:
+        data = Pixels(rows.paths, self.preprocess)
+        return DataLoader(data, batch, num_workers=workers, pin_memory=machine.device().type == "cuda")
+
+    @torch.no_grad()
+    def readme(self, rows: Rows, workers: int = 0) -> float:
+        """The loop of open_clip's README, over a DataLoader."""
+        part = rows.take(slice(0, ALONE)) if workers == 0 else rows
+        start, feats = time.perf_counter(), []
+        for pixels, _ in self.loader(part, BATCH, workers):
+            with machine.autocast(self.precision):
+                encoded = self.model.encode_image(pixels.to(machine.device()))
+                encoded /= encoded.norm(dim=-1, keepdim=True)
+            feats.append(encoded.cpu())
+        torch.cat(feats)
+        return (time.perf_counter() - start) * len(rows) / len(part)
+
+    def clip_benchmark(self, rows: Rows) -> float:
+        """clip_benchmark's linear probe with no epoch to train: what is left is its loop over the pictures.
+
+        Its precision is float16 autocast, which is as fast as bfloat16. It wants test pictures, and gets one batch.
+        """
+        from clip_benchmark.metrics import linear_probe
+
+        loaders = [self.loader(part, self.batch, threads.cores()) for part in (rows, rows.take(slice(0, self.batch)))]
+        # its count of right answers cannot run with the numpy of requirements.txt
+        no_score = mock.patch.object(linear_probe, "accuracy", lambda logits, target, topk: [0.0] * len(topk))
+        quiet = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
+        with quiet[0], quiet[1], no_score, tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            linear_probe.evaluate(
+                self.model, *loaders, -1, self.batch, 0, 0.1, 0, "model", 0, folder, "cuda", verbose=False
+            )
+            seconds = time.perf_counter() - start
+        return seconds * len(rows) / sum(len(loader.dataset) for loader in loaders)
+
+
+def synchronise() -> None:
+    if machine.device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def matrix_rate() -> float:
+    """FLOP/s of bfloat16 matrix products on this GPU."""
+    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    seconds = []
+    for _ in range(23):
+        synchronise()
+        start = time.perf_counter()
+        torch.mm(a, a)
+        synchronise()
+        seconds.append(time.perf_counter() - start)
+    return 2 * len(a) ** 3 / median(seconds[3:])
+
+
+@torch.inference_mode()
+def flops(tower: Tower) -> int:
+    """Of one picture."""
+    fast, side = torch.backends.mha.get_fastpath_enabled(), tower.geometry.size
+    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know what that calls
+    try:
+        with FlopCounterMode(display=False) as counter:
+            tower.forward(torch.zeros(1, 3, side, side, device=machine.device()))
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops()
