@@ -20,8 +20,6 @@ from src.geometry import Geometry
 from src.specs import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-
-
 TEXTS = 256  # encoded in one batch
 
 
@@ -122,8 +120,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
         checkpoint = {"tag": spec.weights, "sha256": files.remembered_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
-    preprocess = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(preprocessing(spec)).items()}
-    return {"arch": arch(spec), "checkpoint": checkpoint, "preprocess": preprocess}
+    return files.plain({"arch": arch(spec), "checkpoint": checkpoint, "preprocess": asdict(preprocessing(spec))})
 
 
 def load(spec: Encoder) -> ClipModel:

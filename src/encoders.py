@@ -42,10 +42,10 @@ def identity(spec: Encoder) -> dict[str, Any]:
         known = clip.identity(spec)
     else:
         backbones.check(spec)
-        known = {"backbone": spec.backbone, "args": spec.backbone_args, "checkpoint": backbones.identity(spec)}
         data = backbones.data_config(spec)
         preprocess = {**vars(geometry(spec)), "mean": data.mean, "std": data.std}
-        known["preprocess"] = {name: list(v) if isinstance(v, tuple) else v for name, v in preprocess.items()}
+        known = {"backbone": spec.backbone, "args": spec.backbone_args, "checkpoint": backbones.identity(spec)}
+        known = files.plain({**known, "preprocess": preprocess})
     return {**known, "stored": spec.stored, **({"compile": True} if spec.compile else {})}
 
 

@@ -118,6 +118,11 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def plain(value: Any) -> Any:
+    """As JSON gives it back, so that a key can be compared with one that was read: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
 def digest(value: Any) -> str:
     """sha256 of a JSON-like value, independent of the order of a dictionary's keys."""
     return text_sha256(json.dumps(value, sort_keys=True, ensure_ascii=False))

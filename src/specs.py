@@ -94,9 +94,8 @@ class Encoder(Model):
 class ZeroShot(Encoder):
     stage: ClassVar[str] = "zeroshot"
 
-    ensemble: Literal["all", "greedy"] = (
-        "all"  # of the prompts; greedy: the templates and phrases that do best on training folds
-    )
+    # of the prompts; greedy: the templates and phrases that do best on training folds
+    ensemble: Literal["all", "greedy"] = "all"
     prior: Literal["none", "train"] = "none"  # train: a bias a class, so that they are foretold as often as they occur
 
     @model_validator(mode="after")
