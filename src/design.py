@@ -14,7 +14,7 @@ from torch import Tensor
 
 READ = 2**20  # bytes of features centred and turned at a time: more is no faster, and memory that is kept
 STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below it are the same numbers
-FLOOR = 2**25  # bytes of work that are always allowed
+FLOOR = 2**26  # bytes of work that are always allowed: little features need no thrift, and wide products are faster
 
 
 class Design:
@@ -45,7 +45,7 @@ class Design:
         self.bounds = np.concatenate([[0], np.bincount(block).cumsum()]).tolist()
         self.blocks = len(self.bounds) - 1
         size = self.n * self.d * dtype.itemsize
-        self.work = max(FLOOR, min(size, memory) * 3 // 4)
+        self.work = max(FLOOR, min(size, memory) * 5 // 8)
         self.file = None
         self.center, self.basis, self.curvature = self.eigenbasis(feats)
         if scratch is None or size <= memory:

@@ -42,7 +42,7 @@ from src.lbfgs import dot, minimise
 NEVER = -1e4  # the logit of a class that the training rows lack
 LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.metrics.surprise` has it
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
-WIDE = 192  # columns of a product that make it fast: so many are taken, whatever the memory
+WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory
 
 
 @dataclass(frozen=True)

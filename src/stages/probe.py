@@ -15,7 +15,7 @@ from src.features import ROWS, Features
 from src.probe import Fit
 from src.specs import Probe
 
-CODE = 2
+CODE = 3
 
 
 def run(competition: Competition) -> list[str]:
