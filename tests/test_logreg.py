@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
+from src import logreg
 from src.design import Design
 from src.logreg import NEVER, Problem, solve
 from src.metrics import surprise
@@ -95,6 +96,20 @@ def test_a_problem_is_solved_alike_alone_and_with_others():
     alone = solve(design, targets, 3, [Problem(1.0, (0,))])
     among = solve(design, targets, 3, [Problem(c, (b,)) for c in CS for b in range(4)])
     np.testing.assert_allclose(predict(alone, 0, feats), predict(among, 4 * CS.index(1.0), feats), atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_batches_that_follow_each_other_end_as_one_and_begin_near_the_end(k, monkeypatch):
+    feats, targets, block = toy(k)
+    design, problems = Design(feats, block), [Problem(c, without) for c in CS[::-1] for without in [(0,), (1, 2)]]
+    whole = solve(design, targets, k, problems, tol=1e-7)
+    monkeypatch.setattr(logreg, "at_once", lambda labels, problems: 2)
+    one_by_one = solve(design, targets, k, problems, tol=1e-7)
+    assert one_by_one.converged.all()
+    np.testing.assert_allclose(one_by_one.held_out_loss, whole.held_out_loss, rtol=1e-3)
+    for i in range(len(problems)):
+        assert np.abs(predict(one_by_one, i, feats) - predict(whole, i, feats)).max() < 1e-3
+    assert one_by_one.iterations.sum() < 0.95 * whole.iterations.sum()
 
 
 @pytest.mark.parametrize("k", [2, 4])
