@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from src.errors import UserError, unknown
+from src.metrics import METRICS
 from src.schema import Strict, faults, line_of
 from src.sources import Digits, Kaggle, Source
 from src.specs import Augment, ClipArch, Encoder, FineTune, Probe, Prompts, Text, ZeroShot
@@ -72,7 +73,7 @@ class Competition(Strict):
     label: Text
     group: Text | None = None  # a column: rows that share its value stay in one fold
     classes: tuple[Text, ...] = Field(min_length=2)
-    metric: Literal["accuracy", "log_loss"]
+    metric: str  # one of METRICS
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
@@ -91,6 +92,13 @@ class Competition(Strict):
         if len(set(classes)) < len(classes):
             raise ValueError(f"a class is named twice in {classes}")
         return classes
+
+    @field_validator("metric")
+    @classmethod
+    def is_known(cls, metric):
+        if metric not in METRICS:
+            raise ValueError(unknown("metric", metric, METRICS))
+        return metric
 
     @model_validator(mode="after")
     def names_fit(self):

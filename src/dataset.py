@@ -50,6 +50,11 @@ class Dataset:
     def n_folds(self) -> int:
         return int(self.fold.max()) + 1
 
+    @property
+    def held_out(self) -> list[np.ndarray]:
+        """For each fold, which train rows (n,) it holds out."""
+        return [self.fold == k for k in range(self.n_folds)]
+
     @cached_property
     def key(self) -> dict[str, str]:
         """All that the rows put into a model's numbers."""

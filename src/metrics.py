@@ -1,21 +1,40 @@
 """Scores, each with its standard error. A config names one of METRICS."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+
+from src import auc, bootstrap, confusion
+from src.confusion import Counts
+
+PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score that is a mean over rows, so that its standard error is the rows' standard deviation over sqrt(n)."""
+    """A score of class indices (n,) and probabilities (n, k). It is NaN where it is undefined."""
 
-    per_row: Callable[[np.ndarray, np.ndarray], np.ndarray]  # targets (n,) and probs (n, k) -> (n,)
+    value: Callable[[np.ndarray, np.ndarray], float]  # the score alone, which is cheap
     greater_is_better: bool
     of_labels: bool  # what a submission holds: labels, or else one column of probabilities a class
+    per_row: PerRow | None = None  # (n,) whose mean it is; None: it is no mean over rows
+    replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
+    of_counts: Callable[[Counts], np.ndarray] | None = None  # of labels that more rows may get than argmax gives them
+
+    @property
+    def sign(self) -> int:
+        """What makes more of it better."""
+        return 1 if self.greater_is_better else -1
 
     def score(self, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
-        """The score and its standard error (0 where all rows have the same)."""
+        """The score and its standard error (0 where all rows have the same).
+
+        Of a mean over rows that is the rows' standard deviation over sqrt(n), of others the bootstrap's.
+        """
+        if self.per_row is None:
+            return self.value(targets, probs), bootstrap.spread(self.replicates(targets, [probs])[0])
         rows = self.per_row(targets, probs)
         return float(rows.mean()), standard_error(rows)
 
@@ -24,8 +43,12 @@ class Metric:
 
         With the standard error of the paired difference, which is much smaller than that of either score.
         """
+        if self.per_row is None:
+            gain = self.value(targets, probs) - self.value(targets, than)
+            new, old = self.replicates(targets, [probs, than])
+            return self.sign * gain, bootstrap.spread(new - old)
         rows = self.per_row(targets, probs) - self.per_row(targets, than)
-        return float(rows.mean()) * (1 if self.greater_is_better else -1), standard_error(rows)
+        return float(rows.mean()) * self.sign, standard_error(rows)
 
 
 def standard_error(rows: np.ndarray) -> float:
@@ -41,7 +64,33 @@ def surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(probs[np.arange(len(targets)), targets], np.finfo(np.float32).eps, 1).astype(float))
 
 
+def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Whether the true class is one of the `top` likeliest; of equally likely ones the last are, as in scikit-learn."""
+    true = probs[np.arange(len(targets)), targets][:, None]
+    behind = np.arange(probs.shape[1]) > targets[:, None]
+    return (((probs > true) | ((probs == true) & behind)).sum(axis=1) < top).astype(float)
+
+
+def mean_of(per_row: PerRow, greater_is_better: bool, of_labels: bool) -> Metric:
+    return Metric(lambda targets, probs: float(per_row(targets, probs).mean()), greater_is_better, of_labels, per_row)
+
+
+def of_labels(of_counts: Callable[[Counts], np.ndarray]) -> Metric:
+    """A metric of the labels' confusion matrix."""
+
+    def value(targets: np.ndarray, probs: np.ndarray) -> float:
+        return float(of_counts(confusion.count(targets, probs.argmax(axis=1), probs.shape[1])))
+
+    replicates = partial(bootstrap.of_labels, of_counts)
+    return Metric(value, greater_is_better=True, of_labels=True, replicates=replicates, of_counts=of_counts)
+
+
 METRICS = {
-    "accuracy": Metric(correct, greater_is_better=True, of_labels=True),
-    "log_loss": Metric(surprise, greater_is_better=False, of_labels=False),
+    "accuracy": mean_of(correct, greater_is_better=True, of_labels=True),
+    "balanced_accuracy": of_labels(confusion.balanced_accuracy),
+    "macro_f1": of_labels(confusion.macro_f1),
+    "quadratic_kappa": of_labels(confusion.quadratic_kappa),
+    "log_loss": mean_of(surprise, greater_is_better=False, of_labels=False),
+    "auc": Metric(auc.value, greater_is_better=True, of_labels=False, replicates=bootstrap.of_auc),
+    "top5": mean_of(partial(among, 5), greater_is_better=True, of_labels=False),
 }

@@ -1,5 +1,6 @@
 """A model's folder: its tables of probabilities, and model.json, written last, which says how they were made."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def save(
         "cv": cv,
         "se": se,
         "log_loss": METRICS["log_loss"].score(data.targets, oof)[0],
-        "folds": [metric.score(data.targets[data.fold == k], oof[data.fold == k])[0] for k in range(data.n_folds)],
+        "folds": [known(metric.value(data.targets[rows], oof[rows])) for rows in data.held_out],
         "seconds": round(seconds, 2),
         **facts,
         "key": key,
@@ -95,6 +96,11 @@ def save(
     files.write_json(folder / "model.json", made)
     print(f"{name}  oof {said(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
     return made
+
+
+def known(score: float) -> float | None:
+    """As JSON has it, which has no NaN: None for a score that is undefined, such as the AUC of a fold of one class."""
+    return score if math.isfinite(score) else None
 
 
 def tables(competition: Competition, name: str, data: Dataset) -> tuple[np.ndarray, np.ndarray]:

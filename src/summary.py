@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from src import results
@@ -28,7 +28,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
                 name,
                 f"{model['cv']:.4f} ± {model['se']:.4f}",
                 f"{model['log_loss']:.4f}",
-                f"{min(model['folds']):.4f} to {max(model['folds']):.4f}",
+                span(model["folds"]),
                 f"{weights[name]:.3f}" if name in weights else blend["method"] if name == "blend" else "",
                 duration(model["seconds"]),
                 "made now" if name in made else "reused",
@@ -41,6 +41,12 @@ def table(competition: Competition, made: Collection[str]) -> str:
     ]
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def span(folds: Sequence[float | None]) -> str:
+    """The least and the greatest score of the folds; None is one that is undefined."""
+    known = [score for score in folds if score is not None]
+    return f"{min(known):.4f} to {max(known):.4f}" if known else ""
 
 
 def next_step(competition: Competition, submission: Path) -> str:

@@ -108,6 +108,13 @@ def scores(
     return Scores(np.bincount(fold, minlength=folds), *sums)
 
 
+def judge(metric: str) -> str:
+    """The metric that ranks prompts: the competition's if it is a mean over rows, or else one that is."""
+    if METRICS[metric].per_row is not None:
+        return metric
+    return "accuracy" if METRICS[metric].of_labels else "log_loss"
+
+
 def leaderboard(variants: Sequence[Variant], scores: Scores, metric: str) -> pd.DataFrame:
     """One row a variant, the best first: its score on all training rows with its standard error, and its log loss."""
     folds = np.arange(len(scores.rows))

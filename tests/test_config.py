@@ -73,7 +73,7 @@ def written(tmp_path, monkeypatch):
         ),
         ("competition.model_copy(update={'classes': ['a', 'b']})", "Competition.classes must be a tuple"),
         ("competition.model_copy(update={'classes': ('a', 'a')})", "a class is named twice"),
-        ("competition.model_copy(update={'metric': 'acuracy'})", "'accuracy' or 'log_loss', not 'acuracy'"),
+        ("competition.model_copy(update={'metric': 'acuracy'})", "unknown metric 'acuracy': did you mean 'accuracy'"),
         ("competition.model_copy(update={'models': {'blend': ZeroShot(clip='x')}})", "call the model something else"),
         ("competition.model_copy(update={'blend': Blend(models=('convnext',))})", "did you mean 'convnext_base'"),
         ("Kaggle('../etc')", "Kaggle.slug"),

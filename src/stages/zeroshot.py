@@ -36,7 +36,8 @@ def run(competition: Competition) -> list[str]:
 
 
 def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict, start: float) -> None:
-    classes, metric, folds = competition.classes, METRICS[competition.metric], np.arange(data.n_folds)
+    classes, judge, folds = competition.classes, zeroshot.judge(competition.metric), np.arange(data.n_folds)
+    metric = METRICS[judge]
     known = texts.read(competition, spec)
     train, test = (features.Features(competition, [spec], rows) for rows in (data.train, data.test))
 
@@ -45,10 +46,10 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
         return zeroshot.scores(train, data.targets, data.fold, classifiers, known.scale, metric)
 
     tried = zeroshot.variants(competition.prompts, classes)
-    board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), competition.metric)
+    board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), judge)
     files.write_text(competition.model_folder(name) / "prompts.csv", board.to_csv(index=False, lineterminator="\n"))
     if len(board) > 1:
-        print(shown(name, board, competition.metric))
+        print(shown(name, board, judge))
 
     @functools.cache
     def logits_of(prompts: str) -> tuple[np.ndarray, np.ndarray]:
