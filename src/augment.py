@@ -7,7 +7,7 @@ import albumentations as A
 import cv2
 
 from src.errors import UserError, unknown
-from src.specs import Augment
+from src.recipe import Augment
 
 cv2.setNumThreads(0)  # the loader's workers are the threads
 

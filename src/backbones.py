@@ -17,7 +17,8 @@ from src.config import resolve
 from src.encoding import Tower
 from src.errors import UserError, unknown
 from src.geometry import Geometry
-from src.specs import Encoder, FineTune
+from src.recipe import FineTune
+from src.specs import Encoder
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -108,9 +109,25 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
         raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
     with hub.refusing_bad_weights(spec.backbone, path):
         # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
-        model = timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, **args)
+        overlay, own = {"file": str(path)}, timm.get_pretrained_cfg(spec.backbone)
+        if spec.weights_file is not None and own is not None:
+            trained = classes_of(path, own.classifier)
+            if trained not in (None, own.num_classes):
+                print(f"{spec.backbone}: {path.name} has a head of {trained} classes, a new one takes its place")
+                args, overlay = {**args, "num_classes": trained}, {**overlay, "num_classes": trained}
+        model = timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay=overlay, **args)
     model.reset_classifier(n_classes)
     return model
+
+
+def classes_of(path: Path, classifier: str | tuple[str, ...] | None) -> int | None:
+    """Of a checkpoint's head, which timm calls `classifier`; 0 where it has none, None where that cannot be told."""
+    if not isinstance(classifier, str):
+        return None
+    state = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
+    if f"{classifier}.weight" in state:
+        return state[f"{classifier}.weight"].shape[0]
+    return None if {"head.weight", "head.fc.weight", "fc.weight", "classifier.weight"} & state.keys() else 0
 
 
 def data_config(spec: FineTune | Encoder) -> DataConfig:

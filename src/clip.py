@@ -4,6 +4,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,19 +124,35 @@ def identity(spec: Encoder) -> dict[str, Any]:
     return files.plain({"arch": arch(spec), "checkpoint": checkpoint, "preprocess": asdict(preprocessing(spec))})
 
 
-def load(spec: Encoder) -> ClipModel:
-    """The model in evaluation mode on this machine's device.
+def sized(spec: Encoder, img_size: int | None) -> dict[str, Any]:
+    """`arch`, for squares of `img_size` pixels a side.
 
     Raises:
-        UserError: As `identity`, or the hub cannot be reached, or the file holds other weights.
+        UserError: As `arch`, or the squares are no whole number of the tower's patches.
     """
-    config, what, path = arch(spec), title(spec), None
-    if spec.weights_file is not None:
-        path = hub.local(what, resolve(spec.weights_file))
-    elif spec.weights is not None:
-        path = from_hub(spec, what)
-    else:
-        print(f"{what}: no weights are given, its features are those of a random network")
+    config = arch(spec)
+    if img_size is None:
+        return config
+    vision = config["vision_cfg"]
+    patch = None if vision.get("timm_model_name") else vision.get("patch_size", 16)
+    patch = 32 if isinstance(vision.get("layers"), tuple | list) else patch  # what a ResNet reduces by
+    if patch and img_size % patch:
+        raise UserError(f"{title(spec)} cannot take img_size={img_size}: it takes multiples of {patch}")
+    return {**config, "vision_cfg": {**vision, "image_size": img_size}}
+
+
+def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) -> ClipModel:
+    """The model in evaluation mode on this machine's device.
+
+    Args:
+        img_size: Pixels a side, where it is not what the weights were trained with: position embeddings are resized.
+        pretrained: False: its weights are drawn at random, since a checkpoint is to be loaded over them.
+
+    Raises:
+        UserError: As `identity` and `sized`, or the hub cannot be reached, or the file holds other weights.
+    """
+    config, what = sized(spec, img_size), title(spec)
+    path = weights(spec, what) if pretrained else None
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         if isinstance(spec.clip, ClipArch):
@@ -146,7 +163,9 @@ def load(spec: Encoder) -> ClipModel:
         else:
             logging.disable(logging.WARNING)  # that no weights are loaded: they are, below, or it was said above
             try:
-                model = open_clip.create_model(spec.clip, pretrained=None, pretrained_text=False)
+                model = open_clip.create_model(
+                    spec.clip, pretrained=None, pretrained_text=False, force_image_size=img_size
+                )
             finally:
                 logging.disable(logging.NOTSET)
     if path is not None:
@@ -161,7 +180,17 @@ def load(spec: Encoder) -> ClipModel:
     return ClipModel(model, tokenizer)
 
 
-def from_hub(spec: Encoder, what: str):
+def weights(spec: Encoder, what: str) -> Path | None:
+    """The file of its weights; None for random ones, which is said."""
+    if spec.weights_file is not None:
+        return hub.local(what, resolve(spec.weights_file))
+    if spec.weights is not None:
+        return from_hub(spec, what)
+    print(f"{what}: no weights are given, its features are those of a random network")
+    return None
+
+
+def from_hub(spec: Encoder, what: str) -> Path:
     tag = open_clip.get_pretrained_cfg(spec.clip, spec.weights)
     if not tag.get("hf_hub"):
         raise UserError(f"{what} is not on the hub, only at {tag.get('url')}: download it and give it as weights_file")

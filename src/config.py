@@ -12,9 +12,10 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 
 from src.errors import UserError, unknown
 from src.metrics import METRICS
+from src.recipe import Augment, FineTune, Soup
 from src.schema import Strict, faults, line_of
 from src.sources import Digits, Kaggle, Source
-from src.specs import Augment, ClipArch, Encoder, FineTune, Probe, Prompts, Text, ZeroShot
+from src.specs import ClipArch, Encoder, Probe, Prompts, Text, ZeroShot
 
 __all__ = [
     "Augment",
@@ -29,6 +30,7 @@ __all__ = [
     "Probe",
     "Prompts",
     "Reported",
+    "Soup",
     "ZeroShot",
     "load",
     "names",
@@ -36,6 +38,8 @@ __all__ = [
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "configs"
+# What fine-tuned models of one soup share: the network, and the weights that all start from.
+NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed")
 
 
 class Folds(Strict):
@@ -77,7 +81,7 @@ class Competition(Strict):
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
-    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")], ZeroShot | Probe | FineTune] = Field(
+    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")], ZeroShot | Probe | FineTune | Soup] = Field(
         min_length=1
     )
     blend: Blend = Blend()
@@ -113,9 +117,27 @@ class Competition(Strict):
             if reported.model is not None and reported.model not in self.models:
                 raise ValueError("reported: " + unknown("model", reported.model, self.models))
         for name, model in self.models.items():
-            if self.prompts is None and (model.stage == "zeroshot" or getattr(model, "towards", "") == "zeroshot"):
+            reads = {model.stage, getattr(model, "towards", None), getattr(model, "start", None)}
+            if self.prompts is None and "zeroshot" in reads:
                 raise ValueError(f"prompts are missing: the model {name!r} needs them")
+            if isinstance(model, Soup):
+                self.soup_fits(name, model)
         return self
+
+    def soup_fits(self, name: str, soup: Soup) -> None:
+        ingredients = {}
+        for other in soup.of:
+            if other not in self.models:
+                raise ValueError(f"models.{name}: " + unknown("model", other, self.models))
+            if not isinstance(self.models[other], FineTune):
+                raise ValueError(f"models.{name}: a soup is of fine-tuned models, and {other!r} is none")
+            ingredients[other] = self.models[other]
+        first = next(iter(ingredients.values()))
+        for other, spec in ingredients.items():
+            if [getattr(spec, field) for field in NETWORK] != [getattr(first, field) for field in NETWORK]:
+                raise ValueError(f"models.{name}: {soup.of[0]!r} and {other!r} are other networks, or start elsewhere")
+        if sum(spec.seeds for spec in ingredients.values()) < 2:
+            raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
 
     def prompts_fit(self, prompts: Prompts) -> None:
         for field in ("classnames", "class_templates"):

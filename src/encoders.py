@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from src import backbones, clip, files
+from src import backbones, classifiers, clip, files
 from src.config import Competition, resolve
 from src.dataset import Rows
-from src.encoding import Tower
+from src.encoding import Tower, base_of
 from src.geometry import CROPS, Geometry
+from src.recipe import FineTune
 from src.specs import Encoder, Probe
-from src.store import Store
+from src.store import Decoded, Pictures, Store
 
 
 def title(spec: Encoder) -> str:
@@ -76,8 +77,15 @@ def of(competition: Competition) -> list[Encoder]:
 def store(competition: Competition, rows: Rows) -> Store:
     """The decoded store of the competition's `rows`, with as many pixels as the largest of its models needs."""
     seen = [geometry(spec) for spec in of(competition)]
-    need = max([one.resize for one in seen] + [model.img_size for model in competition.of_stage("finetune").values()])
+    trained = [spec for spec in competition.models.values() if isinstance(spec, FineTune)]
+    need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in trained])
     whole = not all(one.exact_at(need) for one in seen) or any(
         view in CROPS for spec in of(competition) for view in spec.views
     )
     return Store(competition.pictures, rows, need, round(competition.store_gb * 1e9), whole)
+
+
+def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
+    """From the store where the encoder's squares come out as from the files, else from the files."""
+    exact = all(base_of(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
+    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)

@@ -1,6 +1,7 @@
-"""What a config may ask of models: the schema of zero-shot, probe and fine-tuning, and of the encoders they use.
+"""What a config may ask of models: the schema of zero-shot and probe, and of the encoders they use.
 
-Each model is a part of a competition's config (src/config.py); the stage of its name makes it.
+Each model is a part of a competition's config (src/config.py); the stage of its name makes it. Fine-tuning's schema
+is in src/recipe.py.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -135,42 +136,4 @@ class Probe(Encoder):
             raise ValueError("towards='zeroshot' needs a model that reads texts: clip=..., not backbone=...")
         if self.solver == "scikit-learn" and self.towards != "zero":
             raise ValueError("scikit-learn pulls towards zero only: solver='batched'")
-        return self
-
-
-class Augment(Strict):
-    """An albumentations transform by its name and arguments: Augment("Affine", rotate=(-10, 10), p=0.5)."""
-
-    name: Text
-    args: dict[str, Any] = {}
-
-    def __init__(self, name: str, /, **args):
-        super().__init__(name=name, args=args)
-
-
-class FineTune(Model):
-    """A timm backbone trained on each fold's training rows, for a fixed number of epochs."""
-
-    stage: ClassVar[str] = "finetune"
-    backbone: Text  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
-    pretrained: bool = True  # False: random weights
-    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
-    img_size: int = Field(default=224, ge=8)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(default=64, ge=1)
-    lr: float = Field(gt=0, lt=10)
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup_epochs: float = Field(default=1.0, ge=0)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    drop_path: float = Field(default=0.0, ge=0, lt=1)
-    clip_grad: float | None = Field(default=1.0, gt=0)  # norm
-    ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
-    augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
-    # test-time augmentation: their probabilities are averaged
-    views: Annotated[tuple[Exact, ...], Field(min_length=1)] = ("identity",)
-
-    @model_validator(mode="after")
-    def warmup_ends(self):
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
         return self

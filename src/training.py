@@ -1,15 +1,13 @@
 """Fine-tuning on one fold: AdamW, linear warm-up and cosine, a fixed number of epochs, the last (or averaged) weights.
 
-All randomness of an epoch is drawn from (seed, fold, epoch), so that an epoch after a kill is the epoch that would have
-been, and a picture's augmentation from its row besides, so that the number of loader processes does not matter.
+The randomness of each step is drawn from (seed, fold, epoch, step): a run that was stopped
+between any two steps ends with the very weights of an undisturbed one (on one CPU).
 """
 
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import albumentations as A
@@ -19,66 +17,20 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import v2
 
-from src import checkpoints, files, machine
-from src.backbones import DataConfig
+from src import machine
+from src.encoding import Loader, Times, seen
 from src.errors import UserError
-from src.geometry import VIEWS, normalised
+from src.geometry import normalised
+from src.interrupts import Asked, noted
+from src.loading import Batches, Fold, draw, order
 from src.metrics import METRICS
-from src.specs import FineTune
-from src.store import Squares
+from src.progress import track
+from src.recipe import FineTune
+from src.running import Running
 
-
-@dataclass(frozen=True)
-class Fold:
-    """What one fold is trained with. Rows are positions in `squares`; only `train` and `targets` reach the weights."""
-
-    name: str  # of the model, for what is printed
-    number: int
-    spec: FineTune
-    squares: Squares
-    train: np.ndarray  # (n,) rows
-    targets: np.ndarray  # (n,) class of each
-    valid: np.ndarray  # (m,) the held-out rows, looked at after each epoch and never chosen by
-    valid_targets: np.ndarray
-    data_config: DataConfig
-    metric: str
-    precision: str
-
-
-class Augmented(TorchDataset):
-    """(picture, target) of a fold's training rows in one epoch; the picture (3, size, size) uint8."""
-
-    def __init__(self, fold: Fold, transform: A.Compose, epoch: int):
-        self.fold, self.transform, self.epoch = fold, transform, epoch
-
-    def __getitem__(self, i: int) -> tuple[Tensor, int]:
-        fold = self.fold
-        self.transform.set_random_seed(draw(fold.spec.seed, fold.number, self.epoch, i))
-        square = self.transform(image=fold.squares[fold.train[i]].copy())["image"]  # it may write into what it gets
-        if square.shape != (fold.spec.img_size, fold.spec.img_size, 3):
-            raise UserError(
-                f"{fold.name}: its augmentations turn {fold.spec.img_size} pixels a side into {square.shape[:2]}"
-            )
-        return torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1), int(fold.targets[i])
-
-
-class Plain(TorchDataset):
-    def __init__(self, squares: Squares, rows: np.ndarray):
-        self.squares, self.rows = squares, rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, i: int) -> Tensor:
-        return torch.from_numpy(self.squares[self.rows[i]].copy()).permute(2, 0, 1)
-
-
-def draw(*numbers: int) -> int:
-    """A random seed that is a function of `numbers`."""
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
 def lr_at(step: float, steps: int, warmup: float, peak: float) -> float:
@@ -88,160 +40,264 @@ def lr_at(step: float, steps: int, warmup: float, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def to_device(pixels: Tensor, config: DataConfig) -> Tensor:
-    """uint8 (n, 3, h, w) -> what the backbone was trained to see, on the device."""
-    return normalised(pixels.to(machine.device(), non_blocking=True), config.mean, config.std)
+def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tensor, Tensor]:
+    """A batch as it is, or mixed by mixup or cutmix: then its targets are shares (n, k)."""
+    ways = [v2.MixUp(alpha=spec.mixup, num_classes=k)] if spec.mixup else []
+    ways += [v2.CutMix(alpha=spec.cutmix, num_classes=k)] if spec.cutmix else []
+    if not ways or float(torch.rand(())) >= spec.mix_p:
+        return pixels, targets
+    return ways[int(torch.randint(len(ways), ()))](pixels, targets)
 
 
-def batches(fold: Fold, transform: A.Compose, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The epoch's shuffled batches, of equal size to within one: a last batch of 1 would break batch norm."""
-    order = np.random.default_rng(draw(fold.spec.seed, fold.number, epoch)).permutation(len(fold.train))
-    sampler = [batch.tolist() for batch in np.array_split(order, steps_of(fold))]
-    loader = DataLoader(
-        Augmented(fold, transform, epoch),
-        batch_sampler=sampler,
-        num_workers=machine.workers(),
-        pin_memory=machine.workers() > 0,
-    )
-    yield from loader
+def placed(model: nn.Module) -> nn.Module:
+    """The model on this machine's device; channels_last, which convolutions on a GPU want, is no faster on a CPU."""
+    device = machine.device()
+    return model.to(device, memory_format=torch.channels_last) if device.type == "cuda" else model
 
 
-def steps_of(fold: Fold) -> int:
-    """Optimizer steps of an epoch."""
-    return math.ceil(len(fold.train) / fold.spec.batch_size)
+class Training:
+    """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
+    def __init__(self, fold: Fold, model: nn.Module):
+        spec, device = fold.spec, machine.device()
+        self.fold, gpu = fold, device.type == "cuda"
+        self.layout = torch.channels_last if gpu else torch.contiguous_format
+        self.model = placed(model)
+        self.forward = torch.compile(self.model) if spec.compile else self.model
+        self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
+        decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
+        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=gpu, **decay)
+        counts = np.bincount(fold.targets, minlength=fold.k)
+        balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
+        self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
+        self.micro = min(spec.micro_batch or spec.batch_size, len(fold.train))
+        self.epoch = self.step = 0  # of the epoch
+        self.losses = torch.zeros(fold.steps, device=device)  # of the epoch's steps
+        self.history: list[dict[str, Any]] = []
+        self.seconds = {"train": 0.0, "wait": 0.0}  # of the epoch, up to the last checkpoint
 
-def train_one_epoch(
-    fold: Fold,
-    model: nn.Module,
-    ema: ModelEmaV3 | None,
-    optimizer: torch.optim.Optimizer,
-    transform: A.Compose,
-    epoch: int,
-) -> float:
-    """Trains in place; returns the mean loss."""
-    spec, per_epoch = fold.spec, steps_of(fold)
-    torch.manual_seed(draw(spec.seed, fold.number, epoch, len(fold.train)))  # dropout and drop path
-    model.train()
-    total = torch.zeros((), device=machine.device())
-    for i, (pixels, targets) in enumerate(batches(fold, transform, epoch)):
-        step = epoch * per_epoch + i
-        lr = lr_at(step, spec.epochs * per_epoch, spec.warmup_epochs * per_epoch, spec.lr)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        with machine.autocast(fold.precision):
-            logits = model(to_device(pixels, fold.data_config))
-        targets = targets.to(machine.device(), non_blocking=True)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=spec.label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if spec.clip_grad is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), spec.clip_grad)
-        optimizer.step()
-        if ema is not None:
-            ema.update(model, step=step + 1)
-        total += loss.detach() * len(targets)
-    mean = float(total) / len(fold.train)
-    if not math.isfinite(mean):
-        raise UserError(
-            f"{fold.name} fold {fold.number}: the loss is not finite in epoch {epoch + 1}: lower lr ({spec.lr:g})"
+    @property
+    def predictor(self) -> nn.Module:
+        return self.ema.module if self.ema is not None else self.model
+
+    def set_lr(self) -> None:
+        spec, steps = self.fold.spec, self.fold.steps
+        lr = lr_at(self.epoch * steps + self.step, spec.epochs * steps, spec.warmup_epochs * steps, spec.lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        self.lr = lr
+
+    def set_mode(self) -> None:
+        """Ready to train; in the first epochs only the head, and the rest stays as it is, norms' averages included."""
+        head_only, head = self.epoch < self.fold.spec.head_epochs, self.model.get_classifier()
+        self.model.train(not head_only)
+        head.train()
+        self.model.requires_grad_(not head_only)
+        head.requires_grad_(True)
+
+    def train_step(self, pixels: Tensor, targets: Tensor) -> None:
+        """One step of the optimizer: uint8 (n, 3, size, size) and (n,) from the loader."""
+        fold, device = self.fold, machine.device()
+        self.set_lr()
+        torch.manual_seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
+        pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, self.layout)
+        self.losses[self.step] = self.gradients(*mixed(pixels, targets, fold.spec, fold.k))
+        if fold.spec.clip_grad is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), fold.spec.clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.model, step=self.epoch * fold.steps + self.step)
+        if self.step == fold.steps or device.type == "cpu" or self.step % CHECK == 0:
+            self.check()
+
+    def gradients(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        """Those of the batch's mean loss, which is returned; in more and smaller parts where memory is too small."""
+        while True:
+            torch.manual_seed(draw(self.fold.seed, self.fold.number, self.epoch, self.step, 1))  # dropout, drop path
+            try:
+                return self.backward(pixels, targets)
+            except torch.OutOfMemoryError as error:
+                if self.micro == 1:
+                    raise UserError(f"{self.fold.title}: the GPU has no memory for a single image") from error
+            # Out of the handler: the error held what the memory is full of.
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self.micro = (min(self.micro, len(pixels)) + 1) // 2
+            print(
+                f"{self.fold.title}  out of GPU memory in epoch {self.epoch + 1}, step {self.step + 1}: going on with "
+                f"{self.micro} images at a time and the same batch of {len(pixels)}"
+            )
+
+    def backward(self, pixels: Tensor, targets: Tensor) -> Tensor:
+        n, total = len(pixels), torch.zeros((), device=pixels.device)
+        parts = math.ceil(n / self.micro)
+        for some, wanted in zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with machine.autocast(self.fold.precision):
+                logits = self.forward(some)
+            smoothing = self.fold.spec.label_smoothing
+            loss = F.cross_entropy(
+                logits.float(), wanted, self.class_weight, reduction="sum", label_smoothing=smoothing
+            )
+            (loss / n).backward()
+            total += loss.detach() / n
+        return total
+
+    def check(self) -> None:
+        """Raises UserError: A loss of the epoch was not finite."""
+        bad = (~torch.isfinite(self.losses[: self.step])).nonzero()
+        if len(bad):
+            fold, step = self.fold, int(bad[0])
+            batch = order(fold, self.epoch)[step]
+            ids = ", ".join(fold.ids[fold.train[position]] for position in batch)
+            raise UserError(
+                f"{fold.title}: the loss is not finite in epoch {self.epoch + 1}, step {step + 1} of {fold.steps}, "
+                f"at lr {self.lr:.2g}: lower lr ({fold.spec.lr:g}), or look at the images of its batch (ids {ids})"
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that training goes on from, as named tensors."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if self.ema is not None:
+            tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.module.state_dict().items()}
+        for i, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in moments.items()}
+        return {**tensors, "losses.": self.losses}
+
+    def about(self) -> dict[str, Any]:
+        at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro}
+        return {**at, "seconds": self.seconds, "history": self.history}
+
+    def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """The inverse of `state` and `about`."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}, "losses": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(parts["ema"])
+        whole = copy.copy(self.optimizer.state_dict())
+        whole["state"] = {}
+        for name, tensor in parts["optimizer"].items():
+            i, _, moment = name.partition(".")
+            whole["state"].setdefault(int(i), {})[moment] = tensor
+        self.optimizer.load_state_dict(whole)
+        self.losses.copy_(parts["losses"][""])
+        self.epoch, self.step, self.micro = about["epoch"], about["step"], about["micro_batch"]
+        self.seconds, self.history = about["seconds"], about["history"]
+
+    def end_epoch(self) -> dict[str, Any]:
+        """The epoch's row of the history, which is printed."""
+        fold, metric, start = self.fold, METRICS[self.fold.metric], time.perf_counter()
+        probs = predict(self.predictor, fold, fold.valid, ("identity",), self.micro)
+        n = sum(map(len, order(fold, self.epoch)))
+        row = {
+            "fold": fold.number,
+            "seed": fold.seed,
+            "epoch": self.epoch + 1,
+            "step": (self.epoch + 1) * fold.steps,
+            "lr": self.lr,
+            "loss": float(self.losses.double().mean()),
+            f"valid_{fold.metric}": metric.value(fold.valid_targets, probs),
+            "valid_log_loss": METRICS["log_loss"].value(fold.valid_targets, probs),
+            "images_per_second": round(n / self.seconds["train"], 1),
+            "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
+            "micro_batch": self.micro,
+            "seconds": round(self.seconds["train"] + time.perf_counter() - start, 3),
+        }
+        # beside workers the model need not wait; without them the two take turns
+        data = row["waited"] > (0.1 if machine.workers() else 0.5)
+        print(
+            f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "
+            f"loss {row['loss']:.4f}  valid {fold.metric} {row[f'valid_{fold.metric}']:.4f}  "
+            f"log loss {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s, "
+            f"{row['waited']:.0%} of it data{', which are the limit' if data else ''}  {row['seconds']:.1f}s"
         )
-    return mean
+        return row
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...]) -> np.ndarray:
+def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
     """The mean of the views' probabilities: (n, k) float32."""
     model.eval()
-    workers = machine.workers()
-    loader = DataLoader(Plain(fold.squares, rows), fold.spec.batch_size, num_workers=workers, pin_memory=workers > 0)
-    probs = []
-    for pixels in loader:
-        pixels = to_device(pixels, fold.data_config)
-        with machine.autocast(fold.precision):
-            logits = [model(VIEWS[view](pixels)).float() for view in views]
-        probs.append(torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0).cpu())
-    return torch.cat(probs).numpy()
+    probs, device = [], machine.device()
+    loader = Loader(fold.squares.pictures, rows, fold.squares.geometry, ["identity"], Times())
+    for batch in loader.batches(batch_size):
+        batch = {base: squares.to(device, non_blocking=True) for base, squares in batch.items()}
+        total = 0.0
+        for view in views:
+            pixels = normalised(seen(batch, view), fold.data_config.mean, fold.data_config.std)
+            with machine.autocast(fold.precision):
+                logits = model(pixels)
+            total = total + logits.float().softmax(dim=1)
+        probs.append(total / len(views))
+    return torch.cat(probs).cpu().numpy()
 
 
 def train_fold(
-    fold: Fold, create: Callable[[bool], nn.Module], transform: A.Compose, running: Path, key: dict[str, Any]
+    fold: Fold, create: Callable[[bool], nn.Module], transform: A.Compose, running: Running
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Trains one fold, going on from the last finished epoch in `running` if that is of the same key.
+    """Trains one fold, going on from where `running` has it.
 
     Args:
-        create: Makes the backbone, with its pretrained weights if its argument is true.
-        running: The checkpoint of the last finished epoch, replaced after each.
+        create: Makes the network, with its pretrained weights if its argument is true.
 
     Returns:
         The model that predicts, and the history: a row an epoch.
+
+    Raises:
+        UserError: A loss was not finite, or the GPU has too little memory for one image.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
-    spec, per_epoch = fold.spec, steps_of(fold)
-    print(f"{fold.name} fold {fold.number}  train {len(fold.train)}  valid {len(fold.valid)}")
-    before = checkpoints.about(running)
-    resumed = before is not None and before["key"] == key
-    if before is not None and not resumed:
-        print(f"{fold.name} fold {fold.number}  starts anew: {files.changed(before['key'], key)}")
-    model = create(not resumed).to(machine.device())
-    ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
-    optimizer = create_optimizer_v2(model, "adamw", lr=spec.lr, weight_decay=spec.weight_decay)
-    history = []
-    if resumed:
-        restore(checkpoints.load(running), model, ema, optimizer)
-        history = before["history"]
-        print(f"{fold.name} fold {fold.number}  goes on after epoch {len(history)}")
-    predictor = ema.module if ema is not None else model
-    for epoch in range(len(history), spec.epochs):
+    spec = fold.spec
+    print(f"{fold.title}  train {len(fold.train)}  valid {len(fold.valid)}")
+    if spec.batch_size > len(fold.train):
+        print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
+    before = running.found(fold.title)
+    training = Training(fold, create(before is None))
+    if before is not None:
+        training.restore(*before)
+        where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
+        print(f"{fold.title}  goes on after {where}")
+    batches = Batches(fold, transform)
+    with noted() as asked:
+        while training.epoch < spec.epochs:
+            train_epoch(training, batches, running, asked)
+    return training.predictor, training.history
+
+
+def train_epoch(training: Training, batches: Batches, running: Running, asked: Asked) -> None:
+    """From the step where it is to the end, which is saved; or to where a signal asks to stop, which is saved too."""
+    fold, start = training.fold, time.perf_counter()
+    done = dict(training.seconds)
+    training.set_mode()
+    rest = track(timed(batches.of(training.epoch, training.step), training.seconds), f"{fold.title} epoch "
+                 f"{training.epoch + 1}", fold.steps - training.step, "steps")  # fmt: skip
+    for pixels, targets in rest:
+        training.train_step(pixels, targets)
+        if asked.signal is not None and training.step < fold.steps:
+            training.seconds["train"] = done["train"] + time.perf_counter() - start
+            running.save(training.state(), training.about())
+            asked.heed()
+    training.seconds["train"] = done["train"] + time.perf_counter() - start
+    training.history.append(training.end_epoch())
+    training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
+    training.losses.zero_()
+    running.save(training.state(), training.about())
+    asked.heed()
+
+
+def timed(items, seconds: dict[str, float]):
+    """Passes `items` on and counts the time that they were waited for."""
+    while True:
         start = time.perf_counter()
-        loss = train_one_epoch(fold, model, ema, optimizer, transform, epoch)
-        trained = time.perf_counter() - start
-        probs = predict(predictor, fold, fold.valid, ("identity",))
-        seconds = time.perf_counter() - start
-        row = {
-            "fold": fold.number,
-            "epoch": epoch + 1,
-            "step": (epoch + 1) * per_epoch,
-            "lr": optimizer.param_groups[0]["lr"],
-            "loss": loss,
-            f"valid_{fold.metric}": METRICS[fold.metric].score(fold.valid_targets, probs)[0],
-            "valid_log_loss": METRICS["log_loss"].score(fold.valid_targets, probs)[0],
-            "images_per_second": round(len(fold.train) / trained, 1),
-            "seconds": round(seconds, 3),
-        }
-        history.append(row)
-        print(
-            f"epoch {epoch + 1:3d}/{spec.epochs}  step {row['step']:5d}  lr {row['lr']:.1e}  loss {loss:.4f}  "
-            f"valid {fold.metric} {row[f'valid_{fold.metric}']:.4f}  log loss {row['valid_log_loss']:.4f}  "
-            f"{row['images_per_second']:.0f} images/s  {seconds:.1f}s"
-        )
-        checkpoints.save(running, state(model, ema, optimizer), {"key": key, "history": history})
-    return predictor, history
-
-
-def state(model: nn.Module, ema: ModelEmaV3 | None, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Everything that training goes on from, as named tensors."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    if ema is not None:
-        tensors |= {f"ema.{name}": tensor for name, tensor in ema.module.state_dict().items()}
-    for i, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in moments.items()}
-    return tensors
-
-
-def restore(
-    tensors: dict[str, Tensor], model: nn.Module, ema: ModelEmaV3 | None, optimizer: torch.optim.Optimizer
-) -> None:
-    """The inverse of `state`, in place."""
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    model.load_state_dict(parts["model"])
-    if ema is not None:
-        ema.module.load_state_dict(parts["ema"])
-    whole = copy.copy(optimizer.state_dict())
-    whole["state"] = {}
-    for name, tensor in parts["optimizer"].items():
-        i, _, moment = name.partition(".")
-        whole["state"].setdefault(int(i), {})[moment] = tensor
-    optimizer.load_state_dict(whole)
+        try:
+            item = next(items)
+        except StopIteration:
+            return
+        finally:
+            seconds["wait"] += time.perf_counter() - start
+        yield item

@@ -11,8 +11,9 @@ from src import backbones, encoders, encoding, machine
 from src.encoding import Encoder, Loader, Times, Tower
 from src.errors import UserError
 from src.geometry import CROPS, VIEWS, Geometry, normalised
+from src.recipe import FineTune
 from src.specs import Encoder as Spec
-from src.specs import FineTune, Probe, ZeroShot
+from src.specs import Probe, ZeroShot
 from src.threads import cores
 from tests.conftest import TINY_CLIP, picture, toy_competition
 

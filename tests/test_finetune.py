@@ -1,5 +1,6 @@
 """Fine-tuning: learns, resumes to the very weights of an undisturbed run, reuses what is finished, leaks nothing."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,9 +10,10 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import augment, backbones, dataset, results, training
+from src import backbones, checkpoints, dataset, loading, results, runs, training
 from src.config import Augment, FineTune
 from src.errors import UserError
+from src.geometry import normalised
 from src.stages import data, finetune, folds
 from tests.conftest import Evil, read_json, snapshot, toy_competition
 
@@ -51,10 +53,11 @@ def test_the_written_weights_are_those_that_predicted(prepared):
     rows, spec = dataset.read(prepared), prepared.models["convnext"]
     model = backbones.create(spec, 3, 0, None)
     model.load_state_dict(load_file(prepared.model_folder("convnext") / "fold1.safetensors"))
-    squares = finetune.squares_of(prepared, spec, rows)
+    squares = runs.squares_of(prepared, spec, rows)
     pixels = torch.stack([torch.from_numpy(squares[i]).permute(2, 0, 1) for i in np.flatnonzero(rows.fold == 1)])
     with torch.inference_mode():
-        probs = model.eval()(training.to_device(pixels, backbones.data_config(spec))).softmax(dim=1)
+        config = backbones.data_config(spec)
+        probs = model.eval()(normalised(pixels, config.mean, config.std)).softmax(dim=1)
     assert np.abs(tables_of(prepared)[0][rows.fold == 1] - probs.numpy()).max() < 1e-6
 
 
@@ -81,7 +84,7 @@ class Killed(BaseException):
 
 def kill_at(monkeypatch, number):
     """Dies at the number-th write of a checkpoint: before it, as `kill -9` in the epoch would."""
-    save, writes = training.checkpoints.save, []
+    save, writes = checkpoints.save, []
 
     def saving(*arguments):
         writes.append(1)
@@ -89,7 +92,7 @@ def kill_at(monkeypatch, number):
             raise Killed
         save(*arguments)
 
-    monkeypatch.setattr(training.checkpoints, "save", saving)
+    monkeypatch.setattr(checkpoints, "save", saving)
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 5, 8, 12])  # 3 epochs and the fold's end make 4 writes a fold
@@ -186,17 +189,24 @@ def test_a_folds_weights_do_not_depend_on_its_labels(prepared, folder):
 
 
 def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch):
-    to_device, calls = training.to_device, []
+    calls = []
 
-    def broken(pixels, config):
+    def broken(pixels, *rest):
         calls.append(1)
-        return to_device(pixels, config) * (float("nan") if len(calls) > 6 else 1)
+        return normalised(pixels, *rest) * (float("nan") if len(calls) == 5 else 1)
 
-    monkeypatch.setattr(training, "to_device", broken)
-    with pytest.raises(UserError, match="convnext fold 0: the loss is not finite in epoch 2: lower lr"):
-        finetune.run(prepared)
-    running = finetune.running_file(prepared, "convnext", 0)
-    assert all(torch.isfinite(tensor).all() for tensor in training.checkpoints.load(running).values())
+    monkeypatch.setattr(
+        training, "normalised", broken
+    )  # the epoch before it has two steps and a look at the held-out rows
+    with pytest.raises(UserError) as error:
+        finetune.run(with_model(views=("identity",), batch_size=12))
+    assert "convnext fold 0: the loss is not finite in epoch 2, step 2 of 2, at lr 0.0" in str(error.value)
+    rows, fold = dataset.read(prepared), runs.Run(with_model(batch_size=12), "convnext", 0, 42)
+    batch = loading.order(fold.fold(rows, None), 1)[1]
+    ids = [rows.train.ids[i] for i in np.flatnonzero(rows.fold != 0)[batch]]
+    assert f"(ids {', '.join(ids)})" in str(error.value)
+    (running,) = prepared.model_folder("convnext").glob("*.running-*")
+    assert all(torch.isfinite(tensor).all() for tensor in checkpoints.load(running).values())
 
 
 def test_warm_up_rises_and_the_cosine_falls_to_nothing():
@@ -207,14 +217,21 @@ def test_warm_up_rises_and_the_cosine_falls_to_nothing():
     assert lrs[-1] < 1e-3
 
 
-def test_no_batch_is_of_one():
-    squares = np.zeros((9, 32, 32, 3), np.uint8)
-    spec = with_model(batch_size=4).models["convnext"]
-    fold = training.Fold(
-        "m", 0, spec, squares, np.arange(9), np.zeros(9, int), np.arange(0), np.arange(0), None, "", ""
-    )
-    sizes = [len(targets) for _, targets in training.batches(fold, augment.compose(()), 0)]
-    assert sizes == [3, 3, 3]
+def fold_of(prepared, **changes) -> loading.Fold:
+    return runs.Run(with_model(**changes), "convnext", 0, 42).fold(dataset.read(prepared), None)
+
+
+def test_no_batch_is_of_one(prepared):
+    sizes = [len(batch) for batch in loading.order(fold_of(prepared, batch_size=23), 0)]  # of 24 rows
+    assert sizes == [12, 12]
+
+
+def test_balanced_sampling_draws_each_class_as_often(prepared):
+    fold = fold_of(prepared, sampling="balanced")
+    targets = np.repeat([0, 1, 2], [20, 3, 1])
+    rare = dataclasses.replace(fold, train=np.arange(24), targets=targets)
+    drawn = np.concatenate([targets[batch] for epoch in range(200) for batch in loading.order(rare, epoch)])
+    assert np.abs(np.bincount(drawn) / len(drawn) - 1 / 3).max() < 0.03
 
 
 class TestAugment:

@@ -7,10 +7,6 @@ import functools
 
 from src import dataset, encoders, features
 from src.config import Competition
-from src.dataset import Rows
-from src.encoding import base_of
-from src.specs import Encoder
-from src.store import Decoded, Pictures, Store
 
 
 def check(competition: Competition) -> None:
@@ -32,13 +28,7 @@ def run(competition: Competition) -> None:
             list(caches.values()),
             rows,
             functools.partial(encoders.tower, spec),
-            functools.partial(pictures, store, spec, list(caches)),
+            functools.partial(encoders.pictures, store, spec, list(caches)),
         )
         if reused := [view for view, n in counts.items() if n == 0]:
             print(f"{slug}  {', '.join(reused)}  reused: {len(set(rows.shas))} images")
-
-
-def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
-    """From the store where the encoder's squares come out as from the files, else from the files."""
-    exact = all(base_of(view) == "identity" for view in views) and encoders.geometry(spec).exact_at(store.side)
-    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)

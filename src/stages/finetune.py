@@ -1,35 +1,54 @@
-"""finetune: trains each backbone on each fold's training rows and predicts its held-out rows and the test rows.
+"""finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
-Reads the images and folds.csv; writes models/<model>/, for each fold first its tables and then fold<k>.safetensors.
+Reads the images and folds.csv; writes models/<model>/, for each fold (and seed) first its tables and then
+fold<k>.safetensors. Soups are made last, of the weights of what is finished.
 """
 
+import functools
 import itertools
 import time
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
-from src import augment, backbones, checkpoints, dataset, encoders, files, machine, predictions, results, training
+from src import (
+    augment,
+    averaging,
+    calibration,
+    checkpoints,
+    classifiers,
+    dataset,
+    encoders,
+    files,
+    heads,
+    results,
+    runs,
+    soups,
+    training,
+)
+from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
-from src.geometry import Geometry
 from src.metrics import METRICS
 from src.progress import duration
-from src.specs import FineTune
+from src.recipe import FineTune, Soup
+from src.running import Running
+from src.runs import Run
 from src.store import Squares
 
-CODE = 2
+CODE = 3
 
 
 def check(competition: Competition) -> None:
-    """Refuses a backbone or an augmentation that is not known, before anything is computed."""
+    """Refuses a network or an augmentation that is not known, before anything is computed."""
     for name, spec in competition.of_stage("finetune").items():
+        if isinstance(spec, Soup):
+            continue
         try:
-            backbones.check(spec)
+            classifiers.check(spec)
             augment.compose(spec.augment)
         except UserError as error:
             raise UserError(f"model {name!r}: {error}") from error
@@ -38,109 +57,141 @@ def check(competition: Competition) -> None:
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
     data, made = dataset.read(competition), []
-    for name, spec in competition.of_stage("finetune").items():
-        key = key_of(competition, spec, data)
-        if results.reused(competition.model_folder(name), key):
-            continue
-        squares = None
-        for fold in range(data.n_folds):
-            if done(competition, name, fold, key) is not None:
-                running_file(competition, name, fold).unlink(missing_ok=True)  # of a run killed at the fold's very end
-                print(f"{name} fold {fold}  reused")
-                continue
-            if squares is None:
-                squares = squares_of(competition, spec, data)
-            run_fold(competition, name, fold, data, squares)
-        assemble(competition, name, key, data)
-        made.append(name)
+    models = competition.of_stage("finetune")
+    for name, spec in models.items():
+        if isinstance(spec, FineTune) and fine_tune(competition, name, spec, data):
+            made.append(name)
+    for name, spec in models.items():
+        if isinstance(spec, Soup) and soup(competition, name, spec, data):
+            made.append(name)
     return made
 
 
+def fine_tune(competition: Competition, name: str, spec: FineTune, data: Dataset) -> bool:
+    """Whether the model was made and not reused."""
+    key = key_of(competition, spec, data)
+    if results.reused(competition.model_folder(name), key):
+        return False
+    squares = None
+    for number in range(data.n_folds):
+        for one in runs.of(competition, name, number):
+            if one.done(key) is not None:
+                Running(one.finished, key).clear()  # of a run killed at the fold's very end
+                print(f"{one.title}  reused")
+                continue
+            squares = squares or runs.squares_of(competition, spec, data)
+            run_fold(competition, name, number, one.seed, data, squares)
+    assemble(competition, name, key, data)
+    return True
+
+
 def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
-    side = encoders.store(competition, data.rows).side
-    more = {} if side is None else {"pictures": side}
-    return results.key(competition, spec, data, CODE, checkpoint=backbones.identity(spec), **more)
-
-
-def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
-    """The pictures of data.rows, squeezed."""
-    geometry = Geometry(spec.img_size, spec.img_size, "squash", backbones.data_config(spec).interpolation)
-    return Squares(encoders.store(competition, data.rows).pictures(data.rows), geometry)
-
-
-def running_file(competition: Competition, name: str, fold: int) -> Path:
-    return competition.model_folder(name) / f"fold{fold}.running.safetensors"
-
-
-def done(competition: Competition, name: str, fold: int, key: dict[str, Any]) -> dict[str, Any] | None:
-    """What a finished fold of the same key says of itself."""
-    about = checkpoints.about(competition.model_folder(name) / f"fold{fold}.safetensors")
-    return about if about is not None and results.same(about["key"], key) else None
+    more, side = {}, encoders.store(competition, data.rows).side
+    if side is not None:
+        more["pictures"] = side
+    if spec.start == "zeroshot":
+        more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
+    if spec.wise_ft:
+        more["metric"] = competition.metric  # alpha is chosen by it
+    return results.key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
 def run_fold(
-    competition: Competition, name: str, number: int, data: Dataset | None = None, squares: Squares | None = None
+    competition: Competition,
+    name: str,
+    number: int,
+    seed: int | None = None,
+    data: Dataset | None = None,
+    squares: Squares | None = None,
 ) -> None:
-    """Trains one (model, fold) and writes its tables and weights: a unit of work, started with nothing but names.
+    """Trains one (model, fold, seed) and writes its tables and weights: a unit of work, started with nothing but names.
 
     Args:
+        seed: The model's first, where there is none.
         data, squares: What is read and decoded, where the caller has it already.
     """
-    spec, folder = competition.models[name], competition.model_folder(name)
+    spec = competition.models[name]
+    one = Run(competition, name, number, spec.seed if seed is None else seed)
     data = dataset.read(competition) if data is None else data
     key = key_of(competition, spec, data)
-    train, valid = np.flatnonzero(data.fold != number), np.flatnonzero(data.fold == number)
-    fold = training.Fold(
-        name=name,
-        number=number,
-        spec=spec,
-        squares=squares_of(competition, spec, data) if squares is None else squares,
-        train=train,
-        targets=data.targets[train],
-        valid=valid,
-        valid_targets=data.targets[valid],
-        data_config=backbones.data_config(spec),
-        metric=competition.metric,
-        precision=machine.precision(spec.precision),
-    )
-    running = running_file(competition, name, number)
-    seed = training.draw(spec.seed, number)
-    model, history = training.train_fold(
-        fold,
-        lambda pretrained: backbones.create(
-            spec, len(competition.classes), seed, backbones.weights(spec) if pretrained else None
-        ),
-        augment.compose(spec.augment),
-        running,
-        key,
-    )
+    fold = one.fold(data, runs.squares_of(competition, spec, data) if squares is None else squares)
+    running = Running(one.finished, key)
+
+    @functools.cache
+    def head() -> Head | None:
+        if spec.start == "zeroshot":
+            return heads.zero_shot(competition, spec)
+        return heads.probes(competition, spec, data)[number] if spec.start == "probe" else None
+
+    def create(pretrained: bool) -> nn.Module:
+        return classifiers.create(spec, fold.k, one.init_seed, pretrained, head() if pretrained else None)
+
+    model, history = training.train_fold(fold, create, augment.compose(spec.augment), running)
     start = time.perf_counter()
-    finished = folder / f"fold{number}.safetensors"
-    finished.unlink(missing_ok=True)  # of another key: it must not vouch for the tables of this one
-    write = partial(predictions.write, id=competition.id, classes=competition.classes)
-    oof = training.predict(model, fold, valid, spec.views)
-    test = training.predict(model, fold, len(data.train) + np.arange(len(data.test)), spec.views)
-    write(folder / f"fold{number}-oof.parquet", ids=data.train.take(valid).ids, probs=oof)
-    write(folder / f"fold{number}-test.parquet", ids=data.test.ids, probs=test)
+    one.finished.unlink(missing_ok=True)  # of another key: it must not vouch for the tables of this one
+    weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+    origin = create(True).state_dict() if spec.wise_ft else {}
+    for alpha in spec.wise_ft or (None,):
+        if alpha is not None:
+            model.load_state_dict(averaging.interpolated(origin, weights, alpha))
+        oof, test = (
+            training.predict(model, fold, rows, spec.views, spec.batch_size)
+            for rows in (fold.valid, runs.test_rows(data))
+        )
+        one.write(data, oof, test, alpha)
     seconds = sum(row["seconds"] for row in history) + time.perf_counter() - start
     about = {"key": key, "history": history, "seconds": seconds}
-    checkpoints.save(finished, model.state_dict(), about)  # last: it says that all is there
-    running.unlink()
-    score, _ = METRICS[competition.metric].score(fold.valid_targets, oof)
-    print(f"{name} fold {number}  {competition.metric} {score:.4f}  {duration(seconds)}")
+    checkpoints.save(one.finished, weights, about)  # last: it says that all is there
+    running.clear()
+    score = METRICS[competition.metric].value(fold.valid_targets, one.read(data, max(spec.wise_ft, default=None))[0])
+    print(f"{one.title}  {competition.metric} {score:.4f}  {duration(seconds)}")
 
 
 def assemble(competition: Competition, name: str, key: dict[str, Any], data: Dataset) -> None:
     """Puts the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
-    folder, k = competition.model_folder(name), len(competition.classes)
-    oof, test, seconds, histories = np.zeros((len(data.train), k)), np.zeros((len(data.test), k)), 0.0, []
-    for fold in range(data.n_folds):
-        about, held_out = done(competition, name, fold, key), data.fold == fold
-        read = partial(predictions.read, id=competition.id, classes=competition.classes)
-        oof[held_out] = read(folder / f"fold{fold}-oof.parquet", ids=data.train.take(held_out).ids)
-        test += read(folder / f"fold{fold}-test.parquet", ids=data.test.ids) / data.n_folds
-        seconds += about["seconds"]
-        histories.append(about["history"])
-    history = pd.DataFrame(itertools.chain(*histories))
-    files.write_text(folder / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    results.save(competition, name, key, data, oof, test, seconds)
+    spec, metric, facts = competition.models[name], METRICS[competition.metric], {}
+    alphas = spec.wise_ft or (None,)
+    abouts, oofs, tests = [], np.zeros((len(alphas), len(data.train), len(competition.classes))), []
+    for number in range(data.n_folds):
+        ones = runs.of(competition, name, number)
+        abouts += [one.done(key) for one in ones]
+        tables = [[one.read(data, alpha) for one in ones] for alpha in alphas]
+        oofs[:, data.fold == number] = [np.mean([oof for oof, _ in seeds], axis=0) for seeds in tables]
+        tests.append([np.mean([test for _, test in seeds], axis=0) for seeds in tables])
+    best = averaging.chosen(oofs, data.targets, data.fold, metric)  # (folds,)
+    if spec.wise_ft:
+        facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
+    oof = oofs[best[data.fold], np.arange(len(data.fold))]
+    test = np.mean([tests[number][alpha] for number, alpha in enumerate(best)], axis=0)
+    if spec.temperature:
+        facts["temperature"] = round(calibration.temperature(oof, data.targets), 4)
+        print(f"{name}  temperature {facts['temperature']:.3f}, cross-fitted")
+        oof = calibration.cross_fitted(oof, data.targets, data.fold)
+        test = calibration.scale(test, facts["temperature"])
+    history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
+    files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
+    results.save(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)
+
+
+def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[tuple[float, float]]) -> dict[str, Any]:
+    """WiSE-FT's curve, which is printed: each alpha's score on all rows, and what each fold chose on the others."""
+    chosen = [alphas[i] for i in best]
+    said = "  ".join(f"{alpha:g}: {score:.4f}" for alpha, (score, _) in zip(alphas, scores, strict=True))
+    print(f"{name}  weights from the start (alpha 0) to fine-tuned (1)  {said}")
+    print(f"{name}  alpha chosen for each fold on the others: {', '.join(f'{alpha:g}' for alpha in chosen)}")
+    rows = [{"alpha": alpha, "score": score, "se": se} for alpha, (score, se) in zip(alphas, scores, strict=True)]
+    return {"curve": rows, "chosen": chosen}
+
+
+def soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:
+    """Whether the soup was made and not reused."""
+    start = time.perf_counter()
+    ingredients = {other: results.read(competition.model_folder(other))["key"] for other in spec.of}
+    key = results.key(competition, spec, data, CODE, ingredients=ingredients, metric=competition.metric)
+    if results.reused(competition.model_folder(name), key):
+        return False
+    oof, test, taken = soups.cook(competition, spec, data)
+    for number, some in enumerate(taken):
+        print(f"{name} fold {number}  {len(some)} ingredients: {', '.join(some)}")
+    results.save(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=taken)
+    return True

@@ -1,0 +1,128 @@
+"""What fine-tuning trains: a timm backbone with a new head, or a CLIP's image tower with a linear head."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from src import backbones, clip
+from src.backbones import DataConfig
+from src.errors import UserError
+from src.recipe import FineTune
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a CLIP's linear head starts: logits of unit features (n, d) are feats @ coef.T + intercept."""
+
+    coef: np.ndarray  # (k, d)
+    intercept: np.ndarray  # (k,)
+
+
+class ClipClassifier(nn.Module):
+    """A linear head on the unit image features, as WiSE-FT has it: with a zero-shot head it is the zero-shot model."""
+
+    def __init__(self, visual: nn.Module, d: int, k: int):
+        super().__init__()
+        self.visual, self.head = visual, nn.Linear(d, k)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        feats = self.visual(pixels)
+        return self.head(F.normalize(feats[0] if isinstance(feats, tuple) else feats, dim=-1))  # CoCa's has tokens too
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.visual.set_grad_checkpointing(enable)
+
+    def no_weight_decay(self) -> Collection[str]:
+        return {name for name, _ in self.named_parameters() if name.endswith(("embedding", "pos_embed", "cls_token"))}
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's grouping of parameters in layers, for the layer-wise lr; what is not matched is in the last."""
+        return {
+            "stem": r"^visual\.(?:conv\d|bn\d|(?:class|positional)_embedding|ln_pre|trunk\.(?:stem|patch|cls_|pos_))",
+            "blocks": [
+                (r"^visual\.transformer\.resblocks\.(\d+)", None),
+                (r"^visual\.layer(\d+)\.(\d+)", None),
+                (r"^visual\.trunk\.stages\.(\d+)\.blocks\.(\d+)", None),
+                (r"^visual\.trunk\.blocks\.(\d+)", None),
+            ],
+        }
+
+
+def check(spec: FineTune) -> None:
+    """Refuses a network that is not known, or cannot take its img_size or arguments, before anything is computed.
+
+    Raises:
+        UserError: With the nearest names, or the reason.
+    """
+    if spec.clip is not None:
+        clip.identity(spec.encoder)
+        clip.sized(spec.encoder, spec.img_size)
+        return
+    backbones.check(spec)
+    args, side = backbones.arguments(spec), size(spec)
+    with torch.random.fork_rng(), torch.device("meta"):  # shapes alone: no memory, no time
+        try:
+            model = timm.create_model(spec.backbone, num_classes=2, **args).eval()
+        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+            raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
+        try:
+            model(torch.empty(1, 3, side, side))
+        except (ValueError, AssertionError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise UserError(f"{spec.backbone} cannot take img_size={side}: {said}") from error
+
+
+def size(spec: FineTune) -> int:
+    """Pixels a side."""
+    if spec.img_size is not None:
+        return spec.img_size
+    if spec.clip is not None:
+        return clip.geometry(spec.encoder).size
+    config = timm.get_pretrained_cfg(spec.backbone)
+    return config.input_size[-1] if config is not None and config.fixed_input_size else 224
+
+
+def identity(spec: FineTune) -> dict[str, Any]:
+    """What names the weights that training starts from in a key."""
+    return backbones.identity(spec) if spec.clip is None else clip.identity(spec.encoder)
+
+
+def data_config(spec: FineTune) -> DataConfig:
+    if spec.clip is None:
+        return backbones.data_config(spec)
+    cfg = clip.preprocessing(spec.encoder)
+    return DataConfig(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation)
+
+
+def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | None = None) -> nn.Module:
+    """The network for k classes, its random parts drawn from `seed`, on the CPU.
+
+    Args:
+        pretrained: With its weights; False where a checkpoint is to be loaded over them.
+        head: Of a CLIP.
+
+    Raises:
+        UserError: The weights cannot be had or do not fit, or timm refuses the arguments.
+    """
+    if spec.clip is None:
+        model = backbones.create(spec, k, seed, backbones.weights(spec) if pretrained else None)
+    else:
+        loaded = clip.load(spec.encoder, spec.img_size, pretrained).model.cpu().float().train().requires_grad_(True)
+        torch.manual_seed(seed)
+        model = ClipClassifier(loaded.visual, clip.arch(spec.encoder)["embed_dim"], k)
+        if head is not None:
+            with torch.no_grad():
+                model.head.weight.copy_(torch.from_numpy(head.coef))
+                model.head.bias.copy_(torch.from_numpy(head.intercept))
+    if spec.grad_checkpointing:
+        model.set_grad_checkpointing(True)
+    return model

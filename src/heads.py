@@ -1,0 +1,35 @@
+"""Where the linear head of a CLIP that is fine-tuned starts: its zero-shot classifier, or a probe of its features."""
+
+import functools
+
+import numpy as np
+
+from src import encoders, features, probe, texts
+from src.classifiers import Head
+from src.config import Competition
+from src.dataset import Dataset
+from src.features import Features
+from src.recipe import FineTune
+from src.specs import Probe
+
+
+def zero_shot(competition: Competition, spec: FineTune) -> Head:
+    """The zero-shot classifier times CLIP's scale (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
+    known = texts.read(competition, spec.encoder)
+    coef = known.scale * known.classifier(competition.prompts, competition.classes).T
+    return Head(coef.astype(np.float32), np.zeros(len(coef), np.float32))
+
+
+def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head]:
+    """For each fold the probe of its training rows, C chosen inside them (Kumar et al. 2022, "LP-FT").
+
+    The features of all rows are encoded where they are missing.
+    """
+    encoder, store = spec.encoder, encoders.store(competition, data.rows)
+    pictures = functools.partial(encoders.pictures, store, encoder, list(encoder.views))
+    caches = features.caches(competition, encoder)
+    features.make(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)
+    feats = Features(competition, [encoder], data.train)
+    asked = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
+    fits = probe.fit_folds(asked, lambda unit: feats, data.targets, data.fold, len(competition.classes))
+    return [Head(fit.coef.astype(np.float32), fit.intercept.astype(np.float32)) for fit in fits]

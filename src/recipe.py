@@ -1,0 +1,124 @@
+"""What a config may ask of fine-tuning: the network, the recipe it is trained by, and soups of what was trained.
+
+Each default names its source. What a paper's authors use beyond it is in src/configs/corn.py.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from src.schema import Strict
+from src.specs import ClipArch, Encoder, Exact, Model, Text
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augment(Strict):
+    """An albumentations transform by its name and arguments: Augment("Affine", rotate=(-10, 10), p=0.5)."""
+
+    name: Text
+    args: dict[str, Any] = {}
+
+    def __init__(self, name: str, /, **args):
+        super().__init__(name=name, args=args)
+
+
+class FineTune(Model):
+    """A timm backbone, or a CLIP's image tower, trained on each fold's training rows for a fixed number of epochs."""
+
+    stage: ClassVar[str] = "finetune"
+
+    # The network
+    backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
+    pretrained: bool = True  # False: a backbone with random weights
+    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
+    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
+    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
+    # of a CLIP: the linear head starts from the zero-shot classifier (Wortsman et al. 2022, WiSE-FT) or from a probe
+    # on the fold's training rows (Kumar et al. 2022, LP-FT); None: zeroshot. A backbone's head is always random.
+    head: Literal["zeroshot", "probe", "random"] | None = None
+    img_size: int | None = Field(default=None, ge=8)  # pixels a side; None: the network's own, or 224
+
+    # The recipe
+    epochs: int = Field(ge=1)
+    lr: float = Field(gt=0, lt=10)  # the peak, for AdamW; `./run.sh <competition> find_lr` suggests one
+    batch_size: int = Field(default=64, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1)  # images at a time, gradients are summed; None: batch_size
+    weight_decay: float = Field(default=0.05, ge=0)  # not of biases and norms; as in BEiT, Swin and ConvNeXt
+    layer_decay: float | None = Field(default=None, gt=0, le=1)  # lr of a layer to the next: BEiT 0.65 to 0.9
+    warmup_epochs: float = Field(default=1.0, ge=0)  # linear, then half a cosine to 0 (Loshchilov & Hutter 2017)
+    head_epochs: int = Field(default=0, ge=0)  # of the first epochs: only the head is trained
+    clip_grad: float | None = Field(default=1.0, gt=0)  # norm; as in ViT's fine-tuning (Dosovitskiy et al. 2021)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # Szegedy et al. 2016: 0.1
+    drop_path: float = Field(default=0.0, ge=0, lt=1)  # Huang et al. 2016; ConvNeXt's fine-tuning: 0.1 to 0.4
+    mixup: float = Field(default=0.0, ge=0)  # alpha of its Beta (Zhang et al. 2018: 0.2 to 0.8); 0: none
+    cutmix: float = Field(default=0.0, ge=0)  # likewise (Yun et al. 2019: 1.0); with both, a batch has one of them
+    mix_p: Share = 1.0  # of the batches that are mixed
+    class_weight: Literal["none", "balanced"] = "none"  # of the loss: n / (classes x rows of the class)
+    sampling: Literal["all", "balanced"] = "all"  # balanced: an epoch draws n rows, each class as often as another
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
+    augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
+    seeds: int = Field(default=1, ge=1, le=100)  # so many runs a fold, from `seed` on; their mean predicts
+    grad_checkpointing: bool = False  # less memory, a third slower
+    compile: bool = False  # torch.compile: a minute or more before the first step
+
+    # What is made of it
+    # test-time augmentation: their probabilities are averaged
+    views: Annotated[tuple[Exact, ...], Field(min_length=1)] = ("identity",)
+    # of a CLIP: weights (1 - alpha) x start + alpha x fine-tuned; the alpha of a fold is chosen on the other folds
+    wise_ft: tuple[Share, ...] = ()
+    temperature: bool = False  # divides the logits (Guo et al. 2017), cross-fitted
+
+    @property
+    def encoder(self) -> Encoder:
+        """The CLIP whose image tower it trains."""
+        given = {name: getattr(self, name) for name in ("clip", "weights", "weights_file", "seed", "precision")}
+        return Encoder(**given)
+
+    @property
+    def start(self) -> str:
+        """Where the head starts."""
+        return self.head or ("random" if self.clip is None else "zeroshot")
+
+    @model_validator(mode="after")
+    def is_one_network(self):
+        if (self.clip is None) == (self.backbone is None):
+            raise ValueError("give it either backbone=... or clip=...")
+        if self.backbone is not None:
+            if self.weights is not None:
+                raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
+            if self.start != "random":
+                raise ValueError(f"head={self.head!r} is a clip's: a timm backbone's new head is random")
+        else:
+            if self.model_fields_set & {"pretrained", "backbone_args"}:
+                raise ValueError("pretrained and backbone_args are a backbone's, not a clip's")
+            if self.drop_path > 0:
+                raise ValueError("drop_path is a backbone's: open_clip's towers have none")
+        return self
+
+    @model_validator(mode="after")
+    def recipe_fits(self):
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if self.head_epochs >= self.epochs:
+            raise ValueError(f"head_epochs ({self.head_epochs}) must be less than epochs ({self.epochs})")
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise ValueError(f"micro_batch ({self.micro_batch}) is more than batch_size ({self.batch_size})")
+        if self.wise_ft and (self.clip is None or self.start == "random"):
+            raise ValueError("wise_ft needs a clip whose head starts from zeroshot or probe: that is its other end")
+        if len(set(self.wise_ft)) < len(self.wise_ft):
+            raise ValueError(f"an alpha is named twice in wise_ft={self.wise_ft}")
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"a view is named twice in {self.views}")
+        return self
+
+
+class Soup(Strict):
+    """The mean of weights of fine-tuned models of one network and start, the greedy choice of them cross-fitted.
+
+    Wortsman et al. 2022, "Model soups". The ingredients are all seeds of all models named.
+    """
+
+    stage: ClassVar[str] = "finetune"
+    of: Annotated[tuple[Text, ...], Field(min_length=1)]
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -1,0 +1,106 @@
+"""One fine-tuning run, a (model, fold, seed): what it is trained with, and the files that it leaves."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import checkpoints, classifiers, encoders, machine, predictions, results
+from src.config import Competition
+from src.dataset import Dataset
+from src.geometry import Geometry
+from src.loading import Fold, draw
+from src.recipe import FineTune
+from src.store import Squares
+
+
+@dataclass(frozen=True)
+class Run:
+    competition: Competition
+    name: str  # of the model
+    number: int  # of the fold that it holds out
+    seed: int
+
+    @property
+    def spec(self) -> FineTune:
+        return self.competition.models[self.name]
+
+    @property
+    def label(self) -> str:
+        return f"fold{self.number}" + (f"-seed{self.seed}" if self.spec.seeds > 1 else "")
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {self.label.replace('-', ' ').replace('fold', 'fold ').replace('seed', 'seed ')}"
+
+    @property
+    def finished(self) -> Path:
+        """The weights that predict, and what there is to say of them: written last."""
+        return self.competition.model_folder(self.name) / f"{self.label}.safetensors"
+
+    def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        """What a finished run of the same key says of itself."""
+        about = checkpoints.about(self.finished)
+        return about if about is not None and results.same(about["key"], key) else None
+
+    @property
+    def init_seed(self) -> int:
+        """Of what is random at the start: the same for all seeds of a model, as soups and WiSE-FT want it."""
+        return draw(self.spec.seed, self.number)
+
+    def table(self, part: str, alpha: float | None) -> Path:
+        """The probabilities of a part, oof or test; where weights are interpolated, one for each alpha."""
+        at = "" if alpha is None else f"-alpha{alpha:g}"
+        return self.finished.with_name(f"{self.label}{at}-{part}.parquet")
+
+    def write(self, data: Dataset, oof: np.ndarray, test: np.ndarray, alpha: float | None) -> None:
+        write = partial(predictions.write, id=self.competition.id, classes=self.competition.classes)
+        held_out = data.train.take(data.fold == self.number)
+        write(self.table("oof", alpha), ids=held_out.ids, probs=oof)
+        write(self.table("test", alpha), ids=data.test.ids, probs=test)
+
+    def read(self, data: Dataset, alpha: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of the held-out and the test rows."""
+        read = partial(predictions.read, id=self.competition.id, classes=self.competition.classes)
+        held_out = data.train.take(data.fold == self.number)
+        return read(self.table("oof", alpha), ids=held_out.ids), read(self.table("test", alpha), ids=data.test.ids)
+
+    def fold(self, data: Dataset, squares: Squares) -> Fold:
+        """What it is trained with."""
+        train, valid = np.flatnonzero(data.fold != self.number), np.flatnonzero(data.fold == self.number)
+        return Fold(
+            title=self.title,
+            number=self.number,
+            seed=self.seed,
+            spec=self.spec,
+            squares=squares,
+            ids=data.rows.ids,
+            train=train,
+            targets=data.targets[train],
+            valid=valid,
+            valid_targets=data.targets[valid],
+            k=len(self.competition.classes),
+            data_config=classifiers.data_config(self.spec),
+            metric=self.competition.metric,
+            precision=machine.precision(self.spec.precision),
+        )
+
+
+def of(competition: Competition, name: str, number: int) -> list[Run]:
+    """Those of a model and a fold, one a seed."""
+    spec = competition.models[name]
+    return [Run(competition, name, number, spec.seed + i) for i in range(spec.seeds)]
+
+
+def test_rows(data: Dataset) -> np.ndarray:
+    """Of data.rows."""
+    return len(data.train) + np.arange(len(data.test))
+
+
+def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
+    """The pictures of data.rows, squeezed."""
+    side = classifiers.size(spec)
+    geometry = Geometry(side, side, "squash", classifiers.data_config(spec).interpolation)
+    return Squares(encoders.store(competition, data.rows).pictures(data.rows), geometry)

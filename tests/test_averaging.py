@@ -1,0 +1,197 @@
+"""Averages of weights: exact at their ends, chosen on other rows than those that they are scored on."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.special import softmax
+
+from src import averaging, calibration, classifiers, dataset, heads, results, runs, texts, training
+from src.config import Prompts
+from src.features import unit
+from src.metrics import METRICS
+from src.recipe import FineTune, Soup
+from src.stages import data, finetune, folds
+from tests.conftest import CLASSES, TINY_CLIP, broken_off, read_json, snapshot, toy_competition
+
+RNG = np.random.default_rng(0)
+FOLD = np.arange(90) % 3
+TARGETS = RNG.integers(0, 3, 90)
+
+
+def probs(n=90, k=3):
+    return RNG.dirichlet(np.ones(k), n)
+
+
+def test_the_ends_of_the_line_are_the_ends_and_its_middle_the_mean():
+    start, end = ({"a": torch.randn(5), "n": torch.tensor(i)} for i in (3, 8))
+    line = [averaging.interpolated(start, end, alpha) for alpha in (0.0, 0.5, 1.0)]
+    assert torch.equal(line[0]["a"], start["a"])
+    assert torch.equal(line[2]["a"], end["a"])
+    assert torch.allclose(line[1]["a"], averaging.mean([start, end])["a"])
+    assert [one["n"].item() for one in line] == [8, 8, 8]
+
+
+def test_a_variant_is_chosen_on_the_other_folds_rows_alone():
+    right = np.eye(3)[TARGETS] * 0.8 + 0.1 * (1 - np.eye(3)[TARGETS])
+    wrong = np.roll(right, 1, axis=1)
+    oofs = np.stack([right, np.where(FOLD[:, None] == 2, right, wrong), np.where(FOLD[:, None] == 2, wrong, right)])
+    assert averaging.chosen(oofs[1:], TARGETS, FOLD, METRICS["accuracy"])[2] == 1  # it is the worse one there
+    for number in range(3):  # whatever a fold's labels are, its own choice stays
+        changed = np.where(number == FOLD, (TARGETS + 1) % 3, TARGETS)
+        before = averaging.chosen(oofs, TARGETS, FOLD, METRICS["accuracy"])[number]
+        assert averaging.chosen(oofs, changed, FOLD, METRICS["accuracy"])[number] == before
+
+
+def test_of_equal_scores_the_log_loss_decides():
+    sure = np.eye(3)[TARGETS] * 0.8 + 0.1 * (1 - np.eye(3)[TARGETS])
+    unsure = np.eye(3)[TARGETS] * 0.2 + 0.25
+    unsure /= unsure.sum(axis=1, keepdims=True)
+    assert averaging.chosen(np.stack([unsure, sure]), TARGETS, FOLD, METRICS["accuracy"]).tolist() == [1, 1, 1]
+
+
+def test_a_soup_takes_what_does_no_harm():
+    good = {"a", "b", "d"}
+    assert averaging.greedy("abcd", lambda soup: (-len(set(soup) - good), 0.0)) == ("a", "b", "d")
+
+
+def test_random_labels_and_noise_choose_nothing_that_scores_above_chance():
+    rng = np.random.default_rng(0)
+    targets, fold = rng.integers(0, 3, 600), rng.permutation(600) % 5
+    oofs = rng.dirichlet(np.ones(3), (300, 600))
+    best = averaging.chosen(oofs, targets, fold, METRICS["accuracy"])
+    score, se = METRICS["accuracy"].score(targets, oofs[best[fold], np.arange(600)])
+    assert abs(score - 1 / 3) < 2 * se
+    leaked = max(METRICS["accuracy"].value(targets, oof) for oof in oofs)  # chosen on the rows that it is scored on
+    assert leaked > 1 / 3 + 2 * se
+
+
+CLIP = FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3, batch_size=8, warmup_epochs=0.5, augment=())
+
+
+def with_models(**models):
+    return toy_competition(models=models)
+
+
+@pytest.fixture
+def prepared(toy):
+    data.run(toy)
+    folds.run(toy)
+
+
+class TestStage:
+    def model(self, competition, name):
+        return read_json(competition.model_folder(name) / "model.json")
+
+    def test_a_clip_starts_from_its_zero_shot_classifier(self, prepared):
+        competition = with_models(clip=CLIP)
+        head, known = heads.zero_shot(competition, CLIP), texts.read(competition, CLIP.encoder)
+        assert np.abs(head.coef - known.scale * known.classifier(competition.prompts, CLASSES).T).max() < 1e-6
+        assert (head.intercept == 0).all()
+
+    def test_a_probes_head_is_of_the_folds_training_rows(self, prepared):
+        competition = with_models(clip=CLIP.model_copy(update={"head": "probe"}))
+        spec, rows = competition.models["clip"], dataset.read(competition)
+        targets = RNG.permutation(rows.targets)  # not separable: the optimum is near
+        poisoned = np.where(rows.fold == 1, (targets + 1) % 3, targets)
+        before, after = (
+            heads.probes(competition, spec, dataset.Dataset(rows.train, given, rows.fold, rows.test, ""))
+            for given in (targets, poisoned)
+        )
+        feats = unit(RNG.normal(size=(50, 16)))
+        changes = [
+            np.abs(softmax(feats @ a.coef.T + a.intercept, 1) - softmax(feats @ b.coef.T + b.intercept, 1)).max()
+            for a, b in zip(before, after, strict=True)
+        ]
+        assert changes[1] < 1e-4 < changes[0]
+        assert finetune.run(competition) == ["clip"]
+
+    def test_wise_ft_ends_at_the_zero_shot_model_and_at_the_fine_tuned_one(self, prepared, capsys):
+        alphas = (0.0, 0.5, 1.0)
+        competition = with_models(clip=CLIP.model_copy(update={"wise_ft": alphas}), plain=CLIP)
+        finetune.run(competition)
+        rows, facts = dataset.read(competition), self.model(competition, "clip")["wise_ft"]
+        assert [row["alpha"] for row in facts["curve"]] == list(alphas)
+        assert len(facts["chosen"]) == 3
+        assert "alpha chosen for each fold on the others" in capsys.readouterr().out
+        one, plain = runs.Run(competition, "clip", 0, 42), runs.Run(competition, "plain", 0, 42)
+        assert (one.read(rows, 1.0)[0] == plain.read(rows, None)[0]).all()
+        head = heads.zero_shot(competition, CLIP)
+        start, fold = (
+            classifiers.create(CLIP, 3, 0, True, head),
+            plain.fold(rows, runs.squares_of(competition, CLIP, rows)),
+        )
+        assert np.abs(one.read(rows, 0.0)[0] - training.predict(start, fold, fold.valid, ("identity",), 8)).max() < 1e-6
+        oof, _ = results.tables(competition, "clip", rows)
+        for number, alpha in enumerate(facts["chosen"]):
+            expected = runs.Run(competition, "clip", number, 42).read(rows, alpha)[0]
+            assert (oof[rows.fold == number] == expected).all()
+        assert len(list(competition.model_folder("clip").glob("*.safetensors"))) == 3
+
+    def test_seeds_are_averaged(self, prepared):
+        toy = toy_competition().models["convnext"]
+        competition = with_models(convnext=toy.model_copy(update={"seeds": 2}), one=toy)
+        finetune.run(competition)
+        rows = dataset.read(competition)
+        tables = [runs.Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
+        assert np.abs(tables[0] - tables[1]).max() > 1e-3
+        assert (tables[0] == runs.Run(competition, "one", 1, 42).read(rows, None)[0]).all()
+        oof, _ = results.tables(competition, "convnext", rows)
+        assert np.abs(oof[rows.fold == 1] - np.mean(tables, axis=0)).max() < 1e-6
+        history = pd.read_csv(competition.model_folder("convnext") / "history.csv")
+        assert history.groupby(["fold", "seed"]).size().tolist() == [3] * 6
+
+    def test_a_temperature_is_cross_fitted(self, prepared):
+        toy = toy_competition().models["convnext"]
+        competition = with_models(convnext=toy.model_copy(update={"temperature": True}), plain=toy)
+        finetune.run(competition)
+        rows = dataset.read(competition)
+        (oof, test), (plain, plain_test) = (results.tables(competition, name, rows) for name in competition.models)
+        assert np.abs(oof - calibration.cross_fitted(plain, rows.targets, rows.fold)).max() < 1e-5
+        temperature = self.model(competition, "convnext")["temperature"]
+        assert temperature == pytest.approx(calibration.temperature(plain, rows.targets), abs=1e-3)
+        assert np.abs(test - calibration.scale(plain_test, temperature)).max() < 1e-4
+
+    def test_a_soup_is_the_mean_of_weights_and_nothing_is_trained_for_it(self, prepared, capsys):
+        toy = toy_competition().models["convnext"].model_copy(update={"ema_decay": None})
+        models = {"one": toy, "other": toy.model_copy(update={"lr": 2e-3, "seeds": 2})}
+        competition = with_models(**models, soup=Soup(of=("one", "other")))
+        assert finetune.run(competition) == ["one", "other", "soup"]
+        assert "soup fold 2" in capsys.readouterr().out
+        rows, made = dataset.read(competition), self.model(competition, "soup")
+        oof, _ = results.tables(competition, "soup", rows)
+        for number, taken in enumerate(made["ingredients"]):
+            assert 1 <= len(set(taken)) == len(taken) <= 3
+            states = []
+            for one in taken:
+                name, seed = one.split()
+                states.append(load_file(runs.Run(competition, name, number, int(seed)).finished))
+            model = classifiers.create(toy, 3, 0, False)
+            model.load_state_dict(averaging.mean(states))
+            fold = runs.Run(competition, "one", number, 42).fold(rows, runs.squares_of(competition, toy, rows))
+            expected = training.predict(model, fold, fold.valid, ("identity",), 8)
+            assert np.abs(oof[rows.fold == number] - expected).max() < 1e-5
+        before = snapshot(competition.folder)
+        assert finetune.run(competition) == []
+        assert snapshot(competition.folder) == before
+
+    def test_killed_between_alphas_it_ends_the_same(self, prepared):
+        competition = with_models(clip=CLIP.model_copy(update={"wise_ft": (0.0, 0.3, 1.0)}))
+        finetune.run(competition)
+        folder = competition.model_folder("clip")
+        whole = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}
+        for path in folder.iterdir():
+            path.unlink()
+        with broken_off(runs.Run, "write", 4, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+            finetune.run(competition)
+        finetune.run(competition)
+        again = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}
+        assert again == whole
+
+    def test_another_prompt_is_another_start(self, prepared, capsys):
+        competition = with_models(clip=CLIP)
+        finetune.run(competition)
+        other = competition.model_copy(update={"prompts": Prompts(templates=("quite {} it is",))})
+        assert finetune.run(other) == ["clip"]
+        assert "clip  is made anew: blue changed" in capsys.readouterr().out

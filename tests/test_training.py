@@ -1,0 +1,303 @@
+"""The training loop: every field of the recipe does what it says, and nothing that interrupts it changes the weights."""
+
+import dataclasses
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from src import augment, checkpoints, classifiers, interrupts, loading, training
+from src.errors import UserError
+from src.loading import Fold
+from src.recipe import FineTune
+from src.running import Running
+from src.training import Training
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
+TARGETS = np.arange(40) % 3
+
+
+class Squares(list):
+    """Pictures in memory."""
+
+
+def spec_of(**changes) -> FineTune:
+    fields = {"backbone": "test_convnext", "pretrained": False, "img_size": 32, "epochs": 2, "lr": 1e-3}
+    return FineTune(**{**fields, "batch_size": 10, "warmup_epochs": 0.5, "augment": (), **changes})
+
+
+def fold_of(spec: FineTune, targets=TARGETS, n: int = 30) -> Fold:
+    every = np.arange(40)
+    config = classifiers.data_config(spec)
+    return Fold(
+        title="it fold 0", number=0, seed=spec.seed, spec=spec, squares=Squares(PIXELS), ids=[f"id{i}" for i in every],
+        train=every[:n], targets=targets[:n], valid=every[n:], valid_targets=targets[n:], k=3, data_config=config,
+        metric="accuracy", precision="float32",
+    )  # fmt: skip
+
+
+def start(spec: FineTune, targets=TARGETS) -> Training:
+    fold = fold_of(spec, targets)
+    made = Training(fold, classifiers.create(spec, 3, 0, False))
+    made.set_mode()
+    return made
+
+
+def batch(fold: Fold, step: int = 0):
+    return list(loading.Batches(fold, augment.compose(())).of(0))[step]
+
+
+def weights(made: Training) -> dict:
+    return {name: tensor.clone() for name, tensor in made.model.state_dict().items()}
+
+
+def moved(made: Training, before: dict) -> set[str]:
+    return {name for name, tensor in made.model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Predicting is not what is tested here: all classes are equally likely."""
+    monkeypatch.setattr(
+        training, "predict", lambda model, fold, rows, *rest: np.full((len(rows), 3), 1 / 3, np.float32)
+    )
+
+
+def fit(spec, folder, key="key", **changes):
+    fold = dataclasses.replace(fold_of(spec), **changes)
+    running = Running(folder / "fold0.safetensors", {"it": key})
+    model, history = training.train_fold(
+        fold, lambda pretrained: classifiers.create(spec, 3, 0, False), augment.compose(()), running
+    )
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history
+
+
+class TestGradients:
+    def test_of_parts_are_those_of_the_batch(self):
+        whole, parts = start(spec_of()), start(spec_of(micro_batch=3))
+        for made in (whole, parts):
+            made.model.eval()  # no drop path
+        pixels, targets = batch(whole.fold)
+        pixels = pixels.float()
+        losses = [float(made.backward(pixels, targets)) for made in (whole, parts)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+        for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+            assert torch.allclose(one.grad, other.grad, atol=1e-5)
+
+    def test_balanced_weights_are_those_of_scikit_learn(self):
+        from sklearn.utils.class_weight import compute_class_weight
+
+        targets = np.repeat([0, 1, 2], [30, 6, 4])
+        made = start(
+            spec_of(class_weight="balanced", label_smoothing=0.1), np.random.default_rng(1).permutation(targets)
+        )
+        counted = made.fold.targets
+        expected = compute_class_weight("balanced", classes=np.arange(3), y=counted)
+        assert np.allclose(made.class_weight, expected)
+        pixels, wanted = batch(made.fold)
+        made.model.eval()
+        logits = made.model(pixels.float())
+        losses = F.cross_entropy(logits, wanted, made.class_weight, label_smoothing=0.1, reduction="none")
+        assert float(made.backward(pixels.float(), wanted)) == pytest.approx(losses.mean().item(), rel=1e-5)
+
+    @pytest.mark.parametrize("most", [1, 4])
+    def test_out_of_memory_goes_on_with_the_same_batch_in_smaller_parts(self, most, capsys):
+        whole, small = start(spec_of()), start(spec_of())
+        for made in (whole, small):
+            made.model.eval()
+        sizes, forward = [], small.model.forward
+
+        def cramped(pixels):
+            if len(pixels) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            sizes.append(len(pixels))
+            return forward(pixels)
+
+        small.forward = cramped
+        for made in (whole, small):
+            made.train_step(*batch(made.fold))
+        assert sum(sizes) == 10
+        assert max(sizes) <= most
+        assert small.step == 1
+        assert small.about()["micro_batch"] == small.micro <= most
+        for name, tensor in whole.model.state_dict().items():
+            assert torch.allclose(tensor, small.model.state_dict()[name], atol=2e-3)  # AdamW's first step is a sign
+        said = capsys.readouterr().out
+        assert "it fold 0  out of GPU memory in epoch 1, step 1: going on with 5 images at a time and the same" in said
+
+    def test_no_memory_for_one_image_is_a_sentence(self):
+        made = start(spec_of())
+
+        def full(pixels):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        made.forward = full
+        with pytest.raises(UserError, match="it fold 0: the GPU has no memory for a single image"):
+            made.train_step(*batch(made.fold))
+
+
+class TestMixed:
+    def test_as_it_is(self):
+        pixels, targets = torch.rand(8, 3, 8, 8), torch.arange(8) % 3
+        assert training.mixed(pixels, targets, spec_of(), 3) == (pixels, targets)
+        assert training.mixed(pixels, targets, spec_of(mixup=1.0, mix_p=0.0), 3) == (pixels, targets)
+
+    def test_mixup_mixes_pixels_as_it_mixes_targets(self):
+        torch.manual_seed(0)
+        targets = torch.arange(8) % 3
+        pixels = F.one_hot(targets, 3).float()[:, :, None, None].expand(8, 3, 8, 8)
+        mixed, shares = training.mixed(pixels, targets, spec_of(mixup=1.0), 3)
+        assert torch.allclose(mixed[:, :, 0, 0], shares)
+        assert 0 < float(shares[0].max()) < 1
+
+    def test_cutmix_gives_each_class_its_share_of_the_area(self):
+        torch.manual_seed(1)
+        targets = torch.arange(8) % 3
+        pixels = F.one_hot(targets, 3).float()[:, :, None, None].expand(8, 3, 64, 64)
+        mixed, shares = training.mixed(pixels, targets, spec_of(cutmix=1.0), 3)
+        assert torch.allclose(mixed.mean((2, 3)), shares, atol=1e-5)
+        assert set(mixed.unique().tolist()) == {0.0, 1.0}
+
+    def test_both_take_turns(self):
+        pixels, targets, ways = torch.rand(8, 3, 16, 16), torch.arange(8) % 3, set()
+        for seed in range(20):
+            torch.manual_seed(seed)
+            mixed, _ = training.mixed(pixels, targets, spec_of(mixup=1.0, cutmix=1.0), 3)
+            ways.add(bool(torch.isin(mixed, pixels).all()))
+        assert ways == {True, False}
+
+
+class TestOptimizer:
+    def test_biases_and_norms_do_not_decay(self):
+        made = start(spec_of(weight_decay=0.1))
+        decays = {id(p): group["weight_decay"] for group in made.optimizer.param_groups for p in group["params"]}
+        for _, parameter in made.model.named_parameters():
+            assert decays[id(parameter)] == (0.1 if parameter.ndim > 1 else 0)
+
+    def test_early_layers_learn_slower(self):
+        made = start(spec_of(layer_decay=0.5))
+        made.set_lr()
+        lrs = {id(p): group["lr"] for group in made.optimizer.param_groups for p in group["params"]}
+        named = dict(made.model.named_parameters())
+        head, stem = lrs[id(named["head.fc.weight"])], lrs[id(named["stem.0.weight"])]
+        assert head == pytest.approx(made.lr)
+        assert stem < head / 8
+
+    def test_only_the_head_learns_at_first(self):
+        made = start(spec_of(backbone="test_resnet", head_epochs=1))
+        before = weights(made)
+        made.train_step(*batch(made.fold))
+        assert moved(made, before) == {"fc.weight", "fc.bias"}
+        made.epoch, made.step = 1, 0
+        made.set_mode()
+        made.train_step(*batch(made.fold))
+        assert {"conv1.0.weight", "bn1.running_mean"} <= moved(made, before)
+
+    def test_the_average_follows(self):
+        made = start(spec_of(ema_decay=0.9))
+        for step in range(2):  # the first is taken whole
+            made.train_step(*batch(made.fold, step))
+        assert made.predictor is made.ema.module
+        assert any(
+            not torch.equal(a, b) for a, b in zip(made.model.parameters(), made.ema.module.parameters(), strict=True)
+        )
+
+
+class TestStopped:
+    SPEC = spec_of(epochs=3, batch_size=8, ema_decay=0.5, mixup=0.4, backbone_args={"drop_path_rate": 0.2})
+
+    @pytest.mark.parametrize("step", [1, 3, 4, 6, 11])  # 4 steps are an epoch; 12 are all
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_by_a_signal_it_saves_and_ends_with_the_weights_of_an_undisturbed_run(
+        self, tmp_path, monkeypatch, step, number, capsys
+    ):
+        expected, history = fit(self.SPEC, tmp_path / "whole")
+        train_step, steps = Training.train_step, []
+
+        def disturbed(self, *arguments):
+            train_step(self, *arguments)
+            steps.append(1)
+            if len(steps) == step:
+                os.kill(os.getpid(), number)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "train_step", disturbed)
+            with pytest.raises(KeyboardInterrupt) as error:
+                fit(self.SPEC, tmp_path / "it")
+        assert error.value.args == (number,)
+        assert len(steps) == step
+        again, history_again = fit(self.SPEC, tmp_path / "it")
+        assert "it fold 0  goes on after epoch" in capsys.readouterr().out
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+        assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
+
+    def test_a_second_signal_is_heeded_at_once_and_the_handlers_come_back(self):
+        before = signal.getsignal(signal.SIGINT)
+        with interrupts.noted() as asked:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert asked.signal == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_two_checkpoints_are_kept_and_the_older_serves_where_the_newer_is_damaged(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        expected, _ = fit(self.SPEC, tmp_path / "whole")
+        running = Running(tmp_path / "it" / "fold0.safetensors", {"it": "key"})
+        monkeypatch.setattr(training, "train_epoch", stop_after(training.train_epoch, 2))
+        with pytest.raises(KeyboardInterrupt):
+            fit(self.SPEC, tmp_path / "it")
+        monkeypatch.undo()
+        monkeypatch.setattr(training, "predict", lambda model, fold, rows, *rest: np.full((len(rows), 3), 1 / 3))
+        older, newer = running.paths()
+        newer.write_bytes(newer.read_bytes()[:1000])
+        again, _ = fit(self.SPEC, tmp_path / "it")
+        said = capsys.readouterr().out
+        assert f"{newer.name} is damaged" in said
+        assert "goes on after epoch 1" in said
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+        assert checkpoints.about(older) is None  # it has made room
+
+    def test_a_batch_larger_than_the_data_is_said(self, tmp_path, capsys):
+        fit(spec_of(batch_size=64), tmp_path)
+        assert "it fold 0  batch_size 64 is more than all its rows: one batch of 30" in capsys.readouterr().out
+
+
+def stop_after(train_epoch, n: int):
+    calls = []
+
+    def stopping(*arguments):
+        if len(calls) == n:
+            raise KeyboardInterrupt
+        calls.append(1)
+        train_epoch(*arguments)
+
+    return stopping
+
+
+def test_a_compiled_model_is_used_and_saved_under_its_own_names(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda model: lambda pixels: calls.append(1) or model(pixels))
+    made = start(spec_of(compile=True))
+    made.train_step(*batch(made.fold))
+    assert calls
+    assert "model.head.fc.weight" in made.state()
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
+def test_checkpointing_gradients_changes_none(name):
+    spec = spec_of(backbone=name)
+    ones = [start(spec), start(spec.model_copy(update={"grad_checkpointing": True}))]
+    for made in ones:
+        made.model.eval()
+        pixels, targets = batch(made.fold)
+        made.backward(pixels.float(), targets)
+    for one, other in zip(*(made.model.parameters() for made in ones), strict=True):
+        assert isinstance(one, nn.Parameter)
+        assert torch.allclose(one.grad, other.grad, atol=1e-6)
