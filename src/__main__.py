@@ -2,6 +2,7 @@
 
 Runs a competition's stages in their order: data folds features zeroshot probe finetune blend submission. A stage that
 is named runs with what it needs. What is finished and still of the same key is reused: a killed run goes on.
+find_lr runs only where it is named: it suggests the learning rates of the models that are fine-tuned.
 
   <competition>   a file in src/configs/
   --limit N       a smoke run on N train and N test rows, in folders of its own
@@ -29,10 +30,12 @@ STAGES = {  # each with the stages it needs; in the order in which they run
     "features": ("data", "folds"),
     "zeroshot": ("features",),
     "probe": ("features",),
+    "find_lr": ("folds",),
     "finetune": ("folds",),
     "blend": ("zeroshot", "probe", "finetune"),
     "submission": ("blend",),
 }
+ASKED = ("find_lr",)  # stages that run only where they are named
 INSTALL = "pip install -r requirements.txt, or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
 RESERVED = ("submit", "scores", "report")  # names of stages to come
 
@@ -92,7 +95,7 @@ def parse(arguments: list[str]) -> tuple[str, list[str], int | None]:
             raise UserError(f"the stage {stage!r} is not built yet: the stages are {', '.join(STAGES)}")
         if stage not in STAGES:
             raise UserError(unknown("stage", stage, STAGES))
-    needed = set(named or STAGES)
+    needed = set(named or [stage for stage in STAGES if stage not in ASKED])
     for stage in reversed(STAGES):
         if stage in needed:
             needed.update(STAGES[stage])

@@ -73,9 +73,10 @@ class Competition(Strict):
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
     images: str = ""
     id: Text
-    image: Text  # a column, or a pattern over columns: "{id}.jpg"
+    image: Text  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
     label: Text
     group: Text | None = None  # a column: rows that share its value stay in one fold
+    ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     classes: tuple[Text, ...] = Field(min_length=2)
     metric: str  # one of METRICS
     folds: Folds = Folds()

@@ -13,6 +13,13 @@ from src.recipe import FineTune
 from src.specs import Probe
 
 
+def start(competition: Competition, spec: FineTune, data: Dataset, number: int) -> Head | None:
+    """Of a fold; None where it is random."""
+    if spec.start == "zeroshot":
+        return zero_shot(competition, spec)
+    return probes(competition, spec, data)[number] if spec.start == "probe" else None
+
+
 def zero_shot(competition: Competition, spec: FineTune) -> Head:
     """The zero-shot classifier times CLIP's scale (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
     known = texts.read(competition, spec.encoder)

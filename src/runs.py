@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from src import checkpoints, classifiers, encoders, machine, predictions, results
+from src import augment, checkpoints, classifiers, encoders, machine, predictions, results
 from src.config import Competition
 from src.dataset import Dataset
+from src.errors import UserError
 from src.geometry import Geometry
 from src.loading import Fold, draw
 from src.recipe import FineTune
@@ -86,6 +87,22 @@ class Run:
             metric=self.competition.metric,
             precision=machine.precision(self.spec.precision),
         )
+
+
+def check(competition: Competition) -> None:
+    """Refuses a network or an augmentation that is not known.
+
+    Raises:
+        UserError: Names the model.
+    """
+    for name, spec in competition.of_stage("finetune").items():
+        if not isinstance(spec, FineTune):
+            continue
+        try:
+            classifiers.check(spec)
+            augment.compose(spec.augment)
+        except UserError as error:
+            raise UserError(f"model {name!r}: {error}") from error
 
 
 def of(competition: Competition, name: str, number: int) -> list[Run]:

@@ -46,12 +46,12 @@ def by_id(ids) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
 
 
-def image_paths(competition: Competition, df: pd.DataFrame) -> list[Path]:
-    """The image of each row, by the config's column or pattern."""
+def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
+    """The image of each row of a part, train or test, by the config's column or pattern."""
     if "{" not in competition.image:
         names = df[competition.image]
     else:
-        names = [competition.image.format(**row) for row in df.to_dict("records")]
+        names = [competition.image.format(**{"part": part, **row}) for row in df.to_dict("records")]
     folder = competition.input(competition.images)
     return [folder / name for name in names]
 
@@ -84,7 +84,7 @@ def read(competition: Competition) -> Tables:
         )
     for part in ("train", "test"):
         df = frames[part]
-        df["path"] = image_paths(competition, df)
+        df["path"] = image_paths(competition, df, part)
         frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
     if competition.limit is not None:
         frames = handful(competition, frames)
@@ -93,7 +93,8 @@ def read(competition: Competition) -> Tables:
 
 def columns_needed(competition: Competition) -> dict[str, list[str]]:
     """The columns that each table must have."""
-    image = [field for _, field, _, _ in string.Formatter().parse(competition.image) if field] or [competition.image]
+    fields = [field for _, field, _, _ in string.Formatter().parse(competition.image) if field]
+    image = [field for field in fields if field != "part"] if fields else [competition.image]
     group = [competition.group] if competition.group else []
     answer = [competition.label] if METRICS[competition.metric].of_labels else list(competition.classes)
     return {
@@ -117,9 +118,10 @@ def faults_between(competition: Competition, files: dict[str, Path], frames: dic
             for id, n in column[column != ""].value_counts().items()
             if n > 1
         ]
-    faults += [
-        f"{competition.id} {id!r} is in train and in test" for id in sorted(set(ids["train"]) & set(ids["test"]))
-    ]
+    if not competition.ids_overlap:
+        faults += [
+            f"{competition.id} {id!r} is in train and in test" for id in sorted(set(ids["train"]) & set(ids["test"]))
+        ]
     test, sample = set(ids["test"]), set(ids["sample_submission"])
     faults += [f"{competition.id} {id!r} is in test but not in sample_submission" for id in sorted(test - sample)]
     faults += [f"{competition.id} {id!r} is in sample_submission but not in test" for id in sorted(sample - test)]

@@ -8,6 +8,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import albumentations as A
@@ -71,6 +72,9 @@ class Training:
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
         self.micro = min(spec.micro_batch or spec.batch_size, len(fold.train))
+        self.schedule = partial(
+            lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
+        )
         self.epoch = self.step = 0  # of the epoch
         self.losses = torch.zeros(fold.steps, device=device)  # of the epoch's steps
         self.history: list[dict[str, Any]] = []
@@ -81,11 +85,9 @@ class Training:
         return self.ema.module if self.ema is not None else self.model
 
     def set_lr(self) -> None:
-        spec, steps = self.fold.spec, self.fold.steps
-        lr = lr_at(self.epoch * steps + self.step, spec.epochs * steps, spec.warmup_epochs * steps, spec.lr)
+        self.lr = self.schedule(self.epoch * self.fold.steps + self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
-        self.lr = lr
+            group["lr"] = self.lr * group.get("lr_scale", 1.0)
 
     def set_mode(self) -> None:
         """Ready to train; in the first epochs only the head, and the rest stays as it is, norms' averages included."""

@@ -2,6 +2,7 @@
 
 import signal
 
+import pandas as pd
 import pytest
 
 from src import __main__ as main
@@ -24,6 +25,7 @@ def toy_run(folder, monkeypatch):
         ([], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
         (["data"], ["data"]),
         (["probe"], ["data", "folds", "features", "probe"]),
+        (["find_lr"], ["data", "folds", "find_lr"]),
         (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
         (["submission"], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
     ],
@@ -65,11 +67,20 @@ def test_help_lists_the_competitions_with_their_titles(capsys):
         assert config.load(name).title in said
 
 
+def test_an_lr_is_suggested_where_it_is_asked_for(toy_run, capsys, roots):
+    assert toy_run("find_lr") == 0
+    said = capsys.readouterr().out
+    assert "convnext  the loss falls most steeply at lr " in said
+    curve = pd.read_csv(roots / "submissions/toy/models/convnext/lr.csv")
+    assert list(curve.columns) == ["lr", "loss", "smooth"]
+    assert [path.name for path in (roots / "submissions/toy/models/convnext").iterdir()] == ["lr.csv"]
+
+
 def test_a_whole_run(toy_run, capsys, folder, roots):
     assert toy_run() == 0
     said = capsys.readouterr().out
     for stage in main.STAGES:
-        assert f"== toy: {stage}\n" in said
+        assert (f"== toy: {stage}\n" in said) == (stage not in main.ASKED)
     table = said[said.index("== toy: done in") :]
     assert [line.split()[0] for line in table.splitlines() if "made now" in line] == [
         "zeroshot",

@@ -124,3 +124,20 @@ class TestHandful:
     def test_of_too_few_is_refused(self, folder):
         with pytest.raises(UserError, match="need at least 6"):
             tables.read(toy_competition(limit=5, folds=Folds(n=3)))
+
+
+def test_both_parts_may_count_from_one(folder):
+    """As CIFAR-10 does: an id is a train picture and a test picture, in the folder of its part."""
+    for part, first in (("train", 0), ("test", 100)):
+        for path in (folder / part).iterdir():
+            path.rename(path.with_name(f"{int(path.stem) - first}.png"))
+    for name in ("train", "test", "sample_submission"):
+        df = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        df["id"] = (df["id"].astype(int) % 100).astype(str)
+        df.drop(columns="image", errors="ignore").to_csv(folder / f"{name}.csv", index=False)
+    competition = toy_competition(image="{part}/{id}.png", ids_overlap=True)
+    found = tables.read(competition)
+    assert found.train["path"].tolist() == [folder / "train" / f"{i}.png" for i in range(36)]
+    assert found.test["path"].tolist() == [folder / "test" / f"{i}.png" for i in range(12)]
+    with pytest.raises(UserError, match="id '0' is in train and in test"):
+        tables.read(toy_competition(image="{part}/{id}.png"))

@@ -5,12 +5,13 @@ import os
 import signal
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from src import augment, checkpoints, classifiers, interrupts, loading, training
+from src import augment, checkpoints, classifiers, interrupts, loading, lr_range, training
 from src.errors import UserError
 from src.loading import Fold
 from src.recipe import FineTune
@@ -301,3 +302,29 @@ def test_checkpointing_gradients_changes_none(name):
     for one, other in zip(*(made.model.parameters() for made in ones), strict=True):
         assert isinstance(one, nn.Parameter)
         assert torch.allclose(one.grad, other.grad, atol=1e-6)
+
+
+class TestRange:
+    def test_the_lr_rises_and_the_curve_ends_where_the_loss_explodes(self):
+        spec = spec_of()
+        found = lr_range.curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))
+        assert 20 < len(found) <= lr_range.STEPS
+        assert np.allclose(np.diff(np.log(found["lr"])), np.log(lr_range.HIGH / lr_range.LOW) / (lr_range.STEPS - 1))
+        assert found["lr"].iloc[0] == pytest.approx(lr_range.LOW)
+        assert lr_range.LOW < lr_range.suggested(found) < found["lr"].iloc[int(found["smooth"].argmin())]
+
+    def test_the_suggestion_is_where_the_loss_falls_most_steeply(self):
+        lrs = np.logspace(-6, 0, 61)
+        loss = 2 - np.tanh(4 * (np.log10(lrs) + 3)) + np.maximum(np.log10(lrs) + 1, 0) * 20
+        found = lr_range.suggested(pd.DataFrame({"lr": lrs, "smooth": loss}))
+        assert found == pytest.approx(1e-3, rel=0.3)
+
+    def test_a_loss_that_is_not_finite_is_the_curves_end(self, monkeypatch):
+        spec, normalised, calls = spec_of(), training.normalised, []
+
+        def broken(pixels, *rest):
+            calls.append(1)
+            return normalised(pixels, *rest) * (float("nan") if len(calls) == 31 else 1)
+
+        monkeypatch.setattr(training, "normalised", broken)
+        assert len(lr_range.curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))) == 30

@@ -1,12 +1,13 @@
-"""./run.sh bench [decode] [features] [probe] [--quick] [--images FOLDER] [--model NAME] [--rows N]
+"""./run.sh bench [decode] [features] [probe] [finetune] [--quick] [--images FOLDER] [--model NAME] [--rows N]
 
 Times this repository's code side by side with what people use elsewhere; all benchmarks where none is named.
 
   decode           pictures to squares on one core, beside open_clip's own transform
   features         pictures to stored features, beside the model alone, open_clip's README loop and clip_benchmark
   probe            the linear probe, beside scikit-learn
+  finetune         an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
   --quick          few pictures and rounds: does it run? its numbers mean little
-  --images FOLDER  real pictures (PNG, JPEG) for decode and features, instead of made-up ones
+  --images FOLDER  real pictures (PNG, JPEG) instead of made-up ones
   --model NAME     of features, one model alone: tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14
   --rows N         of features, another case alone: the memory it takes to write, find and read N rows of features
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from src.errors import UserError, unknown
 
-BENCHES = ("decode", "features", "probe")
+BENCHES = ("decode", "features", "probe", "finetune")
 OPTIONS = ("--quick", "--images", "--model", "--rows", "--help")
 
 
@@ -77,6 +78,7 @@ def run(asked: Asked) -> None:
         "decode": {"images": asked.images},
         "features": {"images": asked.images, "model": asked.model, "rows": asked.rows},
         "probe": {},
+        "finetune": {"images": asked.images},
     }
     for bench in asked.benches:
         print(f"== bench: {bench}")

@@ -28,10 +28,8 @@ from src import (
     soups,
     training,
 )
-from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
-from src.errors import UserError
 from src.metrics import METRICS
 from src.progress import duration
 from src.recipe import FineTune, Soup
@@ -44,14 +42,7 @@ CODE = 3
 
 def check(competition: Competition) -> None:
     """Refuses a network or an augmentation that is not known, before anything is computed."""
-    for name, spec in competition.of_stage("finetune").items():
-        if isinstance(spec, Soup):
-            continue
-        try:
-            classifiers.check(spec)
-            augment.compose(spec.augment)
-        except UserError as error:
-            raise UserError(f"model {name!r}: {error}") from error
+    runs.check(competition)
 
 
 def run(competition: Competition) -> list[str]:
@@ -117,11 +108,7 @@ def run_fold(
     fold = one.fold(data, runs.squares_of(competition, spec, data) if squares is None else squares)
     running = Running(one.finished, key)
 
-    @functools.cache
-    def head() -> Head | None:
-        if spec.start == "zeroshot":
-            return heads.zero_shot(competition, spec)
-        return heads.probes(competition, spec, data)[number] if spec.start == "probe" else None
+    head = functools.cache(functools.partial(heads.start, competition, spec, data, number))
 
     def create(pretrained: bool) -> nn.Module:
         return classifiers.create(spec, fold.k, one.init_seed, pretrained, head() if pretrained else None)

@@ -1,0 +1,179 @@
+"""An epoch of fine-tuning, beside the same model on tensors in memory and the loop that people write by hand.
+
+For each case, in turns: steps on synthetic tensors that lie on the device, normalised: nothing that reads pictures can
+beat them; an epoch of ours (src/training.py) with the decoded store there; and a DataLoader that opens each picture by
+Pillow and resizes, augments and normalises it by albumentations. Model, batch, precision and optimizer are the same.
+"""
+
+import copy
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import albumentations as A
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from src import augment, classifiers, machine, threads
+from src.bench.compare import SEED, Comparison, found, made_up, race, show
+from src.bench.features import rows_of, silence
+from src.bench.peers import flops, matrix_rate, synchronise
+from src.config import Augment
+from src.encoding import Tower
+from src.geometry import Geometry
+from src.loading import Batches, Fold
+from src.recipe import FineTune
+from src.store import Squares, Store
+from src.training import Training
+
+ROUNDS, QUICK_ROUNDS = 7, 3
+CLASSES = 4
+SHIFTS = (Augment("HorizontalFlip", p=0.5), Augment("Affine", rotate=(-10, 10), scale=(0.9, 1.1), p=0.9))
+
+
+def cases(quick: bool) -> dict[str, tuple[FineTune, int]]:
+    """{name: (recipe, pictures)}: seconds for an epoch."""
+    common = {"pretrained": False, "epochs": 1000, "lr": 1e-5, "warmup_epochs": 0.0}
+    if machine.device().type == "cpu":
+        tiny = FineTune(backbone="test_convnext", img_size=32, batch_size=64, **common)
+        n = 128 if quick else 2000
+        return {"tiny, flips": (tiny, n), "tiny, flips and shifts": (tiny.model_copy(update={"augment": SHIFTS}), n)}
+    base = FineTune(backbone="convnext_base", img_size=224, augment=SHIFTS, **common)
+    n = 1024 if quick else 17_801
+    return {f"ConvNeXt-base, batch {size}": (base.model_copy(update={"batch_size": size}), n) for size in (64, 256)}
+
+
+def fold_of(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
+    """All pictures to train on, none held out; labels are made up."""
+    with silence():
+        rows = rows_of(paths, folder)
+        side = classifiers.size(spec)
+        pictures = Store(folder / "store", rows, side, 1 << 50).pictures(rows)
+    data_config, every = classifiers.data_config(spec), np.arange(len(rows))
+    return Fold(
+        title="bench", number=0, seed=0, spec=spec, squares=Squares(pictures, Geometry(side, side, "squash")),
+        ids=rows.ids, train=every, targets=every % CLASSES, valid=every[:0], valid_targets=every[:0], k=CLASSES,
+        data_config=data_config, metric="accuracy", precision=machine.precision(spec.precision),
+    )  # fmt: skip
+
+
+class Ours:
+    """Epochs of one training that goes on; its loader's workers live as long as it."""
+
+    def __init__(self, fold: Fold, model: nn.Module):
+        self.training, self.batches = Training(fold, model), Batches(fold, augment.compose(fold.spec.augment))
+        self.training.set_mode()
+
+    def epoch(self, _) -> float:
+        start = time.perf_counter()
+        for pixels, targets in self.batches.of(self.training.epoch):
+            self.training.train_step(pixels, targets)
+        synchronise()
+        self.training.epoch, self.training.step = self.training.epoch + 1, 0
+        return time.perf_counter() - start
+
+
+class ByHand(torch.utils.data.Dataset):
+    """A dataset as one writes it: Pillow and albumentations, a float tensor."""
+
+    def __init__(self, paths: list[Path], spec: FineTune):
+        side, config = classifiers.size(spec), classifiers.data_config(spec)
+        transforms = [A.Resize(side, side), *(augment.make(one) for one in spec.augment)]
+        self.paths = paths
+        self.transform = A.Compose([*transforms, A.Normalize(config.mean, config.std), A.ToTensorV2()])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        pixels = np.asarray(Image.open(self.paths[i]).convert("RGB"))
+        return self.transform(image=pixels)["image"], i % CLASSES
+
+
+class Peers:
+    """The plain step, on tensors that are there or from a plain loader."""
+
+    def __init__(self, fold: Fold, model: nn.Module, paths: list[Path]):
+        self.fold, spec, gpu = fold, fold.spec, machine.device().type == "cuda"
+        self.layout = torch.channels_last if gpu else torch.contiguous_format
+        self.model = model.to(machine.device(), memory_format=self.layout).train()
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=gpu)
+        side = classifiers.size(spec)
+        self.pixels = torch.randn(spec.batch_size, 3, side, side).to(machine.device(), memory_format=self.layout)
+        self.targets = torch.arange(spec.batch_size, device=machine.device()) % CLASSES
+        workers = threads.cores() if gpu else 0
+        self.loader = DataLoader(
+            ByHand(paths, spec), spec.batch_size, shuffle=True, num_workers=workers, pin_memory=gpu,
+            persistent_workers=workers > 0, drop_last=False,
+        )  # fmt: skip
+
+    def step(self, pixels: Tensor, targets: Tensor) -> None:
+        with machine.autocast(self.fold.precision):
+            logits = self.model(pixels)
+        F.cross_entropy(logits.float(), targets).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.fold.spec.clip_grad)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def alone(self, _) -> float:
+        """As many images as an epoch has, in batches of the same sizes."""
+        sizes = [len(part) for part in np.array_split(self.fold.train, self.fold.steps)]
+        start = time.perf_counter()
+        for n in sizes:
+            self.step(self.pixels[:n], self.targets[:n])
+        synchronise()
+        return time.perf_counter() - start
+
+    def by_hand(self, _) -> float:
+        start = time.perf_counter()
+        for pixels, targets in self.loader:
+            pixels = pixels.to(machine.device(), non_blocking=True, memory_format=self.layout)
+            self.step(pixels, targets.to(machine.device(), non_blocking=True))
+        synchronise()
+        return time.perf_counter() - start
+
+
+def compare(name: str, spec: FineTune, paths: list[Path], folder: Path, rounds: int) -> list[Comparison]:
+    folder.mkdir()
+    fold = fold_of(spec, paths, folder)
+    paths = [Path(id) for id in fold.ids]
+    models = [classifiers.create(spec, CLASSES, 0, False)]
+    models.append(copy.deepcopy(models[0]))
+    ours, peers = Ours(fold, models[0]), Peers(fold, models[1], paths)
+    arms = {"alone": peers.alone, "ours": ours.epoch, "by hand": peers.by_hand}
+    race(arms, [None], 1)  # warm
+    rates = {arm: [len(paths) / each for each in spent] for arm, spent in race(arms, [None], rounds).items()}
+    more = {"pictures": len(paths), "batch": spec.batch_size, "precision": fold.precision}
+    if machine.device().type == "cuda":
+        side = classifiers.size(spec)
+        work = 3 * flops_of(models[1], spec, side)  # backward is twice forward
+        more["bf16_share"] = round(median(rates["ours"]) * work / matrix_rate(), 4)
+    return [
+        Comparison("finetune", f"{name}: an epoch | steps on tensors in memory", rates["ours"], rates["alone"], more),
+        Comparison(
+            "finetune", f"{name}: an epoch | DataLoader, Pillow, albumentations", rates["ours"], rates["by hand"]
+        ),
+    ]
+
+
+def flops_of(model: nn.Module, spec: FineTune, side: int) -> float:
+    """Of a forward pass of one picture."""
+    config = classifiers.data_config(spec)
+    return flops(Tower(model, Geometry(side, side, "squash"), config.mean, config.std))
+
+
+def run(quick: bool = False, images: Path | None = None) -> None:
+    every, comparisons = cases(quick), []
+    with tempfile.TemporaryDirectory() as name:
+        folder, most = Path(name), max(n for _, n in every.values())
+        (folder / "pictures").mkdir()
+        paths = found(images, most) if images else made_up(folder / "pictures", most, SEED, ".png")
+        for i, (case, (spec, n)) in enumerate(every.items()):
+            rounds = QUICK_ROUNDS if quick else ROUNDS
+            comparisons += compare(case, spec, paths[:n], folder / str(i), rounds)
+    show(comparisons)

@@ -1,0 +1,43 @@
+"""find_lr: for each model to fine-tune, the loss while the lr rises, and the lr that is suggested.
+
+Reads the images and folds.csv; writes models/<model>/lr.csv. It trains on fold 0's training rows, and keeps no weights.
+"""
+
+import pandas as pd
+
+from src import augment, classifiers, dataset, files, heads, lr_range, runs
+from src.config import Competition
+from src.recipe import FineTune
+from src.runs import Run
+
+LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longest bar
+
+
+def check(competition: Competition) -> None:
+    """Refuses a network or an augmentation that is not known, before anything is computed."""
+    runs.check(competition)
+
+
+def run(competition: Competition) -> None:
+    data = dataset.read(competition)
+    for name, spec in competition.of_stage("finetune").items():
+        if not isinstance(spec, FineTune):
+            continue
+        one = Run(competition, name, 0, spec.seed)
+        head = heads.start(competition, spec, data, 0)
+        model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)
+        fold = one.fold(data, runs.squares_of(competition, spec, data))
+        curve = lr_range.curve(fold, model, augment.compose(spec.augment))
+        path = competition.model_folder(name) / "lr.csv"
+        files.write_text(path, curve.to_csv(index=False, lineterminator="\n"))
+        print(shown(name, spec, curve, lr_range.suggested(curve)))
+
+
+def shown(name: str, spec: FineTune, curve: pd.DataFrame, suggestion: float) -> str:
+    """The smoothed loss as bars, and the suggestion."""
+    some, most = curve.iloc[:: max(1, len(curve) // LINES)], curve["smooth"].max()
+    bars = [
+        f"  lr {row.lr:.1e}  loss {row.smooth:.4f}  {'#' * round(BAR * row.smooth / most)}" for row in some.itertuples()
+    ]
+    last = f"{name}  the loss falls most steeply at lr {suggestion:.1e}: take about that (the config has {spec.lr:.1e})"
+    return "\n".join([f"{name}  the loss while the lr rises (all: lr.csv)", *bars, last])
