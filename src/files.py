@@ -1,6 +1,7 @@
 """Files that are whole or not there: everything is written beside its target and moved over it when complete."""
 
 import errno
+import fcntl
 import functools
 import hashlib
 import io
@@ -72,6 +73,17 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             os.replace(part, path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process at a time is in the block for `path`, a file that is made for that; the others wait."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it, however the process ends
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

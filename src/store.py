@@ -116,6 +116,11 @@ class Store:
         """
         if not self.fits:
             return Decoded(rows.paths, self.side)
+        # Folds that are trained in several processes come here at once: the first decodes, the others wait.
+        with files.locked(self.folder.with_name(f".{self.folder.name}.lock")):
+            return self.complete(rows)
+
+    def complete(self, rows: Rows) -> Pictures:
         key = {"code": CODE, "side": self.side}
         have = files.read_json(self.folder / "key.json")
         known = index_of(self.folder) if have == key else pd.DataFrame(columns=COLUMNS)

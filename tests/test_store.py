@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -145,3 +146,12 @@ def test_squares_are_resized_from_the_store_as_from_the_files(rows, tmp_path):
     stored = Squares(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Geometry(12, 12, "squash"))
     same(stored, Squares(Decoded(rows.paths), Geometry(12, 12, "squash")))
     assert stored[0].shape == (12, 12, 3)
+
+
+def test_many_at_once_have_the_right_pictures(rows, tmp_path):
+    """Of one key, and of another, which makes it anew under the others' eyes."""
+    makers = [Store(tmp_path / "s", rows, need, 10**9) for need in (8, 8, 32, 8, 16, 32)]
+    with ThreadPoolExecutor(len(makers)) as pool:
+        found = list(pool.map(lambda maker: maker.pictures(rows), makers))
+    for maker, stored in zip(makers, found, strict=True):
+        same(stored, Decoded(rows.paths, maker.side))
