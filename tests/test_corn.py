@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from src import __main__ as main
-from src import config, dataset, tables
+from src import config, dataset, runs, tables
 
 CORN_ZIP = os.environ.get("CORN_ZIP")
 PUBLIC, PRIVATE = 696, 2783  # rows of the leaderboard's parts; Kaggle cuts a score after five decimals
@@ -39,3 +39,8 @@ def test_the_real_files_pass_every_check(roots, capsys):
     assert data.n_folds == 5
     assert len(data.test) == len(read.sample_submission)
     assert data.test.ids != read.sample_submission["seed_id"].tolist()  # pairing them by row would be wrong
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_every_network_of_a_config_is_known_and_takes_its_size(name):
+    runs.check(config.load(name))
