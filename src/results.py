@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from src import files, machine, predictions
+from src import decisions, files, machine, predictions
 from src.config import ROOT, Competition
 from src.dataset import Dataset
 from src.metrics import METRICS
@@ -76,18 +76,13 @@ def save(
         seconds: What its making took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
-    folder, metric = competition.model_folder(name), METRICS[competition.metric]
+    folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
     predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.classes, oof)
     predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.classes, test)
-    cv, se = metric.score(data.targets, oof)
     made = {
         "name": name,
-        "metric": competition.metric,
-        "cv": cv,
-        "se": se,
-        "log_loss": METRICS["log_loss"].score(data.targets, oof)[0],
-        "folds": [known(metric.value(data.targets[rows], oof[rows])) for rows in data.held_out],
+        **scores(competition, data, oof),
         "seconds": round(seconds, 2),
         **facts,
         "key": key,
@@ -96,6 +91,29 @@ def save(
     files.write_json(folder / "model.json", made)
     print(f"{name}  oof {said(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
     return made
+
+
+def scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str, Any]:
+    """What model.json says of out-of-fold probabilities (n, k).
+
+    Where the metric wants a rule for the labels, the scores are of rules that are fitted on the other folds' rows, and
+    `decision` is the rule for the test rows: fitted on all rows.
+    """
+    metric, targets = METRICS[competition.metric], data.targets
+    decided = decisions.cross_fitted(metric, oof, targets, data.fold)
+    cv, se = metric.score(targets, decided)
+    rule = {}
+    if metric.of_counts is not None:
+        bias = decisions.fit(metric, oof, targets)
+        rule["decision"] = dict(zip(competition.classes, bias.tolist(), strict=True))
+    return {
+        "metric": competition.metric,
+        "cv": cv,
+        "se": se,
+        "log_loss": METRICS["log_loss"].value(targets, oof),
+        "folds": [known(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
+        **rule,
+    }
 
 
 def known(score: float) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import dataset, files, results, tables
+from src import dataset, decisions, files, results, tables
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
@@ -20,11 +20,14 @@ def run(competition: Competition) -> Path:
     """Returns the file, which is checked before it gets its name."""
     data, what = dataset.read(competition), "blend"
     sample = tables.read(competition).sample_submission
+    made = results.read(competition.model_folder(what))
     _, probs = results.tables(competition, what, data)
+    if "decision" in made:  # the labels are then no plain argmax
+        probs = decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))
     text = csv_of(competition, data, sample, probs)
     if faults := faults_of(competition, sample, text):
         raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
-    sha, made = files.text_sha256(text), results.read(competition.model_folder(what))
+    sha = files.text_sha256(text)
     path = competition.submission(what, made["cv"], sha)
     if path.is_file() and files.sha256(path) == sha:
         print(f"{path.name}  reused")
