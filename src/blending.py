@@ -1,51 +1,165 @@
-"""Blending: simplex weights by out-of-fold log loss, and the score of weights that never saw the rows they blend."""
+"""Blending: four ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
+
+A way is fitted without some folds. Without one fold: for the score of that fold's rows. Without two: for the choice of
+a way, which is made anew for each fold inside the other folds' rows (nested cross-validation), so that the choice is a
+part of what is scored. A fit without the folds a and b serves the choice for a on b's rows, and that for b on a's.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 
-EPS = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
+from src import decisions, stacking, weights
+from src.metrics import Metric
+
+STACKABLE = 600  # columns of a stack, models times classes: of more, it takes minutes, and `auto` leaves it out
 
 
-def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The weights, not negative and with sum 1, whose blend has the least log loss. The problem is convex.
+class Blender(Protocol):
+    def predict(self, probs: np.ndarray) -> np.ndarray:
+        """(m, n, k) probabilities -> (n, k)."""
 
-    Args:
-        oofs: (m, n, k) probabilities of m models.
-        targets: (n,) class indices.
+    def shares(self, m: int) -> np.ndarray:
+        """(m,) how much of it is each model, not negative and of sum 1."""
 
-    Returns:
-        (m,) float64.
+
+@dataclass(frozen=True)
+class Weighted:
+    weights: np.ndarray  # (m,) not negative, of sum 1
+
+    def predict(self, probs: np.ndarray) -> np.ndarray:
+        return weights.blend(probs, self.weights)
+
+    def shares(self, m: int) -> np.ndarray:
+        return self.weights
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The models to blend, on the same n rows."""
+
+    oofs: np.ndarray  # (m, n, k) out-of-fold probabilities
+    targets: np.ndarray  # (n,) class indices
+    fold: np.ndarray  # (n,) from 0 up
+    metric: Metric
+
+    @property
+    def folds(self) -> range:
+        return range(int(self.fold.max()) + 1)
+
+    def less(self, model: int) -> "Pool":
+        return replace(self, oofs=np.delete(self.oofs, model, axis=0))
+
+    def decided(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Out-of-fold probabilities of some rows as the metric scores them: see `decisions`."""
+        return decisions.cross_fitted(self.metric, probs[rows], self.targets[rows], self.fold[rows])
+
+
+Fit = Callable[[Pool, Sequence[tuple[int, ...]]], list[Blender]]  # a blender for each tuple of folds not to be seen
+
+
+def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit:
+    """Fits weights on the rows outside of each tuple of folds."""
+
+    def fits(pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Blender]:
+        seen = [~np.isin(pool.fold, without) for without in withouts]
+        return [Weighted(fit(pool.oofs[:, rows], pool.targets[rows], pool.metric)) for rows in seen]
+
+    return fits
+
+
+METHODS: dict[str, Fit] = {  # the simplest first
+    "mean": weighted(lambda oofs, targets, metric: np.full(len(oofs), 1 / len(oofs))),
+    "weights": weighted(lambda oofs, targets, metric: weights.simplex_weights(oofs, targets)),
+    "greedy": weighted(weights.greedy_weights),
+    "stack": lambda pool, withouts: stacking.fit(pool.oofs, pool.targets, pool.fold, withouts),
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A method, fitted on all rows and without each fold."""
+
+    final: Blender  # for the test rows
+    outer: list[Blender]  # without each fold
+    oof: np.ndarray  # (n, k) each fold's rows by the blender without it: honest to score
+    inner: list[np.ndarray]  # for each fold f (n, k): rows of another fold by the blender without both, f's rows NaN
+
+
+def fit(method: str, pool: Pool, nested: bool = True) -> Fitted:
+    """Fits a method as often as its score needs it and, if `nested`, the choice among methods."""
+    singles = [(f,) for f in pool.folds]
+    pairs = list(combinations(pool.folds, 2)) if nested else []
+    final, *others = METHODS[method](pool, [(), *singles, *pairs])
+    outer, inner = others[: len(singles)], []
+    without = dict(zip(pairs, others[len(singles) :], strict=True))
+    for f in pool.folds if nested else ():
+        inner.append(assembled(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
+    return Fitted(final, outer, assembled(pool, dict(enumerate(outer))), inner)
+
+
+def assembled(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
+    """(n, k) the rows of each fold by its blender; NaN for folds without one."""
+    oof = np.full(pool.oofs.shape[1:], np.nan)
+    for f, blender in blenders.items():
+        rows = pool.fold == f
+        oof[rows] = blender.predict(pool.oofs[:, rows])
+    return oof
+
+
+def simplest(metric: Metric, targets: np.ndarray, tables: dict[str, np.ndarray]) -> str:
+    """The first of the tables (n, k) that the best is ahead of by no more than the paired standard error."""
+    best = max(tables, key=lambda method: metric.sign * metric.value(targets, tables[method]))
+    for method, table in tables.items():
+        gain, se = metric.gain(targets, tables[best], than=table)
+        if not gain > se:
+            return method
+    return best
+
+
+def choose(pool: Pool, fitted: dict[str, Fitted]) -> tuple[str, list[str], np.ndarray]:
+    """The method by all rows, for each fold the method by the other folds' rows, and what these predict: (n, k).
+
+    Only the latter is honest to score: the method by all rows has been chosen by the very rows.
     """
-    m, n, _ = oofs.shape
-    p_true = oofs[:, np.arange(n), targets].astype(np.float64)  # all that log loss looks at: (m, n)
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        blended = weights @ p_true + EPS
-        return -np.log(blended).mean(), -(p_true / blended).mean(axis=1)
-
-    found = minimize(
-        loss,
-        np.full(m, 1 / m),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * m,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(m)},
-        options={"maxiter": 500, "ftol": 1e-10},
-    )
-    weights = np.clip(found.x, 0, None)
-    weights[weights < 1e-4] = 0  # what the solver leaves instead of nothing
-    return weights / weights.sum()
+    chosen, oof = [], np.empty(pool.oofs.shape[1:])
+    for f in pool.folds:
+        rows = pool.fold != f
+        tables = {method: pool.decided(fits.inner[f], rows) for method, fits in fitted.items()}
+        chosen.append(simplest(pool.metric, pool.targets[rows], tables))
+        oof[~rows] = fitted[chosen[-1]].oof[~rows]
+    tables = {method: pool.decided(fits.oof) for method, fits in fitted.items()}
+    return simplest(pool.metric, pool.targets, tables), chosen, oof
 
 
-def blend(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(m, n, k) probabilities and (m,) weights -> (n, k)."""
-    return np.tensordot(weights, probs, axes=1)
+def methods_for(method: str, pool: Pool) -> list[str]:
+    """The methods to fit: of `auto` all, but for a stack of too many columns; of another, it and the mean beside it."""
+    if method != "auto":
+        return list(dict.fromkeys(["mean", method]))
+    m, _, k = pool.oofs.shape
+    return [name for name in METHODS if name != "stack" or m * k <= STACKABLE]
 
 
-def cross_fitted(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """The blend of each row by the weights that are fitted on the other folds' rows: (n, k), honest to score."""
-    blended = np.empty(oofs.shape[1:])
-    for k in np.unique(fold):
-        weights = simplex_weights(oofs[:, fold != k], targets[fold != k])
-        blended[fold == k] = blend(oofs[:, fold == k], weights)
-    return blended
+def without_model(method: str, pool: Pool, fitted: Fitted, model: int) -> np.ndarray:
+    """(n, k) what the method's `oof` would be without a model. A fold in which it has no weight does not miss it.
+
+    A stack keeps the C that each fold has chosen.
+    """
+    less, folds = pool.less(model), list(pool.folds)
+    if method == "stack":
+        cs = [blender.c for blender in fitted.outer]
+        again = stacking.refit(less.oofs, less.targets, less.fold, [(f,) for f in folds], cs)
+    else:
+        folds = [f for f in folds if fitted.outer[f].weights[model] > 0]
+        again = METHODS[method](less, [(f,) for f in folds])
+    oof = assembled(less, dict(zip(folds, again, strict=True)))
+    return np.where(np.isnan(oof), fitted.oof, oof)
+
+
+def disagreement(oofs: np.ndarray) -> np.ndarray:
+    """(m, m) the share of rows to which two models give different labels."""
+    labels = oofs.argmax(axis=2)
+    return np.array([(labels != own).mean(axis=1) for own in labels])

@@ -49,7 +49,7 @@ class Folds(Strict):
 
 class Blend(Strict):
     models: tuple[Text, ...] | None = None  # None: all
-    method: Literal["auto", "mean", "weights"] = "auto"  # auto: weights where they beat the mean by a standard error
+    method: Literal["auto", "mean", "weights", "greedy", "stack"] = "auto"  # auto: the simplest that is nearly the best
 
 
 class Reported(Strict):

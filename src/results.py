@@ -116,6 +116,20 @@ def scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str
     }
 
 
+def rescore(competition: Competition, name: str, data: Dataset) -> None:
+    """Scores a finished model again if that was by another metric: its tables need not be made anew."""
+    folder = competition.model_folder(name)
+    made = read(folder)
+    if made["metric"] == competition.metric:
+        return
+    oof, _ = tables(competition, name, data)
+    scored = scores(competition, data, oof)
+    made.pop("decision", None)
+    made = {**made, **scored, "key": made.pop("key"), "made": made.pop("made")}
+    files.write_json(folder / "model.json", made)
+    print(f"{name}  scored again: {said(made)}")
+
+
 def known(score: float) -> float | None:
     """As JSON has it, which has no NaN: None for a score that is undefined, such as the AUC of a fold of one class."""
     return score if math.isfinite(score) else None

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from src import results
 from src.config import Competition
@@ -17,7 +18,6 @@ def table(competition: Competition, made: Collection[str]) -> str:
         made: Names of those that this run made; the others were reused.
     """
     blend = results.read(competition.model_folder("blend"))
-    weights = blend["weights"] if blend else {}
     rows = []
     for name in [*competition.models, "blend"]:
         if (model := results.read(competition.model_folder(name))) is None:
@@ -29,7 +29,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
                 f"{model['cv']:.4f} ± {model['se']:.4f}",
                 f"{model['log_loss']:.4f}",
                 span(model["folds"]),
-                f"{weights[name]:.3f}" if name in weights else blend["method"] if name == "blend" else "",
+                share(blend, name),
                 duration(model["seconds"]),
                 "made now" if name in made else "reused",
             )
@@ -41,6 +41,15 @@ def table(competition: Competition, made: Collection[str]) -> str:
     ]
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def share(blend: dict[str, Any] | None, name: str) -> str:
+    """A model's weight in the blend; of a stack, which has none, and of the blend itself the method."""
+    if blend is None:
+        return ""
+    if name in blend["weights"]:
+        return f"{blend['weights'][name]:.3f}"
+    return blend["method"] if name in ("blend", *blend.get("models", ())) else ""
 
 
 def span(folds: Sequence[float | None]) -> str:

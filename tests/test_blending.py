@@ -1,16 +1,17 @@
-"""Blending: weights on the simplex at the optimum, and a score that the weights did not see."""
-
-import time
+"""Blending: what each method finds, and a score that neither the methods nor the choice of one have seen."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.special import softmax
 
-from src import blending, dataset, results
+from src import blending, dataset, decisions, predictions, results, stacking, summary, weights
+from src.blending import METHODS, Pool
 from src.config import Blend
 from src.errors import UserError
 from src.metrics import METRICS
 from src.stages import blend, data, folds
-from tests.conftest import read_json
+from tests.conftest import read_json, toy_competition
 
 RNG = np.random.default_rng(0)
 K, N = 3, 600
@@ -19,57 +20,230 @@ FOLD = RNG.permutation(N) % 5
 
 
 def model(skill: float, rng=RNG) -> np.ndarray:
-    logits = rng.normal(size=(N, K))
-    logits[np.arange(N), TARGETS] += skill
-    probs = np.exp(logits)
-    return (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
+    return softmax(rng.normal(size=(N, K)) + skill * np.eye(K)[TARGETS], axis=1).astype(np.float32)
 
 
-def test_weights_are_on_the_simplex_and_useless_models_get_none():
-    weights = blending.simplex_weights(
-        np.stack([model(2), model(1.5), model(0), np.roll(model(2), 1, axis=1)]), TARGETS
+def pool(*oofs: np.ndarray, metric: str = "accuracy", targets: np.ndarray = TARGETS) -> Pool:
+    return Pool(np.stack(oofs), targets, FOLD, METRICS[metric])
+
+
+def auto(pool: Pool) -> np.ndarray:
+    return blending.choose(pool, {method: blending.fit(method, pool) for method in METHODS})[2]
+
+
+def cross_fitted(method: str, pool: Pool) -> np.ndarray:
+    """(n, k) what is scored of a method, or of auto."""
+    return auto(pool) if method == "auto" else blending.fit(method, pool, nested=False).oof
+
+
+def leaky(monkeypatch) -> None:
+    """From now on every method is fitted on all rows, whatever it must not see."""
+    for method, fit in METHODS.items():
+        monkeypatch.setitem(METHODS, method, lambda pool, withouts, fit=fit: fit(pool, [()] * len(withouts)))
+
+
+class TestWeights:
+    def test_are_on_the_simplex_and_useless_models_get_none(self):
+        oofs = np.stack([model(2), model(1.5), model(0), np.roll(model(2), 1, axis=1)])
+        found = weights.simplex_weights(oofs, TARGETS)
+        assert found.min() >= 0
+        assert found.sum() == pytest.approx(1)
+        assert found[0] > found[1] > 0.1
+        assert found[2] < 0.03
+        assert found[3] == 0
+
+    def test_are_the_optimum(self):
+        oofs = np.stack([model(1), model(1.2), model(0.8)])
+        found = weights.simplex_weights(oofs, TARGETS)
+        best = METRICS["log_loss"].value(TARGETS, weights.blend(oofs, found))
+        for _ in range(300):
+            near = np.clip(found + 0.05 * RNG.normal(size=3), 0, None)
+            assert METRICS["log_loss"].value(TARGETS, weights.blend(oofs, near / near.sum())) >= best - 1e-6
+
+
+class TestGreedy:
+    @pytest.mark.parametrize("metric", METRICS)
+    def test_is_no_worse_than_the_best_model_and_the_best_so_many(self, metric):
+        oofs, judge = np.stack([model(skill) for skill in (0.5, 1.5, 1, 0)]), METRICS[metric]
+        found = weights.greedy_weights(oofs, TARGETS, judge)
+        bias = decisions.fit(judge, oofs.mean(axis=0), TARGETS)
+
+        def value(weight):
+            return judge.sign * judge.value(TARGETS, decisions.apply(weights.blend(oofs, weight), bias))
+
+        order = sorted(range(4), key=lambda j: -value(np.eye(4)[j]))
+        firsts = [np.isin(range(4), order[:size]) / size for size in range(1, 5)]
+        assert value(found) >= max(map(value, firsts)) - 1e-6
+        assert found.sum() == pytest.approx(1)
+
+    def test_of_models_that_are_equally_good_the_one_with_the_least_log_loss_is_taken(self):
+        good = model(2)
+        shy = (good + 1) / (1 + K)  # the same labels
+        other = np.roll(good, 1, axis=1)
+        for oofs, expected in ([shy, good, other], [0, 1, 0]), ([good, other, shy], [1, 0, 0]):
+            assert weights.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
+
+    @pytest.mark.parametrize("metric", METRICS)
+    def test_its_score_of_a_sum_is_the_metrics(self, metric):
+        probs = np.concatenate([model(1), np.full((N, 1), 0.01, np.float32)], axis=1)
+        assert weights.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
+            METRICS[metric].value(TARGETS, probs), abs=1e-6
+        )
+
+
+class TestStack:
+    def test_of_little_c_is_the_mean_but_for_its_bias_and_of_more_is_better_calibrated(self):
+        oofs = np.stack([model(2) ** 4, model(1.5) ** 0.3])
+        oofs /= oofs.sum(axis=2, keepdims=True)
+        (tight,) = stacking.refit(oofs, TARGETS, FOLD, [()], [1e-9])
+        mean = np.log(oofs.mean(axis=0))
+        bias = np.log(tight.predict(oofs)) - mean
+        assert (bias - bias.mean(axis=1, keepdims=True)).std(axis=0).max() < 1e-3
+        chosen = blending.fit("stack", pool(*oofs), nested=False)
+        gain, se = METRICS["log_loss"].gain(TARGETS, chosen.oof, than=oofs.mean(axis=0))
+        assert gain > 2 * se
+        assert chosen.final.shares(2).sum() == pytest.approx(1)
+
+    def test_c_is_the_one_with_the_least_loss_on_folds_inside(self):
+        oofs = np.stack([model(1), model(1)])
+        (found,) = stacking.fit(oofs, TARGETS, FOLD, [(4,)])
+        loss = {}
+        for c in stacking.CS:
+            parts = stacking.refit(oofs, TARGETS, FOLD, [(f, 4) for f in range(4)], [c] * 4)
+            probs = [part.predict(oofs[:, f == FOLD]) for f, part in enumerate(parts)]
+            known = np.concatenate([TARGETS[f == FOLD] for f in range(4)])
+            loss[c] = METRICS["log_loss"].value(known, np.concatenate(probs))
+        assert found.c == min(loss, key=loss.get)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_identical_models_score_as_one(method):
+    one = model(1.5)
+    blended = cross_fitted(method, pool(one, one, one))
+    assert np.abs(blended.sum(axis=1) - 1).max() < 1e-5
+    if method != "stack":
+        assert np.abs(blended - one).max() < 1e-6
+    gain, se = METRICS["log_loss"].gain(TARGETS, blended, than=one)
+    assert gain > -2 * se - 1e-6
+
+
+OOFS = [model(skill, np.random.default_rng(seed)) for seed, skill in enumerate((0.8, 0.8, 0.7, 0.6, 0))]
+POISONED = np.where(FOLD == 1, OOFS[-1].argmax(axis=1), TARGETS)  # in fold 1 the useless model is right
+
+
+def moved(method: str, metric: str) -> tuple[float, float]:
+    """How far probabilities move inside and outside of fold 1 when its labels change."""
+    change = cross_fitted(method, pool(*OOFS, metric=metric)) - cross_fitted(
+        method, pool(*OOFS, metric=metric, targets=POISONED)
     )
-    assert weights.min() >= 0
-    assert weights.sum() == pytest.approx(1)
-    assert weights[0] > weights[1] > 0.1
-    assert weights[2] < 0.03
-    assert weights[3] == 0
+    return np.abs(change[FOLD == 1]).max(), np.abs(change[FOLD != 1]).max()
 
 
-def test_weights_are_the_optimum():
-    oofs = np.stack([model(1), model(1.2), model(0.8)])
-    weights = blending.simplex_weights(oofs, TARGETS)
-    best = METRICS["log_loss"].score(TARGETS, blending.blend(oofs, weights))[0]
-    for _ in range(300):
-        near = np.clip(weights + 0.05 * RNG.normal(size=3), 0, None)
-        assert METRICS["log_loss"].score(TARGETS, blending.blend(oofs, near / near.sum()))[0] >= best - 1e-6
+@pytest.mark.parametrize(
+    ("method", "metric"),
+    [*((method, "accuracy") for method in [*METHODS, "auto"]), ("greedy", "macro_f1"), ("auto", "auc")],
+)
+def test_a_folds_rows_do_not_depend_on_its_labels_and_a_leak_would_be_seen(method, metric, monkeypatch):
+    inside, outside = moved(method, metric)
+    # bit for bit but for the stack: how its batches are rounded depends on when each problem converges
+    assert inside <= (1e-4 if method in ("stack", "auto") else 0)
+    assert (outside > 1e-3) == (method != "mean")
+    if method != "mean":
+        leaky(monkeypatch)
+        assert moved(method, metric)[0] > 1e-3
 
 
-def test_identical_models_score_as_one():
-    one = model(1)
-    blended = blending.cross_fitted(np.stack([one, one, one]), TARGETS, FOLD)
-    assert np.abs(blended - one).max() < 1e-6
+def test_the_choice_for_a_fold_does_not_depend_on_its_labels():
+    for targets in (TARGETS, POISONED):
+        fitted = {method: blending.fit(method, pool(*OOFS, targets=targets)) for method in METHODS}
+        for fits in fitted.values():
+            assert all(np.isnan(fits.inner[f][f == FOLD]).all() for f in range(5))
+            assert all(np.isfinite(fits.inner[f][f != FOLD]).all() for f in range(5))
+        if targets is TARGETS:
+            first = fitted
+    for method, fits in fitted.items():
+        # what fold 1 chooses by: rows of other folds, by fits without them and without fold 1
+        assert np.nanmax(np.abs(fits.inner[1] - first[method].inner[1])) <= (1e-4 if method == "stack" else 0)
 
 
-def test_a_folds_weights_do_not_depend_on_its_labels():
-    oofs = np.stack([model(1), model(1)])
-    blended = blending.cross_fitted(oofs, TARGETS, FOLD)
-    poisoned = blending.cross_fitted(oofs, np.where(FOLD == 1, (TARGETS + 1) % K, TARGETS), FOLD)
-    assert (blended[FOLD == 1] == poisoned[FOLD == 1]).all()
-    assert (blended[FOLD != 1] != poisoned[FOLD != 1]).any()
+NOISE = [model(0, np.random.default_rng(seed)) for seed in range(100, 130)]
 
 
-def test_weights_of_noise_score_no_better_than_noise():
-    noise = [model(0, np.random.default_rng(seed)) for seed in range(60)]
-    score, se = METRICS["accuracy"].score(TARGETS, blending.cross_fitted(np.stack(noise), TARGETS, FOLD))
-    assert abs(score - 1 / K) < 2.5 * se
+@pytest.mark.parametrize("method", [*METHODS, "auto"])
+def test_random_labels_give_chance(method):
+    score, se = METRICS["accuracy"].score(LABELS, cross_fitted(method, pool(*NOISE, targets=LABELS)))
+    assert abs(score - 1 / K) < 2 * se
 
 
-def test_twenty_four_models_take_a_moment():
-    oofs = np.stack([model(1) for _ in range(24)])
-    start = time.perf_counter()
-    blending.cross_fitted(oofs, TARGETS, FOLD)
-    assert time.perf_counter() - start < 20
+LABELS = np.random.default_rng(5).integers(0, K, N)
+
+
+@pytest.mark.parametrize("method", ["greedy", "stack"])
+def test_a_leak_would_beat_chance(method, monkeypatch):
+    leaky(monkeypatch)
+    score, se = METRICS["accuracy"].score(LABELS, cross_fitted(method, pool(*NOISE, targets=LABELS)))
+    assert score > 1 / K + 2 * se
+
+
+def test_the_simplest_within_a_standard_error_of_the_best_is_chosen():
+    metric, good = METRICS["accuracy"], model(2)
+    nearly, worse, right = good.copy(), good.copy(), good.argmax(axis=1) == TARGETS
+    two, one = np.flatnonzero(right)[:2], np.flatnonzero(~right)[0]
+    nearly[two], nearly[one] = good[two][:, [1, 2, 0]], np.eye(K)[TARGETS[one]]
+    worse[:60] = good[:60, [1, 2, 0]]
+    assert blending.simplest(metric, TARGETS, {"mean": nearly, "weights": worse, "greedy": good}) == "mean"
+    assert blending.simplest(metric, TARGETS, {"mean": worse, "weights": good, "greedy": nearly}) == "weights"
+    assert blending.simplest(metric, TARGETS, {"mean": worse, "weights": worse, "greedy": good}) == "greedy"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_blend_without_a_model_is_that_of_the_others(method):
+    full = pool(*OOFS)
+    fitted = blending.fit(method, full, nested=False)
+    for j in range(len(OOFS)):
+        without = blending.without_model(method, full, fitted, j)
+        if method == "stack" or fitted.final.weights[j] == 0:
+            assert np.isfinite(without).all()
+        else:
+            again = blending.fit(method, full.less(j), nested=False).oof
+            missed = np.array([fitted.outer[f].weights[j] > 0 for f in FOLD])
+            assert (without[missed] == again[missed]).all()
+            assert (without[~missed] == fitted.oof[~missed]).all()
+
+
+def test_disagreement_is_the_share_of_other_labels():
+    probs = np.eye(3)[[[0, 1, 2, 0], [0, 1, 1, 0], [1, 2, 0, 1]]]
+    assert blending.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
+
+
+def test_the_score_is_that_on_fresh_rows():
+    """Models of different skill, with errors in common and apart, some too sure and some too shy.
+
+    A score may be too low where folds differ in their choice: each is made without the rows that would have been for
+    another. None of 20 is too good, and their mean sees an optimism that a single one does not.
+    """
+    metric, n, m, off = METRICS["accuracy"], 1200, 6, []
+
+    def rows(rng, models):
+        targets = rng.choice(K, n, p=[0.5, 0.3, 0.2])
+        seen = 1.6 * np.eye(K)[targets] + rng.normal(size=(n, K))
+        common = 0.5 * rng.normal(size=(n, K))
+        logits = [heat * (skill * seen + common + own * rng.normal(size=(n, K))) for skill, own, heat in models]
+        return softmax(np.stack(logits), axis=2).astype(np.float32), targets
+
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        models = [(rng.uniform(0.5, 1.5), rng.uniform(0.5, 1.5), rng.choice([0.4, 1, 2.5])) for _ in range(m)]
+        oofs, targets = rows(rng, models)
+        drawn = Pool(oofs, targets, rng.permutation(n) % 5, metric)
+        fitted = {method: blending.fit(method, drawn) for method in METHODS}
+        method, _, oof = blending.choose(drawn, fitted)
+        fresh, fresh_targets = rows(rng, models)
+        ours, se = metric.score(targets, oof)
+        theirs, fresh_se = metric.score(fresh_targets, fitted[method].final.predict(fresh))
+        off.append((ours - theirs) / np.hypot(se, fresh_se))
+    assert max(off) < 2
+    assert -0.7 < np.mean(off) < 2 / np.sqrt(20)
 
 
 class TestStage:
@@ -108,14 +282,48 @@ class TestStage:
         assert model["method"] == "weights"
         assert model["weights"]["probe"] > 0.9
 
-    def test_its_table_is_cross_fitted(self, toy, made):
+    @pytest.mark.parametrize("method", ["weights", "greedy"])
+    def test_its_table_is_cross_fitted(self, toy, made, method):
         made(zeroshot=0, probe=1, convnext=0.5)
-        weighted = toy.model_copy(update={"blend": Blend(method="weights")})
-        blend.run(weighted)
+        blend.run(toy.model_copy(update={"blend": Blend(method=method)}))
         rows = dataset.read(toy)
         oofs = np.stack([results.tables(toy, name, rows)[0] for name in toy.models])
-        expected = blending.cross_fitted(oofs, rows.targets, rows.fold)
+        expected = blending.fit(method, Pool(oofs, rows.targets, rows.fold, METRICS["accuracy"])).oof
         assert np.abs(results.tables(toy, "blend", rows)[0] - expected).max() < 1e-6
+
+    def test_says_what_each_method_and_model_is_worth(self, toy, made, capsys):
+        made(zeroshot=0, probe=1, convnext=0.5)
+        blend.run(toy)
+        said, model = capsys.readouterr().out, read_json(toy.model_folder("blend") / "model.json")
+        assert list(model["methods"]) == list(METHODS)
+        assert len(model["auto"]["chosen_by_fold"]) == 3
+        assert set(model["models"]["probe"]) == {"cv", "se", "share", "lost", "lost_se"}
+        assert "gain over the mean" in said
+        assert "loses without it" in said
+        apart = pd.read_csv(toy.model_folder("blend") / "disagreement.csv", index_col="model")
+        assert list(apart) == list(apart.index) == list(toy.models)
+
+    def test_a_stack_has_no_weights(self, toy, made):
+        made(zeroshot=0, probe=1, convnext=0.5)
+        blend.run(toy.model_copy(update={"blend": Blend(method="stack")}))
+        model = read_json(toy.model_folder("blend") / "model.json")
+        assert (model["method"], model["weights"]) == ("stack", {})
+        assert sum(each["share"] for each in model["models"].values()) == pytest.approx(1, abs=1e-3)
+        assert summary.table(toy, ["blend"]).count("stack") == 4  # the blend and each of its models
+
+    @pytest.mark.parametrize("metric", METRICS)
+    def test_every_metric_is_blended_and_old_scores_are_made_anew(self, toy, made, folder, metric):
+        made(zeroshot=0.5, probe=1, convnext=0.5)
+        if not METRICS[metric].of_labels:
+            sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+            sample.assign(blue=0.3, green=0.3, red=0.4).to_csv(folder / "sample_submission.csv", index=False)
+        other = toy_competition(metric=metric)
+        blend.run(other)
+        assert read_json(other.model_folder("probe") / "model.json")["metric"] == metric
+        model = read_json(other.model_folder("blend") / "model.json")
+        assert np.isfinite([model["cv"], model["se"], *model["folds"]]).all()
+        assert f"cv {metric}" in summary.table(other, [])
+        assert blend.run(other) == []
 
     def test_is_reused_until_a_model_changes(self, toy, made):
         made(zeroshot=1, probe=1, convnext=1)
@@ -124,10 +332,29 @@ class TestStage:
         made(zeroshot=2)
         assert blend.run(toy) == ["blend"]
 
-    def test_of_some_models_needs_no_others(self, toy, made):
+    def test_of_one_model_is_that_model_and_needs_no_others(self, toy, made, capsys):
         made(probe=1)
         blend.run(toy.model_copy(update={"blend": Blend(models=("probe",))}))
         assert read_json(toy.model_folder("blend") / "model.json")["weights"] == {"probe": 1}
+        assert "probe is the only model: its probabilities are passed through" in capsys.readouterr().out
+        rows = dataset.read(toy)
+        for ours, its in zip(*(results.tables(toy, name, rows) for name in ("blend", "probe")), strict=True):
+            assert (ours == its).all()
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda df: df.assign(red=np.float32("nan")), "probe/oof.parquet: 36 rows are not probabilities"),
+            (lambda df: df[1:], "probe/oof.parquet is of other rows: 1 ids are missing and 0 are not ours"),
+            (lambda df: df.assign(id="x" + df["id"]), "is of other rows: 36 ids are missing and 36 are not ours"),
+        ],
+    )
+    def test_a_table_that_is_broken_is_named(self, toy, made, change, said):
+        made(zeroshot=1, probe=1, convnext=1)
+        path = toy.model_folder("probe") / "oof.parquet"
+        predictions.write_parquet(path, change(pd.read_parquet(path)))
+        with pytest.raises(UserError, match=said):
+            blend.run(toy)
 
     def test_a_model_that_is_not_finished_is_named(self, toy, made):
         made(zeroshot=1, probe=1)

@@ -1,18 +1,24 @@
-"""blend: the mean of the models' probabilities, or weights where they are better by more than a standard error.
+"""blend: makes one model of many, by the simplest method that is as good as the best within a standard error.
 
-Reads models/*/ of the config's models; writes models/blend/, whose oof.parquet is cross-fitted.
+Reads models/*/ of the config's models; writes models/blend/, whose oof.parquet is cross-fitted, and in it
+disagreement.csv.
 """
 
 import time
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from src import blending, dataset, files, results
+from src.blending import Fitted, Pool
 from src.config import Competition
 from src.errors import UserError
 from src.metrics import METRICS
+from src.progress import track
 
-CODE = 1
+CODE = 2
+SHOWN = 12  # models of the printed tables, those with the greatest weights
 
 
 def run(competition: Competition) -> list[str]:
@@ -22,33 +28,106 @@ def run(competition: Competition) -> list[str]:
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,
-        "blend": competition.blend.model_dump(mode="json"),
+        "blend": competition.blend.model_dump(mode="json", exclude={"csvs"}),  # these are the submission's
         "metric": competition.metric,
         "classes": list(competition.classes),
         "models": {name: of(competition, name, data.folds_sha) for name in names},
         **data.key,
     }
-    if results.reused(competition.model_folder("blend"), key):
+    folder = competition.model_folder("blend")
+    if results.reused(folder, key):
         return []
+    for name in names:
+        results.rescore(competition, name, data)
     pairs = [results.tables(competition, name, data) for name in names]
     oofs, tests = (np.stack(tables) for tables in zip(*pairs, strict=True))
-    targets, fold, equal = data.targets, data.fold, np.full(len(names), 1 / len(names))
-    mean, weighted = blending.blend(oofs, equal), blending.cross_fitted(oofs, targets, fold)
-    for what, oof in (("mean", mean), ("weights", weighted)):
-        score, se = metric.score(targets, oof)
-        log_loss, _ = METRICS["log_loss"].score(targets, oof)
-        print(f"{what:8s} {competition.metric} {score:.4f} ± {se:.4f}  log loss {log_loss:.4f}")
-    gain, se = metric.gain(targets, weighted, than=mean)
-    method = competition.blend.method
-    if method == "auto":
-        method = "weights" if gain > se else "mean"
-        print(f"weights, cross-fitted, gain {gain:+.4f} ± {se:.4f} over the mean (paired): {method} it is")
-    weights = blending.simplex_weights(oofs, targets) if method == "weights" else equal
-    facts = {"method": method, "weights": {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)}}
-    oof = weighted if method == "weights" else mean
-    test, seconds = blending.blend(tests, weights), time.perf_counter() - start
+    pool = Pool(oofs, data.targets, data.fold, metric)
+    if len(names) == 1:
+        print(f"{names[0]} is the only model: its probabilities are passed through")
+        facts = {"method": "mean", "weights": {names[0]: 1.0}}
+        results.save(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
+        return ["blend"]
+    method, fitted, oof, facts = made(competition, pool)
+    facts |= parts(competition, names, pool, method, fitted)
+    apart = pd.DataFrame(blending.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
+    files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
+    some = shown(facts["models"])
+    print(f"labels that differ, in %{of_all(some, names)} (all: disagreement.csv)")
+    print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
+    test, seconds = fitted.final.predict(tests), time.perf_counter() - start
     results.save(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
+
+
+def made(competition: Competition, pool: Pool) -> tuple[str, Fitted, np.ndarray, dict[str, Any]]:
+    """Scores the methods, prints them as a table, and chooses.
+
+    Returns:
+        The method, what it has fitted, the out-of-fold table (n, k) of method and choice, and facts of both.
+    """
+    asked, metric, targets = competition.blend.method, pool.metric, pool.targets
+    methods = blending.methods_for(asked, pool)
+    fitted = {method: blending.fit(method, pool, nested=asked == "auto") for method in methods}
+    mean, facts = pool.decided(fitted["mean"].oof), {}
+    print(f"{'method':8s} {competition.metric:17s} gain over the mean  log loss")
+    for method, fits in fitted.items():
+        decided = pool.decided(fits.oof)
+        (cv, se), (gain, gain_se) = metric.score(targets, decided), metric.gain(targets, decided, than=mean)
+        log_loss = METRICS["log_loss"].value(targets, fits.oof)
+        facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": log_loss}
+        more = f"{gain:+.4f} ± {gain_se:.4f}" if method != "mean" else ""
+        print(f"{method:8s} {cv:.4f} ± {se:.4f}   {more:18s}  {log_loss:.4f}")
+    if asked != "auto":
+        return asked, fitted[asked], fitted[asked].oof, {"method": asked, "methods": facts}
+    if "stack" not in methods:
+        m, _, k = pool.oofs.shape
+        print(f"stack is left out: {m} models of {k} classes are too many for it (blend.method='stack' fits it)")
+    method, by_fold, oof = blending.choose(pool, fitted)
+    gain, se = metric.gain(targets, pool.decided(oof), than=mean)
+    print(
+        f"{method} it is, the simplest within a standard error of the best. Chosen inside each fold: "
+        f"{', '.join(by_fold)}; gain of that {gain:+.4f} ± {se:.4f} over the mean (paired)"
+    )
+    auto = {"gain": gain, "gain_se": se, "chosen_by_fold": by_fold}
+    return method, fitted[method], oof, {"method": method, "methods": facts, "auto": auto}
+
+
+def parts(competition: Competition, names: list[str], pool: Pool, method: str, fitted: Fitted) -> dict[str, Any]:
+    """What each model is worth to the blend, printed as a table; as facts of model.json.
+
+    A stack has no weights: its `share` is that of the model's coefficients in the sum of their absolute values.
+    """
+    metric, targets = pool.metric, pool.targets
+    decided, models = pool.decided(fitted.oof), {}
+    for j, name in enumerate(track(names, "blend: without each model", len(names), "models")):
+        cv, se = metric.score(targets, pool.decided(pool.oofs[j]))
+        less = pool.decided(blending.without_model(method, pool, fitted, j))
+        lost, lost_se = metric.gain(targets, decided, than=less)
+        models[name] = {"cv": cv, "se": se, "share": 0.0, "lost": lost, "lost_se": lost_se}
+    shares = fitted.final.shares(len(names))
+    for name, share in zip(names, shares, strict=True):
+        models[name]["share"] = round(float(share), 4)
+    some, width = shown(models), max(map(len, ["model", *names]))
+    head = "share of coefs" if method == "stack" else "weight"
+    print(f"{'model':{width}s}  {competition.metric:17s} {head:14s}  {method} loses without it{of_all(some, names)}")
+    for name in some:
+        model = models[name]
+        print(
+            f"{name:{width}s}  {model['cv']:.4f} ± {model['se']:.4f}   {model['share']:<14.3f}  "
+            f"{model['lost']:+.4f} ± {model['lost_se']:.4f}"
+        )
+    weights = {} if method == "stack" else {name: model["share"] for name, model in models.items()}
+    return {"weights": weights, "models": models}
+
+
+def shown(models: dict[str, dict[str, float]]) -> list[str]:
+    """The models with the greatest weights, in the config's order."""
+    greatest = sorted(models, key=lambda name: -models[name]["share"])[:SHOWN]
+    return [name for name in models if name in greatest]
+
+
+def of_all(some: list[str], names: list[str]) -> str:
+    return f", {len(some)} of {len(names)} models" if len(some) < len(names) else ""
 
 
 def of(competition: Competition, name: str, folds_sha: str) -> str:

@@ -1,0 +1,110 @@
+"""Weights of models, fitted on out-of-fold probabilities: by log loss on the simplex, or by greedy selection."""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from src import decisions
+from src.confusion import count
+from src.metrics import METRICS, Metric
+
+EPS = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
+ROUNDS, PATIENCE = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
+
+
+def blend(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(m, n, k) probabilities and (m,) weights -> (n, k)."""
+    return np.tensordot(weights, probs, axes=1)
+
+
+def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The weights, not negative and with sum 1, whose blend has the least log loss. The problem is convex.
+
+    Args:
+        oofs: (m, n, k) probabilities of m models.
+        targets: (n,) class indices.
+
+    Returns:
+        (m,) float64.
+    """
+    m, n, _ = oofs.shape
+    p_true = oofs[:, np.arange(n), targets].astype(np.float64)  # all that log loss looks at: (m, n)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        blended = weights @ p_true + EPS
+        return -np.log(blended).mean(), p_true @ (1 / blended) / -n
+
+    found = minimize(
+        loss,
+        np.full(m, 1 / m),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * m,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(m)},
+        options={"maxiter": 500, "ftol": 1e-10},
+    )
+    weights = np.clip(found.x, 0, None)
+    weights[weights < 1e-4] = 0  # what the solver leaves instead of nothing
+    return weights / weights.sum()
+
+
+def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.ndarray:
+    """Forward selection with replacement on the metric (Caruana et al. 2004, "Ensemble Selection from Libraries").
+
+    Begins with the best so many of the models in the order of their scores, as the paper does against over-fitting,
+    then adds the model that makes the mean best, again and again; the best ensemble on the way counts. Of models that
+    make it equally good the one with the least log loss is added. Labels are by the decision rule of the models' mean.
+
+    Args and returns as of `simplex_weights`.
+    """
+    m, n, k = oofs.shape
+    bias = decisions.fit(metric, oofs.mean(axis=0), targets)
+    weighed = oofs * np.exp(bias).astype(oofs.dtype)  # the argmax of a sum of these is its label by the rule
+    library = np.ascontiguousarray(weighed.transpose(0, 2, 1))  # (m, k, n): classes one after the other are fast
+    true, room = targets * n + np.arange(n), np.empty((k, n), library.dtype)
+
+    def value(total: np.ndarray, size: int) -> float:
+        return metric.sign * score(metric, targets, total, size)
+
+    def log_loss(total: np.ndarray, size: int) -> float:
+        return -np.log(total.ravel()[true] / size + EPS, dtype=float).mean()
+
+    def best(total: np.ndarray | float, size: int) -> tuple[int, float]:
+        """The model to add to a sum of so many, and the value it makes."""
+        values = np.array([value(np.add(total, own, out=room), size + 1) for own in library])
+        equal = np.flatnonzero(values >= values.max() - 1e-12)
+        losses = [log_loss(np.add(total, library[j], out=room), size + 1) for j in equal] if len(equal) > 1 else [0]
+        return int(equal[np.argmin(losses)]), values.max()
+
+    alone = np.array([(-value(own, 1), log_loss(own, 1)) for own in library])
+    order = np.lexsort((alone[:, 1], alone[:, 0]))
+    total, values = np.zeros((k, n), library.dtype), []
+    for size, j in enumerate(order, 1):
+        total += library[j]
+        values.append(value(total, size))
+    first = int(np.argmax(values)) + 1
+    counts = np.bincount(order[:first], minlength=m)
+    total, found, top, waited = library[order[:first]].sum(axis=0), counts, values[first - 1], 0
+    for _ in range(ROUNDS):
+        j, reached = best(total, counts.sum())
+        total += library[j]
+        counts = counts + (np.arange(m) == j)
+        waited += 1
+        if reached > top + 1e-9:
+            found, top, waited = counts, reached, 0
+        if waited == PATIENCE:
+            break
+    return found / found.sum()
+
+
+def score(metric: Metric, targets: np.ndarray, total: np.ndarray, size: int) -> float:
+    """The metric of the mean of so many tables, of their sum (k, n)."""
+    if not metric.of_labels:
+        return metric.value(targets, (total / size).T)
+    labels, most = np.zeros(len(targets), int), total[0].copy()
+    for label in range(1, len(total)):
+        more = total[label] > most
+        labels[more] = label
+        np.maximum(most, total[label], out=most)
+    if metric is METRICS["accuracy"]:
+        return float((labels == targets).mean())
+    return float(metric.of_counts(count(targets, labels, len(total))))
