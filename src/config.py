@@ -50,6 +50,7 @@ class Folds(Strict):
 class Blend(Strict):
     models: tuple[Text, ...] | None = None  # None: all
     method: Literal["auto", "mean", "weights", "greedy", "stack"] = "auto"  # auto: the simplest that is nearly the best
+    csvs: tuple[Text, ...] = ()  # submissions of labels that vote beside the blend, in a file of their own
 
 
 class Reported(Strict):
@@ -112,6 +113,11 @@ class Competition(Strict):
         for model in self.blend.models or ():
             if model not in self.models:
                 raise ValueError("blend.models: " + unknown("model", model, self.models))
+        if self.blend.csvs and not METRICS[self.metric].of_labels:
+            raise ValueError(
+                f"blend.csvs: labels are voted on, but {self.metric} wants probabilities, and averaging submissions of "
+                "these is not offered: leave csvs out"
+            )
         if self.prompts:
             self.prompts_fit(self.prompts)
         for reported in self.reported:
@@ -192,10 +198,14 @@ class Competition(Strict):
     def submission(self, what: str, cv: float, sha: str) -> Path:
         return self.folder / f"{what}-cv{cv:.4f}-{sha[:7]}.csv"
 
+    def votes(self, voters: int, sha: str) -> Path:
+        """A submission by majority vote, which has no score of its own."""
+        return self.folder / f"votes-of{voters}-{sha[:7]}.csv"
 
-def resolve(weights_file: str) -> Path:
-    """A weights file as a config names it: relative to the repository's folder, or absolute."""
-    return ROOT / Path(weights_file).expanduser()
+
+def resolve(file: str) -> Path:
+    """A weights file or a CSV as a config names it: relative to the repository's folder, or absolute."""
+    return ROOT / Path(file).expanduser()
 
 
 def names() -> list[str]:

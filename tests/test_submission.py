@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, results, tables
-from src.config import Competition, Folds
+from src import dataset, results, tables, votes
+from src.config import Blend, Competition, Folds
 from src.errors import UserError
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
@@ -126,3 +126,64 @@ def test_a_majority_submission_scores_the_majority_rate(folder):
     score, se, n = submission.graded(competition, dataset.read(competition), test)["public"]
     assert (score, n) == (0.75, 12)
     assert se == pytest.approx(np.sqrt(0.75 * 0.25 / 12))
+
+
+class TestVotes:
+    @pytest.fixture
+    def voted(self, toy, tmp_path):
+        """voted(change, ...) runs the stage with a CSV for each function that changes a right one's rows."""
+
+        def run(*changes, **fields):
+            paths = []
+            for i, change in enumerate(changes):
+                right = pd.DataFrame({"id": [f"{100 + j}" for j in range(12)], "label": list(toy.classes) * 4})
+                paths.append(tmp_path / f"theirs{i}.csv")
+                change(right).to_csv(paths[-1], index=False)
+            competition = toy_competition(blend=Blend(csvs=tuple(map(str, paths))), **fields)
+            finish(competition)
+            return competition, submission.run(competition)
+
+        return run
+
+    def test_are_the_majority_of_the_blend_and_the_csvs_by_id(self, voted, capsys):
+        green = {"label": "green"}  # as they say of all rows; the third has them in another order, and is right
+        competition, path = voted(
+            lambda df: df.assign(**green), lambda df: df.assign(**green), lambda df: df[::-1], lambda df: df
+        )
+        (path_of_votes,) = competition.folder.glob("votes-of5-???????.csv")
+        sub = pd.read_csv(path_of_votes, dtype=str)
+        assert sub["id"].tolist() == pd.read_csv(path, dtype=str)["id"].tolist()
+        truth = dict(zip((f"{100 + j}" for j in range(12)), list(competition.classes) * 4, strict=True))
+        assert dict(zip(sub["id"], sub["label"], strict=True)) == truth
+        said = capsys.readouterr().out
+        assert "the vote has no CV score of its own" in said
+        assert path.name.startswith("blend-cv")
+        submission.run(competition)
+        assert f"{path_of_votes.name}  reused" in capsys.readouterr().out
+
+    def test_that_tie_go_to_the_more_frequent_class(self):
+        ballots, prior = np.array([[0, 2, 1, 0], [1, 1, 2, 0]]), np.array([10, 20, 20])
+        assert votes.majority(ballots, prior).tolist() == [1, 1, 1, 0]  # of equally frequent ones the first
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda df: df.rename(columns={"label": "class"}), "has the columns id, class, not id, label"),
+            (lambda df: df.assign(more=1), "has the columns id, label, more, not id, label"),
+            (lambda df: df[2:], "2 ids of the test table missing and 0 that it has not, such as '100'"),
+            (lambda df: df.assign(id="9" + df["id"]), "12 ids of the test table missing and 12 that it has not"),
+            (lambda df: pd.concat([df, df[:1]]), "has id '100' in more than one row"),
+            (lambda df: df.replace("green", "gren"), "unknown class 'gren': did you mean 'green'"),
+        ],
+    )
+    def test_a_csv_that_does_not_fit_is_refused(self, voted, change, said):
+        with pytest.raises(UserError, match=said):
+            voted(change)
+
+    def test_a_csv_that_is_missing_is_refused_before_anything_is_computed(self):
+        with pytest.raises(UserError, match="there is no file"):
+            submission.check(toy_competition(blend=Blend(csvs=("nope.csv",))))
+
+    def test_probabilities_are_not_voted_on(self):
+        with pytest.raises(ValueError, match="log_loss wants probabilities, and averaging submissions of these is not"):
+            toy_competition(metric="log_loss", blend=Blend(csvs=("theirs.csv",)))

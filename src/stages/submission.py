@@ -1,16 +1,18 @@
 """submission: writes the blend's answer in sample_submission's columns, ids and order.
 
 Reads models/blend/ and sample_submission.csv; writes <what>-cv<score>-<sha7>.csv, named by the sha256 of its content.
+Where the config has blend.csvs, also votes-of<n>-<sha7>.csv: the majority of the blend's labels and theirs.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from src import dataset, decisions, files, results, tables
-from src.config import Competition
+from src import dataset, decisions, files, results, tables, votes
+from src.config import Competition, resolve
 from src.dataset import Dataset
 from src.errors import UserError
 from src.metrics import METRICS
@@ -24,23 +26,53 @@ def run(competition: Competition) -> Path:
     _, probs = results.tables(competition, what, data)
     if "decision" in made:  # the labels are then no plain argmax
         probs = decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))
-    text = csv_of(competition, data, sample, probs)
-    if faults := faults_of(competition, sample, text):
-        raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
-    sha = files.text_sha256(text)
-    path = competition.submission(what, made["cv"], sha)
-    if path.is_file() and files.sha256(path) == sha:
-        print(f"{path.name}  reused")
-    else:
-        files.write_text(path, text)
-        print(f"wrote {path.name}: {len(sample)} rows, checked against {competition.sample_submission}")
+    path = write(competition, data, sample, probs, lambda sha: competition.submission(what, made["cv"], sha))
     if METRICS[competition.metric].of_labels:
         counts = pd.Series(np.asarray(competition.classes)[probs.argmax(axis=1)]).value_counts()
         print(
             "predicted: " + ", ".join(f"{name} {counts.get(name, 0) / len(probs):.1%}" for name in competition.classes)
         )
-    for usage, (score, se, n) in graded(competition, data, probs).items():
-        print(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {n} rows")
+    print_graded(competition, data, probs)
+    if competition.blend.csvs:
+        vote(competition, data, sample, probs)
+    return path
+
+
+def check(competition: Competition) -> None:
+    """Refuses CSVs that are not there, before anything is computed."""
+    for path in competition.blend.csvs:
+        votes.check(path, resolve(path))
+
+
+def write(
+    competition: Competition, data: Dataset, sample: pd.DataFrame, probs: np.ndarray, name: Callable[[str], Path]
+) -> Path:
+    """Writes the submission, after it has been checked; `name` gives its path by its sha256."""
+    text = csv_of(competition, data, sample, probs)
+    if faults := faults_of(competition, sample, text):
+        raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
+    sha = files.text_sha256(text)
+    path = name(sha)
+    if path.is_file() and files.sha256(path) == sha:
+        print(f"{path.name}  reused")
+    else:
+        files.write_text(path, text)
+        print(f"wrote {path.name}: {len(sample)} rows, checked against {competition.sample_submission}")
+    return path
+
+
+def vote(competition: Competition, data: Dataset, sample: pd.DataFrame, probs: np.ndarray) -> Path:
+    """Writes the majority vote of the labels of `probs` and of the config's CSVs; ties: the more frequent class."""
+    others = [votes.read(competition, path, data.test.ids) for path in competition.blend.csvs]
+    ballots, k = np.stack([probs.argmax(axis=1), *others]), len(competition.classes)
+    labels = votes.majority(ballots, np.bincount(data.targets, minlength=k))
+    sure = np.eye(k, dtype=np.float32)[labels]
+    path = write(competition, data, sample, sure, lambda sha: competition.votes(len(ballots), sha))
+    print(
+        f"{path.name}: the vote has no CV score of its own, since its CSVs have no out-of-fold rows; "
+        f"{(labels != ballots[0]).mean():.1%} of its labels are not the blend's"
+    )
+    print_graded(competition, data, sure)
     return path
 
 
@@ -69,6 +101,11 @@ def faults_of(competition: Competition, sample: pd.DataFrame, text: str) -> list
         if not np.isfinite(probs).all() or (np.abs(probs.sum(axis=1) - 1) > 1e-3).any():
             faults.append("its rows are not probabilities")
     return faults
+
+
+def print_graded(competition: Competition, data: Dataset, probs: np.ndarray) -> None:
+    for usage, (score, se, n) in graded(competition, data, probs).items():
+        print(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {n} rows")
 
 
 def graded(competition: Competition, data: Dataset, probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
