@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.special import softmax
 
 from src.design import Design
-from src.logreg import Problem, solve
+from src.logreg import Problem, Solution, solve
 
 CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 TOL = 3e-4  # of the gradient: far finer than what C decides
+SMALL = 2_000_000  # numbers in the table of columns
 LEAST = 1e-5  # of a probability: a model that is wrongly certain is no feature out of all proportion
 
 
@@ -47,9 +49,7 @@ def fit(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, withouts: Seque
     inner = {without: left if len(left) > 1 else [] for without, left in inner.items()}
     sets = {*withouts, *(plus(without, f) for without, left in inner.items() for f in left)}
     keys = [(c, without) for without in sorted(sets) for c in CS]
-    with Design(columns(oofs), fold) as design:
-        problems = [Problem(*key) for key in keys]
-        solution = solve(design, targets, oofs.shape[2], problems, tol=TOL, offset=towards(oofs))
+    solution = solved(oofs, targets, fold, [Problem(*key) for key in keys])
     place = {key: i for i, key in enumerate(keys)}
 
     def loss(c: float, without: tuple[int, ...]) -> float:
@@ -67,10 +67,20 @@ def refit(
     oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, withouts: Sequence[tuple[int, ...]], cs: Sequence[float]
 ) -> list[Stack]:
     """As `fit`, with a known C each."""
-    with Design(columns(oofs), fold) as design:
-        problems = [Problem(c, without) for c, without in zip(cs, withouts, strict=True)]
-        solution = solve(design, targets, oofs.shape[2], problems, tol=TOL, offset=towards(oofs))
+    problems = [Problem(c, without) for c, without in zip(cs, withouts, strict=True)]
+    solution = solved(oofs, targets, fold, problems)
     return [Stack(*parts) for parts in zip(solution.coef, solution.intercept, cs, strict=True)]
+
+
+def solved(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, problems: Sequence[Problem]) -> Solution:
+    """The problems' solution; of a small table on one thread, where handing out the work costs more than the work."""
+    feats, threads = columns(oofs), torch.get_num_threads()
+    torch.set_num_threads(1 if feats.size < SMALL else threads)
+    try:
+        with Design(feats, fold) as design:
+            return solve(design, targets, oofs.shape[2], problems, tol=TOL, offset=towards(oofs))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def plus(without: tuple[int, ...], fold: int) -> tuple[int, ...]:
