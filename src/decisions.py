@@ -12,7 +12,7 @@ from src.metrics import Metric
 
 LEAST = 1e-12  # of a probability: its logarithm stays finite
 CUTS, CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
-SWEEPS, ENOUGH = 10, 1e-4  # over the classes, at most; and what a sweep has to gain for another one
+SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and what a sweep has to gain for another one
 
 
 def apply(probs: np.ndarray, bias: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def best_cut(metric: Metric, scores: np.ndarray, targets: np.ndarray, label: int
     rival = scores.argmax(axis=1)
     behind = scores[np.arange(n), rival] - own
     scores[:, label] = own
-    order = np.argsort(behind, kind="stable")
+    order = np.argsort(behind)
     behind, rival, true = behind[order], rival[order], targets[order]
     between = np.flatnonzero(behind[1:] > behind[:-1])  # a cut behind this row: no two rows that tie are parted
     if not len(between):
