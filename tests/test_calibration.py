@@ -38,11 +38,16 @@ def test_certain_rows_and_useless_ones_stay_in_bounds():
     assert np.isfinite(LOSS.value(TARGETS, calibration.scale(sure, calibration.HOTTEST)))
 
 
-def test_a_folds_rows_do_not_depend_on_its_labels():
+@pytest.mark.parametrize("leak", [False, True])
+def test_a_folds_rows_do_not_depend_on_its_labels_unless_they_leak(monkeypatch, leak):
+    """What leaks, so that the test is seen to notice it: one temperature for all, fitted on all rows."""
+    if leak:
+        every = lambda probs, targets, fold: calibration.scale(probs, calibration.temperature(probs, targets))  # noqa: E731
+        monkeypatch.setattr(calibration, "cross_fitted", every)
     probs = softmax(2.5 * LOGITS, axis=1)
     scaled = calibration.cross_fitted(probs, TARGETS, FOLD)
     poisoned = calibration.cross_fitted(probs, np.where(FOLD == 1, (TARGETS + 1) % K, TARGETS), FOLD)
-    assert (scaled[FOLD == 1] == poisoned[FOLD == 1]).all()
+    assert (scaled[FOLD == 1] == poisoned[FOLD == 1]).all() != leak
     assert (scaled[FOLD != 1] != poisoned[FOLD != 1]).any()
     assert LOSS.value(TARGETS, scaled) < LOSS.value(TARGETS, probs)
 
