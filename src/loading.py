@@ -112,7 +112,7 @@ class Batches:
             Augmented(fold, transform),
             batch_sampler=self.order,
             num_workers=workers,
-            pin_memory=workers > 0,
+            pin_memory=machine.device().type == "cuda",
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
             worker_init_fn=heedless if workers else None,

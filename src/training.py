@@ -7,9 +7,9 @@ between any two steps ends with the very weights of an undisturbed one (on one C
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import albumentations as A
 import numpy as np
@@ -31,6 +31,7 @@ from src.progress import track
 from src.recipe import FineTune
 from src.running import Running
 
+T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
@@ -51,9 +52,13 @@ def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tens
 
 
 def placed(model: nn.Module) -> nn.Module:
-    """The model on this machine's device; channels_last, which convolutions on a GPU want, is no faster on a CPU."""
-    device = machine.device()
-    return model.to(device, memory_format=torch.channels_last) if device.type == "cuda" else model
+    """The model on this machine's device."""
+    return model.to(machine.device(), memory_format=layout()) if machine.device().type == "cuda" else model
+
+
+def layout() -> torch.memory_format:
+    """channels_last, which convolutions on a GPU want, is no faster on a CPU."""
+    return torch.channels_last if machine.device().type == "cuda" else torch.contiguous_format
 
 
 class Training:
@@ -62,7 +67,6 @@ class Training:
     def __init__(self, fold: Fold, model: nn.Module):
         spec, device = fold.spec, machine.device()
         self.fold, gpu = fold, device.type == "cuda"
-        self.layout = torch.channels_last if gpu else torch.contiguous_format
         self.model = placed(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
@@ -103,7 +107,7 @@ class Training:
         self.set_lr()
         torch.manual_seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
         pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, self.layout)
+        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, layout())
         self.losses[self.step] = self.gradients(*mixed(pixels, targets, fold.spec, fold.k))
         if fold.spec.clip_grad is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), fold.spec.clip_grad)
@@ -231,7 +235,7 @@ def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ..
         batch = {base: squares.to(device, non_blocking=True) for base, squares in batch.items()}
         total = 0.0
         for view in views:
-            pixels = normalised(seen(batch, view), fold.data_config.mean, fold.data_config.std)
+            pixels = normalised(seen(batch, view), fold.data_config.mean, fold.data_config.std, layout())
             with machine.autocast(fold.precision):
                 logits = model(pixels)
             total = total + logits.float().softmax(dim=1)
@@ -273,33 +277,35 @@ def train_fold(
 
 def train_epoch(training: Training, batches: Batches, running: Running, asked: Asked) -> None:
     """From the step where it is to the end, which is saved; or to where a signal asks to stop, which is saved too."""
-    fold, start = training.fold, time.perf_counter()
-    done = dict(training.seconds)
+    fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
-    rest = track(timed(batches.of(training.epoch, training.step), training.seconds), f"{fold.title} epoch "
-                 f"{training.epoch + 1}", fold.steps - training.step, "steps")  # fmt: skip
-    for pixels, targets in rest:
+    items = waited_for(batches.of(training.epoch, training.step), training.seconds, asked)
+    what = f"{fold.title} epoch {training.epoch + 1}"
+    for pixels, targets in track(items, what, fold.steps - training.step, "steps"):
         training.train_step(pixels, targets)
-        if asked.signal is not None and training.step < fold.steps:
-            training.seconds["train"] = done["train"] + time.perf_counter() - start
-            running.save(training.state(), training.about())
-            asked.heed()
-    training.seconds["train"] = done["train"] + time.perf_counter() - start
-    training.history.append(training.end_epoch())
-    training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
-    training.losses.zero_()
+        if asked.signal is not None:
+            break
+    training.seconds["train"] = before + time.perf_counter() - start
+    if training.step == fold.steps:
+        training.history.append(training.end_epoch())
+        training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
+        training.losses.zero_()
     running.save(training.state(), training.about())
     asked.heed()
 
 
-def timed(items, seconds: dict[str, float]):
-    """Passes `items` on and counts the time that they were waited for."""
-    while True:
+def waited_for(items: Iterator[T], seconds: dict[str, float], asked: Asked) -> Iterator[T]:
+    """Passes `items` on and counts the time that they were waited for; none come after a signal asked to stop."""
+    while asked.signal is None:
         start = time.perf_counter()
         try:
             item = next(items)
         except StopIteration:
             return
+        except RuntimeError:
+            if asked.signal is None:
+                raise
+            return  # a worker has heard the signal too
         finally:
             seconds["wait"] += time.perf_counter() - start
         yield item

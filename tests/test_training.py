@@ -11,11 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from src import augment, checkpoints, classifiers, interrupts, loading, lr_range, training
+from src import augment, checkpoints, classifiers, interrupts, loading, lr_range, machine, training
 from src.errors import UserError
 from src.loading import Fold
-from src.recipe import FineTune
+from src.recipe import Augment, FineTune
 from src.running import Running
+from src.threads import cores
 from src.training import Training
 
 RNG = np.random.default_rng(0)
@@ -142,6 +143,22 @@ class TestGradients:
             made.train_step(*batch(made.fold))
 
 
+@pytest.mark.skipif(cores() < 2, reason="one core has no workers")
+def test_however_many_workers_there_are_the_batches_are_the_same(monkeypatch):
+    fold = fold_of(spec_of(batch_size=7))
+    transform = augment.compose((Augment("Affine", rotate=(-40, 40), p=0.9), Augment("HorizontalFlip", p=0.5)))
+    alone = [list(loading.Batches(fold, transform).of(epoch)) for epoch in range(3)]
+    assert not torch.equal(alone[0][0][0], alone[1][0][0])
+    monkeypatch.setattr(machine, "workers", lambda: 2)
+    batches = loading.Batches(fold, transform)
+    for epoch, first in ((0, 0), (2, 1), (1, 3)):
+        many = list(batches.of(epoch, first))
+        assert len(many) == len(alone[epoch]) - first
+        for (pixels, targets), (same, same_targets) in zip(many, alone[epoch][first:], strict=True):
+            assert torch.equal(pixels, same)
+            assert torch.equal(targets, same_targets)
+
+
 class TestMixed:
     def test_as_it_is(self):
         pixels, targets = torch.rand(8, 3, 8, 8), torch.arange(8) % 3
@@ -236,6 +253,25 @@ class TestStopped:
         assert "it fold 0  goes on after epoch" in capsys.readouterr().out
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
+
+    def test_a_worker_that_heard_the_signal_too_costs_nothing(self, tmp_path, monkeypatch):
+        """As when a whole process group is told to end."""
+        expected, _ = fit(self.SPEC, tmp_path / "whole")
+
+        def dying(self, epoch, first=0):
+            for step, item in enumerate(of(self, epoch, first)):
+                if epoch == 1 and step == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
+                yield item
+
+        of = loading.Batches.of
+        with monkeypatch.context() as patch:
+            patch.setattr(loading.Batches, "of", dying)
+            with pytest.raises(KeyboardInterrupt):
+                fit(self.SPEC, tmp_path / "it")
+        again, _ = fit(self.SPEC, tmp_path / "it")
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
 
     def test_a_second_signal_is_heeded_at_once_and_the_handlers_come_back(self):
         before = signal.getsignal(signal.SIGINT)
