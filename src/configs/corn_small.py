@@ -44,8 +44,22 @@ competition = corn.model_copy(
         "models": {
             "zeroshot_tiny": ZeroShot(clip=TINY),
             "probe_tiny": Probe(clip=TINY),
+            "clip_tiny": FineTune(
+                clip=TINY,
+                head="probe",
+                epochs=30,
+                batch_size=32,
+                lr=1e-3,
+                warmup_epochs=3.0,
+                label_smoothing=0.05,
+                ema_decay=0.98,
+                augment=RESNET.augment,
+                views=RESNET.views,
+                wise_ft=(0.0, 0.25, 0.5, 0.75, 1.0),
+            ),
             "resnet10t": RESNET,
-            "resnet_tiny": RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3}),
+            "resnet_tiny": RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3, "epochs": 60, "seeds": 2}),
+            "resnet50": RESNET.model_copy(update={"backbone": "resnet50", "img_size": 48, "epochs": 8, "lr": 1e-3}),
         },
         "reported": (),
     }
