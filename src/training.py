@@ -158,9 +158,10 @@ class Training:
             fold, step = self.fold, int(bad[0])
             batch = order(fold, self.epoch)[step]
             ids = ", ".join(fold.ids[fold.train[position]] for position in batch)
+            lr = self.schedule(self.epoch * fold.steps + step)
             raise UserError(
                 f"{fold.title}: the loss is not finite in epoch {self.epoch + 1}, step {step + 1} of {fold.steps}, "
-                f"at lr {self.lr:.2g}: lower lr ({fold.spec.lr:g}), or look at the images of its batch (ids {ids})"
+                f"at lr {lr:.2g}: lower lr ({fold.spec.lr:g}), or look at the images of its batch (ids {ids})"
             )
 
     def state(self) -> dict[str, Tensor]:
@@ -170,7 +171,7 @@ class Training:
             tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.module.state_dict().items()}
         for i, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in moments.items()}
-        return {**tensors, "losses.": self.losses}
+        return {**tensors, "losses.epoch": self.losses}
 
     def about(self) -> dict[str, Any]:
         at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro}
@@ -191,7 +192,7 @@ class Training:
             i, _, moment = name.partition(".")
             whole["state"].setdefault(int(i), {})[moment] = tensor
         self.optimizer.load_state_dict(whole)
-        self.losses.copy_(parts["losses"][""])
+        self.losses.copy_(parts["losses"]["epoch"])
         self.epoch, self.step, self.micro = about["epoch"], about["step"], about["micro_batch"]
         self.seconds, self.history = about["seconds"], about["history"]
 
@@ -215,12 +216,12 @@ class Training:
             "seconds": round(self.seconds["train"] + time.perf_counter() - start, 3),
         }
         # beside workers the model need not wait; without them the two take turns
-        data = row["waited"] > (0.1 if machine.workers() else 0.5)
+        limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
         print(
             f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "
             f"loss {row['loss']:.4f}  valid {fold.metric} {row[f'valid_{fold.metric}']:.4f}  "
-            f"log loss {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s, "
-            f"{row['waited']:.0%} of it data{', which are the limit' if data else ''}  {row['seconds']:.1f}s"
+            f"log loss {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s "
+            f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
         )
         return row
 
@@ -286,6 +287,7 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: A
         if asked.signal is not None:
             break
     training.seconds["train"] = before + time.perf_counter() - start
+    training.check()  # what is not finite is not saved
     if training.step == fold.steps:
         training.history.append(training.end_epoch())
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
