@@ -19,6 +19,7 @@ from torch import Tensor
 from src import machine
 from src.errors import UserError
 from src.geometry import CROPS, VIEWS, Geometry, normalised
+from src.memory import Portion
 from src.progress import duration
 from src.store import Pictures
 from src.threads import cores
@@ -134,33 +135,25 @@ class Encoder:
     def __init__(self, tower: Tower, title: str, precision: str, batch_size: int | None, compiled: bool, most: int):
         """`most`: images there are to encode, so that no larger batch is tried."""
         self.tower, self.title, self.precision = tower, title, precision
-        self.forward, self.padded = tower.forward, None
-        # channels_last, which convolutions on a GPU want, is no faster on a CPU
-        self.layout = torch.channels_last if machine.device().type == "cuda" else torch.contiguous_format
-        self.part = self.batch_size = batch_size or CPU_BATCH
+        self.forward, self.compiled = tower.forward, False
+        self.batch_size = batch_size or CPU_BATCH
         if batch_size is None and machine.device().type == "cuda":
-            self.part = self.batch_size = self.fastest(most)
+            self.batch_size = self.fastest(most)
+        self.portion = Portion(title, self.batch_size)
         if compiled:
             self.compile()
 
     @torch.inference_mode()
     def __call__(self, squares: Tensor) -> Tensor:
         """(n, 3, size, size) uint8 on the device -> (n, d) float32 there, in parts where memory is too small."""
-        while True:
-            try:
-                return torch.cat([self.encode(part) for part in squares.split(self.part)])
-            except torch.OutOfMemoryError as error:
-                if self.part == 1:
-                    raise UserError(f"{self.title}: the GPU has no memory for a single image") from error
-            self.part = (self.part + 1) // 2
-            torch.cuda.empty_cache()
-            print(f"{self.title}: out of GPU memory, going on with {self.part} images at a time")
+        return self.portion.run(lambda size: torch.cat([self.encode(part, size) for part in squares.split(size)]))
 
-    def encode(self, squares: Tensor) -> Tensor:
+    def encode(self, squares: Tensor, size: int) -> Tensor:
+        """Of `size` images or fewer."""
         n = len(squares)
-        if self.padded is not None and n < self.padded:  # a compiled model has seen one shape
-            squares = torch.cat([squares, squares.new_zeros((self.padded - n, *squares.shape[1:]))])
-        pixels = normalised(squares, self.tower.mean, self.tower.std, self.layout)
+        if self.compiled and n < size:  # it would be compiled anew for each shape
+            squares = torch.cat([squares, squares.new_zeros((size - n, *squares.shape[1:]))])
+        pixels = normalised(squares, self.tower.mean, self.tower.std, machine.layout())
         with machine.autocast(self.precision):
             return self.forward(pixels)[:n].float()
 
@@ -176,11 +169,11 @@ class Encoder:
             if n > max(most, BATCHES[0]):
                 break
             try:
-                self.encode(self.blank(n))
+                self.encode(self.blank(n), n)
                 torch.cuda.synchronize()
                 start = time.perf_counter()
                 for _ in range(3):
-                    self.encode(self.blank(n))
+                    self.encode(self.blank(n), n)
                 torch.cuda.synchronize()
                 now = 3 * n / (time.perf_counter() - start)
             except torch.OutOfMemoryError:
@@ -200,14 +193,12 @@ class Encoder:
         Raises:
             UserError: torch cannot compile here.
         """
-        start, self.padded = time.perf_counter(), self.part
+        start, self.compiled = time.perf_counter(), True
         self.forward = torch.compile(self.forward, dynamic=False)
         try:
             with torch.inference_mode():
-                self.encode(self.blank(self.part))
+                self.portion.run(lambda size: self.encode(self.blank(size), size))
         except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise UserError(f"{self.title}: torch cannot compile here ({reason}): set compile=False") from error
         print(f"{self.title}: compiled in {duration(time.perf_counter() - start)}")

@@ -43,10 +43,21 @@ def autocast(precision: str) -> contextlib.AbstractContextManager:
     return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def layout() -> torch.memory_format:
+    """Of pictures and weights: channels_last, which convolutions on a GPU want, is no faster on a CPU."""
+    return torch.channels_last if device().type == "cuda" else torch.contiguous_format
+
+
 def placed(model: nn.Module) -> nn.Module:
-    """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
-    model = model.eval().requires_grad_(False)
-    return model.to(device(), memory_format=torch.channels_last) if device().type == "cuda" else model
+    """The model on this machine's device, laid out as its convolutions want it."""
+    return model.to(device(), memory_format=layout())
+
+
+def seed(number: int) -> None:
+    """Of what the device and the CPU draw from now on. (torch.manual_seed looks for every kind of device: 0.3 ms.)"""
+    torch.default_generator.manual_seed(number)
+    if device().type == "cuda":
+        torch.cuda.manual_seed(number)
 
 
 def workers() -> int:

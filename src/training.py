@@ -26,6 +26,7 @@ from src.errors import UserError
 from src.geometry import normalised
 from src.interrupts import Asked, noted
 from src.loading import Batches, Fold, draw, order
+from src.memory import Portion
 from src.metrics import METRICS
 from src.progress import track
 from src.recipe import FineTune
@@ -51,31 +52,21 @@ def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tens
     return ways[int(torch.randint(len(ways), ()))](pixels, targets)
 
 
-def placed(model: nn.Module) -> nn.Module:
-    """The model on this machine's device."""
-    return model.to(machine.device(), memory_format=layout()) if machine.device().type == "cuda" else model
-
-
-def layout() -> torch.memory_format:
-    """channels_last, which convolutions on a GPU want, is no faster on a CPU."""
-    return torch.channels_last if machine.device().type == "cuda" else torch.contiguous_format
-
-
 class Training:
     """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
     def __init__(self, fold: Fold, model: nn.Module):
         spec, device = fold.spec, machine.device()
-        self.fold, gpu = fold, device.type == "cuda"
-        self.model = placed(model)
+        self.fold = fold
+        self.model = machine.placed(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
         decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
-        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=gpu, **decay)
+        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=device.type == "cuda", **decay)
         counts = np.bincount(fold.targets, minlength=fold.k)
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
-        self.micro = min(spec.micro_batch or spec.batch_size, len(fold.train))
+        self.micro = Portion(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
         self.schedule = partial(
             lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
         )
@@ -105,9 +96,9 @@ class Training:
         """One step of the optimizer: uint8 (n, 3, size, size) and (n,) from the loader."""
         fold, device = self.fold, machine.device()
         self.set_lr()
-        torch.manual_seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
+        machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
         pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, layout())
+        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, machine.layout())
         self.losses[self.step] = self.gradients(*mixed(pixels, targets, fold.spec, fold.k))
         if fold.spec.clip_grad is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), fold.spec.clip_grad)
@@ -121,25 +112,15 @@ class Training:
 
     def gradients(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """Those of the batch's mean loss, which is returned; in more and smaller parts where memory is too small."""
-        while True:
-            torch.manual_seed(draw(self.fold.seed, self.fold.number, self.epoch, self.step, 1))  # dropout, drop path
-            try:
-                return self.backward(pixels, targets)
-            except torch.OutOfMemoryError as error:
-                if self.micro == 1:
-                    raise UserError(f"{self.fold.title}: the GPU has no memory for a single image") from error
-            # Out of the handler: the error held what the memory is full of.
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.cuda.empty_cache()
-            self.micro = (min(self.micro, len(pixels)) + 1) // 2
-            print(
-                f"{self.fold.title}  out of GPU memory in epoch {self.epoch + 1}, step {self.step + 1}: going on with "
-                f"{self.micro} images at a time and the same batch of {len(pixels)}"
-            )
+        where = f" in epoch {self.epoch + 1}, step {self.step + 1}, with a batch of {len(pixels)}"
+        return self.micro.run(lambda size: self.backward(pixels, targets, size), where)
 
-    def backward(self, pixels: Tensor, targets: Tensor) -> Tensor:
+    def backward(self, pixels: Tensor, targets: Tensor, micro: int) -> Tensor:
+        """As `gradients`, of so many images at a time."""
+        machine.seed(draw(self.fold.seed, self.fold.number, self.epoch, self.step, 1))  # dropout, drop path
+        self.optimizer.zero_grad(set_to_none=True)  # what an attempt without enough memory has left
         n, total = len(pixels), torch.zeros((), device=pixels.device)
-        parts = math.ceil(n / self.micro)
+        parts = math.ceil(n / micro)
         for some, wanted in zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True):
             with machine.autocast(self.fold.precision):
                 logits = self.forward(some)
@@ -174,7 +155,7 @@ class Training:
         return {**tensors, "losses.epoch": self.losses}
 
     def about(self) -> dict[str, Any]:
-        at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro}
+        at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro.size}
         return {**at, "seconds": self.seconds, "history": self.history}
 
     def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -193,13 +174,13 @@ class Training:
             whole["state"].setdefault(int(i), {})[moment] = tensor
         self.optimizer.load_state_dict(whole)
         self.losses.copy_(parts["losses"]["epoch"])
-        self.epoch, self.step, self.micro = about["epoch"], about["step"], about["micro_batch"]
+        self.epoch, self.step, self.micro.size = about["epoch"], about["step"], about["micro_batch"]
         self.seconds, self.history = about["seconds"], about["history"]
 
     def end_epoch(self) -> dict[str, Any]:
         """The epoch's row of the history, which is printed."""
         fold, metric, start = self.fold, METRICS[self.fold.metric], time.perf_counter()
-        probs = predict(self.predictor, fold, fold.valid, ("identity",), self.micro)
+        probs = predict(self.predictor, fold, fold.valid, ("identity",), self.micro.size)
         n = sum(map(len, order(fold, self.epoch)))
         row = {
             "fold": fold.number,
@@ -212,7 +193,7 @@ class Training:
             "valid_log_loss": METRICS["log_loss"].value(fold.valid_targets, probs),
             "images_per_second": round(n / self.seconds["train"], 1),
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
-            "micro_batch": self.micro,
+            "micro_batch": self.micro.size,
             "seconds": round(self.seconds["train"] + time.perf_counter() - start, 3),
         }
         # beside workers the model need not wait; without them the two take turns
@@ -228,19 +209,24 @@ class Training:
 
 @torch.inference_mode()
 def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
-    """The mean of the views' probabilities: (n, k) float32."""
+    """The mean of the views' probabilities: (n, k) float32; in smaller parts where memory is too small."""
     model.eval()
-    probs, device = [], machine.device()
+    probs, device, config = [], machine.device(), fold.data_config
+    portion = Portion(fold.title, batch_size)
     loader = Loader(fold.squares.pictures, rows, fold.squares.geometry, ["identity"], Times())
-    for batch in loader.batches(batch_size):
-        batch = {base: squares.to(device, non_blocking=True) for base, squares in batch.items()}
+
+    def probabilities(squares: Tensor) -> Tensor:
         total = 0.0
         for view in views:
-            pixels = normalised(seen(batch, view), fold.data_config.mean, fold.data_config.std, layout())
+            pixels = normalised(seen({"identity": squares}, view), config.mean, config.std, machine.layout())
             with machine.autocast(fold.precision):
                 logits = model(pixels)
             total = total + logits.float().softmax(dim=1)
-        probs.append(total / len(views))
+        return total / len(views)
+
+    for batch in loader.batches(batch_size):
+        squares = batch["identity"].to(device, non_blocking=True)
+        probs += portion.run(lambda size, squares=squares: [probabilities(part) for part in squares.split(size)])
     return torch.cat(probs).cpu().numpy()
 
 

@@ -146,6 +146,15 @@ def test_compiled_sees_one_shape_and_gives_the_same(pictures, monkeypatch, capsy
     assert "it: compiled in" in capsys.readouterr().out
 
 
+def test_out_of_memory_of_a_compiled_tower_makes_what_it_pads_to_smaller_too(pictures, monkeypatch, capsys):
+    monkeypatch.setattr(torch, "compile", lambda forward, dynamic: forward)
+    small = Small(10)
+    feats = encoded(Encoder(tower(small), "it", "float32", 16, True, 30), pictures)["identity"]
+    assert np.abs(feats - expected(pictures)).max() < 1e-6
+    assert set(small.sizes) == {8}
+    assert "going on with 8 images at a time" in capsys.readouterr().out
+
+
 def test_a_machine_that_cannot_compile_says_so(monkeypatch):
     def broken(pixels):
         raise RuntimeError("Failed to find C compiler\nplease install one")

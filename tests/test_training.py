@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from src import augment, checkpoints, classifiers, interrupts, loading, lr_range, machine, training
 from src.errors import UserError
+from src.geometry import Geometry
 from src.loading import Fold
 from src.recipe import Augment, FineTune
 from src.running import Running
@@ -24,8 +25,23 @@ PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
 TARGETS = np.arange(40) % 3
 
 
+PREDICT = training.predict
+
+
 class Squares(list):
     """Pictures in memory."""
+
+    geometry = Geometry(32, 32)
+
+    @property
+    def pictures(self):
+        return self
+
+    def read(self, i):
+        return self[i]
+
+    def picture(self, raw):
+        return raw
 
 
 def spec_of(**changes) -> FineTune:
@@ -86,7 +102,7 @@ class TestGradients:
             made.model.eval()  # no drop path
         pixels, targets = batch(whole.fold)
         pixels = pixels.float()
-        losses = [float(made.backward(pixels, targets)) for made in (whole, parts)]
+        losses = [float(made.gradients(pixels, targets)) for made in (whole, parts)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
         for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
             assert torch.allclose(one.grad, other.grad, atol=1e-5)
@@ -105,7 +121,7 @@ class TestGradients:
         made.model.eval()
         logits = made.model(pixels.float())
         losses = F.cross_entropy(logits, wanted, made.class_weight, label_smoothing=0.1, reduction="none")
-        assert float(made.backward(pixels.float(), wanted)) == pytest.approx(losses.mean().item(), rel=1e-5)
+        assert float(made.gradients(pixels.float(), wanted)) == pytest.approx(losses.mean().item(), rel=1e-5)
 
     @pytest.mark.parametrize("most", [1, 4])
     def test_out_of_memory_goes_on_with_the_same_batch_in_smaller_parts(self, most, capsys):
@@ -126,11 +142,14 @@ class TestGradients:
         assert sum(sizes) == 10
         assert max(sizes) <= most
         assert small.step == 1
-        assert small.about()["micro_batch"] == small.micro <= most
+        assert small.about()["micro_batch"] == small.micro.size <= most
         for name, tensor in whole.model.state_dict().items():
             assert torch.allclose(tensor, small.model.state_dict()[name], atol=2e-3)  # AdamW's first step is a sign
         said = capsys.readouterr().out
-        assert "it fold 0  out of GPU memory in epoch 1, step 1: going on with 5 images at a time and the same" in said
+        assert (
+            "it fold 0: out of GPU memory in epoch 1, step 1, with a batch of 10, going on with 5 images at a time"
+            in said
+        )
 
     def test_no_memory_for_one_image_is_a_sentence(self):
         made = start(spec_of())
@@ -141,6 +160,24 @@ class TestGradients:
         made.forward = full
         with pytest.raises(UserError, match="it fold 0: the GPU has no memory for a single image"):
             made.train_step(*batch(made.fold))
+
+
+def test_out_of_memory_in_predicting_goes_on_in_smaller_parts(capsys):
+    fold = fold_of(spec_of())
+    model, sizes = classifiers.create(fold.spec, 3, 0, False), []
+    expected = PREDICT(model, fold, fold.valid, ("identity", "hflip"), 10)
+
+    def cramped(pixels):
+        if len(pixels) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(pixels))
+        return forward(pixels)
+
+    forward, model.forward = model.forward, cramped
+    probs = PREDICT(model, fold, fold.valid, ("identity", "hflip"), 10)
+    assert sizes == [3, 3, 3, 3, 3, 3, 1, 1]
+    assert np.allclose(probs, expected, atol=1e-6)
+    assert "it fold 0: out of GPU memory, going on with 3 images at a time" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(cores() < 2, reason="one core has no workers")
@@ -334,7 +371,7 @@ def test_checkpointing_gradients_changes_none(name):
     for made in ones:
         made.model.eval()
         pixels, targets = batch(made.fold)
-        made.backward(pixels.float(), targets)
+        made.gradients(pixels.float(), targets)
     for one, other in zip(*(made.model.parameters() for made in ones), strict=True):
         assert isinstance(one, nn.Parameter)
         assert torch.allclose(one.grad, other.grad, atol=1e-6)
