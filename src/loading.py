@@ -1,6 +1,6 @@
 """The batches of training: each epoch's order and each picture's augmentation, the same however many workers there are.
 
-All randomness is a function of (seed, fold, epoch, position), so that a run that was killed goes on as it would have.
+All randomness is a function of (seed, fold, epoch, step), so that a run that was killed goes on as it would have.
 """
 
 import math
@@ -67,39 +67,42 @@ def order(fold: Fold, epoch: int) -> list[np.ndarray]:
     return np.array_split(places, fold.steps)
 
 
-class Order:
-    """A batch sampler over (epoch, place in the epoch, position), from a step of an epoch on."""
+class Steps:
+    """A sampler over the steps of an epoch, from one of them on: (epoch, step, positions in fold.train)."""
 
     def __init__(self, fold: Fold):
         self.fold, self.epoch, self.first = fold, 0, 0
 
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        batches, start = order(self.fold, self.epoch), 0
-        for step, batch in enumerate(batches):
+    def __iter__(self) -> Iterator[tuple[int, int, np.ndarray]]:
+        for step, batch in enumerate(order(self.fold, self.epoch)):
             if step >= self.first:
-                yield [(self.epoch, start + i, int(position)) for i, position in enumerate(batch)]
-            start += len(batch)
+                yield self.epoch, step, batch
 
     def __len__(self) -> int:
         return self.fold.steps - self.first
 
 
 class Augmented(TorchDataset):
-    """(epoch, place, position) -> the augmented picture (3, size, size) uint8 and its class."""
+    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and their classes (n,).
+
+    A batch at a time: to seed the transforms for each picture, and to collate these, takes longer than a flip.
+    """
 
     def __init__(self, fold: Fold, transform: A.Compose):
         self.fold, self.transform = fold, transform
 
-    def __getitem__(self, at: tuple[int, int, int]) -> tuple[Tensor, int]:
-        (epoch, place, position), fold = at, self.fold
-        self.transform.set_random_seed(draw(fold.seed, fold.number, epoch, place))
-        before = fold.squares[fold.train[position]]
-        square = self.transform(image=before.copy())["image"]  # it may write into what it gets
-        if square.shape != before.shape:
-            raise UserError(
-                f"{fold.title}: its augmentations turn {before.shape[0]} pixels a side into {square.shape[:2]}"
-            )
-        return torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1), int(fold.targets[position])
+    def __getitem__(self, at: tuple[int, int, np.ndarray]) -> tuple[Tensor, Tensor]:
+        (epoch, step, positions), fold = at, self.fold
+        self.transform.set_random_seed(draw(fold.seed, fold.number, epoch, step, 2))
+        size = fold.squares.geometry.size
+        batch = np.empty((len(positions), size, size, 3), np.uint8)
+        for square, row in zip(batch, fold.train[positions], strict=True):
+            square[:] = fold.squares[row]
+            augmented = self.transform(image=square)["image"]  # it may write into what it gets
+            if augmented.shape != square.shape:
+                raise UserError(f"{fold.title}: its augmentations turn {size} pixels a side into {augmented.shape[:2]}")
+            square[:] = augmented
+        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.targets[positions])
 
 
 class Batches:
@@ -107,10 +110,11 @@ class Batches:
 
     def __init__(self, fold: Fold, transform: A.Compose):
         workers = machine.workers()
-        self.order = Order(fold)
+        self.steps = Steps(fold)
         self.loader = DataLoader(
             Augmented(fold, transform),
-            batch_sampler=self.order,
+            sampler=self.steps,
+            batch_size=None,
             num_workers=workers,
             pin_memory=machine.device().type == "cuda",
             persistent_workers=workers > 0,
@@ -120,7 +124,7 @@ class Batches:
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Those of an epoch from the step `first` on."""
-        self.order.epoch, self.order.first = epoch, first
+        self.steps.epoch, self.steps.first = epoch, first
         return iter(self.loader)
 
 

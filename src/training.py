@@ -62,7 +62,7 @@ class Training:
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
         decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
-        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=device.type == "cuda", **decay)
+        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=True, **decay)
         counts = np.bincount(fold.targets, minlength=fold.k)
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None

@@ -102,7 +102,7 @@ class Peers:
         self.fold, spec, gpu = fold, fold.spec, machine.device().type == "cuda"
         self.layout = torch.channels_last if gpu else torch.contiguous_format
         self.model = model.to(machine.device(), memory_format=self.layout).train()
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=gpu)
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         side = classifiers.size(spec)
         self.pixels = torch.randn(spec.batch_size, 3, side, side).to(machine.device(), memory_format=self.layout)
         self.targets = torch.arange(spec.batch_size, device=machine.device()) % CLASSES

@@ -37,7 +37,7 @@ from src.running import Running
 from src.runs import Run
 from src.store import Squares
 
-CODE = 3
+CODE = 4
 
 
 def check(competition: Competition) -> None:
