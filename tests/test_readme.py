@@ -22,6 +22,12 @@ def test_the_table_of_stages_has_them_all_in_order():
     assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)[: len(main.STAGES)] == list(main.STAGES)
 
 
+def test_the_layout_names_every_module():
+    (layout,) = re.findall(r"^src/\*\.py (.*?)^tests/", README, flags=re.DOTALL | re.MULTILINE)
+    modules = {path.stem for path in (ROOT / "src").glob("[a-z]*.py")}
+    assert modules - set(re.findall(r"\w+", layout)) == set()
+
+
 @pytest.mark.parametrize("command", re.findall(r"^\./run\.sh (\S+)(.*?)(?: +#.*)?$", README, flags=re.MULTILINE))
 def test_every_command_is_one(command):
     name, rest = command
