@@ -154,4 +154,4 @@ def tower(spec: Encoder) -> Tower:
     data = data_config(spec)
     with torch.random.fork_rng():
         model = create(spec, 0, spec.seed, weights(spec))
-    return Tower(machine.placed(model.eval().requires_grad_(False)), geometry(spec), data.mean, data.std)
+    return Tower(machine.placed(model), geometry(spec), data.mean, data.std)

@@ -171,7 +171,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     if path is not None:
         with hub.refusing_bad_weights(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
-    model = machine.placed(model.eval().requires_grad_(False))
+    model = machine.placed(model)
     if isinstance(spec.clip, ClipArch):
         kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
         tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length, **kwargs)

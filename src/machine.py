@@ -44,13 +44,13 @@ def autocast(precision: str) -> contextlib.AbstractContextManager:
 
 
 def layout() -> torch.memory_format:
-    """Of pictures and weights: channels_last, which convolutions on a GPU want, is no faster on a CPU."""
+    """Of what is encoded: channels_last, which convolutions on a GPU want, is no faster on a CPU."""
     return torch.channels_last if device().type == "cuda" else torch.contiguous_format
 
 
 def placed(model: nn.Module) -> nn.Module:
-    """The model on this machine's device, laid out as its convolutions want it."""
-    return model.to(device(), memory_format=layout())
+    """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
+    return model.eval().requires_grad_(False).to(device(), memory_format=layout())
 
 
 def seed(number: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from src import averaging, checkpoints, classifiers, machine, runs, training
+from src import averaging, checkpoints, classifiers, runs, training
 from src.averaging import merit
 from src.config import Competition
 from src.dataset import Dataset
@@ -33,7 +33,7 @@ def cook(competition: Competition, spec: Soup, data: Dataset) -> tuple[np.ndarra
     def predicted(soup: Collection[Ingredient], number: int, rows: np.ndarray) -> np.ndarray:
         model.load_state_dict(averaging.mean([checkpoints.load(run_of(one, number).finished) for one in sorted(soup)]))
         fold = run_of((spec.of[0], 0), number).fold(data, squares)
-        return training.predict(machine.placed(model), fold, rows, first.views, first.batch_size)
+        return training.predict(training.placed(model), fold, rows, first.views, first.batch_size)
 
     @functools.cache
     def held_out(soup: frozenset[Ingredient], number: int) -> np.ndarray:

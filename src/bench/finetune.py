@@ -29,7 +29,7 @@ from src.geometry import Geometry
 from src.loading import Batches, Fold
 from src.recipe import FineTune
 from src.store import Squares, Store
-from src.training import Training
+from src.training import LAYOUT, Training, placed
 
 ROUNDS, QUICK_ROUNDS = 7, 3
 CLASSES = 4
@@ -100,11 +100,10 @@ class Peers:
 
     def __init__(self, fold: Fold, model: nn.Module, paths: list[Path]):
         self.fold, spec, gpu = fold, fold.spec, machine.device().type == "cuda"
-        self.layout = torch.channels_last if gpu else torch.contiguous_format
-        self.model = model.to(machine.device(), memory_format=self.layout).train()
+        self.model = placed(model).train()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         side = classifiers.size(spec)
-        self.pixels = torch.randn(spec.batch_size, 3, side, side).to(machine.device(), memory_format=self.layout)
+        self.pixels = torch.randn(spec.batch_size, 3, side, side).to(machine.device(), memory_format=LAYOUT)
         self.targets = torch.arange(spec.batch_size, device=machine.device()) % CLASSES
         workers = threads.cores() if gpu else 0
         self.loader = DataLoader(
@@ -132,7 +131,7 @@ class Peers:
     def by_hand(self, _) -> float:
         start = time.perf_counter()
         for pixels, targets in self.loader:
-            pixels = pixels.to(machine.device(), non_blocking=True, memory_format=self.layout)
+            pixels = pixels.to(machine.device(), non_blocking=True, memory_format=LAYOUT)
             self.step(pixels, targets.to(machine.device(), non_blocking=True))
         synchronise()
         return time.perf_counter() - start
