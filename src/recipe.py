@@ -27,6 +27,10 @@ class FineTune(Model):
     """A timm backbone, or a CLIP's image tower, trained on each fold's training rows for a fixed number of epochs."""
 
     stage: ClassVar[str] = "finetune"
+    # Fields that do not reach a run's weights: a change of them trains nothing again. What is of the model alone does
+    # not reach a run's tables of probabilities either.
+    of_tables: ClassVar[frozenset[str]] = frozenset({"views", "wise_ft"})
+    of_model: ClassVar[frozenset[str]] = frozenset({"seeds", "temperature"})
 
     # The network
     backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from src import augment, checkpoints, classifiers, encoders, machine, predictions, results
+from src import augment, checkpoints, classifiers, encoders, files, machine, predictions, results
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
@@ -30,21 +30,34 @@ class Run:
 
     @property
     def label(self) -> str:
-        return f"fold{self.number}" + (f"-seed{self.seed}" if self.spec.seeds > 1 else "")
+        """The first seed's is that of a model with one seed: more seeds leave it as it is."""
+        return f"fold{self.number}" + (f"-seed{self.seed}" if self.seed != self.spec.seed else "")
 
     @property
     def title(self) -> str:
-        return f"{self.name} {self.label.replace('-', ' ').replace('fold', 'fold ').replace('seed', 'seed ')}"
+        return f"{self.name} fold {self.number}" + (f" seed {self.seed}" if self.spec.seeds > 1 else "")
 
     @property
     def finished(self) -> Path:
-        """The weights that predict, and what there is to say of them: written last."""
+        """The weights that predict, and what there is to say of them."""
         return self.competition.model_folder(self.name) / f"{self.label}.safetensors"
 
-    def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What a finished run of the same key says of itself."""
+    @property
+    def predicted(self) -> Path:
+        """What there is to say of its tables: written after them, and gone before they are replaced."""
+        return self.finished.with_suffix(".json")
+
+    def trained(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        """What finished weights say of themselves, if they are what a model of this key wants."""
         about = checkpoints.about(self.finished)
-        return about if about is not None and results.same(about["key"], key) else None
+        return about if about is not None and results.same(about["key"], weights_key(key)) else None
+
+    def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
+        """What weights and tables say of themselves, if both are there and what a model of this key wants."""
+        trained, predicted = self.trained(key), files.read_json(self.predicted)
+        if trained is None or predicted is None or not results.same(predicted["key"], tables_key(key)):
+            return None
+        return {"history": trained["history"], "seconds": trained["seconds"] + predicted["seconds"]}
 
     @property
     def init_seed(self) -> int:
@@ -87,6 +100,18 @@ class Run:
             metric=self.competition.metric,
             precision=machine.precision(self.spec.precision),
         )
+
+
+def tables_key(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key changes the numbers of a run."""
+    model = {name: value for name, value in key["model"].items() if name not in FineTune.of_model}
+    return {name: value for name, value in key.items() if name != "metric"} | {"model": model}
+
+
+def weights_key(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key changes the weights of a run."""
+    key = tables_key(key)
+    return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
 
 
 def check(competition: Competition) -> None:

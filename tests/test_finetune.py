@@ -10,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import backbones, checkpoints, dataset, loading, results, runs, training
+from src import backbones, checkpoints, dataset, files, loading, results, runs, training
 from src.config import Augment, FineTune
 from src.errors import UserError
 from src.geometry import normalised
@@ -68,7 +68,7 @@ def test_a_second_run_changes_no_file(prepared):
     assert snapshot(prepared.folder) == before
 
 
-@pytest.mark.parametrize("change", [{"lr": 1e-3}, {"seed": 1}, {"augment": ()}, {"views": ("identity", "hflip")}])
+@pytest.mark.parametrize("change", [{"lr": 1e-3}, {"seed": 1}, {"augment": ()}])
 def test_a_changed_config_is_trained_anew(prepared, change, capsys):
     finetune.run(prepared)
     before = tables_of(prepared)[0]
@@ -78,8 +78,46 @@ def test_a_changed_config_is_trained_anew(prepared, change, capsys):
     assert np.abs(tables_of(prepared)[0] - before).max() > 1e-4
 
 
+@pytest.mark.parametrize("change", [{"views": ("identity", "hflip")}, {"temperature": True}, {"seeds": 2}])
+def test_what_does_not_reach_the_weights_trains_none_again(prepared, change, monkeypatch, capsys):
+    finetune.run(prepared)
+    before, folder = tables_of(prepared)[0], prepared.model_folder("convnext")
+    weights = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    capsys.readouterr()
+    assert finetune.run(with_model(**change)) == ["convnext"]
+    said = capsys.readouterr().out
+    assert f"{next(iter(change))} changed" in said
+    assert said.count("  train 24  valid 12") == (3 if "seeds" in change else 0)  # the second seed's
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("fold?.safetensors")} == weights
+    assert np.abs(tables_of(prepared)[0] - before).max() > 1e-4
+    changed = tables_of(prepared)
+    for path in folder.iterdir():
+        path.unlink()
+    finetune.run(with_model(**change))  # all of it at once
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), changed, strict=True))
+
+
 class Killed(BaseException):
     pass
+
+
+def test_killed_while_it_predicts_anew_and_changed_back_it_has_no_foreign_tables(prepared, monkeypatch):
+    finetune.run(prepared)
+    expected, write = tables_of(prepared), files.write_json
+
+    def dying(path, value):
+        if path.name == "fold1.json":
+            raise Killed
+        write(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", dying)
+        with pytest.raises(Killed):
+            finetune.run(with_model(views=("identity", "rot90")))
+    for path in prepared.model_folder("convnext").glob("model.json"):
+        path.unlink()
+    finetune.run(prepared)
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), expected, strict=True))
 
 
 def kill_at(monkeypatch, number):
@@ -132,7 +170,7 @@ def test_killed_after_a_change_of_config_and_changed_back_it_has_no_foreign_tabl
     expected = tables_of(prepared)
     changed = with_model(lr=1e-4)
     with monkeypatch.context() as patch:
-        kill_at(patch, 4)  # fold 0 has written its new tables and not yet its weights
+        kill_at(patch, 8)  # fold 0 is new, fold 1 has written all its epochs and not yet its weights
         with pytest.raises(Killed):
             finetune.run(changed)
     for path in prepared.model_folder("convnext").glob("model.json"):

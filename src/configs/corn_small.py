@@ -1,10 +1,10 @@
-"""Corn on a machine without GPU or hub: the same files, tiny models from scratch, minutes on two cores.
+"""Corn on a machine without GPU or hub: the same files, tiny models from scratch, under an hour on two cores.
 
 ResNets, because with few rows and no pretrained weights they learn most (measured out of fold, 574 seeds at 64 pixels:
 ResNets 0.82, byobnet 0.79, efficientnet 0.76, vit 0.73, convnext 0.72, each ± 0.016).
 """
 
-from src.config import Augment, ClipArch, FineTune, Probe, ZeroShot
+from src.config import Augment, Blend, ClipArch, FineTune, Probe, ZeroShot
 from src.configs.corn import competition as corn
 
 TINY = ClipArch(
@@ -58,9 +58,14 @@ competition = corn.model_copy(
                 wise_ft=(0.0, 0.25, 0.5, 0.75, 1.0),
             ),
             "resnet10t": RESNET,
-            "resnet_tiny": RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3, "epochs": 60, "seeds": 2}),
+            # pixels help more than width: at 64 pixels it has 0.833, as much as resnet10t has at twice the cost
+            "resnet_tiny": RESNET.model_copy(
+                update={"backbone": "test_resnet", "img_size": 128, "lr": 3e-3, "epochs": 60, "seeds": 2}
+            ),
             "resnet50": RESNET.model_copy(update={"backbone": "resnet50", "img_size": 48, "epochs": 8, "lr": 1e-3}),
         },
+        # not of the two whose CLIP has random weights
+        "blend": Blend(models=("clip_tiny", "resnet10t", "resnet_tiny", "resnet50")),
         "reported": (),
     }
 )

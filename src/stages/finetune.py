@@ -1,12 +1,14 @@
 """finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
-Reads the images and folds.csv; writes models/<model>/, for each fold (and seed) first its tables and then
-fold<k>.safetensors. Soups are made last, of the weights of what is finished.
+Reads the images and folds.csv; writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then
+its tables, and fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made
+last, of the weights of what is finished.
 """
 
 import functools
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from src import (
 )
 from src.config import Competition
 from src.dataset import Dataset
+from src.loading import Fold
 from src.metrics import METRICS
 from src.progress import duration
 from src.recipe import FineTune, Soup
@@ -67,7 +70,6 @@ def fine_tune(competition: Competition, name: str, spec: FineTune, data: Dataset
     for number in range(data.n_folds):
         for one in runs.of(competition, name, number):
             if one.done(key) is not None:
-                Running(one.finished, key).clear()  # of a run killed at the fold's very end
                 print(f"{one.title}  reused")
                 continue
             squares = squares or runs.squares_of(competition, spec, data)
@@ -95,7 +97,9 @@ def run_fold(
     data: Dataset | None = None,
     squares: Squares | None = None,
 ) -> None:
-    """Trains one (model, fold, seed) and writes its tables and weights: a unit of work, started with nothing but names.
+    """Trains one (model, fold, seed) and writes its weights and tables: a unit of work, started with nothing but names.
+
+    Weights that are there are taken.
 
     Args:
         seed: The model's first, where there is none.
@@ -106,16 +110,38 @@ def run_fold(
     data = dataset.read(competition) if data is None else data
     key = key_of(competition, spec, data)
     fold = one.fold(data, runs.squares_of(competition, spec, data) if squares is None else squares)
-    running = Running(one.finished, key)
-
     head = functools.cache(functools.partial(heads.start, competition, spec, data, number))
 
     def create(pretrained: bool) -> nn.Module:
         return classifiers.create(spec, fold.k, one.init_seed, pretrained, head() if pretrained else None)
 
-    model, history = training.train_fold(fold, create, augment.compose(spec.augment), running)
-    start = time.perf_counter()
-    one.finished.unlink(missing_ok=True)  # of another key: it must not vouch for the tables of this one
+    model = trained(one, key, fold, create)
+    predict(one, key, fold, create, model, data)
+    score = METRICS[competition.metric].value(fold.valid_targets, one.read(data, max(spec.wise_ft, default=None))[0])
+    print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
+
+
+def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
+    """The network that predicts: with its weights as they are on the disk, or else trained, and written there."""
+    running = Running(one.finished, runs.weights_key(key))
+    if one.trained(key) is None:
+        model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
+        about = {"key": running.key, "history": history, "seconds": sum(row["seconds"] for row in history)}
+        checkpoints.save(one.finished, model.state_dict(), about)
+    else:
+        print(f"{one.title}  predicts with the weights that it has")
+        model = training.placed(create(False))
+        model.load_state_dict(checkpoints.load(one.finished))
+    running.clear()
+    return model
+
+
+def predict(
+    one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module, data: Dataset
+) -> None:
+    """Writes a run's tables, for each alpha between the weights that training started from and those of `model`."""
+    start, spec = time.perf_counter(), fold.spec
+    one.predicted.unlink(missing_ok=True)
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin = create(True).state_dict() if spec.wise_ft else {}
     for alpha in spec.wise_ft or (None,):
@@ -126,12 +152,7 @@ def run_fold(
             for rows in (fold.valid, runs.test_rows(data))
         )
         one.write(data, oof, test, alpha)
-    seconds = sum(row["seconds"] for row in history) + time.perf_counter() - start
-    about = {"key": key, "history": history, "seconds": seconds}
-    checkpoints.save(one.finished, weights, about)  # last: it says that all is there
-    running.clear()
-    score = METRICS[competition.metric].value(fold.valid_targets, one.read(data, max(spec.wise_ft, default=None))[0])
-    print(f"{one.title}  {competition.metric} {score:.4f}  {duration(seconds)}")
+    files.write_json(one.predicted, {"key": runs.tables_key(key), "seconds": time.perf_counter() - start})
 
 
 def assemble(competition: Competition, name: str, key: dict[str, Any], data: Dataset) -> None:
