@@ -24,6 +24,7 @@ from src.threads import parallel
 CODE = 1  # raised when this file stores other pixels under the same key
 FLUSH = 256 << 20  # bytes of pixels between two writes of the index
 SPARE = 1 << 30  # bytes of the disk that are left free for results
+KEPT = 128 << 20  # bytes of squeezed pictures in memory, in each of the loader's workers
 COLUMNS = ["sha256", "offset", "height", "width"]
 
 
@@ -82,16 +83,26 @@ Pictures = Decoded | Stored
 
 
 class Squares:
-    """Pictures as a model sees them: squares[i] -> (size, size, 3) uint8."""
+    """Pictures as a model sees them: squares[i] -> (size, size, 3) uint8, not to be written to.
+
+    A few small ones stay in memory: beside a tiny model, to squeeze them again in each epoch takes its time.
+    """
 
     def __init__(self, pictures: Pictures, geometry: Geometry):
         self.pictures, self.geometry = pictures, geometry
+        self.kept: dict[int, np.ndarray] = {}
+        self.keep = len(pictures) * geometry.size**2 * 3 <= KEPT
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        return self.geometry.square(self.pictures[i])
+        if i in self.kept:
+            return self.kept[i]
+        square = self.geometry.square(self.pictures[i])
+        if self.keep:
+            self.kept[i] = square
+        return square
 
 
 class Store:

@@ -155,3 +155,14 @@ def test_many_at_once_have_the_right_pictures(rows, tmp_path):
         found = list(pool.map(lambda maker: maker.pictures(rows), makers))
     for maker, stored in zip(makers, found, strict=True):
         same(stored, Decoded(rows.paths, maker.side))
+
+
+@pytest.mark.parametrize(("room", "times"), [(12 * 12 * 12 * 3, 1), (12 * 12 * 12 * 3 - 1, 2)])
+def test_squares_are_squeezed_once_where_there_is_room_for_all(rows, monkeypatch, room, times):
+    monkeypatch.setattr(store, "KEPT", room)
+    calls, square = [], Geometry.square
+    monkeypatch.setattr(Geometry, "square", lambda self, *rest: calls.append(1) or square(self, *rest))
+    squares = Squares(Decoded(rows.paths), Geometry(12, 12, "squash"))
+    first = [squares[i].copy() for i in range(12)]
+    assert all((squares[i] == first[i]).all() for i in range(12))
+    assert len(calls) == 12 * times
