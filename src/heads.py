@@ -13,11 +13,11 @@ from src.recipe import FineTune
 from src.specs import Probe
 
 
-def start(competition: Competition, spec: FineTune, data: Dataset, number: int) -> Head | None:
-    """Of a fold; None where it is random."""
-    if spec.start == "zeroshot":
-        return zero_shot(competition, spec)
-    return probes(competition, spec, data)[number] if spec.start == "probe" else None
+def starts(competition: Competition, spec: FineTune, data: Dataset) -> list[Head | None]:
+    """Of each fold; None where it is random."""
+    if spec.start == "probe":
+        return probes(competition, spec, data)
+    return [zero_shot(competition, spec) if spec.start == "zeroshot" else None] * data.n_folds
 
 
 def zero_shot(competition: Competition, spec: FineTune) -> Head:

@@ -107,6 +107,12 @@ class TestStage:
         assert changes[1] < 1e-4 < changes[0]
         assert finetune.run(competition) == ["clip"]
 
+    def test_the_probes_of_all_folds_are_fitted_once(self, prepared, monkeypatch):
+        calls, probes = [], heads.probes
+        monkeypatch.setattr(heads, "probes", lambda *arguments: calls.append(1) or probes(*arguments))
+        finetune.run(with_models(clip=CLIP.model_copy(update={"head": "probe", "wise_ft": (0.0, 1.0)})))
+        assert len(calls) == 1
+
     def test_wise_ft_ends_at_the_zero_shot_model_and_at_the_fine_tuned_one(self, prepared, capsys):
         alphas = (0.0, 0.5, 1.0)
         competition = with_models(clip=CLIP.model_copy(update={"wise_ft": alphas}), plain=CLIP)

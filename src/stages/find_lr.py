@@ -24,7 +24,7 @@ def run(competition: Competition) -> None:
         if not isinstance(spec, FineTune):
             continue
         one = Run(competition, name, 0, spec.seed)
-        head = heads.start(competition, spec, data, 0)
+        head = heads.starts(competition, spec, data)[0]
         model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)
         fold = one.fold(data, runs.squares_of(competition, spec, data))
         curve = lr_range.curve(fold, model, augment.compose(spec.augment))

@@ -9,6 +9,7 @@ import functools
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from src import (
     soups,
     training,
 )
+from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
 from src.loading import Fold
@@ -53,7 +55,7 @@ def run(competition: Competition) -> list[str]:
     data, made = dataset.read(competition), []
     models = competition.of_stage("finetune")
     for name, spec in models.items():
-        if isinstance(spec, FineTune) and fine_tune(competition, name, spec, data):
+        if isinstance(spec, FineTune) and fine_tune(competition, name, data):
             made.append(name)
     for name, spec in models.items():
         if isinstance(spec, Soup) and soup(competition, name, spec, data):
@@ -61,20 +63,44 @@ def run(competition: Competition) -> list[str]:
     return made
 
 
-def fine_tune(competition: Competition, name: str, spec: FineTune, data: Dataset) -> bool:
+@dataclass(frozen=True)
+class Shared:
+    """What all runs of a model have in common, made when it is first wanted."""
+
+    competition: Competition
+    name: str
+    data: Dataset
+
+    @property
+    def spec(self) -> FineTune:
+        return self.competition.models[self.name]
+
+    @functools.cached_property
+    def key(self) -> dict[str, Any]:
+        return key_of(self.competition, self.spec, self.data)
+
+    @functools.cached_property
+    def squares(self) -> Squares:
+        return runs.squares_of(self.competition, self.spec, self.data)
+
+    @functools.cached_property
+    def starts(self) -> list[Head | None]:
+        """Where each fold's head starts."""
+        return heads.starts(self.competition, self.spec, self.data)
+
+
+def fine_tune(competition: Competition, name: str, data: Dataset) -> bool:
     """Whether the model was made and not reused."""
-    key = key_of(competition, spec, data)
-    if results.reused(competition.model_folder(name), key):
+    shared = Shared(competition, name, data)
+    if results.reused(competition.model_folder(name), shared.key):
         return False
-    squares = None
     for number in range(data.n_folds):
         for one in runs.of(competition, name, number):
-            if one.done(key) is not None:
+            if one.done(shared.key) is not None:
                 print(f"{one.title}  reused")
-                continue
-            squares = squares or runs.squares_of(competition, spec, data)
-            run_fold(competition, name, number, one.seed, data, squares)
-    assemble(competition, name, key, data)
+            else:
+                run_fold(competition, name, number, one.seed, shared)
+    assemble(competition, name, shared.key, data)
     return True
 
 
@@ -90,12 +116,7 @@ def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str,
 
 
 def run_fold(
-    competition: Competition,
-    name: str,
-    number: int,
-    seed: int | None = None,
-    data: Dataset | None = None,
-    squares: Squares | None = None,
+    competition: Competition, name: str, number: int, seed: int | None = None, shared: Shared | None = None
 ) -> None:
     """Trains one (model, fold, seed) and writes its weights and tables: a unit of work, started with nothing but names.
 
@@ -103,17 +124,16 @@ def run_fold(
 
     Args:
         seed: The model's first, where there is none.
-        data, squares: What is read and decoded, where the caller has it already.
+        shared: Where the caller has more runs of the model to make.
     """
-    spec = competition.models[name]
+    shared = Shared(competition, name, dataset.read(competition)) if shared is None else shared
+    spec, data, key = shared.spec, shared.data, shared.key
     one = Run(competition, name, number, spec.seed if seed is None else seed)
-    data = dataset.read(competition) if data is None else data
-    key = key_of(competition, spec, data)
-    fold = one.fold(data, runs.squares_of(competition, spec, data) if squares is None else squares)
-    head = functools.cache(functools.partial(heads.start, competition, spec, data, number))
+    fold = one.fold(data, shared.squares)
 
     def create(pretrained: bool) -> nn.Module:
-        return classifiers.create(spec, fold.k, one.init_seed, pretrained, head() if pretrained else None)
+        head = shared.starts[number] if pretrained else None
+        return classifiers.create(spec, fold.k, one.init_seed, pretrained, head)
 
     model = trained(one, key, fold, create)
     predict(one, key, fold, create, model, data)
