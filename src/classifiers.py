@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from src import backbones, clip
 from src.backbones import DataConfig
 from src.errors import UserError
+from src.geometry import Geometry
 from src.recipe import FineTune
 
 
@@ -101,6 +102,12 @@ def data_config(spec: FineTune) -> DataConfig:
         return backbones.data_config(spec)
     cfg = clip.preprocessing(spec.encoder)
     return DataConfig(tuple(cfg.mean), tuple(cfg.std), cfg.interpolation)
+
+
+def geometry(spec: FineTune) -> Geometry:
+    """How a picture becomes its square: squeezed, nothing is cut off."""
+    side = size(spec)
+    return Geometry(side, side, "squash", data_config(spec).interpolation)
 
 
 def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | None = None) -> nn.Module:

@@ -11,7 +11,6 @@ from src import augment, checkpoints, classifiers, encoders, files, machine, pre
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
-from src.geometry import Geometry
 from src.loading import Fold, draw
 from src.recipe import FineTune
 from src.store import Squares
@@ -143,6 +142,4 @@ def test_rows(data: Dataset) -> np.ndarray:
 
 def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
     """The pictures of data.rows, squeezed."""
-    side = classifiers.size(spec)
-    geometry = Geometry(side, side, "squash", classifiers.data_config(spec).interpolation)
-    return Squares(encoders.store(competition, data.rows).pictures(data.rows), geometry)
+    return Squares(encoders.store(competition, data.rows).pictures(data.rows), classifiers.geometry(spec))

@@ -25,7 +25,6 @@ from src.bench.features import rows_of, silence
 from src.bench.peers import flops, matrix_rate, synchronise
 from src.config import Augment
 from src.encoding import Tower
-from src.geometry import Geometry
 from src.loading import Batches, Fold
 from src.recipe import FineTune
 from src.store import Squares, Store
@@ -52,11 +51,11 @@ def fold_of(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
     """All pictures to train on, none held out; labels are made up."""
     with silence():
         rows = rows_of(paths, folder)
-        side = classifiers.size(spec)
-        pictures = Store(folder / "store", rows, side, 1 << 50).pictures(rows)
+        geometry = classifiers.geometry(spec)
+        pictures = Store(folder / "store", rows, geometry.size, 1 << 50).pictures(rows)
     data_config, every = classifiers.data_config(spec), np.arange(len(rows))
     return Fold(
-        title="bench", number=0, seed=0, spec=spec, squares=Squares(pictures, Geometry(side, side, "squash")),
+        title="bench", number=0, seed=0, spec=spec, squares=Squares(pictures, geometry),
         ids=rows.ids, train=every, targets=every % CLASSES, valid=every[:0], valid_targets=every[:0], k=CLASSES,
         data_config=data_config, metric="accuracy", precision=machine.precision(spec.precision),
     )  # fmt: skip
@@ -149,8 +148,7 @@ def compare(name: str, spec: FineTune, paths: list[Path], folder: Path, rounds: 
     rates = {arm: [len(paths) / each for each in spent] for arm, spent in race(arms, [None], rounds).items()}
     more = {"pictures": len(paths), "batch": spec.batch_size, "precision": fold.precision}
     if machine.device().type == "cuda":
-        side = classifiers.size(spec)
-        work = 3 * flops_of(models[1], spec, side)  # backward is twice forward
+        work = 3 * flops_of(models[1], spec)  # backward is twice forward
         more["bf16_share"] = round(median(rates["ours"]) * work / matrix_rate(), 4)
     return [
         Comparison("finetune", f"{name}: an epoch | steps on tensors in memory", rates["ours"], rates["alone"], more),
@@ -160,10 +158,10 @@ def compare(name: str, spec: FineTune, paths: list[Path], folder: Path, rounds: 
     ]
 
 
-def flops_of(model: nn.Module, spec: FineTune, side: int) -> float:
+def flops_of(model: nn.Module, spec: FineTune) -> float:
     """Of a forward pass of one picture."""
     config = classifiers.data_config(spec)
-    return flops(Tower(model, Geometry(side, side, "squash"), config.mean, config.std))
+    return flops(Tower(model, classifiers.geometry(spec), config.mean, config.std))
 
 
 def run(quick: bool = False, images: Path | None = None) -> None:
