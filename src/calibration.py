@@ -9,6 +9,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
+from src import folds
+
 LEAST = np.finfo(np.float32).eps  # of a probability, as in `src.metrics.surprise`
 COLDEST, HOTTEST = 0.05, 20.0
 
@@ -40,11 +42,7 @@ def scale(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 def cross_fitted(probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """(n, k) each fold's rows at the temperature that is fitted on the other folds' rows: honest to score."""
-    scaled = np.empty_like(probs)
-    for k in np.unique(fold):
-        rows = fold == k
-        scaled[rows] = scale(probs[rows], temperature(probs[~rows], targets[~rows]))
-    return scaled
+    return folds.cross_fitted(temperature, scale, probs, targets, fold)
 
 
 def logarithm(probs: np.ndarray) -> np.ndarray:

@@ -5,8 +5,11 @@ gives them. The biases are found by coordinate ascent on the metric itself, on o
 many, so the score that they reach there is too good: honest is that of biases fitted on the other folds' rows.
 """
 
+from functools import partial
+
 import numpy as np
 
+from src import folds
 from src.confusion import Counts, count
 from src.metrics import Metric
 
@@ -30,11 +33,7 @@ def cross_fitted(metric: Metric, probs: np.ndarray, targets: np.ndarray, fold: n
     """
     if metric.of_counts is None:
         return probs
-    decided = np.empty(probs.shape)
-    for k in np.unique(fold):
-        rows = fold == k
-        decided[rows] = apply(probs[rows], fit(metric, probs[~rows], targets[~rows]))
-    return decided
+    return folds.cross_fitted(partial(fit, metric), apply, probs.astype(float), targets, fold)
 
 
 def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
