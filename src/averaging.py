@@ -45,8 +45,7 @@ def chosen(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metr
 
 def merit(metric: Metric, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
     """To be compared: the score, greater is better; where rows are few, scores are equal and log loss decides."""
-    value = metric.value(targets, probs)
-    return value if metric.greater_is_better else -value, -METRICS["log_loss"].value(targets, probs)
+    return metric.sign * metric.value(targets, probs), -METRICS["log_loss"].value(targets, probs)
 
 
 def greedy(ranked: Sequence[Hashable], merit: Callable[[Collection], tuple[float, float]]) -> tuple:

@@ -82,7 +82,7 @@ class Scores:
 
     def best(self, metric: Metric, folds: np.ndarray) -> int:
         """The classifier with the best score on these folds; among equal ones, with the least log loss."""
-        score = self.mean(self.score, folds) * (1 if metric.greater_is_better else -1)
+        score = self.mean(self.score, folds) * metric.sign
         return int(np.lexsort((self.mean(self.log_loss, folds), -score))[0])
 
 
