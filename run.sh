@@ -74,7 +74,7 @@ if [[ ${1:-} == test ]]; then
   shift
   "$python" -m ruff check
   "$python" -m ruff format --check
-  exec "$python" -m pytest "$@"
+  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 "$@" # a process has torch: half a GB each
 fi
 if [[ ${1:-} == bench ]]; then
   shift
