@@ -4,14 +4,13 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from src import threads
+from src import git, threads
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "albumentations", "scikit-learn", "pillow")
 
@@ -67,10 +66,6 @@ def workers() -> int:
 
 def provenance(repository: Path) -> dict[str, str]:
     """Where and with what a result was made: commit, versions, device. It says so, and is no part of a key."""
-    git = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    commit = ""
-    with contextlib.suppress(OSError):  # no git here
-        commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     name = torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-    return {"commit": commit or "unknown", "device": name, "python": platform.python_version(), **versions}
+    return {"commit": git.commit(repository), "device": name, "python": platform.python_version(), **versions}

@@ -1,12 +1,10 @@
 """What a run ends with: a table of the models, the blend, the file, and the next command to type."""
 
-import shlex
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from src import results
+from src import columns, results
 from src.config import Competition
 from src.progress import duration
 
@@ -35,10 +33,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
             )
         )
     head = ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-    ]
+    lines = columns.aligned([head, *rows])
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -65,9 +60,7 @@ def next_step(competition: Competition, submission: Path) -> str:
     source = competition.source
     if source.page is None:
         return f"submission: {submission}\nnext: ./run.sh corn"
-    kaggle, file = (shlex.quote(str(path)) for path in (Path(sys.executable).with_name("kaggle"), submission))
     return (
-        f"submission: {submission}\n"
-        f"next: {kaggle} competitions submit {source.slug} -f {file} -m {submission.stem}\n"
+        f"submission: {submission}\nnext: ./run.sh {competition.name} submit\n"
         f"  or upload it at {source.page}/submissions"
     )
