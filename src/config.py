@@ -57,9 +57,11 @@ class Reported(Strict):
     """A score that somebody reported, and which of our models it is to be compared with."""
 
     title: Text
-    public: float | None = None
-    private: float | None = None
-    model: str | None = None
+    public: float | Text | None = None  # with all digits that the leaderboard showed; as text if the last is a 0
+    private: float | Text | None = None
+    model: str | None = None  # one of models, or blend
+    csv: Text | None = None  # their submission, where it can be had: relative to the repository's folder, or absolute
+    note: str = ""  # what is contradicted, or not said
 
     def __init__(self, title: str, **fields):
         super().__init__(title=title, **fields)
@@ -121,8 +123,8 @@ class Competition(Strict):
         if self.prompts:
             self.prompts_fit(self.prompts)
         for reported in self.reported:
-            if reported.model is not None and reported.model not in self.models:
-                raise ValueError("reported: " + unknown("model", reported.model, self.models))
+            if reported.model is not None and reported.model not in (known := [*self.models, "blend"]):
+                raise ValueError("reported: " + unknown("model", reported.model, known))
         for name, model in self.models.items():
             reads = {model.stage, getattr(model, "towards", None), getattr(model, "start", None)}
             if self.prompts is None and "zeroshot" in reads:
@@ -197,6 +199,16 @@ class Competition(Strict):
 
     def submission(self, what: str, cv: float, sha: str) -> Path:
         return self.folder / f"{what}-cv{cv:.4f}-{sha[:7]}.csv"
+
+    @property
+    def scores_csv(self) -> Path:
+        """The ledger of submissions."""
+        return self.folder / "scores.csv"
+
+    @property
+    def pack(self) -> Path:
+        """What a notebook-only competition wants."""
+        return self.folder / "pack"
 
     def votes(self, voters: int, sha: str) -> Path:
         """A submission by majority vote, which has no score of its own."""

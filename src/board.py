@@ -1,0 +1,191 @@
+"""What a leaderboard's scores say: how many rows are behind them, how many of these are right, and what to expect.
+
+A score that is a share of rows (accuracy, top5) is a whole count over n rows, and Kaggle cuts it after five decimals:
+0.71982 is 501 of 696. Scores are text here, with the digits that were shown. Their arithmetic is that of integers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import numpy as np
+
+from src.config import Competition
+from src.errors import UserError, counted
+from src.ledger import COMPLETE, Entry
+
+How = Literal["cut", "rounded"]
+SHARES = ("accuracy", "top5")  # of METRICS: means of zeros and ones
+BOUNDS = {"log_loss": (0.0, np.inf), "quadratic_kappa": (-1.0, 1.0)}  # of METRICS; all others are in [0, 1]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How many of the test rows are behind each of the two leaderboards."""
+
+    public: int
+    private: int
+    how: How = "cut"  # what the leaderboard does to the decimals that it does not show
+
+
+def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[Split]:
+    """All splits of the test rows in two parts in which every score is a whole count; ordered by their public part.
+
+    Args:
+        public, private: Scores as text: "0.816" has three digits, which leave more counts open than five.
+        rows: Of the test table; all of them are taken to be in one of the two parts.
+
+    Raises:
+        UserError: A score is no number.
+    """
+    n = np.arange(1, rows, dtype=object)  # Python's integers, which have no end
+    fits = np.full(len(n), True)
+    for scores, sizes in ((public, n), (private, rows - n)):
+        for score in sorted({decimal(score) for score in scores}):
+            low, high = limits(*score, sizes, how)
+            fits &= (low <= high).astype(bool)
+    return [Split(int(size), rows - int(size), how) for size in n[fits]]
+
+
+def count(score: str, n: int, how: How = "cut") -> int | None:
+    """The one count k for which k / n is shown as `score`; None where there is none, or where its digits leave several.
+
+    Raises:
+        UserError: The score is no number.
+    """
+    low, high = limits(*decimal(score), n, how)
+    return int(low) if low == high else None
+
+
+def limits(value: int, digits: int, n: Any, how: How) -> tuple[Any, Any]:
+    """The least and the greatest count k of n, an integer or an array, for which k / n is shown as value / 10^digits.
+
+    The least is above the greatest where there is none. Cut: value <= 10^digits * k / n < value + 1. Rounded: within a
+    half of it, both ends included, since of a tie it is not known which way it goes.
+    """
+    scale = 10**digits
+    if how == "cut":
+        low, high = -(-value * n // scale), -(-(value + 1) * n // scale) - 1
+    else:
+        low, high = -(-(2 * value - 1) * n // (2 * scale)), (2 * value + 1) * n // (2 * scale)
+    return np.maximum(low, 0), np.minimum(high, n)
+
+
+def decimal(score: str) -> tuple[int, int]:
+    """(71982, 5) of "0.71982": the score is 71982 / 10^5.
+
+    Raises:
+        UserError: It is no number.
+    """
+    try:
+        number = Decimal(score)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise UserError(f"{score!r} is no score: write it as the leaderboard shows it, such as 0.71982")
+    digits = max(0, -number.as_tuple().exponent)
+    return int(number.scaleb(digits)), digits
+
+
+def shown(score: float | str) -> str:
+    """The text of a config's score. Of a float the fewest digits that give the same: zeros at its end are lost."""
+    return score if isinstance(score, str) else repr(float(score))
+
+
+def cut(k: int, n: int, digits: int = 5) -> str:
+    """k / n as the leaderboard shows it."""
+    whole, rest = divmod(k * 10**digits // n, 10**digits)
+    return f"{whole}.{rest:0{digits}}"
+
+
+def known(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+    """The public and the private scores of the config's reported rows and of the ledger's scored entries."""
+    parts = [], []
+    for part, scores in zip(("public", "private"), parts, strict=True):
+        scores += [shown(score) for row in competition.reported if (score := getattr(row, part)) is not None]
+        scores += [score for entry in entries if entry.status == COMPLETE and (score := getattr(entry, part))]
+    return parts
+
+
+def of(competition: Competition, entries: Sequence[Entry], rows: int) -> list[Split]:
+    """The splits of the test rows that all known scores allow: cut, or else rounded.
+
+    Empty where none fits, no score is known, or the metric is no share of rows.
+
+    Args:
+        entries: The ledger's.
+        rows: Of the test table.
+
+    Raises:
+        UserError: A score is no number.
+    """
+    public, private = known(competition, entries)
+    if competition.metric not in SHARES or not (public or private):
+        return []
+    return splits(public, private, rows) or splits(public, private, rows, "rounded")
+
+
+def said(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
+    """One sentence of what `of` finds, and of what would help where that is not one split."""
+    public, private = known(competition, entries)
+    if competition.metric not in SHARES:
+        return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
+    if not (public or private):
+        return "no score of the leaderboard is known: how many rows are behind it cannot be told"
+    found, n = of(competition, entries, rows), len({*public}) + len({*private})
+    scores = "the one known score is a whole count" if n == 1 else f"all {n} known scores are whole counts"
+    if not found:
+        return f"there is no split of {rows} test rows in which {scores}" + suspects(public, private, rows)
+    shows = f"{found[0].how} after {'its' if n == 1 else 'their'} decimals"
+    if len(found) > 1:
+        return (
+            f"{counted(len(found), 'split')} of {rows} test rows fit: {found[0].public} to {found[-1].public} are "
+            f"public (there {scores}, {shows}); more scores narrow it"
+        )
+    return f"{found[0].public} public and {found[0].private} private rows: there {scores}, {shows}"
+
+
+def suspects(public: Sequence[str], private: Sequence[str], rows: int) -> str:
+    """Which one score stands in the way of a split, for the end of a sentence; empty where it is not one alone."""
+    alone = []
+    for part, scores in (("public", {*public}), ("private", {*private})):
+        for score in sorted(scores):
+            left = [other for other in (public if part == "public" else private) if other != score]
+            rest = (left, private) if part == "public" else (public, left)
+            if 0 < len(splits(*rest, rows)) < rows - 1:
+                alone.append(f"{part} {score}")
+    return f"; without {' or without '.join(alone)} there is: was it typed or rounded by hand?" if alone else ""
+
+
+def foretold(cv: float, se: float, rows: int, n: int, level: float = 0.95, *, metric: str) -> tuple[float, float]:
+    """The interval in which the score on n fresh rows lies with probability `level`, of a model that had `cv`.
+
+    Of a share of rows, the equal-tailed interval of the beta-binomial distribution: the rate is known from cv * rows
+    hits (Jeffreys' prior; Brown, Cai and DasGupta 2001), the fresh hits are counted. Unlike the normal approximation it
+    holds near 0 and 1, and is no point where se is 0. Of other metrics cv ± z * sqrt(se^2 + se^2 * rows / n), within
+    the metric's bounds: se^2 * rows is the variance of one row (Hahn and Meeker 1991, chapter 4).
+
+    It takes the fresh rows to be drawn as the train rows were, and the model to be as good as those of the folds. The
+    mean of these is often a little better.
+
+    Args:
+        cv, se: The out-of-fold score and its standard error.
+        rows: That cv is of.
+        metric: One of METRICS.
+    """
+    from scipy import stats
+
+    tail = (1 - level) / 2
+    if metric in SHARES:
+        hits = cv * rows
+        low, high = stats.betabinom(n, hits + 0.5, rows - hits + 0.5).ppf([tail, 1 - tail]) / n
+        return float(low), float(high)
+    reach = stats.norm.ppf(1 - tail) * se * np.sqrt(1 + rows / n)
+    low, high = np.clip([cv - reach, cv + reach], *BOUNDS.get(metric, (0.0, 1.0)))
+    return float(low), float(high)
+
+
+def standard_error(k: int, n: int) -> float:
+    """The binomial standard error of the share k / n."""
+    return float(np.sqrt(k * (n - k) / n) / n)

@@ -1,0 +1,81 @@
+"""The ledger of submissions, scores.csv: one row for each that was sent, or was about to be when the run was killed."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from src import tables
+from src.errors import UserError
+from src.files import locked, write_text
+
+SENDING, PENDING, COMPLETE, ERROR, REFUSED = "sending", "pending", "complete", "error", "refused"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission. All of it is text, as the file and Kaggle have it; what is not known is empty."""
+
+    time: str  # when it was sent: UTC, ISO 8601
+    file: str  # its name
+    sha256: str = ""
+    commit: str = ""  # of this repository
+    cv: str = ""
+    se: str = ""  # of cv
+    public: str = ""  # the scores with the digits that Kaggle shows
+    private: str = ""
+    status: str = SENDING  # sending: it is not known whether it arrived; refused: it did not
+    ref: str = ""  # Kaggle's number of it
+    message: str = ""  # what it was sent with
+    reason: str = ""  # why it was refused, or had an error
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What of it never changes."""
+        return self.time, self.file, self.sha256
+
+
+COLUMNS = [field.name for field in fields(Entry)]
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries in the order of the file; none where there is no file.
+
+    Raises:
+        UserError: The file is not a ledger.
+    """
+    if not path.is_file():
+        return []
+    df = tables.read_csv(path)
+    if missing := [column for column in ("time", "file", "status") if column not in df]:
+        raise UserError(f"{path} is no ledger: it lacks the column {missing[0]!r}: mend it, or move it away")
+    if others := [column for column in df if column not in COLUMNS]:
+        raise UserError(f"{path} has the column {others[0]!r}, which no ledger has: mend it, or move it away")
+    return [Entry(**row) for row in df.to_dict("records")]
+
+
+def write(path: Path, entries: Sequence[Entry]) -> None:
+    """Writes all entries, whole or not at all.
+
+    Raises:
+        UserError: The disk is full or the folder is not writable.
+    """
+    df = pd.DataFrame([asdict(entry) for entry in entries], columns=COLUMNS)
+    write_text(path, df.to_csv(index=False, lineterminator="\n"))
+
+
+def put(path: Path, entry: Entry, instead_of: Entry | None = None) -> Entry:
+    """Adds an entry, or puts it in the place of an older state of it, and returns it.
+
+    Two processes may do so at a time, of the same entry too.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        entries = read(path)
+        at = [i for i, other in enumerate(entries) if instead_of is not None and other.identity == instead_of.identity]
+        if at:
+            entries[at[-1]] = entry
+        else:
+            entries.append(entry)
+        write(path, entries)
+    return entry
