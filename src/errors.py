@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """The user's mistake. Printed without a traceback; the process exits with code 2."""
+    """The user's mistake. Printed without a traceback; the process exits with `code`."""
+
+    code = 2
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:

@@ -1,80 +1,225 @@
 """The Kaggle API, by way of the `kaggle` package, which is imported only inside the functions that call it.
 
-Importing that package authenticates, and a failure in it prints a page and raises SystemExit: both stay in here.
+Importing that package authenticates, and a failure in it prints a page and raises SystemExit: both stay in here. What
+Kaggle refuses becomes a Refusal: one sentence, with the cause told apart by the answer's body and an exit code of its
+own. No token is printed, logged or written.
 """
 
 import contextlib
+import importlib.metadata
 import io
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from src.errors import UserError
+from src import credentials
+from src.refusals import TIMEOUT, Refusal, page_of, passing, patiently, refusal
 
-CREDENTIAL_FILES = ("access_token", "access_token.txt", "kaggle.json", "credentials.json")
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+T = TypeVar("T")
+PAGE = 100  # submissions that are asked for at once
 
 
-def credentials() -> str | None:
-    """The name of the first credentials found, in the client's own order of trust; None if there are none.
+@contextmanager
+def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
+    """The real client, authenticated; in the block, what goes wrong between it and Kaggle becomes a Refusal.
 
-    Only looks: reads no secret, calls nobody.
+    Args:
+        slug: The competition's.
+        doing: What for, such as `the download of corn`: for the sentence.
+        instead: What else the user can do, for the same.
+
+    Raises:
+        Refusal: There are no credentials, or Kaggle refuses them; it refuses what is asked, or cannot be reached.
     """
-    if os.environ.get("KAGGLE_API_TOKEN"):
-        return "KAGGLE_API_TOKEN"
-    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
-        return "KAGGLE_USERNAME and KAGGLE_KEY"
-    folders = [Path("~/.kaggle").expanduser(), Path("~/.config/kaggle").expanduser()]
-    if os.environ.get("KAGGLE_CONFIG_DIR"):
-        folders.insert(0, Path(os.environ["KAGGLE_CONFIG_DIR"]))
-    return next(
-        (str(folder / name) for folder in folders for name in CREDENTIAL_FILES if (folder / name).is_file()), None
-    )
+    if credentials.winner() is None:
+        raise Refusal(
+            "credentials",
+            f"there are no Kaggle credentials for {doing}: make a token at {credentials.TOKENS} and set "
+            f"KAGGLE_API_TOKEN to it{instead and f', or {instead}'}",
+        )
+    api = None
+    from requests.exceptions import HTTPError, JSONDecodeError, RequestException
+
+    or_else = instead and f", or {instead}"
+    try:
+        api = authenticated()
+        yield api
+    except HTTPError as error:
+        raise refusal(api, slug, doing, error, instead) from error
+    except JSONDecodeError as error:
+        raise Refusal("broken", f"Kaggle answered {doing} with a page and no data: try later{or_else}") from error
+    except RequestException as error:
+        raise Refusal(
+            "network",
+            f"Kaggle could not be reached for {doing} ({type(error).__name__}): check the network{or_else}",
+        ) from error
+
+
+def authenticated() -> "KaggleApi":
+    """The client with the credentials that it takes, on connections that are given up after TIMEOUT."""
+    try:
+        api = quietly(client)
+        api.clock = timedelta(0)  # Kaggle's, less this machine's
+        build = api.build_kaggle_client
+        api.build_kaggle_client = lambda: watched(api, build())
+        patiently(quietly, api.authenticate)
+    except SystemExit as error:
+        raise Refusal(
+            "token",
+            f"Kaggle did not accept the credentials in {credentials.where()}: make a new token at {credentials.TOKENS}",
+        ) from error
+    return api
+
+
+def client() -> "KaggleApi":
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+    return KaggleApi()
+
+
+def quietly(call: Callable[[], T]) -> T:
+    """Calls what prints: the client's page of help would bury our one sentence."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return call()
+
+
+def watched(api: "KaggleApi", client: Any) -> Any:
+    """The client with a time limit on each connection, and an eye on the time that Kaggle has."""
+    from requests.adapters import HTTPAdapter
+
+    class Watched(HTTPAdapter):
+        def send(self, request, timeout=None, **more):
+            response = super().send(request, timeout=timeout or TIMEOUT, **more)
+            with contextlib.suppress(KeyError, ValueError):
+                api.clock = parsedate_to_datetime(response.headers["Date"]) - datetime.now(UTC)
+            return response
+
+    http = client.http_client()
+    http._init_session()  # there is no public way to it in 2.2.4
+    for scheme in ("https://", "http://"):
+        http._session.mount(scheme, Watched())
+    return client
+
+
+def now(api: "KaggleApi") -> datetime:
+    """The time in UTC by Kaggle's clock: this machine's may be wrong."""
+    return datetime.now(UTC) + api.clock
+
+
+def version() -> str | None:
+    """Of the client; None: it is not installed."""
+    try:
+        return importlib.metadata.version("kaggle")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def ask(api: "KaggleApi", method: str, **fields: Any) -> Any:
+    """One call of the competitions' service: `get_competition`, with the fields of its request."""
+    from kagglesdk.competitions.types import competition_api_service as types
+
+    request = getattr(types, f"Api{''.join(part.title() for part in method.split('_'))}Request")()
+    for name, value in fields.items():
+        setattr(request, name, value)
+    with api.build_kaggle_client() as client:
+        return getattr(client.competitions.competition_api_client, method)(request)
+
+
+def competition(api: "KaggleApi", slug: str) -> Any:
+    """What Kaggle says of a competition: an ApiCompetition."""
+    return patiently(lambda: ask(api, "get_competition", competition_name=slug))
+
+
+def limits(api: "KaggleApi", slug: str) -> Any:
+    """How many submissions were made and are left: an ApiSubmissionLimits. All zero before a team's first."""
+    return patiently(api.competition_get_submission_limits, slug)
+
+
+def submissions(api: "KaggleApi", slug: str) -> list[Any]:
+    """All of the team's, newest first: ApiSubmissions."""
+    found, token = [], ""
+    while True:
+        fields = {"competition_name": slug, "page_size": PAGE, "page_token": token}
+        answer = patiently(lambda fields=fields: ask(api, "list_submissions", **fields))
+        found += answer.submissions or []
+        token = answer.next_page_token
+        if not token or not answer.submissions:
+            return found
+
+
+def submission(api: "KaggleApi", ref: int) -> Any:
+    """One that was sent: an ApiSubmission."""
+    return patiently(lambda: ask(api, "get_submission", ref=ref))
+
+
+def upload(api: "KaggleApi", slug: str, path: Path) -> str:
+    """Uploads a file, which sends nothing yet, and returns the token to send it with.
+
+    The client's own `upload_complete` waits for ever on a silent server, and on one that hangs up tries for six minutes
+    without a word; a CSV is small enough to be begun again.
+
+    Raises:
+        Refusal: It did not arrive.
+    """
+    import requests
+
+    stat, content = path.stat(), path.read_bytes()
+    fields = {"file_name": path.name, "content_length": len(content), "last_modified_epoch_seconds": int(stat.st_mtime)}
+
+    def once() -> str:
+        start = ask(api, "start_submission_upload", competition_name=slug, **fields)
+        try:
+            requests.put(start.create_url, data=content, timeout=TIMEOUT).raise_for_status()
+        except requests.RequestException as error:
+            if passing(error):
+                raise
+            status = error.response.status_code
+            raise Refusal(
+                "upload", f"{path.name} did not arrive at Kaggle ({status}): nothing was sent: run again"
+            ) from error
+        return start.token
+
+    try:
+        return patiently(once)
+    except requests.HTTPError:
+        raise
+    except requests.RequestException as error:
+        raise Refusal(
+            "upload",
+            f"{path.name} did not arrive at Kaggle ({type(error).__name__}): nothing was sent: run again",
+        ) from error
+
+
+def create(api: "KaggleApi", slug: str, token: str, message: str) -> Any:
+    """Sends what was uploaded: an ApiCreateSubmissionResponse. Called once: a second call is a second submission."""
+    return ask(api, "create_submission", competition_name=slug, blob_file_tokens=token, submission_description=message)
+
+
+def leaderboard(api: "KaggleApi", slug: str, folder: Path) -> Path:
+    """Downloads the public leaderboard's zip into `folder` and returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    api.competition_leaderboard_download(slug, str(folder), quiet=True)
+    return folder / f"{slug}.zip"
 
 
 def download(slug: str, folder: Path) -> Path:
-    """Downloads all files of a competition as one zip into `folder` and returns its path.
+    """Downloads all files of a competition as one zip into `folder` and returns its path; goes on where it broke off.
 
     Raises:
-        UserError: Kaggle refused or could not be reached; says what it answered.
+        Refusal: Kaggle refused or could not be reached, or what it sent is no zip; says what it answered.
     """
-    page = f"https://www.kaggle.com/competitions/{slug}"
-    said = io.StringIO()  # the client's page of help would bury our one sentence
-    try:
-        with contextlib.redirect_stdout(said):
-            from kaggle.api.kaggle_api_extended import KaggleApi
+    from src import downloads
 
-            api = KaggleApi()
-            api.authenticate()
-    except SystemExit as error:
-        raise UserError(
-            f"Kaggle did not accept the credentials in {credentials()}: make a new token at "
-            f"https://www.kaggle.com/settings, or put {slug}.zip from {page}/data into {folder.parent}"
-        ) from error
-    except OSError as error:  # requests' exceptions are OSErrors
-        raise unreachable(slug, page, folder, error) from error
-
-    from requests.exceptions import HTTPError
-
-    try:
-        api.competition_download_files(slug, path=str(folder), quiet=False)
-    except HTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        reason = {
-            401: "the token is not valid: make a new one at https://www.kaggle.com/settings",
-            403: f"are the rules accepted ({page}/rules), and is the slug right?",
-            404: "is the slug right?",
-            429: "too many requests: wait some minutes",
-        }.get(status, "try again later")
-        raise UserError(f"Kaggle refused the download of {slug} ({status or error}): {reason}") from error
-    except OSError as error:
-        raise unreachable(slug, page, folder, error) from error
     archive = folder / f"{slug}.zip"
-    if not archive.is_file():
-        raise UserError(f"Kaggle sent no {slug}.zip: download it from {page}/data and put it into {folder.parent}")
+    instead = f"put {slug}.zip from {page_of(slug)}/data into {os.path.dirname(folder)}"
+    with session(slug, f"the download of {slug}", instead) as api:
+        downloads.fetch(lambda: ask(api, "download_data_files", competition_name=slug), archive)
     return archive
-
-
-def unreachable(slug: str, page: str, folder: Path, error: OSError) -> UserError:
-    return UserError(
-        f"Kaggle could not be reached for {slug} ({type(error).__name__}): check the network, "
-        f"or put {slug}.zip from {page}/data into {folder.parent}"
-    )

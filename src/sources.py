@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pydantic import Field
 
-from src import kaggle
+from src import credentials, kaggle
 from src.errors import UserError
 from src.files import refusals, replacing_folder
 from src.schema import Strict
@@ -44,21 +44,22 @@ class Kaggle(Source):
 
     @property
     def page(self) -> str:
-        return f"https://www.kaggle.com/competitions/{self.slug}"
+        return kaggle.page_of(self.slug)
 
     def fetch(self, input_dir: Path) -> None:
         folder, archive = input_dir / self.slug, input_dir / f"{self.slug}.zip"
         if folder.is_dir():
             return
         if not archive.is_file():
-            if kaggle.credentials() is None:
-                raise UserError(
+            if credentials.winner() is None:
+                raise kaggle.Refusal(
+                    "credentials",
                     f"no data for {self.slug}: download its zip from {self.page}/data and put it at {archive}, or "
-                    f"accept the rules at {self.page}/rules, make a token at https://www.kaggle.com/settings and set "
-                    f"KAGGLE_API_TOKEN to it"
+                    f"accept the rules at {self.page}/rules, make a token at {credentials.TOKENS} and set "
+                    f"KAGGLE_API_TOKEN to it",
                 )
-            print(f"downloading {self.slug} with the credentials in {kaggle.credentials()}")
-            part = input_dir / f".{self.slug}.download"  # kept when killed: the client resumes in it
+            print(f"downloading {self.slug} with the credentials in {credentials.where()}")
+            part = input_dir / f".{self.slug}.download"  # kept when killed: the next run goes on in it
             with refusals(part):
                 part.mkdir(parents=True, exist_ok=True)
                 kaggle.download(self.slug, part).replace(archive)

@@ -20,6 +20,7 @@ from PIL import Image
 
 from src import config
 from src.config import Augment, ClipArch, Competition, FineTune, Kaggle, Probe, Prompts, ZeroShot
+from tests import standin as kaggle_standin
 
 torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain
 
@@ -168,3 +169,24 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def read_json(path: Path):
     return json.loads(path.read_text())
+
+
+@pytest.fixture
+def standin(folder, monkeypatch):
+    """A Kaggle that knows the toy competition, in this process; growing waits are none. Its grades are by a solution."""
+    from src import refusals, sending
+
+    solution = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})
+    solution["Usage"] = ["Public"] * 4 + ["Private"] * 8
+    kaggle = kaggle_standin.Kaggle("toy", folder, kaggle_standin.accuracy(solution))
+    kaggle.token_text = kaggle_standin.TOKEN
+    monkeypatch.setattr(refusals, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(sending, "LOOKS", (0, 0, 0))
+    monkeypatch.setattr(sending, "SECOND_LOOKS", (0, 0))
+    monkeypatch.setattr(sending, "POLLS", (0.01,))
+    with kaggle_standin.serving(kaggle):
+        from kagglesdk import kaggle_env
+
+        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, kaggle.url)
+        monkeypatch.setenv("KAGGLE_API_TOKEN", kaggle_standin.TOKEN)
+        yield kaggle

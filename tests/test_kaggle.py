@@ -1,128 +1,78 @@
-"""The Kaggle API: the real client against a stand-in server on this machine."""
+"""The Kaggle API as the data stage meets it: in a process of its own, which nothing is patched in."""
 
-import io
-import json
 import os
 import subprocess
 import sys
-import zipfile
-from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 
-from src import kaggle
-from tests.conftest import ROOT, serving, snapshot
+from src import credentials
+from tests import standin as kaggle_standin
+from tests.conftest import ROOT, snapshot
 
 FETCH = """
 import sys
 from pathlib import Path
-from kagglesdk import kaggle_env  # 2.2.4 heeds KAGGLE_API_ENVIRONMENT in some calls only: here is where all look
-kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = sys.argv[2]
 from src.config import Kaggle
 from src.errors import UserError
 try:
     Kaggle("corn").fetch(Path(sys.argv[1]))
 except UserError as error:
     print("error:", error)
+    sys.exit(error.code)
 """
 
 
-def archive() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as zipped:
-        zipped.writestr("corn/train.csv", "seed_id,label\n1,pure\n")
-    return buffer.getvalue()
-
-
 @pytest.fixture
-def server():
-    """A server that knows one competition; `server.status` other than 200 is what it answers to a download."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if server.status != 200:
-                self.answer(
-                    server.status, json.dumps({"code": server.status, "message": "no"}).encode(), "application/json"
-                )
-            elif self.path.endswith("DownloadDataFiles"):
-                self.send_response(302)
-                self.send_header("Location", f"http://127.0.0.1:{server.server_port}/files/corn.zip")
-                self.end_headers()
-            else:
-                self.answer(200, b'{"active": true, "username": "me"}', "application/json")
-
-        def do_GET(self):
-            self.answer(200, archive(), "application/zip")
-
-        def answer(self, status, body, kind):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    with serving(Handler) as server:
-        server.status = 200
-        yield server
+def served(tmp_path):
+    """A competition of one table."""
+    (tmp_path / "served" / "corn").mkdir(parents=True)
+    (tmp_path / "served" / "corn" / "train.csv").write_text("seed_id,label\n1,pure\n")
+    with kaggle_standin.serving(kaggle_standin.Kaggle("corn", tmp_path / "served")) as kaggle:
+        yield kaggle
 
 
 @pytest.fixture
 def fetch(roots):
-    """Fetches the competition in a fresh process, with a key that only the stand-in would believe."""
+    """fetch(url, **env) fetches the competition and returns (exit code, what was said)."""
     (roots / "input").mkdir()
     (roots / "home").mkdir()
 
-    def run(port: int) -> str:
-        env = {**os.environ, "KAGGLE_USERNAME": "me", "KAGGLE_KEY": "not-a-secret"}
-        command = [sys.executable, "-c", FETCH, str(roots / "input"), f"http://127.0.0.1:{port}"]
+    def run(url: str, **more: str) -> tuple[int, str]:
+        env = {**os.environ, **kaggle_standin.client_environment(url, roots / "client"), **more}
+        command = [sys.executable, "-c", FETCH, str(roots / "input")]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        assert "not-a-secret" not in done.stdout + done.stderr
-        return done.stdout
+        assert "Traceback" not in done.stderr
+        assert kaggle_standin.TOKEN not in done.stdout + done.stderr
+        assert not any(kaggle_standin.TOKEN in str(content) for _, content in snapshot(roots / "input").values())
+        return done.returncode, done.stdout
 
     return run
 
 
-def test_a_competition_is_downloaded_and_unpacked(server, fetch, roots):
-    assert "downloading corn with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in fetch(server.server_port)
+def test_a_competition_is_downloaded_and_unpacked(served, fetch, roots):
+    code, said = fetch(served.url)
+    assert code == 0
+    assert "downloading corn with the credentials in KAGGLE_API_TOKEN" in said
     assert (roots / "input/corn/corn/train.csv").read_text() == "seed_id,label\n1,pure\n"
     assert sorted(path.name for path in (roots / "input").iterdir()) == ["corn", "corn.zip"]
 
 
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (401, "the token is not valid"),
-        (403, "are the rules accepted (https://www.kaggle.com/competitions/corn/rules)"),
-        (404, "is the slug right"),
-    ],
-)
-def test_a_refusal_is_one_sentence(server, fetch, roots, status, said):
-    server.status = status
-    lines = [line for line in fetch(server.server_port).splitlines() if line.startswith("error:")]
-    assert len(lines) == 1
-    assert said in lines[0]
+def test_a_legacy_key_is_believed_too(served, fetch, roots):
+    code, said = fetch(served.url, KAGGLE_API_TOKEN="", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
+    assert code == 0
+    assert "with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in said
+
+
+def test_a_client_that_exits_at_import_is_one_sentence(served, fetch, roots):
+    served.token, served.introspection = False, 200
+    code, said = fetch(served.url)
+    (line,) = [line for line in said.splitlines() if line.startswith("error:")]
+    assert code == 11
+    assert "Kaggle did not accept the credentials in KAGGLE_API_TOKEN: make a new token at" in line
+    assert "Authentication required" not in said
     assert snapshot(roots / "input") == {}
-
-
-def test_no_server_is_one_sentence(fetch, roots):
-    lines = [line for line in fetch(9).splitlines() if line.startswith("error:")]
-    assert len(lines) == 1
-    assert "put corn.zip from https://www.kaggle.com/competitions/corn/data into" in lines[0]
-
-
-def test_credentials_are_found_and_not_read(roots, monkeypatch):
-    assert kaggle.credentials() is None
-    folder = roots / "home" / ".kaggle"
-    folder.mkdir(parents=True)
-    (folder / "kaggle.json").write_text("not even JSON")
-    assert kaggle.credentials() == str(folder / "kaggle.json")
-    monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
-    assert kaggle.credentials() == "KAGGLE_API_TOKEN"
 
 
 @pytest.mark.parametrize("order", [sorted, lambda modules: sorted(modules, reverse=True)], ids=["from a", "from z"])
@@ -143,3 +93,9 @@ def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import(order):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_credentials_are_named_and_never_shown(roots, monkeypatch):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", kaggle_standin.TOKEN)
+    assert kaggle_standin.TOKEN not in repr(credentials.found())
+    assert not Path(credentials.where()).exists()

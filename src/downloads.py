@@ -1,0 +1,114 @@
+"""Downloads of gigabytes: resumed, checked against the announced size, and tried again while what is wrong may pass.
+
+The client's own (`KaggleApi.download_file`) waits for ever on a silent connection, and takes the body of an error in
+the middle of a download for the file: so its answer is asked for and read here.
+"""
+
+import math
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src import files, refusals
+from src.errors import UserError
+from src.progress import track
+
+if TYPE_CHECKING:
+    from requests import Response
+
+CHUNK = 1_000_000  # bytes: one step of the bar
+
+
+def fetch(ask: Callable[[], "Response"], archive: Path) -> None:
+    """Writes what `ask` answers, a zip, to `archive`; what an earlier, killed call left is gone on from.
+
+    Beside it lie `<name>.part`, what has arrived, and `<name>.json`, of which object that is (its ETag or date, and its
+    size): no byte is added to another object's.
+
+    Raises:
+        UserError: The disk is too small.
+        Refusal: What arrived is no zip.
+        RequestException: As `ask`, or the connection broke too often without a byte in between.
+    """
+    from requests.exceptions import RequestException
+
+    part, waits = archive.with_suffix(".part"), list(refusals.WAITS)
+    while True:
+        before = size_of(part)
+        try:
+            stream(ask(), part)
+            break
+        except RequestException as error:
+            if size_of(part) > before:
+                waits = list(refusals.WAITS)
+            if not waits or not refusals.passing(error):
+                raise
+            refusals.pause(error, waits.pop(0))
+    if not zipfile.is_zipfile(part):
+        size = size_of(part)
+        forget(part)
+        raise refusals.Refusal("download", f"Kaggle sent a damaged {archive.name} ({size:,} bytes): run again")
+    part.replace(archive)
+    forget(part)
+
+
+def stream(response: "Response", part: Path) -> None:
+    """Reads an answer into `part`, from where that ends if it is of the same object.
+
+    Raises:
+        ConnectionError: It ended before the announced size.
+    """
+    import requests
+
+    size = int(response.headers["Content-Length"]) if response.headers.get("Content-Length") else None
+    tag = response.headers.get("ETag") or response.headers.get("Last-Modified")
+    identity = {"tag": tag, "size": size}
+    have = size_of(part) if tag and files.read_json(about(part)) == identity else 0
+    if have and have == size:
+        response.close()
+        return
+    room(part, size, have)
+    if have:
+        response.close()
+        headers = {"Range": f"bytes={have}-", "If-Range": tag}
+        response = requests.get(response.url, headers=headers, stream=True, timeout=refusals.TIMEOUT)
+        response.raise_for_status()
+        if response.status_code != 206:  # the whole, again
+            have = 0
+    if have:
+        print(f"going on from {have / 1e6:,.1f} MB")
+    else:
+        files.write_json(about(part), identity)
+    with response, part.open("ab" if have else "wb") as file:
+        chunks = response.iter_content(CHUNK)
+        if size is not None:
+            chunks = track(chunks, part.stem, math.ceil((size - have) / CHUNK), "MB")
+        for chunk in chunks:
+            file.write(chunk)
+    if size is not None and size_of(part) != size:
+        raise requests.exceptions.ConnectionError(f"{size_of(part)} of {size} bytes arrived")
+
+
+def room(part: Path, size: int | None, have: int) -> None:
+    """Refuses what the disk cannot hold: the rest of a zip, and what it unpacks to, which is no less than the zip."""
+    free = shutil.disk_usage(part.parent).free
+    if size is not None and (need := 2 * size - have) > free:
+        raise UserError(
+            f"{part.stem}.zip has {size / 1e9:.1f} GB and unpacks to as much: the disk at {part.parent} has "
+            f"{free / 1e9:.1f} GB free and {need / 1e9:.1f} are needed: make room, or set INPUT_DIR"
+        )
+
+
+def about(part: Path) -> Path:
+    return part.with_suffix(".json")
+
+
+def forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    about(part).unlink(missing_ok=True)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0

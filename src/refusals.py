@@ -1,0 +1,174 @@
+"""What goes wrong between us and Kaggle: the cause of each refusal, in a sentence, and the waits where it may pass."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from src import credentials
+from src.errors import UserError
+
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+T = TypeVar("T")
+CODES = {  # the exit code of each cause
+    "credentials": 10,  # there are none
+    "token": 11,  # they are not accepted
+    "competition": 12,  # there is none of that name
+    "rules": 13,  # not accepted
+    "closed": 14,  # no submissions are taken any more
+    "quota": 15,  # none is left today
+    "notebook": 16,  # only notebooks are taken
+    "busy": 17,  # too many requests
+    "broken": 18,  # an error on Kaggle's side
+    "network": 19,  # not reached
+    "upload": 20,
+    "rejected": 21,  # taken, and found to be no answer
+    "pending": 22,  # taken, and not scored in time
+    "download": 23,
+    "sent": 24,  # the same file was sent before
+    "check": 25,  # the file has faults
+    "refused": 26,  # for a reason that is Kaggle's own
+}
+WAITS = (1, 2, 4, 8, 16, 32)  # seconds before each new try of what may pass
+LONGEST = 300  # seconds that are waited if Kaggle asks for it
+TIMEOUT = 60  # seconds without a byte until a connection is given up; the client itself would wait for ever
+CLOSED = ("closed", "deadline", "ended", "no longer", "not accepting", "disabled")
+USED_UP = ("allowance", "limit", "quota", "maximum", "per day", "remaining")
+
+
+class Refusal(UserError):
+    """What Kaggle, or the way to it, does not allow: exits with the code of its cause, one of CODES."""
+
+    def __init__(self, cause: str, message: str):
+        super().__init__(message)
+        self.cause, self.code = cause, CODES[cause]
+
+
+def page_of(slug: str) -> str:
+    return f"https://www.kaggle.com/competitions/{slug}"
+
+
+def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead: str = "") -> Refusal:
+    """What an answer of 400 and more means, by its status and its body."""
+    status, said, page = error.response.status_code, said_by(error), page_of(slug)
+    quoted, instead = f" ({said!r})" if said else "", instead and f", or {instead}"
+    if status == 401:
+        return Refusal(
+            "token",
+            f"Kaggle refuses {doing}: the token in {credentials.where()} is not valid: make a new one at "
+            f"{credentials.TOKENS}",
+        )
+    text = said.lower()
+    if "rule" in text and "accept" in text:
+        return Refusal("rules", f"Kaggle refuses {doing}: accept the rules at {page}/rules, then run again{instead}")
+    if status in (400, 403) and "only accepts" in text and "notebook" in text:
+        return Refusal("notebook", f"Kaggle refuses {doing}: {slug} takes notebooks only: make one by pack: see {page}")
+    if status in (400, 403) and any(word in text for word in CLOSED):
+        return Refusal("closed", f"Kaggle refuses {doing}: {slug} takes no submissions{quoted}: see {page}")
+    if status == 400 and "submission" in text and any(word in text for word in USED_UP):
+        return Refusal("quota", f"Kaggle refuses {doing}: no submission is left{quoted}: wait for the next day (UTC)")
+    if status in (403, 404):
+        return forbidden(api, slug, doing, quoted, instead)
+    if status == 429:
+        return Refusal("busy", f"Kaggle had too many requests for {doing} (429): wait some minutes{instead}")
+    if status >= 500:
+        return Refusal("broken", f"Kaggle failed at {doing} ({status}), which is its own fault: try later{instead}")
+    return Refusal("refused", f"Kaggle refuses {doing} ({status}{quoted and ', '}{said!r}): see {page}{instead}")
+
+
+def forbidden(api: "KaggleApi | None", slug: str, doing: str, quoted: str, instead: str) -> Refusal:
+    """A competition that is not known answers like one that was not entered: the list of competitions tells."""
+    page, listed = page_of(slug), None
+    if api is not None:
+        from requests.exceptions import RequestException
+
+        with contextlib.suppress(RequestException):
+            found = api.competitions_list(search=slug, category="all").competitions or []
+            listed = [one.ref.rstrip("/").rpartition("/")[2] for one in found]
+    if listed is None:
+        return Refusal(
+            "rules",
+            f"Kaggle refuses {doing}{quoted}: are the rules accepted ({page}/rules), and is the slug right?{instead}",
+        )
+    if slug in listed:
+        return Refusal(
+            "rules", f"Kaggle refuses {doing}: join the competition and accept its rules at {page}/rules{instead}"
+        )
+    near = f": did you mean {', '.join(listed[:3])}?" if listed else ": is the slug in the config right?"
+    return Refusal("competition", f"Kaggle refuses {doing}: it lists no competition {slug!r}{near}{instead}")
+
+
+def said_by(error: Any) -> str:
+    """Kaggle's own words; empty where it has none."""
+    try:
+        body = error.response.json()
+    except (ValueError, RuntimeError):  # no JSON, or a body that was not read
+        return ""
+    for part in (body, body.get("error") if isinstance(body, dict) else None):  # two of its servers, two shapes
+        if isinstance(part, dict) and isinstance(part.get("message"), str):
+            return " ".join(part["message"].split())[:300]
+    return ""
+
+
+def passing(error: Exception) -> bool:
+    """Whether a second try may have another answer."""
+    from requests.exceptions import ChunkedEncodingError, ConnectionError, HTTPError, Timeout
+
+    if isinstance(error, HTTPError) and error.response is not None:
+        return error.response.status_code == 429 or error.response.status_code >= 500
+    return isinstance(error, (ConnectionError, Timeout, ChunkedEncodingError))
+
+
+def asked_wait(error: Exception) -> float | None:
+    """The seconds that an answer asks to wait: Retry-After, as seconds or as a date by its own clock."""
+    response = getattr(error, "response", None)
+    asked = response.headers.get("Retry-After") if response is not None else None
+    if asked is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return min(max(float(asked), 0.0), LONGEST)
+    with contextlib.suppress(ValueError):
+        date = response.headers.get("Date")
+        start = parsedate_to_datetime(date) if date else datetime.now(UTC)
+        return min(max((parsedate_to_datetime(asked) - start).total_seconds(), 0.0), LONGEST)
+    return None
+
+
+def pause(error: Exception, wait: float) -> None:
+    """Waits before the next try, and says so."""
+    seconds = wait if (asked := asked_wait(error)) is None else asked
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    print(f"Kaggle: {status or type(error).__name__}; trying again in {seconds:.0f}s", flush=True)
+    time.sleep(seconds)
+
+
+def patiently(call: Callable[..., T], *arguments: Any) -> T:
+    """A call that may be made twice: tried again, with growing waits, while what is wrong may pass."""
+    from requests.exceptions import RequestException
+
+    for wait in WAITS:
+        try:
+            return call(*arguments)
+        except RequestException as error:
+            if not passing(error):
+                raise
+            pause(error, wait)
+    return call(*arguments)
+
+
+def while_busy(call: Callable[[], T]) -> T:
+    """A call that must not be made twice: tried again only while Kaggle answers 429, which says that it did nothing."""
+    from requests.exceptions import HTTPError
+
+    for wait in WAITS:
+        try:
+            return call()
+        except HTTPError as error:
+            if error.response.status_code != 429:
+                raise
+            pause(error, wait)
+    return call()

@@ -1,0 +1,32 @@
+"""doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there."""
+
+from src import credentials, kaggle, preflight
+from src.config import Competition
+from src.preflight import Check
+from src.refusals import CODES, Refusal
+
+
+def run(competition: Competition) -> int:
+    """The exit code: 0, or that of the first thing that stands in the way."""
+    cause = ""
+    for check in preflight.local():
+        cause = cause or said(check)
+    if competition.source.page is None:
+        print(f"{competition.name} is no competition of Kaggle's: nothing is sent, and no account is needed")
+        return 0
+    if credentials.winner() is not None:
+        try:
+            with kaggle.session(competition.source.slug, f"a word on {competition.source.slug}") as api:
+                for check in preflight.remote(api, competition):
+                    cause = cause or said(check)
+        except Refusal as error:
+            cause = cause or said(Check("kaggle", str(error), error.cause))
+    print(f"doctor: {'all is well' if not cause else 'mend what is marked with no'}")
+    return CODES[cause] if cause else 0
+
+
+def said(check: Check) -> str:
+    """Prints a check; returns its cause."""
+    mark = "no" if check.cause else "!" if check.warning else "ok"
+    print(f"{mark:2}  {check.what:12} {check.said}")
+    return check.cause
