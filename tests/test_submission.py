@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, results, tables, votes
-from src.config import Blend, Competition, Folds
+from src import dataset, files, results, solution, submissions, votes
+from src.config import Blend, Competition, Folds, Reported
 from src.errors import UserError
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
@@ -13,12 +13,12 @@ from tests.conftest import toy_competition
 PROBS = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1
 
 
-def finish(competition: Competition, test: np.ndarray = PROBS) -> None:
-    """Writes a blend that answers `test`."""
+def finish(competition: Competition, test: np.ndarray = PROBS, name: str = "blend") -> None:
+    """Writes a model, or the blend, that answers `test`."""
     data.run(competition)
     folds.run(competition)
     rows = dataset.read(competition)
-    results.save(competition, "blend", {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
+    results.save(competition, name, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
 
 
 def test_has_the_samples_ids_and_columns_in_their_order(toy, folder):
@@ -61,22 +61,44 @@ def test_probabilities_where_the_metric_wants_them(folder):
     assert sub.set_index("id").loc["100"].to_dict() == pytest.approx({"blue": 0.8, "green": 0.1, "red": 0.1})
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda text: text.replace("id,label", "label,id"), "its columns are"),
-        (lambda text: text.replace("100,blue", "100,Blue"), "its labels 'Blue' are no classes"),
-        (lambda text: text.replace("100,blue\n", ""), "its ids are not those"),
-        (lambda text: text.replace("100,", "0100,"), "its ids are not those"),
-        (lambda text: text + "100,blue\n", "its ids are not those"),
-    ],
-)
-def test_a_wrong_submission_is_found(toy, change, said):
+def test_passes_the_check(toy):
     finish(toy)
-    sample = tables.read(toy).sample_submission
-    text = submission.run(toy).read_text()
-    assert submission.faults_of(toy, sample, text) == []
-    assert said in submission.faults_of(toy, sample, change(text))[0]
+    assert submissions.inspect(toy, submission.run(toy)).faults == []
+
+
+def test_a_wrong_submission_is_our_fault_and_gets_no_name(toy, monkeypatch):
+    finish(toy)
+    monkeypatch.setattr(submissions, "csv_of", lambda *arguments: "id,label\n100,Blue\n")
+    with pytest.raises(AssertionError, match=r"our fault and not yours: 11 ids missing, .*; 1 label in another case"):
+        submission.run(toy)
+    assert list(toy.folder.glob("*-cv*.csv")) == []
+
+
+class TestReported:
+    def test_models_have_a_submission_each(self, folder, capsys):
+        rows = tuple(Reported(name, public=0.5, model=name) for name in ("probe", "convnext", "blend"))
+        competition = toy_competition(reported=rows)
+        finish(competition)
+        green = np.tile(np.float32([0.2, 0.6, 0.2]), (12, 1))
+        finish(competition, green, "probe")  # convnext is not made, and zeroshot is none of the reported
+        finish(competition, green, "zeroshot")
+        path = submission.run(competition)
+        assert path.name.startswith("blend-cv0.3333-")
+        (of_probe,) = set(competition.folder.glob("*-cv*.csv")) - {path}
+        assert of_probe.name.startswith("probe-cv0.3333-")
+        assert set(pd.read_csv(of_probe)["label"]) == {"green"}
+        assert files.sha256(of_probe).startswith(of_probe.stem.rsplit("-", 1)[1])
+        assert submissions.inspect(competition, of_probe).faults == []
+
+    def test_models_are_scored_again_where_the_metric_changed(self, folder):
+        competition = toy_competition(reported=(Reported("theirs", model="probe"),))
+        finish(competition)
+        finish(competition, PROBS, "probe")
+        other = competition.model_copy(update={"metric": "macro_f1"})
+        finish(other)
+        submission.run(other)
+        assert results.read(other.model_folder("probe"))["metric"] == "macro_f1"
+        assert len(list(other.folder.glob("probe-cv*.csv"))) == 1
 
 
 class TestSolution:
@@ -105,7 +127,7 @@ class TestSolution:
         ("old", "new", "said"),
         [
             ("Usage", "Use", "lacks the column 'Usage'"),
-            ("\n100,", "\n999,", "lacks 1 test ids, such as '100'"),
+            ("\n100,", "\n999,", "lacks 1 test id, such as '100'"),
             (",green", ",gren", "no classes"),
         ],
     )
@@ -123,7 +145,7 @@ def test_a_majority_submission_scores_the_majority_rate(folder):
         {"id": [f"{100 + i}" for i in range(12)], "label": ["green"] * 9 + ["red"] * 3, "Usage": "Public"}
     ).to_csv(folder / "solution.csv", index=False)
     finish(competition, test)
-    score, se, n = submission.graded(competition, dataset.read(competition), test)["public"]
+    score, se, n = solution.graded(competition, dataset.read(competition).test.ids, test)["public"]
     assert (score, n) == (0.75, 12)
     assert se == pytest.approx(np.sqrt(0.75 * 0.25 / 12))
 

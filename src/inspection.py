@@ -1,0 +1,191 @@
+"""What is wrong with a submission CSV, from its bytes to its answers: every fault is one line, with its mend."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src import tables
+from src.config import Competition
+from src.errors import counted, unknown
+from src.metrics import METRICS
+from src.predictions import TOLERANCE
+from src.sheets import SPELLINGS, cells_of, named, respelt
+
+BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
+SLACK = 1e-6  # what a float32 probability may be above 1
+SHOWN = 12  # classes that a line tells of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a submission must have."""
+
+    ids: Sequence[str]  # in any order
+    columns: Sequence[str]  # in this order
+    source: str  # whose ids and columns these are
+    more: bool = False  # whether it may have rows of other ids
+
+
+def wanted(competition: Competition, more: bool = False) -> list[Asked]:
+    """What a submission must have: of two kinds where test and sample_submission have not the same ids, else of one.
+
+    Args:
+        more: Whether it may have rows of other ids.
+
+    Raises:
+        UserError: The competition's tables have other faults.
+    """
+    id, paths = competition.id, [competition.input(path) for path in (competition.test, competition.sample_submission)]
+    test, sample = frames = [tables.read_csv(path) for path in paths]
+    columns, source = list(sample.columns), " and ".join(path.name for path in paths)
+    whole = id in test and set(columns) == set(tables.columns_needed(competition)["sample_submission"])
+    if not whole or competition.limit is not None or not all(df[id].is_unique for df in frames):
+        rows = tables.read(competition)  # which has a smoke run's rows, or refuses the tables
+        return [Asked(rows.sample_submission[id].tolist(), columns, f"{source} of this smoke run", more)]
+    ids = [df[id].tolist() for df in frames]
+    if set(ids[0]) == set(ids[1]):
+        return [Asked(ids[1], columns, source, more)]
+    return [Asked(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
+
+
+def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[list[str], pd.DataFrame | None]:
+    """`inspected` of a file, as that kind of submission which it fits best; if there are two kinds, that is a fault."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return [f"there is no file {path}: mend the path, or make one with ./run.sh {competition.name}"], None
+    except OSError as error:
+        return [f"{path} cannot be read ({error.strerror}): name a CSV file that you may read"], None
+    looks = [(*inspected(competition, raw, one), one) for one in asked]
+    faults, answers, best = min(looks, key=lambda look: len(look[0]))
+    for other in asked:
+        if other is not best:
+            apart = sorted(set(other.ids) ^ set(best.ids))
+            faults.append(
+                f"{best.source} has {counted(len(best.ids), 'row')}, {other.source} {len(other.ids)} and "
+                f"{counted(len(apart), 'other id')}, such as {apart[0]!r}; the file fits {best.source}: one of the two "
+                "tables is stale: download the competition's data again"
+            )
+    return faults, None if faults else answers
+
+
+def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[str], pd.DataFrame | None]:
+    """The faults; where there are none, the answers: float32 probabilities by id, one column a class.
+
+    Labels are answers of probability 1.
+    """
+    df, faults = cells_of(raw)
+    if df is None:
+        return faults, None
+    df, more = named(competition, df, asked.columns)
+    faults += more
+    if competition.id in df:
+        faults += id_faults(competition, df, asked)
+    answers = None
+    if set(asked.columns) <= set(df):
+        read = labels if METRICS[competition.metric].of_labels else probabilities
+        probs, more = read(competition, df)
+        faults += more
+        if not faults:
+            answers = pd.DataFrame(probs, index=df[competition.id].tolist(), columns=list(competition.classes))
+    return faults, answers
+
+
+def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[str]:
+    """What is wrong with the ids, which may be in any order."""
+    id, known, faults = competition.id, set(asked.ids), []
+    ids = df[id]
+    if (blank := ids.str.strip() == "").any():
+        n = counted(int(blank.sum()), "row")
+        faults.append(f"{n} without {id}, the first in line {df.index[blank][0]}: write it in, or take the row out")
+    ids = ids[~blank]
+    for kind, pairs in respelt(ids[~ids.isin(known)], known - set(ids)).items():
+        rows = ids.isin(pairs)
+        first = ids[rows].iloc[0]
+        faults.append(
+            f"{counted(int(rows.sum()), 'id')} {kind}, the first {first!r} (line {ids.index[rows][0]}) "
+            f"for {pairs[first]!r}: {SPELLINGS[kind][1]}"
+        )
+        ids = ids.map(lambda one, pairs=pairs: pairs.get(one, one))
+    if (again := ids.duplicated()).any():
+        first = ids[again].iloc[0]
+        lines = " and ".join(map(str, ids.index[ids == first][:2]))
+        n = counted(ids[again].nunique(), "id")
+        faults.append(f"{n} in more than one row, the first {first!r} (lines {lines}): keep one row of each")
+    size = f"it has {counted(len(df), 'row')}, {asked.source} {len(asked.ids)}"
+    there = set(ids)
+    missing = [one for one in asked.ids if one not in there]
+    if len(missing) > blank.sum():  # else that was said
+        faults.append(f"{counted(len(missing), 'id')} missing, the first {missing[0]!r} ({size}): add a row for each")
+    if not asked.more and (other := ~ids.isin(known)).any():
+        faults.append(
+            f"{counted(ids[other].nunique(), 'id')} unknown, the first {ids[other].iloc[0]!r} "
+            f"(line {ids.index[other][0]}; {size}): leave these rows out"
+        )
+    return faults
+
+
+def place(competition: Competition, df: pd.DataFrame, rows: np.ndarray) -> str:
+    """`the first of id '100' (line 2)`: of the rows (n,) where a mask is true."""
+    id = f" of {competition.id} {df.loc[rows, competition.id].iloc[0]!r}" if competition.id in df else ""
+    return f"the first{id} (line {df.index[rows][0]})"
+
+
+def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """(n, k) with 1 where a row's label is the class; and what is wrong with the labels."""
+    column, classes, faults = df[competition.label], list(competition.classes), []
+    wrong = ~column.isin(classes)
+    if (blank := wrong & column.str.strip().str.lower().isin(BLANK)).any():
+        n = counted(int(blank.sum()), "row")
+        faults.append(f"{n} without {competition.label}, {place(competition, df, blank)}: give each row a class")
+    wrong &= ~blank
+    for kind, pairs in respelt(column[wrong], classes).items():
+        rows = column.isin(pairs)
+        first = column[rows].iloc[0]
+        faults.append(
+            f"{counted(int(rows.sum()), 'label')} {kind}, {place(competition, df, rows)} {first!r} "
+            f"for {pairs[first]!r}: {SPELLINGS[kind][1]}"
+        )
+        wrong &= ~rows
+    if wrong.any():
+        values = column[wrong]
+        mend = unknown("class", values.iloc[0], classes)
+        if pd.to_numeric(values, errors="coerce").notna().all():
+            mend = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:SHOWN])}"
+        n = counted(len(values), "label")
+        faults.append(f"{n} of no class, {place(competition, df, wrong)}: {mend}")
+    return (column.to_numpy()[:, None] == np.array(classes, object)).astype(np.float32), faults
+
+
+def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """(n, k) in the order of the config's classes, and what is wrong with them."""
+    cells = df[list(competition.classes)]
+    text = cells.apply(lambda column: column.str.strip().str.lower())
+    blank = text.isin(BLANK).to_numpy()
+    probs = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    finite = np.isfinite(probs)
+    kinds = {
+        "without a probability, blank or NaN": (blank, "fill them in"),
+        "with a cell that is no number": (np.isnan(probs) & ~blank, "write probabilities such as 0.25"),
+        "with an infinite probability": (np.isinf(probs), "write probabilities from 0 to 1"),
+        "with a probability that is not in 0 to 1": (
+            finite & ((probs < 0) | (probs > 1 + SLACK)),
+            "write the softmax, not the logits or per cent",
+        ),
+    }
+    faults, wrong = [], np.full(len(df), False)
+    for kind, (there, mend) in kinds.items():
+        if there.any():
+            rows = there.any(axis=1)
+            column = there[rows][0].argmax()
+            cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
+            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {mend}")
+            wrong |= rows
+    sums = probs.sum(axis=1)
+    if (off := ~wrong & (np.abs(sums - 1) > TOLERANCE)).any():
+        n, total = counted(int(off.sum()), "row"), sums[off][0]
+        faults.append(f"{n} whose sum is not 1, {place(competition, df, off)} with {total:.4g}: divide each by its sum")
+    return probs.astype(np.float32), faults

@@ -1,0 +1,69 @@
+"""Whether a submission's labels look like those that are known: their mix of classes, and earlier submissions."""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+
+DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
+RARE = 0.001  # the p below which a mix of classes is called another
+ERRORS = 3  # standard errors within which an agreement is that of chance, or the one that was foretold
+SHOWN = 4  # classes of which the shares are told
+
+
+def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """How often two samples of one mix are as unlike as these: p of a chi-square test, exact but for its random draws.
+
+    Rows are drawn from both together without replacement (Fisher's margins): classes of few rows, for which the
+    chi-square distribution is no good, need no rule of their own.
+
+    Args:
+        ours, theirs: (k,) counts of the classes.
+    """
+    total = ours + theirs
+    ours, total = ours[total > 0], total[total > 0]
+    drawn = np.random.default_rng(0).multivariate_hypergeometric(total, ours.sum(), size=DRAWS)
+    mean = total * (ours.sum() / total.sum())
+    found, by_chance = (np.square(counts - mean) @ (1 / total) for counts in (ours, drawn))  # chi-square x a constant
+    return float((1 + np.sum(by_chance >= found * (1 - 1e-9))) / (DRAWS + 1))
+
+
+def mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> str | None:
+    """`broken 80.1% (not 31.8%), ...` where the two mixes differ by more than chance, the greatest differences first.
+
+    Args:
+        ours, theirs: (n,) and (m,) class indices.
+    """
+    counts = [np.bincount(labels, minlength=len(classes)) for labels in (ours, theirs)]
+    if chance(*counts) >= RARE:
+        return None
+    p, q = (count / count.sum() for count in counts)
+    most = np.argsort(-np.abs(p - q), kind="stable")[:SHOWN]
+    return ", ".join(f"{classes[i]} {p[i]:.1%} (not {q[i]:.1%})" for i in most)
+
+
+def by_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The share of rows with equal labels if they were independent, each of its mix: the sum of p_i q_i."""
+    k = 1 + max(ours.max(), theirs.max())
+    p, q = (np.bincount(labels, minlength=k) / len(labels) for labels in (ours, theirs))
+    return float(p @ q)
+
+
+def unrelated(ours: np.ndarray, theirs: np.ndarray, foretold: float | None) -> bool:
+    """Whether labels (n,) of the same rows agree no more than chance has it, and out of fold they did.
+
+    Args:
+        foretold: The share of rows on which the two agree out of fold. A weak model may agree with a good one by
+            chance only, which says nothing of the rows. None: not known.
+    """
+    if len(np.unique(ours)) == 1 or len(np.unique(theirs)) == 1:  # then any order of rows agrees as well
+        return False
+    n, agreement, expected = len(ours), float(np.mean(ours == theirs)), by_chance(ours, theirs)
+    if agreement > expected + ERRORS * error(expected, n):
+        return False
+    return foretold is None or agreement < foretold - ERRORS * error(foretold, n)
+
+
+def error(share: float, n: int) -> float:
+    """The standard error of a share of n rows."""
+    return sqrt(share * (1 - share) / n)

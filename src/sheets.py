@@ -1,0 +1,139 @@
+"""A CSV that somebody wrote: its cells as text, its columns by their right names, and what is wrong with these."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from decimal import Decimal
+
+import pandas as pd
+
+from src.config import Competition
+from src.errors import counted
+from src.metrics import METRICS
+
+NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
+
+
+def cells_of(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
+    """The cells as text, each row by the number of its line, or None; and the faults of the text."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return None, [f"line {line} is not UTF-8 text ({error.reason}): save the file as UTF-8, as df.to_csv does"]
+    faults = []
+    if text.startswith("\ufeff"):
+        text = text[1:]
+        faults.append(
+            "it begins with a byte order mark, which Kaggle may take for a part of the first column's name: "
+            "write it with encoding='utf-8', not 'utf-8-sig'"
+        )
+    if not text.strip():
+        return None, [*faults, "it is empty: write a header, and a row for each test id"]
+    reader, rows, lines = csv.reader(io.StringIO(text, newline=""), strict=True), [], []
+    try:
+        for row in reader:
+            if row:  # Kaggle and pandas pass over empty lines
+                rows.append(row)
+                lines.append(reader.line_num)
+    except csv.Error as error:
+        return None, [*faults, f"line {reader.line_num} is not CSV ({error}): is a quote opened and not closed?"]
+    header, *rows = rows
+    if len(header) == 1 and (marks := [mark for mark in ";\t|" if mark in header[0]]):
+        return None, [*faults, f"its cells are parted by {marks[0]!r}: write it with commas, as df.to_csv does"]
+    if ragged := [(line, len(row)) for line, row in zip(lines[1:], rows, strict=True) if len(row) != len(header)]:
+        line, n = ragged[0]
+        return None, [
+            *faults,
+            f"{counted(len(ragged), 'row')} with another number of cells than the header ({len(header)}), the first in "
+            f"line {line} ({n}): give each as many, and quote a cell that has a comma in it",
+        ]
+    return pd.DataFrame(rows, index=lines[1:], columns=header, dtype=object), faults
+
+
+def named(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Those of the wanted columns that there are, by their right names, and the faults of the header."""
+    faults, of_labels = [], METRICS[competition.metric].of_labels
+    if df.columns.has_duplicates:
+        faults.append(f"the column {df.columns[df.columns.duplicated()][0]!r} is there twice: leave one out")
+        df = df.loc[:, ~df.columns.duplicated()]
+    others = [name for name in df if name not in wanted]
+    for name in [name for name in others if is_index(name, df[name])]:
+        others.remove(name)
+        if len(df) and (df[name] == "").all():
+            faults.append("its lines end with a comma, which makes an empty column: take that away")
+        else:
+            faults.append(f"the column {name!r} is pandas' index: write the file with index=False")
+    classes, missing = list(competition.classes), [name for name in wanted if name not in df]
+    if of_labels and competition.label in missing and set(classes) <= set(others):
+        faults.append(
+            f"it has probabilities, but {competition.metric} wants labels: "
+            f"the column {competition.label!r} with the likeliest class, df[classes].idxmax(axis=1)"
+        )
+        return df[[competition.id]] if competition.id in df else df[[]], faults
+    if not of_labels and competition.label in others and set(classes) <= set(missing):
+        faults.append(
+            f"it has labels, but {competition.metric} wants probabilities: "
+            f"a column for each class, {', '.join(wanted)}, whose sum is 1 in each row"
+        )
+        return df[[competition.id]] if competition.id in df else df[[]], faults
+    for name, right in [pair for pairs in respelt(others, missing).values() for pair in pairs.items()]:
+        if right in missing:
+            faults.append(f"the column {name!r} is written wrong: name it {right!r}")
+            df = df.rename(columns={name: right})
+            others.remove(name)
+            missing.remove(right)
+    if len(missing) == len(others) == 1:
+        faults.append(
+            f"the column {missing[0]!r} is missing and {others[0]!r} is one too many: rename it, if it is that"
+        )
+    else:
+        faults += [f"the column {name!r} is missing: add it, as sample_submission has it" for name in missing]
+        faults += [f"the column {name!r} is one too many: leave it out" for name in others]
+    found = [name for name in df if name in wanted]
+    if found != [name for name in wanted if name in found]:
+        faults.append(
+            f"its columns are in the order {', '.join(found)}: write them in sample_submission's, {', '.join(wanted)}"
+        )
+    return df[found], faults
+
+
+def is_index(name: str, column: pd.Series) -> bool:
+    """Whether pandas wrote this column beside those that were meant."""
+    counts = column.tolist() == [str(i) for i in range(len(column))]
+    return name == "" or name.startswith("Unnamed: ") or (name in ("index", "level_0") and counts)
+
+
+def number(text: str) -> Decimal | str:
+    """A whole number's value, however it is written: that of 007, 7.0 and 7 is the same. Of other text, itself."""
+    text = text.strip().lower()
+    return Decimal(text) if NUMBER.fullmatch(text) else text
+
+
+def bare(text: str) -> str:
+    """test/100.png without its folder and ending."""
+    name = text.strip().replace("\\", "/").rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
+SPELLINGS: dict[str, tuple[Callable[[str], Hashable], str]] = {  # what two spellings of a name share, and the mend
+    "with spaces around": (str.strip, "take them away"),
+    "in another case": (lambda text: text.strip().casefold(), "write them as train and sample_submission do"),
+    "without leading zeros, or as decimals": (number, "read and write the column as text, dtype=str"),
+    "as names of files": (bare, "write the bare name"),
+}
+
+
+def respelt(wrong: Iterable[str], right: Collection[str]) -> dict[str, dict[str, str]]:
+    """{kind of spelling: {wrong: right}} of the wrong ones that are one of `right`, written in another way."""
+    wrong, found = list(dict.fromkeys(wrong)), {}
+    for kind, (plain, _) in SPELLINGS.items() if wrong else ():
+        names: dict[Hashable, list[str]] = {}
+        for name in right:
+            names.setdefault(plain(name), []).append(name)
+        pairs = {one: names.get(plain(one), []) for one in wrong}
+        if pairs := {one: only[0] for one, only in pairs.items() if len(only) == 1}:
+            found[kind] = pairs
+            wrong = [one for one in wrong if one not in pairs]
+    return found

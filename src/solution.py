@@ -1,0 +1,64 @@
+"""The competition's solution, where it is there: public and private scores without Kaggle."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from src import tables
+from src.config import Competition
+from src.errors import UserError, counted, unknown
+from src.metrics import METRICS
+
+USAGES = ("Public", "Private", "Ignored")
+
+
+def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
+    """{public, private and test, which is both: (score, standard error, rows)} where there is a solution; else empty.
+
+    Rows that Kaggle does not score, whose Usage is Ignored, are left out.
+
+    Args:
+        probs: (n, k) probabilities of `ids`.
+
+    Raises:
+        UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
+    """
+    path, id = competition.input(competition.solution), competition.id
+    if not path.is_file():
+        return {}
+    solution = tables.read_csv(path)
+    if missing := {id, competition.label, "Usage"} - set(solution.columns):
+        raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}: add it")
+    if (again := solution[id].duplicated()).any():
+        raise UserError(f"{path}: {id} {solution[id][again].iloc[0]!r} stands in more than one row: keep the right one")
+    solution = solution.set_index(id)
+    if missing := set(ids) - set(solution.index):
+        raise UserError(f"{path} lacks {counted(len(missing), 'test id')}, such as {sorted(missing)[0]!r}: add them")
+    solution = solution.loc[list(ids)]
+    usage = solution["Usage"].str.strip().str.capitalize()
+    if strange := set(usage) - set(USAGES):
+        raise UserError(f"{path}: {unknown('Usage', sorted(strange)[0], USAGES)}")
+    rows = (usage != "Ignored").to_numpy()
+    labels = solution[competition.label][rows]
+    if strange := set(labels) - set(competition.classes):
+        raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: mend them")
+    targets = labels.map(list(competition.classes).index).to_numpy()
+    probs, usage, metric = probs[rows], usage[rows].to_numpy(), METRICS[competition.metric]
+    parts = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
+    return {part: (*metric.score(targets[of], probs[of]), int(of.sum())) for part, of in parts.items() if of.any()}
+
+
+def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> list[str]:
+    """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; no line without a solution.
+
+    Raises:
+        UserError: As `graded`.
+    """
+    said = []
+    for usage, (score, se, n) in graded(competition, ids, probs).items():
+        said.append(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {counted(n, 'row')}")
+        metric = METRICS[competition.metric]
+        if metric.per_row is not None and metric.greater_is_better:  # a mean of zeros and ones: accuracy, top5
+            hits = round(score * n)
+            said[-1] += f" ({hits}/{n}, cut to {hits * 10**5 // n / 10**5:.5f} as Kaggle does)"
+    return said

@@ -1,0 +1,40 @@
+"""check: what is wrong with a submission CSV, before one is spent on it. Offline; writes nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src import submissions
+from src.config import Competition
+from src.errors import counted
+from src.metrics import METRICS
+from src.refusals import CODES
+
+
+def run(competition: Competition, file: Path) -> int:
+    """Prints a line for each fault and each warning, and the verdict. Returns the exit code."""
+    findings = submissions.inspect(competition, file)
+    for fault in findings.faults:
+        print(f"fault: {fault}")
+    warnings = [*findings.warnings, *findings.repeats]
+    for warning in warnings:
+        print(f"warning: {warning}")
+    if findings.faults:
+        print(f"{file.name}: {counted(len(findings.faults), 'fault')}: do not send it")
+        return CODES["check"]
+    verdict = f"right, with {counted(len(warnings), 'warning')}" if warnings else "right"
+    print(f"{file.name}: {verdict}: {described(competition, findings.answers)}")
+    return 0
+
+
+def described(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, 4 classes used: broken 31.8%, ...`; of probabilities, the classes that are the likeliest."""
+    labels = answers.to_numpy().argmax(axis=1)
+    shares = np.bincount(labels, minlength=len(competition.classes)) / len(labels)
+    used = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True) if share]
+    classes = f"{len(used)} {'class' if len(used) == 1 else 'classes'} used"
+    if not METRICS[competition.metric].of_labels:
+        classes = f"probabilities of {len(competition.classes)} classes, the likeliest"
+    smoke = "" if competition.limit is None else "; it is of a smoke run: do not send it"
+    return f"{counted(len(labels), 'row')}, {classes}: {', '.join(used)}{smoke}"

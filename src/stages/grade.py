@@ -1,0 +1,26 @@
+"""grade: a submission's public and private score, where the competition's solution is in its folder. Offline."""
+
+from pathlib import Path
+
+from src import inspection, solution, submissions
+from src.config import Competition
+from src.errors import UserError
+
+
+def run(competition: Competition, file: Path) -> None:
+    """Prints the scores by the competition's metric.
+
+    Raises:
+        UserError: There is no solution, or it is wrong; or the file has faults, which are listed.
+    """
+    path = competition.input(competition.solution)
+    if not path.is_file():
+        raise UserError(
+            f"there is no solution {path}, and Kaggle gives none: put one there (columns {competition.id}, "
+            f"{competition.label}, Usage), or let Kaggle score the file: ./run.sh {competition.name} submit"
+        )
+    ids = inspection.wanted(competition)[0].ids
+    lines = solution.lines(competition, ids, submissions.answers(competition, file, ids))
+    if not lines:
+        raise UserError(f"{path} has no test row whose Usage is Public or Private: it cannot score anything")
+    print("\n".join(lines))

@@ -1,0 +1,130 @@
+"""What looks like a mistake in a submission that has no faults: beside the train rows and earlier submissions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src import answers, files, inspection, ledger, likeness, tables
+from src.config import Competition
+from src.inspection import Asked
+from src.ledger import Entry
+from src.metrics import METRICS
+
+
+def of(
+    competition: Competition, path: Path, found: pd.DataFrame, asked: Sequence[Asked]
+) -> tuple[list[str], list[str]]:
+    """A line for each suspicion, with what to look at; and a line if Kaggle has the same answers already.
+
+    Args:
+        found: The file's probabilities by id.
+        asked: By which other submissions are read.
+    """
+    train = tables.read(competition).train
+    probs = found.to_numpy()
+    labels, said = probs.argmax(axis=1), []
+    if not METRICS[competition.metric].of_labels:
+        said += of_probabilities(competition, found)
+    if len(labels) > 1 and (labels == labels[0]).all():
+        name = competition.classes[labels[0]]
+        said.append(f"the answer is {name!r} in all {len(labels)} rows: is this sample_submission itself?")
+    else:
+        said += of_mix(competition, path, labels, train)
+    unrelated, repeats = of_others(competition, path, found, asked, train)
+    return said + unrelated, repeats
+
+
+def of_probabilities(competition: Competition, found: pd.DataFrame) -> list[str]:
+    probs = found.to_numpy()
+    if np.isin(probs, (0, 1)).all():
+        return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
+    constant = (probs == probs[0]).all(axis=0)
+    if constant.all():  # then the answer is the same in all rows, which is said
+        return []
+    return [
+        f"the column {name!r} is {found[name].iloc[0]:.4g} in all rows: is it what the model gives?"
+        for name in found.columns[constant]
+    ]
+
+
+def model_of(path: Path) -> str:
+    """The model's name in a submission's: `blend` of blend-cv0.8380-1b2c3d4.csv; empty if it has none."""
+    return path.name.rpartition("-cv")[0]
+
+
+def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.DataFrame) -> list[str]:
+    """The classes' shares beside those out of fold of its model, or the blend's; without either, the train labels'."""
+    ids = train[competition.id].tolist()
+    for name in (model_of(path), "blend"):
+        theirs, whose = answers.out_of_fold(competition, name, ids), f"{name} out of fold"
+        if theirs is not None:
+            break
+    else:
+        theirs, whose = targets(competition, train), "the train table"
+    if not (shares := likeness.mix(labels, theirs, competition.classes)):
+        return []
+    return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
+
+
+def targets(competition: Competition, train: pd.DataFrame) -> np.ndarray:
+    """(n,) class indices of the train rows."""
+    return train[competition.label].map(list(competition.classes).index).to_numpy()
+
+
+def of_others(
+    competition: Competition, path: Path, found: pd.DataFrame, asked: Sequence[Asked], train: pd.DataFrame
+) -> tuple[list[str], list[str]]:
+    """What the folder's other submissions say of this one: that rows were mixed up, and that it was sent already."""
+    sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
+    said, repeats, unrelated, labels = [], [], [], found.to_numpy().argmax(axis=1)
+    ids = train[competition.id].tolist()
+    ours = answers.out_of_fold(competition, model_of(path), ids)
+    if entry := entry_of(path, sent):
+        repeats.append(f"this file was sent on {entry.time}: do not spend a submission on it")
+    for other in others(competition, path):
+        _, theirs = inspection.read(competition, other, asked)
+        if theirs is None:
+            continue
+        theirs = theirs.loc[found.index]
+        if theirs.equals(found):
+            if not repeats and (entry := entry_of(other, sent)):
+                repeats.append(
+                    f"0 rows differ from {other.name}, which was sent on {entry.time}: do not spend a submission on it"
+                )
+            continue
+        expected = foretold(competition, ours, other, train)
+        if likeness.unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
+            unrelated.append((float(np.mean(labels == theirs)), likeness.by_chance(labels, theirs), other.name))
+    if unrelated:
+        agreement, chance, name = max(unrelated)
+        look, mend = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
+        if agreement < chance - likeness.ERRORS * likeness.error(chance, len(labels)):
+            look, mend = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
+        said.append(f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {mend}")
+    return said, repeats
+
+
+def others(competition: Competition, path: Path) -> list[Path]:
+    """The folder's submissions but this one."""
+    found = {*competition.folder.glob("*-cv*-*.csv"), *competition.folder.glob("votes-of*-*.csv")}
+    return sorted(other for other in found if other.resolve() != path.resolve())
+
+
+def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
+    """The ledger's entry of a file: by its content, or where the ledger does not know that by its name."""
+    sha = files.sha256(path)
+    return next((one for one in sent if one.sha256 == sha or (not one.sha256 and one.file == path.name)), None)
+
+
+def foretold(competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame) -> float | None:
+    """On which share of rows another submission agrees with ours out of fold; None where its model is not known.
+
+    Args:
+        ours: Our labels of the train rows; None: not known, then they are taken to be right.
+    """
+    theirs = answers.out_of_fold(competition, model_of(other), train[competition.id].tolist())
+    if theirs is None or len(np.unique(theirs)) == 1:
+        return None
+    return float(np.mean(theirs == (targets(competition, train) if ours is None else ours)))
