@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # ./run.sh <competition> [stage ...]   make the environment if need be, then run the stages (see ./run.sh --help)
+# ./run.sh <competition> submit ...    and other commands, by which a run meets Kaggle (see ./run.sh --help)
 # ./run.sh test [pytest arguments]     lint, format check and tests
 # ./run.sh bench [name ...]            timings beside other people's code (see ./run.sh bench --help)
 set -euo pipefail
@@ -9,7 +10,7 @@ for root in INPUT_DIR SUBMISSIONS_DIR; do
   path=${!root:-}
   if [[ -n $path && $path != /* ]]; then export "$root=$PWD/$path"; fi
 done
-called_from=$PWD
+export CALLED_FROM=$PWD # paths on the command line are relative to it
 cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 say() { printf '%s\n' "$*" >&2; }
@@ -81,6 +82,6 @@ if [[ ${1:-} == bench ]]; then
   if [[ ${USE_CURRENT_ENV:-} != 1 ]]; then
     cmp -s src/bench/requirements.txt .venv/bench-requirements.txt || add_peers
   fi
-  CALLED_FROM=$called_from exec "$python" -m src.bench "$@"
+  exec "$python" -m src.bench "$@"
 fi
 exec "$python" -m src "$@"

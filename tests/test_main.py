@@ -1,13 +1,16 @@
 """The command line: stages run with what they need, mistakes are one sentence and exit code 2."""
 
 import signal
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from src import __main__ as main
-from src import config
+from src import commandline, config
+from src.commandline import Request
 from src.errors import UserError
+from src.refusals import CODES
 from tests.conftest import snapshot, toy_competition
 
 
@@ -31,22 +34,51 @@ def toy_run(folder, monkeypatch):
     ],
 )
 def test_a_stage_runs_with_what_it_needs(words, stages):
-    assert main.parse(["digits", *words]) == ("digits", stages, None)
+    assert commandline.parse(["digits", *words]) == Request("digits", tuple(stages))
 
 
 @pytest.mark.parametrize("words", [["--limit", "40"], ["--limit=40"]])
 def test_a_limit_may_stand_anywhere(words):
-    assert main.parse([*words, "digits", "data"]) == ("digits", ["data"], 40)
-    assert main.parse(["digits", "data", *words]) == ("digits", ["data"], 40)
+    assert commandline.parse([*words, "digits", "data"]) == Request("digits", ("data",), 40)
+    assert commandline.parse(["digits", "data", *words]) == Request("digits", ("data",), 40)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["doctor"], Request("digits", command="doctor")),
+        (["check", "/a.csv"], Request("digits", command="check", arguments={"file": Path("/a.csv")})),
+        (["grade", "a.csv"], Request("digits", command="grade", arguments={"file": Path("/elsewhere/a.csv")})),
+        (["submit"], Request("digits", command="submit")),
+        (
+            ["submit", "/a.csv", "-m", "three seeds"],
+            Request("digits", command="submit", arguments={"file": Path("/a.csv"), "message": "three seeds"}),
+        ),
+        (["submit", "--message=x=y"], Request("digits", command="submit", arguments={"message": "x=y"})),
+        (["data", "submit"], Request("digits", ("data",), command="submit")),
+        (["check", "/a.csv", "--limit", "40"], Request("digits", (), 40, "check", {"file": Path("/a.csv")})),
+    ],
+)
+def test_a_command_has_its_arguments(words, asked, monkeypatch):
+    monkeypatch.setenv("CALLED_FROM", "/elsewhere")
+    assert commandline.parse(["digits", *words]) == asked
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
-        (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'? (one of data, folds, features"),
+        (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
-        (["digits", "submit"], "the stage 'submit' is not built yet"),
+        (["digits", "report"], "the stage 'report' is not built yet"),
+        (["digits", "submti"], "unknown stage 'submti': did you mean 'submit'"),
+        (["digits", "check"], "check needs a file: ./run.sh <competition> check FILE"),
+        (["digits", "check", "a", "b"], "check does not take 'b'"),
+        (["digits", "doctor", "now"], "doctor does not take 'now': ./run.sh <competition> doctor"),
+        (["digits", "submit", "-m"], "submit -m takes a text"),
+        (["digits", "submit", "--mesage", "x"], "unknown option '--mesage': did you mean '--message'"),
+        (["digits", "scores", "--push"], "unknown option '--push'"),
+        (["digits", "data", "scores"], "scores stands alone: ./run.sh digits scores"),
         (["digits", "--limt", "3"], "unknown option '--limt': did you mean '--limit'"),
         (["digits", "--limit"], "--limit takes a number of rows, not ''"),
         (["digits", "--limit", "many"], "--limit takes a number of rows, not 'many'"),
@@ -79,8 +111,8 @@ def test_an_lr_is_suggested_where_it_is_asked_for(toy_run, capsys, roots):
 def test_a_whole_run(toy_run, capsys, folder, roots):
     assert toy_run() == 0
     said = capsys.readouterr().out
-    for stage in main.STAGES:
-        assert (f"== toy: {stage}\n" in said) == (stage not in main.ASKED)
+    for stage in commandline.STAGES:
+        assert (f"== toy: {stage}\n" in said) == (stage not in commandline.ASKED)
     table = said[said.index("== toy: done in") :]
     assert [line.split()[0] for line in table.splitlines() if "made now" in line] == [
         "zeroshot",
@@ -89,7 +121,7 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
         "blend",
     ]
     assert table.count("±") == 4
-    assert "competitions submit toy -f" in table
+    assert "next: ./run.sh toy submit" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
     assert len(sub.read_text().splitlines()) == 13
     # zero-shot and probe share one cache: two views of one model
@@ -150,7 +182,7 @@ def test_bad_input_leaves_all_files_as_they_were(toy_run, roots, folder, capsys)
 
 def test_no_data_leaves_no_folder(monkeypatch, roots, capsys):
     monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition())
-    assert main.main(["digits"]) == 2
+    assert main.main(["digits"]) == CODES["credentials"]
     assert "no data for toy" in capsys.readouterr().err
     assert list((roots / "submissions").iterdir()) == []
 
@@ -208,3 +240,17 @@ def test_a_bug_keeps_its_traceback(toy_run, monkeypatch):
 
 def test_the_users_mistake_is_an_exception_of_its_own():
     assert not issubclass(UserError, (ValueError, OSError))
+
+
+def test_whether_a_submission_will_be_allowed_is_asked_before_the_stages_run(toy_run, standin, capsys):
+    standin.quota = 0
+    assert toy_run("data", "submit") == CODES["quota"]
+    assert "none is left today" in capsys.readouterr().err
+    assert not standin.calls("StartSubmissionUpload")
+
+
+def test_a_command_stands_beside_a_run_that_trains(toy_run, standin, roots, capsys):
+    (roots / "submissions/toy").mkdir(parents=True)
+    with main.alone(roots / "submissions/toy"):
+        assert toy_run("data") == 2
+        assert toy_run("doctor") == 0

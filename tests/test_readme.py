@@ -1,10 +1,11 @@
 """The README tells the truth: its example is a config, its stages are the stages, its links to files lead somewhere."""
 
 import re
+import shlex
 
 import pytest
 
-from src import __main__ as main
+from src import commandline, refusals
 from src.config import Competition
 from tests.conftest import ROOT
 
@@ -19,7 +20,13 @@ def test_the_example_is_a_config():
 
 
 def test_the_table_of_stages_has_them_all_in_order():
-    assert re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)[: len(main.STAGES)] == list(main.STAGES)
+    names = re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)
+    assert names[: len(commandline.STAGES)] == list(commandline.STAGES)
+
+
+def test_every_exit_code_is_told():
+    (codes,) = re.findall(r"Exit codes: (.*?)\.\n", README, flags=re.DOTALL)
+    assert {int(code) for code in re.findall(r"\b\d+\b", codes)} >= {0, 2, *refusals.CODES.values()}
 
 
 def test_the_layout_names_every_module():
@@ -33,6 +40,6 @@ def test_every_command_is_one(command):
     name, rest = command
     if name in ("test", "bench", "--help"):
         return
-    competition, stages, _ = main.parse([name, *rest.split()])
-    assert competition in main.titles()
-    assert stages
+    asked = commandline.parse([name, *shlex.split(rest)])
+    assert asked.competition in commandline.titles()
+    assert asked.stages or asked.command

@@ -1,0 +1,127 @@
+"""What our models scored: by the leaderboard, or else by the solution; as counts of rows where these are known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from src import answers, board, files, ledger, predictions, results, solution, submissions, tables
+from src.board import Split
+from src.config import Competition
+from src.ledger import COMPLETE, PENDING, SENDING, Entry
+from src.standing import NAME, PARTS
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of one part of the leaderboard; where its count is known, k of n rows."""
+
+    text: str
+    k: int | None = None
+    n: int | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.k is None else f"{self.text} {self.k}/{self.n}"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What a model of ours scored."""
+
+    scores: Mapping[str, Score]  # by part; empty where there are none
+    source: str  # where they are from, or why there are none
+    probs: np.ndarray | None = None  # (n, k) its answers to the test rows, where they are there
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a competition's test rows and of their leaderboard."""
+
+    competition: Competition
+    entries: Sequence[Entry]  # the ledger's
+    ids: Sequence[str]  # of the test rows
+    graded: bool  # whether there is a solution
+    rows: int  # that the leaderboard's parts have together
+    splits: Sequence[Split]  # into these parts that all known scores allow, and the solution where there is one
+
+    def score(self, part: str, text: str) -> Score:
+        """What the leaderboard shows, with its count if that is one."""
+        if len(self.splits) == 1:
+            n, how = getattr(self.splits[0], part), self.splits[0].how
+            if (k := board.count(text, n, how)) is not None:
+                return Score(text, k, n)
+        return Score(text)
+
+
+def read(competition: Competition) -> Known:
+    """What the test table, the ledger and the solution say.
+
+    Raises:
+        UserError: A table, the ledger or the solution cannot be read.
+    """
+    entries = ledger.read(competition.scores_csv)
+    ids, k = tables.read(competition).test[competition.id].tolist(), len(competition.classes)
+    sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
+    rows = sum(sizes.values()) or len(ids)
+    splits = board.of(competition, entries, rows)
+    if sizes:
+        splits = [split for split in splits if all(getattr(split, part) == n for part, n in sizes.items())]
+    return Known(competition, entries, ids, bool(sizes), rows, splits)
+
+
+def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, int]]:
+    """{part: (score, rows)} by the solution; empty where there is none.
+
+    Args:
+        probs: (n, k) of `ids`.
+    """
+    parts = solution.graded(competition, ids, probs)
+    return {part: (parts[part][0], parts[part][2]) for part in PARTS if part in parts}
+
+
+def of(known: Known, model: str) -> Ours:
+    """The scores of the model's newest scored submission; or else those of its test table, by the solution.
+
+    Raises:
+        UserError: A submission or a table cannot be read.
+    """
+    competition = known.competition
+    entries = [entry for entry in known.entries if (name := NAME.fullmatch(entry.file)) and name["what"] == model]
+    if complete := [entry for entry in entries if entry.status == COMPLETE and (entry.public or entry.private)]:
+        entry = max(complete, key=lambda entry: entry.time)
+        scores = {part: known.score(part, text) for part in PARTS if (text := getattr(entry, part))}
+        return Ours(scores, f"{entry.file}, by the leaderboard", sent(known, entry))
+    made = results.read(competition.model_folder(model))
+    if made is not None and known.graded:
+        return by_solution(known, model, made)
+    if any(entry.status in (SENDING, PENDING) for entry in entries):
+        return Ours({}, f"its submission has no score yet: ./run.sh {competition.name} scores")
+    if made is None:
+        return Ours({}, f"{model} is not made yet: ./run.sh {competition.name}")
+    return Ours({}, f"{model} is made, but no submission of it has a score: ./run.sh {competition.name} submit FILE")
+
+
+def by_solution(known: Known, model: str, made: dict[str, Any]) -> Ours:
+    """The scores of a finished model's test table.
+
+    Args:
+        made: Its model.json.
+    """
+    competition = known.competition
+    table = competition.model_folder(model) / "test.parquet"
+    probs = predictions.read(table, competition.id, known.ids, competition.classes)
+    probs, scores = answers.decided(competition, made, probs), {}
+    for part, (score, n) in graded(competition, known.ids, probs).items():
+        k = round(score * n)
+        counted = competition.metric in board.SHARES
+        scores[part] = Score(board.cut(k, n), k, n) if counted else Score(f"{score:.5f}")
+    return Ours(scores, f"{model}'s test table, by {competition.solution}", probs)
+
+
+def sent(known: Known, entry: Entry) -> np.ndarray | None:
+    """What a submission of ours answered, (n, k); None where its file is not there as it was sent."""
+    path = known.competition.folder / entry.file
+    if not path.is_file() or files.sha256(path) != entry.sha256:
+        return None
+    return submissions.answers(known.competition, path, known.ids)

@@ -1,0 +1,173 @@
+"""reproduce: the scores that others reported beside ours, in images, and whether chance explains the difference.
+
+Reads the config's `reported`, scores.csv and the submissions it names, the models' test tables, and the solution where
+there is one. Writes nothing.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from src import board, columns, scored, submissions
+from src.comparison import LEVEL, Outcome, Pairs, outcome
+from src.config import Competition, Reported, resolve
+from src.errors import counted
+from src.metrics import METRICS
+from src.scored import Known, Ours, Score
+from src.standing import PARTS
+
+NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
+WIDTH = 120  # of what stands beneath a row
+
+
+@dataclass(frozen=True)
+class Row:
+    """A reported score beside ours; scores are by part."""
+
+    reported: Reported
+    theirs: Mapping[str, Score]
+    ours: Mapping[str, Score]
+    outcome: Outcome
+    remarks: Sequence[str]
+
+
+def run(competition: Competition) -> None:
+    """Prints a table with a verdict a row.
+
+    Raises:
+        UserError: A table, the ledger, the solution or a CSV cannot be read.
+    """
+    if not competition.reported:
+        print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
+        return
+    known = scored.read(competition)
+    print(board.said(competition, known.entries, known.rows))
+    print(table(competition, [compared(known, reported) for reported in competition.reported]))
+
+
+def compared(known: Known, reported: Reported) -> Row:
+    """The row of a reported score. Its two parts are compared together where both are known."""
+    shown = {part: board.shown(score) for part in PARTS if (score := getattr(reported, part)) is not None}
+    theirs = {part: known.score(part, text) for part, text in shown.items()}
+    ours = Ours({}, "") if reported.model is None else scored.of(known, reported.model)
+    source = f"ours: {ours.source}" if ours.scores else ""
+    note = f"note: {reported.note}" if reported.note else ""
+    if reasons := incomparable(known, reported, theirs, ours):
+        found = Outcome(NOT_COMPARABLE, p="", how="")
+        return Row(reported, theirs, ours.scores, found, ["; ".join(reasons), source, note])
+    if not ours.scores:
+        return Row(reported, theirs, {}, Outcome(NOT_RUN, p="", how=""), [ours.source, note])
+    parts = both(theirs, ours.scores)
+    k, k0 = (sum(scores[part].k for part in parts) for scores in (ours.scores, theirs))
+    pairs, why_not = paired(known, reported, ours, parts, k - k0)
+    found = outcome(k, k0, sum(theirs[part].n for part in parts), pairs)
+    left_out = [f"{part} is left out: {why}" for part, why in uncounted(theirs, ours.scores).items()]
+    return Row(reported, theirs, ours.scores, found, [f"{source}; {found.how}", why_not, *left_out, note])
+
+
+def both(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> list[str]:
+    """The parts in which both are counts."""
+    return [part for part in theirs if part in ours and None not in (theirs[part].k, ours[part].k)]
+
+
+def uncounted(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> dict[str, str]:
+    """{part: why it cannot be compared} of those that both have."""
+    return {
+        part: f"{few[0]} has too few digits to be one count"
+        for part in theirs
+        if part in ours and (few := [score.text for score in (theirs[part], ours[part]) if score.k is None])
+    }
+
+
+def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], ours: Ours) -> list[str]:
+    """Why no test can compare the scores; nothing if one can, or if only ours are wanting."""
+    metric, reasons = known.competition.metric, []
+    if not theirs:
+        reasons.append("neither its public nor its private score is given")
+    elif metric in board.SHARES and not known.splits:
+        reasons.append(f"the known scores are no counts of these {known.rows} test rows")
+    if reported.model is None:
+        reasons.append("no model of ours is of its kind")
+    if reasons or not ours.scores:
+        return reasons
+    if metric not in board.SHARES:
+        return [f"{metric} is no share of rows: of the plain difference there is no exact test"]
+    if len(known.splits) > 1:
+        return [f"{len(known.splits)} splits fit: how many rows are behind the scores is not known"]
+    if not theirs.keys() & ours.scores.keys():
+        return [f"theirs is known of the {' and '.join(theirs)} rows, ours of the {' and '.join(ours.scores)} rows"]
+    return [] if both(theirs, ours.scores) else list(uncounted(theirs, ours.scores).values())
+
+
+def paired(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], images: int) -> tuple[Pairs | None, str]:
+    """The two answers row by row; or why there are no pairs, which is empty where none are asked for.
+
+    Args:
+        parts: That are compared.
+        images: How many more ours has right there.
+    """
+    competition = known.competition
+    if reported.csv is None:
+        return None, ""
+    path = resolve(reported.csv)
+    if not METRICS[competition.metric].of_labels:
+        return None, f"not paired: {competition.metric} is not of labels"
+    if not path.is_file():
+        return None, f"not paired: there is no file {path}"
+    if ours.probs is None:
+        return None, "not paired: our file is not there as it was sent"
+    answers = ours.probs, submissions.answers(competition, path, known.ids)
+    other = answers[0].argmax(axis=1) != answers[1].argmax(axis=1)
+    n = sum(ours.scores[part].n for part in parts)
+    pairs, found = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
+    if known.graded:  # of rows with two labels one at most is right
+        right = [hits(known, probs, other, parts) for probs in answers]
+        pairs, found = Pairs(pairs.differ, *right), f"it is {right[0] - right[1]:+d} by {competition.solution}"
+    if not pairs.fit(images):
+        return None, f"not paired: ours is {images:+d} by the scores, but {found}: are both CSVs those of the scores?"
+    return pairs, ""
+
+
+def hits(known: Known, probs: np.ndarray, among: np.ndarray, parts: Sequence[str]) -> int:
+    """How many of the test rows in these parts, where a mask (n,) is true, are right by the solution."""
+    ids = [id for id, one in zip(known.ids, among, strict=True) if one]
+    graded = scored.graded(known.competition, ids, probs[among])
+    return sum(round(score * n) for part, (score, n) in graded.items() if part in parts)
+
+
+def table(competition: Competition, rows: Sequence[Row]) -> str:
+    """The rows, with what is to be said beneath each."""
+    unit = "images" if competition.metric in board.SHARES else "difference"
+    head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
+    lines = [cells(row, unit) for row in rows]
+    header, *aligned = columns.aligned([head, *(line for of_row in lines for line in of_row)])
+    said = [header, rule := "-" * max(map(len, [header, *aligned]))]
+    for row, of_row in zip(rows, lines, strict=True):
+        said += [aligned.pop(0) for _ in of_row]
+        said += [textwrap.fill(one, WIDTH, initial_indent="  ", subsequent_indent="  ") for one in row.remarks if one]
+    footer = f"p: two-sided, of no difference, public and private together; better or worse below {LEVEL}"
+    return "\n".join([*said, rule, footer])
+
+
+def cells(row: Row, unit: str) -> list[tuple[str, ...]]:
+    """A line a part of their score, one at least; what is of the whole row stands in the first."""
+    title, model = row.reported.title, row.reported.model or ""
+    verdict = row.outcome.p, row.outcome.verdict
+    lines = []
+    for part in row.theirs or [""]:
+        theirs, ours = row.theirs.get(part), row.ours.get(part)
+        scores = part, str(theirs or ""), str(ours or ""), difference(theirs, ours, unit)
+        lines.append(("", "", *scores, "", "") if lines else (title, model, *scores, *verdict))
+    return lines
+
+
+def difference(theirs: Score | None, ours: Score | None, unit: str) -> str:
+    """Ours - theirs; empty where it is not known in this unit."""
+    if theirs is None or ours is None:
+        return ""
+    if unit == "images":
+        return "" if None in (theirs.k, ours.k) else f"{ours.k - theirs.k:+d}"
+    return f"{Decimal(ours.text) - Decimal(theirs.text):+}"

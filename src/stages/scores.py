@@ -1,0 +1,141 @@
+"""scores: brings the ledger up to date from Kaggle, and shows CV beside public and private, as counts.
+
+Reads and writes scores.csv; the public leaderboard is read for ranks, and not kept.
+"""
+
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from src import board, columns, kaggle, ledger, sending
+from src.config import Competition
+from src.errors import UserError, counted
+from src.ledger import Entry
+from src.metrics import METRICS
+from src.refusals import Refusal
+from src.standing import NAME, PARTS, Standing, sha_of
+
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+FEW = 3  # submissions at least, for a correlation
+
+
+def run(competition: Competition) -> None:
+    if competition.source.page is None:
+        raise UserError(f"{competition.name} is no competition of Kaggle's: grade FILE gives its scores")
+    slug = competition.source.slug
+    with kaggle.session(slug, f"the submissions of {slug}") as api:
+        synchronise(competition, kaggle.submissions(api, slug))
+        public = leaderboard(api, slug)
+    entries, standing = ledger.read(competition.scores_csv), Standing(competition)
+    if not entries:
+        print(f"nothing was sent to {slug} yet: ./run.sh {competition.name} submit")
+        return
+    print(board.said(competition, entries, standing.rows[1]))
+    print(table(competition, standing, entries, public))
+    for entry in entries:
+        for line in remarks(competition, standing, entry):
+            print(f"{entry.file}: {line}")
+    if (said := correlation(entries)) is not None:
+        print(said)
+
+
+def synchronise(competition: Competition, listed: list[Any]) -> None:
+    """Puts what Kaggle lists into the ledger: new scores of its entries, and what was sent without it."""
+    book, changes = competition.scores_csv, 0
+    for one in reversed([one for one in listed if one is not None]):  # oldest first
+        entry = next((entry for entry in ledger.read(book) if sending.same(entry, one)), None)
+        if entry is None:
+            named = NAME.fullmatch(one.file_name or "")
+            fresh = Entry(
+                sending.stamp(one.date) if one.date else "",
+                one.file_name or "",
+                sha_of(competition, one.file_name) if one.file_name else "",
+                cv=named["cv"] if named else "",
+            )
+            ledger.put(book, sending.updated(fresh, one))
+            changes += 1
+        elif (now := sending.updated(entry, one)) != entry:
+            ledger.put(book, now, instead_of=entry)
+            changes += 1
+    print(f"{book.name}: {counted(changes, 'row')} brought up to date" if changes else f"{book.name} is up to date")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The public one: a score for each of its teams."""
+
+    scores: np.ndarray
+
+    def rank(self, score: str, greater_is_better: bool) -> str:
+        """`12 of 69 (top 18 %)`: where that score stands."""
+        better = self.scores > float(score) if greater_is_better else self.scores < float(score)
+        rank, teams = int(better.sum()) + 1, max(len(self.scores), 1)
+        return f"{rank} of {teams} (top {min(rank / teams, 1):.0%})"
+
+
+def leaderboard(api: "KaggleApi", slug: str) -> Leaderboard | None:
+    """The public one; None, with a word, where it cannot be had: scores are worth having without ranks."""
+    from requests.exceptions import RequestException
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return read(kaggle.leaderboard(api, slug, Path(folder)))
+    except (RequestException, Refusal, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+        print(f"the leaderboard cannot be had ({type(error).__name__}): no ranks")
+        return None
+
+
+def read(archive: Path) -> Leaderboard:
+    """The leaderboard of Kaggle's zip: a CSV with a column Score.
+
+    Raises:
+        ValueError: It has no such column.
+    """
+    with zipfile.ZipFile(archive) as zipped, zipped.open(zipped.namelist()[0]) as file:
+        scores = pd.read_csv(file)["Score"]
+    return Leaderboard(pd.to_numeric(scores, errors="coerce").dropna().to_numpy())
+
+
+def table(competition: Competition, standing: Standing, entries: list[Entry], public: Leaderboard | None) -> str:
+    """One line a submission, oldest first."""
+    best = METRICS[competition.metric].greater_is_better
+    head = ["sent (UTC)", "file", "cv", *PARTS, *(["rank"] if public else []), "status"]
+    rows = []
+    for entry in entries:
+        cv = f"{entry.cv} ± {entry.se}" if entry.se else entry.cv
+        scores = [standing.shown(getattr(entry, part), part) for part in PARTS]
+        rank = [public.rank(entry.public, best) if entry.public else ""] if public else []
+        rows.append([entry.time.replace("T", " ").rstrip("Z"), entry.file, cv, *scores, *rank, entry.status])
+    return "\n".join(columns.aligned([head, *rows]))
+
+
+def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[str]:
+    """What is to be said of a submission beside its line."""
+    said = []
+    if entry.status == ledger.SENDING:
+        said.append(
+            "it is not known whether it arrived, and Kaggle does not list it: "
+            f"./run.sh {competition.name} submit sends it"
+        )
+    if entry.reason:
+        said.append(entry.reason)
+    if (verdict := standing.verdict(entry)) and verdict != "as foretold":
+        said.append(verdict)
+    return said
+
+
+def correlation(entries: list[Entry]) -> str | None:
+    """How CV and the public score go together; None where too few have both, or one does not vary."""
+    both = np.array([(float(entry.cv), float(entry.public)) for entry in entries if entry.cv and entry.public])
+    if len(both) < FEW or (np.ptp(both, axis=0) == 0).any():
+        return None
+    pearson = np.corrcoef(both.T)[0, 1]
+    gap = (both[:, 1] - both[:, 0]).mean()
+    return f"CV and public: correlation {pearson:.2f} over {len(both)} submissions; public is CV {gap:+.4f} on average"

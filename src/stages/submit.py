@@ -1,0 +1,153 @@
+"""submit: sends a CSV to Kaggle, the blend's newest if none is named, and waits for its score.
+
+Reads the CSV, which must have no faults; writes its row in scores.csv before it is sent, and completes it after.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src import files, git, kaggle, ledger, preflight, sending, submissions
+from src.config import ROOT, Competition
+from src.errors import UserError, counted, listed
+from src.ledger import Entry
+from src.refusals import Refusal
+from src.standing import PARTS, Standing, score_of
+
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+
+def before(competition: Competition, **arguments: object) -> None:
+    """Refuses what would be refused after hours of training."""
+    allowed(competition)
+    with kaggle.session(competition.source.slug, "a submission later") as api:
+        preflight.demand(api, competition)
+
+
+def run(competition: Competition, file: Path | None = None, message: str | None = None) -> int:
+    """The exit code: 0 once there is a score.
+
+    Args:
+        file: The CSV.
+        message: The user's own words in the submission's message.
+
+    Raises:
+        Refusal: By its cause.
+    """
+    allowed(competition)
+    path, slug = newest(competition) if file is None else file, competition.source.slug
+    found = submissions.inspect(competition, path)
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    if found.faults:
+        raise Refusal("check", f"{path.name} has {counted(len(found.faults), 'fault')}:\n{listed(found.faults)}")
+    standing = Standing(competition)
+    with kaggle.session(slug, f"the submission of {path.name}") as api:
+        with files.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
+            entry = sent(api, competition, standing, path, message, found.repeats)
+        entry = sending.scored(api, entry, competition.scores_csv, print)
+    return end(competition, standing, entry)
+
+
+def allowed(competition: Competition) -> None:
+    if competition.source.page is None:
+        raise UserError(f"{competition.name} is no competition of Kaggle's: there is nobody to send a submission to")
+    if competition.limit is not None:
+        raise UserError(f"a smoke run of {competition.limit} rows is not sent: ./run.sh {competition.name} submit")
+
+
+def newest(competition: Competition) -> Path:
+    """The blend's CSV that was written last."""
+    written = sorted(competition.folder.glob("blend-cv*-???????.csv"), key=lambda path: path.stat().st_mtime)
+    if not written:
+        raise UserError(
+            f"there is no submission in {competition.folder}: make one by ./run.sh {competition.name}, or name a file"
+        )
+    return written[-1]
+
+
+def sent(
+    api: "KaggleApi",
+    competition: Competition,
+    standing: Standing,
+    path: Path,
+    message: str | None,
+    repeats: Sequence[str],
+) -> Entry:
+    """The ledger's entry of the file, which Kaggle has: from before, or sent now.
+
+    Args:
+        repeats: That Kaggle has its answers already, from another file.
+    """
+    book, sha, slug = competition.scores_csv, files.sha256(path), competition.source.slug
+    entry = earlier(book, sha)
+    if entry is None:
+        entry = draft(competition, path, sha, message)
+        if (one := sending.found(entry, kaggle.submissions(api, slug))) is not None:  # from another machine
+            entry = ledger.put(book, sending.updated(entry, one))
+    elif entry.status == ledger.SENDING:  # a run was stopped between the ledger's row and Kaggle's answer
+        arrived = sending.look(api, slug, entry, book, sending.SECOND_LOOKS)
+        if arrived is not None:
+            print(f"{path.name} had arrived at Kaggle: it is not sent again")
+            return arrived
+    if entry.status in (ledger.COMPLETE, ledger.ERROR):
+        raise Refusal("sent", f"{path.name} was sent before: {told(standing, entry)}: spend the submission on another")
+    if entry.status == ledger.PENDING:
+        print(f"{path.name} was sent at {entry.time} and had no score yet")
+        return entry
+    if repeats:
+        raise Refusal("sent", f"{path.name}: {repeats[0]}")
+    preflight.demand(api, competition)
+    if promise := standing.promise(entry):
+        print(promise)
+    if entry not in ledger.read(book):
+        ledger.put(book, entry)
+    print(f"sending {path.name} to {slug}: {entry.message}")
+    return sending.send(api, slug, path, entry, book)
+
+
+def earlier(book: Path, sha: str) -> Entry | None:
+    """The last entry of a file of the same content, unless that was refused."""
+    same = [entry for entry in ledger.read(book) if entry.sha256 == sha and entry.status != ledger.REFUSED]
+    return same[-1] if same else None
+
+
+def draft(competition: Competition, path: Path, sha: str, message: str | None) -> Entry:
+    """The entry of a file that is to be sent."""
+    cv, se = score_of(competition, path, sha)
+    entry = Entry(sending.stamp(datetime.now(UTC)), path.name, sha, git.commit(ROOT), cv, se)
+    return replace(entry, message=sending.text_of(entry, message))
+
+
+def told(standing: Standing, entry: Entry) -> str:
+    """`public 0.83333 = 580/696 ± 0.0141, private ...`, or why there is no score."""
+    if entry.status == ledger.ERROR:
+        return f"Kaggle rejected it ({entry.reason or 'without a reason'})"
+    scores = [f"{part} {standing.shown(getattr(entry, part), part)}" for part in PARTS if getattr(entry, part)]
+    return ", ".join(scores) or "its score is not shown"
+
+
+def end(competition: Competition, standing: Standing, entry: Entry) -> int:
+    """Prints how it ended.
+
+    Raises:
+        Refusal: It was rejected, or has no score yet.
+    """
+    if entry.status == ledger.ERROR:
+        reason, page = entry.reason or "it gives no reason", f"{competition.source.page}/submissions"
+        raise Refusal("rejected", f"Kaggle rejected {entry.file}: {reason}: see {page}")
+    if entry.status == ledger.PENDING:
+        minutes = sending.PATIENCE // 60
+        raise Refusal(
+            "pending",
+            f"Kaggle has {entry.file} and no score for it after {minutes} minutes: ./run.sh {competition.name} scores "
+            "looks again",
+        )
+    print(f"{entry.file}: {told(standing, entry)}")
+    if verdict := standing.verdict(entry):
+        print(f"{entry.file}: {verdict}")
+    print(f"next: ./run.sh {competition.name} scores")
+    return 0
