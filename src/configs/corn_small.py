@@ -1,4 +1,4 @@
-"""Corn on a machine without GPU or hub: the same files, tiny models from scratch, an hour on two cores.
+"""Corn on a machine without GPU or hub: the same files, tiny models from scratch, two hours on two cores.
 
 ResNets, because with few rows and no pretrained weights they learn most (measured out of fold, 574 seeds at 64 pixels:
 ResNets 0.82, byobnet 0.79, efficientnet 0.76, vit 0.73, convnext 0.72, each ± 0.016).
@@ -39,7 +39,7 @@ RESNET = FineTune(
 )
 
 # More epochs, seeds and pixels help this small one more than width: it has 0.01 to 0.02 more than resnet10t.
-TINY_RESNET = RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3, "epochs": 60, "seeds": 2})
+TINY_RESNET = RESNET.model_copy(update={"backbone": "test_resnet", "lr": 3e-3, "epochs": 60, "seeds": 4})
 
 competition = corn.model_copy(
     update={
@@ -65,8 +65,10 @@ competition = corn.model_copy(
             "resnet_tiny_128": TINY_RESNET.model_copy(update={"img_size": 128}),
             "resnet50": RESNET.model_copy(update={"backbone": "resnet50", "img_size": 48, "epochs": 8, "lr": 1e-3}),
         },
-        # neither of the two whose CLIP has random weights, nor of the ResNet-50, which needs pretrained ones
-        "blend": Blend(models=("clip_tiny", "resnet10t", "resnet_tiny", "resnet_tiny_128")),
+        # One CLIP, and the ResNet that learns most at two sizes: resnet10t is more of the same, and has less to say. The
+        # others have random weights, or need pretrained ones. (Chosen by out-of-fold scores, which for all four are
+        # lower by 0.007: less than half a standard error.)
+        "blend": Blend(models=("clip_tiny", "resnet_tiny", "resnet_tiny_128")),
         # single models of theirs are of another kind; a blend stands beside a blend
         "reported": tuple(
             row if row.model == "blend" else row.model_copy(update={"model": None}) for row in corn.reported
