@@ -4,7 +4,7 @@ from typing import Any
 
 from src import backbones, classifiers, clip, files
 from src.config import Competition, resolve
-from src.dataset import Rows
+from src.dataset import Dataset, Rows
 from src.encoding import Tower, base_of
 from src.geometry import CROPS, Geometry
 from src.recipe import FineTune
@@ -74,15 +74,15 @@ def of(competition: Competition) -> list[Encoder]:
     ]
 
 
-def store(competition: Competition, rows: Rows) -> Store:
-    """The decoded store of the competition's `rows`, with as many pixels as the largest of its models needs."""
+def store(competition: Competition, data: Dataset) -> Store:
+    """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
     seen = [geometry(spec) for spec in of(competition)]
     trained = [spec for spec in competition.models.values() if isinstance(spec, FineTune)]
     need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in trained])
     whole = not all(one.exact_at(need) for one in seen) or any(
         view in CROPS for spec in of(competition) for view in spec.views
     )
-    return Store(competition.pictures, rows, need, round(competition.store_gb * 1e9), whole)
+    return Store(competition.pictures, data.rows, need, round(competition.store_gb * 1e9), whole, data.train)
 
 
 def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:

@@ -32,7 +32,7 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
 
     The features of all rows are encoded where they are missing.
     """
-    encoder, store = spec.encoder, encoders.store(competition, data.rows)
+    encoder, store = spec.encoder, encoders.store(competition, data)
     pictures = functools.partial(encoders.pictures, store, encoder, list(encoder.views))
     caches = features.caches(competition, encoder)
     features.make(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)

@@ -1,5 +1,6 @@
 """One fine-tuning run, a (model, fold, seed): what it is trained with, and the files that it leaves."""
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,16 +48,39 @@ class Run:
         return self.finished.with_suffix(".json")
 
     def trained(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What finished weights say of themselves, if they are what a model of this key wants."""
-        about = checkpoints.about(self.finished)
-        return about if about is not None and results.same(about["key"], weights_key(key)) else None
+        """What finished weights say of themselves, if they are what a model of this key wants.
+
+        Raises:
+            UserError: They are not, and PREDICT_ONLY forbids to train others.
+        """
+        about = checkpoints.about(self.finished) or {}
+        # of both, since weights of an earlier version name the test rows; those of a probe have no key
+        have, wanted = weights_key(about["key"]) if "key" in about else None, weights_key(key)
+        if have is not None and results.same(have, wanted):
+            return about
+        if os.environ.get("PREDICT_ONLY") == "1":
+            why = files.changed(have, wanted) if have else f"{self.finished.name} is missing or no checkpoint of ours"
+            raise UserError(
+                f"{self.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
+                f"./run.sh {self.competition.name} where that may take its time"
+            )
+        return None
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """What weights and tables say of themselves, if both are there and what a model of this key wants."""
         trained, predicted = self.trained(key), files.read_json(self.predicted)
         if trained is None or predicted is None or not results.same(predicted["key"], tables_key(key)):
             return None
+        if not all(table.is_file() for part in ("oof", "test") for table in self.tables(part)):
+            return None
         return {"history": trained["history"], "seconds": trained["seconds"] + predicted["seconds"]}
+
+    def held(self, key: dict[str, Any]) -> bool:
+        """Whether the held-out rows' tables are there, and what a model of this key wants: they know no test rows."""
+        predicted = files.read_json(self.predicted)
+        if predicted is None or not results.same(*(of_train(one) for one in (predicted["key"], tables_key(key)))):
+            return False
+        return all(table.is_file() for table in self.tables("oof"))
 
     @property
     def init_seed(self) -> int:
@@ -68,11 +92,12 @@ class Run:
         at = "" if alpha is None else f"-alpha{alpha:g}"
         return self.finished.with_name(f"{self.label}{at}-{part}.parquet")
 
-    def write(self, data: Dataset, oof: np.ndarray, test: np.ndarray, alpha: float | None) -> None:
-        write = partial(predictions.write, id=self.competition.id, classes=self.competition.classes)
-        held_out = data.train.take(data.fold == self.number)
-        write(self.table("oof", alpha), ids=held_out.ids, probs=oof)
-        write(self.table("test", alpha), ids=data.test.ids, probs=test)
+    def tables(self, part: str) -> list[Path]:
+        """Of each alpha."""
+        return [self.table(part, alpha) for alpha in self.spec.wise_ft or (None,)]
+
+    def write(self, part: str, alpha: float | None, ids: list[str], probs: np.ndarray) -> None:
+        predictions.write(self.table(part, alpha), self.competition.id, ids, self.competition.classes, probs)
 
     def read(self, data: Dataset, alpha: float | None) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities of the held-out and the test rows."""
@@ -108,9 +133,14 @@ def tables_key(key: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the weights of a run."""
-    key = tables_key(key)
+    """What of a model's key changes the weights of a run: the test rows are only predicted."""
+    key = of_train(tables_key(key))
     return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
+
+
+def of_train(key: dict[str, Any]) -> dict[str, Any]:
+    """A key without the test rows."""
+    return {name: value for name, value in key.items() if name != "test"}
 
 
 def check(competition: Competition) -> None:
@@ -142,4 +172,4 @@ def test_rows(data: Dataset) -> np.ndarray:
 
 def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
     """The pictures of data.rows, squeezed."""
-    return Squares(encoders.store(competition, data.rows).pictures(data.rows), classifiers.geometry(spec))
+    return Squares(encoders.store(competition, data).pictures(data.rows), classifiers.geometry(spec))

@@ -110,14 +110,16 @@ class Store:
 
     Larger pictures are reduced to a shorter side of `need` pixels, which is what all models make of them first; where
     models differ in that, they are kept `whole`, if they fit. What does not fit into `limit` bytes either way is not
-    stored. `side`, what they are reduced to, or None, depends on files and config alone: so do all numbers.
+    stored. `side`, what they are reduced to, or None, depends on the config and the `train` rows alone: so do all
+    numbers, and a test set that is larger trains nothing again.
     """
 
-    def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False):
+    def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False, train: Rows | None = None):
         self.folder = folder
-        larger = rows.sizes.min(axis=1).max() > need
-        self.fits = bytes_of(rows, need) <= limit
-        self.side = need if larger and self.fits and not (whole and bytes_of(rows, None) <= limit) else None
+        train = rows if train is None else train
+        larger = train.sizes.min(axis=1).max() > need and bytes_of(train, need) <= limit
+        self.side = need if larger and not (whole and bytes_of(train, None) <= limit) else None
+        self.fits = bytes_of(rows, self.side) <= limit
 
     def pictures(self, rows: Rows) -> Pictures:
         """The pictures of some of the rows, decoded into the store where it does not have them yet.

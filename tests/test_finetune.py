@@ -97,6 +97,105 @@ def test_what_does_not_reach_the_weights_trains_none_again(prepared, change, mon
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), changed, strict=True))
 
 
+@pytest.mark.parametrize("change", ["more rows", "fewer rows", "other pictures"])
+def test_another_test_set_is_predicted_with_the_weights_that_are_there(prepared, folder, change, capsys):
+    """As a notebook sees it: the hidden test set is another than that of the competition's page."""
+    finetune.run(prepared)
+    oof, before = tables_of(prepared)
+    weights = {path.name: path.read_bytes() for path in prepared.model_folder("convnext").glob("*.safetensors")}
+    df = pd.read_csv(folder / "test.csv", dtype=str)
+    if change == "more rows":
+        df = pd.concat([df, df.assign(id="9" + df["id"])])
+    elif change == "fewer rows":
+        df = df[3:]
+    else:
+        df["image"] = df["image"].iloc[::-1].tolist()
+    df.to_csv(folder / "test.csv", index=False)
+    df[["id"]].assign(label="red").to_csv(folder / "sample_submission.csv", index=False)
+    capsys.readouterr()
+    held_out = {
+        path.name: path.stat().st_mtime_ns for path in prepared.model_folder("convnext").glob("fold?-oof.parquet")
+    }
+    assert finetune.run(prepared) == ["convnext"]
+    assert all(
+        path.stat().st_mtime_ns == held_out[path.name]
+        for path in prepared.model_folder("convnext").glob("fold?-oof.parquet")
+    )
+    said = capsys.readouterr().out
+    assert said.count("predicts with the weights that it has") == 3
+    assert "  train 24  valid 12" not in said
+    assert {path.name: path.read_bytes() for path in prepared.model_folder("convnext").glob("*.safetensors")} == weights
+    again, test = tables_of(prepared)
+    assert (again == oof).all()
+    expected = {"more rows": np.concatenate([before, before]), "fewer rows": before[3:], "other pictures": before[::-1]}
+    assert np.abs(test - expected[change]).max() < 1e-6
+
+
+def test_a_larger_test_set_changes_no_pixel_that_was_trained_on(prepared, folder):
+    competition = with_model(img_size=16).model_copy(update={"store_gb": 0.00005})  # 48 pictures fit, and not 60
+
+    def pixels():
+        data = dataset.read(competition)
+        square = runs.squares_of(competition, competition.models["convnext"], data)[0].copy()
+        return finetune.key_of(competition, competition.models["convnext"], data)["pictures"], square
+
+    side, square = pixels()
+    df = pd.read_csv(folder / "test.csv", dtype=str)
+    df = pd.concat([df, df.assign(id="9" + df["id"])])
+    df.to_csv(folder / "test.csv", index=False)
+    df[["id"]].assign(label="red").to_csv(folder / "sample_submission.csv", index=False)
+    again, same = pixels()
+    assert side == again == 16
+    assert (same == square).all()
+
+
+def test_weights_that_are_trained_again_predict_again(prepared):
+    finetune.run(prepared)
+    folder = prepared.model_folder("convnext")
+    before = (folder / "fold1-oof.parquet").stat().st_mtime_ns
+    for name in ("fold1.safetensors", "test.parquet"):
+        (folder / name).unlink()
+    finetune.run(prepared)
+    assert (folder / "fold1-oof.parquet").stat().st_mtime_ns > before
+
+
+def test_weights_whose_key_still_names_the_test_rows_are_taken(prepared):
+    """Those that an earlier version wrote."""
+    finetune.run(prepared)
+    key = finetune.key_of(prepared, prepared.models["convnext"], dataset.read(prepared))
+    one = runs.of(prepared, "convnext", 0)[0]
+    about = checkpoints.about(one.finished)
+    checkpoints.save(one.finished, checkpoints.load(one.finished), {**about, "key": {**about["key"], "test": "other"}})
+    assert one.trained(key) is not None
+
+
+def test_test_tables_that_are_gone_are_made_again(prepared):
+    finetune.run(prepared)
+    expected, folder = tables_of(prepared), prepared.model_folder("convnext")
+    (folder / "fold1-test.parquet").unlink()
+    (folder / "test.parquet").unlink()
+    assert finetune.run(prepared) == ["convnext"]
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(prepared), expected, strict=True))
+
+
+def test_nothing_is_trained_where_predict_only_is_set(prepared, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("PREDICT_ONLY", "1")
+        with pytest.raises(UserError, match=r"convnext fold 0 would have to be trained \(fold0.safetensors is missing"):
+            finetune.run(prepared)
+    finetune.run(prepared)
+    monkeypatch.setenv("PREDICT_ONLY", "1")
+    assert finetune.run(with_model(views=("hflip",))) == ["convnext"]
+    with pytest.raises(UserError, match=r"lr changed \(0.003 to 0.001\)\), and PREDICT_ONLY is set"):
+        finetune.run(with_model(lr=1e-3))
+
+
+def test_a_model_that_was_a_probe_is_trained(prepared):
+    folder = prepared.model_folder("convnext")
+    checkpoints.save(folder / "fold0.safetensors", {"coef": torch.zeros(3, 4)}, {"c": 1.0, "normalise": True})
+    assert finetune.run(prepared) == ["convnext"]
+
+
 class Killed(BaseException):
     pass
 

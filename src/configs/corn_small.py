@@ -65,9 +65,9 @@ competition = corn.model_copy(
             "resnet_tiny_128": TINY_RESNET.model_copy(update={"img_size": 128}),
             "resnet50": RESNET.model_copy(update={"backbone": "resnet50", "img_size": 48, "epochs": 8, "lr": 1e-3}),
         },
-        # One CLIP, and the ResNet that learns most at two sizes: resnet10t is more of the same, and has less to say. The
-        # others have random weights, or need pretrained ones. (Chosen by out-of-fold scores, which for all four are
-        # lower by 0.007: less than half a standard error.)
+        # One CLIP, and the ResNet that learns most at two sizes: resnet10t is more of the same, and has less to say.
+        # The others have random weights, or need pretrained ones. (Chosen by out-of-fold scores, which for all four
+        # are lower by 0.007: less than half a standard error.)
         "blend": Blend(models=("clip_tiny", "resnet_tiny", "resnet_tiny_128")),
         # single models of theirs are of another kind; a blend stands beside a blend
         "reported": tuple(

@@ -16,8 +16,8 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    rows = dataset.read(competition).rows
-    store = encoders.store(competition, rows)
+    data = dataset.read(competition)
+    rows, store = data.rows, encoders.store(competition, data)
     views: dict[str, dict[str, features.Cache]] = {}  # of each encoder: models may share it and its views
     for spec in encoders.of(competition):
         for cache in features.caches(competition, spec):

@@ -105,7 +105,7 @@ def fine_tune(competition: Competition, name: str, data: Dataset) -> bool:
 
 
 def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
-    more, side = {}, encoders.store(competition, data.rows).side
+    more, side = {}, encoders.store(competition, data).side
     if side is not None:
         more["pictures"] = side
     if spec.start == "zeroshot":
@@ -145,6 +145,7 @@ def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], 
     """The network that predicts: with its weights as they are on the disk, or else trained, and written there."""
     running = Running(one.finished, runs.weights_key(key))
     if one.trained(key) is None:
+        one.predicted.unlink(missing_ok=True)  # of other weights
         model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
         about = {"key": running.key, "history": history, "seconds": sum(row["seconds"] for row in history)}
         checkpoints.save(one.finished, model.state_dict(), about)
@@ -159,19 +160,21 @@ def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], 
 def predict(
     one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module, data: Dataset
 ) -> None:
-    """Writes a run's tables, for each alpha between the weights that training started from and those of `model`."""
+    """Writes a run's tables, for each alpha between the weights that training started from and those of `model`.
+
+    Where only the test rows are others, the held-out rows' tables stay.
+    """
     start, spec = time.perf_counter(), fold.spec
+    parts = {"test": runs.test_rows(data)} if one.held(key) else {"oof": fold.valid, "test": runs.test_rows(data)}
     one.predicted.unlink(missing_ok=True)
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin = create(True).state_dict() if spec.wise_ft else {}
     for alpha in spec.wise_ft or (None,):
         if alpha is not None:
             model.load_state_dict(averaging.interpolated(origin, weights, alpha))
-        oof, test = (
-            training.predict(model, fold, rows, spec.views, spec.batch_size)
-            for rows in (fold.valid, runs.test_rows(data))
-        )
-        one.write(data, oof, test, alpha)
+        for part, rows in parts.items():
+            probs = training.predict(model, fold, rows, spec.views, spec.batch_size)
+            one.write(part, alpha, data.rows.take(rows).ids, probs)
     files.write_json(one.predicted, {"key": runs.tables_key(key), "seconds": time.perf_counter() - start})
 
 
