@@ -16,6 +16,7 @@ Commands, each for what a run has made (./run.sh corn doctor):
   submit [FILE] [-m TEXT]   sends the CSV, the blend's newest if none is named, and waits for its score
   scores          brings the ledger scores.csv up to date: CV beside public and private, rank
   reproduce       what others reported beside ours, as counts of images
+  pack [--push]   the notebook that a notebook-only competition wants, rehearsed without network
 """
 
 import ast
@@ -58,6 +59,7 @@ COMMANDS = {
     "submit": Command(file=False, options={"-m": "message", "--message": "message"}, after_stages=True),
     "scores": Command(),
     "reproduce": Command(),
+    "pack": Command(flags=("--push",), after_stages=True),
 }
 RESERVED = ("report",)  # names of stages to come
 

@@ -12,6 +12,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 
 from src.errors import UserError, unknown
 from src.metrics import METRICS
+from src.notebook import Notebook
 from src.recipe import Augment, FineTune, Soup
 from src.schema import Strict, faults, line_of
 from src.sources import Digits, Kaggle, Source
@@ -27,6 +28,7 @@ __all__ = [
     "FineTune",
     "Folds",
     "Kaggle",
+    "Notebook",
     "Probe",
     "Prompts",
     "Reported",
@@ -90,6 +92,7 @@ class Competition(Strict):
     )
     blend: Blend = Blend()
     reported: tuple[Reported, ...] = ()
+    notebook: Notebook = Notebook()  # what is allowed to one that predicts a hidden test set
 
     name: str = ""  # load() sets both
     limit: int | None = Field(default=None, ge=1)

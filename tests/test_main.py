@@ -55,6 +55,7 @@ def test_a_limit_may_stand_anywhere(words):
             Request("digits", command="submit", arguments={"file": Path("/a.csv"), "message": "three seeds"}),
         ),
         (["submit", "--message=x=y"], Request("digits", command="submit", arguments={"message": "x=y"})),
+        (["pack", "--push"], Request("digits", command="pack", arguments={"push": True})),
         (["data", "submit"], Request("digits", ("data",), command="submit")),
         (["check", "/a.csv", "--limit", "40"], Request("digits", (), 40, "check", {"file": Path("/a.csv")})),
     ],

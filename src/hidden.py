@@ -1,0 +1,74 @@
+"""A made-up hidden test set: the competition's folder as Kaggle mounts it, with as many test rows as wanted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src import inspection, tables
+from src.config import Competition
+from src.inspection import Asked
+
+
+@dataclass(frozen=True)
+class Hidden:
+    asked: Asked  # what a submission must have
+    twins: Mapping[str, str]  # of each id that is new: the real one whose picture it has
+
+
+def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
+    """Writes test and sample_submission with `rows` rows, the real ones and these again under new ids, into `folder`.
+
+    All else in it are links to the competition's files. The solution is not there, as on Kaggle.
+
+    Args:
+        rows: None: as many as there are. A smoke run's are always those that it has.
+    """
+    id, source = competition.id, competition.input("")
+    test, sample = (tables.read_csv(source / path) for path in (competition.test, competition.sample_submission))
+    if rows is None or competition.limit is not None:
+        rows = len(test)
+    taken = {*test[id], *tables.read_csv(source / competition.train)[id]}
+    again = test.iloc[np.arange(len(test), rows) % len(test)]
+    twins = dict(zip(fresh(again[id].tolist(), taken), again[id], strict=True))
+    added = again.assign(**{id: list(twins)})
+    larger = pd.concat([test[:rows], added])
+    by_id = sample.set_index(id, drop=False)
+    sample = pd.concat([sample[sample[id].isin(test[id][:rows])], by_id.loc[again[id]].assign(**{id: list(twins)})])
+    pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
+    links = {new.relative_to(source): there for new, there in pairs if new != there}
+    written = (competition.test, competition.sample_submission, competition.solution)
+    overlay(source, folder, {*map(Path, written), *links})
+    larger.to_csv(folder / competition.test, index=False, lineterminator="\n")
+    sample.to_csv(folder / competition.sample_submission, index=False, lineterminator="\n")
+    for path, there in links.items():
+        (folder / path).symlink_to(there.resolve())
+    if competition.limit is not None:
+        return Hidden(*inspection.wanted(competition), twins)
+    return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), twins)
+
+
+def fresh(ids: list[str], taken: set[str]) -> list[str]:
+    """A new id for each, like none before."""
+    taken, made = set(taken), []
+    for id in ids:
+        new, k = f"{id}x1", 1
+        while new in taken:
+            k += 1
+            new = f"{id}x{k}"
+        taken.add(new)
+        made.append(new)
+    return made
+
+
+def overlay(source: Path, folder: Path, own: set[Path]) -> None:
+    """Links to all in `source` but for the paths in `own`, which the caller writes: the folders of these are real."""
+    folder.mkdir(parents=True)
+    for entry in sorted(source.iterdir()):
+        inside = {Path(*path.parts[1:]) for path in own if path.parts[0] == entry.name}
+        if not inside:
+            (folder / entry.name).symlink_to(entry.resolve())
+        elif entry.is_dir():
+            overlay(entry, folder / entry.name, inside)

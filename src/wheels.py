@@ -1,0 +1,128 @@
+"""The packages of an offline notebook, as wheels: those of requirements.txt that the stages import, and all they need.
+
+All of them are taken, whatever Kaggle's image has: its versions change from month to month. Left out are torch and
+torchvision with what only they need, gigabytes that Kaggle builds for its own GPUs.
+"""
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from src import files
+from src.errors import UserError
+
+IMAGE = ("torch", "torchvision")  # Kaggle's own
+UNUSED = ("kaggle", "six", "aiohttp", "pytest", "pytest-xdist", "ruff")  # by the stages, where there is no network
+PYTHON = "3.12"  # of Kaggle's image, see Kaggle/docker-python#1546
+# what pip would install there: it is an Ubuntu 22.04, with glibc 2.35
+PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)), "manylinux2014_x86_64", "linux_x86_64")
+ABIS = (f"cp{PYTHON.replace('.', '')}", "abi3", "none")
+KAGGLE = (
+    *("--python-version", PYTHON, "--implementation", "cp"),
+    *(word for abi in ABIS for word in ("--abi", abi)),
+    *(word for name in PLATFORMS for word in ("--platform", name)),
+)
+
+
+def pythons() -> list[str]:
+    """The versions that there are wheels for: Kaggle's, and this one's, which rehearses."""
+    return sorted({PYTHON, here()})
+
+
+def here() -> str:
+    return ".".join(map(str, sys.version_info[:2]))
+
+
+def pins(requirements: Path) -> list[str]:
+    """`name==version` of all that is packed, sorted.
+
+    Raises:
+        UserError: Something of it is not installed here, or in another version than requirements.txt has.
+    """
+    asked = {}
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        if text := line.partition("#")[0].strip():
+            asked[canonicalize_name(Requirement(text).name)] = Requirement(text)
+    roots = [name for name in asked if name not in (*IMAGE, *UNUSED)]
+    found = needed(roots, but=IMAGE)
+    for name in roots:
+        if not asked[name].specifier.contains(found[name], prereleases=True):
+            raise UserError(
+                f"{name} {found[name]} is installed and requirements.txt has {asked[name]}: pip install -r "
+                "requirements.txt, run again, and then pack"
+            )
+    return sorted(f"{name}=={version}" for name, version in found.items())
+
+
+def needed(roots: Iterable[str], but: Collection[str] = ()) -> dict[str, str]:
+    """{name: version} of installed packages: the roots, and all that they need here, but for some.
+
+    Raises:
+        UserError: One is not installed.
+    """
+    found: dict[str, str] = {}
+    todo, seen = [(canonicalize_name(name), "") for name in roots], set()
+    while todo:
+        name, extra = todo.pop()
+        if name in but or (name, extra) in seen:
+            continue
+        seen.add((name, extra))
+        try:
+            package = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError as error:
+            raise UserError(f"the package {name} is not installed: pip install -r requirements.txt") from error
+        found[name] = package.version
+        for requirement in map(Requirement, package.requires or ()):
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                todo += [(canonicalize_name(requirement.name), more) for more in ("", *requirement.extras)]
+    return found
+
+
+def collect(pins: Sequence[str], folder: Path, before: Path) -> None:
+    """Puts the wheels of all pins, for all `pythons`, into `folder`.
+
+    Args:
+        before: A dataset that was packed before: its wheels are taken where they are of the same pins, and whole.
+
+    Raises:
+        UserError: pip cannot get them.
+    """
+    folder.mkdir(parents=True)
+    known = files.read_json(before / "pack.json") or {}
+    if known.get("packages") == pins and known.get("python") == pythons():
+        told = {name: about["sha256"] for name, about in known["files"].items() if name.startswith("wheels/")}
+        if told and all((before / name).is_file() and files.sha256(before / name) == sha for name, sha in told.items()):
+            for name in told:
+                shutil.copyfile(before / name, folder / Path(name).name)
+            return
+    download(pins, folder, PYTHON, KAGGLE)
+    if here() != PYTHON or (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        download(pins, folder, here())
+
+
+def download(pins: Sequence[str], folder: Path, python: str, target: Sequence[str] = ()) -> None:
+    """Lets pip download the wheels; what is in the folder is not got again.
+
+    Args:
+        target: pip's options for another machine than this one.
+
+    Raises:
+        UserError: pip is not there, or cannot get them.
+    """
+    print(f"wheels for Python {python}: {len(pins)} packages", flush=True)
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command = [*pip, "--disable-pip-version-check", *target, "--find-links", folder, "--dest", folder, *pins]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module named" in line]
+        raise UserError(
+            f"pip cannot get the wheels for Python {python} ({(said or ['it gave no reason'])[-1][:300]}): check the "
+            "network and pip's index, and pack again"
+        )
