@@ -203,11 +203,9 @@ def create(api: "KaggleApi", slug: str, token: str, message: str) -> Any:
     return ask(api, "create_submission", competition_name=slug, blob_file_tokens=token, submission_description=message)
 
 
-def leaderboard(api: "KaggleApi", slug: str, folder: Path) -> Path:
-    """Downloads the public leaderboard's zip into `folder` and returns its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    api.competition_leaderboard_download(slug, str(folder), quiet=True)
-    return folder / f"{slug}.zip"
+def leaderboard(api: "KaggleApi", slug: str) -> bytes:
+    """The public leaderboard: a zip with a CSV in it."""
+    return patiently(lambda: ask(api, "download_leaderboard", competition_name=slug).content)
 
 
 def download(slug: str, folder: Path) -> Path:

@@ -72,7 +72,7 @@ def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead:
     if status == 400 and "submission" in text and any(word in text for word in USED_UP):
         return Refusal("quota", f"Kaggle refuses {doing}: no submission is left{quoted}: wait for the next day (UTC)")
     if status in (403, 404):
-        return forbidden(api, slug, doing, quoted, instead)
+        return forbidden(api, slug, doing, f" ({status}{said and f', {said!r}'})", instead)
     if status == 429:
         return Refusal("busy", f"Kaggle had too many requests for {doing} (429): wait some minutes{instead}")
     if status >= 500:
@@ -96,7 +96,8 @@ def forbidden(api: "KaggleApi | None", slug: str, doing: str, quoted: str, inste
         )
     if slug in listed:
         return Refusal(
-            "rules", f"Kaggle refuses {doing}: join the competition and accept its rules at {page}/rules{instead}"
+            "rules",
+            f"Kaggle refuses {doing}{quoted}: join the competition and accept its rules at {page}/rules{instead}",
         )
     near = f": did you mean {', '.join(listed[:3])}?" if listed else ": is the slug in the config right?"
     return Refusal("competition", f"Kaggle refuses {doing}: it lists no competition {slug!r}{near}{instead}")

@@ -40,14 +40,23 @@ def stamp(moment: datetime) -> str:
 
 
 def same(entry: Entry, one: Any) -> bool:
-    """Whether the entry is that submission of Kaggle's list."""
+    """Whether the entry is that submission of Kaggle's list: by its number, its content, or its file and message."""
     if entry.ref:
         return entry.ref == str(one.ref)
-    return bool(entry.sha256) and marker(entry.sha256) in (one.description or "")
+    if entry.sha256:
+        return marker(entry.sha256) in (one.description or "")
+    return (entry.file, entry.message) == (one.file_name, one.description or "")
 
 
 def found(entry: Entry, listed: Sequence[Any]) -> Any | None:
+    """The entry's submission in Kaggle's list."""
     return next((one for one in listed if one is not None and same(entry, one)), None)
+
+
+def entry_of(entries: Sequence[Entry], one: Any) -> Entry | None:
+    """The ledger's entry of a submission in Kaggle's list. One that was refused is not there, whatever is like it."""
+    likely = sorted(entries, key=lambda entry: not entry.ref)
+    return next((entry for entry in likely if entry.status != ledger.REFUSED and same(entry, one)), None)
 
 
 def updated(entry: Entry, one: Any) -> Entry:

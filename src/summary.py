@@ -1,5 +1,6 @@
 """What a run ends with: a table of the models, the blend, the file, and the next command to type."""
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def span(folds: Sequence[float | None]) -> str:
 
 def next_step(competition: Competition, submission: Path) -> str:
     """What to do with the file."""
+    submission = from_here(submission)
     if competition.limit is not None:
         return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: ./run.sh {competition.name}"
     source = competition.source
@@ -64,3 +66,9 @@ def next_step(competition: Competition, submission: Path) -> str:
         f"submission: {submission}\nnext: ./run.sh {competition.name} submit\n"
         f"  or upload it at {source.page}/submissions"
     )
+
+
+def from_here(path: Path) -> Path:
+    """As the user would type it: relative to where run.sh was called, if it is below."""
+    here = Path(os.environ.get("CALLED_FROM", ".")).resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path

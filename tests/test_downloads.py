@@ -163,3 +163,16 @@ def test_what_does_not_pass_is_said_with_another_way(part, standin, fault, cause
     ) as refused:
         kaggle.download("toy", part)
     assert refused.value.code == CODES[cause]
+
+
+def test_a_mistyped_slug_is_told_from_rules_that_are_not_accepted(part, standin):
+    standin.others = ["toys", "toyland"]
+    standin.known = False
+    with pytest.raises(Refusal, match="it lists no competition 'toy': did you mean toys, toyland") as refused:
+        kaggle.download("toy", part)
+    assert refused.value.code == CODES["competition"]
+    standin.known, standin.entered = True, False
+    standin.fail("DownloadDataFiles", status=404, message="")
+    with pytest.raises(Refusal, match=r"\(404\): join the competition and accept its rules at") as refused:
+        kaggle.download("toy", part)
+    assert refused.value.code == CODES["rules"]

@@ -211,8 +211,11 @@ def test_what_kaggle_refuses_in_the_last_moment_is_told_by_its_words(toy, csv, s
     (entry,) = entries(toy)
     assert entry.status == "refused"
     assert entry.reason == str(refused.value)
-    # it may be sent once that has changed
-    monkeypatch.undo()
+    # it may be sent once that has changed, and is an entry of its own
+    standin.disabled, standin.kernels_only, standin.quota = False, False, 5
+    assert submit.run(toy) == 0
+    scores.run(toy)
+    assert [entry.status for entry in entries(toy)] == ["refused", "complete"]
 
 
 def test_a_rejection_is_told_with_kaggles_reason(toy, csv, standin):
@@ -344,6 +347,13 @@ class TestScores:
     def test_nothing_sent(self, toy, standin, capsys):
         scores.run(toy)
         assert "nothing was sent to toy yet" in capsys.readouterr().out
+
+    def test_a_row_that_was_written_by_hand_is_found_by_file_and_message(self, toy, csv, standin):
+        standin.submit("old.csv", csv.read_bytes(), {"submissionDescription": "a try"})
+        ledger.put(toy.scores_csv, ledger.Entry("2022-11-07T00:00:00Z", "old.csv", message="a try"))
+        scores.run(toy)
+        (entry,) = entries(toy)
+        assert (entry.time, entry.public, entry.status) == ("2022-11-07T00:00:00Z", "1.00000", "complete")
 
 
 class TestLedger:

@@ -3,10 +3,9 @@
 Reads and writes scores.csv; the public leaderboard is read for ranks, and not kept.
 """
 
-import tempfile
+import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from src.config import Competition
 from src.errors import UserError, counted
 from src.ledger import Entry
 from src.metrics import METRICS
-from src.refusals import Refusal
 from src.standing import NAME, PARTS, Standing, sha_of
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ def synchronise(competition: Competition, listed: list[Any]) -> None:
     """Puts what Kaggle lists into the ledger: new scores of its entries, and what was sent without it."""
     book, changes = competition.scores_csv, 0
     for one in reversed([one for one in listed if one is not None]):  # oldest first
-        entry = next((entry for entry in ledger.read(book) if sending.same(entry, one)), None)
+        entry = sending.entry_of(ledger.read(book), one)
         if entry is None:
             named = NAME.fullmatch(one.file_name or "")
             fresh = Entry(
@@ -85,20 +83,19 @@ def leaderboard(api: "KaggleApi", slug: str) -> Leaderboard | None:
     from requests.exceptions import RequestException
 
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            return read(kaggle.leaderboard(api, slug, Path(folder)))
-    except (RequestException, Refusal, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+        return read(kaggle.leaderboard(api, slug))
+    except (RequestException, zipfile.BadZipFile, ValueError, KeyError) as error:
         print(f"the leaderboard cannot be had ({type(error).__name__}): no ranks")
         return None
 
 
-def read(archive: Path) -> Leaderboard:
+def read(archive: bytes) -> Leaderboard:
     """The leaderboard of Kaggle's zip: a CSV with a column Score.
 
     Raises:
-        ValueError: It has no such column.
+        BadZipFile, ValueError, KeyError: It is none.
     """
-    with zipfile.ZipFile(archive) as zipped, zipped.open(zipped.namelist()[0]) as file:
+    with zipfile.ZipFile(io.BytesIO(archive)) as zipped, zipped.open(zipped.namelist()[0]) as file:
         scores = pd.read_csv(file)["Score"]
     return Leaderboard(pd.to_numeric(scores, errors="coerce").dropna().to_numpy())
 
