@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -79,9 +80,27 @@ def authenticated() -> "KaggleApi":
 
 
 def client() -> "KaggleApi":
-    from kaggle.api.kaggle_api_extended import KaggleApi
+    with without_traces():
+        from kaggle.api.kaggle_api_extended import KaggleApi
 
-    return KaggleApi()
+        return KaggleApi()
+
+
+@contextmanager
+def without_traces() -> Iterator[None]:
+    """Lets the client find a folder for its configuration: where there is none it would make one in the home."""
+    if credentials.folder().is_dir():
+        yield
+        return
+    before = os.environ.get("KAGGLE_CONFIG_DIR")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["KAGGLE_CONFIG_DIR"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("KAGGLE_CONFIG_DIR")
+            if before is not None:
+                os.environ["KAGGLE_CONFIG_DIR"] = before
 
 
 def quietly(call: Callable[[], T]) -> T:

@@ -45,6 +45,7 @@ def fetch(roots):
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
         assert "Traceback" not in done.stderr
         assert kaggle_standin.TOKEN not in done.stdout + done.stderr
+        assert list((roots / "home").rglob("*")) == []  # the client would make a folder there
         assert not any(kaggle_standin.TOKEN in str(content) for _, content in snapshot(roots / "input").values())
         return done.returncode, done.stdout
 
