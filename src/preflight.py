@@ -13,6 +13,7 @@ from src.refusals import Refusal, page_of
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
+METHODS = {"ACCESS_TOKEN": "access token", "LEGACY_API_KEY": "legacy key", "OAUTH": "OAuth"}  # the client's, and ours
 SKEW = timedelta(minutes=5)  # a clock that is further off is worth a word
 
 
@@ -49,6 +50,10 @@ def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
     slug, page = competition.source.slug, competition.source.page
     found = kaggle.competition(api, slug)
     user = api.config_values.get(api.CONFIG_NAME_USER)
+    taken, used = credentials.winner(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
+    if taken and used and taken.kind != used:
+        said = f"that in {taken.where} is not valid: Kaggle was asked with a {used} instead"
+        yield Check("token", said, warning=True)
     yield Check("token", f"valid{f', of {user}' if user else ''}")
     if abs(api.clock) > SKEW:
         minutes = round(abs(api.clock).total_seconds() / 60)

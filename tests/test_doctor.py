@@ -59,6 +59,15 @@ def test_a_passed_deadline_is_told_by_kaggles_clock(toy, standin, capsys):
     assert "late submissions are scored and have no rank" in said
 
 
+def test_a_stale_token_that_a_key_stands_in_for_is_said(toy, standin, monkeypatch, capsys):
+    monkeypatch.setenv("KAGGLE_USERNAME", "me")
+    monkeypatch.setenv("KAGGLE_KEY", standin.token_text)
+    standin.fail("IntrospectToken", times=2, status=403)
+    assert doctor.run(toy) == 0
+    said = capsys.readouterr().out
+    assert "!   token        that in KAGGLE_API_TOKEN is not valid: Kaggle was asked with a legacy key instead" in said
+
+
 def test_no_credentials(toy, roots, capsys):
     assert doctor.run(toy) == CODES["credentials"]
     assert "none: make a token at https://www.kaggle.com/settings" in capsys.readouterr().out
