@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from src.errors import UserError
 from src.tables import by_id, read_csv
@@ -51,6 +50,8 @@ def split(ids: list[str], labels: list[str], groups: list[str] | None, n: int, s
         raise UserError(
             f"{n} folds cannot be made of {have} {'rows' if groups is None else 'groups'}: lower folds.n in the config"
         )
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
+
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n, shuffle=True, random_state=seed)
     fold = np.empty(len(ids), int)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from src import decisions, files, machine, predictions
+from src import decisions, files, predictions
 from src.config import ROOT, Competition
 from src.dataset import Dataset
 from src.metrics import METRICS
@@ -21,6 +21,8 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
         code: Raised when the code computes other numbers from the same key.
         more: What the stage knows: the checkpoint's identity, prompts.
     """
+    from src import machine  # and with it torch: whoever only reads results need not wait for that
+
     return {
         "code": code,
         # without the file's name: its content is in the checkpoint's identity
@@ -34,6 +36,8 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
 
 def same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """`machine.same_key` of a model's keys."""
+    from src import machine
+
     return machine.same_key(stored, wanted, asked=wanted.get("model", {}).get("precision"))
 
 
@@ -76,6 +80,8 @@ def save(
         seconds: What its making took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
+    from src import machine
+
     folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
     predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.classes, oof)

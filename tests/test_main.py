@@ -1,6 +1,8 @@
 """The command line: stages run with what they need, mistakes are one sentence and exit code 2."""
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +13,7 @@ from src import commandline, config
 from src.commandline import Request
 from src.errors import UserError
 from src.refusals import CODES
-from tests.conftest import snapshot, toy_competition
+from tests.conftest import ROOT, snapshot, toy_competition
 
 
 @pytest.fixture
@@ -255,3 +257,13 @@ def test_a_command_stands_beside_a_run_that_trains(toy_run, standin, roots, caps
     with main.alone(roots / "submissions/toy"):
         assert toy_run("data") == 2
         assert toy_run("doctor") == 0
+
+
+def test_a_command_does_not_wait_for_torch():
+    commands = [f"src.stages.{name}" for name in ("doctor", "check", "grade", "submit", "scores", "reproduce")]
+    code = (
+        f"import importlib, sys\nfor name in {commands!r}: importlib.import_module(name)\n"
+        "assert not {'torch', 'sklearn', 'kaggle'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
