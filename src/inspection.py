@@ -38,6 +38,7 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
     Raises:
         UserError: The competition's tables have other faults.
     """
+    tables.be_there(competition)
     id, paths = competition.id, [competition.input(path) for path in (competition.test, competition.sample_submission)]
     test, sample = frames = [tables.read_csv(path) for path in paths]
     columns, source = list(sample.columns), " and ".join(path.name for path in paths)

@@ -41,6 +41,13 @@ def read_csv(path: Path) -> pd.DataFrame:
     return df
 
 
+def be_there(competition: Competition) -> None:
+    """Raises UserError: The competition's files were not fetched yet."""
+    if not (folder := competition.input("")).is_dir():
+        fetch = f"./run.sh {competition.name} data"
+        raise UserError(f"there is no data of {competition.name} at {folder}: {fetch} fetches it")
+
+
 def by_id(ids) -> list[int]:
     """The positions that sort ids, numbers among them by their value: 3 before 10."""
     return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
@@ -62,6 +69,7 @@ def read(competition: Competition) -> Tables:
     Raises:
         UserError: Lists every fault that the tables have.
     """
+    be_there(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_csv(path) for part, path in files.items()}
     needed = columns_needed(competition)

@@ -546,3 +546,8 @@ def test_a_rule_for_the_labels_is_heeded(corn, truth):
     rule = dict.fromkeys(CORN, 0.0) | {"pure": 100.0}
     files.write_json(corn.model_folder("blend") / "model.json", {"name": "blend", "decision": rule})
     assert "(not 100.0%)" in said_of(corn, truth)[0]
+
+
+def test_without_data_the_command_that_fetches_it_is_named(roots):
+    with pytest.raises(UserError, match=r"there is no data of toy at .*: ./run.sh toy data fetches it"):
+        submissions.inspect(toy_competition(), roots / "x.csv")

@@ -8,12 +8,12 @@ from src.refusals import CODES, Refusal
 
 def run(competition: Competition) -> int:
     """The exit code: 0, or that of the first thing that stands in the way."""
-    cause = ""
-    for check in preflight.local():
-        cause = cause or said(check)
     if competition.source.page is None:
         print(f"{competition.name} is no competition of Kaggle's: nothing is sent, and no account is needed")
         return 0
+    cause = ""
+    for check in preflight.local():
+        cause = cause or said(check)
     if credentials.winner() is not None:
         try:
             with kaggle.session(competition.source.slug, f"a word on {competition.source.slug}") as api:
