@@ -13,7 +13,8 @@ Commands, each for what a run has made (./run.sh corn doctor):
   doctor          is Kaggle reached, with which token, are the rules accepted, how many submissions are left
   check FILE      what is wrong with a submission CSV, offline
   grade FILE      its public and private score, where there is a solution.csv
-  submit [FILE] [-m TEXT]   sends the CSV, the blend's newest if none is named, and waits for its score
+  submit [FILE] [-m TEXT] [--anyway]   sends the CSV, the blend's newest if none is named, and waits for its score;
+                  one with warnings only with --anyway
   scores          brings the ledger scores.csv up to date: CV beside public and private, rank
   reproduce       what others reported beside ours, as counts of images
   pack [--push]   the notebook that a notebook-only competition wants, rehearsed without network
@@ -56,7 +57,7 @@ COMMANDS = {
     "doctor": Command(),
     "check": Command(file=True),
     "grade": Command(file=True),
-    "submit": Command(file=False, options={"-m": "message", "--message": "message"}, after_stages=True),
+    "submit": Command(False, {"-m": "message", "--message": "message"}, flags=("--anyway",), after_stages=True),
     "scores": Command(),
     "reproduce": Command(),
     "pack": Command(flags=("--push",), after_stages=True),

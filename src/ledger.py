@@ -1,5 +1,6 @@
 """The ledger of submissions, scores.csv: one row for each that was sent, or was about to be when the run was killed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -36,6 +37,7 @@ class Entry:
         return self.time, self.file, self.sha256
 
 
+NUMBERS = ("cv", "se", "public", "private")
 COLUMNS = [field.name for field in fields(Entry)]
 
 
@@ -52,7 +54,18 @@ def read(path: Path) -> list[Entry]:
         raise UserError(f"{path} is no ledger: it lacks the column {missing[0]!r}: mend it, or move it away")
     if others := [column for column in df if column not in COLUMNS]:
         raise UserError(f"{path} has the column {others[0]!r}, which no ledger has: mend it, or move it away")
+    for column in NUMBERS:
+        for line, cell in enumerate(df.get(column, []), start=2):
+            if cell and not is_number(cell):
+                raise UserError(f"{path}, line {line}: {column} {cell!r} is no number: write it as 0.71982")
     return [Entry(**row) for row in df.to_dict("records")]
+
+
+def is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def write(path: Path, entries: Sequence[Entry]) -> None:

@@ -56,6 +56,7 @@ def test_a_limit_may_stand_anywhere(words):
             ["submit", "/a.csv", "-m", "three seeds"],
             Request("digits", command="submit", arguments={"file": Path("/a.csv"), "message": "three seeds"}),
         ),
+        (["submit", "--anyway"], Request("digits", command="submit", arguments={"anyway": True})),
         (["submit", "--message=x=y"], Request("digits", command="submit", arguments={"message": "x=y"})),
         (["pack", "--push"], Request("digits", command="pack", arguments={"push": True})),
         (["data", "submit"], Request("digits", ("data",), command="submit")),

@@ -250,6 +250,17 @@ def test_a_file_with_faults_is_not_sent(toy, csv, standin):
     assert standin.requests == []
 
 
+def test_a_file_with_warnings_is_sent_only_when_that_is_asked_for(toy, csv, standin, capsys):
+    pd.read_csv(csv, dtype=str).assign(label="red").to_csv(csv.with_name("red.csv"), index=False)
+    with pytest.raises(Refusal, match=r"red.csv is not sent: look at its warnings, or .* with --anyway") as refused:
+        submit.run(toy, csv.with_name("red.csv"))
+    assert refused.value.code == CODES["check"]
+    assert "warning: the answer is 'red' in all 12 rows" in capsys.readouterr().out
+    assert standin.requests == []
+    assert submit.run(toy, csv.with_name("red.csv"), anyway=True) == 0
+    assert len(standin.submissions) == 1
+
+
 def test_two_at_a_time_send_one(toy, csv, standin):
     outcomes = []
 
@@ -364,6 +375,12 @@ class TestLedger:
             ledger.read(path)
         path.write_text("time,file,status,mine\n1,2,3,4\n")
         with pytest.raises(UserError, match="has the column 'mine', which no ledger has"):
+            ledger.read(path)
+
+    def test_a_score_that_is_no_number_is_refused_with_its_line(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        path.write_text("time,file,status,cv\na,b,complete,0.8\nc,d,complete,0.8 +- 0.1\n")
+        with pytest.raises(UserError, match=r"scores.csv, line 3: cv '0.8 \+- 0.1' is no number"):
             ledger.read(path)
 
     def test_a_row_may_be_written_by_hand(self, tmp_path):

@@ -27,12 +27,13 @@ def before(competition: Competition, **arguments: object) -> None:
         preflight.demand(api, competition)
 
 
-def run(competition: Competition, file: Path | None = None, message: str | None = None) -> int:
+def run(competition: Competition, file: Path | None = None, message: str | None = None, anyway: bool = False) -> int:
     """The exit code: 0 once there is a score.
 
     Args:
         file: The CSV.
         message: The user's own words in the submission's message.
+        anyway: Whether it is sent in spite of warnings.
 
     Raises:
         Refusal: By its cause.
@@ -44,6 +45,8 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
         print(f"warning: {warning}")
     if found.faults:
         raise Refusal("check", f"{path.name} has {counted(len(found.faults), 'fault')}:\n{listed(found.faults)}")
+    if found.warnings and not anyway:
+        raise Refusal("check", f"{path.name} is not sent: look at its warnings, or send it as it is with --anyway")
     standing = Standing(competition)
     with kaggle.session(slug, f"the submission of {path.name}") as api:
         with files.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
