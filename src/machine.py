@@ -20,10 +20,15 @@ def device() -> torch.device:
 
 
 def precision(asked: str) -> str:
-    """The precision that a config's `auto` means here. bfloat16 is several times slower than float32 on most CPUs."""
+    """The precision that a config's `auto` means here.
+
+    bfloat16 is several times slower than float32 on most CPUs. GPUs before Ampere (a T4, say) only emulate it.
+    """
     if asked != "auto":
         return asked
-    return "bfloat16" if device().type == "cuda" else "float32"
+    if device().type == "cpu":
+        return "float32"
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
 
 
 def same_key(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:
@@ -39,7 +44,8 @@ def same_key(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) 
 
 def autocast(precision: str) -> contextlib.AbstractContextManager:
     """Computes in `precision`; weights and sums stay float32."""
-    return torch.autocast(device().type, torch.bfloat16, enabled=precision == "bfloat16")
+    half = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device().type, half, enabled=precision != "float32")
 
 
 def layout() -> torch.memory_format:

@@ -125,4 +125,4 @@ class Soup(Strict):
 
     stage: ClassVar[str] = "finetune"
     of: Annotated[tuple[Text, ...], Field(min_length=1)]
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"

@@ -60,8 +60,8 @@ class Model(Strict):
 
     weights_file: Text | None = None  # relative to the repository's folder, or absolute
     seed: int = Field(default=42, ge=0)
-    # auto: bfloat16 autocast on CUDA, float32 on the CPU (where bfloat16 is slower)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    # auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
 class Encoder(Model):

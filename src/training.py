@@ -71,6 +71,8 @@ class Training:
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
         decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
         self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=True, **decay)
+        # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
+        self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
         counts = np.bincount(fold.targets, minlength=fold.k)
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
@@ -109,8 +111,10 @@ class Training:
         pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, LAYOUT)
         self.losses[self.step] = self.gradients(*mixed(pixels, targets, fold.spec, fold.k))
         if fold.spec.clip_grad is not None:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), fold.spec.clip_grad)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.ema is not None:
@@ -136,7 +140,7 @@ class Training:
             loss = F.cross_entropy(
                 logits.float(), wanted, self.class_weight, reduction="sum", label_smoothing=smoothing
             )
-            (loss / n).backward()
+            self.scaler.scale(loss / n).backward()
             total += loss.detach() / n
         return total
 
@@ -164,6 +168,7 @@ class Training:
 
     def about(self) -> dict[str, Any]:
         at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro.size}
+        at["scaler"] = self.scaler.state_dict()  # empty where it does nothing
         return {**at, "seconds": self.seconds, "history": self.history}
 
     def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -186,6 +191,8 @@ class Training:
             for name, moment in moments.items():
                 if moment.shape == weight.shape:
                     moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(about["scaler"])
         self.losses.copy_(parts["losses"]["epoch"])
         self.epoch, self.step, self.micro.size = about["epoch"], about["step"], about["micro_batch"]
         self.seconds, self.history = about["seconds"], about["history"]

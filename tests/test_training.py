@@ -1,6 +1,8 @@
 """The training loop: every field of the recipe does what it says, and nothing that interrupts it changes the weights."""
 
 import dataclasses
+import functools
+import json
 import os
 import signal
 
@@ -401,3 +403,49 @@ class TestRange:
 
         monkeypatch.setattr(training, "normalised", broken)
         assert len(lr_range.curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))) == 30
+
+
+class TestFloat16:
+    """Of GPUs without bfloat16: gradients are scaled, so that small ones are not lost."""
+
+    def test_trains_as_float32_does_but_for_rounding(self, tmp_path):
+        (half, _), (full, _) = (fit(spec_of(epochs=1), tmp_path / p, precision=p) for p in ("float16", "float32"))
+        before = classifiers.create(spec_of(), 3, 0, False).state_dict()
+        for name in full:
+            if full[name].is_floating_point() and not torch.equal(full[name], before[name]):
+                way, other = (made[name] - before[name] for made in (full, half))
+                assert torch.nn.functional.cosine_similarity(way.flatten(), other.flatten(), dim=0) > 0.8, name
+
+    def test_a_step_whose_gradients_overflow_is_left_out_and_the_scale_halved(self):
+        fold = dataclasses.replace(fold_of(spec_of(clip_grad=1.0)), precision="float16")
+        made = Training(fold, classifiers.create(fold.spec, 3, 0, False))
+        made.set_mode()
+        made.train_step(*batch(fold))
+        made.scaler.load_state_dict({**made.scaler.state_dict(), "scale": 2.0**60})
+        before, scale = weights(made), made.scaler.get_scale()
+        made.train_step(*batch(fold, 1))
+        assert moved(made, before) == set()
+        assert made.scaler.get_scale() == scale / 2
+        assert torch.isfinite(made.losses[:2]).all()
+
+    def test_a_resumed_run_goes_on_with_its_scale(self, monkeypatch):
+        monkeypatch.setattr(torch.amp, "GradScaler", functools.partial(torch.amp.GradScaler, growth_interval=2))
+        fold = dataclasses.replace(fold_of(spec_of()), precision="float16")
+        made, resumed = (Training(fold, classifiers.create(fold.spec, 3, 0, False)) for _ in range(2))
+        made.set_mode()
+        for step in range(3):
+            made.train_step(*batch(fold, step))
+        resumed.restore(made.state(), json.loads(json.dumps(made.about())))
+        assert resumed.scaler.state_dict() == made.scaler.state_dict()
+        assert resumed.scaler.state_dict()["scale"] == 2.0**17
+
+
+@pytest.mark.parametrize(
+    ("device", "native", "precision"),
+    [("cpu", False, "float32"), ("cuda", True, "bfloat16"), ("cuda", False, "float16")],
+)
+def test_the_precision_is_what_the_device_has(monkeypatch, device, native, precision):
+    monkeypatch.setattr(machine, "device", lambda: torch.device(device))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
+    assert machine.precision("auto") == precision
+    assert machine.precision("float32") == "float32"
