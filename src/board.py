@@ -28,6 +28,10 @@ class Split:
     private: int
     how: How = "cut"  # what the leaderboard does to the decimals that it does not show
 
+    def count(self, part: str, score: str) -> int | None:
+        """`count` of a score of `public` or `private`."""
+        return count(score, getattr(self, part), self.how)
+
 
 def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[Split]:
     """All splits of the test rows in two parts in which every score is a whole count; ordered by their public part.

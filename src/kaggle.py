@@ -39,16 +39,15 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
     Raises:
         Refusal: There are no credentials, or Kaggle refuses them; it refuses what is asked, or cannot be reached.
     """
+    from requests.exceptions import HTTPError, JSONDecodeError, RequestException
+
+    api, or_else = None, instead and f", or {instead}"
     if credentials.winner() is None:
         raise Refusal(
             "credentials",
             f"there are no Kaggle credentials for {doing}: make a token at {credentials.TOKENS} and set "
-            f"KAGGLE_API_TOKEN to it{instead and f', or {instead}'}",
+            f"KAGGLE_API_TOKEN to it{or_else}",
         )
-    api = None
-    from requests.exceptions import HTTPError, JSONDecodeError, RequestException
-
-    or_else = instead and f", or {instead}"
     try:
         api = authenticated()
         yield api
@@ -236,7 +235,7 @@ def download(slug: str, folder: Path) -> Path:
     from src import downloads
 
     archive = folder / f"{slug}.zip"
-    instead = f"put {slug}.zip from {page_of(slug)}/data into {os.path.dirname(folder)}"
+    instead = f"put {slug}.zip from {page_of(slug)}/data into {folder.parent}"
     with session(slug, f"the download of {slug}", instead) as api:
         downloads.fetch(lambda: ask(api, "download_data_files", competition_name=slug), archive)
     return archive

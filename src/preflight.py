@@ -32,7 +32,7 @@ def local() -> Iterator[Check]:
     yield Check("client", f"kaggle {version}" if version else "kaggle is not installed: pip install kaggle")
     taken = credentials.winner()
     for one in credentials.found():
-        what = "taken" if one is taken or one == taken else one.fault or "there too, and not needed"
+        what = "taken" if one == taken else one.fault or "there too, and not needed"
         yield Check("credentials", f"{one.where} ({one.kind}): {what}", warning=bool(one.fault))
         if one.warning:
             yield Check("credentials", one.warning, warning=True)

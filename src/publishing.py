@@ -1,13 +1,12 @@
 """A packed notebook on its way to Kaggle: its dataset first, then, when that is ready there, the notebook."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src import files, kaggle, notebook
 from src.config import Competition
-from src.refusals import Refusal, patiently
+from src.refusals import Refusal, patiently, polls
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -89,14 +88,11 @@ def wait(api: "KaggleApi", ref: str) -> None:
     Raises:
         Refusal: Kaggle could not make it, or takes too long.
     """
-    start, waits = time.monotonic(), list(POLLS)
-    while (now := status(api, ref)) != "ready":
+    for seconds in polls(POLLS, PATIENCE):
+        now = status(api, ref)
+        if now == "ready":
+            return
         if now in ("failed", "deleted"):
             raise Refusal("broken", f"Kaggle could not make the dataset {ref} ({now}): push again")
-        if time.monotonic() - start > PATIENCE:
-            raise Refusal("pending", f"Kaggle has not made the dataset {ref} in an hour ({now}): push again later")
-        print(
-            f"waiting for the dataset {ref}: {now or 'not there yet'}, {time.monotonic() - start:.0f}s so far",
-            flush=True,
-        )
-        time.sleep(waits.pop(0) if len(waits) > 1 else waits[0])
+        print(f"waiting for the dataset {ref}: {now or 'not there yet'}, {seconds:.0f}s so far", flush=True)
+    raise Refusal("pending", f"Kaggle has not made the dataset {ref} in an hour ({now}): push again later")

@@ -1,8 +1,9 @@
 """What goes wrong between us and Kaggle: the cause of each refusal, in a sentence, and the waits where it may pass."""
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,7 +56,8 @@ def page_of(slug: str) -> str:
 def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead: str = "") -> Refusal:
     """What an answer of 400 and more means, by its status and its body."""
     status, said, page = error.response.status_code, said_by(error), page_of(slug)
-    quoted, instead = f" ({said!r})" if said else "", instead and f", or {instead}"
+    quoted, told = f" ({said!r})" if said else "", f" ({status}{said and f', {said!r}'})"
+    instead = instead and f", or {instead}"
     if status == 401:
         return Refusal(
             "token",
@@ -72,12 +74,12 @@ def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead:
     if status == 400 and "submission" in text and any(word in text for word in USED_UP):
         return Refusal("quota", f"Kaggle refuses {doing}: no submission is left{quoted}: wait for the next day (UTC)")
     if status in (403, 404):
-        return forbidden(api, slug, doing, f" ({status}{said and f', {said!r}'})", instead)
+        return forbidden(api, slug, doing, told, instead)
     if status == 429:
         return Refusal("busy", f"Kaggle had too many requests for {doing} (429): wait some minutes{instead}")
     if status >= 500:
         return Refusal("broken", f"Kaggle failed at {doing} ({status}), which is its own fault: try later{instead}")
-    return Refusal("refused", f"Kaggle refuses {doing} ({status}{quoted and ', '}{said!r}): see {page}{instead}")
+    return Refusal("refused", f"Kaggle refuses {doing}{told}: see {page}{instead}")
 
 
 def forbidden(api: "KaggleApi | None", slug: str, doing: str, quoted: str, instead: str) -> Refusal:
@@ -115,12 +117,17 @@ def said_by(error: Any) -> str:
     return ""
 
 
+def status_of(error: Exception) -> int | None:
+    """Of the answer; None where there was none."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
 def passing(error: Exception) -> bool:
     """Whether a second try may have another answer."""
     from requests.exceptions import ChunkedEncodingError, ConnectionError, HTTPError, Timeout
 
-    if isinstance(error, HTTPError) and error.response is not None:
-        return error.response.status_code == 429 or error.response.status_code >= 500
+    if isinstance(error, HTTPError) and (status := status_of(error)) is not None:
+        return status == 429 or status >= 500
     return isinstance(error, (ConnectionError, Timeout, ChunkedEncodingError))
 
 
@@ -142,34 +149,43 @@ def asked_wait(error: Exception) -> float | None:
 def pause(error: Exception, wait: float) -> None:
     """Waits before the next try, and says so."""
     seconds = wait if (asked := asked_wait(error)) is None else asked
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    print(f"Kaggle: {status or type(error).__name__}; trying again in {seconds:.0f}s", flush=True)
+    print(f"Kaggle: {status_of(error) or type(error).__name__}; trying again in {seconds:.0f}s", flush=True)
     time.sleep(seconds)
 
 
-def patiently(call: Callable[..., T], *arguments: Any) -> T:
-    """A call that may be made twice: tried again, with growing waits, while what is wrong may pass."""
+def tried(call: Callable[..., T], again: Callable[[Exception], bool], *arguments: Any) -> T:
+    """A call that is tried again, with growing waits, where `again` says so of what went wrong."""
     from requests.exceptions import RequestException
 
     for wait in WAITS:
         try:
             return call(*arguments)
         except RequestException as error:
-            if not passing(error):
+            if not again(error):
                 raise
             pause(error, wait)
     return call(*arguments)
 
 
+def patiently(call: Callable[..., T], *arguments: Any) -> T:
+    """A call that may be made twice: tried again while what is wrong may pass."""
+    return tried(call, passing, *arguments)
+
+
 def while_busy(call: Callable[[], T]) -> T:
     """A call that must not be made twice: tried again only while Kaggle answers 429, which says that it did nothing."""
-    from requests.exceptions import HTTPError
+    return tried(call, lambda error: status_of(error) == 429)
 
-    for wait in WAITS:
-        try:
-            return call()
-        except HTTPError as error:
-            if error.response.status_code != 429:
-                raise
-            pause(error, wait)
-    return call()
+
+def polls(waits: Sequence[float], patience: float) -> Iterator[float]:
+    """Yields the seconds so far before each look at what is not ready, and then waits; ends when patience does.
+
+    Args:
+        waits: Seconds between two looks; the last again and again.
+    """
+    start, left = time.monotonic(), itertools.chain(waits, itertools.repeat(waits[-1]))
+    for wait in left:
+        yield (spent := time.monotonic() - start)
+        if spent + wait > patience:
+            return
+        time.sleep(wait)

@@ -199,7 +199,8 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     faults, found = inspection.read(competition, path, [made_up.asked])
     if found is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
-    data, made, (asked,) = dataset.read(competition), results.read(blend(competition)), inspection.wanted(competition)
+    data, (asked,) = dataset.read(competition), inspection.wanted(competition)
+    made = results.read(competition.model_folder("blend"))
     _, probs = results.tables(competition, "blend", data)
     text = submissions.csv_of(competition, asked, data.test.ids, answers.decided(competition, made, probs))
     if path.read_bytes() == text.encode():
@@ -221,10 +222,6 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     if METRICS[competition.metric].of_labels:
         return f"{differ or 'none'} of its {len(real)} real rows' labels {'is' if differ == 1 else 'are'} not the run's"
     return f"its {len(real)} real rows' probabilities are the run's to {most:.1e}"
-
-
-def blend(competition: Competition) -> Path:
-    return competition.model_folder("blend")
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, float]:

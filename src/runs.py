@@ -1,6 +1,5 @@
 """One fine-tuning run, a (model, fold, seed): what it is trained with, and the files that it leaves."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,23 +47,17 @@ class Run:
         return self.finished.with_suffix(".json")
 
     def trained(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What finished weights say of themselves, if they are what a model of this key wants.
+        """What finished weights say of themselves, if they are what a model of this key wants."""
+        return None if self.untrained(key) else checkpoints.about(self.finished)
 
-        Raises:
-            UserError: They are not, and PREDICT_ONLY forbids to train others.
-        """
+    def untrained(self, key: dict[str, Any]) -> str:
+        """Why its weights are not what a model of this key wants; empty where they are."""
         about = checkpoints.about(self.finished) or {}
-        # of both, since weights of an earlier version name the test rows; those of a probe have no key
-        have, wanted = weights_key(about["key"]) if "key" in about else None, weights_key(key)
-        if have is not None and results.same(have, wanted):
-            return about
-        if os.environ.get("PREDICT_ONLY") == "1":
-            why = files.changed(have, wanted) if have else f"{self.finished.name} is missing or no checkpoint of ours"
-            raise UserError(
-                f"{self.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
-                f"./run.sh {self.competition.name} where that may take its time"
-            )
-        return None
+        if "key" not in about:  # those of a probe have none
+            return f"{self.finished.name} is missing or no checkpoint of ours"
+        # of both, since weights of an earlier version name the test rows
+        have, wanted = weights_key(about["key"]), weights_key(key)
+        return "" if results.same(have, wanted) else files.changed(have, wanted)
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """What weights and tables say of themselves, if both are there and what a model of this key wants."""

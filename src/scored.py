@@ -48,9 +48,9 @@ class Known:
     def score(self, part: str, text: str) -> Score:
         """What the leaderboard shows, with its count if that is one."""
         if len(self.splits) == 1:
-            n, how = getattr(self.splits[0], part), self.splits[0].how
-            if (k := board.count(text, n, how)) is not None:
-                return Score(text, k, n)
+            split = self.splits[0]
+            if (k := split.count(part, text)) is not None:
+                return Score(text, k, getattr(split, part))
         return Score(text)
 
 

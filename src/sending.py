@@ -112,7 +112,7 @@ def looked_for(api: "KaggleApi", slug: str, entry: Entry, book: Path, error: Exc
     if (now := look(api, slug, entry, book, LOOKS)) is not None:
         return now
     raise Refusal(
-        "network" if error is None or getattr(error, "response", None) is None else "broken",
+        "network" if refusals.status_of(error) is None else "broken",
         f"Kaggle gave no answer to the submission of {entry.file} and does not list it: it is not known whether it "
         "arrived: run the same command again, which looks first",
     ) from error
@@ -129,16 +129,11 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
 
 def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
     """The entry once Kaggle has scored or rejected it, or as it is after PATIENCE seconds."""
-    start, waits = time.monotonic(), list(POLLS)
-    while True:
-        one = kaggle.submission(api, int(entry.ref))
-        now = updated(entry, one)
+    for seconds in refusals.polls(POLLS, PATIENCE):
+        now = updated(entry, kaggle.submission(api, int(entry.ref)))
         if now != entry:
             entry = ledger.put(book, now, instead_of=entry)
         if entry.status != ledger.PENDING:
-            return entry
-        wait = waits.pop(0) if len(waits) > 1 else waits[0]
-        if time.monotonic() - start + wait > PATIENCE:
-            return entry
-        say(f"waiting for the score of {entry.file}: {time.monotonic() - start:.0f}s so far")
-        time.sleep(wait)
+            break
+        say(f"waiting for the score of {entry.file}: {seconds:.0f}s so far")
+    return entry

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src import tables
+from src import board, tables
 from src.config import Competition
 from src.errors import UserError, counted, unknown
 from src.metrics import METRICS
@@ -57,8 +57,7 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     said = []
     for usage, (score, se, n) in graded(competition, ids, probs).items():
         said.append(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {counted(n, 'row')}")
-        metric = METRICS[competition.metric]
-        if metric.per_row is not None and metric.greater_is_better:  # a mean of zeros and ones: accuracy, top5
+        if competition.metric in board.SHARES:
             hits = round(score * n)
-            said[-1] += f" ({hits}/{n}, cut to {hits * 10**5 // n / 10**5:.5f} as Kaggle does)"
+            said[-1] += f" ({hits}/{n}, cut to {board.cut(hits, n)} as Kaggle does)"
     return said

@@ -52,7 +52,7 @@ class Standing:
     def shown(self, score: str, part: str) -> str:
         """`0.83333 = 580/696 ± 0.0141`; the bare score where its count is not known."""
         n = self.size(part)
-        if not score or n is None or (k := board.count(score, n, self.split.how)) is None:
+        if not score or n is None or (k := self.split.count(part, score)) is None:
             return score
         return f"{score} = {k}/{n} ± {board.standard_error(k, n):.4f}"
 
@@ -64,33 +64,32 @@ class Standing:
             return None
         return board.foretold(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
 
+    def intervals(self, entry: Entry) -> dict[str, tuple[float, float]]:
+        """`foretold` of the parts of which it is known."""
+        return {part: interval for part in PARTS if (interval := self.foretold(entry, part)) is not None}
+
     def promise(self, entry: Entry) -> str | None:
         """What to expect of a submission, said before it is sent."""
         if (whole := self.foretold(entry, None)) is None:
             return None
-        said = [
+        said = ", ".join(
             f"{part} {low:.4f} to {high:.4f} ({self.size(part)} rows)"
-            for part in PARTS
-            if (interval := self.foretold(entry, part)) is not None
-            for low, high in [interval]
-        ]
+            for part, (low, high) in self.intervals(entry).items()
+        )
         if not said:
             low, high = whole
-            said = [f"{low:.4f} to {high:.4f} on all {self.rows[1]} test rows, and further off on a part of them"]
-        return f"its CV of {entry.cv} foretells, 19 times of 20: {', '.join(said)}"
+            said = f"{low:.4f} to {high:.4f} on all {self.rows[1]} test rows, and further off on a part of them"
+        return f"its CV of {entry.cv} foretells, 19 times of 20: {said}"
 
     def verdict(self, entry: Entry) -> str:
         """Whether the scores are where CV foretold them, in a word; empty where that is not known."""
+        known = {part: interval for part, interval in self.intervals(entry).items() if getattr(entry, part)}
         said = []
-        for part in PARTS:
-            score, interval = getattr(entry, part), self.foretold(entry, part)
-            if not score or interval is None:
-                continue
-            low, high = interval
-            if not low <= float(score) <= high:
-                way = "below" if float(score) < low else "above"
+        for part, (low, high) in known.items():
+            score = float(getattr(entry, part))
+            if not low <= score <= high:
+                way = "below" if score < low else "above"
                 said.append(f"{part} is {way} what CV foretold ({low:.4f} to {high:.4f})")
-        known = any(getattr(entry, part) and self.foretold(entry, part) for part in PARTS)
         return "; ".join(said) or ("as foretold" if known else "")
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from src import dataset, files, kaggle, ledger, refusals, results, sending
+from src.board import Split
 from src.config import load
 from src.errors import UserError
 from src.refusals import CODES, Refusal
@@ -314,18 +315,16 @@ class TestScores:
         assert "scores.csv is up to date" in capsys.readouterr().out
 
     def test_scores_are_counts_once_the_split_is_known(self, toy, csv, standin, capsys):
-        for wrong in ("blue", "green"):
-            text = csv.read_text().replace(wrong, "red")
-            standin.submit(f"{wrong}.csv", text.encode(), {"submissionDescription": wrong})
+        text = csv.read_text().replace("\n111,red", "\n111,blue")  # 7/8 of the private rows: 8 of them, or none
+        assert text != csv.read_text()
+        standin.submit("another.csv", text.encode(), {"submissionDescription": "one is wrong"})
         standin.over = True
         submit.run(toy)
         scores.run(toy)
-        capsys.readouterr()
-        scores.run(toy)
         said = capsys.readouterr().out
-        split = Standing(toy).split
-        if split is not None:
-            assert f"/{split.public}" in said
+        assert Standing(toy).split == Split(4, 8)
+        assert "1.00000 = 4/4 ± 0.0000" in said
+        assert "0.87500 = 7/8 ± 0.1169" in said
 
     def test_a_score_outside_of_what_cv_foretold_is_flagged(self, toy, standin, capsys):
         wrong = np.roll(RIGHT, 1, axis=1)
@@ -401,6 +400,12 @@ def test_an_answer_in_words_that_nobody_knows_is_quoted(toy, csv, standin):
     with pytest.raises(Refusal, match="The moon is not full") as refused:
         submit.run(toy)
     assert refused.value.code == CODES["refused"]
+
+
+def test_an_answer_without_a_word_is_told_by_its_number(toy, csv, standin):
+    standin.fail("CreateSubmission", status=400, message="")
+    with pytest.raises(Refusal, match=r"refuses .* \(400\): see "):
+        submit.run(toy)
 
 
 def test_every_cause_has_a_code_of_its_own():

@@ -7,6 +7,7 @@ last, of the weights of what is finished.
 
 import functools
 import itertools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from src import (
 from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
+from src.errors import UserError
 from src.loading import Fold
 from src.metrics import METRICS
 from src.progress import duration
@@ -125,10 +127,18 @@ def run_fold(
     Args:
         seed: The model's first, where there is none.
         shared: Where the caller has more runs of the model to make.
+
+    Raises:
+        UserError: It would have to be trained, and PREDICT_ONLY is set.
     """
     shared = Shared(competition, name, dataset.read(competition)) if shared is None else shared
     spec, data, key = shared.spec, shared.data, shared.key
     one = Run(competition, name, number, spec.seed if seed is None else seed)
+    if os.environ.get("PREDICT_ONLY") == "1" and (why := one.untrained(key)):
+        raise UserError(
+            f"{one.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
+            f"./run.sh {competition.name} where that may take its time"
+        )
     fold = one.fold(data, shared.squares)
 
     def create(pretrained: bool) -> nn.Module:
