@@ -42,11 +42,13 @@ ROOT = Path(__file__).parent.parent
 CONFIGS = Path(__file__).parent / "configs"
 # What fine-tuned models of one soup share: the network, and the weights that all start from.
 NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed")
+NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
 
 
 class Folds(Strict):
     n: int = Field(default=5, ge=3)  # C and the blend's weights are chosen on the folds inside: two are needed there
     seed: int = Field(default=42, ge=0)
+    groups: Literal["near-duplicates"] | None = None  # rows whose pictures are nearly the same stay in one fold
 
 
 class Blend(Strict):
@@ -134,7 +136,16 @@ class Competition(Strict):
                 raise ValueError(f"prompts are missing: the model {name!r} needs them")
             if isinstance(model, Soup):
                 self.soup_fits(name, model)
+            if isinstance(model, FineTune):
+                self.judge_fits(name, model)
         return self
+
+    def judge_fits(self, name: str, model: FineTune) -> None:
+        probes = self.of_stage("probe")
+        if model.judge is not None and model.judge not in probes:
+            raise ValueError(f"models.{name}.judge: " + (unknown("probe", model.judge, probes) if probes else NO_PROBE))
+        if model.label_noise != "keep" and not probes:
+            raise ValueError(f"models.{name}: label_noise={model.label_noise!r}: {NO_PROBE}")
 
     def soup_fits(self, name: str, soup: Soup) -> None:
         ingredients = {}
@@ -163,6 +174,10 @@ class Competition(Strict):
     def of_stage(self, stage: str) -> dict[str, Any]:
         """The models that a stage makes: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
+
+    def judge_of(self, model: FineTune) -> str:
+        """The probe that finds the doubtful labels of a model's training rows."""
+        return model.judge or next(iter(self.of_stage("probe")))
 
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
 
@@ -207,6 +222,30 @@ class Competition(Strict):
     def scores_csv(self) -> Path:
         """The ledger of submissions."""
         return self.folder / "scores.csv"
+
+    @property
+    def audit_csv(self) -> Path:
+        """What the audit found: doubtful labels, near-duplicates, leaks, outliers."""
+        return self.folder / "audit.csv"
+
+    @property
+    def duplicates(self) -> Path:
+        """Pictures that are nearly the same, once they were looked for."""
+        return self.folder / "duplicates"
+
+    @property
+    def ab_csv(self) -> Path:
+        """Comparisons of the config with one field changed."""
+        return self.folder / "ab.csv"
+
+    @property
+    def report_html(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def plots(self) -> Path:
+        """The report's charts as pictures."""
+        return self.folder / "plots"
 
     @property
     def pack(self) -> Path:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from src import machine
+from src import labels, machine
 from src.backbones import DataConfig
 from src.errors import UserError
 from src.recipe import FineTune
@@ -40,11 +40,30 @@ class Fold:
     data_config: DataConfig
     metric: str
     precision: str
+    shares: np.ndarray | None = None  # (n, k) float32: soft targets to be learnt instead
+    doubted: int = 0  # of its training rows: those whose labels made it drop or soften them
 
     @property
     def steps(self) -> int:
         """Optimizer steps of an epoch."""
         return math.ceil(len(self.train) / self.spec.batch_size)
+
+    @property
+    def learnt(self) -> np.ndarray:
+        """The classes (n,) or shares (n, k) that the loss compares predictions with."""
+        return self.targets if self.shares is None else self.shares
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(k,) of each class how many training rows are learnt as it."""
+        if self.shares is None:
+            return np.bincount(self.targets, minlength=self.k)
+        return self.shares.sum(axis=0, dtype=float)
+
+    @property
+    def noise(self) -> dict[str, int]:
+        """How many training rows were dropped or softened, for what is written of the fold; empty where none could."""
+        return {} if self.spec.label_noise == "keep" else {labels.DONE[self.spec.label_noise]: self.doubted}
 
 
 def draw(*numbers: int) -> int:
@@ -83,7 +102,7 @@ class Steps:
 
 
 class Augmented(TorchDataset):
-    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and their classes (n,).
+    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and what they are learnt as.
 
     A batch at a time: to seed the transforms for each picture, and to collate these, takes longer than a flip.
     """
@@ -102,11 +121,14 @@ class Augmented(TorchDataset):
             if augmented.shape != square.shape:
                 raise UserError(f"{fold.title}: its augmentations turn {size} pixels a side into {augmented.shape[:2]}")
             square[:] = augmented
-        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.targets[positions])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.learnt[positions])
 
 
 class Batches:
-    """The batches of a fold's epochs: (n, 3, size, size) uint8 and (n,) int64. Workers live as long as this does."""
+    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64 or (n, k) float32.
+
+    Workers live as long as this does.
+    """
 
     def __init__(self, fold: Fold, transform: A.Compose):
         workers = machine.workers()

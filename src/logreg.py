@@ -4,6 +4,8 @@ The objective is scikit-learn's, with an L2 penalty and an intercept that is not
 
     f(W, b) = 1/n sum_i w_i CE(W x_i + b + offset_i, y_i) + 1/(2 C n) |W|^2,    n = sum_i w_i over the training rows
 
+A row's y_i is a class, or shares in several (src/targets.py): then CE is the cross entropy with them.
+
 What makes it fast, without changing the optimum:
 
 * Rotation (src/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly diagonal, and one
@@ -27,8 +29,6 @@ Problems come first, rows last. Coefficients are (p, k - 1, d + 1), the intercep
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -38,10 +38,9 @@ from torch.nn import functional as F
 from src import lbfgs
 from src.design import Design
 from src.lbfgs import dot, minimise
+from src.targets import Targets, as_targets, classes_in
 
 NEVER = -1e4  # the logit of a class that the training rows lack
-LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.metrics.surprise` has it
-CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
 WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory
 
 
@@ -68,56 +67,18 @@ class Piece:
     """Some rows of one block, and the state of the q problems that train on them."""
 
     rows: slice  # of the design's order
-    labels: Tensor  # (m,)
     problems: Tensor  # (q,) their numbers in the batch
     logits: Tensor  # (q, k - 1, m) at the present coefficients
     changes: Tensor  # (q, k - 1, m) what a step of 1 adds to them
 
 
-class Labels:
-    """The rows' classes, those that a group of problems has in its training rows, numbered from 0."""
-
-    def __init__(self, design: Design, targets: np.ndarray, present: np.ndarray, offset: np.ndarray | None):
-        self.design, self.present, self.offset, self.k = design, present, offset, len(present)
-        local = np.full(int(targets.max()) + 1, -1)
-        local[present] = np.arange(self.k)
-        ordered = local[targets[design.order]]
-        self.labels = torch.from_numpy(ordered).to(design.device)
-        blocks = [ordered[start:stop] for start, stop in pairwise(design.bounds)]
-        self.counts = np.stack([np.bincount(rows[rows >= 0], minlength=self.k) for rows in blocks])
-
-    def pieces(self, block: int, q: int) -> list[slice]:
-        """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
-        start, stop = self.design.bounds[block : block + 2]
-        cache = CACHE if self.design.device.type == "cpu" else 16 * CACHE
-        size = min(max(cache // (self.design.dtype.itemsize * max(q, 1) * self.k), 512), 8192)
-        cuts = np.linspace(start, stop, math.ceil((stop - start) / size) + 1).astype(int).tolist()
-        return [slice(*pair) for pair in pairwise(cuts)]
-
-    def offsets(self, rows: slice) -> Tensor:
-        """(k - 1, m) fixed logits, relative to the last class's."""
-        if self.offset is None:
-            return self.design.curvature.new_zeros(self.k - 1, rows.stop - rows.start)
-        logits = self.offset[self.design.order[rows]][:, self.present].T
-        return torch.from_numpy(logits[:-1] - logits[-1:]).to(self.design.device, self.design.dtype)
-
-    @cached_property
-    def feature_sums(self) -> Tensor:
-        """(blocks, k - 1, d + 1) float64: the sums of (features, 1) over the rows of each class."""
-        design, classes = self.design, torch.arange(self.k - 1, device=self.labels.device)[:, None]
-        sums = torch.zeros(design.blocks, self.k - 1, design.d + 1, dtype=torch.float64, device=design.device)
-        for block in range(design.blocks):
-            for rows in self.pieces(block, 1):
-                member = (self.labels[rows] == classes).to(design.dtype)
-                sums[block, :, :-1] += member @ design.rows(rows)
-                sums[block, :, -1] += member.sum(1)
-        return sums
-
-
 class Batch:
-    """f of p problems, and its state, which follows their coefficients. Labels enter by `target` alone."""
+    """f of p problems, and its state, which follows their coefficients.
 
-    def __init__(self, labels: Labels, problems: Sequence[Problem], balanced: bool):
+    Labels enter by `target`, and by how much each row counts.
+    """
+
+    def __init__(self, labels: Targets, problems: Sequence[Problem], balanced: bool):
         self.design, self.labels, self.problems, self.k = labels.design, labels, problems, labels.k
         self.dtype = self.design.dtype
         device, numbers = self.design.device, {"dtype": torch.float64, "device": labels.design.device}
@@ -140,13 +101,12 @@ class Batch:
             training = torch.from_numpy(np.flatnonzero(trains[:, block])).to(device)
             for rows in labels.pieces(block, len(training)) if len(training) else ():
                 logits = labels.offsets(rows).expand(len(training), -1, -1).contiguous()
-                self.pieces.append(Piece(rows, labels.labels[rows], training, logits, torch.zeros_like(logits)))
+                self.pieces.append(Piece(rows, training, logits, torch.zeros_like(logits)))
 
-    def weighed(self, values: Tensor, problems: Tensor, labels: Tensor) -> Tensor:
-        """Values (q, ..., m) times the rows' weights, in place."""
-        if self.weights is None:
-            return values
-        return values.mul_(self.weights[problems][:, None, labels].to(values.dtype))
+    def weighed(self, values: Tensor, problems: Tensor, rows: slice) -> Tensor:
+        """Values (q, ..., m) times how much the rows count, in place."""
+        times = self.labels.times(rows, None if self.weights is None else self.weights[problems])
+        return values if times is None else values.mul_(times[:, None].to(values.dtype))
 
     def penalty(self, coef: Tensor) -> Tensor:
         """The gradient of the penalty."""
@@ -177,9 +137,9 @@ class Batch:
             problems, change = piece.problems[some], piece.changes[some]
             times = step[problems].to(change.dtype)[:, None, None]
             probs, logs = softmax(torch.addcmul(piece.logits[some], change, times))
-            total = self.weighed(logs, problems, piece.labels).sum((1, 2), dtype=torch.float64)
+            total = self.weighed(logs, problems, piece.rows).sum((1, 2), dtype=torch.float64)
             value.index_add_(0, problems, total)
-            slope.index_add_(0, problems, dot(self.weighed(probs, problems, piece.labels), change).double())
+            slope.index_add_(0, problems, dot(self.weighed(probs, problems, piece.rows), change).double())
         constant, linear, bend = torch.where(which, self.line, 0)
         return value / self.n + constant + step * (linear + step * bend / 2), slope / self.n + linear + step * bend
 
@@ -189,7 +149,7 @@ class Batch:
         for piece in self.pieces:
             times = step[piece.problems].to(piece.logits.dtype)[:, None, None]
             piece.logits.addcmul_(piece.changes, times)
-            probs = self.weighed(softmax(piece.changes.copy_(piece.logits))[0], piece.problems, piece.labels)
+            probs = self.weighed(softmax(piece.changes.copy_(piece.logits))[0], piece.problems, piece.rows)
             flat = probs.flatten(0, 1)
             product = torch.cat([flat @ self.design.rows(piece.rows), flat.sum(1, keepdim=True)], 1)
             total.index_add_(0, piece.problems, product.view(len(probs), self.k - 1, -1).double())
@@ -235,7 +195,7 @@ def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def optimum(
-    labels: Labels, problems: Sequence[Problem], start: Tensor, balanced: bool, tol: float, max_iter: int
+    labels: Targets, problems: Sequence[Problem], start: Tensor, balanced: bool, tol: float, max_iter: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What `minimise` finds for a batch of problems, from coefficients `start`."""
     batch = Batch(labels, problems, balanced)
@@ -246,7 +206,7 @@ def optimum(
     return minimise(batch, start, value, batch.gradient(start, step), tol, max_iter)
 
 
-def held_out_loss(labels: Labels, problems: Sequence[Problem], coef: Tensor) -> np.ndarray:
+def held_out_loss(labels: Targets, problems: Sequence[Problem], coef: Tensor) -> np.ndarray:
     """(p, blocks) float64: the log loss summed over the rows of each block held out, NaN for the others."""
     design, coef = labels.design, coef.to(labels.design.dtype)
     loss = np.full((len(problems), design.blocks), np.nan)
@@ -256,10 +216,8 @@ def held_out_loss(labels: Labels, problems: Sequence[Problem], coef: Tensor) -> 
         for rows in labels.pieces(block, len(some)):
             products = coef[some, :, :-1].flatten(0, 1) @ design.rows(rows).T
             logits = products.view(*coef[some].shape[:2], products.shape[1]) + coef[some, :, -1:] + labels.offsets(rows)
-            logs, known = F.pad(logits, (0, 0, 0, 1)).log_softmax(1), labels.labels[rows]
-            true = logs.gather(1, known.clamp_min(0).expand(len(some), 1, -1))[:, 0]
-            true = torch.where(known < 0, LEAST, true).clamp_min(LEAST)
-            loss[some, block] -= true.sum(1, dtype=torch.float64).cpu().numpy()
+            likelihood = labels.likelihood(F.pad(logits, (0, 0, 0, 1)).log_softmax(1), rows)
+            loss[some, block] -= likelihood.sum(1, dtype=torch.float64).cpu().numpy()
     return loss
 
 
@@ -279,7 +237,8 @@ def solve(
     A class that a problem's training rows lack has coefficients of 0 and an intercept too low to be ever predicted.
 
     Args:
-        targets: (n,) class indices below k, of the rows as they were given to the design.
+        targets: (n,) class indices below k, or (n, k) shares in the classes, of the rows as they were given to the
+            design. Shares that sum to 1 are soft targets; a row of zeros is left out.
         tol: A problem has converged when no entry of its gradient is larger, for the features as they were given.
         offset: (n, k) logits to start from: the penalty draws to them.
         balanced: Weighs the classes as scikit-learn's class_weight="balanced" does, by the problem's training rows.
@@ -291,7 +250,7 @@ def solve(
     coefs, intercepts = np.zeros((p, k, design.d), dtype), np.full((p, k), NEVER, dtype)
     loss, norms, counts = np.full((p, design.blocks), np.nan), np.zeros(p), np.zeros(p, int)
     for present, members in alike(design, targets, problems).items():
-        labels = Labels(design, targets, np.array(present), offset)
+        labels = as_targets(design, targets, present, offset)
         # Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with
         # the coefficients of the last that had the same rows.
         members = sorted(members, key=lambda i: problems[i].c)
@@ -316,8 +275,7 @@ def solve(
 
 def alike(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> dict[tuple[int, ...], list[int]]:
     """The problems' numbers by the classes that are in their training rows: one group, but for rare classes."""
-    ordered, groups = targets[design.order], {}
-    there = [set(np.unique(ordered[slice(*design.bounds[block : block + 2])])) for block in range(design.blocks)]
+    there, groups = classes_in(design, targets), {}
     for i, problem in enumerate(problems):
         present = set().union(*(there[block] for block in range(design.blocks) if block not in problem.without))
         if not present:
@@ -326,7 +284,7 @@ def alike(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> d
     return groups
 
 
-def at_once(labels: Labels, problems: Sequence[Problem]) -> int:
+def at_once(labels: Targets, problems: Sequence[Problem]) -> int:
     """How many of the problems fit the design's memory for work: each has two logits a row, and L-BFGS's vectors.
 
     It is at least as many as make a product WIDE.

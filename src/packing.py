@@ -20,6 +20,7 @@ from src.specs import Encoder
 
 # Of a model, not what is said of test rows: these are predicted anew.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
+KEPT += ("judged.json", "fold*-judged.parquet")  # what a probe says of the train rows' labels
 Spec = FineTune | Encoder
 
 

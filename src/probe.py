@@ -2,51 +2,72 @@
 
 For each fold, C and whether features are made unit vectors are those with the least log loss on the other folds, each
 predicted by a fit that has seen neither of the two (nested cross-validation). A fit without the folds a and b serves
-both choices: the one for a scored on b, and the one for b scored on a.
+both choices: the one for a scored on b, and the one for b scored on a. It judges labels, too: those of b where the
+probe of a is to learn from them, and those of a where that of b is.
+
+C is chosen with the labels as given, also where doubtful ones are then dropped or softened.
 """
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from src import machine
-from src.design import Design
-from src.logreg import NEVER, Problem, Solution, solve
-from src.metrics import METRICS
-from src.progress import track
+from src import labels
+from src.features import ROWS
+from src.logreg import Problem
+from src.solvers import Solve, solver
 from src.specs import Probe
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 MORE = 2  # values at a time
 
-Solve = Callable[[Sequence[Problem]], Solution]
-
 
 @dataclass(frozen=True)
-class Fit:
-    """One fold's probe: predicts softmax(feats @ coef.T + intercept + offset)."""
+class Linear:
+    """Predicts softmax(feats @ coef.T + intercept + offset)."""
 
     coef: np.ndarray  # (k, d) float32
     intercept: np.ndarray  # (k,) float32
-    c: float
-    normalise: bool  # whether it is for unit features
-    loss: float  # log loss inside the training rows, of this C and these features
-    curves: dict[str, dict[str, float]]  # the same for each C: {"unit": {"0.1": 0.7123, ...}, "raw": ...}
 
     def predict(self, feats: np.ndarray, offset: np.ndarray | float = 0.0) -> np.ndarray:
         """(n, d) features -> (n, k) probabilities."""
         return softmax(feats @ self.coef.T + self.intercept + offset, axis=1)
+
+
+@dataclass(frozen=True)
+class Fit(Linear):
+    """One fold's probe."""
+
+    c: float
+    normalise: bool  # whether it is for unit features
+    loss: float  # log loss inside the training rows, of this C and these features
+    curves: dict[str, dict[str, float]]  # the same for each C: {"unit": {"0.1": 0.7123, ...}, "raw": ...}
+    doubted: np.ndarray | None = None  # (n,) bool: training pictures whose labels were dropped or softened
+
+
+@dataclass(frozen=True)
+class Given:
+    """What probes are fitted to."""
+
+    targets: np.ndarray  # (n,) class indices below k
+    fold: np.ndarray  # (n,) the fold of each row
+    k: int
+    rows: int = 1  # of each picture, where its views are rows: C counts pictures. All of the first view come first
+    offset: np.ndarray | None = None  # (n, k) logits that are added: the penalty pulls towards what gives them
+
+    @property
+    def folds(self) -> range:
+        return range(int(self.fold.max()) + 1)
+
+    @property
+    def pictures(self) -> slice:
+        """Their first rows."""
+        return slice(len(self.fold) // self.rows)
 
 
 def fit_folds(
@@ -64,20 +85,16 @@ def fit_folds(
 
     Args:
         feats: Gives the features, normalised or not: (n, d), an array or what gives one for a slice or an index.
-        targets: (n,) class indices below k.
-        fold: (n,) the fold of each row.
-        rows: Of each picture, where its views are rows: C counts pictures.
-        offset: (n, k) logits that are added, so that the penalty pulls towards what gives them.
+        targets, fold, k, rows, offset: See `Given`.
         scratch: A folder for features that are too large for memory.
     """
-    swept = []
+    given, swept = Given(targets, fold, k, rows, offset), []
     for normalise in spec.normalise:
-        with solver(spec, feats(normalise), targets, fold, k, offset, scratch) as solve:
-
-            def counted(problems: Sequence[Problem], solve: Solve = solve) -> Solution:
-                return solve([Problem(problem.c / rows, problem.without) for problem in problems])
-
-            swept.append(sweep(counted, spec.cs, spec.widen, normalise, fold))
+        seen = feats(normalise)
+        with solver(spec, seen, fold, k, rows=rows, offset=offset, scratch=scratch) as solve:
+            nested = Nested(given, seen, solve)
+            sweep(nested, spec.cs, spec.widen)
+            swept.append(finals(nested, spec.label_noise, normalise))
     chosen = []
     for fits in zip(*swept, strict=True):
         best = min(fits, key=lambda fit: fit.loss)
@@ -86,40 +103,90 @@ def fit_folds(
     return chosen
 
 
-def sweep(solve: Solve, cs: Sequence[float], widen: bool, normalise: bool, fold: np.ndarray) -> list[Fit]:
-    """The best C of each fold for one kind of features, and the fit with it."""
-    sizes = np.bincount(fold)
-    folds, pairs = range(len(sizes)), list(combinations(range(len(sizes)), 2))
-    loss: dict[float, np.ndarray] = {}  # of each C: for each outer fold the log loss summed over the other folds' rows
+def judge(
+    spec: Probe,
+    feats: Callable[[bool], Any],
+    targets: np.ndarray,
+    fold: np.ndarray,
+    k: int,
+    chosen: Sequence[tuple[float, bool]],
+    *,
+    rows: int = 1,
+    offset: np.ndarray | None = None,
+    scratch: Path | None = None,
+) -> list[np.ndarray]:
+    """For each fold what a probe says of the pictures outside of it, by fits that have seen neither them nor the fold.
+
+    Args:
+        chosen: C of each fold's fit, and whether it is for unit features. The other arguments: see `fit_folds`.
+
+    Returns:
+        For each fold (n, k) probabilities; NaN for the pictures of the fold.
+    """
+    given, said = Given(targets, fold, k, rows, offset), {}
+    for normalise in sorted({normalise for _, normalise in chosen}):
+        of_these = {outer: c for outer, (c, unit) in enumerate(chosen) if unit == normalise}
+        seen = feats(normalise)
+        with solver(spec, seen, fold, k, rows=rows, offset=offset, scratch=scratch) as solve:
+            nested = Nested(given, seen, solve)
+            nested.add(sorted(set(of_these.values())))
+            said |= {outer: nested.said(outer, c) for outer, c in of_these.items()}
+    return [said[outer] for outer in given.folds]
+
+
+class Nested:
+    """The fits without two folds, of one kind of features and each C."""
+
+    def __init__(self, given: Given, feats: Any, solve: Solve):
+        self.given, self.feats, self.solve = given, feats, solve
+        self.sizes = np.bincount(given.fold)
+        self.loss: dict[float, np.ndarray] = {}  # of each C: for each fold the log loss summed over the others' rows
+        self.fits: dict[tuple[float, tuple[int, int]], Linear] = {}
+
+    def add(self, cs: Sequence[float]) -> None:
+        """Fits with more values of C."""
+        pairs = list(combinations(self.given.folds, 2))
+        solution = self.solve([Problem(c, pair) for c in cs for pair in pairs], self.given.targets)
+        for i, c in enumerate(cs):
+            self.loss[c] = np.zeros(len(self.sizes))
+            for j, (a, b) in enumerate(pairs, start=i * len(pairs)):
+                self.loss[c][a] += solution.held_out_loss[j, b]
+                self.loss[c][b] += solution.held_out_loss[j, a]
+                self.fits[c, (a, b)] = Linear(solution.coef[j], solution.intercept[j])
+
+    def best(self, outer: int) -> float:
+        """The C for the probe of a fold."""
+        return min(self.loss, key=lambda c: self.loss[c][outer])
+
+    def forget(self) -> None:
+        """Keeps the fits of the best values of C alone: more values can only replace these."""
+        best = {self.best(outer) for outer in self.given.folds}
+        fits = {at: fit for at, fit in self.fits.items() if at[0] in best}
+        self.fits = {at: Linear(fit.coef.copy(), fit.intercept.copy()) for at, fit in fits.items()}  # not a large view
+
+    def mean_loss(self, outer: int, c: float) -> float:
+        """Log loss inside the training rows of a fold."""
+        return float(self.loss[c][outer] / (len(self.given.fold) - self.sizes[outer]))
+
+    def said(self, outer: int, c: float) -> np.ndarray:
+        """(n, k) of each picture outside of a fold, by the fit that has seen neither its own fold nor that one."""
+        given = self.given
+        probs = np.full((len(given.fold), given.k), np.nan, np.float32)
+        for other in set(given.folds) - {outer}:
+            fit, places = self.fits[c, (min(outer, other), max(outer, other))], np.flatnonzero(given.fold == other)
+            for part in np.split(places, range(ROWS, len(places), ROWS)):  # memory holds one part of the features
+                probs[part] = fit.predict(self.feats[part], 0.0 if given.offset is None else given.offset[part])
+        return probs.reshape(given.rows, -1, given.k).mean(axis=0)
+
+
+def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
+    """Fits with every C of a grid, which is widened while the best of a fold is at its edge."""
     todo = sorted(cs)
     while todo:
-        solution = solve([Problem(c, pair) for c in todo for pair in pairs])
-        said_if_not_converged(solution)
-        for i, c in enumerate(todo):
-            loss[c] = np.zeros(len(sizes))
-            held_out = solution.held_out_loss[i * len(pairs) : (i + 1) * len(pairs)]
-            for (a, b), losses in zip(pairs, held_out, strict=True):
-                loss[c][a] += losses[b]
-                loss[c][b] += losses[a]
-        best = [min(loss, key=lambda c: loss[c][outer]) for outer in folds]
-        todo = beyond(sorted(loss), best) if widen else []
-    finals = solve([Problem(c, (outer,)) for outer, c in zip(folds, best, strict=True)])
-    said_if_not_converged(finals)
-    fits = []
-    for outer, c in zip(folds, best, strict=True):
-        others = len(fold) - sizes[outer]
-        curve = {f"{c:g}": round(float(loss[c][outer] / others), 6) for c in sorted(loss)}
-        fits.append(
-            Fit(
-                finals.coef[outer],
-                finals.intercept[outer],
-                c,
-                normalise,
-                float(loss[c][outer] / others),
-                {"unit" if normalise else "raw": curve},
-            )
-        )
-    return fits
+        nested.add(todo)
+        nested.forget()
+        best = [nested.best(outer) for outer in nested.given.folds]
+        todo = beyond(sorted(nested.loss), best) if widen else []
 
 
 def beyond(grid: Sequence[float], best: Sequence[float]) -> list[float]:
@@ -133,87 +200,36 @@ def beyond(grid: Sequence[float], best: Sequence[float]) -> list[float]:
     return [float(f"{c:.6g}") for c in more if BOUNDS[0] <= c <= BOUNDS[1]]
 
 
-def said_if_not_converged(solution: Solution) -> None:
-    if n := int((~solution.converged).sum()):
-        worst = float(solution.gradient.max())
-        print(f"probe: {n} of {len(solution.converged)} fits stopped at a gradient of up to {worst:.1e}")
+def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
+    """Each fold's fit with its best C."""
+    given, folds = nested.given, nested.given.folds
+    problems, doubted = [Problem(nested.best(outer), (outer,)) for outer in folds], [None for _ in folds]
+    if label_noise == "keep":
+        solution = nested.solve(problems, given.targets)
+        solved = list(zip(solution.coef, solution.intercept, strict=True))
+    else:
+        solved = []
+        for outer, problem in enumerate(problems):
+            shares, doubted[outer] = cleaned(nested, label_noise, outer, problem.c)
+            solution = nested.solve([problem], shares)
+            solved.append((solution.coef[0], solution.intercept[0]))
+    fits = []
+    for outer in folds:
+        c = problems[outer].c
+        curve = {f"{c:g}": round(nested.mean_loss(outer, c), 6) for c in sorted(nested.loss)}
+        curves = {"unit" if normalise else "raw": curve}
+        fits.append(Fit(*solved[outer], c, normalise, nested.mean_loss(outer, c), curves, doubted[outer]))
+    return fits
 
 
-@contextmanager
-def solver(
-    spec: Probe,
-    feats: Any,
-    targets: np.ndarray,
-    fold: np.ndarray,
-    k: int,
-    offset: np.ndarray | None,
-    scratch: Path | None,
-) -> Iterator[Solve]:
-    """Solves problems of one set of features, whose blocks are the folds."""
-    balanced = spec.class_weight == "balanced"
-    if spec.solver == "scikit-learn":
-        whole = np.asarray(feats[:])
-        yield lambda problems: scikit_learn(whole, targets, fold, k, problems, spec.tol, balanced)
-        return
-    device = machine.device()
-    if device.type == "cuda" and 12 * feats.shape[0] * feats.shape[1] > torch.cuda.mem_get_info()[0]:
-        device = torch.device("cpu")
-    with Design(feats, fold, device=device, scratch=scratch) as design:
+def cleaned(nested: Nested, how: str, outer: int, c: float) -> tuple[np.ndarray, np.ndarray]:
+    """What a fold's training rows are learnt as, (n, k) shares, and which pictures' labels are doubted, (m,) bool.
 
-        def solved(problems: Sequence[Problem]) -> Solution:
-            solution = solve(design, targets, k, problems, tol=spec.tol, offset=offset, balanced=balanced)
-            if not (again := np.flatnonzero(~solution.converged)).size:
-                return solution
-            # few rows and a large C: what float32 cannot settle float64 can
-            with Design(feats, fold, device=device, dtype=torch.float64, scratch=scratch) as exact:
-                some = [problems[i] for i in again]
-                better = solve(exact, targets, k, some, tol=spec.tol, offset=offset, balanced=balanced)
-            for field in fields(Solution):
-                getattr(solution, field.name)[again] = getattr(better, field.name)
-            return solution
-
-        yield solved
-
-
-def scikit_learn(
-    feats: np.ndarray,
-    targets: np.ndarray,
-    fold: np.ndarray,
-    k: int,
-    problems: Sequence[Problem],
-    tol: float,
-    balanced: bool,
-) -> Solution:
-    """`logreg.solve` one problem after the other by scikit-learn's newton-cg, in float64."""
-    coefs, intercepts = np.zeros((len(problems), k, feats.shape[1])), np.full((len(problems), k), NEVER)
-    losses = np.full((len(problems), int(fold.max()) + 1), np.nan)
-    iterations, converged = np.zeros(len(problems), int), np.ones(len(problems), bool)
-    for i, problem in enumerate(track(problems, "probe", len(problems), "fits")):
-        rows = ~np.isin(fold, problem.without)
-        present = np.unique(targets[rows])
-        if len(present) == 1:  # scikit-learn refuses to learn nothing
-            intercepts[i, present] = 0
-        else:
-            mean = feats[rows].mean(axis=0, dtype=np.float64)  # changes the intercept alone, and saves most iterations
-            weight = "balanced" if balanced else None
-            model = LogisticRegression(C=problem.c, solver="newton-cg", tol=tol, max_iter=500, class_weight=weight)
-            with warnings.catch_warnings(record=True) as said, threads_for(feats):
-                warnings.simplefilter("always", ConvergenceWarning)
-                model.fit(feats[rows] - mean, targets[rows])
-            converged[i] = not any(issubclass(warning.category, ConvergenceWarning) for warning in said)
-            iterations[i] = model.n_iter_[0]
-            if len(present) == 2:  # one row of coefficients, of the second class against the first
-                coefs[i, present[1]], intercepts[i, present] = model.coef_[0], [0, model.intercept_[0]]
-            else:
-                coefs[i, present], intercepts[i, present] = model.coef_, model.intercept_
-            intercepts[i, present] -= coefs[i, present] @ mean
-        for block in problem.without:
-            probs = softmax(feats[fold == block] @ coefs[i].T + intercepts[i], axis=1)
-            losses[i, block] = METRICS["log_loss"].per_row(targets[fold == block], probs).sum()
-    gradient = np.where(converged, tol, np.inf)
-    return Solution(coefs.astype(np.float32), intercepts.astype(np.float32), losses, gradient, iterations, converged)
-
-
-def threads_for(feats: np.ndarray) -> threadpool_limits:
-    """One thread for a small matrix, where handing out the work costs more than the work."""
-    return threadpool_limits(1 if feats.size < 2_000_000 else None)
+    Neither the fold's labels nor its features have been seen by what decides.
+    """
+    given = nested.given
+    targets, training = given.targets[given.pictures], given.fold[given.pictures] != outer
+    found = labels.cleaned(how, targets[training], nested.said(outer, c)[training])
+    shares, doubted = np.eye(given.k, dtype=np.float32)[targets], np.zeros(len(targets), bool)
+    shares[training], doubted[training] = found.shares, found.mask
+    return np.tile(shares, (given.rows, 1)), doubted

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from src.schema import Strict
-from src.specs import ClipArch, Encoder, Exact, Model, Text
+from src.specs import ClipArch, Encoder, Exact, LabelNoise, Model, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -60,6 +60,9 @@ class FineTune(Model):
     mix_p: Share = 1.0  # of the batches that are mixed
     class_weight: Literal["none", "balanced"] = "none"  # of the loss: n / (classes x rows of the class)
     sampling: Literal["all", "balanced"] = "all"  # balanced: an epoch draws n rows, each class as often as another
+    label_noise: LabelNoise = "keep"  # a probe that the head starts from learns the labels as given
+    # the probe that finds the doubtful labels; None: the config's first. No key names it: what it finds is in the key
+    judge: Text | None = Field(default=None, exclude=True)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
     augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
     seeds: int = Field(default=1, ge=1, le=100)  # so many runs a fold, from `seed` on; their mean predicts

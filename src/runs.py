@@ -11,6 +11,7 @@ from src import augment, checkpoints, classifiers, encoders, files, machine, pre
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
+from src.labels import Cleaned
 from src.loading import Fold, draw
 from src.recipe import FineTune
 from src.store import Squares
@@ -98,9 +99,18 @@ class Run:
         held_out = data.train.take(data.fold == self.number)
         return read(self.table("oof", alpha), ids=held_out.ids), read(self.table("test", alpha), ids=data.test.ids)
 
-    def fold(self, data: Dataset, squares: Squares) -> Fold:
-        """What it is trained with."""
+    def fold(self, data: Dataset, squares: Squares, cleaned: Cleaned | None = None) -> Fold:
+        """What it is trained with.
+
+        Args:
+            cleaned: What is to be learnt of the rows outside of the fold; None: their labels as given.
+        """
         train, valid = np.flatnonzero(data.fold != self.number), np.flatnonzero(data.fold == self.number)
+        shares, doubted = None, 0
+        if cleaned is not None:
+            shares, doubted = cleaned.shares, int(cleaned.mask.sum())
+            if self.spec.label_noise == "drop":
+                train, shares = train[~cleaned.mask], None
         return Fold(
             title=self.title,
             number=self.number,
@@ -116,6 +126,8 @@ class Run:
             data_config=classifiers.data_config(self.spec),
             metric=self.competition.metric,
             precision=machine.precision(self.spec.precision),
+            shares=shares,
+            doubted=doubted,
         )
 
 

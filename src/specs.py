@@ -14,6 +14,9 @@ Text = Annotated[str, Field(min_length=1)]
 Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
 Positive = Annotated[float, Field(gt=0)]
+# What is done to training rows whose labels are doubtful: nothing, left out, or learnt as half the label and half what
+# the judge says (src/labels.py). Held-out rows are scored with the labels as given. Left as it is, no key names it.
+LabelNoise = Annotated[Literal["keep", "drop", "soften"], Field(exclude_if=lambda value: value == "keep")]
 
 
 class Prompts(Strict):
@@ -118,6 +121,7 @@ class Probe(Encoder):
     views_as: Literal["mean", "rows"] = "mean"  # a picture's views: one mean vector, or training rows of their own
     beside: tuple[Encoder, ...] = ()  # further encoders, whose features stand beside these
     towards: Literal["zero", "zeroshot"] = "zero"  # where the penalty pulls: no weights, or the zero-shot classifier
+    label_noise: LabelNoise = "keep"
     solver: Literal["batched", "scikit-learn"] = "batched"
     tol: float = Field(default=1e-6, gt=0)  # of the gradient
 
@@ -136,4 +140,6 @@ class Probe(Encoder):
             raise ValueError("towards='zeroshot' needs a model that reads texts: clip=..., not backbone=...")
         if self.solver == "scikit-learn" and self.towards != "zero":
             raise ValueError("scikit-learn pulls towards zero only: solver='batched'")
+        if self.solver == "scikit-learn" and self.label_noise == "soften":
+            raise ValueError("scikit-learn learns no soft labels: solver='batched', or label_noise='drop'")
         return self

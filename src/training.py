@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from src import machine
+from src import labels, machine
 from src.encoding import Loader, Times, seen
 from src.errors import UserError
 from src.geometry import normalised
@@ -73,7 +73,7 @@ class Training:
         self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=True, **decay)
         # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
         self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
-        counts = np.bincount(fold.targets, minlength=fold.k)
+        counts = fold.counts
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
         self.micro = Portion(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
@@ -103,7 +103,7 @@ class Training:
         head.requires_grad_(True)
 
     def train_step(self, pixels: Tensor, targets: Tensor) -> None:
-        """One step of the optimizer: uint8 (n, 3, size, size) and (n,) from the loader."""
+        """One step of the optimizer: uint8 (n, 3, size, size), and (n,) or (n, k), from the loader."""
         fold, device = self.fold, machine.device()
         self.set_lr()
         machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
@@ -215,6 +215,7 @@ class Training:
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
             "micro_batch": self.micro.size,
             "seconds": round(self.seconds["train"] + time.perf_counter() - start, 3),
+            **fold.noise,
         }
         # beside workers the model need not wait; without them the two take turns
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
@@ -267,6 +268,9 @@ def train_fold(
     """
     spec = fold.spec
     print(f"{fold.title}  train {len(fold.train)}  valid {len(fold.valid)}")
+    if spec.label_noise != "keep":
+        given = len(fold.train) + (fold.doubted if spec.label_noise == "drop" else 0)
+        print(f"{fold.title}  {labels.said(spec.label_noise, fold.doubted, given)}")
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.found(fold.title)

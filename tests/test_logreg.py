@@ -175,6 +175,39 @@ def test_balanced_weights_are_those_of_scikit_learn(k):
         np.testing.assert_allclose(solution.held_out_loss[i, 2], lost, rtol=1e-4)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("k", [2, 3])
+def test_shares_in_classes_are_rows_of_each_class_that_weigh_so_much(k, balanced):
+    """Some rows are left out, some have one class, the others shares in all."""
+    feats, targets, block = toy(k)
+    rng = np.random.default_rng(1)
+    shares = np.eye(k, dtype=np.float32)[targets]
+    shares[::3] = rng.dirichlet(np.ones(k), 100)
+    shares[::7] = 0
+    solution = solve(Design(feats, block), shares, k, [Problem(c, (2,)) for c in (0.01, 10.0)], balanced=balanced)
+    rows = block != 2
+    weights = shares[rows].sum() / (k * shares[rows].sum(axis=0)) if balanced else np.ones(k)
+    many, classes = np.repeat(feats[rows].astype(float), k, axis=0), np.tile(np.arange(k), rows.sum())
+    for i, c in enumerate((0.01, 10.0)):
+        judge = LogisticRegression(C=c, solver="newton-cholesky", tol=1e-9, max_iter=500)
+        judge.fit(many, classes, sample_weight=(shares[rows] * weights).ravel().astype(float))
+        ours = predict(solution, i, feats)
+        np.testing.assert_allclose(ours, judge.predict_proba(feats.astype(float)), atol=1e-4)
+        lost = -(shares[~rows] * np.log(ours[~rows])).sum()
+        np.testing.assert_allclose(solution.held_out_loss[i, 2], lost, rtol=1e-4)
+
+
+def test_shares_of_one_class_each_are_the_classes():
+    feats, targets, block = toy(3)
+    targets = np.where((targets == 2) & (block != 1), 0, targets)  # without block 1, class 2 is in no training row
+    problems = [Problem(1.0, (0,)), Problem(1.0, (1,)), Problem(10.0, (1, 3))]
+    one = solve(Design(feats, block), targets, 3, problems)
+    other = solve(Design(feats, block), np.eye(3, dtype=np.float32)[targets], 3, problems)
+    assert (one.intercept[1:, 2] == NEVER).all()
+    for name in ("coef", "intercept", "held_out_loss"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-4, atol=1e-6)
+
+
 def test_an_offset_is_added_to_the_logits():
     feats, targets, block = toy(3, n=120, d=4)
     offset = 3 * np.random.default_rng(1).standard_normal((120, 3)).astype(np.float32)

@@ -9,10 +9,11 @@ import torch
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from src import probe
+from src import labels, probe, solvers
 from src.config import Encoder, Probe
 from src.features import unit
 from src.logreg import Problem
+from src.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import probe as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
@@ -75,9 +76,9 @@ def test_separable_classes_are_learnt():
 def test_random_labels_score_chance_out_of_fold_unless_they_leak(monkeypatch, leak):
     """What leaks, so that the test is seen to notice it: no problem leaves any rows out."""
     if leak:
-        solve = probe.solve
+        solve = solvers.solve
         monkeypatch.setattr(
-            probe,
+            solvers,
             "solve",
             lambda design, targets, k, problems, **options: dataclasses.replace(
                 solve(design, targets, k, [Problem(problem.c) for problem in problems], **options),
@@ -154,10 +155,10 @@ def test_features_are_normalised_where_that_is_better():
 
 def test_a_fit_that_float32_cannot_settle_is_solved_in_float64(monkeypatch, capsys):
     """Rare classes, few rows and hardly any penalty."""
-    feats = (10 * RNG.normal(size=(120, 60)) * np.arange(1, 61) ** -1.5).astype(np.float32)
+    feats = (10 * np.random.default_rng(0).normal(size=(120, 60)) * np.arange(1, 61) ** -1.5).astype(np.float32)
     targets, fold = np.where(np.arange(120) % 20 == 0, 2, np.arange(120) % 2), np.arange(120) // 20 % 3
-    seen, solve = [], probe.solve
-    monkeypatch.setattr(probe, "solve", lambda design, *a, **o: seen.append(design.dtype) or solve(design, *a, **o))
+    seen, solve = [], solvers.solve
+    monkeypatch.setattr(solvers, "solve", lambda design, *a, **o: seen.append(design.dtype) or solve(design, *a, **o))
     spec = SPEC.model_copy(update={"cs": (1e3,), "normalise": (False,), "tol": 1e-8})
     fits = fit_folds(None, targets, fold, 3, spec, feats)
     assert torch.float64 in seen
@@ -203,6 +204,85 @@ def test_folds_of_a_single_class_are_no_error():
     assert (fits[0].predict(feats).argmax(axis=1) == 0).all()
 
 
+def noisy(wrong=0.2, k=4, n=200, seed=0):
+    """Separable features, labels of which a share is wrong, always the same way, and the true ones."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(n) % k
+    feats = 3 * rng.normal(size=(k, 8))[true] + rng.normal(size=(n, 8))
+    given = np.where(rng.random(n) < wrong, (true + 1) % k, true)
+    return unit(feats).astype(np.float32), given, true, rng.permutation(n) % 5
+
+
+class TestLabelNoise:
+    @pytest.mark.parametrize("how", ["drop", "soften"])
+    def test_clean_held_out_rows_are_scored_better(self, how):
+        feats, given, true, fold = noisy(0.25, n=400)
+        scores = {}
+        for label_noise in ("keep", how):
+            fits = fit_folds(feats, given, fold, 4, SPEC.model_copy(update={"label_noise": label_noise}))
+            oof = oof_of(fits, feats, fold)
+            scores[label_noise] = [METRICS[name].value(true, oof) for name in ("accuracy", "log_loss")]
+        assert scores[how][0] > scores["keep"][0]
+        assert scores[how][1] < scores["keep"][1] - 0.1
+        doubted = np.array([fit.doubted for fit in fits])
+        assert doubted[:, given != true].mean() > 0.7 * 0.8  # of five folds a row is in the training rows of four
+        assert doubted[:, given == true].mean() < 0.05
+        assert not any(fit.doubted[fold == number].any() for number, fit in enumerate(fits))
+
+    @pytest.mark.parametrize("how", ["drop", "soften"])
+    def test_what_is_doubted_and_learnt_does_not_depend_on_the_folds_labels(self, how):
+        feats, given, _, fold = noisy()
+        spec = SPEC.model_copy(update={"label_noise": how, "cs": (1.0, 10.0)})
+        poisoned = np.where(fold == 2, (given + 1) % 4, given)
+        fits, again = (fit_folds(feats, targets, fold, 4, spec, 3 * feats) for targets in (given, poisoned))
+        assert fits[2].doubted.any()
+        assert (fits[2].doubted == again[2].doubted).all()
+        assert (fits[2].c, fits[2].normalise) == (again[2].c, again[2].normalise)
+        assert np.abs(fits[2].predict(feats) - again[2].predict(feats)).max() < 1e-4
+        assert (fits[1].doubted != again[1].doubted).any()
+
+    @pytest.mark.parametrize("weight", ["none", "balanced"])
+    def test_a_dropped_row_is_as_if_it_were_not_there(self, weight):
+        feats, given, _, fold = noisy()
+        changes = {"label_noise": "drop", "cs": (10.0,), "class_weight": weight}
+        for solver in ("batched", "scikit-learn"):
+            fits = fit_folds(feats, given, fold, 4, SPEC.model_copy(update={**changes, "solver": solver}))
+            for number, fit in enumerate(fits):
+                rows = (fold != number) & ~fit.doubted
+                assert rows.sum() < (fold != number).sum()
+                weights = None if weight == "none" else weight
+                judge = LogisticRegression(C=10.0, tol=1e-8, max_iter=10000, class_weight=weights)
+                judge.fit(feats[rows].astype(float), given[rows])
+                assert np.abs(fit.predict(feats) - judge.predict_proba(feats)).max() < 2e-4
+
+    def test_a_pictures_views_are_dropped_together(self):
+        feats, given, _, fold = noisy()
+        spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,)})
+        once = fit_folds(feats, given, fold, 4, spec)
+        twice = fit_folds(np.tile(feats, (2, 1)), np.tile(given, 2), np.tile(fold, 2), 4, spec, rows=2)
+        for a, b in zip(once, twice, strict=True):
+            assert b.doubted.any()
+            assert (a.doubted == b.doubted).all()
+            assert np.abs(a.predict(feats) - b.predict(feats)).max() < 1e-4
+
+    def test_what_the_penalty_pulls_towards_judges_too(self):
+        feats, given, true, fold = noisy()
+        offset = 10 * np.eye(4, dtype=np.float32)[true]
+        said = probe.judge(SPEC, lambda unit: feats, given, fold, 4, [(1e-7, True)] * 5, offset=offset)
+        assert (said[0][fold != 0].argmax(axis=1) == true[fold != 0]).all()
+
+    def test_the_judge_is_the_same_whether_the_sweep_or_a_finished_probe_is_asked(self):
+        feats, given, _, fold = noisy()
+        spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,), "normalise": (True, False)})
+        fits = fit_folds(feats, given, fold, 4, spec, 3 * feats)
+        chosen = [(fit.c, fit.normalise) for fit in fits]
+        said = probe.judge(spec, lambda unit: feats if unit else 3 * feats, given, fold, 4, chosen)
+        for number, (fit, probs) in enumerate(zip(fits, said, strict=True)):
+            training = fold != number
+            assert np.isnan(probs[~training]).all()
+            assert (labels.issues(given[training], probs[training]).mask == fit.doubted[training]).all()
+
+
 class TestStage:
     @pytest.fixture
     def made(self, toy):
@@ -225,6 +305,14 @@ class TestStage:
         assert "(least)" in said
         assert "chosen for each fold: " in said
         assert len(model["chosen"]) == len(model["c_curves"]) == 3
+
+    def test_says_how_many_labels_were_doubtful(self, made, capsys):
+        _, model, _ = made(label_noise="drop", widen=False, normalise=(True,))
+        assert len(model["dropped"]) == 3
+        assert model["key"]["model"]["label_noise"] == "drop"
+        said = capsys.readouterr().out
+        for number, count in enumerate(model["dropped"]):
+            assert f"probe fold {number}  {count} of 24 training rows dropped: their labels are doubtful" in said
 
     def test_views_are_averaged_or_rows(self, made):
         views = ("identity", "hflip")

@@ -1,8 +1,9 @@
 """finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
-Reads the images and folds.csv; writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then
-its tables, and fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made
-last, of the weights of what is finished.
+Reads the images and folds.csv, and where doubtful labels are dropped or softened what a probe says of them (see
+src/judged.py); writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then its tables, and
+fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made last, of the
+weights of what is finished.
 """
 
 import functools
@@ -27,6 +28,8 @@ from src import (
     encoders,
     files,
     heads,
+    judged,
+    labels,
     results,
     runs,
     soups,
@@ -36,6 +39,7 @@ from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
 from src.errors import UserError
+from src.labels import Cleaned
 from src.loading import Fold
 from src.metrics import METRICS
 from src.progress import duration
@@ -54,11 +58,11 @@ def check(competition: Competition) -> None:
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, made = dataset.read(competition), []
-    models = competition.of_stage("finetune")
-    for name, spec in models.items():
-        if isinstance(spec, FineTune) and fine_tune(competition, name, data):
-            made.append(name)
+    data, models = dataset.read(competition), competition.of_stage("finetune")
+    tuned = [Shared(competition, name, data) for name, spec in models.items() if isinstance(spec, FineTune)]
+    for shared in tuned:
+        shared.cleaned  # noqa: B018 what the judge has not said is missed before the first night of training
+    made = [shared.name for shared in tuned if fine_tune(shared)]
     for name, spec in models.items():
         if isinstance(spec, Soup) and soup(competition, name, spec, data):
             made.append(name)
@@ -79,7 +83,14 @@ class Shared:
 
     @functools.cached_property
     def key(self) -> dict[str, Any]:
-        return key_of(self.competition, self.spec, self.data)
+        return key_of(self.competition, self.spec, self.data, self.cleaned)
+
+    @functools.cached_property
+    def cleaned(self) -> list[Cleaned] | None:
+        """For each fold what is to be learnt of its training rows; None: their labels as given."""
+        if self.spec.label_noise == "keep":
+            return None
+        return judged.cleaned(self.competition, self.spec, self.data)
 
     @functools.cached_property
     def squares(self) -> Squares:
@@ -91,9 +102,9 @@ class Shared:
         return heads.starts(self.competition, self.spec, self.data)
 
 
-def fine_tune(competition: Competition, name: str, data: Dataset) -> bool:
+def fine_tune(shared: Shared) -> bool:
     """Whether the model was made and not reused."""
-    shared = Shared(competition, name, data)
+    competition, name, data = shared.competition, shared.name, shared.data
     if results.reused(competition.model_folder(name), shared.key):
         return False
     for number in range(data.n_folds):
@@ -102,11 +113,13 @@ def fine_tune(competition: Competition, name: str, data: Dataset) -> bool:
                 print(f"{one.title}  reused")
             else:
                 run_fold(competition, name, number, one.seed, shared)
-    assemble(competition, name, shared.key, data)
+    assemble(shared)
     return True
 
 
-def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
+def key_of(
+    competition: Competition, spec: FineTune, data: Dataset, cleaned: list[Cleaned] | None = None
+) -> dict[str, Any]:
     more, side = {}, encoders.store(competition, data).side
     if side is not None:
         more["pictures"] = side
@@ -114,6 +127,8 @@ def key_of(competition: Competition, spec: FineTune, data: Dataset) -> dict[str,
         more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
+    if cleaned is not None:
+        more["judged"] = judged.digest(cleaned, data)
     return results.key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
@@ -139,7 +154,7 @@ def run_fold(
             f"{one.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
             f"./run.sh {competition.name} where that may take its time"
         )
-    fold = one.fold(data, shared.squares)
+    fold = one.fold(data, shared.squares, None if shared.cleaned is None else shared.cleaned[number])
 
     def create(pretrained: bool) -> nn.Module:
         head = shared.starts[number] if pretrained else None
@@ -185,12 +200,13 @@ def predict(
         for part, rows in parts.items():
             probs = training.predict(model, fold, rows, spec.views, spec.batch_size)
             one.write(part, alpha, data.rows.take(rows).ids, probs)
-    files.write_json(one.predicted, {"key": runs.tables_key(key), "seconds": time.perf_counter() - start})
+    files.write_json(one.predicted, {"key": runs.tables_key(key), "seconds": time.perf_counter() - start, **fold.noise})
 
 
-def assemble(competition: Competition, name: str, key: dict[str, Any], data: Dataset) -> None:
+def assemble(shared: Shared) -> None:
     """Puts the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
-    spec, metric, facts = competition.models[name], METRICS[competition.metric], {}
+    competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
+    metric, facts = METRICS[competition.metric], {}
     alphas = spec.wise_ft or (None,)
     abouts, oofs, tests = [], np.zeros((len(alphas), len(data.train), len(competition.classes))), []
     for number in range(data.n_folds):
@@ -209,6 +225,8 @@ def assemble(competition: Competition, name: str, key: dict[str, Any], data: Dat
         print(f"{name}  temperature {facts['temperature']:.3f}, cross-fitted")
         oof = calibration.cross_fitted(oof, data.targets, data.fold)
         test = calibration.scale(test, facts["temperature"])
+    if shared.cleaned is not None:
+        facts[labels.DONE[spec.label_noise]] = [int(one.mask.sum()) for one in shared.cleaned]
     history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
     files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     results.save(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)

@@ -1,0 +1,73 @@
+"""Comparisons of a probe as it is with the same probe with one field changed: ab.csv, its one writer and one reader."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from src import tables
+from src.errors import UserError
+from src.files import locked, write_text
+
+CLEAR = 2  # standard errors of the paired difference: chance alone gives less 19 times of 20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model with one field changed, on the same folds and features."""
+
+    field: str
+    value: str  # what the field was set to
+    model: str
+    metric: str
+    base: float  # the score of the model as it is
+    base_se: float
+    arm: float  # and with the field changed
+    arm_se: float
+    difference: float  # how much better the arm is: positive is better, whatever the metric
+    difference_se: float  # of the paired difference
+    rows: int  # train rows that get another label
+    folds: str  # sha256 of folds.csv
+    key: str  # a digest of all that changes the numbers
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return self.field, self.value, self.model
+
+    @property
+    def verdict(self) -> str:
+        if not abs(self.difference) > CLEAR * self.difference_se:
+            return "not distinguishable"
+        return "clearly better" if self.difference > 0 else "clearly worse"
+
+
+KINDS = {field.name: field.type for field in fields(Comparison)}
+
+
+def read(path: Path) -> list[Comparison]:
+    """The comparisons in the order of the file; none where there is no file.
+
+    Raises:
+        UserError: The file is not ours.
+    """
+    if not path.is_file():
+        return []
+    df = tables.read_csv(path)
+    try:
+        if list(df.columns) != list(KINDS):
+            raise ValueError(f"its columns are {', '.join(df.columns)}")
+        return [Comparison(**{name: kind(row[name]) for name, kind in KINDS.items()}) for row in df.to_dict("records")]
+    except ValueError as error:
+        raise UserError(f"{path} is no table of comparisons ({error}): move it away") from error
+
+
+def put(path: Path, comparison: Comparison) -> None:
+    """Adds a comparison, or puts it in the place of an older one of the same field, value and model.
+
+    Two processes may do so at a time.
+    """
+    with locked(path.with_name(f".{path.name}.lock")):
+        kept = {one.identity: one for one in read(path)}
+        kept[comparison.identity] = comparison
+        df = pd.DataFrame([asdict(one) for one in kept.values()], columns=list(KINDS))
+        write_text(path, df.to_csv(index=False, lineterminator="\n", na_rep="nan"))

@@ -1,0 +1,86 @@
+"""What a probe says of each fold's training rows, by fits that have seen neither them nor the fold: it judges labels.
+
+The probe stage writes it for models that are fine-tuned with label_noise="drop" or "soften", which read it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import files, labels, predictions, probing, results
+from src.config import Competition
+from src.dataset import Dataset
+from src.errors import UserError
+from src.labels import Cleaned
+from src.recipe import FineTune
+
+
+def wanted(competition: Competition) -> set[str]:
+    """The probes that models of the config want to judge labels."""
+    models = competition.of_stage("finetune").values()
+    cleaning = [model for model in models if isinstance(model, FineTune) and model.label_noise != "keep"]
+    return {competition.judge_of(model) for model in cleaning}
+
+
+def key(competition: Competition, name: str, data: Dataset) -> dict[str, Any]:
+    """All that changes what a probe says: test rows do not, nor what it does itself with doubtful labels."""
+    key = probing.of_train(probing.key(competition, competition.models[name], data))
+    return key | {"model": {field: value for field, value in key["model"].items() if field != "label_noise"}}
+
+
+def paths(competition: Competition, name: str, data: Dataset) -> tuple[Path, list[Path]]:
+    """The description, which is written last, and the table of each fold."""
+    folder = competition.model_folder(name)
+    return folder / "judged.json", [folder / f"fold{number}-judged.parquet" for number in range(data.n_folds)]
+
+
+def fault(competition: Competition, name: str, data: Dataset) -> str:
+    """Why what is there is not what is wanted; empty where it is."""
+    about, tables = paths(competition, name, data)
+    have, want = (files.read_json(about) or {}).get("key"), key(competition, name, data)
+    if have is None or not all(path.is_file() for path in tables):
+        return "is missing"
+    return "" if results.same(have, want) else f"is of another state ({files.changed(have, want)})"
+
+
+def write(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:
+    """Writes for each fold the probabilities (m, k) of the rows outside of it."""
+    about, tables = paths(competition, name, data)
+    about.unlink(missing_ok=True)
+    for number, (path, probs) in enumerate(zip(tables, judged, strict=True)):
+        ids = data.train.take(data.fold != number).ids
+        predictions.write(path, competition.id, ids, competition.classes, probs)
+    files.write_json(about, {"key": key(competition, name, data)})
+
+
+def cleaned(competition: Competition, spec: FineTune, data: Dataset) -> list[Cleaned]:
+    """For each fold what is to be learnt of the rows outside of it, in their order.
+
+    Raises:
+        UserError: The judge has said nothing of them yet, or of other rows.
+    """
+    name = competition.judge_of(spec)
+    if why := fault(competition, name, data):
+        raise UserError(
+            f"what the probe {name!r} says of the training rows' labels {why}: run "
+            f"./run.sh {competition.name} probe finetune"
+        )
+    found = []
+    for number, path in enumerate(paths(competition, name, data)[1]):
+        training = data.fold != number
+        probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.classes)
+        found.append(labels.cleaned(spec.label_noise, data.targets[training], probs))
+    return found
+
+
+def digest(cleaned: Sequence[Cleaned], data: Dataset) -> str:
+    """Of which rows are doubted and, where they are softened, of what they are learnt as."""
+    parts = []
+    for number, one in enumerate(cleaned):
+        ids = data.train.take(data.fold != number).ids
+        shares = hashlib.sha256(np.ascontiguousarray(one.shares[one.mask]).tobytes()).hexdigest()
+        parts.append([[ids[i] for i in np.flatnonzero(one.mask)], shares])
+    return files.digest(parts)

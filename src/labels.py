@@ -1,0 +1,128 @@
+"""Wrong labels, and how many there are, by confident learning: Northcutt, Jiang & Chuang 2021, as cleanlab has it.
+
+A row is doubtful where a model that has not seen it finds another class likelier than that class's own rows are on
+average. All that is judged is how labels and these probabilities disagree.
+
+What it cannot see: mistakes that the model makes too, such as a class pair that annotators mix up consistently; and who
+of the two is wrong. A picture that is hard, or can be read in two ways, and on which the model is sure of another
+class, counts as a wrong label. So a weak model finds too much noise, and a model that learnt the annotators' habits too
+little. The estimate is of these labels and this model, no bound: a better model may score above the ceiling.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from src import bootstrap
+
+DONE = {"drop": "dropped", "soften": "softened"}  # to a doubtful label, by what `label_noise` asks for
+METHOD = "confident learning (Northcutt et al. 2021): the share of rows off the diagonal of cleanlab's confident joint"
+DRAWN = 10_000  # rows that a replicate has at most
+
+
+@dataclass(frozen=True)
+class Issues:
+    """What confident learning thinks of n labels, in their order."""
+
+    mask: np.ndarray  # (n,) bool: taken for wrong
+    quality: np.ndarray  # (n,) in [0, 1]: the probability that the model gives the label; small is suspicious
+    suggested: np.ndarray  # (n,) class indices: the likeliest class, which may be the label
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """How many labels are wrong, as a share, and so what accuracy on such labels a perfect model would have."""
+
+    noise: float  # the share of labels that are wrong
+    se: float  # of either: the bootstrap's, over rows
+    method: str = METHOD
+
+    @property
+    def accuracy(self) -> float:
+        """The noise ceiling."""
+        return 1 - self.noise
+
+
+def issues(targets: np.ndarray, probs: np.ndarray) -> Issues:
+    """Which labels are wrong, by cleanlab's default rule, pruning by noise rate.
+
+    Each class keeps at least one row; labels of a single class are all believed.
+
+    Args:
+        targets: (n,) class indices below k.
+        probs: (n, k) of models that have not seen the row's label.
+    """
+    probs = np.asarray(probs, np.float64)
+    quality, suggested = probs[np.arange(len(targets)), targets].clip(0, 1), probs.argmax(axis=1)
+    mask = np.zeros(len(targets), bool)
+    if len(np.unique(targets)) > 1:  # cleanlab refuses labels that cannot be wrong
+        from cleanlab import filter
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a class of one row: that it is kept
+            mask = filter.find_label_issues(np.asarray(targets), probs, n_jobs=1)
+        filter.pred_probs_by_class = None  # where it leaves a copy of all probabilities
+    return Issues(mask, quality, suggested)
+
+
+def ceiling(targets: np.ndarray, probs: np.ndarray) -> Ceiling:
+    """The share of wrong labels, with its standard error over `bootstrap.REPLICATES` draws of the rows.
+
+    Of many rows a replicate draws m of n, and its spread is scaled by sqrt(m / n) (Bickel, Götze & van Zwet 1997). The
+    spread is that of the rows: that another model would say something else is not in it.
+
+    Args:
+        targets: (n,) class indices below k.
+        probs: (n, k) of models that have not seen the row's label.
+    """
+    targets, probs = np.asarray(targets), np.asarray(probs, np.float64)
+    n, m, rng = len(targets), min(len(targets), DRAWN), np.random.default_rng(bootstrap.SEED)
+    draws = (rng.integers(0, n, m) for _ in range(bootstrap.REPLICATES))
+    values = np.array([noise(targets[rows], probs[rows]) for rows in draws])
+    return Ceiling(noise(targets, probs), bootstrap.spread(values) * float(np.sqrt(m / n)))
+
+
+def noise(targets: np.ndarray, probs: np.ndarray) -> float:
+    """The confident joint's share off the diagonal, calibrated so that each label is as frequent as it is.
+
+    (As cleanlab's estimate_joint, which rounds to whole rows.)
+    """
+    if len(np.unique(targets)) < 2:
+        return 0.0
+    from cleanlab import count
+
+    joint = count.compute_confident_joint(targets, probs, calibrate=False)
+    wrong = 1 - joint.diagonal() / joint.sum(axis=1)
+    return float(np.bincount(targets, minlength=len(joint)) @ wrong / len(targets))
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What training rows are learnt as, after their labels were judged."""
+
+    mask: np.ndarray  # (n,) bool: rows whose labels are doubtful
+    shares: np.ndarray  # (n, k) float32 of each row in each class: 1 in its label, but for doubtful rows
+
+
+def said(how: str, doubted: int, n: int) -> str:
+    """Of so many of n training rows that were dropped or softened."""
+    return f"{doubted} of {n} training rows {DONE[how]}: their labels are doubtful"
+
+
+def cleaned(how: str, targets: np.ndarray, probs: np.ndarray) -> Cleaned:
+    """Training rows with what is asked for done to those whose labels are doubtful.
+
+    "drop": their shares are 0. "soften": the mean of the label and the probabilities, which is the soft bootstrapping
+    of Reed et al. 2015, "Training deep neural networks on noisy labels with bootstrapping", with beta = 0.5, and for
+    doubtful rows alone.
+
+    Args:
+        how: One of DONE.
+        targets: (n,) class indices below k.
+        probs: (n, k) of models that have seen neither the row's label nor any of the rows that are to be scored.
+    """
+    mask = issues(targets, probs).mask
+    shares = np.eye(probs.shape[1], dtype=np.float32)[targets]
+    shares[mask] = 0 if how == "drop" else (shares[mask] + probs[mask] / probs[mask].sum(axis=1, keepdims=True)) / 2
+    return Cleaned(mask, shares)

@@ -1,0 +1,84 @@
+"""A competition's probe: its key, the features that it looks at, and what its fits say of the rows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import features, probe, results, texts
+from src.config import Competition
+from src.dataset import Dataset, Rows
+from src.features import ROWS, Features
+from src.probe import Fit
+from src.specs import Probe
+
+CODE = 3
+
+
+def key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
+    """All that changes the numbers of a probe."""
+    more = {}
+    if spec.towards == "zeroshot":
+        more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
+    identity = [features.identity(encoder) for encoder in spec.encoders]
+    return results.key(competition, spec, data, CODE, encoders=identity, **more)
+
+
+def of_train(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a key changes the numbers of the train rows."""
+    return {name: value for name, value in key.items() if name != "test"}
+
+
+class Split:
+    """The features of the train or the test rows, and what is predicted of them."""
+
+    def __init__(self, competition: Competition, spec: Probe, rows: Rows):
+        self.n, self.views = len(rows), len(spec.views) if spec.views_as == "rows" else 1
+        both = {unit: Features(competition, spec.encoders, rows, unit, spec.views_as) for unit in spec.normalise}
+        self.feats = both.__getitem__
+        self.offset = None
+        if spec.towards == "zeroshot":
+            known = texts.read(competition, spec)
+            unit = Features(competition, [spec], rows, True, spec.views_as)
+            self.offset = known.scale * unit.dot(known.classifier(competition.prompts, competition.classes))
+
+    def predict(self, fit: Fit, index: np.ndarray) -> np.ndarray:
+        """(m, k) probabilities of rows, the mean of their views' where these are rows."""
+        parts = np.split(index, range(ROWS, len(index), ROWS))  # memory holds one part of the features
+        return np.concatenate([self.mean(fit, part) for part in parts])
+
+    def mean(self, fit: Fit, index: np.ndarray) -> np.ndarray:
+        probs = []
+        for view in range(self.views):
+            places = index + view * self.n
+            offset = 0.0 if self.offset is None else self.offset[places]
+            probs.append(fit.predict(self.feats(fit.normalise)[places], offset))
+        return np.mean(probs, axis=0)
+
+
+class Train(Split):
+    """The train rows, and the probes that are fitted to them."""
+
+    def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
+        """Features that are too large for memory go to the folder `scratch` while something is fitted."""
+        super().__init__(competition, spec, data.train)
+        self.fold, self.k = data.fold, len(competition.classes)
+        self.given = (spec, self.feats, np.tile(data.targets, self.views), np.tile(data.fold, self.views), self.k)
+        self.options = {"rows": self.views, "offset": self.offset, "scratch": scratch}
+
+    def fits(self) -> list[Fit]:
+        """Of each fold."""
+        return probe.fit_folds(*self.given, **self.options)
+
+    def out_of_fold(self, fits: list[Fit]) -> np.ndarray:
+        """(n, k) of each row by the fit of the fold that holds it out."""
+        oof = np.zeros((self.n, self.k))
+        for number, fit in enumerate(fits):
+            held_out = self.fold == number
+            oof[held_out] = self.predict(fit, np.flatnonzero(held_out))
+        return oof
+
+    def judged(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
+        """For each fold (m, k) of the rows outside of it: see `probe.judge`."""
+        said = probe.judge(*self.given, chosen, **self.options)
+        return [probs[self.fold != number] for number, probs in enumerate(said)]

@@ -1,0 +1,170 @@
+"""ab: each probe of the config as it is beside the same probe with one field changed, on the same folds and features.
+
+    ./run.sh corn ab label_noise drop
+    ./run.sh corn ab cs "(0.1, 1.0, 10.0)"
+
+Reads features/ and folds.csv, and models/<model>/ where the probe is finished; writes ab.csv and no model.
+"""
+
+import ast
+import time
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from src import arms, dataset, decisions, features, files, labels, predictions, probing, results, shards
+from src.arms import Comparison
+from src.config import Competition
+from src.dataset import Dataset
+from src.errors import UserError, unknown
+from src.metrics import METRICS
+from src.probing import Train
+from src.progress import duration
+from src.schema import faults
+from src.specs import Probe
+
+CODE = 1  # raised when other numbers are computed from the same key
+
+
+def run(competition: Competition, field: str, value: str) -> None:
+    """Compares all probes that can have the value.
+
+    Args:
+        field: Of `Probe`.
+        value: As a config has it, a Python literal; a text needs no quotes.
+
+    Raises:
+        UserError: No probe can have it, or features are not there.
+    """
+    probes = with_value(competition, field, parsed(value))
+    data = dataset.read(competition)
+    for name, arm in probes.items():
+        be_there(competition, name, f"{field}={value}", arm, data)
+    for name, arm in probes.items():
+        print(f"{name}  {field}: {getattr(competition.models[name], field)} -> {getattr(arm, field)}")
+        compare(competition, data, name, field, arm)
+
+
+def parsed(value: str) -> Any:
+    """`drop`, `"drop"`, 1e-5, (True,): a Python literal, or a text as it stands."""
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return value
+
+
+def with_value(competition: Competition, field: str, value: Any) -> dict[str, Probe]:
+    """The probes with the field changed; those that cannot have the value, or have it, are said.
+
+    Raises:
+        UserError: There are none.
+    """
+    probes = competition.of_stage("probe")
+    if not probes:
+        raise UserError(f"{competition.name} has no probe among its models: ab compares probes, which takes minutes")
+    if field not in Probe.model_fields:
+        raise UserError(unknown("field of a probe", field, Probe.model_fields))
+    can, cannot = {}, {}
+    for name, spec in probes.items():
+        try:
+            arm = spec.model_copy(update={field: value})
+        except ValidationError as error:
+            cannot[name] = "; ".join(faults(error, Probe))
+            continue
+        if arm == spec:
+            cannot[name] = f"its {field} is {value!r} already: give another value"
+        else:
+            can[name] = arm
+    if not can:
+        name, why = next(iter(cannot.items()))
+        raise UserError(f"{name}: {why}")
+    for name, why in cannot.items():
+        print(f"{name}  is left out: {why}")
+    return can
+
+
+def be_there(competition: Competition, name: str, change: str, arm: Probe, data: Dataset) -> None:
+    """Raises UserError: Features that one of the two needs are not there."""
+    if missing := lacking(competition, competition.models[name], data):
+        raise UserError(
+            f"the features of {name} are not all there ({missing[0]}): run ./run.sh {competition.name} features"
+        )
+    if missing := lacking(competition, arm, data):
+        raise UserError(
+            f"{name} with {change} needs features that are not there ({missing[0]}): give the config a probe that "
+            f"looks so, and run ./run.sh {competition.name} features"
+        )
+
+
+def lacking(competition: Competition, spec: Probe, data: Dataset) -> list[str]:
+    """The folders of features that do not have all train rows."""
+    shas = shards.binary(data.train.shas)
+    caches = [cache for encoder in spec.encoders for cache in features.caches(competition, encoder)]
+    return [
+        cache.folder.name for cache in caches if not cache.takes(cache.have()) or (cache.index().find(shas) < 0).any()
+    ]
+
+
+def finished(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> np.ndarray | None:
+    """The out-of-fold probabilities (n, k) of a finished model, if it is of the key."""
+    folder = competition.model_folder(name)
+    made = results.read(folder)
+    if made is None or not results.same(probing.of_train(made["key"]), key):
+        return None
+    return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes)
+
+
+def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:
+    """The out-of-fold probabilities (n, k) of a probe that is fitted now."""
+    start, train = time.perf_counter(), Train(competition, spec, data, competition.folder)
+    fits = train.fits()
+    oof = train.out_of_fold(fits)
+    more = ""
+    if spec.label_noise != "keep":
+        counts = ", ".join(str(int(fit.doubted.sum())) for fit in fits)
+        more = f", training rows {labels.DONE[spec.label_noise]} for each fold: {counts}"
+    print(f"  fitted {len(fits)} folds in {duration(time.perf_counter() - start)}{more}")
+    return oof.astype(np.float32)  # as a finished model's are
+
+
+def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
+    """Puts a comparison into ab.csv, unless it is there, and prints it."""
+    spec, metric, targets = competition.models[name], METRICS[competition.metric], data.targets
+    keys = [probing.of_train(probing.key(competition, one, data)) for one in (spec, arm)]
+    key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
+    if known := [one for one in arms.read(competition.ab_csv) if one.key == key]:
+        print(said(known[0], len(targets), "  (known)"))
+        return
+    base = finished(competition, name, data, keys[0])
+    base = out_of_fold(competition, spec, data) if base is None else base
+    base, changed = (
+        decisions.cross_fitted(metric, probs, targets, data.fold)
+        for probs in (base, out_of_fold(competition, arm, data))
+    )
+    found = Comparison(
+        field,
+        str(getattr(arm, field)),
+        name,
+        competition.metric,
+        *metric.score(targets, base),
+        *metric.score(targets, changed),
+        *metric.gain(targets, changed, than=base),
+        int((base.argmax(axis=1) != changed.argmax(axis=1)).sum()),
+        data.folds_sha,
+        key,
+    )
+    arms.put(competition.ab_csv, found)
+    print(said(found, len(targets)))
+
+
+def said(found: Comparison, n: int, more: str = "") -> str:
+    """Both scores, their difference and what it is worth."""
+    gain = f"{found.difference:+.4f} ± {found.difference_se:.4f}"
+    return "\n".join(
+        [
+            f"  as it is    {found.metric} {found.base:.4f} ± {found.base_se:.4f}{more}",
+            f"  changed     {found.metric} {found.arm:.4f} ± {found.arm_se:.4f}",
+            f"  difference  {gain} (paired, + is better; {found.rows} of {n} rows get another label): {found.verdict}",
+        ]
+    )

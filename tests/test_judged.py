@@ -1,0 +1,240 @@
+"""Labels that a probe doubts: a model that is fine-tuned drops or softens them, and is trained anew when they change."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+from sklearn.linear_model import LogisticRegression
+
+from src import augment, dataset, files, judged, labels, loading, predictions, probing, runs, training
+from src.config import FineTune, Probe
+from src.errors import UserError
+from src.stages import data, features, finetune, folds, probe
+from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
+
+JUDGE = Probe(clip=TINY_CLIP, cs=(10.0, 100.0), normalise=(True,), widen=False)
+WRONG = {"003": "green", "010": "red"}  # a blue one and a green one
+
+
+def competition_of(how="drop", **changes):
+    toy = toy_competition()
+    tuned = toy.models["convnext"].model_copy(update={"label_noise": how, "epochs": 2, "ema_decay": None, **changes})
+    return toy.model_copy(update={"models": {"probe": JUDGE, "convnext": tuned}})
+
+
+def relabel(folder, wrong):
+    df = pd.read_csv(folder / "train.csv", dtype=str)
+    df["label"] = [wrong.get(id, label) for id, label in zip(df["id"], df["label"], strict=True)]
+    df.to_csv(folder / "train.csv", index=False)
+
+
+@pytest.fixture
+def prepared(folder):
+    relabel(folder, WRONG)
+    toy = competition_of()
+    for module in (data, folds, features, probe):
+        module.run(toy)
+    return toy
+
+
+def doubted(competition) -> list[list[str]]:
+    """The ids, of each fold."""
+    rows = dataset.read(competition)
+    cleaned = judged.cleaned(competition, competition.models["convnext"], rows)
+    return [
+        [rows.train.take(rows.fold != number).ids[i] for i in np.flatnonzero(one.mask)]
+        for number, one in enumerate(cleaned)
+    ]
+
+
+def check_by_scikit_learn(prepared, rows):
+    """What is said of a row is by a fit that has seen neither its fold nor the one that is to be scored."""
+    train = probing.Split(prepared, JUDGE, rows.train)
+    chosen = read_json(prepared.model_folder("probe") / "model.json")["chosen"]
+    for outer, path in enumerate(judged.paths(prepared, "probe", rows)[1]):
+        outside = rows.fold != outer
+        said = predictions.read(path, "id", rows.train.take(outside).ids, CLASSES)
+        feats = train.feats(chosen[outer]["normalise"])[:].astype(float)
+        for inner in {0, 1, 2} - {outer}:
+            seen = outside & (rows.fold != inner)
+            peer = LogisticRegression(C=chosen[outer]["c"], tol=1e-8, max_iter=10000)
+            peer.fit(feats[seen], rows.targets[seen])
+            expected = peer.predict_proba(feats[rows.fold == inner])
+            assert np.abs(said[(rows.fold == inner)[outside]] - expected).max() < 1e-3
+
+
+def test_the_judge_finds_what_was_planted_in_the_training_rows_alone(prepared):
+    rows = dataset.read(prepared)
+    fold = dict(zip(rows.train.ids, rows.fold, strict=True))
+    for number, ids in enumerate(doubted(prepared)):
+        assert set(ids) == {id for id in WRONG if fold[id] != number}
+    soft, spec = competition_of("soften"), competition_of("soften").models["convnext"]
+    for one in judged.cleaned(soft, spec, rows):
+        np.testing.assert_allclose(one.shares.sum(axis=1), 1, atol=1e-6)
+    check_by_scikit_learn(prepared, rows)
+
+
+@pytest.mark.parametrize(("how", "done"), [("drop", "dropped"), ("soften", "softened")])
+def test_a_model_is_trained_without_them_and_says_so(prepared, how, done, capsys):
+    competition = competition_of(how, mixup=0.2, mix_p=0.5, class_weight="balanced", label_smoothing=0.1)
+    assert finetune.run(competition) == ["convnext"]
+    folder, counts = competition.model_folder("convnext"), [len(ids) for ids in doubted(competition)]
+    said = capsys.readouterr().out
+    assert sum(counts) == 4  # each is in the training rows of two folds
+    for number, count in enumerate(counts):
+        assert f"convnext fold {number}  {count} of 24 training rows {done}: their labels are doubtful" in said
+        assert read_json(folder / f"fold{number}.json")[done] == count
+    assert read_json(folder / "model.json")[done] == counts
+    assert pd.read_csv(folder / "history.csv").groupby("fold")[done].first().tolist() == counts
+    before = snapshot(competition.folder)
+    assert probe.run(competition) == finetune.run(competition) == []
+    assert snapshot(competition.folder) == before
+
+
+@pytest.fixture
+def fold_of(folder):
+    """The first fold, with doubts of the first six of its training rows."""
+
+    def made(how, **changes):
+        competition = competition_of(how, **changes)
+        for module in (data, folds):
+            module.run(competition)
+        rows, spec = dataset.read(competition), competition.models["convnext"]
+        targets = rows.targets[rows.fold != 0]
+        cleaned = labels.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
+        cleaned.shares[cleaned.mask] = 0 if how == "drop" else cleaned.shares[cleaned.mask] / 2 + [0.1, 0.3, 0.1]
+        return runs.Run(competition, "convnext", 0, 42).fold(rows, runs.squares_of(competition, spec, rows), cleaned)
+
+    return made
+
+
+@pytest.mark.parametrize("sampling", ["all", "balanced"])
+def test_dropped_rows_are_in_no_batch(fold_of, sampling):
+    whole, fold = fold_of("soften"), fold_of("drop", sampling=sampling, batch_size=9)
+    assert fold.train.tolist() == whole.train[6:].tolist()
+    assert fold.targets.tolist() == whole.targets[6:].tolist()
+    assert fold.steps == 2
+    assert np.concatenate(loading.order(fold, 0)).max() < 18
+    assert fold.valid.tolist() == whole.valid.tolist()
+    assert fold.valid_targets.tolist() == whole.valid_targets.tolist()
+
+
+def test_softened_rows_are_given_to_the_loss_as_shares(fold_of):
+    fold = fold_of("soften")
+    batch = next(loading.Batches(fold, augment.compose(())).of(0))
+    positions = loading.order(fold, 0)[0]
+    assert batch[1].numpy().tolist() == fold.shares[positions].tolist()
+    assert fold.shares[0].tolist() != np.eye(3)[fold.targets[0]].tolist()
+
+
+def test_the_loss_of_shares_is_the_cross_entropy_with_them(fold_of):
+    fold = fold_of("soften", class_weight="balanced", label_smoothing=0.0)
+    made = training.Training(fold, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)))
+    pixels, shares = torch.rand(24, 3, 2, 2), torch.from_numpy(fold.shares)
+    weight = 24 / (3 * fold.shares.sum(axis=0))
+    logs = made.model(pixels).log_softmax(1).detach().numpy()
+    assert float(made.gradients(pixels, shares)) == pytest.approx(-(weight * fold.shares * logs).sum() / 24, rel=1e-4)
+
+
+def test_what_is_doubted_is_in_the_key(prepared):
+    rows = dataset.read(prepared)
+    tables = [
+        predictions.read(path, "id", rows.train.take(rows.fold != number).ids, CLASSES)
+        for number, path in enumerate(judged.paths(prepared, "probe", rows)[1])
+    ]
+
+    def keys():
+        shared = [finetune.Shared(competition_of(how), "convnext", rows) for how in ("drop", "soften")]
+        return [one.key for one in shared]
+
+    before = keys()
+    judged.write(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])
+    drop, soften = keys()
+    assert drop == before[0]  # the same rows are dropped
+    assert soften != before[1]
+    assert runs.weights_key(soften) != runs.weights_key(before[1])
+    judged.write(prepared, "probe", rows, [np.roll(one, 1, axis=1) for one in tables])
+    assert files.changed(before[0], keys()[0]) == "judged changed"
+
+
+def test_test_rows_change_nothing_of_what_the_judge_says(prepared, folder, capsys):
+    test = pd.read_csv(folder / "test.csv", dtype=str)
+    test.iloc[:-1].to_csv(folder / "test.csv", index=False)
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)
+    sample[sample["id"].isin(test["id"].iloc[:-1])].to_csv(folder / "sample_submission.csv", index=False)
+    assert probe.run(prepared) == ["probe"]
+    assert "probe  what it says of labels is reused" in capsys.readouterr().out
+
+
+def test_without_what_the_judge_says_nothing_is_trained(prepared, monkeypatch):
+    before = snapshot(prepared.folder)
+    judged.paths(prepared, "probe", dataset.read(prepared))[0].unlink()
+    with pytest.raises(UserError, match=r"'probe' says of the .* labels is missing: run ./run.sh toy probe finetune"):
+        finetune.run(prepared)
+    monkeypatch.setattr(probing, "CODE", 99)
+    files.write_json(prepared.model_folder("probe") / "judged.json", {"key": {"code": 1}})
+    with pytest.raises(UserError, match=r"is of another state .*code changed \(1 to 99\).*: run ./run.sh toy"):
+        finetune.run(prepared)
+    assert not prepared.model_folder("convnext").exists()
+    assert len(snapshot(prepared.folder)) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (
+            {"convnext": {"label_noise": "drop"}},
+            "models.convnext: label_noise='drop': a probe judges the labels, and th",
+        ),
+        ({"convnext": {"judge": "probe"}}, "models.convnext.judge: a probe judges the labels, and there is none among"),
+        (
+            {"probe": {}, "convnext": {"judge": "prob"}},
+            "models.convnext.judge: unknown probe 'prob': did you mean 'prob",
+        ),
+        ({"probe": {"label_noise": "soften", "solver": "scikit-learn"}}, "scikit-learn learns no soft labels"),
+        ({"probe": {"label_noise": "remove"}}, "Input should be 'keep', 'drop' or 'soften'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_the_config(models, said):
+    toy = toy_competition()
+
+    def made():
+        changed = {name: toy.models[name].model_copy(update=update) for name, update in models.items()}
+        return toy_competition(models=changed)
+
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        made()
+
+
+def test_the_judge_is_the_first_probe_or_the_one_that_is_named():
+    models = {"one": Probe(clip=TINY_CLIP), "two": Probe(clip=TINY_CLIP, seed=1)}
+    for judge, name in ((None, "one"), ("two", "two")):
+        tuned = FineTune(backbone="test_convnext", epochs=2, lr=1e-3, label_noise="soften", judge=judge)
+        competition = toy_competition(models={**models, "tuned": tuned})
+        assert competition.judge_of(tuned) == name
+        assert judged.wanted(competition) == {name}
+    assert judged.wanted(toy_competition()) == set()
+
+
+@pytest.mark.parametrize(
+    ("spec", "digest"),
+    [
+        (Probe(clip=TINY_CLIP), "183926559bf6ba9b9e06c5bd5868e7b24a2e4ad84f96c2aac4fa5f816f1c6b12"),
+        (
+            FineTune(backbone="test_convnext", epochs=3, lr=1e-3, judge="probe"),
+            "0e5bcef99c9c056c52f40692cf513aee20d67902bc59e385ca0d2ce742ca5875",
+        ),
+    ],
+)
+def test_models_that_keep_their_labels_have_the_key_that_they_had_before_there_was_a_choice(spec, digest):
+    """Else all that was ever trained would be trained again."""
+    assert files.digest(spec.model_dump(mode="json", exclude={"weights_file"})) == digest
+    other = spec.model_copy(update={"label_noise": "drop"})
+    assert files.digest(other.model_dump(mode="json", exclude={"weights_file"})) != digest
+
+
+def test_what_is_done_is_said_in_one_line():
+    assert labels.said("drop", 57, 459) == "57 of 459 training rows dropped: their labels are doubtful"
