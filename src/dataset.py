@@ -34,6 +34,20 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What is known of the rows before there are folds."""
+
+    train: Rows
+    targets: np.ndarray  # (n,) class index of each train row
+    test: Rows
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The train rows and behind them the test rows."""
+        return self.train + self.test
+
+
+@dataclass(frozen=True)
 class Dataset:
     train: Rows
     targets: np.ndarray  # (n,) class index of each train row
@@ -63,15 +77,15 @@ class Dataset:
         return {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
 
 
-def read(competition: Competition) -> Dataset:
-    """The checked rows with the folds of folds.csv.
+def parts(competition: Competition) -> Parts:
+    """The checked rows.
 
     Raises:
-        UserError: As the data and folds stages, if anything changed since they ran.
+        UserError: As the data stage, if anything changed since it ran.
     """
     rows = tables.read(competition)
-    parts, together = (rows.train, rows.test), ([], [])
-    for df in parts:
+    together = ([], [])
+    for df in (rows.train, rows.test):
         together[0].extend(df[competition.id])
         together[1].extend(df["path"])
     record = images.check(*together, competition.images_record)
@@ -80,5 +94,15 @@ def read(competition: Competition) -> Dataset:
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
     index = {name: i for i, name in enumerate(competition.classes)}
     targets = rows.train[competition.label].map(index).to_numpy()
-    fold = folds.read(competition.folds_csv, competition.id, train.ids)
-    return Dataset(train, targets, fold, test, files.sha256(competition.folds_csv))
+    return Parts(train, targets, test)
+
+
+def read(competition: Competition) -> Dataset:
+    """The checked rows with the folds of folds.csv.
+
+    Raises:
+        UserError: As the data and folds stages, if anything changed since they ran.
+    """
+    rows = parts(competition)
+    fold = folds.read(competition.folds_csv, competition.id, rows.train.ids)
+    return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(competition.folds_csv))

@@ -4,7 +4,7 @@ from typing import Any
 
 from src import backbones, classifiers, clip, files
 from src.config import Competition, resolve
-from src.dataset import Dataset, Rows
+from src.dataset import Dataset, Parts, Rows
 from src.encoding import Tower, base_of
 from src.geometry import CROPS, Geometry
 from src.recipe import FineTune
@@ -74,7 +74,7 @@ def of(competition: Competition) -> list[Encoder]:
     ]
 
 
-def store(competition: Competition, data: Dataset) -> Store:
+def store(competition: Competition, data: Parts | Dataset) -> Store:
     """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
     seen = [geometry(spec) for spec in of(competition)]
     trained = [spec for spec in competition.models.values() if isinstance(spec, FineTune)]

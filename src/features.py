@@ -4,6 +4,7 @@ A folder with key.json, which says all that changes the numbers, and shards of f
 goes on with the next shard; images that come later are encoded and the others are not.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,7 @@ import numpy as np
 
 from src import encoders, encoding, files, machine, shards
 from src.config import Competition
-from src.dataset import Rows
+from src.dataset import Dataset, Parts, Rows
 from src.encoding import Times, Tower
 from src.errors import UserError, counted
 from src.progress import track
@@ -97,6 +98,26 @@ def caches(competition: Competition, spec: Encoder) -> list[Cache]:
     """The caches of an encoder's views."""
     slug = encoders.slug(spec)
     return [Cache(competition.features(slug, view), spec, view) for view in spec.views]
+
+
+def of_rows(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
+    """Makes what there is not yet of the encoders' features of all rows, and says so; an encoder may be there twice.
+
+    Raises:
+        UserError: As `make`.
+    """
+    store = encoders.store(competition, data)
+    views: dict[str, dict[str, Cache]] = {}  # of each encoder: models may share it and its views
+    for spec in specs:
+        for cache in caches(competition, spec):
+            views.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
+    for slug, named in views.items():
+        spec = next(iter(named.values())).spec
+        load = functools.partial(encoders.tower, spec)
+        pictures = functools.partial(encoders.pictures, store, spec, list(named))
+        counts = make(list(named.values()), data.rows, load, pictures)
+        if reused := [view for view, n in counts.items() if n == 0]:
+            print(f"{slug}  {', '.join(reused)}  reused: {len(set(data.rows.shas))} images")
 
 
 def make(

@@ -16,8 +16,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def parallel(function: Callable[[T], U], items: Sequence[T], what: str) -> Iterator[U]:
-    """function(item) of all items, in order, with a bar that counts images.
+def parallel(function: Callable[[T], U], items: Sequence[T], what: str, unit: str = "images") -> Iterator[U]:
+    """function(item) of all items, in order, with a bar that counts them.
 
     A few results at most wait to be taken: memory does not grow with the number of items.
     """
@@ -33,6 +33,6 @@ def parallel(function: Callable[[T], U], items: Sequence[T], what: str) -> Itera
             yield waiting.popleft().result()
 
     try:
-        yield from track(results(), what, len(items), "images")
+        yield from track(results(), what, len(items), unit)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest

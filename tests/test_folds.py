@@ -1,14 +1,18 @@
 """Folds: each id once, stratified, independent of row order, groups whole; the file is not believed blindly."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from src import folds
-from src.config import Folds
+from src import dataset, duplicates, encoding, folds, pairs
+from src.config import Folds, Probe
 from src.errors import UserError
+from src.stages import data, features
 from src.stages import folds as stage
-from tests.conftest import snapshot, toy_competition
+from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition
 
 IDS = [str(i) for i in range(100)]
 LABELS = ["a"] * 60 + ["b"] * 37 + ["c"] * 3
@@ -105,3 +109,151 @@ class TestStage:
         toy.folds_csv.write_text(text)
         with pytest.raises(UserError, match=said):
             stage.run(toy)
+
+
+class TestNearDuplicates:
+    """Folds(groups="near-duplicates"): what is one picture is held out together, whatever the test set is."""
+
+    SEEN = Probe(clip=TINY_CLIP)
+    UNSEEN = {"models": {"convnext": toy_competition().models["convnext"]}, "prompts": None}  # without an encoder
+    CLUSTER = ["000", "003", "006", "009", "012", "015"]  # all of one class: without it, they would be spread
+
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch):
+        monkeypatch.setattr(duplicates, "DRAWN", 40)
+        monkeypatch.setattr(duplicates, "CANDIDATES", {"upright": 2, "hash": 1, "features": 1})
+
+    @pytest.fixture
+    def planted(self, folder):
+        """Copies, one after the other a little darker, so that the last is like the first by way of others too."""
+        image = Image.open(folder / "train/000.png")
+        for i, id in enumerate(self.CLUSTER[1:]):
+            image.point(lambda value, i=i: (0.95 - 0.05 * i) * value).save(folder / f"train/{id}.png")
+        return folder
+
+    def competition(self, **changes):
+        fields = {**self.UNSEEN, "folds": Folds(n=3, groups="near-duplicates")}
+        return toy_competition(**{**fields, **changes})
+
+    def fold_of(self, competition):
+        return pd.read_csv(competition.folds_csv, dtype=str).set_index("id")["fold"]
+
+    def test_stay_in_one_fold(self, planted, capsys):
+        stage.run(toy_competition())
+        assert self.fold_of(toy_competition())[self.CLUSTER].nunique() == 3
+        stage.run(self.competition())
+        assert self.fold_of(self.competition())[self.CLUSTER].nunique() == 1
+        said = capsys.readouterr().out
+        assert "blue   6  3  3" in said
+        assert "near-duplicates: 1 cluster of 6 train rows stay together, the largest of 6" in said
+        assert "is made anew: near_duplicates changed; so are the models of the old folds" in said
+
+    def test_together_with_the_rows_of_their_groups(self, planted):
+        df = pd.read_csv(planted / "train.csv", dtype=str)
+        df["plant"] = df["id"]
+        df.loc[df["id"].isin(["000", "031"]), "plant"] = "a"
+        df.loc[df["id"].isin(["015", "035"]), "plant"] = "b"
+        df.loc[df["id"].isin(["001", "002"]), "plant"] = "c"
+        df.to_csv(planted / "train.csv", index=False)
+        competition = self.competition(group="plant")
+        stage.run(competition)
+        fold = self.fold_of(competition)
+        assert fold[[*self.CLUSTER, "031", "035"]].nunique() == 1
+        assert fold[["001", "002"]].nunique() == 1
+
+    def test_without_them_the_key_is_what_it_was(self, toy):
+        stage.run(toy)
+        assert sorted(read_json(toy.folder / "folds.json")["key"]) == ["group", "n", "rows", "seed"]
+
+    def test_another_test_set_moves_no_row_and_nothing_is_looked_for_again(self, planted, monkeypatch, capsys):
+        competition = self.competition()
+        stage.run(competition)
+        before = competition.folds_csv.read_bytes()
+        for id in ("100", "101"):  # both like a cluster of train rows
+            shutil.copy(planted / "train/015.png", planted / f"test/{id}.png")
+        for part in ("test", "sample_submission"):
+            df = pd.read_csv(planted / f"{part}.csv", dtype=str)
+            df[df["id"] < "108"].to_csv(planted / f"{part}.csv", index=False)
+        for name in ("find", "look"):
+            monkeypatch.setattr(duplicates, name, None)
+        monkeypatch.setenv("PREDICT_ONLY", "1")
+        shutil.rmtree(competition.folder / "duplicates")  # as in a packed notebook, which has folds.csv alone
+        stage.run(competition)
+        assert competition.folds_csv.read_bytes() == before
+        assert f"reused {competition.folds_csv}" in capsys.readouterr().out
+
+    def test_a_test_row_does_not_link_train_rows(self, folder):
+        image = Image.open(folder / "train/000.png").resize((60, 54))
+        image.crop((0, 0, 42, 54)).save(folder / "train/000.png")
+        image.crop((18, 0, 60, 54)).save(folder / "train/003.png")
+        image.save(folder / "test/100.png")
+        competition = self.competition()
+        stage.run(competition)
+        rows, looks = dataset.read(competition), duplicates.look(dataset.read(competition).rows)
+        train = pairs.of_train(competition, rows)
+        assert len(train.places) == 0
+        assert sorted(pairs.with_test(competition, rows, train, looks).places.tolist()) == [[0, 36], [3, 36]]
+        alone = competition.folds_csv.read_bytes()
+        shutil.copy(folder / "test/101.png", folder / "test/100.png")
+        shutil.rmtree(competition.folder)
+        stage.run(competition)
+        assert competition.folds_csv.read_bytes() == alone
+
+    def test_features_are_made_where_they_lack_and_serve_the_later_stages(self, planted, monkeypatch):
+        counts, encode = [], encoding.Encoder.__call__
+        monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x))
+        competition = self.competition(models={"probe": self.SEEN})
+        stage.run(competition)
+        assert sum(counts) == 48
+        features.run(competition)
+        assert sum(counts) == 48
+
+    def test_a_model_that_is_put_first_changes_nothing(self, planted, monkeypatch):
+        stage.run(self.competition(models={"probe": self.SEEN}))
+        before = snapshot(self.competition(models={"probe": self.SEEN}).folder)
+        monkeypatch.setattr(duplicates, "find", None)
+        other = self.SEEN.model_copy(update={"seed": 7})
+        stage.run(self.competition(models={"new": other, "probe": self.SEEN}))
+        assert snapshot(self.competition(models={"probe": self.SEEN}).folder) == before
+
+    def test_another_encoder_that_finds_the_same_leaves_the_folds(self, planted, capsys):
+        stage.run(self.competition(models={"probe": self.SEEN}))
+        path = self.competition(models={"probe": self.SEEN}).folds_csv
+        before = path.stat().st_mtime_ns
+        other = self.competition(models={"probe": self.SEEN.model_copy(update={"seed": 7})})
+        stage.run(other)
+        said = capsys.readouterr().out
+        assert f"{path} stays as it is: " in said
+        assert "the folds are the same" in said
+        assert path.stat().st_mtime_ns == before
+        stage.run(other)
+        assert f"reused {path}" in capsys.readouterr().out
+
+    def test_of_a_smoke_run_too(self, planted):
+        competition = self.competition(limit=20)
+        data.run(competition)
+        stage.run(competition)
+        fold = self.fold_of(competition)
+        there = [id for id in self.CLUSTER if id in fold.index]
+        assert len(there) > 1
+        assert fold[there].nunique() == 1
+
+    def test_somebodys_own_folds_are_taken_unlooked(self, toy, monkeypatch):
+        monkeypatch.setattr(duplicates, "find", None)
+        text = "id,fold\n" + "".join(f"{i:03d},{i % 4}\n" for i in range(36))
+        toy.folder.mkdir(parents=True)
+        toy.folds_csv.write_text(text)
+        stage.run(self.competition())
+        assert toy.folds_csv.read_text() == text
+
+    def test_killed_while_they_are_looked_for_the_old_folds_are_still_there(self, planted):
+        stage.run(toy_competition())
+        before = snapshot(toy_competition().folder)
+        with broken_off(duplicates, "find", 0, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+            stage.run(self.competition())
+        after = snapshot(toy_competition().folder)
+        assert {name: after[name] for name in ("folds.csv", "folds.json")} == {
+            name: before[name] for name in ("folds.csv", "folds.json")
+        }
+        stage.run(self.competition())
+        assert self.fold_of(self.competition())[self.CLUSTER].nunique() == 1

@@ -1,13 +1,17 @@
 """folds: writes folds.csv (id, fold), and folds.json beside it, which says of what it was made.
 
-A folds.csv without a folds.json is somebody's own and is taken as it is.
+A folds.csv without a folds.json is somebody's own and is taken as it is. groups="near-duplicates" looks for these in
+the train rows' pictures; what it finds is kept in duplicates/.
 """
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from src import files, folds, tables
 from src.config import Competition
-from src.errors import UserError
+from src.errors import UserError, counted
 
 
 def run(competition: Competition) -> None:
@@ -16,30 +20,42 @@ def run(competition: Competition) -> None:
     groups = train[competition.group].tolist() if competition.group else None
     path = competition.folds_csv
     described = path.with_suffix(".json")
+    made = files.read_json(described) or {}
+    own = path.exists() and not made
+    near = competition.folds.groups is not None and not own
     key = {
-        **competition.folds.model_dump(),
+        **competition.folds.model_dump(exclude={"groups"}),
         "group": competition.group,
         "rows": files.digest(sorted(zip(ids, labels, groups or labels, strict=True))),
     }
-    made = files.read_json(described) or {}
-    if path.exists() and (not made or made.get("key") == key):
+    about = {}
+    if near:
+        key["near_duplicates"], about["encoder"] = looked_for(competition)
+    if own or (path.exists() and made.get("key") == key):
         fold = folds.read(path, competition.id, ids)
         if made and files.sha256(path) != made.get("sha256"):
             raise UserError(
                 f"{path} was changed since it was made: restore it, or delete {described.name} to use it as it is, "
                 f"or delete both to make it anew"
             )
-        print(f"reused {path}" + ("" if made else ", which is your own"))
+        print(f"reused {path}" + (", which is your own" if own else ""))
     else:
-        if path.exists():
-            print(f"{path} is made anew: {files.changed(made.get('key'), key)}; so are the models of the old folds")
-            path.unlink()
+        if near:
+            groups = together(competition, groups)
         fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed)
         text = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
+        about |= {"key": key, "sha256": files.text_sha256(text)}
+        same = path.exists() and files.sha256(path) == about["sha256"]
+        if same:
+            print(f"{path} stays as it is: {files.changed(made.get('key'), key)}, and the folds are the same")
+        elif path.exists():
+            print(f"{path} is made anew: {files.changed(made.get('key'), key)}; so are the models of the old folds")
+            path.unlink()
         # the description first: killed in between, the folds are made again and not taken for the user's own
-        files.write_json(described, {"key": key, "sha256": files.text_sha256(text)})
-        files.write_text(path, text)
-        print(f"wrote {path}")
+        files.write_json(described, about)
+        if not same:
+            files.write_text(path, text)
+            print(f"wrote {path}")
     table = pd.crosstab(train[competition.label], fold).loc[list(competition.classes)]
     print(table.rename_axis(index=None, columns="fold").to_string())
     for name, counts in table.iterrows():
@@ -48,3 +64,31 @@ def run(competition: Competition) -> None:
                 f"class {name!r} has {counts.sum()} rows for {table.shape[1]} folds: "
                 f"{(counts == 0).sum()} folds have none of it to score"
             )
+
+
+def looked_for(competition: Competition) -> tuple[str, Any]:
+    """What names all that clusters of near-duplicates depend on, and the encoder that brings candidates for them."""
+    from src import dataset, pairs  # and with it torch, for this alone
+
+    key = files.plain(pairs.key(competition, dataset.parts(competition).train))
+    return files.digest(key), key["encoder"]
+
+
+def together(competition: Competition, groups: list[str] | None) -> list[str]:
+    """A group for each train row: near-duplicates, and rows of one of `groups`, by way of others too, have the same."""
+    from src import dataset, duplicates, pairs
+
+    data = dataset.parts(competition)
+    links = pairs.of_train(competition, data).places
+    cluster = duplicates.clusters(len(data.train), links)
+    sizes = np.bincount(cluster)
+    if (several := sizes[sizes > 1]).any():
+        clusters = f"{counted(len(several), 'cluster')} of {several.sum()} train rows"
+        print(f"near-duplicates: {clusters} stay together, the largest of {several.max()}")
+    else:
+        print("near-duplicates: none among the train rows")
+    if groups is not None:
+        _, first, which = np.unique(groups, return_index=True, return_inverse=True)
+        links = np.concatenate([links, np.stack([first[which], np.arange(len(which))], axis=1)])
+        cluster = duplicates.clusters(len(data.train), links)
+    return [str(number) for number in cluster]

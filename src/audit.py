@@ -1,0 +1,100 @@
+"""audit.csv, what is doubtful in the data: its one writer and its one reader. audit.json says how it was found.
+
+One row a finding. Columns: id and part (train or test) of the picture, kind, score, other_id and other_part of the
+picture that it is paired with, label, suggested_label; empty where one does not apply. The worst of each kind is first.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src import files
+from src.config import Competition
+from src.errors import UserError, unknown
+from src.tables import read_csv
+
+COLUMNS = ["id", "part", "kind", "score", "other_id", "other_part", "label", "suggested_label"]
+PARTS = ("train", "test")
+# Each kind in words, in the order of the file. The score of a pair is the correlation of the two pictures, 1 for the
+# same pixels; of a label and of an outlier what cleanlab gives it, of which a small one is the worst; of a constant
+# picture its pixels' standard deviation, of 255; of a tiny one its shorter side, in pixels.
+KINDS = {
+    "label": "doubtful label",  # suggested: the likeliest class
+    "conflict": "in train with different labels",  # suggested: the other's label
+    "leak": "in train and in test",  # id is the test row's; suggested: the train row's label
+    "duplicate": "twice in train",
+    "test_duplicate": "twice in test",
+    "outlier": "far from all others",
+    "constant": "of one colour",
+    "tiny": "tiny beside the others",
+}
+PAIRED = ("conflict", "leak", "duplicate", "test_duplicate")
+
+
+@dataclass(frozen=True)
+class Audit:
+    found: pd.DataFrame  # COLUMNS; the score is a number, all else text
+    about: dict[str, Any]  # what audit.json says
+
+
+def text_of(found: pd.DataFrame) -> str:
+    """The file's text."""
+    return found[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.6f")
+
+
+def write(competition: Competition, found: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Writes audit.csv and then audit.json, which has its sha256: killed in between, both are made again."""
+    text = text_of(found)
+    files.write_text(competition.audit_csv, text)
+    files.write_json(competition.audit_csv.with_suffix(".json"), {**about, "sha256": files.text_sha256(text)})
+
+
+def about(competition: Competition) -> dict[str, Any] | None:
+    """What audit.json says, if it is of the audit.csv that is there; else None."""
+    made, path = files.read_json(competition.audit_csv.with_suffix(".json")), competition.audit_csv
+    same = made is not None and path.is_file() and files.sha256(path) == made.get("sha256")
+    return made if same else None
+
+
+def read(competition: Competition, train: Collection[str], test: Collection[str]) -> Audit | None:
+    """The audit of the rows with these ids; None where there is none yet.
+
+    Raises:
+        UserError: audit.csv was changed, or is of other rows.
+    """
+    path = competition.audit_csv
+    if not path.is_file():
+        return None
+    again = f"run ./run.sh {competition.name} audit"
+    if (made := about(competition)) is None:
+        raise UserError(f"{path} was changed since it was made, or its audit.json is gone: {again}")
+    found = read_csv(path)
+    if fault := fault_of(found, {"train": set(train), "test": set(test)}, competition.classes):
+        raise UserError(f"{path}: {fault}: {again}")
+    return Audit(found.assign(score=pd.to_numeric(found["score"])), made)
+
+
+def fault_of(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[str]) -> str | None:
+    """Why a table of text is no audit of rows with these ids of each part; None if it is."""
+    if list(found.columns) != COLUMNS:
+        return f"its columns are {', '.join(found.columns)}, not {', '.join(COLUMNS)}"
+    for kind in set(found["kind"]) - KINDS.keys():
+        return unknown("kind", kind, KINDS)
+    if not np.isfinite(pd.to_numeric(found["score"], errors="coerce")).all():
+        return "a score is no number"
+    paired = found["kind"].isin(PAIRED)
+    for id, part, rows in (("id", "part", found), ("other_id", "other_part", found[paired])):
+        for name in set(rows[part]) - set(PARTS):
+            return unknown("part", name, PARTS)
+        for name in PARTS:
+            if others := set(rows.loc[rows[part] == name, id]) - ids[name]:
+                return f"{id} {min(others)!r} is not in {name}: it is of other rows"
+    if (found.loc[~paired, ["other_id", "other_part"]] != "").any(axis=None):
+        return f"only {', '.join(PAIRED)} are of two pictures"
+    for column in ("label", "suggested_label"):
+        for name in set(found[column]) - {"", *classes}:
+            return unknown(column, name, classes)
+    return None

@@ -1,0 +1,150 @@
+"""Near-duplicates: pictures that are one picture, but for brightness, contrast, crop, scale, flip, turn or noise.
+
+Candidates are the nearest neighbours of each picture by three measures: the features of an encoder, a perceptual hash,
+and tiny pictures of it, of its crops and of it flipped and turned. Each is verified by laying the two on each other
+(src/registration.py), so that few are false.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import imagehash
+import numpy as np
+import torch
+from PIL import Image
+from scipy.sparse import coo_array, csgraph
+
+from src import neighbours, registration
+from src.dataset import Rows
+from src.registration import IDENTITY, TURNED, UPRIGHT, tiny
+from src.store import Decoded
+from src.threads import parallel
+
+CODE = 1  # raised when other pairs are found from the same key
+CANDIDATES = {"upright": 3, "turned": 1, "hash": 1, "features": 2}  # of each picture, by each measure
+BACK = 2  # of each earlier picture among the later ones: a later one may be a crop of it, which only its own crops see
+# The correlation from which on two pictures are one: where unrelated pictures end, and never outside of these.
+LEAST, MOST = 0.75, 0.95
+DRAWN, DEVIATIONS = 1000, 6.0  # pairs that tell of unrelated pictures, and the standard deviations above their median
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is kept of n pictures that were decoded once."""
+
+    squares: np.ndarray  # (n, SIDE, SIDE) uint8: see src/registration.py
+    digests: np.ndarray  # (n,) the same for the same pixels, whatever their files
+    spread: np.ndarray  # (n,) the greatest standard deviation of a colour's pixels, of 255
+
+    def take(self, n: int) -> "Looks":
+        """The first n."""
+        return Looks(self.squares[:n], self.digests[:n], self.spread[:n])
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of rows by their positions, the smaller one first, the most alike pair first."""
+
+    places: np.ndarray  # (m, 2)
+    score: np.ndarray  # (m,) from `threshold` to 1, which is for the same pixels
+    threshold: float
+
+
+def look(rows: Rows) -> Looks:
+    """Decodes the pictures.
+
+    Raises:
+        UserError: One is gone.
+    """
+    pictures = Decoded(rows.paths)
+
+    def at(i: int) -> tuple[np.ndarray, bytes, float]:
+        picture = pictures[i]
+        digest = hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest()
+        return registration.square(picture), digest, float(picture.reshape(-1, 3).std(axis=0).max())
+
+    n, side = len(rows), registration.SIDE
+    looks = Looks(np.empty((n, side, side), np.uint8), np.empty(n, "S32"), np.empty(n))
+    for i, seen in enumerate(parallel(at, range(n), "near-duplicates: pictures")):
+        looks.squares[i], looks.digests[i], looks.spread[i] = seen
+    return looks
+
+
+def find(looks: Looks, feats: np.ndarray | None, old: int = 0, threshold: float | None = None) -> Pairs:
+    """All pairs but those of the first `old` rows among each other.
+
+    Of a picture that is there several times the first row stands for all: each of the others is paired with it alone.
+
+    Args:
+        feats: (n, d) features of length 1; None: there is no encoder.
+        threshold: None: that of these pictures.
+    """
+    _, first, which = np.unique(looks.digests, return_index=True, return_inverse=True)
+    distinct, first, rows = np.sort(first), first[which], np.arange(len(which))  # `first`: of each row
+    if threshold is None:
+        threshold = unrelated_below(looks.squares[distinct])
+    near = candidates(looks.squares, feats, distinct, old)
+    score = registration.correlations(looks.squares, near)
+    near, score = near[score >= threshold], score[score >= threshold]
+    copies = np.flatnonzero((first != rows) & (rows >= old))
+    places = np.concatenate([np.stack([first[copies], copies], axis=1), near])
+    score = np.concatenate([np.ones(len(copies)), np.minimum(score, np.nextafter(1, 0))])
+    order = np.lexsort((places[:, 1], places[:, 0], -score))
+    return Pairs(places[order], score[order], threshold)
+
+
+def unrelated_below(squares: np.ndarray) -> float:
+    """The correlation that two unrelated pictures of these do not reach.
+
+    DEVIATIONS above the median of pairs that are drawn by chance, in Fisher's z, where correlations spread evenly
+    (Fisher 1915); the deviation is that of the 99 % quantile. Of photographs that is below LEAST, of handwritten digits
+    far above: two strokes can always be laid on each other.
+    """
+    rng, n = np.random.default_rng(0), len(squares)
+    pairs = np.sort(rng.integers(0, n, (min(DRAWN, 10 * n), 2)), axis=1)
+    pairs = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
+    if len(pairs) == 0:
+        return LEAST
+    z = np.arctanh(registration.correlations(squares, pairs).clip(-0.999, 0.999))
+    middle, high = np.quantile(z, [0.5, 0.99])
+    return float(np.clip(np.tanh(middle + DEVIATIONS * (high - middle) / 2.326), LEAST, MOST))
+
+
+def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, old: int) -> np.ndarray:
+    """(m, 2) pairs of the positions `rows` that are near by some measure, the second one not below `old`; sorted."""
+    hashes = perceptual(squares)
+
+    def key(at: np.ndarray) -> torch.Tensor:
+        return tiny(squares[at], [IDENTITY])
+
+    measures = {
+        "upright": (lambda at: tiny(squares[at], UPRIGHT), key),
+        "turned": (lambda at: tiny(squares[at], TURNED), key),
+        "hash": (lambda at: torch.from_numpy(hashes[at, None]),) * 2,
+    }
+    if feats is not None:
+        measures["features"] = (lambda at: torch.from_numpy(feats[at, None]),) * 2
+    late, early = rows[rows >= old], rows[rows < old]
+    wanted = [(name, late, rows, k) for name, k in CANDIDATES.items() if name in measures]
+    found = [np.empty((0, 2), int)]
+    for name, some, among, k in [*wanted, ("upright", early, late, BACK)]:
+        near = neighbours.nearest(*measures[name], some, among, k, f"near-duplicates: {name}")
+        found.append(np.stack([np.repeat(some, near.shape[1]), near.ravel()], axis=1))
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return np.unique(pairs[pairs[:, 0] >= 0], axis=0)
+
+
+def perceptual(squares: np.ndarray) -> np.ndarray:
+    """imagehash's pHash of each: (n, 64) float32, of length 1; the more bits two have in common, the nearer."""
+
+    def bits(square: np.ndarray) -> np.ndarray:
+        return imagehash.phash(Image.fromarray(square)).hash.ravel()
+
+    hashes = np.stack(list(parallel(bits, squares, "near-duplicates: hashes")))
+    return np.where(hashes, 0.125, -0.125).astype(np.float32)
+
+
+def clusters(n: int, links: np.ndarray) -> np.ndarray:
+    """(n,) which of n rows are linked, by way of others too: the same number. `links` are (m, 2) positions."""
+    graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(n, n))
+    return csgraph.connected_components(graph, directed=False)[1]

@@ -1,0 +1,187 @@
+"""audit: looks for doubtful labels, near-duplicates, pictures in train and in test, and outliers; where it is named.
+
+Reads images, features and the out-of-fold probabilities of the best finished model; writes audit.csv, audit.json, and
+duplicates/, which the folds stage may have made.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src import audit, columns, dataset, duplicates, encoders, files, labels, outliers, pairs, results
+from src.config import Competition
+from src.dataset import Dataset, Rows
+from src.duplicates import Looks, Pairs
+from src.errors import counted
+from src.metrics import METRICS
+
+CODE = 1  # raised when other findings come from the same key
+SHOWN = 3  # examples of each kind that are printed
+
+
+def run(competition: Competition) -> None:
+    data = dataset.read(competition)
+    judge = best(competition, data)
+    oof = None if judge is None else competition.model_folder(judge) / "oof.parquet"
+    key = {
+        "code": CODE,
+        "pairs": pairs.key(competition, data.train, data.test),
+        "labels": data.key["train"],
+        "classes": list(competition.classes),
+        "judge": None if oof is None else {"model": judge, "oof": files.sha256(oof)},
+    }
+    key, made = files.plain(key), audit.about(competition)
+    if made is not None and made["key"] == key:
+        print(f"reused {competition.audit_csv}: {counted(sum(made['counts'].values()), 'finding')}")
+        return
+    if made is not None:
+        print(f"{competition.audit_csv} is made anew: {files.changed(made['key'], key)}")
+    looks, skipped = duplicates.look(data.rows), []
+    train = pairs.of_train(competition, data, looks.take(len(data.train)))
+    test = pairs.with_test(competition, data, train, looks)
+    found = [paired(competition, data, both) for both in (train, test)]
+    found += odd(data.rows, len(data.train), looks)
+    if (spec := pairs.encoder(competition)) is None:
+        skipped.append("outliers: the config has no encoder, and so no features")
+    else:
+        far = outliers.far(pairs.vectors(competition, data.rows))
+        found.append(alone(data.rows, len(data.train), "outlier", far.score, far.mask))
+    ceiling = None
+    if judge is None:
+        skipped.append("labels: no model of these folds and rows is finished")
+    else:
+        probs, _ = results.tables(competition, judge, data)
+        found.append(doubtful(competition, data, probs))
+        ceiling = labels.ceiling(data.targets, probs)
+    table = ordered(pd.concat(found))
+    about = {
+        "key": key,
+        "counts": {kind: int((table["kind"] == kind).sum()) for kind in audit.KINDS},
+        "rows": {"train": len(data.train), "test": len(data.test)},
+        "model": judge,
+        "encoder": None if spec is None else encoders.title(spec),
+        "thresholds": {
+            "correlation": train.threshold,
+            "outlier_fence": outliers.FENCE,
+            "constant": outliers.CONSTANT,
+            "tiny_share": outliers.SHARE,
+            "tiny_pixels": outliers.PIXELS,
+        },
+        "ceiling": None if ceiling is None else {**vars(ceiling), "accuracy": ceiling.accuracy},
+        "skipped": skipped,
+    }
+    audit.write(competition, table, about)
+    tell(competition, table, about)
+
+
+def best(competition: Competition, data: Dataset) -> str | None:
+    """The finished model whose out-of-fold probabilities judge the labels: the blend, else that of the best CV.
+
+    None where no model is of these folds, pictures and labels.
+    """
+    cvs = {}
+    for name in ["blend", *competition.models]:
+        made = results.read(competition.model_folder(name))
+        if made is None or any(made["key"].get(part) != data.key[part] for part in ("folds", "train")):
+            continue
+        if name == "blend":
+            return name
+        cv = made["cv"]
+        if made["metric"] != competition.metric:
+            cv = results.scores(competition, data, results.tables(competition, name, data)[0])["cv"]
+        cvs[name] = METRICS[competition.metric].sign * cv
+    return max(cvs, key=cvs.get, default=None)
+
+
+def paired(competition: Competition, data: Dataset, both: Pairs) -> pd.DataFrame:
+    """The findings of near-duplicates: of the row that comes later, paired with the earlier one."""
+    n = len(data.train)
+    label = np.array([*(competition.classes[target] for target in data.targets), *[""] * len(data.test)], object)
+    found = beside(data.rows, n, both.places[:, 1])
+    other = beside(data.rows, n, both.places[:, 0])
+    own, others = label[both.places[:, 1]], label[both.places[:, 0]]
+    in_test, in_both = other["part"] == "test", other["part"] != found["part"]
+    kind = np.select([in_test, in_both, own != others], ["test_duplicate", "leak", "conflict"], "duplicate")
+    suggested = np.where(own != others, others, "")
+    return found.assign(
+        kind=kind,
+        score=both.score,
+        other_id=other["id"],
+        other_part=other["part"],
+        label=own,
+        suggested_label=suggested,
+    )
+
+
+def beside(rows: Rows, n_train: int, places: np.ndarray) -> pd.DataFrame:
+    """Columns id and part of rows at some places, the train rows being the first."""
+    return pd.DataFrame({"id": [rows.ids[i] for i in places], "part": np.where(places < n_train, "train", "test")})
+
+
+def alone(rows: Rows, n_train: int, kind: str, score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
+    """The findings of single pictures."""
+    places = np.flatnonzero(mask)
+    return beside(rows, n_train, places).assign(kind=kind, score=score[places])
+
+
+def odd(rows: Rows, n_train: int, looks: Looks) -> list[pd.DataFrame]:
+    """The findings of what shows nothing, or little."""
+    sides = rows.sizes.min(axis=1)
+    return [
+        alone(rows, n_train, "constant", looks.spread, outliers.constant(looks.spread)),
+        alone(rows, n_train, "tiny", sides, outliers.tiny(sides)),
+    ]
+
+
+def doubtful(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.DataFrame:
+    """The findings of labels, by out-of-fold probabilities (n, k)."""
+    issues, classes = labels.issues(data.targets, probs), np.array(competition.classes, object)
+    found = alone(data.train, len(data.train), "label", issues.quality, issues.mask)
+    return found.assign(
+        label=classes[data.targets[issues.mask]], suggested_label=classes[issues.suggested[issues.mask]]
+    )
+
+
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """The findings by kind, the worst first."""
+    table = table.reindex(columns=audit.COLUMNS).fillna({name: "" for name in audit.COLUMNS if name != "score"})
+    rank = table["kind"].map(list(audit.KINDS).index)
+    worst = table["score"].astype(float) * np.where(table["kind"].isin(audit.PAIRED), -1, 1)
+    order = np.lexsort((table["other_id"], table["id"], table["part"], worst, rank))
+    return table.iloc[order].reset_index(drop=True)
+
+
+def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Prints the findings, and what to do with them."""
+    rows = [("finding", "rows", "the worst")]
+    for kind, words in audit.KINDS.items():
+        of_kind = table[table["kind"] == kind]
+        shown = ", ".join(said(row) for row in of_kind.head(SHOWN).itertuples())
+        rows.append((words, str(len(of_kind)), shown + (", ..." if len(of_kind) > SHOWN else "")))
+    print("\n".join(columns.aligned(rows)))
+    for why in about["skipped"]:
+        print(f"not looked for: {why}")
+    if (ceiling := about["ceiling"]) is not None:
+        print(
+            f"labels judged by {about['model']}, out of fold; noise ceiling {ceiling['accuracy']:.4f} ± "
+            f"{ceiling['se']:.4f} by confident learning"
+        )
+    print(f"wrote {competition.audit_csv}")
+    counts, run = about["counts"], f"./run.sh {competition.name}"
+    print(f"next: {run} report shows the pictures")
+    if (counts["conflict"] or counts["duplicate"]) and competition.folds.groups is None:
+        print('  folds=Folds(groups="near-duplicates") in the config keeps them in one fold')
+    if counts["label"]:
+        print(f"  {run} ab label_noise drop tells whether a model is better without the doubtful labels")
+
+
+def said(row: Any) -> str:
+    """`348 broken (pure?)`, `512 = 17 (broken)`: a finding in a few words."""
+    if row.kind == "label":
+        return f"{row.id} {row.label} ({row.suggested_label}?)"
+    if row.kind == "conflict":
+        return f"{row.id} {row.label} = {row.other_id} {row.suggested_label}"
+    if row.kind == "leak":
+        return f"{row.id} = {row.other_id} {row.suggested_label}"
+    return f"{row.id} = {row.other_id}" if row.other_id else row.id
