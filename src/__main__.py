@@ -34,6 +34,8 @@ def run(request: Request) -> int:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
         with alone(competition.folder):
             run_stages(competition, request.stages)
+    if request.whole:
+        report(competition)
     # a command reads what is finished: it may stand beside a run that trains
     return 0 if command is None else command.run(competition, **request.arguments) or 0
 
@@ -60,6 +62,16 @@ def run_stages(competition: "Competition", stages: tuple[str, ...]) -> None:
         print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
         print(summary.table(competition, made))
         print(summary.next_step(competition, submission))
+
+
+def report(competition: "Competition") -> None:
+    """What a whole run ends with. A machine that lacks the packages for it has everything else."""
+    try:
+        stage_module("report").run(competition)
+    except ModuleNotFoundError as error:
+        if (error.name or "src").partition(".")[0] == "src":
+            raise
+        print(f"no report: the package {error.name!r} is missing: {INSTALL}")
 
 
 def stage_module(stage: str) -> ModuleType:

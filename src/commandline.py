@@ -1,8 +1,9 @@
 """./run.sh <competition> [stage ...] [command] [--limit N]
 
-Runs a competition's stages in their order: data folds features zeroshot probe finetune blend submission. A stage that
-is named runs with what it needs. What is finished and still of the same key is reused: a killed run goes on.
-find_lr runs only where it is named: it suggests the learning rates of the models that are fine-tuned.
+Runs a competition's stages in their order: data folds features zeroshot probe finetune blend submission, and then the
+report. A stage that is named runs with what it needs. What is finished and still of the same key is reused: a killed
+run goes on. Two stages run only where they are named: find_lr suggests the learning rates of the models that are
+fine-tuned, audit looks for doubtful labels, near-duplicates, images in both train and test, and outliers.
 
   <competition>   a file in src/configs/
   --limit N       a smoke run on N train and N test rows, in folders of its own
@@ -18,6 +19,8 @@ Commands, each for what a run has made (./run.sh corn doctor):
   scores          brings the ledger scores.csv up to date: CV beside public and private, rank
   reproduce       what others reported beside ours, as counts of images
   pack [--push]   the notebook that a notebook-only competition wants, rehearsed without network
+  ab FIELD VALUE  the probe with one field of the config changed beside the probe as it is, on the same folds
+  report          report.html: results, mistakes, curves, the map of the features, doubtful labels; whatever is there
 """
 
 import ast
@@ -39,8 +42,9 @@ STAGES = {  # each with the stages it needs; in the order in which they run
     "finetune": ("folds",),
     "blend": ("zeroshot", "probe", "finetune"),
     "submission": ("blend",),
+    "audit": ("features",),
 }
-ASKED = ("find_lr",)  # stages that run only where they are named
+ASKED = ("find_lr", "audit")  # stages that run only where they are named
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Command:
     file: bool | None = None  # needed, may be left out, or None: takes none
     options: Mapping[str, str] = field(default_factory=dict)  # each with the argument's name
     flags: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()  # names of words that are needed, in their order
     after_stages: bool = False  # may stand behind stages, which then run first
 
 
@@ -61,8 +66,9 @@ COMMANDS = {
     "scores": Command(),
     "reproduce": Command(),
     "pack": Command(flags=("--push",), after_stages=True),
+    "ab": Command(words=("field", "value"), after_stages=True),
+    "report": Command(after_stages=True),
 }
-RESERVED = ("report",)  # names of stages to come
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Request:
     limit: int | None = None
     command: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the command
+    whole: bool = False  # all stages, since none was named: then the report is written too
 
 
 def titles() -> dict[str, str]:
@@ -127,15 +134,14 @@ def parse(words: list[str]) -> Request:
     for stage in named:
         if stage.startswith("-"):
             raise UserError(unknown("option", stage, ["--limit", "--help"]))
-        if stage in RESERVED:
-            raise UserError(f"the stage {stage!r} is not built yet: the stages are {', '.join(STAGES)}")
         if stage not in STAGES:
             raise UserError(unknown("stage", stage, [*STAGES, *COMMANDS]))
-    if command is None:
-        named = named or [stage for stage in STAGES if stage not in ASKED]
-    elif named and not COMMANDS[command].after_stages:
+    whole = command is None and not named
+    if whole:
+        named = [stage for stage in STAGES if stage not in ASKED]
+    elif named and command and not COMMANDS[command].after_stages:
         raise UserError(f"{command} stands alone: ./run.sh {competition} {synopsis(command)}")
-    return Request(competition, with_needs(named), limit, command, arguments)
+    return Request(competition, with_needs(named), limit, command, arguments, whole)
 
 
 def without_limit(words: list[str]) -> tuple[list[str], int | None]:
@@ -165,6 +171,7 @@ def with_needs(named: list[str]) -> tuple[str, ...]:
 def arguments_of(name: str, words: list[str]) -> dict[str, Any]:
     """The arguments of a command, by the names that its `run` has for them."""
     command, found, given = COMMANDS[name], {}, iter(words)
+    needed = list(command.words)
     for word in given:
         option, equals, value = word.partition("=")
         if option in command.options:
@@ -176,12 +183,16 @@ def arguments_of(name: str, words: list[str]) -> dict[str, Any]:
             found[word.lstrip("-")] = True
         elif word.startswith("-"):
             raise UserError(unknown("option", word, [*command.options, *command.flags, "--limit", "--help"]))
+        elif needed:
+            found[needed.pop(0)] = word
         elif command.file is None or "file" in found:
             raise UserError(f"{name} does not take {word!r}: ./run.sh <competition> {synopsis(name)}")
         else:
             found["file"] = from_caller(word)
     if command.file and "file" not in found:
         raise UserError(f"{name} needs a file: ./run.sh <competition> {synopsis(name)}")
+    if needed:
+        raise UserError(f"{name} needs a {needed[0]}: ./run.sh <competition> {synopsis(name)}")
     return found
 
 
@@ -190,7 +201,8 @@ def synopsis(name: str) -> str:
     command = COMMANDS[name]
     file = {True: " FILE", False: " [FILE]", None: ""}[command.file]
     options = " [-m TEXT]" if command.options else ""
-    return name + file + options + "".join(f" [{flag}]" for flag in command.flags)
+    words = "".join(f" {word.upper()}" for word in command.words)
+    return name + words + file + options + "".join(f" [{flag}]" for flag in command.flags)
 
 
 def from_caller(file: str) -> Path:

@@ -69,8 +69,12 @@ def roots(tmp_path, monkeypatch):
 
 @pytest.fixture
 def folder(roots):
-    """input/toy/: 36 train rows and 12 test rows; the sample is in another order than test.csv."""
-    folder = roots / "input" / "toy"
+    """input/toy/: see `toy_files`."""
+    return toy_files(roots / "input" / "toy")
+
+
+def toy_files(folder: Path) -> Path:
+    """Writes 36 train rows and 12 test rows with their pictures; the sample is in another order than test.csv."""
     rows = {"train": [], "test": []}
     for part, n in (("train", 36), ("test", 12)):
         (folder / part).mkdir(parents=True)

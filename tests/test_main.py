@@ -27,8 +27,8 @@ def toy_run(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "stages"),
     [
-        ([], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
         (["data"], ["data"]),
+        (["audit"], ["data", "folds", "features", "audit"]),
         (["probe"], ["data", "folds", "features", "probe"]),
         (["find_lr"], ["data", "folds", "find_lr"]),
         (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
@@ -37,6 +37,11 @@ def toy_run(folder, monkeypatch):
 )
 def test_a_stage_runs_with_what_it_needs(words, stages):
     assert commandline.parse(["digits", *words]) == Request("digits", tuple(stages))
+
+
+def test_a_whole_run_has_all_stages_that_need_not_be_asked_for_and_a_report():
+    stages = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
+    assert commandline.parse(["digits"]) == Request("digits", stages, whole=True)
 
 
 @pytest.mark.parametrize("words", [["--limit", "40"], ["--limit=40"]])
@@ -60,6 +65,11 @@ def test_a_limit_may_stand_anywhere(words):
         (["submit", "--message=x=y"], Request("digits", command="submit", arguments={"message": "x=y"})),
         (["pack", "--push"], Request("digits", command="pack", arguments={"push": True})),
         (["data", "submit"], Request("digits", ("data",), command="submit")),
+        (["report"], Request("digits", command="report")),
+        (
+            ["ab", "label_noise", "drop"],
+            Request("digits", command="ab", arguments={"field": "label_noise", "value": "drop"}),
+        ),
         (["check", "/a.csv", "--limit", "40"], Request("digits", (), 40, "check", {"file": Path("/a.csv")})),
     ],
 )
@@ -74,7 +84,10 @@ def test_a_command_has_its_arguments(words, asked, monkeypatch):
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
-        (["digits", "report"], "the stage 'report' is not built yet"),
+        (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
+        (["digits", "ab"], "ab needs a field: ./run.sh <competition> ab FIELD VALUE"),
+        (["digits", "ab", "label_noise"], "ab needs a value: ./run.sh <competition> ab FIELD VALUE"),
+        (["digits", "ab", "label_noise", "drop", "now"], "ab does not take 'now'"),
         (["digits", "submti"], "unknown stage 'submti': did you mean 'submit'"),
         (["digits", "check"], "check needs a file: ./run.sh <competition> check FILE"),
         (["digits", "check", "a", "b"], "check does not take 'b'"),
@@ -128,6 +141,8 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     assert "next: ./run.sh toy submit" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
     assert len(sub.read_text().splitlines()) == 13
+    assert table.splitlines()[-1].startswith(f"report: {roots}/submissions/toy/report.html")
+    assert (roots / "submissions/toy/report.html").read_text().endswith("</html>\n")
     # zero-shot and probe share one cache: two views of one model
     caches = [path.name.rpartition("-")[2] for path in (roots / "submissions/toy/features").iterdir()]
     assert sorted(caches) == ["hflip", "identity", "texts.safetensors"]
@@ -137,16 +152,26 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     again = capsys.readouterr().out
     assert "made now" not in again
     assert again.count("  reused\n") == 4 + 1  # four models in the table and the file
+    assert "report: " in again
     assert snapshot(roots) == before
 
 
+def test_a_machine_without_the_packages_of_the_report_has_all_else(toy_run, monkeypatch, capsys, roots):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    for name in [name for name in sys.modules if name.startswith(("src.report", "src.stages.report"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert toy_run() == 0
+    assert "no report: the package 'altair' is missing: pip install" in capsys.readouterr().out
+    assert list((roots / "submissions/toy").glob("blend-cv*.csv"))
+
+
 def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots):
-    toy_run()
+    toy_run("submission")
     tables = {
         name: data for name, (_, data) in snapshot(roots / "submissions").items() if name.endswith(("parquet", "csv"))
     }
     (roots / "submissions").rename(roots / "first")
-    toy_run()
+    toy_run("submission")
     again = {
         name: data for name, (_, data) in snapshot(roots / "submissions").items() if name.endswith(("parquet", "csv"))
     }
@@ -155,9 +180,9 @@ def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots):
 
 
 def test_a_smoke_run_does_not_touch_the_real_one(toy_run, roots, capsys):
-    toy_run()
+    toy_run("submission")
     before = snapshot(roots / "submissions/toy")
-    assert toy_run("--limit", "9") == 0
+    assert toy_run("submission", "--limit", "9") == 0
     assert "a smoke run of 9 rows: do not send" in capsys.readouterr().out
     assert snapshot(roots / "submissions/toy") == before
     (sub,) = (roots / "submissions/toy-limit9").glob("blend-cv*.csv")
@@ -176,10 +201,10 @@ def test_a_wrong_model_stops_before_any_stage_computes(folder, monkeypatch, caps
 
 
 def test_bad_input_leaves_all_files_as_they_were(toy_run, roots, folder, capsys):
-    toy_run()
+    toy_run("submission")
     (folder / "train/000.png").write_bytes(b"")
     before = snapshot(roots)
-    assert toy_run() == 2
+    assert toy_run("submission") == 2
     assert "000: " in capsys.readouterr().err
     assert snapshot(roots) == before
 

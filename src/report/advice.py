@@ -1,0 +1,40 @@
+"""The section 'next': what to try, each with its reason in numbers and with what to type.
+
+Rules of thumb, each of which speaks only where the numbers carry it: differences on the same rows are paired, and
+differences between folds have the folds' own standard error. They are in the order of what they cost if ignored.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+
+from src.report import doubts, tuning
+from src.report.evidence import Evidence
+from src.report.figures import Advice
+from src.report.page import Section
+
+MOST = 5
+RULES: tuple[Callable[[Evidence], Iterator[Advice]], ...] = (
+    doubts.unfinished,
+    doubts.leaks,
+    doubts.off_the_board,
+    doubts.parted,
+    doubts.fold_apart,
+    doubts.shifted,
+    doubts.doubtful_labels,
+    doubts.sure_mistakes,
+    doubts.nothing_sent,
+    doubts.never_given,
+    tuning.epochs,
+    tuning.no_gain,
+    tuning.twins,
+    tuning.edge_of_cs,
+    tuning.temperature,
+    tuning.views,
+    tuning.seeds,
+)
+
+
+def section(evidence: Evidence) -> Section | None:
+    """The first MOST that apply; None where nothing is to be said."""
+    found = list(islice(chain.from_iterable(rule(evidence) for rule in RULES), MOST))
+    return Section("next", "What to try next", {"advice": found}) if found else None

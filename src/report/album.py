@@ -1,0 +1,156 @@
+"""The album: each picture that the page shows, once, with what is known of its row, whichever sections show it."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src import answers
+from src.report import tiles
+from src.report.evidence import PARTS, Evidence, Model
+from src.threads import parallel
+
+Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
+
+EACH = 6  # classes up to which all probabilities are told, else the largest TOP and that of the label
+TOP = 3
+COLUMNS, LETTERS = 8, 60  # of a table's own columns that are told, at most; and of a cell's text
+
+
+def name(row: Row) -> str:
+    """What a row is called in the page: `train-12`."""
+    return f"{row[0]}-{row[1]}"
+
+
+def by_hash(ids: Sequence[str]) -> np.ndarray:
+    """The positions of ids in an order that chance made once for all: by their sha256."""
+    return np.argsort([hashlib.sha256(id.encode()).digest()[:8] for id in ids], kind="stable")
+
+
+class Album:
+    """Pictures by the names of their rows."""
+
+    def __init__(self, evidence: Evidence):
+        self.evidence = evidence
+        self.source = tiles.Source(evidence.competition, evidence.record)
+        self.tiles: dict[str, str] = {}  # data URIs by a digest of them: a picture that is there twice is here once
+        self.shown: dict[Row, dict[str, Any]] = {}  # rows with their tile's digest, or why there is none
+
+    def put(self, rows: Iterable[Row], room: int) -> list[Row]:
+        """Puts in pictures of these rows, in this order, until they take `room` bytes of the page.
+
+        Returns:
+            The rows that are in; those without a picture take no room.
+        """
+        rows = list(dict.fromkeys(rows))
+        new = [row for row in rows if "tile" not in self.shown.get(row, {})]
+        taken = 0
+        for row, (uri, why) in zip(new, parallel(self.tile, new, "thumbnails"), strict=True):
+            if uri is None:
+                self.shown[row] = {"tile": None, "why": why}
+                continue
+            key = hashlib.sha256(uri.encode()).hexdigest()[:16]
+            if key not in self.tiles:
+                taken += len(uri)
+                if taken > room:
+                    break
+                self.tiles[key] = uri
+            self.shown[row] = {"tile": key}
+        return [row for row in rows if "tile" in self.shown.get(row, {})]
+
+    def know(self, rows: Iterable[Row]) -> None:
+        """Puts in what is known of these rows, without their pictures."""
+        for row in rows:
+            self.shown.setdefault(row, {})
+
+    def tile(self, row: Row) -> tuple[str | None, str]:
+        return self.source.tile(self.path(row))
+
+    def path(self, row: Row) -> Path:
+        part, i = row
+        return self.paths[part][i]
+
+    @cached_property
+    def paths(self) -> dict[str, list]:
+        return {part: self.evidence.rows(part)["path"].tolist() for part in PARTS}
+
+    def decided(self, model: Model, part: str) -> np.ndarray | None:
+        """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""
+        if part == "train":
+            return model.decided
+        return None if model.test is None else answers.decided(self.evidence.competition, model.made, model.test)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The table's own columns that are told of a row: neither its id nor its label, which stand above them."""
+        competition = self.evidence.competition
+        seen = dict.fromkeys([*self.evidence.train.columns, *self.evidence.test.columns])
+        return [column for column in seen if column not in (competition.id, competition.label, "path")][:COLUMNS]
+
+    def data(self) -> dict[str, Any]:
+        """All that is in, as JSON for album.js. Probabilities are in thousandths."""
+        evidence, rows = self.evidence, {}
+        for part in PARTS:
+            places = np.array([i for of, i in self.shown if of == part], int)
+            for i, facts in zip(places.tolist(), self.facts(part, places), strict=True):
+                rows[name((part, i))] = {**self.shown[part, i], **facts}
+        return {
+            "classes": list(evidence.classes),
+            "models": list(evidence.models),
+            "columns": self.columns,
+            "each": len(evidence.classes) <= EACH,
+            "tiles": self.tiles,
+            "rows": rows,
+        }
+
+    def facts(self, part: str, places: np.ndarray) -> list[dict[str, Any]]:
+        """What is known of the rows of a part at these places (n,)."""
+        evidence = self.evidence
+        table, size = evidence.rows(part).iloc[places], evidence.sizes(part)
+        cells = table.reindex(columns=self.columns, fill_value="").to_numpy()
+        columns: dict[str, Sequence] = {
+            "part": [part] * len(places),
+            "id": table[evidence.competition.id].tolist(),
+            "cells": [[cut(cell) for cell in row] for row in cells],
+        }
+        if part == "train":
+            columns["label"] = evidence.targets[places].tolist()
+            if evidence.fold is not None:
+                columns["fold"] = evidence.fold[places].tolist()
+        if size is not None:
+            columns["size"] = [None if np.isnan(of).any() else of.astype(int).tolist() for of in size[places]]
+        said, told = [], []
+        for model in evidence.models.values():
+            probs = self.decided(model, part)
+            said.append([None] * len(places) if probs is None else probs[places].argmax(axis=1).tolist())
+            told.append([None] * len(places) if probs is None else thousandths(probs[places], columns.get("label")))
+        columns["said"] = list(zip(*said, strict=True)) or [()] * len(places)
+        columns["p"] = list(zip(*told, strict=True)) or [()] * len(places)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def cut(cell: str) -> str:
+    return cell if len(cell) <= LETTERS else cell[: LETTERS - 1] + "…"
+
+
+def thousandths(probs: np.ndarray, label: Sequence[int] | None) -> list[list[int]]:
+    """Of each row all k probabilities; of many classes pairs of class and probability, the largest first.
+
+    Args:
+        probs: (n, k).
+        label: (n,) classes whose probability is told in any case.
+    """
+    n, k = probs.shape
+    whole = np.rint(1000 * probs).astype(int)
+    if k <= EACH:
+        return whole.tolist()
+    top = np.argsort(-probs, axis=1, kind="stable")[:, :TOP]
+    if label is not None:
+        beside = (top != np.array(label)[:, None]).all(axis=1)
+        top = np.concatenate([top, np.where(beside, label, -1)[:, None]], axis=1)
+    values = np.take_along_axis(whole, np.maximum(top, 0), axis=1)
+    pairs = np.stack([top, values], axis=2).reshape(n, 2 * top.shape[1]).tolist()
+    return [pair[:-2] if pair[-2] < 0 else pair for pair in pairs]

@@ -1,0 +1,154 @@
+"""The section 'blend': what each model is worth to it, and how the models differ."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from src.report import charts, differences
+from src.report.evidence import BLEND, Evidence, Model
+from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips, with_interval
+from src.report.page import Section
+
+LABELLED = 16  # models, up to which each cell of a heat map has its number
+CELL = 30  # pixels of its height
+
+
+def section(evidence: Evidence) -> Section:
+    models, blend = single(evidence), evidence.models.get(BLEND)
+    about: dict[str, Any] = {
+        "competition": evidence.competition.name,
+        "metric": evidence.competition.metric,
+        "models": len(models),
+        "blend": None,
+        "closest": None,
+    }
+    drawn = {}
+    if blend is not None:
+        about["blend"] = facts(evidence, blend)
+        if len(parts := parts_of(evidence, blend)):
+            drawn["weights"] = weights_chart(evidence, parts)
+        if len(lost := parts.dropna(subset=["lost"])):
+            drawn["lost"] = lost_chart(evidence, lost)
+    if len(models) > 1:
+        apart, alike = differences.disagreement(models), differences.correlation(evidence, models)
+        names = [models[i].name for i in differences.dendrogram_order(apart)]
+        drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")
+        if len(pairs := frame(models, alike)):
+            drawn["errors"] = heat_map(pairs, names, "correlation", ".2f")
+        about["closest"] = closest(models, apart)
+    return Section("blend", "Blend", about, drawn)
+
+
+def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
+    """What the blend's model.json says, as text; of a version that did not say it, nothing."""
+    made = blend.made
+    methods = [
+        {
+            "name": name,
+            "chosen": name == made.get("method"),
+            "cv": measured(one.get("cv"), one.get("se")),
+            "gain": gained(one.get("gain"), one.get("gain_se")) if name != "mean" else "",
+            "log_loss": number(one.get("log_loss")),
+        }
+        for name, one in (made.get("methods") or {}).items()
+    ]
+    auto = made.get("auto") or {}
+    picks = auto.get("chosen_by_fold", [])
+    return {
+        "cv": measured(made["cv"], made["se"]),
+        "method": made.get("method", UNKNOWN),
+        "methods": methods,
+        "picks": ", ".join(f"{name} in {picks.count(name)} of {len(picks)} folds" for name in dict.fromkeys(picks)),
+        "gain": gained(auto.get("gain"), auto.get("gain_se")) if auto.get("gain") else "",
+        "parts": [
+            {
+                "name": one.model,
+                "share": number(one.share, 3),
+                "cv": measured(one.cv, one.cv_se),
+                "lost": gained(one.lost, one.lost_se),
+            }
+            for one in parts_of(evidence, blend).itertuples()
+        ],
+    }
+
+
+def parts_of(evidence: Evidence, blend: Model) -> pd.DataFrame:
+    """What each blended model is worth: model, share, cv, cv_se, lost, lost_se; the greatest share first."""
+    made = blend.made
+    weights, parts = made.get("weights") or {}, made.get("models") or {}
+    rows = []
+    for name in dict.fromkeys([*parts, *weights]):
+        part = parts.get(name, {})
+        found = [part.get("share", weights.get(name)), *(part.get(key) for key in ("cv", "se", "lost", "lost_se"))]
+        rows.append((name, *(float(value) if known(value) else np.nan for value in found)))
+    df = pd.DataFrame(rows, columns=["model", "share", "cv", "cv_se", "lost", "lost_se"])
+    return df.sort_values("share", ascending=False, kind="stable")
+
+
+def weights_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.Chart:
+    return (
+        alt.Chart(parts)
+        .mark_bar(size=12)
+        .encode(
+            x=alt.X("share:Q", title="weight"),
+            y=alt.Y("model:N", sort=parts["model"].tolist(), title=None),
+            color=alt.Color("model:N", scale=coloured(list(evidence.models)), legend=None),
+            tooltip=tips(parts, model="model", share="weight", cv=f"CV {evidence.competition.metric}"),
+        )
+        .properties(width="container", height=STEP * len(parts))
+    )
+
+
+def lost_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.LayerChart:
+    df = with_interval(parts, "lost", "lost_se")
+    metric, zero = evidence.competition.metric, pd.DataFrame([{"none": 0.0}])
+    y = alt.Y("model:N", sort=df["model"].tolist(), title=None)
+    color = alt.Color("model:N", scale=coloured(list(evidence.models)), legend=None)
+    hover = tips(df, model="model", lost=f"{metric} lost without it", lost_se="± se")
+    marks = alt.Chart(df).encode(y=y, color=color, tooltip=hover)
+    return alt.layer(
+        alt.Chart(zero).mark_rule(strokeDash=[4, 4]).encode(x="none:Q"),
+        marks.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
+        marks.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("lost:Q", title=f"{metric} lost without it")),
+    ).properties(width="container", height=STEP * len(df))
+
+
+# How models differ
+
+
+def closest(models: list[Model], apart: np.ndarray) -> str:
+    """The two models that differ least, as a sentence."""
+    i, j = np.triu_indices(len(models), 1)
+    best = int(apart[i, j].argmin())
+    a, b, share = models[i[best]].name, models[j[best]].name, apart[i[best], j[best]]
+    return f"{a} and {b} are nearest to each other: they give {share:.1%} of the train rows different labels"
+
+
+def frame(models: list[Model], values: np.ndarray) -> pd.DataFrame:
+    """Columns a, b, value: a row for each two models of which the value is known."""
+    names = [model.name for model in models]
+    rows = [(a, b, values[i, j]) for i, a in enumerate(names) for j, b in enumerate(names) if i != j]
+    return pd.DataFrame(rows, columns=["a", "b", "value"]).dropna()
+
+
+def heat_map(df: pd.DataFrame, names: list[str], title: str, format: str) -> alt.LayerChart:
+    """A cell a pair of models; nothing on the diagonal."""
+    n = len(names)
+    ends = [float(df["value"].min()), float(df["value"].max())]
+    scale = alt.Scale(scheme="blues", domain=ends)
+    x = alt.X("a:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45), scale=alt.Scale(domain=names))
+    y = alt.Y("b:N", sort=names, title=None, scale=alt.Scale(domain=names))
+    value = alt.Tooltip("value", title=title, format=format)
+    hover = [alt.Tooltip("a", title="model"), alt.Tooltip("b", title="and"), value]
+    marks = alt.Chart(df).encode(x=x, y=y, tooltip=hover)
+    cells = marks.mark_rect().encode(color=alt.Color("value:Q", scale=scale, legend=None))
+    if n > LABELLED:
+        return alt.layer(cells).properties(width="container", height=max(200, 12 * n))
+    # on the cell and not on the page: light on dark cells, whatever the theme
+    dark, light = charts.INK["light"][0], charts.INK["dark"][0]
+    ink = alt.condition(f"datum.value > {sum(ends) / 2}", alt.value(light), alt.value(dark))
+    room = alt.ExprRef(f"width > {34 * n} ? 1 : 0")  # a phone has none for many models
+    numbers = marks.mark_text(fontSize=10, opacity=room).encode(text=alt.Text("value:Q", format=format), color=ink)
+    return alt.layer(cells, numbers).properties(width="container", height=CELL * n)

@@ -1,0 +1,183 @@
+"""What was chosen on the way to a model: the C of a probe, the alpha of WiSE-FT, the learning rate, the prompts."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from src.metrics import METRICS
+from src.report.evidence import Evidence
+from src.report.figures import (
+    SLIGHT,
+    chosen,
+    coloured,
+    known,
+    measured,
+    number,
+    rounded,
+    score_title,
+    tips,
+    with_interval,
+)
+
+BEST, WORST = 10, 5  # prompts that are shown
+KINDS = {"unit": "unit vectors", "raw": "as they are"}
+
+
+# Fine-tuning
+
+
+def wise_ft(evidence: Evidence) -> pd.DataFrame | None:
+    """Columns model, alpha, score, se, folds: how many folds chose that alpha."""
+    rows = []
+    for name, model in evidence.models.items():
+        found = model.made.get("wise_ft")
+        if not isinstance(found, dict):
+            continue
+        for point in found.get("curve", ()):
+            n = sum(alpha == point.get("alpha") for alpha in found.get("chosen", ()))
+            rows.append((name, point.get("alpha"), point.get("score"), point.get("se"), n))
+    df = pd.DataFrame(rows, columns=["model", "alpha", "score", "se", "folds"])
+    df = df[[known(*row) for row in zip(df["alpha"], df["score"], strict=True)]]
+    return df if len(df) else None
+
+
+def wise_chart(evidence: Evidence, df: pd.DataFrame, names: list[str]) -> alt.LayerChart:
+    df = with_interval(df.astype({"alpha": float, "score": float, "se": float}), "score", "se")
+    shown = [name for name in names if name in set(df["model"])]
+    color = alt.Color("model:N", scale=coloured(names), legend=alt.Legend(title=None, values=shown))
+    metric = evidence.competition.metric
+    hover = tips(df, model="model", alpha="alpha", score=metric, se="± se", folds="folds that chose it")
+    x = alt.X("alpha:Q", title="alpha: from the start (0) to fine-tuned (1)")
+    y = alt.Y("score:Q", title=score_title(evidence, "CV"), scale=alt.Scale(zero=False))
+    marks = alt.Chart(df).encode(x=x, color=color, tooltip=hover)
+    picked = marks.transform_filter("datum.folds > 0")
+    return alt.layer(
+        marks.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        marks.mark_line(strokeWidth=1.5).encode(y=y),
+        marks.mark_point(filled=True, size=40, opacity=1).encode(y=y),
+        picked.mark_point(size=200, strokeWidth=2).encode(y=y),
+    ).properties(width="container", height=260)
+
+
+def soups(evidence: Evidence) -> list[dict[str, Any]]:
+    """The ingredients of each soup, a text a fold; the first word of one is its model, the second its seed."""
+    found = []
+    for name, model in evidence.models.items():
+        if isinstance(folds := model.made.get("ingredients"), list):
+            found.append({"name": name, "folds": [", ".join(map(str, one)) for one in folds]})
+    return found
+
+
+def lr_ranges(evidence: Evidence) -> dict[str, pd.DataFrame]:
+    """{model: its lr.csv}, of those that find_lr has looked at."""
+    found = {}
+    for name in evidence.competition.of_stage("finetune"):
+        path = evidence.competition.model_folder(name) / "lr.csv"
+        if not path.is_file():
+            continue
+        try:
+            df = pd.read_csv(path)[["lr", "smooth"]].apply(pd.to_numeric, errors="coerce").dropna()
+        except (OSError, ValueError, KeyError) as error:
+            evidence.leave_out(f"{name}'s lr.csv", f"it cannot be read: {error}")
+            continue
+        if len(df := df[df["lr"] > 0]):
+            found[name] = df
+    return found
+
+
+def range_chart(evidence: Evidence, ranges: dict[str, pd.DataFrame], names: list[str]) -> alt.LayerChart:
+    names = [*names, *(name for name in ranges if name not in names)]
+    df = pd.concat([df.assign(model=name) for name, df in ranges.items()])
+    df["smooth"] = rounded(df["smooth"])
+    peaks = [(name, spec.lr) for name in ranges if (spec := evidence.competition.models[name]) and hasattr(spec, "lr")]
+    peak = pd.DataFrame(peaks, columns=["model", "lr"])
+    x = alt.X("lr:Q", scale=alt.Scale(type="log", nice=False), title="learning rate", axis=alt.Axis(format="~e"))
+    color = alt.Color("model:N", scale=coloured(names), legend=alt.Legend(title=None, values=list(ranges)))
+    y = alt.Y("smooth:Q", title="loss, smoothed", scale=alt.Scale(zero=False))
+    return alt.layer(
+        alt.Chart(df).mark_line().encode(x=x, y=y, color=color, tooltip=tips(df, model="model", smooth="loss")),
+        alt.Chart(peak).mark_rule(strokeDash=[4, 4]).encode(x=x, color=color, tooltip=tips(peak, model="model")),
+    ).properties(width="container", height=240)
+
+
+# The probe
+
+
+def sweep_of(evidence: Evidence, name: str) -> pd.DataFrame | None:
+    """A probe's log loss inside the training rows: model, kind, fold, c, loss, picked: what the fold chose."""
+    made, rows = evidence.models[name].made, []
+    folds, picks = made.get("c_curves"), made.get("chosen")
+    if not isinstance(folds, list) or not isinstance(picks, list):
+        return None
+    for i, curve in enumerate(folds):
+        pick = picks[i] if i < len(picks) else {}
+        for kind, losses in curve.items():
+            for c, loss in losses.items():
+                picked = (kind == "unit") == pick.get("normalise") and float(c) == pick.get("c")
+                rows.append((name, KINDS.get(kind, kind), str(i), float(c), loss, picked))
+    df = pd.DataFrame(rows, columns=["model", "kind", "fold", "c", "loss", "picked"])
+    if not len(df):
+        return None
+    mean = df.groupby(["model", "kind", "c"], as_index=False, sort=False)["loss"].mean()
+    return pd.concat([df, mean.assign(fold="mean", picked=False, loss=rounded(mean["loss"]))])
+
+
+def c_line(evidence: Evidence, name: str) -> dict[str, str]:
+    picks = evidence.models[name].made["chosen"]
+    said = [f"{one.get('c', np.nan):g} ({KINDS['unit' if one.get('normalise') else 'raw']})" for one in picks]
+    counted = [f"{value} in {said.count(value)} of {len(said)} folds" for value in dict.fromkeys(said)]
+    return {"name": name, "chosen": ", ".join(counted)}
+
+
+def sweep_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
+    legend = alt.Legend(title="features", symbolOpacity=1)
+    color = alt.Color("kind:N", scale=coloured(list(KINDS.values())), legend=legend)
+    hover = tips(df, kind="features", fold="fold", c="C", loss="log loss")
+    axis = alt.Axis(format="~g", values=sorted(set(df["c"])))
+    x = alt.X("c:Q", scale=alt.Scale(type="log", nice=False, padding=8), title="C", axis=axis)
+    y = alt.Y("loss:Q", scale=alt.Scale(type="log", nice=False), title="log loss inside the training rows")
+    marks = chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
+    folds = marks.transform_filter("datum.fold !== 'mean'")
+    return alt.layer(
+        folds.mark_line(strokeWidth=1, opacity=SLIGHT).encode(detail="fold:N"),
+        marks.transform_filter("datum.fold === 'mean'").mark_line(strokeWidth=2.5, point={"size": 20}),
+        folds.transform_filter("datum.picked").mark_point(size=120, strokeWidth=2, opacity=1),
+    ).properties(width="container", height=280)
+
+
+# Prompts
+
+
+def prompts(evidence: Evidence, name: str) -> dict[str, Any] | None:
+    """A zero-shot model's leaderboard of prompts: the best and the worst, and the whole ensemble."""
+    path = evidence.models[name].folder / "prompts.csv"
+    if not path.is_file():
+        return None
+    try:
+        df = pd.read_csv(path, dtype={"kind": str, "class": str, "text": str}, keep_default_na=False)
+        metric = next(column for column in df if column in METRICS)
+        numbers = list(dict.fromkeys([metric, "se", "log_loss"]))
+        df[numbers] = df[numbers].apply(pd.to_numeric, errors="coerce")
+        whole = df[["kind", "class", "text", *numbers]].dropna()
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        evidence.leave_out(f"{name}'s prompts.csv", f"it cannot be read: {error or 'it has no score'}")
+        return None
+    if len(whole) < len(df):
+        evidence.leave_out(f"{name}'s prompts.csv", f"{len(df) - len(whole)} of its lines are damaged")
+    df, n = whole, len(whole)
+    shown = [i for i in range(n) if i < BEST or i >= n - WORST or df["kind"].iloc[i] == "all"]
+    rows = [
+        {
+            "rank": i + 1,
+            "gap": place > 0 and shown[place - 1] < i - 1,
+            "kind": df["kind"].iloc[i] if df["kind"].iloc[i] != "all" else "all prompts together",
+            "label": df["class"].iloc[i],
+            "text": df["text"].iloc[i],
+            "score": measured(float(df[metric].iloc[i]), float(df["se"].iloc[i])),
+            "log_loss": number(float(df["log_loss"].iloc[i])),
+        }
+        for place, i in enumerate(shown)
+    ]
+    return {"name": name, "metric": metric, "rows": rows, "n": n}

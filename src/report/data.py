@@ -1,0 +1,212 @@
+"""The section 'Data': classes, sizes and formats of the images, examples, exact copies, and the map of the features."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from src.errors import counted
+from src.report import features_map, figures
+from src.report.album import by_hash, name
+from src.report.evidence import PARTS, Evidence
+from src.report.page import Section
+
+NAME, TITLE = "data", "Data"
+BARS = 30  # classes of the chart, those with the most rows
+EXAMPLES, A_CLASS, ROOM = 240, 8, 1_000_000  # pictures of all classes, of one, at most; and bytes of the page
+SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; else so many steps a side
+GROUPS = 5  # of copies that are named
+
+
+def section(evidence: Evidence) -> Section:
+    shown = {"balance": balance(evidence)}
+    if (sizes := sizes_of(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
+        shown |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
+    examples, lists = examples_of(evidence)
+    about = {
+        "run": evidence.competition.name,
+        "facts": [facts(evidence, part) for part in PARTS],
+        "foretold": None if (best := evidence.best) is None or best.test is None else best.name,
+        "bars": BARS if len(evidence.classes) > BARS else None,
+        "classes": len(evidence.classes),
+        "examples": examples,
+        "copies": copies(evidence),
+        "binned": sizes is not None and is_binned(sizes),
+        "map": None,
+        "models": list(evidence.models),
+        "best": None if best is None else best.name,
+    }
+    data: dict[str, Any] = {"lists": lists}
+    if (found := features_map.made(evidence)) is not None:
+        shown["map"], data["map"] = features_map.chart(evidence, found), features_map.data(evidence, found)
+        about["map"] = {"features": found.features, "method": found.method, "rows": len(found.rows)}
+        about["all"] = len(evidence.train) + len(evidence.test)
+    return Section(NAME, TITLE, about, shown, data)
+
+
+def balance(evidence: Evidence) -> alt.TopLevelMixin:
+    """The share of each class among the train labels, and among those that the best model gives the test rows."""
+    classes, best = np.array(evidence.classes), evidence.best
+    k = len(classes)
+    kinds = {"train labels": evidence.targets}
+    if best is not None and (probs := evidence.album.decided(best, "test")) is not None:
+        kinds[f"test, predicted by {best.name}"] = probs.argmax(axis=1)
+    counts = {kind: np.bincount(labels, minlength=k) for kind, labels in kinds.items()}
+    most = np.sort(np.argsort(-counts["train labels"], kind="stable")[:BARS])
+    df = pd.concat(
+        pd.DataFrame({"label": classes[most], "of": kind, "rows": n[most], "share": (n / n.sum())[most].round(5)})
+        for kind, n in counts.items()
+    )
+    tips = figures.tips(df, label="class", of="of", share="share of the rows", rows="rows")
+    return (
+        alt.Chart(df)
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of the rows", axis=alt.Axis(format="%", tickCount=8)),
+            y=alt.Y("label:N", title=None, sort=list(classes[most])),
+            yOffset=alt.YOffset("of:N", sort=list(kinds)),
+            color=alt.Color("of:N", title=None, scale=figures.coloured(list(kinds))),
+            tooltip=tips,
+        )
+        .properties(width="container", height=14 * len(df) + 14 * len(most))
+    )
+
+
+def facts(evidence: Evidence, part: str) -> dict[str, Any]:
+    """What the data stage knows of the images of a part."""
+    found: dict[str, Any] = {"part": part, "rows": len(evidence.rows(part))}
+    found |= {"spans": [], "formats": [], "megabytes": None}
+    if evidence.record is None:
+        return found
+    known = evidence.record.reindex(evidence.rows(part)["path"].astype(str)).dropna(subset=["width", "height"])
+    if not len(known):
+        return found
+    sides = {"width": known["width"], "height": known["height"], "width / height": known["width"] / known["height"]}
+    digits = {"width / height": ".2f"}
+    for side, values in sides.items():
+        form = digits.get(side, ",.0f")
+        least, middle, most = (format(value, form) for value in (values.min(), values.median(), values.max()))
+        found["spans"].append(least if least == most else f"{least} to {most}, median {middle}")
+    suffix = pd.Series(known.index, index=known.index).str.extract(r"\.([^./\\]{1,5})$", expand=False).fillna("")
+    formats = (suffix.str.upper() + " " + known["mode"].astype(str)).str.strip().value_counts()
+    found["formats"] = [f"{n:,} × {kind}" for kind, n in sorted(formats.items(), key=lambda one: (-one[1], one[0]))]
+    found["megabytes"] = float(known["size"].sum()) / 1e6
+    return found
+
+
+def sizes_of(evidence: Evidence) -> pd.DataFrame | None:
+    """Width and height of all images, with their part; None where nobody has checked any."""
+    tables = []
+    for part in PARTS:
+        if (size := evidence.sizes(part)) is not None:
+            size = size[~np.isnan(size).any(axis=1)].astype(int)
+            tables.append(pd.DataFrame({"part": part, "width": size[:, 0], "height": size[:, 1]}))
+    df = pd.concat(tables) if tables else pd.DataFrame()
+    return df if len(df) else None
+
+
+def is_binned(sizes: pd.DataFrame) -> bool:
+    return len(sizes.drop_duplicates()) > SIZES
+
+
+def sizes_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
+    df = sizes
+    if is_binned(df):
+        df = df.assign(**{side: middle_of_bin(df[side]) for side in ("width", "height")})
+    df = df.groupby(["part", "width", "height"], sort=True).size().rename("images").reset_index()
+    return (
+        alt.Chart(df)
+        .mark_circle(opacity=0.6)
+        .encode(
+            x=alt.X("width:Q", title="width, pixels", scale=alt.Scale(zero=False)),
+            y=alt.Y("height:Q", title="height, pixels", scale=alt.Scale(zero=False)),
+            size=alt.Size("images:Q", scale=alt.Scale(range=[12, 260]), legend=None),
+            color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
+            tooltip=figures.tips(df, part="part", width="width", height="height", images="images"),
+        )
+        .properties(width="container", height=260)
+    )
+
+
+def middle_of_bin(values: pd.Series) -> np.ndarray:
+    low, high = values.min(), values.max()
+    step = max((high - low) / BINS, 1)
+    return np.rint(low + (np.floor((values - low) / step).clip(upper=BINS - 1) + 0.5) * step).astype(int)
+
+
+def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
+    """How frequent each ratio of width to height is, on a scale where 1:2 is as far from 1:1 as 2:1."""
+    ratio = np.log2(sizes["width"] / sizes["height"])
+    edges = np.linspace(ratio.min() - 1e-9, max(ratio.max(), ratio.min() + 0.01), BINS + 1)
+    tables = []
+    for part in PARTS:
+        n = np.histogram(ratio[sizes["part"] == part], edges)[0]
+        share = (n / max(n.sum(), 1)).round(5)
+        tables.append(pd.DataFrame({"part": part, "from": 2 ** edges[:-1], "to": 2 ** edges[1:], "share": share}))
+    df = pd.concat(tables).round(4)
+    return (
+        alt.Chart(df[df["share"] > 0])
+        .mark_bar(opacity=0.6)
+        .encode(
+            x=alt.X("from:Q", title="width / height", scale=alt.Scale(type="log", nice=False)),
+            x2="to:Q",
+            y=alt.Y("share:Q", title="share of the part's images", stack=None, axis=alt.Axis(format="%")),
+            y2=alt.datum(0),
+            color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
+            tooltip=figures.tips(df, part="part", share="share", **{"from": "from", "to": "to"}),
+        )
+        .properties(width="container", height=260)
+    )
+
+
+def examples_of(evidence: Evidence) -> tuple[list[dict[str, Any]], dict[str, list]]:
+    """A few train rows of each class, which ones settled by their ids: what the template says, and the lists."""
+    k = len(evidence.classes)
+    each = min(max(EXAMPLES // k, 1), A_CLASS)
+    order = by_hash(evidence.ids)
+    rows = {label: order[evidence.targets[order] == label][:each] for label in range(min(k, EXAMPLES))}
+    turns = [("train", int(of[i])) for i in range(each) for of in rows.values() if i < len(of)]
+    there = set(evidence.album.put(turns, ROOM))
+    lists, told = {}, []
+    counts = np.bincount(evidence.targets, minlength=k)
+    for label, of in rows.items():
+        shown = [row for i in of if (row := ("train", int(i))) in there]
+        if each >= 3:
+            lists[f"class{label}"] = [[name(row), evidence.ids[row[1]]] for row in shown]
+            told.append({"list": f"class{label}", "title": evidence.classes[label], "rows": int(counts[label])})
+        else:
+            lists.setdefault("classes", []).extend([name(row), evidence.classes[label]] for row in shown)
+    if "classes" in lists:
+        told.append({"list": "classes", "title": f"{len(rows):,} of {k:,} classes" if k > len(rows) else "All classes"})
+    return told, lists
+
+
+def copies(evidence: Evidence) -> list[str]:
+    """What the data stage says of images that are there twice, byte for byte."""
+    if evidence.record is None:
+        return []
+    tables = []
+    for part in PARTS:
+        table = evidence.rows(part)
+        sha = evidence.record["sha256"].reindex(table["path"].astype(str)).to_numpy()
+        label = table[evidence.competition.label].to_numpy() if part == "train" else ""
+        tables.append(pd.DataFrame({"id": table[evidence.competition.id], "part": part, "sha": sha, "label": label}))
+    df = pd.concat(tables).dropna(subset="sha")
+    twice = df[df.duplicated("sha", keep=False)]
+    if not len(twice):
+        return [f"No two of the {len(df):,} images are the same byte for byte."] if len(df) else []
+    groups = [group for _, group in twice.groupby("sha", sort=False)]
+    conflicts = [group for group in groups if group.loc[group["part"] == "train", "label"].nunique() > 1]
+    shared = [group for group in groups if group["part"].nunique() > 1]
+    said = [f"The same byte for byte in more than one row: {counted(len(groups), 'image')}."]
+    if conflicts:
+        said.append(f"{len(conflicts)} of them with different labels: {some(conflicts)}.")
+    if shared:
+        said.append(f"{len(shared)} of them in train and in test: {some(shared)}.")
+    return said
+
+
+def some(groups: list[pd.DataFrame]) -> str:
+    told = [", ".join(f"{row.id} ({row.label or 'test'})" for row in group.itertuples()) for group in groups[:GROUPS]]
+    return "; ".join(told) + ("; …" if len(groups) > GROUPS else "")

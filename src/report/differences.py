@@ -1,0 +1,33 @@
+"""How models differ from each other: in their labels, and in their mistakes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from src.report.evidence import Evidence, Model
+
+
+def disagreement(models: Sequence[Model]) -> np.ndarray:
+    """(m, m) the share of train rows on which two models' likeliest classes differ, out of fold."""
+    labels = np.stack([model.oof.argmax(axis=1) for model in models])
+    return np.array([(labels != own).mean(axis=1) for own in labels])
+
+
+def correlation(evidence: Evidence, models: Sequence[Model]) -> np.ndarray:
+    """(m, m) Pearson's correlation of being wrong on a row; NaN of a model that is never, or always."""
+    wrong = np.stack([model.oof.argmax(axis=1) != evidence.targets for model in models]).astype(np.float32)
+    wrong -= wrong.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.square(wrong).sum(axis=1, dtype=float))
+    sizes = np.outer(size, size)
+    return np.divide(wrong @ wrong.T, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+
+
+def dendrogram_order(apart: np.ndarray) -> np.ndarray:
+    """Models that differ little beside each other: the leaves of average linkage, in their optimal order.
+
+    (Bar-Joseph, Gifford & Jaakkola 2001, "Fast optimal leaf ordering for hierarchical clustering".)
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    return leaves_list(linkage(squareform(apart, checks=False), "average", optimal_ordering=True))

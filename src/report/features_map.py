@@ -1,0 +1,219 @@
+"""The map: pictures that an encoder finds alike lie side by side. t-SNE (van der Maaten & Hinton 2008) of a sample."""
+
+import hashlib
+import importlib.metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from src import files, shards
+from src.config import Competition
+from src.report import charts, tiles
+from src.report.album import Row, by_hash, name
+from src.report.evidence import PARTS, Evidence
+from src.specs import Encoder, Probe
+from src.threads import parallel
+
+CODE = 1  # raised when the same features give another map
+MOST = 1500  # rows of the sample: some 6 seconds
+COMPONENTS = 50  # of a PCA before, as van der Maaten & Hinton have it
+TSNE = {"perplexity": 30, "max_iter": 500, "init": "pca", "random_state": 0}
+FEWEST = 3 * TSNE["perplexity"] + 2  # rows: of fewer, each row would be a neighbour of each
+SIDES, ROOM = (64, 48, 32), 2_500_000  # pixels of a picture on the sheet: the first with which all fit into these bytes
+NAMED = 15  # classes that have a colour of their own, if there are more than the palette tells apart
+GREY = "#8a8f98"
+
+
+@dataclass(frozen=True)
+class Map:
+    """Places of rows."""
+
+    features: str  # the folder's name: encoder and view
+    method: str
+    rows: list[Row]
+    xy: np.ndarray  # (n, 2)
+
+
+def made(evidence: Evidence) -> Map | None:
+    """The map of the first encoder of the config that has features on the disk, CLIPs before others; None without."""
+    if (folder := folder_of(evidence.competition)) is None or evidence.record is None:
+        return None
+    rows, feats = features_of(evidence, folder, sample(evidence))
+    if len(rows) < 3:
+        return None
+    # the same pictures have one place; and if all were the same, scikit-learn's t-SNE would end the process
+    distinct, which = np.unique(feats, axis=0, return_inverse=True)
+    few = len(distinct) < FEWEST
+    xy = (principal(distinct, 2) if few else placed(folder, distinct))[which]
+    method = "the first two principal components" if few else f"t-SNE (perplexity {TSNE['perplexity']})"
+    return Map(folder.name, method, rows, xy)
+
+
+def folder_of(competition: Competition) -> Path | None:
+    """The features of the first view of the first encoder that has any."""
+    there = sorted(path.parent for path in competition.features("", "").parent.glob("*/key.json"))
+    for spec in sorted(specs(competition), key=lambda spec: spec.clip is None):
+        for view in spec.views:
+            for folder in there:
+                if folder.name.startswith(f"{start(spec)}-") and folder.name.endswith(f"-{view}"):
+                    return folder
+    return None
+
+
+def specs(competition: Competition) -> Iterator[Encoder]:
+    for model in competition.models.values():
+        if isinstance(model, Encoder):
+            yield from model.encoders if isinstance(model, Probe) else (model,)
+
+
+def start(spec: Encoder) -> str:
+    """What the folders of its features begin with (encoders.slug has the whole name, and needs torch for that)."""
+    if spec.clip is None:
+        return spec.backbone.replace("/", "_")
+    name = spec.clip if isinstance(spec.clip, str) else spec.clip.name
+    return "-".join([name, *([spec.weights] if spec.weights else [])]).replace("/", "_")
+
+
+def sample(evidence: Evidence) -> list[Row]:
+    """At most MOST rows: each class, and the test rows, by their share; which ones is settled by their ids alone."""
+    rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
+    stratum = np.concatenate([evidence.targets, np.full(len(evidence.test), len(evidence.classes))])
+    if len(rows) > MOST:
+        order = by_hash([f"{part}/{id}" for part in PARTS for id in evidence.rows(part)[evidence.competition.id]])
+        order = order[np.argsort(stratum[order], kind="stable")]  # a stratum behind the other, shuffled inside
+        size = np.bincount(stratum)
+        rank = np.concatenate([(np.arange(n) + 0.5) / n for n in size if n])
+        rows = [rows[i] for i in np.sort(order[np.argsort(rank, kind="stable")[:MOST]])]
+    return rows
+
+
+def features_of(evidence: Evidence, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
+    """Those of the rows that have features, and these, (n, d) float32 of length 1."""
+    paths = [str(evidence.album.path(row)) for row in rows]
+    shas = evidence.record["sha256"].reindex(paths)
+    known = shas.notna().to_numpy()
+    wanted = shards.binary(shas[known].tolist())
+    at = np.flatnonzero(known)
+    found: dict[int, np.ndarray] = {}
+    for path in shards.paths(folder):
+        try:
+            there, feats = shards.read(path)
+        except (OSError, ValueError, KeyError, IndexError):
+            continue  # the features stage says so, and makes it anew
+        order = np.argsort(there)
+        place = order[np.minimum(np.searchsorted(there[order], wanted), len(there) - 1)]
+        for i in np.flatnonzero(there[place] == wanted):
+            found[int(at[i])] = feats[place[i]].astype(np.float32)
+    places = sorted(found)
+    feats = np.stack([found[i] for i in places]) if places else np.empty((0, 1), np.float32)
+    length = np.maximum(np.linalg.norm(feats, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return [rows[i] for i in places], feats / length
+
+
+def principal(feats: np.ndarray, n: int) -> np.ndarray:
+    """The first n principal components, (rows, n); 0 beyond those that there are."""
+    left, size, _ = np.linalg.svd(feats - feats.mean(axis=0), full_matrices=False)
+    found = (left * size)[:, :n]
+    return np.pad(found, ((0, 0), (0, max(n - found.shape[1], 0)))).astype(float)
+
+
+def placed(folder: Path, feats: np.ndarray) -> np.ndarray:
+    """(n, 2) by t-SNE; from the file beside the features, if it was made of the same."""
+    path = folder.with_name(f"{folder.name}-map.json")
+    digest = hashlib.sha256(np.ascontiguousarray(feats).data).hexdigest()
+    version = importlib.metadata.version("scikit-learn")
+    key = {"code": CODE, "components": COMPONENTS, **TSNE, "scikit-learn": version, "features": digest}
+    if whole(have := files.read_json(path), key, len(feats)):
+        return np.array(have["xy"])
+    xy = tsne(feats)
+    files.write_json(path, {"key": key, "xy": xy.tolist()})
+    return xy
+
+
+def whole(have: Any, key: dict[str, Any], n: int) -> bool:
+    """Whether what was read is a map of that key."""
+    return isinstance(have, dict) and have.get("key") == key and np.shape(have.get("xy")) == (n, 2)
+
+
+def tsne(feats: np.ndarray) -> np.ndarray:
+    """(n, 2). On one core: more of them add up in another order, and mostly wait where others work beside them."""
+    from sklearn.manifold import TSNE as Method
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        xy = Method(**TSNE).fit_transform(principal(feats, COMPONENTS).astype(np.float32))
+    return np.round(xy.astype(float), 2)
+
+
+def data(evidence: Evidence, found: Map) -> dict[str, Any]:
+    """The map for data.js; what is known of its rows goes into the album."""
+    evidence.album.know(found.rows)
+    groups = grouped(evidence)
+    return {
+        "rows": [name(row) for row in found.rows],
+        "xy": found.xy.tolist(),
+        **sheet(evidence, found),
+        "groups": groups,
+        "colours": charts.palette(len(set(groups))),
+    }
+
+
+def grouped(evidence: Evidence) -> list[str]:
+    """What each class is called on the map: itself, or one of many that share a colour."""
+    k = len(evidence.classes)
+    if k <= len(charts.COLOURS + charts.MORE):
+        return list(evidence.classes)
+    most = set(np.argsort(-np.bincount(evidence.targets, minlength=k), kind="stable")[:NAMED].tolist())
+    return [label if i in most else "other classes" for i, label in enumerate(evidence.classes)]
+
+
+def chart(evidence: Evidence, found: Map) -> alt.TopLevelMixin:
+    """The rows by their label; data.js gives them other colours."""
+    groups = grouped(evidence)
+    shown = [groups[evidence.targets[i]] if part == "train" else "(test)" for part, i in found.rows]
+    df = pd.DataFrame({"x": found.xy[:, 0], "y": found.xy[:, 1], "shown": shown, "row": range(len(shown))})
+    domain = [*dict.fromkeys(groups), *(["(test)"] if "(test)" in shown else [])]
+    colours = [*charts.palette(len(set(groups))), GREY][: len(domain)]
+    place = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=8)}
+    return (
+        alt.Chart(df)
+        .mark_circle(size=34, opacity=0.8, clip=True)
+        .encode(
+            x=alt.X("x:Q", **place),
+            y=alt.Y("y:Q", **place),
+            color=alt.Color("shown:N", title=None, scale=alt.Scale(domain=domain, range=colours)),
+        )
+        .add_params(alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.shiftKey]"))
+        .properties(width="container", height=480, usermeta={"renderer": "canvas"})
+    )
+
+
+def sheet(evidence: Evidence, found: Map) -> dict[str, Any]:
+    """All pictures of the map on one."""
+    pictures = list(small(evidence, found.rows))
+    for side in SIDES:
+        for picture in pictures:
+            if picture is not None:
+                picture.thumbnail((side, side))
+        uri, columns = tiles.sheet(pictures, side)
+        if len(uri) <= ROOM:
+            break
+    return {"sheet": uri, "side": side, "columns": columns}
+
+
+def small(evidence: Evidence, rows: list[Row]) -> Iterator[Image.Image | None]:
+    """The pictures, None for one that is gone or cannot be read."""
+
+    def one(row: Row) -> Image.Image | None:
+        try:
+            return evidence.album.source.picture(evidence.album.path(row), SIDES[0])
+        except tiles.FAULTS:
+            return None
+
+    return parallel(one, rows, "thumbnails")

@@ -1,0 +1,136 @@
+"""What the sections of figures share: numbers as text, colours of models, dots with error bars, and the switch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from src import audit
+from src.audit import Audit
+from src.config import Competition
+from src.errors import UserError
+from src.progress import duration
+from src.report import charts
+from src.report.evidence import BLEND, Evidence, Model
+
+STEP = 24  # pixels of a row in a chart with a row a model: said, since Vega complains of its own steps
+SLIGHT = 0.3  # opacity of a fold's line beside that of the mean
+UNKNOWN = "–"  # in a cell whose number is not known, or not defined
+
+
+def known(*values: Any) -> bool:
+    """Whether all are finite numbers: a model.json of another version may lack one, and a metric may be undefined."""
+    return all(isinstance(value, Real) and math.isfinite(value) for value in values)
+
+
+def number(value: Any, digits: int = 4) -> str:
+    return f"{value:.{digits}f}" if known(value) else UNKNOWN
+
+
+def measured(value: Any, se: Any, digits: int = 4) -> str:
+    """`0.8415 ± 0.0152`."""
+    return f"{number(value, digits)} ± {number(se, digits)}" if known(value, se) else number(value, digits)
+
+
+def gained(value: Any, se: Any, digits: int = 4) -> str:
+    """`+0.0035 ± 0.0070`."""
+    return f"{value:+.{digits}f} ± {number(se, digits)}" if known(value) else UNKNOWN
+
+
+def percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def by_cv(evidence: Evidence) -> list[Model]:
+    """The finished models and the blend, the best CV first; of equal ones the first in the config."""
+    sign = evidence.metric.sign
+
+    def merit(model: Model) -> float:
+        return sign * model.made["cv"] if known(model.made["cv"]) else -math.inf
+
+    return sorted(evidence.models.values(), key=merit, reverse=True)
+
+
+def single(evidence: Evidence) -> list[Model]:
+    """The finished models without the blend."""
+    return [model for name, model in evidence.models.items() if name != BLEND]
+
+
+def audit_of(evidence: Evidence) -> Audit | None:
+    """The audit of these rows, where there is one; the section of labels says why one is left out."""
+    try:
+        return audit.read(evidence.competition, evidence.ids, evidence.test_ids)
+    except UserError:
+        return None
+
+
+def score_title(evidence: Evidence, what: str) -> str:
+    """Of an axis: `CV accuracy`, and of a loss that less of it is better."""
+    less = "" if evidence.metric.greater_is_better else " (less is better)"
+    return f"{what} {evidence.competition.metric}{less}"
+
+
+def coloured(names: Sequence[str]) -> alt.Scale:
+    """A colour a name, the same in every chart that begins with the same names."""
+    return alt.Scale(domain=list(names), range=charts.palette(len(names)))
+
+
+def with_interval(df: pd.DataFrame, value: str, error: str) -> pd.DataFrame:
+    """The table with columns low and high: value ± error; none where the error is not known."""
+    return df.assign(low=df[value] - df[error], high=df[value] + df[error])
+
+
+def spread(values: pd.Series, pad: float = 0.05) -> list[float]:
+    """A domain for an axis: from the least to the greatest value, with some room."""
+    low, high = float(values.min()), float(values.max())
+    room = pad * (high - low) or 0.05
+    return [low - room, high + room]
+
+
+def rounded(values: pd.Series) -> pd.Series:
+    """Five digits, which is more than a chart shows: a page has thousands of them."""
+    return values.map(lambda value: float(f"{value:.5g}"))
+
+
+def tips(df: pd.DataFrame, **titles: str) -> list[alt.Tooltip]:
+    """What a hover shows: {column: its title}."""
+    return [
+        alt.Tooltip(column, title=title, format=".4f" if df[column].dtype.kind == "f" else alt.Undefined)
+        for column, title in titles.items()
+    ]
+
+
+def switch(section: str, options: Sequence[str], chosen: str, shows: Sequence[str]) -> dict[str, Any]:
+    """A choice of a model that the charts `shows` of a section follow: for switch.html, see `chosen`."""
+    return {"options": list(options), "chosen": chosen, "charts": " ".join(f"{section}-{name}" for name in shows)}
+
+
+def chosen(chart: alt.TopLevelMixin, model: str) -> alt.TopLevelMixin:
+    """The chart of one model's rows, that of the switch; `model` to begin with, and in the picture."""
+    return chart.transform_filter("datum.model === shown").add_params(alt.param(name="shown", value=model))
+
+
+@dataclass(frozen=True)
+class Advice:
+    what: str  # to do
+    why: str  # with its numbers
+    how: str  # a command, or a line of the config
+
+
+def command(competition: Competition, words: str = "") -> str:
+    """What is to be typed."""
+    limit = "" if competition.limit is None else f" --limit {competition.limit}"
+    return f"./run.sh {competition.name}{' ' + words if words else ''}{limit}"
+
+
+def called(name: str) -> str:
+    return "the blend" if name == BLEND else name
+
+
+def took(model: Model) -> str:
+    seconds = model.made.get("seconds")
+    return duration(seconds) if known(seconds) else "an unknown time"

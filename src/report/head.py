@@ -1,0 +1,61 @@
+"""The top of the page: what was run, its best score, and what is left out."""
+
+from typing import Any
+
+from src import board
+from src.errors import counted
+from src.report import foretold
+from src.report.evidence import BLEND, Evidence
+from src.report.figures import audit_of, measured
+from src.standing import PARTS
+
+
+def head(evidence: Evidence) -> dict[str, Any]:
+    """What page.html wants of it: lead (texts), tiles (name, value, more) and left_out."""
+    competition = evidence.competition
+    lead = [
+        competition.name,
+        competition.metric,
+        f"{len(evidence.train):,} train and {len(evidence.test):,} test rows",
+        f"{len(evidence.classes)} classes",
+        "no folds yet" if evidence.fold is None else f"{evidence.fold.max() + 1} folds",
+    ]
+    if competition.limit is not None:
+        lead.append(f"a smoke run of {competition.limit} rows")
+    return {"lead": lead, "tiles": tiles(evidence), "left_out": evidence.left_out}
+
+
+def tiles(evidence: Evidence) -> list[dict[str, str]]:
+    competition, best, found = evidence.competition, evidence.best, []
+    if best is not None:
+        made = best.made
+        found.append(tile(f"CV {competition.metric}", measured(made["cv"], made["se"]), best.name))
+        for one in foretold.intervals(evidence, [best]).itertuples():
+            name, value = f"Foretold, {one.part}", f"{one.low:.4f} to {one.high:.4f}"
+            found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
+    for part in PARTS:
+        if (top := best_of(evidence, part)) is not None:
+            found.append(tile(f"Best {part}", *top))
+    if (audit := audit_of(evidence)) is not None:
+        kinds = audit.found["kind"]
+        labels = str(int((kinds == "label").sum()))
+        found.append(tile("Doubtful labels", labels, f"of {len(evidence.train):,}, by confident learning"))
+        if n := audit.found.loc[kinds == "leak", "id"].nunique():
+            found.append(tile("In train and test", counted(n, "picture"), f"of {len(evidence.test):,} in test"))
+    finished = len(evidence.models) - (BLEND in evidence.models)
+    found.append(tile("Models", str(finished), f"of {len(competition.models)} in the config"))
+    return found
+
+
+def tile(name: str, value: str, more: str = "") -> dict[str, str]:
+    return {"name": name, "value": value, "more": more}
+
+
+def best_of(evidence: Evidence, part: str) -> tuple[str, str] | None:
+    """The best score of a part of the leaderboard, and of what it is, with its count."""
+    scores = [(name, ours.scores[part]) for name, ours in evidence.ours.items() if part in ours.scores]
+    if not scores:
+        return None
+    name, score = max(scores, key=lambda one: evidence.metric.sign * float(one[1].text))
+    count = "" if score.k is None else f" = {score.k}/{score.n} ± {board.standard_error(score.k, score.n):.4f}"
+    return score.text, f"{name}{count}"

@@ -1,0 +1,130 @@
+"""What a fine-tuning has written down epoch by epoch: of finished folds, and of one that is in training or was stopped.
+
+A finished model has history.csv. Before that, each checkpoint says the same of its fold.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.recipe import FineTune
+from src.report import configs
+from src.report.evidence import Evidence
+
+NEEDED = ("fold", "epoch", "loss", "valid_log_loss")
+NUMBERS = (*NEEDED, "seed", "step", "lr", "images_per_second", "waited", "micro_batch", "seconds")
+
+
+@dataclass(frozen=True)
+class History:
+    """A model's."""
+
+    epochs: pd.DataFrame  # one row an epoch of a fold and seed; columns of history.csv, those of NEEDED at least
+    unfinished: str = ""  # what is not there yet, as a sentence; empty where all is
+
+    @property
+    def speed(self) -> float | None:
+        """Images a second in training: the median over epochs."""
+        return self.median("images_per_second")
+
+    @property
+    def waited(self) -> float | None:
+        """The share of the training time that the model waited for pictures: the median over epochs."""
+        return self.median("waited")
+
+    def median(self, column: str) -> float | None:
+        known = self.epochs.get(column, pd.Series(dtype=float)).dropna()
+        return float(known.median()) if len(known) else None
+
+    def lines(self, column: str) -> pd.DataFrame:
+        """(epochs, folds): the mean over seeds; NaN where an epoch is not there."""
+        return self.epochs.pivot_table(index="epoch", columns="fold", values=column, aggfunc="mean", dropna=False)
+
+
+def read(evidence: Evidence) -> dict[str, History]:
+    """The models' that have one: the finished ones first, and those that are in training."""
+    competition, found = evidence.competition, {}
+    for name, model in evidence.models.items():
+        path = model.folder / "history.csv"
+        if path.is_file() and (epochs := read_csv(evidence, name, path)) is not None:
+            found[name] = History(epochs)
+    for name, spec in competition.of_stage("finetune").items():
+        if name not in evidence.models and isinstance(spec, FineTune):
+            rows = list(checkpoints(competition.model_folder(name), spec))
+            if (epochs := checked(pd.DataFrame(rows))) is not None:
+                found[name] = History(epochs, so_far(epochs, spec, competition.folds.n))
+    return found
+
+
+def read_csv(evidence: Evidence, name: str, path: Path) -> pd.DataFrame | None:
+    """history.csv, without lines that are not whole; None, and said, where that leaves nothing."""
+    try:
+        df = pd.read_csv(path, on_bad_lines="skip")
+    except (OSError, ValueError) as error:  # pandas' errors of parsing, and of UTF-8, are ValueErrors
+        evidence.leave_out(f"{name}'s history.csv", f"it cannot be read: {error}")
+        return None
+    whole = checked(df)
+    if whole is None:
+        evidence.leave_out(f"{name}'s history.csv", "it has no whole line")
+    elif len(whole) < len(df):
+        evidence.leave_out(f"{name}'s history.csv", f"{len(df) - len(whole)} of its lines are damaged")
+    return whole
+
+
+def checked(df: pd.DataFrame) -> pd.DataFrame | None:
+    """The lines whose numbers are all there; None where there are none."""
+    if not set(NEEDED) <= set(df.columns):
+        return None
+    valid = [column for column in df.columns if column.startswith("valid_")]
+    columns = [column for column in df.columns if column in NUMBERS] + [c for c in valid if c not in NUMBERS]
+    df = df[columns].apply(pd.to_numeric, errors="coerce")
+    df = df[df.notna().all(axis=1)]
+    return df.astype({"fold": int, "epoch": int}) if len(df) else None
+
+
+def checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
+    """The epochs of the folds that are finished, or begun, by the config's recipe."""
+    seen = set()
+    finished = sorted(path for path in folder.glob("fold*.safetensors") if ".running-" not in path.name)
+    for path in [*finished, *sorted(folder.glob("fold*.running-*.safetensors"), reverse=True)]:
+        about = about_of(path)
+        if path.name.partition(".")[0] in seen or not isinstance(about, dict) or not of_recipe(about, spec):
+            continue
+        seen.add(path.name.partition(".")[0])
+        yield from (row for row in about.get("history") or () if isinstance(row, dict))
+
+
+def about_of(path: Path) -> Any:
+    """What a checkpoint says of itself, as `src.checkpoints` writes it; None where it is damaged.
+
+    (Read here by hand, because that module, and the library itself, take seconds to load.)
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(size, path.stat().st_size)))
+        return json.loads(header["__metadata__"]["about"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def of_recipe(about: dict[str, Any], spec: FineTune) -> bool:
+    """Whether it was trained by the config's recipe."""
+    try:
+        return not configs.changes(about["key"]["model"], spec, {*spec.of_tables, *spec.of_model})
+    except (KeyError, TypeError):
+        return False
+
+
+def so_far(epochs: pd.DataFrame, spec: FineTune, folds: int) -> str:
+    runs = epochs.groupby(["fold", "seed"] if "seed" in epochs else ["fold"])["epoch"].max()
+    whole = int((runs >= spec.epochs).sum())
+    said = f"{whole} of {folds * spec.seeds} {'runs' if spec.seeds > 1 else 'folds'} are trained"
+    if (runs < spec.epochs).any():
+        at = runs[runs < spec.epochs]
+        said += f", and {int(at.iloc[0])} of {spec.epochs} epochs of the next"
+    return said

@@ -1,0 +1,144 @@
+"""The section 'Labels and leaks': what the audit found, as contact sheets, and what came of acting on it."""
+
+from typing import Any
+
+from src import arms, audit, files
+from src.audit import Audit
+from src.errors import UserError
+from src.report import figures
+from src.report.album import Row, name
+from src.report.evidence import Evidence
+from src.report.page import Section
+
+NAME, TITLE = "labels", "Labels and leaks"
+SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures
+# What is said of a finding's score, by kind; pairs have the same.
+SCORES = {"label": "p(label) {:.3f}", "outlier": "score {:.2g}", "constant": "spread {:.2f}", "tiny": "{:.0f} pixels"}
+PAIR = "alike {:.3f}"
+
+
+def section(evidence: Evidence) -> Section:
+    competition, found = evidence.competition, audited(evidence)
+    kinds, lists = ([], {}) if found is None else sheets(evidence, found)
+    about = {
+        "run": competition.name,
+        "audited": found is not None,
+        "kinds": kinds,
+        "notes": [] if found is None else notes(evidence, found),
+        "ceiling": None if found is None else ceiling(evidence, found),
+        "groups": competition.folds.groups,
+        "comparisons": comparisons(evidence),
+    }
+    return Section(NAME, TITLE, about, data={"lists": lists} if lists else {})
+
+
+def audited(evidence: Evidence) -> Audit | None:
+    """The audit of these rows; None before one."""
+    try:
+        return audit.read(evidence.competition, evidence.ids, evidence.test_ids)
+    except UserError as error:
+        evidence.leave_out("the audit", str(error))
+        return None
+
+
+def sheets(evidence: Evidence, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
+    """Of each kind what the template says, and its first findings with their pictures, by the kind."""
+    kinds, lists = [], {}
+    for kind, title in audit.KINDS.items():
+        of_kind = found.found[found.found["kind"] == kind]
+        entries = [(one, rows_of(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
+        there = set(evidence.album.put([row for _, rows in entries for row in rows], ROOM))
+        shown = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
+        if shown:
+            lists[kind] = shown
+        told = {"name": kind, "title": title, "how": how(kind, found.about), "pairs": kind in audit.PAIRED}
+        kinds.append(told | {"found": len(of_kind), "shown": len(shown)})
+    return kinds, lists
+
+
+def rows_of(evidence: Evidence, one: Any) -> list[Row]:
+    """The row of a finding, and the one that it is paired with."""
+    ids = [(one.part, one.id), *([(one.other_part, one.other_id)] if one.kind in audit.PAIRED else [])]
+    return [(part, evidence.row_of[part][id]) for part, id in ids]
+
+
+def entry(evidence: Evidence, one: Any, rows: list[Row]) -> dict[str, Any]:
+    """A finding for album.js: its pictures with their lines, and its score."""
+    cards = []
+    for part, i in rows:
+        label = evidence.classes[evidence.targets[i]] if part == "train" else "test"
+        told = f"{label} → {one.suggested_label}" if one.kind == "label" else label
+        cards.append([name((part, i)), evidence.rows(part)[evidence.competition.id].iat[i], told])
+    return {"cards": cards, "said": SCORES.get(one.kind, PAIR).format(one.score)}
+
+
+def how(kind: str, about: dict[str, Any]) -> str:
+    """How a kind was looked for, and from where on something is a finding."""
+    limits = {"correlation": "?", "outlier_fence": "?", "constant": "?", "tiny_share": "?", "tiny_pixels": "?"}
+    limits |= about.get("thresholds") or {}
+    if kind == "label":
+        return (
+            f"confident learning (cleanlab) on the out-of-fold probabilities of {about.get('model')}: another class is "
+            "likelier than that class's own rows are on average"
+        )
+    if kind == "outlier":
+        return (
+            f"mean distance to the nearest neighbours in the features of {about.get('encoder')}, its logarithm "
+            f"{limits['outlier_fence']} quartile ranges or more above the upper quartile"
+        )
+    if kind == "constant":
+        return f"each colour's standard deviation below {limits['constant']} of 255"
+    if kind == "tiny":
+        return f"shorter side below {limits['tiny_pixels']} pixels and {limits['tiny_share']} of the median"
+    return (
+        f"laid on each other, their fine structure correlates to {limits['correlation']} or more; 1 is the same pixels"
+    )
+
+
+def notes(evidence: Evidence, found: Audit) -> list[str]:
+    """What was not looked for, and whether the audit is of what is there now."""
+    said = [f"Not looked for: {why}." for why in found.about.get("skipped") or []]
+    by = (found.about.get("key") or {}).get("judge") or {}
+    model = evidence.models.get(by.get("model"))
+    labelled = found.found[found.found["label"] != ""]
+    labels = [evidence.classes[evidence.targets[evidence.row_of["train"][id]]] for id in labelled["id"]]
+    if by and (model is None or files.sha256(model.folder / "oof.parquet") != by.get("oof")):
+        said.append(f"The audit is older than the model {by.get('model')}: run it again.")
+    elif labels != labelled["label"].tolist():
+        said.append("The audit is of other labels: run it again.")
+    return said
+
+
+def ceiling(evidence: Evidence, found: Audit) -> dict[str, str] | None:
+    """The noise ceiling, as text."""
+    about = found.about.get("ceiling") or {}
+    if not figures.known(about.get("noise"), about.get("se")):
+        return None
+    return {
+        "noise": f"{100 * about['noise']:.1f} % ± {100 * about['se']:.1f}",
+        "accuracy": figures.measured(1 - about["noise"], about["se"]),
+        "method": about.get("method", ""),
+        "model": found.about.get("model"),
+    }
+
+
+def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
+    """The lines of ab.csv, as text."""
+    competition = evidence.competition
+    try:
+        found = arms.read(competition.ab_csv)
+    except UserError as error:
+        evidence.leave_out("comparisons of the config", str(error))
+        return []
+    folds = files.sha256(competition.folds_csv) if competition.folds_csv.is_file() else None
+    return [
+        {
+            **vars(one),
+            "base": figures.measured(one.base, one.base_se),
+            "arm": figures.measured(one.arm, one.arm_se),
+            "difference": figures.gained(one.difference, one.difference_se),
+            "verdict": one.verdict,
+            "other_folds": one.folds != folds,
+        }
+        for one in found
+    ]

@@ -1,0 +1,131 @@
+"""The section 'provenance': of what, with what and by which commands all this was made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from src import files
+from src.progress import duration
+from src.report import configs
+from src.report.evidence import BLEND, Evidence, Model
+from src.report.figures import UNKNOWN, known
+from src.report.page import Section
+
+PLACE = ("commit", "device", "python")  # of what a model says of where it was made; the others are packages
+
+
+def section(evidence: Evidence) -> Section:
+    competition = evidence.competition
+    about = {
+        "commands": commands(evidence),
+        "facts": facts(evidence),
+        "rows": [row(evidence, model) for model in evidence.models.values()],
+        "packages": packages(evidence),
+        "warnings": warnings(evidence),
+        "config": configs.code(competition, without=("models", "reported", "name", "limit")),
+        "models": {name: configs.code(spec) for name, spec in competition.models.items()},
+    }
+    return Section("provenance", "How it was made", about)
+
+
+def commands(evidence: Evidence) -> list[tuple[str, str]]:
+    """(command, what it does)."""
+    competition = evidence.competition
+    run = f"./run.sh {competition.name}"
+    if competition.limit is not None:
+        return [(f"{run} --limit {competition.limit}", "makes this smoke run again"), (run, "makes the whole run")]
+    found = [(run, "makes all of it again, and this page; what is finished and unchanged is reused")]
+    found.append((f"{run} report", "makes this page alone"))
+    if competition.audit_csv.is_file():
+        found.append((f"{run} audit", "looks for doubtful labels and duplicates again"))
+    if competition.source.page is not None:
+        found.append((f"{run} submit", "sends the newest blend and waits for its score"))
+    return found
+
+
+def facts(evidence: Evidence) -> list[tuple[str, str]]:
+    """(name, value) of what all models share."""
+    competition, n, m = evidence.competition, len(evidence.train), len(evidence.test)
+    found = [("rows", f"{n:,} train, {m:,} test" + ("" if competition.limit is None else " (a smoke run)"))]
+    if evidence.fold is None:
+        found.append(("folds", "not made yet"))
+    else:
+        described = files.read_json(competition.folds_csv.with_suffix(".json"))
+        grouped = ", ".join(str(one) for one in (competition.group, competition.folds.groups) if one)
+        made = f"seed {competition.folds.seed}" if isinstance(described, dict) else "your own"
+        by = f", rows of one group together ({grouped})" if grouped else ""
+        found.append(("folds", f"{evidence.fold.max() + 1}, {made}{by}"))
+        found.append(("sha256 of folds.csv", files.sha256(competition.folds_csv)))
+    for part in ("train", "test"):
+        digests = {digest for model in evidence.models.values() if (digest := key_of(model).get(part))}
+        if digests:
+            found.append((f"digest of the {part} rows", ", ".join(sorted(map(str, digests)))))
+    seconds = [model.made.get("seconds") for model in evidence.models.values()]
+    if total := sum(one for one in seconds if known(one)):
+        found.append(("computing time", f"{duration(total)} for what is finished"))
+    return found
+
+
+def key_of(model: Model) -> Mapping[str, Any]:
+    found = model.made.get("key")
+    return found if isinstance(found, dict) else {}
+
+
+def made_of(model: Model) -> Mapping[str, str]:
+    """Where and with what the model was made; empty of a version that did not say it."""
+    found = model.made.get("made")
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def row(evidence: Evidence, model: Model) -> dict[str, str]:
+    made, key = made_of(model), key_of(model)
+    spec = evidence.competition.models.get(model.name)
+    stored = key.get("model") if isinstance(key.get("model"), dict) else {}
+    first, n = stored.get("seed"), stored.get("seeds", 1)
+    seeds = "" if first is None else str(first) if n == 1 else f"{first} to {first + n - 1}"
+    seconds = model.made.get("seconds")
+    return {
+        "name": model.name,
+        "kind": "blend" if model.name == BLEND else type(spec).__name__ if spec is not None else UNKNOWN,
+        "precision": str(key.get("precision", "")),
+        "seeds": seeds,
+        "time": duration(seconds) if known(seconds) else UNKNOWN,
+        **{name: made.get(name, UNKNOWN) for name in PLACE},
+    }
+
+
+def packages(evidence: Evidence) -> list[tuple[str, str]]:
+    """(package, its version, or the versions and the models that were made with them)."""
+    names = dict.fromkeys(name for model in evidence.models.values() for name in made_of(model) if name not in PLACE)
+    return [(name, said(evidence, name)) for name in names]
+
+
+def said(evidence: Evidence, name: str) -> str:
+    """`2.15.0`; or `2.15.0 (a, b), 2.14.0 (c)` where models differ."""
+    by_value: dict[str, list[str]] = {}
+    for model in evidence.models.values():
+        if name in (made := made_of(model)):
+            by_value.setdefault(made[name], []).append(model.name)
+    if len(by_value) == 1:
+        return next(iter(by_value))
+    return ", ".join(f"{value} ({', '.join(models)})" for value, models in by_value.items())
+
+
+def warnings(evidence: Evidence) -> list[str]:
+    """What keeps the models from being made again just so, or compared without a thought."""
+    found = []
+    for name in dict.fromkeys(name for model in evidence.models.values() for name in made_of(model)):
+        values = {made_of(model)[name] for model in evidence.models.values() if name in made_of(model)}
+        if len(values) > 1:
+            what = "by different commits" if name == "commit" else f"with different {name}"
+            what = "on different devices" if name == "device" else what
+            found.append(f"The models were made {what}: {said(evidence, name)}.")
+    dirty = [model.name for model in evidence.models.values() if made_of(model).get("commit", "").endswith("-dirty")]
+    if dirty:
+        found.append(f"Made with changes that no commit has (-dirty): {', '.join(dirty)}.")
+    for part in ("train", "test"):
+        if len({str(key_of(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
+            found.append(
+                f"Not all models were made of the same {part} rows or images: ./run.sh "
+                f"{evidence.competition.name} makes those anew that were not."
+            )
+    return found

@@ -1,0 +1,98 @@
+"""How far a model's confidence can be believed: reliability curves and the expected calibration error (ECE).
+
+Confidence is the probability of the likeliest class. Rows are sorted by it and cut into bins of equally many rows
+(Nguyen & O'Connor 2015), so that no bin is nearly empty; the ECE is the mean over bins, weighted by their rows, of the
+gap between confidence and share of hits (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural
+Networks"). Few rows have an ECE above 0 even if every probability is right: `by_chance` says how much.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from src import calibration
+from src.metrics import METRICS
+from src.report.evidence import Evidence, Model
+
+BINS, LEAST = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
+NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
+REPLICATES, SEED = 1000, 0
+
+
+def sample(n: int, k: int) -> np.ndarray | slice:
+    """The rows of n, each of k probabilities, to look at: all, or as many as NUMBERS allows, always the same."""
+    if n * k <= NUMBERS:
+        return slice(None)
+    return np.sort(np.random.default_rng(SEED).permutation(n)[: NUMBERS // k])
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """b bins, the least confidence first."""
+
+    rows: np.ndarray  # (b,)
+    hits: np.ndarray  # (b,) rows whose likeliest class is the right one
+    confidence: np.ndarray  # (b,) the mean
+    variance: np.ndarray  # (b,) of the number of hits, if each confidence is right
+
+    @property
+    def ece(self) -> float:
+        return float(np.abs(self.hits - self.rows * self.confidence).sum() / self.rows.sum())
+
+    @property
+    def by_chance(self) -> tuple[float, float]:
+        """The ECE that this many rows have if each confidence is right: its mean, and what 19 of 20 are below.
+
+        Hits are then drawn with these probabilities (Bröcker & Smith 2007); a bin's sum is taken to be normal.
+        """
+        drawn = np.random.default_rng(SEED).normal(size=(REPLICATES, len(self.rows))) * np.sqrt(self.variance)
+        values = np.abs(drawn).sum(axis=1) / self.rows.sum()
+        return float(values.mean()), float(np.quantile(values, 0.95))
+
+    def table(self) -> pd.DataFrame:
+        """One row a bin: confidence, share of hits, its 95 % interval (Wilson 1927), rows."""
+        low, high = wilson(self.hits, self.rows)
+        columns = {"confidence": self.confidence, "share": self.hits / self.rows, "low": low, "high": high}
+        return pd.DataFrame({**columns, "rows": self.rows})
+
+
+def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:
+    """The bins of probabilities (n, k) of rows with class indices (n,)."""
+    confidence, right = probs.max(axis=1).astype(float), probs.argmax(axis=1) == targets
+    order = np.argsort(confidence, kind="stable")
+    bins = np.array_split(order, min(BINS, max(1, len(order) // LEAST)))
+    return Reliability(
+        np.array([len(rows) for rows in bins]),
+        np.array([right[rows].sum() for rows in bins]),
+        np.array([confidence[rows].mean() for rows in bins]),
+        np.array([(confidence[rows] * (1 - confidence[rows])).sum() for rows in bins]),
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A model's, without and with a temperature that is fitted on the other folds: see `src.calibration`."""
+
+    before: Reliability
+    after: Reliability
+    gain: float  # of the log loss, by the temperature; positive is better
+    gain_se: float
+    temperature: float  # of all rows
+
+
+def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slice(None)) -> Calibration:
+    probs, targets, fold = model.oof[rows], evidence.targets[rows], evidence.fold[rows]
+    scaled = calibration.cross_fitted(probs, targets, fold)
+    gain, se = METRICS["log_loss"].gain(targets, scaled, than=probs)
+    before, after = measure(probs, targets), measure(scaled, targets)
+    return Calibration(before, after, gain, se, calibration.temperature(probs, targets))
+
+
+def wilson(hits: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    z = 1.959964
+    share, width = hits / n, z**2 / n
+    center = (share + width / 2) / (1 + width)
+    reach = z * np.sqrt(share * (1 - share) / n + width / (4 * n)) / (1 + width)
+    return center - reach, center + reach

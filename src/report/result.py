@@ -1,0 +1,202 @@
+"""The section 'result': what every model scores, and whether CV and leaderboard agree."""
+
+import math
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from src import board, summary
+from src.ledger import COMPLETE
+from src.progress import duration
+from src.report import configs, histories
+from src.report.evidence import BLEND, Evidence, Model
+from src.report.figures import (
+    STEP,
+    UNKNOWN,
+    by_cv,
+    coloured,
+    known,
+    measured,
+    number,
+    score_title,
+    spread,
+    tips,
+    with_interval,
+)
+from src.report.page import Section
+from src.scored import Score
+from src.standing import NAME, PARTS
+
+FEW = 3  # submissions at least, for a correlation
+
+
+def section(evidence: Evidence) -> Section:
+    sent = submissions(evidence)
+    competition, speeds = evidence.competition, histories.read(evidence)
+    rows = [row(evidence, model, speeds.get(model.name)) for model in evidence.models.values()]
+    about = {
+        "competition": competition.name,
+        "sends": competition.source.page is not None and competition.limit is None,
+        "metric": competition.metric,
+        "rows": rows,
+        "noted": any(one["note"] for one in rows),
+        "parts": [part for part in PARTS if any(part in ours.scores for ours in evidence.ours.values())],
+        "reported": (theirs := reported(evidence)),
+        "compared": any(line[f"our_{part}"]["score"] for line in theirs for part in PARTS),
+        "agreement": agreement(evidence, sent),
+    }
+    charts = {}
+    if scored := [model for model in by_cv(evidence) if known(model.made["cv"])]:
+        charts["cv"] = dots(evidence, scored)
+    for part in PARTS:
+        if len(of := sent[sent["part"] == part]):
+            charts[part] = scatter(evidence, of, part)
+    return Section("result", "Result", about, charts)
+
+
+def row(evidence: Evidence, model: Model, history: histories.History | None) -> dict[str, Any]:
+    """A model's line of the table."""
+    made, ours = model.made, evidence.ours.get(model.name)
+    blend = evidence.models.get(BLEND)
+    whole = blend is not None and {"weights", "method"} <= blend.made.keys()
+    return {
+        "name": model.name,
+        "best": model is by_cv(evidence)[0],
+        "cv": measured(made["cv"], made["se"]),
+        "folds": summary.span([score for score in made["folds"] if known(score)]),
+        "log_loss": number(made["log_loss"]),
+        **{part: texts(ours.scores.get(part) if ours else None) for part in PARTS},
+        "weight": summary.share(blend.made, model.name) if whole else "",
+        "time": duration(made["seconds"]) if known(made.get("seconds")) else UNKNOWN,
+        "speed": f"{history.speed:.0f}" if history is not None and known(history.speed) else "",
+        "note": "; ".join(notes(evidence, model)),
+    }
+
+
+def texts(score: Score | None) -> dict[str, str]:
+    """A leaderboard's score, and the count that it is."""
+    if score is None:
+        return {"score": "", "count": ""}
+    return {"score": score.text, "count": "" if score.k is None else f"{score.k}/{score.n}"}
+
+
+def notes(evidence: Evidence, model: Model) -> list[str]:
+    said, spec = [], evidence.competition.models.get(model.name)
+    if spec is None and model.name != BLEND:
+        said.append("not in the config")
+    stored = model.made["key"].get("model")
+    if spec is not None and isinstance(stored, dict) and (changes := configs.changes(stored, spec)):
+        said.append(f"made with another config: {changes}")
+    if model.test is None:
+        said.append("no table of the test rows")
+    return said
+
+
+def reported(evidence: Evidence) -> list[dict[str, Any]]:
+    """The scores that others reported, each beside that of the model that it is to be compared with."""
+    rows, found = evidence.competition.reported, evidence.known
+    lines = []
+    for one in rows if found is not None else ():
+        ours = evidence.ours.get(one.model)
+        line = {"title": one.title, "model": one.model or "", "note": one.note}
+        for part in PARTS:
+            theirs = getattr(one, part)
+            line[part] = texts(None if theirs is None else found.score(part, board.shown(theirs)))
+            line[f"our_{part}"] = texts(ours.scores.get(part) if ours else None)
+        lines.append(line)
+    return lines
+
+
+def submissions(evidence: Evidence) -> pd.DataFrame:
+    """One row a score that has a CV beside it: name, file, part, cv, cv_se, score, score_se, count.
+
+    The ledger's, and those of models without one that the solution gives.
+    """
+    rows, there = [], evidence.known
+    for entry in evidence.entries if there is not None else ():
+        named = NAME.fullmatch(entry.file)
+        for part in PARTS:
+            if entry.status == COMPLETE and entry.cv and (text := getattr(entry, part)):
+                score, se = there.score(part, text), float(entry.se) if entry.se else math.nan
+                name = named["what"] if named else entry.file
+                rows.append((name, entry.file, part, float(entry.cv), se, float(text), score))
+    for name, ours in evidence.ours.items():
+        made = evidence.models[name].made
+        for part, score in ours.scores.items():
+            if known(made["cv"]) and not any((row[0], row[2]) == (name, part) for row in rows):
+                rows.append((name, name, part, made["cv"], made["se"], float(score.text), score))
+    df = pd.DataFrame(rows, columns=["name", "file", "part", "cv", "cv_se", "score", "of"])
+    counts = [(one.k, one.n) for one in df["of"]]
+    df["score_se"] = [math.nan if k is None else board.standard_error(k, n) for k, n in counts]
+    df["count"] = ["" if k is None else f"{k} of {n} rows" for k, n in counts]
+    return df.drop(columns="of")
+
+
+def agreement(evidence: Evidence, sent: pd.DataFrame) -> list[str]:
+    """How CV and each part of the leaderboard go together, a sentence a part."""
+    said = []
+    for part in PARTS:
+        rows = sent[sent["part"] == part]
+        if len(rows) < FEW or np.ptp(rows["cv"]) == 0 or np.ptp(rows["score"]) == 0:
+            continue
+        r, gap = np.corrcoef(rows["cv"], rows["score"])[0, 1], (rows["score"] - rows["cv"]).mean()
+        said.append(f"CV and {part}: correlation {r:.2f} over {len(rows)} scores; {part} is CV {gap:+.4f} on average")
+    return said
+
+
+def dots(evidence: Evidence, models: list[Model]) -> alt.LayerChart:
+    """Each model's CV ± se and its folds, the best on top."""
+    order, colours = [model.name for model in models], coloured(list(evidence.models))
+    df = pd.DataFrame(
+        [(model.name, model.made["cv"], model.made["se"], model.made["log_loss"]) for model in models],
+        columns=["model", "cv", "se", "log_loss"],
+    )
+    df = with_interval(df, "cv", "se")
+    folds = pd.DataFrame(
+        [(model.name, i, score) for model in models for i, score in enumerate(model.made["folds"]) if known(score)],
+        columns=["model", "fold", "score"],
+    )
+    y = alt.Y("model:N", sort=order, title=None)
+    scale = alt.Scale(domain=spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
+    x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
+    color = alt.Color("model:N", scale=colours, legend=None)
+    hover = tips(df, model="model", cv=f"CV {evidence.competition.metric}", se="± se", log_loss="log loss")
+    return alt.layer(
+        alt.Chart(folds)
+        .mark_tick(thickness=1.5, size=12, opacity=0.45)
+        .encode(
+            x=alt.X("score:Q", scale=scale),
+            y=y,
+            color=color,
+            tooltip=tips(folds, model="model", fold="fold", score=evidence.competition.metric),
+        ),
+        alt.Chart(df).mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color, tooltip=hover),
+        alt.Chart(df).mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=color, tooltip=hover),
+    ).properties(width="container", height=STEP * len(models))
+
+
+def scatter(evidence: Evidence, df: pd.DataFrame, part: str) -> alt.LayerChart:
+    """CV against the score of a part, with a standard error of each, and the line on which both are the same."""
+    df = df.assign(cv_low=df["cv"] - df["cv_se"], cv_high=df["cv"] + df["cv_se"])
+    df = df.assign(low=df["score"] - df["score_se"], high=df["score"] + df["score_se"])
+    names = list(dict.fromkeys([*evidence.models, *df["name"]]))
+    domain = spread(pd.concat([df[name] for name in ("cv", "cv_low", "cv_high", "score", "low", "high")]))
+    scale = alt.Scale(domain=domain, nice=False)
+    x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
+    y = alt.Y("score:Q", scale=scale, title=f"{part} {evidence.competition.metric}")
+    shown = [name for name in names if name in set(df["name"])]
+    legend = alt.Legend(title=None, columns=2, values=shown, labelLimit=200)
+    color = alt.Color("name:N", scale=coloured(names), legend=legend)
+    titles = {"file": "submission", "cv": "CV", "cv_se": "± se", "score": part, "score_se": "± se", "count": "count"}
+    dots = alt.Chart(df).encode(color=color, tooltip=tips(df, **titles))
+    equal = pd.DataFrame([{"low": domain[0], "high": domain[1]}])
+    return alt.layer(
+        alt.Chart(equal)
+        .mark_rule(strokeDash=[4, 4])
+        .encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=alt.Y("low:Q", scale=scale), y2="high:Q"),
+        dots.mark_rule(strokeWidth=1.5).encode(x=alt.X("cv_low:Q"), x2="cv_high:Q", y=y),
+        dots.mark_rule(strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
+        dots.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y),
+    ).properties(width="container", height=340)

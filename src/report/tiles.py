@@ -1,0 +1,113 @@
+"""Thumbnails: small WebP pictures as data URIs, from the decoded store where it has them, else from the files."""
+
+import base64
+import io
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from src import images
+from src.config import Competition
+
+SIDE = 144  # pixels of a tile's longer side; smaller pictures stay as they are
+QUALITY, METHOD = 75, 2  # WebP's; method 4 takes twice as long for 5 % fewer bytes
+LARGE = 100_000  # bytes of a JPEG
+GREY = (136, 136, 136)
+GONE, BROKEN = "image gone", "image not readable"
+FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # of Pillow
+
+
+class Source:
+    """Where pixels come from: the store, by the sha256 that the data stage took of a file that did not change since."""
+
+    def __init__(self, competition: Competition, record: pd.DataFrame | None):
+        self.record = pd.DataFrame(columns=["size", "mtime_ns", "sha256"]) if record is None else record
+        self.seen = list(zip(*(self.record[name].tolist() for name in ("size", "mtime_ns", "sha256")), strict=True))
+        self.places, self.pixels = stored(competition.pictures)
+
+    def picture(self, path: Path, side: int = SIDE) -> Image.Image:
+        """RGB, its longer side at most `side` pixels.
+
+        Raises:
+            FileNotFoundError: The file is gone; what the store still has of it is not shown.
+            OSError, ValueError and others: It is no whole picture; see FAULTS.
+        """
+        stat = path.stat()
+        if (pixels := self.of_store(path, stat.st_size, stat.st_mtime_ns)) is not None:
+            image = Image.fromarray(pixels)
+        else:
+            image = decoded(path.read_bytes(), side)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return image
+
+    def of_store(self, path: Path, size: int, mtime_ns: int) -> np.ndarray | None:
+        """(height, width, 3) uint8; None of a file that the store does not have as it is now."""
+        if str(path) not in self.record.index:
+            return None
+        *known, sha = self.seen[self.record.index.get_loc(str(path))]
+        if known != [size, mtime_ns] or sha not in self.places.index:
+            return None
+        start, height, width = self.places.to_numpy()[self.places.index.get_loc(sha)].tolist()
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+    def tile(self, path: Path) -> tuple[str | None, str]:
+        """(data URI, ""), or None and why there is no picture."""
+        try:
+            return encoded(self.picture(path)), ""
+        except (FileNotFoundError, NotADirectoryError):
+            return None, GONE
+        except FAULTS:
+            return None, BROKEN
+
+
+def decoded(data: bytes, side: int) -> Image.Image:
+    """The picture of a file's bytes; a large JPEG at a part of its size, which is still twice `side` or more."""
+    if data.startswith(b"\xff\xd8\xff") and len(data) > LARGE:
+        image = Image.open(io.BytesIO(data))
+        image.draft("RGB", (2 * side, 2 * side))
+        return images.to_rgb(image)
+    return Image.fromarray(images.decode(bytearray(data)))
+
+
+def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The decoded store's offset, height and width by sha256, of the pictures whose pixels are there; and the pixels.
+
+    As src/store.py writes them; its own reader would bring torch with it.
+    """
+    columns = ["offset", "height", "width"]
+    nothing = pd.DataFrame(columns=columns), np.empty(0, np.uint8)
+    if not (folder / "key.json").is_file():  # without it, pixels are nobody's
+        return nothing
+    try:
+        places = pd.read_parquet(folder / "index.parquet", columns=["sha256", *columns]).set_index("sha256")
+        pixels = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, mode="r"))
+    except (OSError, ValueError, KeyError):
+        return nothing
+    whole = places["offset"] + places["height"] * places["width"] * 3 <= len(pixels)
+    return places[whole & ~places.index.duplicated()], pixels
+
+
+def encoded(image: Image.Image) -> str:
+    """The picture as a data URI."""
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=QUALITY, method=METHOD)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def sheet(pictures: Sequence[Image.Image | None], side: int) -> tuple[str, int]:
+    """All pictures on one, each in the middle of a square of `side` pixels, grey where there is none.
+
+    Returns:
+        Its data URI, and how many squares are in a row.
+    """
+    columns = max(1, int(np.ceil(np.sqrt(len(pictures)))))
+    whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side or side), GREY)
+    for i, picture in enumerate(pictures):
+        if picture is not None:
+            left, top = i % columns * side, i // columns * side
+            whole.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
+    return encoded(whole), columns

@@ -1,0 +1,179 @@
+"""The section 'training': how each model learnt, and what was chosen on the way."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from src.report import choices, histories
+from src.report.evidence import Evidence
+from src.report.figures import (
+    SLIGHT,
+    UNKNOWN,
+    by_cv,
+    chosen,
+    coloured,
+    number,
+    percent,
+    rounded,
+    score_title,
+    switch,
+    tips,
+)
+from src.report.histories import History
+from src.report.page import Section
+
+EPOCHS = 40  # of a line of a chart, at most: of more, each second, third ... one
+LOSS, VALID = "training", "validation"
+
+
+def section(evidence: Evidence) -> Section:
+    found = histories.read(evidence)
+    names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
+    drawn, about = {}, {"competition": evidence.competition.name, "switch": None, "sweep": None}
+    if found:
+        first = next((model.name for model in by_cv(evidence) if model.name in found), next(iter(found)))
+        drawn |= curves(evidence, found, first)
+        about["switch"] = switch("training", list(found), first, tuple(drawn))
+        drawn["models"] = overview(evidence, found, names)
+    swept = {name: df for name in evidence.models if (df := choices.sweep_of(evidence, name)) is not None}
+    if swept:
+        first = next(model.name for model in by_cv(evidence) if model.name in swept)
+        drawn["sweep"] = choices.sweep_chart(pd.concat(swept.values()), first)
+        about["sweep"] = switch("training", list(swept), first, ("sweep",))
+    if (interpolated := choices.wise_ft(evidence)) is not None:
+        drawn["wise"] = choices.wise_chart(evidence, interpolated, names)
+    if ranges := choices.lr_ranges(evidence):
+        drawn["range"] = choices.range_chart(evidence, ranges, names)
+    about |= {
+        "runs": [run_line(evidence, name, history) for name, history in found.items()],
+        "soups": choices.soups(evidence),
+        "chosen": [choices.c_line(evidence, name) for name in swept],
+        "prompts": [board for name in evidence.models if (board := choices.prompts(evidence, name)) is not None],
+    }
+    return Section("training", "Training", about, drawn)
+
+
+# Fine-tuning
+
+
+def run_line(evidence: Evidence, name: str, history: History) -> dict[str, Any]:
+    """What is to be said of a model's training as a whole."""
+    epochs = history.epochs
+    seeds = epochs["seed"].nunique() if "seed" in epochs else 1
+    last = epochs.loc[epochs.groupby(["fold", "seed"] if "seed" in epochs else "fold")["epoch"].idxmax()]
+    metric = f"valid_{evidence.competition.metric}"
+    return {
+        "name": name,
+        "epochs": int(epochs["epoch"].max()),
+        "seeds": seeds,
+        "loss": number(last["loss"].mean()),
+        "log_loss": number(last["valid_log_loss"].mean()),
+        "metric": number(last[metric].mean()) if metric in last else UNKNOWN,
+        "speed": number(history.speed, 0),
+        "waited": UNKNOWN if history.waited is None else percent(history.waited, 0),
+        "batch": " or ".join(f"{size:.0f}" for size in sorted(set(epochs.get("micro_batch", ())))) or UNKNOWN,
+        "unfinished": history.unfinished,
+    }
+
+
+def curves(evidence: Evidence, found: dict[str, History], first: str) -> dict[str, alt.TopLevelMixin]:
+    """Loss, metric and learning rate of one model, by epoch."""
+    metric = evidence.competition.metric
+    both = [
+        long(name, history, column, what)
+        for name, history in found.items()
+        for column, what in (("loss", LOSS), ("valid_log_loss", VALID))
+    ]
+    drawn = {"loss": lines_chart(pd.concat(both), first, "loss", [LOSS, VALID])}
+    if metric != "log_loss":
+        column = f"valid_{metric}"
+        scores = [long(name, one, column, VALID) for name, one in found.items() if column in one.epochs]
+        if scores:
+            title = score_title(evidence, "validation")
+            drawn["score"] = lines_chart(pd.concat(scores), first, title, [LOSS, VALID], legend=False)
+    for name, column, title in (
+        ("lr", "lr", "learning rate"),
+        ("speed", "images_per_second", "images/s"),
+        ("waited", "waited", "waited for pictures"),
+    ):
+        means = [mean_of(model, one, column) for model, one in found.items() if column in one.epochs]
+        if means:
+            drawn[name] = mean_chart(pd.concat(means), first, title, "%" if column == "waited" else "")
+    return drawn
+
+
+def long(name: str, history: History, column: str, what: str) -> pd.DataFrame:
+    """Columns model, what, fold, epoch, value: of each fold, and as the fold `mean` of all that are there."""
+    lines = thinned(history.lines(column))
+    lines = lines.assign(mean=lines[lines.notna().all(axis=1)].mean(axis=1))
+    lines.columns = [str(column) for column in lines.columns]
+    df = lines.rename_axis("epoch").reset_index().melt("epoch", var_name="fold", value_name="value").dropna()
+    return df.assign(model=name, what=what, value=rounded(df["value"]))
+
+
+def mean_of(name: str, history: History, column: str) -> pd.DataFrame:
+    """Columns model, epoch, value: the mean over folds and seeds."""
+    values = thinned(history.lines(column)).mean(axis=1)
+    return pd.DataFrame({"model": name, "epoch": values.index, "value": rounded(values)}).dropna()
+
+
+def thinned(lines: pd.DataFrame) -> pd.DataFrame:
+    """At most EPOCHS of the epochs, the last among them."""
+    step = -(-len(lines) // EPOCHS)
+    return lines.iloc[::-1].iloc[::step].iloc[::-1]
+
+
+def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], legend: bool = True) -> alt.LayerChart:
+    """One model: a thin line a fold, a thick one for their mean."""
+    shown = alt.Legend(title=None, symbolOpacity=1) if legend else None
+    color = alt.Color("what:N", scale=coloured(kinds), legend=shown)
+    hover = tips(df, fold="fold", epoch="epoch", value=title)
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
+    marks = chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
+    folds = marks.transform_filter("datum.fold !== 'mean'").encode(detail="fold:N")
+    mean = marks.transform_filter("datum.fold === 'mean'")
+    return alt.layer(
+        folds.mark_line(strokeWidth=1, opacity=SLIGHT, point={"size": 8, "opacity": SLIGHT}),
+        mean.mark_line(strokeWidth=2.5, point={"size": 14}),
+    ).properties(width="container", height=240)
+
+
+def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Chart:
+    axis = alt.Axis(format=format) if format else alt.Axis()
+    return (
+        chosen(alt.Chart(df), first)
+        .mark_line(point={"size": 14})
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
+            y=alt.Y("value:Q", title=title, axis=axis),
+            tooltip=tips(df, epoch="epoch", value=title),
+        )
+        .properties(width="container", height=140)
+    )
+
+
+def overview(evidence: Evidence, found: dict[str, History], names: list[str]) -> alt.Chart:
+    """All models beside each other: the validation log loss over the share of the epochs that are done."""
+    parts = []
+    for name, history in found.items():
+        lines = thinned(history.lines("valid_log_loss"))
+        spec = evidence.competition.models.get(name)
+        total = max(int(lines.index.max()), getattr(spec, "epochs", 0))
+        done, values = rounded(lines.index.to_series() / total), rounded(lines.mean(axis=1))
+        parts.append(pd.DataFrame({"model": name, "epoch": lines.index, "done": done, "value": values}))
+    df = pd.concat(parts)
+    shown = [name for name in names if name in found]
+    legend = alt.Legend(title=None, values=shown, labelLimit=200)
+    return (
+        alt.Chart(df)
+        .mark_line(point={"size": 10})
+        .encode(
+            x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
+            y=alt.Y("value:Q", title="validation log loss", scale=alt.Scale(type="log", nice=False)),
+            color=alt.Color("model:N", scale=coloured(names), legend=legend),
+            tooltip=tips(df, model="model", epoch="epoch", value="validation log loss"),
+        )
+        .properties(width="container", height=280)
+    )

@@ -1,0 +1,262 @@
+"""The section 'trust': are the probabilities honest, are the folds alike, and what will the leaderboard say?"""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from src import likeness
+from src.report import charts, foretold, reliability, spreads
+from src.report.evidence import Evidence
+from src.report.figures import (
+    STEP,
+    UNKNOWN,
+    chosen,
+    coloured,
+    gained,
+    known,
+    number,
+    score_title,
+    spread,
+    switch,
+    tips,
+    with_interval,
+)
+from src.report.foretold import Mix
+from src.report.page import Section
+from src.report.reliability import Calibration
+from src.report.spreads import Folds
+
+RARE = 0.01  # the p below which a spread of folds is called more than chance: a page has a dozen of them
+CELLS = 20  # of the histogram of confidence
+MANY = 50  # classes, above which mixes are compared of the best model alone: a test of each takes half a second
+SHOWN = 20  # classes whose shares are shown: those that differ most
+AS_IS, SCALED = "as it is", "with a temperature"
+
+
+def section(evidence: Evidence) -> Section:
+    best, competition = evidence.best, evidence.competition
+    if best is None:
+        return Section("trust", "Trust", {"competition": competition.name, "best": None})
+    rows = reliability.sample(*best.oof.shape)
+    curves = {name: reliability.calibrated(evidence, model, rows) for name, model in evidence.models.items()}
+    folds = {name: spreads.by_fold(evidence, model) for name, model in evidence.models.items()}
+    intervals = foretold.intervals(evidence, evidence.models.values())
+    mixes = {name: mix for name, model in evidence.models.items() if (mix := foretold.mix(evidence, model)) is not None}
+    few = len(evidence.classes) <= MANY
+    about = {
+        "competition": competition.name,
+        "metric": competition.metric,
+        "best": best.name,
+        "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "folds", "classes")),
+        "sampled": None if isinstance(rows, slice) else (len(rows), len(best.oof)),
+        "calibration": [calibration_line(evidence, name, curve) for name, curve in curves.items()],
+        "folds": [fold_line(evidence, name, scores) for name, scores in folds.items()],
+        "foretold": [foretold_line(one) for one in intervals.to_dict("records")],
+        "outside": outside(intervals),
+        "left": len(evidence.models) - intervals["model"].nunique(),
+        "shift": [shift_line(evidence, name, mix) for name, mix in mixes.items() if few or name == best.name],
+        "classes": (min(SHOWN, len(evidence.classes)), len(evidence.classes)),
+    }
+    drawn = {
+        "reliability": reliability_chart(curves, best.name),
+        "confidence": confidence_chart(evidence, best.name, rows),
+        "folds": folds_chart(evidence, folds, best.name),
+    }
+    if len(intervals):
+        drawn["foretold"] = foretold_chart(evidence, intervals)
+    if mixes:
+        drawn["classes"] = classes_chart(evidence, mixes, best.name if best.name in mixes else next(iter(mixes)))
+    return Section("trust", "Trust", about, drawn)
+
+
+# Calibration
+
+
+def calibration_line(evidence: Evidence, name: str, found: Calibration) -> dict[str, Any]:
+    chance, most = found.before.by_chance
+    own = evidence.models[name].made.get("temperature")
+    return {
+        "name": name,
+        "ece": number(found.before.ece),
+        "chance": number(chance),
+        "most": number(most),
+        "more": found.before.ece > most,
+        "after": number(found.after.ece),
+        "temperature": number(found.temperature, 2),
+        "gain": gained(found.gain, found.gain_se),
+        "own": number(own, 2) if known(own) else "",
+    }
+
+
+def reliability_chart(curves: dict[str, Calibration], first: str) -> alt.LayerChart:
+    df = pd.concat(
+        [
+            state.table().assign(model=name, state=label)
+            for name, found in curves.items()
+            for label, state in ((AS_IS, found.before), (SCALED, found.after))
+        ]
+    )
+    df["rows"] = df["rows"].astype(int)
+    scale = alt.Scale(domain=[0, 1])
+    x, y = alt.X("confidence:Q", scale=scale, title="confidence"), alt.Y("share:Q", scale=scale, title="share of hits")
+    color = alt.Color("state:N", scale=coloured([AS_IS, SCALED]), legend=alt.Legend(title=None))
+    hover = tips(df, state="probabilities", confidence="mean confidence", share="share of hits", rows="rows")
+    marks = chosen(alt.Chart(df), first).encode(x=x, color=color, tooltip=hover)
+    equal = pd.DataFrame([{"low": 0, "high": 1}])
+    return alt.layer(
+        alt.Chart(equal).mark_rule(strokeDash=[4, 4]).encode(x="low:Q", x2="high:Q", y="low:Q", y2="high:Q"),
+        marks.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q"),
+        marks.mark_line(strokeWidth=1.5).encode(y=y),
+        marks.mark_point(filled=True, size=45, opacity=1).encode(y=y),
+    ).properties(width="container", height=320)
+
+
+def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -> alt.Chart:
+    """How often each confidence occurs, among hits and among misses."""
+    edges, found = np.linspace(0, 1, CELLS + 1), []
+    for name, model in evidence.models.items():
+        probs = model.oof[rows]
+        right = probs.argmax(axis=1) == evidence.targets[rows]
+        for kind, which in (("right", right), ("wrong", ~right)):
+            counted = np.histogram(probs.max(axis=1)[which], edges)[0]
+            found += [
+                (name, kind, low, high, n, n / len(probs))
+                for low, high, n in zip(edges[:-1].tolist(), edges[1:].tolist(), counted.tolist(), strict=True)
+                if n
+            ]
+    df = pd.DataFrame(found, columns=["model", "kind", "low", "high", "rows", "share"])
+    scale = alt.Scale(domain=["right", "wrong"], range=list(charts.COLOURS[2:4]))
+    return (
+        chosen(alt.Chart(df), first)
+        .mark_bar()
+        .encode(
+            x=alt.X("low:Q", bin="binned", scale=alt.Scale(domain=[0, 1]), title="confidence"),
+            x2="high:Q",
+            y=alt.Y("share:Q", stack="zero", axis=alt.Axis(format=".0%"), title="share of rows"),
+            color=alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None)),
+            tooltip=tips(df, kind="likeliest class", low="from", high="to", rows="rows"),
+        )
+        .properties(width="container", height=320)
+    )
+
+
+# Folds
+
+
+def fold_line(evidence: Evidence, name: str, folds: Folds) -> dict[str, Any]:
+    p = folds.p(evidence.competition.metric)
+    whole = np.isfinite(folds.score).all()
+    return {
+        "name": name,
+        "spread": number(float(folds.score.std(ddof=1))) if whole else UNKNOWN,
+        "chance": number(float(np.sqrt(np.mean(folds.se**2)))),
+        "p": number(p, 3),
+        "more": p is not None and p < RARE,
+    }
+
+
+def folds_chart(evidence: Evidence, folds: dict[str, Folds], first: str) -> alt.LayerChart:
+    df = pd.DataFrame(
+        [
+            (name, f"fold {i}", score, se, n)
+            for name, one in folds.items()
+            for i, (score, se, n) in enumerate(zip(one.score, one.se, one.rows.tolist(), strict=True))
+        ],
+        columns=["model", "fold", "score", "se", "rows"],
+    )
+    df = with_interval(df, "score", "se")
+    whole = pd.DataFrame([(name, evidence.models[name].made["cv"]) for name in folds], columns=["model", "cv"]).dropna()
+    x = alt.X("score:Q", scale=alt.Scale(zero=False), title=score_title(evidence, ""))
+    y = alt.Y("fold:N", sort=list(dict.fromkeys(df["fold"])), title=None)
+    hover = tips(df, fold="fold", score=evidence.competition.metric, se="± se", rows="rows")
+    marks = chosen(alt.Chart(df), first)
+    return alt.layer(
+        chosen(alt.Chart(whole), first)
+        .mark_rule(strokeDash=[4, 4])
+        .encode(x=alt.X("cv:Q"), tooltip=tips(whole, cv="all folds")),
+        marks.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, tooltip=hover),
+        marks.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, tooltip=hover),
+    ).properties(width="container", height=STEP * df["fold"].nunique())
+
+
+# The leaderboard
+
+
+def foretold_line(one: dict[str, Any]) -> dict[str, Any]:
+    score, outside = one["score"], ""
+    if known(score) and not one["low"] <= score <= one["high"]:
+        outside = "below" if score < one["low"] else "above"
+    return {
+        "name": one["model"],
+        "part": one["part"],
+        "rows": one["rows"],
+        "interval": f"{one['low']:.4f} to {one['high']:.4f}",
+        "score": number(score, 5) if known(score) else "",
+        "outside": outside,
+    }
+
+
+def outside(intervals: pd.DataFrame) -> str:
+    """Which scores are not where CV foretold them, as a sentence; empty where all are."""
+    wrong = [one for one in intervals.itertuples() if known(one.score) and not one.low <= one.score <= one.high]
+    scored = intervals["score"].notna().sum()
+    if not wrong:
+        return ""
+    some = ", ".join(f"{one.model} ({one.part} {one.score:.5f})" for one in wrong)
+    return f"{len(wrong)} of {scored} scores are outside of their intervals, where 1 in 20 would be by chance: {some}."
+
+
+def foretold_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
+    """Beside CV, so that models of all kinds are on one scale."""
+    parts, names = list(dict.fromkeys(df["part"])), list(dict.fromkeys(df["model"]))
+    df = df.assign(score=df["score"].astype(float))
+    df = df.assign(**{f"{end}_off": df[end] - df["cv"] for end in ("low", "high", "score")})
+    scale = alt.Scale(domain=spread(pd.concat([df["low_off"], df["high_off"], df["score_off"]])), nice=False)
+    color = alt.Color("part:N", scale=coloured(parts), legend=alt.Legend(title=None, symbolOpacity=1))
+    hover = tips(df, model="model", part="part", rows="rows", cv="CV", low="from", high="to", score="scored")
+    y, offset = alt.Y("model:N", sort=names, title=None), alt.YOffset("part:N", sort=parts)
+    marks = alt.Chart(df).encode(y=y, yOffset=offset, color=color, tooltip=hover)
+    title = f"{evidence.competition.metric} beside CV"
+    x = alt.X("low_off:Q", scale=scale, title=title, axis=alt.Axis(format="+"))
+    return alt.layer(
+        alt.Chart(pd.DataFrame([{"none": 0.0}])).mark_rule(strokeDash=[4, 4]).encode(x=alt.X("none:Q", scale=scale)),
+        marks.mark_rule(strokeWidth=5, opacity=0.6).encode(x=x, x2="high_off:Q"),
+        marks.mark_point(filled=True, size=80, opacity=1, shape="diamond").encode(x=alt.X("score_off:Q", scale=scale)),
+    ).properties(width="container", height=(8 + 14 * len(parts)) * len(names))
+
+
+# Shift
+
+
+def shift_line(evidence: Evidence, name: str, found: Mix) -> dict[str, Any]:
+    most = np.argsort(-np.abs(found.apart), kind="stable")[: likeness.SHOWN]
+    shares, apart = found.shares["test"], found.apart
+    said = [f"{evidence.classes[i]} {shares[i]:.1%} ({apart[i]:+.1%})" for i in most if abs(apart[i]) >= 5e-4]
+    return {
+        "name": name,
+        "p": "< 0.001" if found.p < 0.001 else number(found.p, 3),
+        "more": found.p < likeness.RARE,
+        "most": ", ".join(said),
+    }
+
+
+def classes_chart(evidence: Evidence, mixes: dict[str, Mix], first: str) -> alt.LayerChart:
+    order = np.argsort(-np.abs(mixes[first].apart), kind="stable")[:SHOWN]
+    rows = []
+    for name, found in mixes.items():
+        for kind, share in found.shares.items():
+            n = {"train labels": found.train, "out of fold": found.oof, "test": found.test}[kind].sum()
+            rows += [(name, evidence.classes[i], kind, share[i], np.sqrt(share[i] * (1 - share[i]) / n)) for i in order]
+    df = with_interval(pd.DataFrame(rows, columns=["model", "class", "kind", "share", "se"]), "share", "se")
+    shown, kinds = [evidence.classes[i] for i in sorted(order)], list(dict.fromkeys(df["kind"]))
+    y, offset = alt.Y("class:N", sort=shown, title=None), alt.YOffset("kind:N", sort=kinds)
+    color = alt.Color("kind:N", scale=coloured(kinds), legend=alt.Legend(title=None))
+    hover = tips(df, **{"class": "class", "kind": "share of", "share": "share", "se": "± se"})
+    marks = chosen(alt.Chart(df), first).encode(y=y, yOffset=offset, color=color, tooltip=hover)
+    x = alt.X("share:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False), title="share of rows")
+    return alt.layer(
+        marks.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"),
+        marks.mark_point(filled=True, size=50, opacity=1).encode(x=x),
+    ).properties(width="container", height=36 * len(shown))

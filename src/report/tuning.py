@@ -1,0 +1,194 @@
+"""Advice on models and their blend: what to change in the config. (See `src.report.advice`.)"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from src.errors import counted
+from src.recipe import FineTune
+from src.report import differences, histories, reliability
+from src.report.evidence import BLEND, Evidence, Model
+from src.report.figures import Advice, by_cv, gained, known, measured, single, took
+from src.report.histories import History
+from src.specs import Probe
+
+ERRORS = 3  # standard errors that make a difference worth a word
+ALIKE = 0.99  # share of rows on which two models agree, from which on one of them is enough
+PARTS = 10  # of a training: what happens in the last of them
+LITTLE = 0.01  # of a log loss: what is not worth another training
+ALL = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
+TURNS = {  # augmentations under which a picture stays what it is, and the views that go with them
+    "HorizontalFlip": ("identity", "hflip"),
+    "VerticalFlip": ("identity", "vflip"),
+    "RandomRotate90": ("identity", "rot90", "rot180", "rot270"),
+    "Transpose": ("identity", "transpose"),
+    "D4": ALL,
+    "SquareSymmetry": ALL,
+}
+
+
+# Fine-tuning
+
+
+def trained(evidence: Evidence) -> Iterator[tuple[Model, FineTune, History]]:
+    """The finished fine-tuned models of the config, the best first."""
+    found = histories.read(evidence)
+    for model in by_cv(evidence):
+        spec = evidence.competition.models.get(model.name)
+        if isinstance(spec, FineTune) and model.name in found:
+            yield model, spec, found[model.name]
+
+
+def over_folds(difference: np.ndarray) -> tuple[float, float, bool]:
+    """The mean of the folds' differences, its standard error, and whether it is above 0 beyond doubt: in each fold."""
+    mean, se = float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(len(difference)))
+    return mean, se, mean > ERRORS * se and bool((difference > 0).all())
+
+
+def epochs(evidence: Evidence) -> Iterator[Advice]:
+    """More of them, or fewer, for the best model of which that is to be said.
+
+    With a learning rate that falls to 0, a loss that still falls in the last tenth of the epochs has not had enough.
+    """
+    metric = evidence.metric
+    for model, spec, history in trained(evidence):
+        loss = history.lines("valid_log_loss")
+        if loss.isna().to_numpy().any() or not PARTS // 2 <= len(loss) == spec.epochs or loss.shape[1] < 2:
+            continue
+        tail = max(1, round(len(loss) / PARTS))
+        level = float(loss.iloc[-1].mean())
+        fell, se, sure = over_folds((loss.iloc[-1 - tail] - loss.iloc[-1]).to_numpy())
+        if sure and fell > LITTLE * level:
+            why = (
+                f"The validation log loss of {model.name} still falls in the last {counted(tail, 'epoch')} of "
+                f"{spec.epochs}, by {fell:.4f} ± {se:.4f} (mean over folds), with the learning rate near 0."
+            )
+            yield Advice(f"Train {model.name} longer", why, f"epochs={round(1.5 * spec.epochs)}")
+            return
+        at = int(loss.mean(axis=1).to_numpy().argmin())
+        rose, se, sure = over_folds((loss.iloc[-1] - loss.iloc[at]).to_numpy())
+        column = f"valid_{evidence.competition.metric}"
+        score = history.lines(column) if column in history.epochs else -metric.sign * loss
+        better = metric.sign * float((score.iloc[-1] - score.iloc[at]).mean())
+        if sure and rose > 5 * LITTLE * level and not better > 0:
+            why = (
+                f"The validation log loss of {model.name} is least at epoch {at + 1} of {spec.epochs} and {rose:.4f} ± "
+                f"{se:.4f} higher at the end, and the score is no better: it learns the rows by heart."
+            )
+            yield Advice(f"Train {model.name} less, or augment more", why, f"epochs={at + 1}")
+            return
+
+
+def temperature(evidence: Evidence) -> Iterator[Advice]:
+    names = []
+    for model, spec, _ in trained(evidence):
+        if spec.temperature:
+            continue
+        rows = reliability.sample(*model.oof.shape)
+        found = reliability.calibrated(evidence, model, rows)
+        much = found.gain > ERRORS * found.gain_se and found.gain > LITTLE * model.made["log_loss"]
+        if much and found.before.ece > found.before.by_chance[1] and found.after.ece < found.before.ece:
+            names.append((model.name, found))
+    if names:
+        name, found = names[0]
+        others = f", and so for {', '.join(one for one, _ in names[1:])}" if len(names) > 1 else ""
+        why = (
+            f"A temperature of {found.temperature:.2f} saves {name} {measured(found.gain, found.gain_se)} log loss and "
+            f"takes its ECE from {found.before.ece:.3f} to {found.after.ece:.3f}{others}. Nothing is trained again."
+        )
+        yield Advice(f"Calibrate {name}", why, "temperature=True")
+
+
+def views(evidence: Evidence) -> Iterator[Advice]:
+    names, how = [], ()
+    for model, spec, _ in trained(evidence):
+        fitting = [TURNS[one.name] for one in spec.augment if one.name in TURNS]
+        if spec.views == ("identity",) and fitting:
+            names.append(model.name)
+            how = how or max(fitting, key=len)
+    if names:
+        why = (
+            f"Trained with flips or turns, but asked in one view: {', '.join(names)}. The mean of {len(how)} views "
+            f"costs {len(how)} predictions, and trains nothing again."
+        )
+        yield Advice("Predict in several views", why, f"views={how}".replace("'", '"'))
+
+
+def seeds(evidence: Evidence) -> Iterator[Advice]:
+    """The two best are no further apart than chance, and each is of one seed."""
+    top = list(trained(evidence))[:2]
+    if len(top) < 2 or any(spec.seeds > 1 for _, spec, _ in top):
+        return
+    first, second = (model for model, _, _ in top)
+    gain, se = evidence.metric.gain(evidence.targets, first.decided, than=second.decided)
+    if abs(gain) <= se:
+        why = (
+            f"The best two, {first.name} and {second.name}, differ by {gained(gain, se)} {evidence.competition.metric} "
+            f"(paired), with one seed each: the mean of three is steadier, and takes three times {took(first)}."
+        )
+        yield Advice(f"Train {first.name} with more seeds", why, "seeds=3")
+
+
+# The blend, the probe, the classes
+
+
+def twins(evidence: Evidence) -> Iterator[Advice]:
+    """Of two blended models that agree nearly everywhere, the one that the blend does not miss."""
+    blend = evidence.models.get(BLEND)
+    parts: dict[str, dict[str, Any]] = (blend.made.get("models") if blend else None) or {}
+    inside = [model for model in single(evidence) if model.name in parts]
+    if len(inside) < 3:
+        return
+    apart = differences.disagreement(inside) + np.eye(len(inside))
+    first, second = np.unravel_index(apart.argmin(), apart.shape)
+    share = 1 - apart[first, second]
+    if share < ALIKE:
+        return
+    a, b = inside[first], inside[second]
+    lost = {one.name: [parts[one.name].get(key) for key in ("lost", "lost_se")] for one in (a, b)}
+    free = [one for one in (a, b) if known(*lost[one.name]) and lost[one.name][0] <= lost[one.name][1]]
+    if free:
+        out = max(free, key=lambda one: one.made.get("seconds", 0))
+        why = (
+            f"On {share:.1%} of the rows {a.name} and {b.name} agree; without {out.name}, which took {took(out)}, the "
+            f"blend loses {gained(*lost[out.name])} {evidence.competition.metric}."
+        )
+        rest = ", ".join(f'"{one.name}"' for one in inside if one is not out)
+        yield Advice(f"Leave {out.name} out", why, f"blend=Blend(models=({rest}))")
+
+
+def no_gain(evidence: Evidence) -> Iterator[Advice]:
+    blend = evidence.models.get(BLEND)
+    parts = (blend.made.get("weights") or blend.made.get("models") or {}) if blend else {}
+    members = [model for model in by_cv(evidence) if model.name in parts]
+    if len(members) < 2:
+        return
+    best = members[0]
+    gain, se = evidence.metric.gain(evidence.targets, blend.decided, than=best.decided)
+    if gain > se:
+        return
+    alike = differences.correlation(evidence, members)[np.triu_indices(len(members), 1)]
+    nearest = f" Mistakes of its members correlate by up to {np.nanmax(alike):.2f}." if np.isfinite(alike).any() else ""
+    why = (
+        f"The blend gains {gained(gain, se)} {evidence.competition.metric} over {best.name} alone (paired): no more "
+        f"than chance.{nearest}"
+    )
+    how = 'models={..., "another": ...}  # another backbone, another size: one that errs elsewhere'
+    yield Advice("Add a model of another kind", why, how)
+
+
+def edge_of_cs(evidence: Evidence) -> Iterator[Advice]:
+    """C at the end of a grid that may not be widened."""
+    said = []
+    for name, spec in evidence.competition.models.items():
+        model = evidence.models.get(name)
+        if not isinstance(spec, Probe) or spec.widen or model is None or len(spec.cs) < 2:
+            continue
+        picks = [one.get("c") for one in model.made.get("chosen", ())]
+        for end in (min(spec.cs), max(spec.cs)):
+            if 2 * (n := picks.count(end)) > len(picks):
+                said.append(f"{name} chose C={end:g} in {n} of {len(picks)} folds")
+    if said:
+        why = f"At the edge of the values that were tried: {', '.join(said)}."
+        yield Advice("Try other values of C", why, "widen=True")
