@@ -5,6 +5,7 @@ Reads what a run has left so far; writes report.html and plots/.
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,9 @@ def run(competition: Competition) -> None:
         print(f"report: {from_here(path)} is of all that is there")
         return
     found = evidence.read(competition)
-    sections = [one for module in SECTIONS if (one := module.section(found)) is not None]
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
+        sections = [one for module in SECTIONS if (one := module.section(found)) is not None]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     whole = page.render(competition.title, head.head(found), sections, key, now, found.album.data())
     for old in competition.plots.glob("*.png"):
