@@ -56,6 +56,13 @@ def picture(label: str, seed: int, size: tuple[int, int] = (20, 18)) -> Image.Im
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+@pytest.fixture(autouse=True)
+def drawn_anew(request):
+    """A module's RNG begins anew for each test: what one draws does not depend on which ran before it."""
+    if (rng := getattr(request.module, "RNG", None)) is not None:
+        rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 @pytest.fixture
 def roots(tmp_path, monkeypatch):
     """Empty input and submissions folders, to which the paths of every config lead."""
