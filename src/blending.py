@@ -157,9 +157,3 @@ def without_model(method: str, pool: Pool, fitted: Fitted, model: int) -> np.nda
         again = METHODS[method](less, [(f,) for f in folds])
     oof = assembled(less, dict(zip(folds, again, strict=True)))
     return np.where(np.isnan(oof), fitted.oof, oof)
-
-
-def disagreement(oofs: np.ndarray) -> np.ndarray:
-    """(m, m) the share of rows to which two models give different labels."""
-    labels = oofs.argmax(axis=2)
-    return np.array([(labels != own).mean(axis=1) for own in labels])

@@ -4,6 +4,7 @@ A score that is a share of rows (accuracy, top5) is a whole count over n rows, a
 0.71982 is 501 of 696. Scores are text here, with the digits that were shown. Their arithmetic is that of integers.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,7 @@ from src.config import Competition
 from src.errors import UserError, counted
 from src.ledger import COMPLETE, Entry
 
+FEW = 3  # scores at least, for a correlation
 How = Literal["cut", "rounded"]
 SHARES = ("accuracy", "top5")  # of METRICS: means of zeros and ones
 BOUNDS = {"log_loss": (0.0, np.inf), "quadratic_kappa": (-1.0, 1.0)}  # of METRICS; all others are in [0, 1]
@@ -162,6 +164,19 @@ def suspects(public: Sequence[str], private: Sequence[str], rows: int) -> str:
     return f"; without {' or without '.join(alone)} there is: was it typed or rounded by hand?" if alone else ""
 
 
+def agreement(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> str | None:
+    """How the CV and the scores of a part (n,) go together; None where they are too few, or do not vary.
+
+    Args:
+        what: They are of.
+    """
+    if len(cv) < FEW or np.ptp(cv) == 0 or np.ptp(scores) == 0:
+        return None
+    pearson, gap = np.corrcoef(cv, scores)[0, 1], (scores - cv).mean()
+    return f"CV and {part}: correlation {pearson:.2f} over {len(cv)} {what}; {part} is CV {gap:+.4f} on average"
+
+
+@functools.lru_cache
 def foretold(cv: float, se: float, rows: int, n: int, level: float = 0.95, *, metric: str) -> tuple[float, float]:
     """The interval in which the score on n fresh rows lies with probability `level`, of a model that had `cv`.
 

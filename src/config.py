@@ -179,6 +179,13 @@ class Competition(Strict):
         """The probe that finds the doubtful labels of a model's training rows."""
         return model.judge or next(iter(self.of_stage("probe")))
 
+    @property
+    def encoders(self) -> list[Encoder]:
+        """All encoders that the models look through."""
+        models = self.models.values()
+        specs = [spec for model in models for spec in (model.encoders if isinstance(model, Probe) else (model,))]
+        return [spec for spec in specs if isinstance(spec, Encoder)]
+
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
 
     @property

@@ -8,7 +8,7 @@ from src.dataset import Dataset, Parts, Rows
 from src.encoding import Tower, base_of
 from src.geometry import CROPS, Geometry
 from src.recipe import FineTune
-from src.specs import Encoder, Probe
+from src.specs import Encoder
 from src.store import Decoded, Pictures, Store
 
 
@@ -63,24 +63,13 @@ def tower(spec: Encoder) -> Tower:
     return clip.tower(spec) if spec.clip is not None else backbones.tower(spec)
 
 
-def of(competition: Competition) -> list[Encoder]:
-    """All encoders that the competition's models look through."""
-    models = competition.models.values()
-    return [
-        spec
-        for model in models
-        for spec in (model.encoders if isinstance(model, Probe) else (model,))
-        if isinstance(spec, Encoder)
-    ]
-
-
 def store(competition: Competition, data: Parts | Dataset) -> Store:
     """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
-    seen = [geometry(spec) for spec in of(competition)]
+    seen = [geometry(spec) for spec in competition.encoders]
     trained = [spec for spec in competition.models.values() if isinstance(spec, FineTune)]
     need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in trained])
     whole = not all(one.exact_at(need) for one in seen) or any(
-        view in CROPS for spec in of(competition) for view in spec.views
+        view in CROPS for spec in competition.encoders for view in spec.views
     )
     return Store(competition.pictures, data.rows, need, round(competition.store_gb * 1e9), whole, data.train)
 

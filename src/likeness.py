@@ -11,6 +11,12 @@ ERRORS = 3  # standard errors within which an agreement is that of chance, or th
 SHOWN = 4  # classes of which the shares are told
 
 
+def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:
+    """(m, m) the share of rows to which two of m tables (n, k) give different labels."""
+    labels = np.stack([probs.argmax(axis=1) for probs in tables])
+    return np.array([(labels != own).mean(axis=1) for own in labels])
+
+
 def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     """How often two samples of one mix are as unlike as these: p of a chi-square test, exact but for its random draws.
 

@@ -134,7 +134,7 @@ def state(competition: Competition, folder: Path) -> None:
                     put(path, folder / "models" / name / path.name)
     train = dataset.read(competition).train
     starting = [model for model in competition.models.values() if isinstance(model, FineTune) and interpolates(model)]
-    looking = [*encoders.of(competition), *(model.encoder for model in starting if model.start == "probe")]
+    looking = [*competition.encoders, *(model.encoder for model in starting if model.start == "probe")]
     for cache in (cache for spec in looking for cache in features.caches(competition, spec)):
         of_train(cache, train, folder / "features" / cache.folder.name)
     for spec in (*looking, *(model.encoder for model in starting)):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from src import duplicates, encoders, features, files, shards
+from src import duplicates, features, files, shards
 from src.config import Competition
 from src.dataset import Dataset, Parts, Rows
 from src.duplicates import Looks, Pairs
@@ -26,7 +26,7 @@ def encoder(competition: Competition) -> Encoder | None:
 
     (A model that is put before the others would make other folds, and so all models anew.)
     """
-    known = encoders.of(competition)
+    known = competition.encoders
     used = (files.read_json(competition.folds_csv.with_suffix(".json")) or {}).get("encoder")
     same = [spec for spec in known if files.plain(seen_by(spec)) == used]
     return next(iter(same + known), None)

@@ -54,14 +54,17 @@ class Known:
         return Score(text)
 
 
-def read(competition: Competition) -> Known:
+def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     """What the test table, the ledger and the solution say.
+
+    Args:
+        ids: Of the test rows, where the caller has read the table.
 
     Raises:
         UserError: A table, the ledger or the solution cannot be read.
     """
-    entries = ledger.read(competition.scores_csv)
-    ids, k = tables.read(competition).test[competition.id].tolist(), len(competition.classes)
+    entries, k = ledger.read(competition.scores_csv), len(competition.classes)
+    ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
     rows = sum(sizes.values()) or len(ids)
     splits = board.of(competition, entries, rows)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import blending, dataset, decisions, predictions, results, stacking, summary, weights
+from src import blending, dataset, decisions, likeness, predictions, results, stacking, summary, weights
 from src.blending import METHODS, Pool
 from src.config import Blend
 from src.errors import UserError
@@ -213,7 +213,7 @@ def test_the_blend_without_a_model_is_that_of_the_others(method):
 
 def test_disagreement_is_the_share_of_other_labels():
     probs = np.eye(3)[[[0, 1, 2, 0], [0, 1, 1, 0], [1, 2, 0, 1]]]
-    assert blending.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
+    assert likeness.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
 
 
 def test_the_score_is_that_on_fresh_rows():

@@ -255,4 +255,4 @@ def test_all_encoders_of_a_config_are_found():
             "convnext": FineTune(backbone="test_convnext", pretrained=False, epochs=2, lr=1e-3),
         }
     )
-    assert [spec.clip or spec.backbone for spec in encoders.of(competition)] == [TINY_CLIP, TINY_CLIP, "test_convnext"]
+    assert [spec.clip or spec.backbone for spec in competition.encoders] == [TINY_CLIP, TINY_CLIP, "test_convnext"]

@@ -11,7 +11,7 @@ import vl_convert
 from scipy import stats
 from scipy.special import softmax
 
-from src import audit, blending, board, calibration, checkpoints, config, files, ledger, predictions, results
+from src import audit, board, calibration, checkpoints, config, files, ledger, likeness, predictions, results
 from src.arms import Comparison
 from src.config import Augment, Blend, Competition, FineTune, Folds, Probe, Prompts, Reported, Soup, ZeroShot
 from src.dataset import Dataset, Rows
@@ -380,7 +380,7 @@ class TestBlend:
         alike = {(row["a"], row["b"]): row["value"] for row in drawn(section, "errors")}
         wrong = np.stack([oof.argmax(axis=1) != found.targets for oof in oofs])
         for i, j in itertools.permutations(range(3), 2):
-            assert apart[names[i], names[j]] == blending.disagreement(np.stack(oofs))[i, j]
+            assert apart[names[i], names[j]] == likeness.disagreement(oofs)[i, j]
             assert alike[names[i], names[j]] == pytest.approx(np.corrcoef(wrong)[i, j], abs=1e-5)
 
     def test_models_that_are_alike_are_neighbours(self):
@@ -464,9 +464,8 @@ class TestReliability:
 
     def test_intervals_are_wilsons(self):
         for hits, n in ((0, 20), (13, 20), (20, 20)):
-            low, high = reliability.wilson(np.array([hits]), np.array([n]))
             expected = stats.binomtest(hits, n).proportion_ci(method="wilson")
-            assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-6)
+            assert reliability.wilson(hits, n) == pytest.approx([hits / n, expected.low, expected.high], abs=1e-6)
 
     def test_a_temperature_is_fitted_on_other_folds_and_mends_overconfidence(self, toy):
         data, _ = rows_of(toy)

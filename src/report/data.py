@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from src import copies
 from src.errors import counted
 from src.report import features_map, figures
 from src.report.album import by_hash, name
@@ -16,7 +17,6 @@ NAME, TITLE = "data", "Data"
 BARS = 30  # classes of the chart, those with the most rows
 EXAMPLES, A_CLASS, ROOM = 240, 8, 1_000_000  # pictures of all classes, of one, at most; and bytes of the page
 SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; else so many steps a side
-GROUPS = 5  # of copies that are named
 
 
 def section(evidence: Evidence) -> Section:
@@ -31,7 +31,7 @@ def section(evidence: Evidence) -> Section:
         "bars": BARS if len(evidence.classes) > BARS else None,
         "classes": len(evidence.classes),
         "examples": examples,
-        "copies": copies(evidence),
+        "copies": copies_of(evidence),
         "binned": sizes is not None and is_binned(sizes),
         "map": None,
         "models": list(evidence.models),
@@ -182,7 +182,7 @@ def examples_of(evidence: Evidence) -> tuple[list[dict[str, Any]], dict[str, lis
     return told, lists
 
 
-def copies(evidence: Evidence) -> list[str]:
+def copies_of(evidence: Evidence) -> list[str]:
     """What the data stage says of images that are there twice, byte for byte."""
     if evidence.record is None:
         return []
@@ -193,20 +193,12 @@ def copies(evidence: Evidence) -> list[str]:
         label = table[evidence.competition.label].to_numpy() if part == "train" else ""
         tables.append(pd.DataFrame({"id": table[evidence.competition.id], "part": part, "sha": sha, "label": label}))
     df = pd.concat(tables).dropna(subset="sha")
-    twice = df[df.duplicated("sha", keep=False)]
-    if not len(twice):
+    found = copies.find(df)
+    if not found.groups:
         return [f"No two of the {len(df):,} images are the same byte for byte."] if len(df) else []
-    groups = [group for _, group in twice.groupby("sha", sort=False)]
-    conflicts = [group for group in groups if group.loc[group["part"] == "train", "label"].nunique() > 1]
-    shared = [group for group in groups if group["part"].nunique() > 1]
-    said = [f"The same byte for byte in more than one row: {counted(len(groups), 'image')}."]
-    if conflicts:
-        said.append(f"{len(conflicts)} of them with different labels: {some(conflicts)}.")
-    if shared:
-        said.append(f"{len(shared)} of them in train and in test: {some(shared)}.")
+    said = [f"The same byte for byte in more than one row: {counted(len(found.groups), 'image')}."]
+    if found.conflicts:
+        said.append(f"{len(found.conflicts)} of them with different labels: {copies.some(found.conflicts)}.")
+    if found.shared:
+        said.append(f"{len(found.shared)} of them in train and in test: {copies.some(found.shared)}.")
     return said
-
-
-def some(groups: list[pd.DataFrame]) -> str:
-    told = [", ".join(f"{row.id} ({row.label or 'test'})" for row in group.itertuples()) for group in groups[:GROUPS]]
-    return "; ".join(told) + ("; …" if len(groups) > GROUPS else "")

@@ -7,12 +7,6 @@ import numpy as np
 from src.report.evidence import Evidence, Model
 
 
-def disagreement(models: Sequence[Model]) -> np.ndarray:
-    """(m, m) the share of train rows on which two models' likeliest classes differ, out of fold."""
-    labels = np.stack([model.oof.argmax(axis=1) for model in models])
-    return np.array([(labels != own).mean(axis=1) for own in labels])
-
-
 def correlation(evidence: Evidence, models: Sequence[Model]) -> np.ndarray:
     """(m, m) Pearson's correlation of being wrong on a row; NaN of a model that is never, or always."""
     wrong = np.stack([model.oof.argmax(axis=1) != evidence.targets for model in models]).astype(np.float32)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from src import arms, calibration, files, likeness
-from src.errors import UserError, counted
+from src import calibration, files, likeness
+from src.errors import counted
 from src.report import foretold, reliability, spreads
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import Advice, audit_of, called, command, gained, known, measured, percent
+from src.report.figures import Advice, called, command, gained, known, measured, percent
 
 ERRORS = 3  # standard errors that make a difference worth a word
 FEW = 0.01  # share of labels that are doubtful, below which it is not worth a try
@@ -93,7 +93,7 @@ def shifted(evidence: Evidence) -> Iterator[Advice]:
 
 
 def leaks(evidence: Evidence) -> Iterator[Advice]:
-    found = audit_of(evidence)
+    found = evidence.audit
     n = 0 if found is None else found.found.loc[found.found["kind"] == "leak", "id"].nunique()
     if n == 0:
         return
@@ -106,7 +106,7 @@ def leaks(evidence: Evidence) -> Iterator[Advice]:
 
 def parted(evidence: Evidence) -> Iterator[Advice]:
     """Near-duplicates of which a model has learnt one and is scored on the other."""
-    if (found := audit_of(evidence)) is None or evidence.fold is None or evidence.competition.folds.groups:
+    if (found := evidence.audit) is None or evidence.fold is None or evidence.competition.folds.groups:
         return
     pairs = found.found[found.found["kind"].isin(["duplicate", "conflict"])]
     fold_of = dict(zip(evidence.ids, evidence.fold, strict=True))
@@ -124,14 +124,10 @@ def parted(evidence: Evidence) -> Iterator[Advice]:
 def doubtful_labels(evidence: Evidence) -> Iterator[Advice]:
     """To try without them; or what came of that, where it was tried on these folds."""
     competition = evidence.competition
-    if (found := audit_of(evidence)) is None or evidence.fold is None or not competition.of_stage("probe"):
+    if (found := evidence.audit) is None or evidence.fold is None or not competition.of_stage("probe"):
         return
-    try:
-        tried = arms.read(competition.ab_csv)
-    except UserError:
-        tried = []
     sha = files.sha256(competition.folds_csv)
-    tried = [one for one in tried if one.field == "label_noise" and one.folds == sha]
+    tried = [one for one in evidence.comparisons if one.field == "label_noise" and one.folds == sha]
     better = [one for one in tried if one.verdict == "clearly better"]
     n, rows = int((found.found["kind"] == "label").sum()), len(evidence.train)
     if better:

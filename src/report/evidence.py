@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import decisions, files, folds, images, ledger, predictions, results, scored, tables
+from src import arms, audit, decisions, files, folds, images, ledger, predictions, results, scored, tables
+from src.arms import Comparison
+from src.audit import PARTS, Audit
 from src.config import Competition
 from src.dataset import Dataset, Rows
 from src.errors import UserError
 from src.ledger import Entry
 from src.metrics import METRICS, Metric
 from src.scored import Known, Ours
-from src.standing import Standing
 
 if TYPE_CHECKING:
     from src.report.album import Album
+    from src.report.histories import History
 
-PARTS = ("train", "test")
+__all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model", "key", "read"]
+
 BLEND = "blend"
 
 
@@ -99,21 +102,39 @@ class Evidence:
         try:
             return ledger.read(self.competition.scores_csv)
         except UserError as error:
-            self.left_out.append(LeftOut("the ledger", str(error)))
+            self.leave_out("the ledger", str(error))
             return []
 
     @cached_property
-    def standing(self) -> Standing:
-        """What the leaderboard's scores say; its rows are these, which are read already."""
-        standing = Standing(self.competition)
-        standing.__dict__["rows"] = (len(self.train), len(self.test))
-        return standing
+    def audit(self) -> Audit | None:
+        """The audit of these rows; None before one, and where it cannot be used."""
+        try:
+            return audit.read(self.competition, self.ids, self.test_ids)
+        except UserError as error:
+            self.leave_out("the audit", str(error))
+            return None
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The lines of ab.csv."""
+        try:
+            return arms.read(self.competition.ab_csv)
+        except UserError as error:
+            self.leave_out("comparisons of the config", str(error))
+            return []
+
+    @cached_property
+    def histories(self) -> "dict[str, History]":
+        """What was written down of each model's training."""
+        from src.report import histories  # which reads this
+
+        return histories.read(self)
 
     @cached_property
     def known(self) -> Known | None:
         """What is known of the leaderboard; None where a file that tells it has faults."""
         try:
-            return scored.read(self.competition)
+            return scored.read(self.competition, self.test_ids)
         except UserError as error:
             if not any(one.why == str(error) for one in self.left_out):
                 self.leave_out("the leaderboard", str(error))
@@ -182,7 +203,7 @@ def read(competition: Competition) -> Evidence:
         one = model(evidence, name)
         if isinstance(one, Model):
             evidence.models[name] = one
-        elif one is not None:
+        else:
             left_out.append(one)
     return evidence
 
@@ -195,8 +216,8 @@ def names(competition: Competition) -> list[str]:
     return [*competition.models, *others, BLEND]
 
 
-def model(evidence: Evidence, name: str) -> Model | LeftOut | None:
-    """A finished model, why it is not shown, or None of a model that nobody expects here."""
+def model(evidence: Evidence, name: str) -> Model | LeftOut:
+    """A finished model, or why it is not shown."""
     competition = evidence.competition
     folder = competition.model_folder(name)
     if (made := results.read(folder)) is None:
@@ -218,7 +239,7 @@ def model(evidence: Evidence, name: str) -> Model | LeftOut | None:
     try:
         test = predictions.read(folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)
     except UserError as error:
-        evidence.left_out.append(LeftOut(f"{name} on the test rows", str(error)))
+        evidence.leave_out(f"{name} on the test rows", str(error))
         test = None
     decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
     return Model(name, folder, rescored(evidence, made, oof), oof, decided, test)
@@ -253,13 +274,10 @@ def key(competition: Competition) -> str:
     code = sorted(path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     needed = ("train", "test", "sample_submission", "solution")
     inputs = [competition.input(getattr(competition, name)) for name in needed]
-    made = [
-        path
-        for pattern in ("*.csv", "*.json", "*.parquet", "models/*/*.json", "models/*/*.csv", "models/*/????.parquet")
-        for path in competition.folder.glob(pattern)
-    ]
-    made += competition.folder.glob("models/*/oof.parquet")
-    for path in [*code, *inputs, *sorted(set(made))]:
+    tables = ("*.csv", "*.json", "*.parquet")
+    of_models = ("models/*/*.json", "models/*/*.csv", "models/*/oof.parquet", "models/*/test.parquet")
+    made = [path for pattern in (*tables, *of_models) for path in competition.folder.glob(pattern)]
+    for path in [*code, *inputs, *sorted(made)]:
         root = next(root for root in (here, competition.input_root, competition.folder) if path.is_relative_to(root))
         digest.update(f"{path.relative_to(root)} {files.sha256(path) if path.is_file() else None}\n".encode())
     for path in sorted(competition.folder.glob("models/*/fold*.safetensors")):  # each checkpoint has a name of its own

@@ -17,7 +17,7 @@ from src.config import Competition
 from src.report import charts, tiles
 from src.report.album import Row, by_hash, name
 from src.report.evidence import PARTS, Evidence
-from src.specs import Encoder, Probe
+from src.specs import Encoder
 from src.threads import parallel
 
 CODE = 1  # raised when the same features give another map
@@ -58,18 +58,12 @@ def made(evidence: Evidence) -> Map | None:
 def folder_of(competition: Competition) -> Path | None:
     """The features of the first view of the first encoder that has any."""
     there = sorted(path.parent for path in competition.features("", "").parent.glob("*/key.json"))
-    for spec in sorted(specs(competition), key=lambda spec: spec.clip is None):
+    for spec in sorted(competition.encoders, key=lambda spec: spec.clip is None):
         for view in spec.views:
             for folder in there:
                 if folder.name.startswith(f"{start(spec)}-") and folder.name.endswith(f"-{view}"):
                     return folder
     return None
-
-
-def specs(competition: Competition) -> Iterator[Encoder]:
-    for model in competition.models.values():
-        if isinstance(model, Encoder):
-            yield from model.encoders if isinstance(model, Probe) else (model,)
 
 
 def start(spec: Encoder) -> str:

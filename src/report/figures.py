@@ -9,10 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src import audit
-from src.audit import Audit
 from src.config import Competition
-from src.errors import UserError
 from src.progress import duration
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
@@ -58,14 +55,6 @@ def by_cv(evidence: Evidence) -> list[Model]:
 def single(evidence: Evidence) -> list[Model]:
     """The finished models without the blend."""
     return [model for name, model in evidence.models.items() if name != BLEND]
-
-
-def audit_of(evidence: Evidence) -> Audit | None:
-    """The audit of these rows, where there is one; the section of labels says why one is left out."""
-    try:
-        return audit.read(evidence.competition, evidence.ids, evidence.test_ids)
-    except UserError:
-        return None
 
 
 def score_title(evidence: Evidence, what: str) -> str:

@@ -6,7 +6,7 @@ from src import board
 from src.errors import counted
 from src.report import foretold
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import audit_of, measured
+from src.report.figures import measured
 from src.standing import PARTS
 
 
@@ -36,7 +36,7 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
     for part in PARTS:
         if (top := best_of(evidence, part)) is not None:
             found.append(tile(f"Best {part}", *top))
-    if (audit := audit_of(evidence)) is not None:
+    if (audit := evidence.audit) is not None:
         kinds = audit.found["kind"]
         labels = str(int((kinds == "label").sum()))
         found.append(tile("Doubtful labels", labels, f"of {len(evidence.train):,}, by confident learning"))

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from src import arms, audit, files
+from src import audit, files
 from src.audit import Audit
-from src.errors import UserError
 from src.report import figures
 from src.report.album import Row, name
 from src.report.evidence import Evidence
@@ -18,7 +17,7 @@ PAIR = "alike {:.3f}"
 
 
 def section(evidence: Evidence) -> Section:
-    competition, found = evidence.competition, audited(evidence)
+    competition, found = evidence.competition, evidence.audit
     kinds, lists = ([], {}) if found is None else sheets(evidence, found)
     about = {
         "run": competition.name,
@@ -30,15 +29,6 @@ def section(evidence: Evidence) -> Section:
         "comparisons": comparisons(evidence),
     }
     return Section(NAME, TITLE, about, data={"lists": lists} if lists else {})
-
-
-def audited(evidence: Evidence) -> Audit | None:
-    """The audit of these rows; None before one."""
-    try:
-        return audit.read(evidence.competition, evidence.ids, evidence.test_ids)
-    except UserError as error:
-        evidence.leave_out("the audit", str(error))
-        return None
 
 
 def sheets(evidence: Evidence, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
@@ -125,11 +115,6 @@ def ceiling(evidence: Evidence, found: Audit) -> dict[str, str] | None:
 def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
     """The lines of ab.csv, as text."""
     competition = evidence.competition
-    try:
-        found = arms.read(competition.ab_csv)
-    except UserError as error:
-        evidence.leave_out("comparisons of the config", str(error))
-        return []
     folds = files.sha256(competition.folds_csv) if competition.folds_csv.is_file() else None
     return [
         {
@@ -140,5 +125,5 @@ def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
             "verdict": one.verdict,
             "other_folds": one.folds != folds,
         }
-        for one in found
+        for one in evidence.comparisons
     ]

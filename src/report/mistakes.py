@@ -12,6 +12,7 @@ from src.report import figures, slices
 from src.report.album import Row, name
 from src.report.evidence import Evidence, Model
 from src.report.page import Section
+from src.report.reliability import wilson
 
 NAME, TITLE = "mistakes", "Where it errs"
 MATRIX = 20  # classes up to which the whole matrix is shown; of more, LISTED of the pairs and of the classes
@@ -19,7 +20,6 @@ LISTED = 30
 SWITCHED = 40  # models that can be chosen
 SUREST, A_KIND = 60, 12  # mistakes of a model that are shown first, and of one label taken for one other, at most
 PICTURES, ROOM = 1500, 3_500_000  # of all models together, and bytes that they take of the page
-Z = 1.96  # of an interval that holds 95 %
 MEASURES = ("precision", "recall", "F1")
 
 
@@ -72,15 +72,6 @@ def confusion(evidence: Evidence, model: Model) -> np.ndarray:
     """(k, k) how many rows of each class, by its row, are given each label."""
     k = len(evidence.classes)
     return np.bincount(evidence.targets * k + model.labels, minlength=k * k).reshape(k, k)
-
-
-def wilson(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(..., 3) shares hits / n and the ends of Wilson's (1927) 95 % interval; NaN where n is 0."""
-    hits, n = np.asarray(hits, float), np.where(np.asarray(n) > 0, n, np.nan).astype(float)
-    share = hits / n
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return np.stack([share, np.maximum(middle - half, 0), np.minimum(middle + half, 1)], axis=-1)
 
 
 def of_classes(matrix: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from src.report.evidence import Evidence, Model
 BINS, LEAST = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
 REPLICATES, SEED = 1000, 0
+Z = 1.959963984540054  # the normal distribution's quantile of 0.975
 
 
 def sample(n: int, k: int) -> np.ndarray | slice:
@@ -52,8 +53,8 @@ class Reliability:
 
     def table(self) -> pd.DataFrame:
         """One row a bin: confidence, share of hits, its 95 % interval (Wilson 1927), rows."""
-        low, high = wilson(self.hits, self.rows)
-        columns = {"confidence": self.confidence, "share": self.hits / self.rows, "low": low, "high": high}
+        share, low, high = wilson(self.hits, self.rows).T
+        columns = {"confidence": self.confidence, "share": share, "low": low, "high": high}
         return pd.DataFrame({**columns, "rows": self.rows})
 
 
@@ -89,10 +90,10 @@ def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slic
     return Calibration(before, after, gain, se, calibration.temperature(probs, targets))
 
 
-def wilson(hits: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % interval of a share (Wilson 1927)."""
-    z = 1.959964
-    share, width = hits / n, z**2 / n
-    center = (share + width / 2) / (1 + width)
-    reach = z * np.sqrt(share * (1 - share) / n + width / (4 * n)) / (1 + width)
-    return center - reach, center + reach
+def wilson(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """(..., 3) shares hits / n and the ends of Wilson's (1927) 95 % interval; NaN where n is 0."""
+    hits, n = np.asarray(hits, float), np.where(np.asarray(n) > 0, n, np.nan).astype(float)
+    share = hits / n
+    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    return np.stack([share, np.maximum(middle - half, 0), np.minimum(middle + half, 1)], axis=-1)

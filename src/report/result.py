@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from src import board, summary
@@ -29,12 +28,10 @@ from src.report.page import Section
 from src.scored import Score
 from src.standing import NAME, PARTS
 
-FEW = 3  # submissions at least, for a correlation
-
 
 def section(evidence: Evidence) -> Section:
     sent = submissions(evidence)
-    competition, speeds = evidence.competition, histories.read(evidence)
+    competition, speeds = evidence.competition, evidence.histories
     rows = [row(evidence, model, speeds.get(model.name)) for model in evidence.models.values()]
     about = {
         "competition": competition.name,
@@ -136,14 +133,9 @@ def submissions(evidence: Evidence) -> pd.DataFrame:
 
 def agreement(evidence: Evidence, sent: pd.DataFrame) -> list[str]:
     """How CV and each part of the leaderboard go together, a sentence a part."""
-    said = []
-    for part in PARTS:
-        rows = sent[sent["part"] == part]
-        if len(rows) < FEW or np.ptp(rows["cv"]) == 0 or np.ptp(rows["score"]) == 0:
-            continue
-        r, gap = np.corrcoef(rows["cv"], rows["score"])[0, 1], (rows["score"] - rows["cv"]).mean()
-        said.append(f"CV and {part}: correlation {r:.2f} over {len(rows)} scores; {part} is CV {gap:+.4f} on average")
-    return said
+    by_part = {part: sent[sent["part"] == part] for part in PARTS}
+    said = [board.agreement(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
+    return [one for one in said if one is not None]
 
 
 def dots(evidence: Evidence, models: list[Model]) -> alt.LayerChart:

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src.report import choices, histories
+from src.report import choices
 from src.report.evidence import Evidence
 from src.report.figures import (
     SLIGHT,
@@ -28,7 +28,7 @@ LOSS, VALID = "training", "validation"
 
 
 def section(evidence: Evidence) -> Section:
-    found = histories.read(evidence)
+    found = evidence.histories
     names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
     drawn, about = {}, {"competition": evidence.competition.name, "switch": None, "sweep": None}
     if found:

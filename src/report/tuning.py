@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from src import likeness
 from src.errors import counted
 from src.recipe import FineTune
-from src.report import differences, histories, reliability
+from src.report import differences, reliability
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
@@ -33,7 +34,7 @@ TURNS = {  # augmentations under which a picture stays what it is, and the views
 
 def trained(evidence: Evidence) -> Iterator[tuple[Model, FineTune, History]]:
     """The finished fine-tuned models of the config, the best first."""
-    found = histories.read(evidence)
+    found = evidence.histories
     for model in by_cv(evidence):
         spec = evidence.competition.models.get(model.name)
         if isinstance(spec, FineTune) and model.name in found:
@@ -140,7 +141,7 @@ def twins(evidence: Evidence) -> Iterator[Advice]:
     inside = [model for model in single(evidence) if model.name in parts]
     if len(inside) < 3:
         return
-    apart = differences.disagreement(inside) + np.eye(len(inside))
+    apart = likeness.disagreement([model.oof for model in inside]) + np.eye(len(inside))
     first, second = np.unravel_index(apart.argmin(), apart.shape)
     share = 1 - apart[first, second]
     if share < ALIKE:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import blending, dataset, files, results
+from src import blending, dataset, files, likeness, results
 from src.blending import Fitted, Pool
 from src.config import Competition
 from src.errors import UserError
@@ -49,7 +49,7 @@ def run(competition: Competition) -> list[str]:
         return ["blend"]
     method, fitted, oof, facts = made(competition, pool)
     facts |= parts(competition, names, pool, method, fitted)
-    apart = pd.DataFrame(blending.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
+    apart = pd.DataFrame(likeness.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
     files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
     some = shown(facts["models"])
     print(f"labels that differ, in %{of_all(some, names)} (all: disagreement.csv)")

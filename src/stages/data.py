@@ -5,7 +5,7 @@ Reads the source; writes input/<slug>/ (once) and images.parquet, which remember
 
 import pandas as pd
 
-from src import images, tables
+from src import copies, images, tables
 from src.config import Competition
 from src.errors import counted
 
@@ -39,23 +39,13 @@ def sizes(record: pd.DataFrame) -> str:
 
 def duplicates(competition: Competition, train: pd.DataFrame, test: pd.DataFrame, record: pd.DataFrame) -> list[str]:
     """Says which pictures are there twice, byte for byte, with different labels or in train and in test."""
-    sha = record["sha256"].to_numpy()
-    df = pd.DataFrame({"id": [*train[competition.id], *test[competition.id]], "sha": sha})
+    df = pd.DataFrame({"id": [*train[competition.id], *test[competition.id]], "sha": record["sha256"].to_numpy()})
     df["label"] = [*train[competition.label], *[""] * len(test)]
     df["part"] = ["train"] * len(train) + ["test"] * len(test)
-    twice = df[df.duplicated("sha", keep=False)].groupby("sha", sort=False)
-    conflicts = [group for _, group in twice if group.loc[group["part"] == "train", "label"].nunique() > 1]
-    shared = [group for _, group in twice if group["part"].nunique() > 1]
-
-    def some(groups: list[pd.DataFrame]) -> str:
-        shown = "; ".join(
-            ", ".join(f"{r.id} ({r.label or 'test'})" for r in group.itertuples()) for group in groups[:5]
-        )
-        return shown + ("; ..." if len(groups) > 5 else "")
-
-    said = []
-    if conflicts:
-        said.append(f"{counted(len(conflicts), 'image')} in train with different labels: {some(conflicts)}")
-    if shared:
-        said.append(f"{counted(len(shared), 'image')} in train and in test: {some(shared)}")
+    found, said = copies.find(df), []
+    if found.conflicts:
+        n = counted(len(found.conflicts), "image")
+        said.append(f"{n} in train with different labels: {copies.some(found.conflicts)}")
+    if found.shared:
+        said.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.some(found.shared)}")
     return said

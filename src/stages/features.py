@@ -9,9 +9,9 @@ from src.config import Competition
 
 def check(competition: Competition) -> None:
     """Refuses a model that is not known, or whose weights file is missing, before anything is computed."""
-    for spec in encoders.of(competition):
+    for spec in competition.encoders:
         encoders.identity(spec)
 
 
 def run(competition: Competition) -> None:
-    features.of_rows(competition, encoders.of(competition), dataset.read(competition))
+    features.of_rows(competition, competition.encoders, dataset.read(competition))

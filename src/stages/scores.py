@@ -21,8 +21,6 @@ from src.standing import NAME, PARTS, Standing, sha_of
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
-FEW = 3  # submissions at least, for a correlation
-
 
 def run(competition: Competition) -> None:
     if competition.source.page is None:
@@ -131,8 +129,4 @@ def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[
 def correlation(entries: list[Entry]) -> str | None:
     """How CV and the public score go together; None where too few have both, or one does not vary."""
     both = np.array([(float(entry.cv), float(entry.public)) for entry in entries if entry.cv and entry.public])
-    if len(both) < FEW or (np.ptp(both, axis=0) == 0).any():
-        return None
-    pearson = np.corrcoef(both.T)[0, 1]
-    gap = (both[:, 1] - both[:, 0]).mean()
-    return f"CV and public: correlation {pearson:.2f} over {len(both)} submissions; public is CV {gap:+.4f} on average"
+    return board.agreement("public", *both.reshape(-1, 2).T, "submissions")
