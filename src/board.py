@@ -109,7 +109,7 @@ def known(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str]
     """The public and the private scores of the config's reported rows and of the ledger's scored entries."""
     parts = [], []
     for part, scores in zip(("public", "private"), parts, strict=True):
-        scores += [shown(score) for row in competition.reported if (score := getattr(row, part)) is not None]
+        scores += [shown(score) for row in competition.on_board if (score := getattr(row, part)) is not None]
         scores += [score for entry in entries if entry.status == COMPLETE and (score := getattr(entry, part))]
     return parts
 

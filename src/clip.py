@@ -1,5 +1,6 @@
 """CLIP by open_clip: what names it in a key, its image tower and preprocessing, and the texts it reads."""
 
+import functools
 import importlib.util
 import logging
 from collections.abc import Callable, Sequence
@@ -174,10 +175,15 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     model = machine.placed(model)
     if isinstance(spec.clip, ClipArch):
         kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
-        tokenizer = open_clip.SimpleTokenizer(context_length=model.context_length, **kwargs)
+        tokenizer = simple_tokenizer(model.context_length, **kwargs)
     else:
         tokenizer = open_clip.get_tokenizer(spec.clip)
     return ClipModel(model, tokenizer)
+
+
+@functools.cache  # it reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained
+def simple_tokenizer(context_length: int, **kwargs: Any) -> Callable[[list[str]], Tensor]:
+    return open_clip.SimpleTokenizer(context_length=context_length, **kwargs)
 
 
 def weights(spec: Encoder, what: str) -> Path | None:

@@ -25,10 +25,10 @@ Commands, each for what a run has made (./run.sh corn doctor):
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from src.errors import UserError, unknown
 
@@ -47,35 +47,63 @@ STAGES = {  # each with the stages it needs; in the order in which they run
 ASKED = ("find_lr", "audit")  # stages that run only where they are named
 
 
+def from_caller(file: str) -> Path:
+    """A path as it was typed: relative to where the user stands, from which run.sh goes to its own folder."""
+    return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
+
+
+def count(text: str) -> int:
+    """Raises ValueError: Not a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number, 1 or more")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option with a value."""
+
+    name: str  # of the argument
+    value: str = "TEXT"  # what stands for it in a synopsis
+    read: Callable[[str], Any] = str
+    many: bool = False  # takes all words up to the next option
+
+
 @dataclass(frozen=True)
 class Command:
-    """What acts on finished files, with the arguments that it takes."""
+    """What acts on finished files, or on what is named, with the arguments that it takes."""
 
     file: bool | None = None  # needed, may be left out, or None: takes none
-    options: Mapping[str, str] = field(default_factory=dict)  # each with the argument's name
+    options: Mapping[str, Option] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     words: tuple[str, ...] = ()  # names of words that are needed, in their order
+    rest: str | None = None  # name of the list of all further words
+    stands: Literal["behind", "alone", "both"] = "behind"  # a competition, without one, either
     after_stages: bool = False  # may stand behind stages, which then run first
 
 
+MESSAGE = Option("message")
 COMMANDS = {
     "doctor": Command(),
     "check": Command(file=True),
     "grade": Command(file=True),
-    "submit": Command(False, {"-m": "message", "--message": "message"}, flags=("--anyway",), after_stages=True),
+    "submit": Command(False, {"-m": MESSAGE, "--message": MESSAGE}, flags=("--anyway",), after_stages=True),
     "scores": Command(),
     "reproduce": Command(),
     "pack": Command(flags=("--push",), after_stages=True),
     "ab": Command(words=("field", "value"), after_stages=True),
     "report": Command(after_stages=True),
 }
+WORDS = {"what": "SLUG|FOLDER", "words": "IMAGE|FOLDER|URL ...", "names": "[NAME ...]"}  # where the name says little
+NEEDED = {"what": "a competition's slug, or a folder"}
+ALONE = tuple(name for name, command in COMMANDS.items() if command.stands != "behind")
 
 
 @dataclass(frozen=True)
 class Request:
     """What a command line asks for."""
 
-    competition: str
+    competition: str | None  # None: a command that stands alone
     stages: tuple[str, ...] = ()  # with what they need, in order
     limit: int | None = None
     command: str | None = None
@@ -124,23 +152,29 @@ def parse(words: list[str]) -> Request:
     if not words:
         raise UserError("no competition is named: ./run.sh <competition> [stage ...] [--limit N]")
     competition, *rest = words
+    if competition in ALONE:
+        if limit is not None:
+            raise UserError(f"{competition} takes no --limit: ./run.sh {synopsis(competition)}")
+        return Request(None, command=competition, arguments=arguments_of(competition, rest))
     if competition.startswith("-"):
         raise UserError(unknown("option", competition, ["--limit", "--help"]))
     if competition not in titles():
-        raise UserError(unknown("competition", competition, titles()))
+        raise UserError(unknown("competition", competition, [*titles(), *ALONE]))
     at = next((i for i, word in enumerate(rest) if word in COMMANDS), len(rest))
     named, command = rest[:at], rest[at] if at < len(rest) else None
+    if command is not None and COMMANDS[command].stands == "alone":
+        raise UserError(f"{command} stands without a competition: ./run.sh {synopsis(command)}")
     arguments = {} if command is None else arguments_of(command, rest[at + 1 :])
     for stage in named:
         if stage.startswith("-"):
             raise UserError(unknown("option", stage, ["--limit", "--help"]))
         if stage not in STAGES:
-            raise UserError(unknown("stage", stage, [*STAGES, *COMMANDS]))
+            raise UserError(unknown("stage", stage, [*STAGES, *(name for name in COMMANDS if name not in ALONE)]))
     whole = command is None and not named
     if whole:
         named = [stage for stage in STAGES if stage not in ASKED]
     elif named and command and not COMMANDS[command].after_stages:
-        raise UserError(f"{command} stands alone: ./run.sh {competition} {synopsis(command)}")
+        raise UserError(f"{command} stands alone: ./run.sh {competition} {arguments_said(command)}")
     return Request(competition, with_needs(named), limit, command, arguments, whole)
 
 
@@ -170,41 +204,68 @@ def with_needs(named: list[str]) -> tuple[str, ...]:
 
 def arguments_of(name: str, words: list[str]) -> dict[str, Any]:
     """The arguments of a command, by the names that its `run` has for them."""
-    command, found, given = COMMANDS[name], {}, iter(words)
+    command, found, left = COMMANDS[name], {}, list(words)
     needed = list(command.words)
-    for word in given:
+    while left:
+        word = left.pop(0)
         option, equals, value = word.partition("=")
         if option in command.options:
-            value = value if equals else next(given, None)
-            if not value:
-                raise UserError(f"{name} {option} takes a text: ./run.sh <competition> {synopsis(name)}")
-            found[command.options[option]] = value
+            values = [value] if equals else taken(command, command.options[option], left)
+            found |= read(name, option, values)
         elif word in command.flags:
-            found[word.lstrip("-")] = True
+            found[word.lstrip("-").replace("-", "_")] = True
         elif word.startswith("-"):
             raise UserError(unknown("option", word, [*command.options, *command.flags, "--limit", "--help"]))
         elif needed:
             found[needed.pop(0)] = word
+        elif command.rest:
+            found.setdefault(command.rest, []).append(word)
         elif command.file is None or "file" in found:
-            raise UserError(f"{name} does not take {word!r}: ./run.sh <competition> {synopsis(name)}")
+            raise UserError(f"{name} does not take {word!r}: ./run.sh {synopsis(name)}")
         else:
             found["file"] = from_caller(word)
     if command.file and "file" not in found:
-        raise UserError(f"{name} needs a file: ./run.sh <competition> {synopsis(name)}")
+        raise UserError(f"{name} needs a file: ./run.sh {synopsis(name)}")
     if needed:
-        raise UserError(f"{name} needs a {needed[0]}: ./run.sh <competition> {synopsis(name)}")
+        raise UserError(f"{name} needs {NEEDED.get(needed[0], f'a {needed[0]}')}: ./run.sh {synopsis(name)}")
     return found
 
 
+def taken(command: Command, option: Option, left: list[str]) -> list[str]:
+    """The values of an option, which are taken from the words that are left."""
+    values = left[:1]
+    if option.many:
+        known = {*command.options, *command.flags}
+        ends = (i for i, word in enumerate(left) if word.partition("=")[0] in known)
+        values = left[: next(ends, len(left))]
+    del left[: len(values)]
+    return values
+
+
+def read(name: str, option: str, values: list[str]) -> dict[str, Any]:
+    """{argument: value} of an option of a command."""
+    asked = COMMANDS[name].options[option]
+    if not all(values) or not values:
+        raise UserError(f"{name} {option} takes a {asked.value.lower()}: ./run.sh {synopsis(name)}")
+    try:
+        given = [asked.read(value) for value in values]
+    except ValueError as error:
+        raise UserError(f"{name} {option} takes {error}, not {values[0]!r}") from error
+    return {asked.name: given if asked.many else given[0]}
+
+
 def synopsis(name: str) -> str:
+    """`<competition> submit [FILE] [-m TEXT]`."""
+    stands = COMMANDS[name].stands
+    return ("<competition> " if stands == "behind" else "") + arguments_said(name)
+
+
+def arguments_said(name: str) -> str:
     """`submit [FILE] [-m TEXT]`."""
-    command = COMMANDS[name]
+    command, options = COMMANDS[name], {}
+    for word, option in command.options.items():
+        options.setdefault(option.name, f" [{word} {option.value}{' ...' if option.many else ''}]")
     file = {True: " FILE", False: " [FILE]", None: ""}[command.file]
-    options = " [-m TEXT]" if command.options else ""
-    words = "".join(f" {word.upper()}" for word in command.words)
-    return name + words + file + options + "".join(f" [{flag}]" for flag in command.flags)
-
-
-def from_caller(file: str) -> Path:
-    """A path as it was typed: relative to where the user stands, from which run.sh goes to its own folder."""
-    return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
+    words = "".join(f" {WORDS.get(word, word.upper())}" for word in command.words)
+    rest = f" {WORDS[command.rest]}" if command.rest else ""
+    return name + words + file + rest + "".join(options.values()) + "".join(f" [{flag}]" for flag in command.flags)

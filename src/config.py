@@ -45,6 +45,9 @@ NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weight
 NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
 
 
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]  # names a folder
+
+
 class Folds(Strict):
     n: int = Field(default=5, ge=3)  # C and the blend's weights are chosen on the folds inside: two are needed there
     seed: int = Field(default=42, ge=0)
@@ -63,6 +66,8 @@ class Reported(Strict):
     title: Text
     public: float | Text | None = None  # with all digits that the leaderboard showed; as text if the last is a 0
     private: float | Text | None = None
+    valid: float | Text | None = None  # of a data set: a score on its validation rows,
+    epoch: int | None = Field(default=None, ge=0)  # after so many epochs
     model: str | None = None  # one of models, or blend
     csv: Text | None = None  # their submission, where it can be had: relative to the repository's folder, or absolute
     note: str = ""  # what is contradicted, or not said
@@ -70,11 +75,19 @@ class Reported(Strict):
     def __init__(self, title: str, **fields):
         super().__init__(title=title, **fields)
 
+    @model_validator(mode="after")
+    def is_of_one_kind(self):
+        if self.valid is not None and (self.public is not None or self.private is not None):
+            raise ValueError("valid is of validation rows, public and private are a leaderboard's: make two of them")
+        if self.epoch is not None and self.valid is None:
+            raise ValueError("epoch says when valid was measured, and there is no valid")
+        return self
+
 
 class Competition(Strict):
     title: Text
     source: SerializeAsAny[Source]
-    train: Text  # tables and the images' folder: relative to the source's folder
+    train: Text  # a table, or a pattern that lists files: "train/{species}/{file}"; all relative to the source's folder
     test: Text
     sample_submission: Text
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
@@ -85,13 +98,14 @@ class Competition(Strict):
     group: Text | None = None  # a column: rows that share its value stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     classes: tuple[Text, ...] = Field(min_length=2)
+    rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt
     metric: str  # one of METRICS
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
-    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")], ZeroShot | Probe | FineTune | Soup] = Field(
-        min_length=1
-    )
+    models: dict[ModelName, ZeroShot | Probe | FineTune | Soup] = Field(min_length=1)
+    compared: dict[ModelName, ZeroShot | Probe | FineTune] | None = None  # what `compare` makes; None: the models
+    phrasings: Text | None = None  # the file of templates, of one kind and of many, that `compare` tries beside prompts
     blend: Blend = Blend()
     reported: tuple[Reported, ...] = ()
     notebook: Notebook = Notebook()  # what is allowed to one that predicts a hidden test set
@@ -128,9 +142,14 @@ class Competition(Strict):
         if self.prompts:
             self.prompts_fit(self.prompts)
         for reported in self.reported:
-            if reported.model is not None and reported.model not in (known := [*self.models, "blend"]):
+            if reported.model is not None and reported.model not in (
+                known := [*self.models, *(self.compared or ()), "blend"]
+            ):
                 raise ValueError("reported: " + unknown("model", reported.model, known))
-        for name, model in self.models.items():
+        for name, model in (self.compared or {}).items():
+            if self.models.get(name, model) != model:
+                raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
+        for name, model in {**self.models, **(self.compared or {})}.items():
             reads = {model.stage, getattr(model, "towards", None), getattr(model, "start", None)}
             if self.prompts is None and "zeroshot" in reads:
                 raise ValueError(f"prompts are missing: the model {name!r} needs them")
@@ -178,6 +197,11 @@ class Competition(Strict):
     def judge_of(self, model: FineTune) -> str:
         """The probe that finds the doubtful labels of a model's training rows."""
         return model.judge or next(iter(self.of_stage("probe")))
+
+    @property
+    def on_board(self) -> tuple[Reported, ...]:
+        """What was reported of a leaderboard; the rest is of a data set's validation rows, for `compare`."""
+        return tuple(row for row in self.reported if row.valid is None)
 
     @property
     def encoders(self) -> list[Encoder]:
@@ -244,6 +268,11 @@ class Competition(Strict):
     def ab_csv(self) -> Path:
         """Comparisons of the config with one field changed."""
         return self.folder / "ab.csv"
+
+    @property
+    def compare_csv(self) -> Path:
+        """Models beside each other and beside published scores, epoch by epoch."""
+        return self.folder / "compare.csv"
 
     @property
     def report_html(self) -> Path:

@@ -35,13 +35,18 @@ def cross_fitted(
     return made
 
 
-def split(ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int) -> np.ndarray:
+def split(
+    ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int, rare: bool = False
+) -> np.ndarray:
     """The fold of each row, 0 to n-1: stratified by label, rows of one group together, whatever the rows' order.
 
     A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on.
 
+    Args:
+        rare: A class may be all in one fold, where it cannot be learnt.
+
     Raises:
-        UserError: More folds than rows or groups, or a class that is all in one fold and so could not be learnt.
+        UserError: More folds than rows or groups; or, unless `rare`, a class that is all in one fold.
     """
     order = by_id(ids)
     y = np.asarray(labels)[order]
@@ -61,10 +66,11 @@ def split(ids: list[str], labels: list[str], groups: list[str] | None, n: int, s
                 fold[np.asarray(order)[held_out]] = k
         except ValueError as error:  # fewer rows in every class than folds
             raise UserError(f"{n} folds are too many for {len(ids)} rows: lower folds.n in the config") from error
-    for label in sorted(set(labels)):
+    for label in () if rare else sorted(set(labels)):
         if len(set(fold[np.asarray(labels) == label])) < 2:
             raise UserError(
-                f"all rows of class {label!r} are in one group: the fold without it could not learn the class"
+                f"all rows of class {label!r} are in one group: the fold without it could not learn the class "
+                f"(rare_classes=True in the config allows that)"
             )
     return fold
 

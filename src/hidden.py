@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import inspection, tables
+from src import inspection, listing, tables
 from src.config import Competition
 from src.inspection import Asked
 
@@ -27,21 +27,28 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
         rows: None: as many as there are. A smoke run's are always those that it has.
     """
     id, source = competition.id, competition.input("")
-    test, sample = (tables.read_csv(source / path) for path in (competition.test, competition.sample_submission))
-    if rows is None or competition.limit is not None:
+    test, sample = (tables.read_part(competition, part) for part in ("test", "sample_submission"))
+    files = listing.is_one(competition.test)  # a row is a file, and there are no fewer than there are
+    if rows is None or competition.limit is not None or (files and rows < len(test)):
         rows = len(test)
-    taken = {*test[id], *tables.read_csv(source / competition.train)[id]}
+    taken = {*test[id], *tables.read_part(competition, "train")[id]}
     again = test.iloc[np.arange(len(test), rows) % len(test)]
     twins = dict(zip(fresh(again[id].tolist(), taken), again[id], strict=True))
     added = again.assign(**{id: list(twins)})
     larger = pd.concat([test[:rows], added])
+    if files:
+        at = [source / competition.test.format(**row) for row in added.to_dict("records")]
+        added[listing.path_column(competition.test)] = [
+            path.relative_to(competition.input(competition.images)).as_posix() for path in at
+        ]
     by_id = sample.set_index(id, drop=False)
     sample = pd.concat([sample[sample[id].isin(test[id][:rows])], by_id.loc[again[id]].assign(**{id: list(twins)})])
     pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
     links = {new.relative_to(source): there for new, there in pairs if new != there}
-    written = (competition.test, competition.sample_submission, competition.solution)
+    written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
     overlay(source, folder, {*map(Path, written), *links})
-    larger.to_csv(folder / competition.test, index=False, lineterminator="\n")
+    if not files:
+        larger.to_csv(folder / competition.test, index=False, lineterminator="\n")
     sample.to_csv(folder / competition.sample_submission, index=False, lineterminator="\n")
     for path, there in links.items():
         (folder / path).symlink_to(there.resolve())
@@ -51,13 +58,14 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
 
 
 def fresh(ids: list[str], taken: set[str]) -> list[str]:
-    """A new id for each, like none before."""
+    """A new id for each, like none before; of an id that is a picture's name, the name of another."""
     taken, made = set(taken), []
     for id in ids:
-        new, k = f"{id}x1", 1
+        stem, dot, ending = id.rpartition(".") if listing.is_picture(id) else (id, "", "")
+        new, k = f"{stem}x1{dot}{ending}", 1
         while new in taken:
             k += 1
-            new = f"{id}x{k}"
+            new = f"{stem}x{k}{dot}{ending}"
         taken.add(new)
         made.append(new)
     return made

@@ -39,8 +39,8 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
         UserError: The competition's tables have other faults.
     """
     tables.be_there(competition)
-    id, paths = competition.id, [competition.input(path) for path in (competition.test, competition.sample_submission)]
-    test, sample = frames = [tables.read_csv(path) for path in paths]
+    id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
+    test, sample = frames = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
     columns, source = list(sample.columns), " and ".join(path.name for path in paths)
     whole = id in test and set(columns) == set(tables.columns_needed(competition)["sample_submission"])
     if not whole or competition.limit is not None or not all(df[id].is_unique for df in frames):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from src import backbones, clip, dataset, encoders, features, files, notebook, results, shards, wheels
+from src import backbones, clip, dataset, encoders, features, files, listing, notebook, results, shards, wheels
 from src.config import ROOT, Competition, resolve
 from src.dataset import Rows
 from src.errors import UserError
@@ -74,14 +74,14 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
     project(competition, folder / "project")
     state(competition, folder / "state")
     hub(competition, folder / "hub")
-    pins = wheels.pins(ROOT / "requirements.txt") if with_wheels else []
+    pins, test = wheels.pins(ROOT / "requirements.txt") if with_wheels else [], competition.test
     if pins:
         wheels.collect(pins, folder / "wheels", competition.pack / "dataset")
     about = {
         "arguments": [competition.name, *limit_of(competition), "submission"],
         "folder": competition.folder.name,
         "competition": competition.source.slug,
-        "test": competition.test,
+        "test": listing.fixed(test) if listing.is_one(test) else test,
         "python": wheels.pythons(),
         "packages": pins,
         "files": contents(folder),

@@ -46,6 +46,9 @@ class FineTune(Model):
     # The recipe
     epochs: int = Field(ge=1)
     lr: float = Field(gt=0, lt=10)  # the peak, for AdamW; `./run.sh <competition> find_lr` suggests one
+    # the peak of the head alone, which is new where the rest is not; None: lr. find_lr keeps their ratio. No key names
+    # it where it is None
+    head_lr: float | None = Field(default=None, gt=0, lt=10, exclude_if=lambda value: value is None)
     batch_size: int = Field(default=64, ge=1)
     micro_batch: int | None = Field(default=None, ge=1)  # images at a time, gradients are summed; None: batch_size
     weight_decay: float = Field(default=0.05, ge=0)  # not of biases and norms; as in BEiT, Swin and ConvNeXt

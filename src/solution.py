@@ -1,6 +1,7 @@
 """The competition's solution, where it is there: public and private scores without Kaggle."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,20 +13,24 @@ from src.metrics import METRICS
 USAGES = ("Public", "Private", "Ignored")
 
 
-def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
-    """{public, private and test, which is both: (score, standard error, rows)} where there is a solution; else empty.
+@dataclass(frozen=True)
+class Answers:
+    """What a solution says of some rows, but for those that nobody scores."""
 
-    Rows that Kaggle does not score, whose Usage is Ignored, are left out.
+    rows: np.ndarray  # (m,) the places of scored rows among those that were asked for
+    targets: np.ndarray  # (m,) class of each
+    usage: np.ndarray  # (m,) Public or Private
 
-    Args:
-        probs: (n, k) probabilities of `ids`.
+
+def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
+    """Of test rows; rows whose Usage is Ignored are left out. None without a solution.
 
     Raises:
         UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
     """
     path, id = competition.input(competition.solution), competition.id
     if not path.is_file():
-        return {}
+        return None
     solution = tables.read_csv(path)
     if missing := {id, competition.label, "Usage"} - set(solution.columns):
         raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}: add it")
@@ -38,14 +43,30 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
     usage = solution["Usage"].str.strip().str.capitalize()
     if strange := set(usage) - set(USAGES):
         raise UserError(f"{path}: {unknown('Usage', sorted(strange)[0], USAGES)}")
-    rows = (usage != "Ignored").to_numpy()
-    labels = solution[competition.label][rows]
+    rows = np.flatnonzero((usage != "Ignored").to_numpy())
+    labels = solution[competition.label].iloc[rows]
     if strange := set(labels) - set(competition.classes):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: mend them")
-    targets = labels.map(list(competition.classes).index).to_numpy()
-    probs, usage, metric = probs[rows], usage[rows].to_numpy(), METRICS[competition.metric]
+    index = {name: i for i, name in enumerate(competition.classes)}
+    return Answers(rows, labels.map(index).to_numpy(), usage.iloc[rows].to_numpy())
+
+
+def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
+    """{public, private and test, which is both: (score, standard error, rows)} where there is a solution; else empty.
+
+    Args:
+        probs: (n, k) probabilities of `ids`.
+
+    Raises:
+        UserError: As `answers`.
+    """
+    known = answers(competition, ids)
+    if known is None:
+        return {}
+    probs, usage, metric = probs[known.rows], known.usage, METRICS[competition.metric]
     parts = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
-    return {part: (*metric.score(targets[of], probs[of]), int(of.sum())) for part, of in parts.items() if of.any()}
+    parts = {part: of for part, of in parts.items() if of.any()}
+    return {part: (*metric.score(known.targets[of], probs[of]), int(of.sum())) for part, of in parts.items()}
 
 
 def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src import listing
 from src.config import Competition
 from src.errors import UserError, counted, listed, unknown
 from src.metrics import METRICS
@@ -41,6 +42,32 @@ def read_csv(path: Path) -> pd.DataFrame:
     return df
 
 
+def read_part(competition: Competition, part: str) -> pd.DataFrame:
+    """The rows of train, test or sample_submission as they lie there, of a smoke run too; columns are text.
+
+    What is a pattern lists files (src/listing.py). Train rows without the column of labels, but with one of 0 and 1 for
+    each class, get it from these: `rust`, or `rust + scab` where two are 1.
+
+    Raises:
+        UserError: As `read_csv`, or `listing.read`.
+    """
+    table, classes = getattr(competition, part), list(competition.classes)
+    if listing.is_one(table):
+        df = listing.read(competition.input(""), table, competition.input(competition.images))
+    else:
+        df = read_csv(competition.input(table))
+    if part == "train" and competition.label not in df and set(classes) <= set(df):
+        df[competition.label] = of_columns(df[classes])
+    return df
+
+
+def of_columns(df: pd.DataFrame) -> list[str]:
+    """The name of the column that is 1 in each row; all of their names where it is not one alone."""
+    ones = df.apply(pd.to_numeric, errors="coerce").to_numpy() == 1
+    names = df.columns.to_numpy()
+    return [" + ".join(names[row]) for row in ones]
+
+
 def be_there(competition: Competition) -> None:
     """Raises UserError: The competition's files were not fetched yet."""
     if not (folder := competition.input("")).is_dir():
@@ -71,7 +98,7 @@ def read(competition: Competition) -> Tables:
     """
     be_there(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
-    frames = {part: read_csv(path) for part, path in files.items()}
+    frames = {part: read_part(competition, part) for part in files}
     needed = columns_needed(competition)
     faults = [
         f"{files[part]}: {unknown('column', column, frames[part].columns)}"
@@ -144,7 +171,7 @@ def faults_between(competition: Competition, files: dict[str, Path], frames: dic
             faults.append(
                 f"{files['train']}: {competition.id} {id!r} has the unknown {competition.label} {label!r}: {hint}"
             )
-    for name in competition.classes:
+    for name in () if competition.rare_classes else competition.classes:
         if (n := int((labels == name).sum())) < 2:
             faults.append(
                 f"class {name!r} has {n} train rows: at least 2 are needed, one to learn from and one to score"
@@ -158,8 +185,8 @@ def handful(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[s
     if limit < 2 * k:
         raise UserError(f"--limit {limit} is too few: {k} classes need at least {2 * k} rows")
     rng = np.random.default_rng(competition.folds.seed)
-    counts = train[competition.label].value_counts()
-    share = {name: (limit - 2 * k) * (counts[name] - 2) / max(1, len(train) - 2 * k) for name in competition.classes}
+    counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
+    share = {name: (limit - 2 * k) * max(0, n - 2) / max(1, len(train) - 2 * k) for name, n in counts.items()}
     want = {name: 2 + int(share[name]) for name in competition.classes}
     by_remainder = sorted(competition.classes, key=lambda name: int(share[name]) - share[name])
     for name in by_remainder[: limit - sum(want.values())]:

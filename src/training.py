@@ -60,17 +60,32 @@ def placed(model: nn.Module) -> nn.Module:
     return model.to(machine.device(), memory_format=LAYOUT)
 
 
+def scale_head(optimizer: torch.optim.Optimizer, head: nn.Module, scale: float) -> None:
+    """Gives the head's parameters groups of their own, whose lr is so many times the schedule's at each step."""
+    own = {id(weight) for weight in head.parameters()}
+    groups = []
+    for group in optimizer.param_groups:
+        parts = {False: [], True: []}
+        for weight in group["params"]:
+            parts[id(weight) in own].append(weight)
+        groups += [{**group, "params": parts[False]}] if parts[False] else []
+        groups += [{**group, "params": parts[True], "lr_scale": scale}] if parts[True] else []
+    optimizer.param_groups[:] = groups
+
+
 class Training:
     """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
-    def __init__(self, fold: Fold, model: nn.Module):
+    def __init__(self, fold: Fold, model: nn.Module, looked: "Looked | None" = None):
         spec, device = fold.spec, machine.device()
-        self.fold = fold
+        self.fold, self.looked = fold, looked
         self.model = placed(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
         decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
         self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=True, **decay)
+        if spec.head_lr is not None:
+            scale_head(self.optimizer, self.model.get_classifier(), spec.head_lr / spec.lr)
         # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
         self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
         counts = fold.counts
@@ -216,6 +231,7 @@ class Training:
             "micro_batch": self.micro.size,
             "seconds": round(self.seconds["train"] + time.perf_counter() - start, 3),
             **fold.noise,
+            **(self.looked(self, probs) if self.looked else {}),
         }
         # beside workers the model need not wait; without them the two take turns
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
@@ -226,6 +242,10 @@ class Training:
             f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
         )
         return row
+
+
+# What a caller adds to an epoch's row, made of the training and the held-out rows' probabilities (n, k)
+Looked = Callable[[Training, np.ndarray], dict[str, Any]]
 
 
 @torch.inference_mode()
@@ -252,12 +272,17 @@ def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ..
 
 
 def train_fold(
-    fold: Fold, create: Callable[[bool], nn.Module], transform: A.Compose, running: Running
+    fold: Fold,
+    create: Callable[[bool], nn.Module],
+    transform: A.Compose,
+    running: Running,
+    looked: Looked | None = None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Trains one fold, going on from where `running` has it.
 
     Args:
         create: Makes the network, with its pretrained weights if its argument is true.
+        looked: Called at the end of each epoch, before its checkpoint is written: see `Looked`.
 
     Returns:
         The model that predicts, and the history: a row an epoch.
@@ -274,7 +299,7 @@ def train_fold(
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.found(fold.title)
-    training = Training(fold, create(before is None))
+    training = Training(fold, create(before is None), looked)
     if before is not None:
         training.restore(*before)
         where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from src import __main__ as main
-from src import commandline, config
+from src import commandline, config, locks, stages
 from src.commandline import Request
 from src.errors import UserError
 from src.refusals import CODES
@@ -226,7 +226,7 @@ def test_a_folder_that_cannot_be_written_is_said(monkeypatch, folder, tmp_path, 
 
 def test_a_second_run_beside_the_first_is_kept_out(toy_run, roots, capsys):
     toy_run("data")
-    with main.alone(roots / "submissions/toy"):
+    with locks.alone(roots / "submissions/toy"):
         assert toy_run("data") == 2
     assert "another run of toy is at work" in capsys.readouterr().err
     assert toy_run("data") == 0
@@ -254,7 +254,7 @@ def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, s
     def broken(stage):
         raise error
 
-    monkeypatch.setattr(main, "stage_module", broken)
+    monkeypatch.setattr(stages, "module", broken)
     assert toy_run() == 2
     assert said in capsys.readouterr().err
 
@@ -280,7 +280,7 @@ def test_whether_a_submission_will_be_allowed_is_asked_before_the_stages_run(toy
 
 def test_a_command_stands_beside_a_run_that_trains(toy_run, standin, roots, capsys):
     (roots / "submissions/toy").mkdir(parents=True)
-    with main.alone(roots / "submissions/toy"):
+    with locks.alone(roots / "submissions/toy"):
         assert toy_run("data") == 2
         assert toy_run("doctor") == 0
 

@@ -272,7 +272,7 @@ class TestCells:
             cell()
 
     def test_minds_a_file_without_content_as_little_as_python_does(self, cell, mounted):
-        (mounted / "project" / "src" / "stages" / "__init__.py").unlink()
+        (mounted / "project" / "src" / "configs" / "__init__.py").unlink()
         assert cell()["PACK"] == mounted
 
     def test_refuses_another_pack_than_its_own(self, cell, mounted):

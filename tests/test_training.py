@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
@@ -244,6 +245,38 @@ class TestOptimizer:
         head, stem = lrs[id(named["head.fc.weight"])], lrs[id(named["stem.0.weight"])]
         assert head == pytest.approx(made.lr)
         assert stem < head / 8
+
+    def test_the_head_has_its_own_peak_and_the_layers_theirs(self):
+        plain, made = start(spec_of(layer_decay=0.5)), start(spec_of(layer_decay=0.5, head_lr=0.01))
+        head, plans = {id(weight) for weight in made.model.get_classifier().parameters()}, []
+        for epoch, step in ((0, 0), (0, 2), (1, 1), (1, 2)):  # warm-up, the peak, the cosine
+            of = []
+            for one in (plain, made):
+                one.epoch, one.step = epoch, step
+                one.set_lr()
+                of.append({id(p): group["lr"] for group in one.optimizer.param_groups for p in group["params"]})
+            lrs = [[by[id(p)] for p in one.model.parameters()] for one, by in zip((plain, made), of, strict=True)]
+            own = np.array([id(p) in head for p in made.model.parameters()])
+            assert np.allclose(np.array(lrs[1])[own], made.lr * 10)
+            assert np.array_equal(np.array(lrs[1])[~own], np.array(lrs[0])[~own])
+            plans.append(made.lr)
+        assert plans[1] == pytest.approx(1e-3, rel=0.05)
+        assert plans[3] < plans[2] < plans[1]
+
+    def test_a_head_of_its_own_lr_resumes_and_a_recipe_without_one_has_the_old_key(self, tmp_path, monkeypatch):
+        assert "head_lr" not in spec_of().model_dump(mode="json")
+        assert spec_of(head_lr=0.01).model_dump(mode="json")["head_lr"] == 0.01
+        spec = spec_of(head_lr=0.01)
+        expected, _ = fit(spec, tmp_path / "whole")
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "train_epoch", stop_after(training.train_epoch, 1))
+            with pytest.raises(KeyboardInterrupt):
+                fit(spec, tmp_path / "it")
+        again, _ = fit(spec, tmp_path / "it")
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+        for wrong in (0.0, -1.0, 10.0, float("nan")):
+            with pytest.raises(ValidationError, match="head_lr"):
+                spec_of(head_lr=wrong)
 
     def test_only_the_head_learns_at_first(self):
         made = start(spec_of(backbone="test_resnet", head_epochs=1))

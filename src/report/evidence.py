@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import arms, audit, decisions, files, folds, images, ledger, predictions, results, scored, tables
+from src import arms, audit, decisions, files, folds, images, ledger, listing, predictions, results, scored, tables
 from src.arms import Comparison
 from src.audit import PARTS, Audit
 from src.config import Competition
@@ -274,9 +274,9 @@ def key(competition: Competition) -> str:
     code = sorted(path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     needed = ("train", "test", "sample_submission", "solution")
     inputs = [competition.input(getattr(competition, name)) for name in needed]
-    tables = ("*.csv", "*.json", "*.parquet")
+    of_stages = ("*.csv", "*.json", "*.parquet")
     of_models = ("models/*/*.json", "models/*/*.csv", "models/*/oof.parquet", "models/*/test.parquet")
-    made = [path for pattern in (*tables, *of_models) for path in competition.folder.glob(pattern)]
+    made = [path for pattern in (*of_stages, *of_models) for path in competition.folder.glob(pattern)]
     for path in [*code, *inputs, *sorted(made)]:
         root = next(root for root in (here, competition.input_root, competition.folder) if path.is_relative_to(root))
         digest.update(f"{path.relative_to(root)} {files.sha256(path) if path.is_file() else None}\n".encode())
@@ -284,6 +284,10 @@ def key(competition: Competition) -> str:
         digest.update(f"{path.relative_to(competition.folder)}\n".encode())
     for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
+    for part in ("train", "test"):
+        if listing.is_one(table := getattr(competition, part)):
+            paths = tables.read_part(competition, part)[listing.path_column(table)]
+            digest.update("\n".join(paths).encode())
     record = record_of(competition)
     for path in () if record is None else record.index:
         digest.update(b"1" if Path(path).is_file() else b"0")

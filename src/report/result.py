@@ -93,7 +93,7 @@ def notes(evidence: Evidence, model: Model) -> list[str]:
 
 def reported(evidence: Evidence) -> list[dict[str, Any]]:
     """The scores that others reported, each beside that of the model that it is to be compared with."""
-    rows, found = evidence.competition.reported, evidence.known
+    rows, found = evidence.competition.on_board, evidence.known
     lines = []
     for one in rows if found is not None else ():
         ours = evidence.ours.get(one.model)

@@ -1,0 +1,39 @@
+"""A stage or a command a module, and how stages are run one after the other."""
+
+import importlib
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from src.config import Competition
+
+
+def module(name: str) -> ModuleType:
+    """Of a stage or a command; imported when it is wanted, since most import torch."""
+    return importlib.import_module(f"src.stages.{name}")
+
+
+def run(competition: "Competition", names: tuple[str, ...]) -> None:
+    """Runs stages in order, after they have checked what the config asks of them."""
+    start = time.perf_counter()
+    made, submission, checked = set(), None, False
+    for i, name in enumerate(names):
+        print(f"== {competition.folder.name}: {name}")
+        if name not in ("data", "folds") and not checked:  # here torch is imported
+            for later in names[i:]:
+                getattr(module(later), "check", lambda competition: None)(competition)
+            checked = True
+        result = module(name).run(competition)
+        if isinstance(result, Path):
+            submission = result
+        else:
+            made.update(result or ())
+    if submission:
+        from src import summary
+        from src.progress import duration
+
+        print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
+        print(summary.table(competition, made))
+        print(summary.next_step(competition, submission))

@@ -106,7 +106,7 @@ def parts(competition: Competition, names: list[str], pool: Pool, method: str, f
         models[name] = {"cv": cv, "se": se, "share": 0.0, "lost": lost, "lost_se": lost_se}
     shares = fitted.final.shares(len(names))
     for name, share in zip(names, shares, strict=True):
-        models[name]["share"] = round(float(share), 4)
+        models[name]["share"] = float(share)
     some, width = shown(models), max(map(len, ["model", *names]))
     head = "share of coefs" if method == "stack" else "weight"
     print(f"{'model':{width}s}  {competition.metric:17s} {head:14s}  {method} loses without it{of_all(some, names)}")

@@ -17,7 +17,7 @@ def run(competition: Competition) -> None:
     record = images.check(
         [*train[competition.id], *test[competition.id]], [*train["path"], *test["path"]], competition.images_record
     )
-    counts = train[competition.label].value_counts()
+    counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
     shares = ", ".join(f"{name} {counts[name]} ({counts[name] / len(train):.1%})" for name in competition.classes)
     print(f"{len(train)} train rows: {shares}")
     print(f"{len(test)} test rows")

@@ -42,7 +42,7 @@ def run(competition: Competition) -> None:
     else:
         if near:
             groups = together(competition, groups)
-        fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed)
+        fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed, competition.rare_classes)
         text = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
         about |= {"key": key, "sha256": files.text_sha256(text)}
         same = path.exists() and files.sha256(path) == about["sha256"]
@@ -56,7 +56,7 @@ def run(competition: Competition) -> None:
         if not same:
             files.write_text(path, text)
             print(f"wrote {path}")
-    table = pd.crosstab(train[competition.label], fold).loc[list(competition.classes)]
+    table = pd.crosstab(train[competition.label], fold).reindex(list(competition.classes), fill_value=0)
     print(table.rename_axis(index=None, columns="fold").to_string())
     for name, counts in table.iterrows():
         if counts.sum() < table.shape[1]:

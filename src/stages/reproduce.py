@@ -40,12 +40,12 @@ def run(competition: Competition) -> None:
     Raises:
         UserError: A table, the ledger, the solution or a CSV cannot be read.
     """
-    if not competition.reported:
+    if not competition.on_board:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
     known = scored.read(competition)
     print(board.said(competition, known.entries, known.rows))
-    print(table(competition, [compared(known, reported) for reported in competition.reported]))
+    print(table(competition, [compared(known, reported) for reported in competition.on_board]))
 
 
 def compared(known: Known, reported: Reported) -> Row:

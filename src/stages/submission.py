@@ -44,7 +44,7 @@ def check(competition: Competition) -> None:
 
 def reported(competition: Competition) -> list[str]:
     """The finished models with which reported scores are compared, but for the blend."""
-    names = {row.model for row in competition.reported}
+    names = {row.model for row in competition.on_board}
     finished = [name for name in competition.models if results.read(competition.model_folder(name)) is not None]
     return [name for name in finished if name in names]
 
