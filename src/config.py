@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from src.datasets import Folder, Torchvision, Wilds
 from src.errors import UserError, unknown
 from src.metrics import METRICS
 from src.notebook import Notebook
@@ -26,6 +27,7 @@ __all__ = [
     "Digits",
     "Encoder",
     "FineTune",
+    "Folder",
     "Folds",
     "Kaggle",
     "Notebook",
@@ -33,6 +35,8 @@ __all__ = [
     "Prompts",
     "Reported",
     "Soup",
+    "Torchvision",
+    "Wilds",
     "ZeroShot",
     "load",
     "names",

@@ -20,7 +20,21 @@ from src.errors import UserError
 
 IMAGE = ("torch", "torchvision")  # Kaggle's own
 # by the stages, where there is no network and nobody looks at a report
-UNUSED = ("kaggle", "six", "altair", "vl-convert-python", "aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
+UNUSED = (
+    "kaggle",
+    "six",
+    "wilds",
+    "ogb",
+    "outdated",
+    "pytz",
+    "altair",
+    "vl-convert-python",
+    "aiohttp",
+    "playwright",
+    "pytest",
+    "pytest-xdist",
+    "ruff",
+)
 PYTHON = "3.12"  # of Kaggle's image, see Kaggle/docker-python#1546
 # what pip would install there: it is an Ubuntu 22.04, with glibc 2.35
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)), "manylinux2014_x86_64", "linux_x86_64")

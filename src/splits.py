@@ -1,0 +1,122 @@
+"""A data set's pictures and labels as the tables of a competition: what the sources of data sets have in common."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.errors import UserError, counted
+from src.files import changed, plain, read_json, refusals, replacing, write_json
+
+TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
+RECORD = "source.json"  # what the tables are made of
+
+
+def is_written(folder: Path, key: dict[str, Any]) -> bool:
+    """Whether all tables of this source lie in `folder`.
+
+    Raises:
+        UserError: Tables of that name are somebody's own, or of another source or other splits.
+    """
+    record, there = folder / RECORD, [name for name in TABLES if (folder / name).exists()]
+    if not record.is_file():
+        if there:
+            raise UserError(
+                f"{folder / there[0]} is there and was not written by this source: give the source another slug=..., "
+                "or move that file away"
+            )
+        return False
+    made, key = read_json(record), plain(key)
+    if made != key:
+        raise UserError(
+            f"the tables in {folder} are of other rows than the config asks for: {changed(made, key)}: give the source "
+            f"another slug=..., or delete {record} and {', '.join(TABLES)} to have them written anew"
+        )
+    return len(there) == len(TABLES)
+
+
+def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Writes the four tables, and beside them what they are made of.
+
+    Args:
+        train, test: The columns image (a path relative to `folder`, or absolute), label, and others to keep. Ids are
+            made of the paths: what all have in common, and an ending that all have, is left out.
+
+    Raises:
+        UserError: A column is called id, a split has no rows, or the disk is full or read-only.
+    """
+    for part, rows in (("train", train), ("test", test)):
+        if not len(rows):
+            raise UserError(f"{folder}: there is no picture to {'train' if part == 'train' else 'validate'} with")
+        if "id" in rows:
+            raise UserError(f"{folder}: a column is called 'id', as the rows' own ids are: call it something else")
+    ids = ids_of([*train["image"], *test["image"]])
+    train = train.assign(id=ids[: len(train)])
+    test = test.assign(id=ids[len(train) :])
+    columns = ["id", "image", *(name for name in train if name not in ("id", "image", "label"))]
+    least = min(train["label"])  # what a sample says of every row
+    tables = {
+        "train.csv": train[[*columns, "label"]],
+        "test.csv": test[columns],
+        "sample_submission.csv": test[["id"]].assign(label=least),
+        "solution.csv": test[["id", "label"]].assign(Usage="Public"),
+    }
+    with refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    # the record first: killed in between, the tables are known for ours, and those that lack are written
+    write_json(folder / RECORD, key)
+    for name, df in reversed(tables.items()):
+        with replacing(folder / name) as part:
+            df.to_csv(part, index=False, lineterminator="\n")
+    print(f"wrote {len(train):,} train rows and {len(test):,} to validate on to {folder}")
+
+
+def ids_of(images: Sequence[str]) -> list[str]:
+    """The images' paths without what all have in common: the folder they are in, and the ending."""
+    common = os.path.commonpath({os.path.dirname(image) for image in images})
+    names = [image[len(common) :].lstrip("/") for image in images]
+    endings = {os.path.splitext(name)[1] for name in names}
+    ending = endings.pop() if len(endings) == 1 else ""
+    return [name.removesuffix(ending) for name in names]
+
+
+def be_whole(folder: Path, train: pd.DataFrame, test: pd.DataFrame, remedy: str) -> None:
+    """Raises UserError: Pictures that the tables name are not there."""
+    images = [*train["image"], *test["image"]]
+    there: dict[str, set[str]] = {}
+    missing = []
+    for image in images:
+        inside, name = os.path.split(folder / image)
+        if inside not in there:
+            there[inside] = set(os.listdir(inside)) if os.path.isdir(inside) else set()
+        if name not in there[inside]:
+            missing.append(image)
+    if missing:
+        raise UserError(
+            f"{counted(len(missing), 'picture')} of {len(images):,} of the data set are missing below {folder}, such "
+            f"as {missing[0]}: {remedy}"
+        )
+
+
+def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, seed: int) -> np.ndarray:
+    """Which rows to validate on, a fixed share of each class: (n,) bool. Rows of one group stay together.
+
+    A class with fewer than three rows stays where it can be learnt.
+    """
+    y, rng = np.asarray(labels), np.random.default_rng(seed)
+    held_out = np.zeros(len(y), bool)
+    if groups is not None:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        n = max(2, round(1 / share))
+        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+        held_out[next(iter(splitter.split(y, y, np.asarray(groups))))[1]] = True
+        return held_out
+    for label in sorted(set(labels)):
+        rows = rng.permutation(np.flatnonzero(y == label))
+        if len(rows) >= 3:
+            held_out[rows[: max(1, round(share * len(rows)))]] = True
+    return held_out

@@ -1,0 +1,369 @@
+"""Data sets as competitions, from miniatures in the libraries' own formats; phrasings, and what goes wrong."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import types
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from src import config, phrasings, wild
+from src.config import Folder, Torchvision, Wilds
+from src.errors import UserError
+from src.schema import faults
+from src.stages import data
+from tests import miniatures
+from tests.conftest import ROOT, broken_off, picture
+
+FIRST = {  # of train.csv: id, image, what else, label
+    "imagenette": "train/n01440764/n01440764_0,imagenette2-320/train/n01440764/n01440764_0.JPEG,tench",
+    "cifar10_official": "train/00000,train/00000.png,airplane",
+    "cifar100": "train/00000,train/00000.png,apple",
+    "textures": "banded/banded_0000,dtd/dtd/images/banded/banded_0000.jpg,banded",
+    "fmow": "rgb_img_0,fmow_v1.1/images/rgb_img_0.png,Europe,2010,airport",
+    "aircraft": "1000000,fgvc-aircraft-2013b/data/images/1000000.jpg,707-320",
+    "flowers102": "image_00001,flowers-102/jpg/image_00001.jpg,pink primrose",
+    "food101": "apple_pie/10000,food-101/images/apple_pie/10000.jpg,apple pie",
+    "iwildcam": "00000000,iwildcam_v2.0/train/00000000.jpg,0,0,empty",
+    "stl10": "train/00000,train/00000.png,airplane",
+}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """No library reaches the network, and each is told so at once."""
+
+    def refused(request, *arguments, **named):
+        raise urllib.error.URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refused)
+
+
+@pytest.fixture
+def inputs(roots):
+    return roots / "input"
+
+
+def state(folder):
+    return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.rglob("*")}
+
+
+def fault(make):
+    """What a config that says this is told."""
+    with pytest.raises(ValidationError) as raised:
+        make()
+    return "; ".join(faults(raised.value, None))
+
+
+def refusal(source, inputs):
+    with pytest.raises(UserError) as raised:
+        source.fetch(inputs)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_data_set_runs_through_data_with_its_own_labels_splits_and_groups_and_a_second_run_writes_nothing(
+    name, inputs, monkeypatch, capsys
+):
+    miniatures.make(name, inputs, monkeypatch)
+    competition = config.load(name)
+    data.run(competition)
+    folder = inputs / competition.source.slug
+    train, test, sample, solution = (
+        pd.read_csv(folder / f"{part}.csv", dtype=str) for part in ("train", "test", "sample_submission", "solution")
+    )
+    assert (folder / "train.csv").read_text().splitlines()[1] == FIRST[name]
+    k = len(competition.classes)
+    assert (len(train), len(test)) == (2 * k, k)
+    assert not set(train["id"]) & set(test["id"])
+    assert list(sample["id"]) == list(test["id"]) == list(solution["id"])
+    assert set(solution["Usage"]) == {"Public"}
+    assert "label" not in test
+    assert sorted(solution["label"]) == sorted(competition.classes)
+    assert list(train["label"].unique()) == list(competition.classes)  # in the library's order
+    labelled = pd.concat([train, test.merge(solution, on="id")])
+    for row in labelled[:: len(labelled) // 20].itertuples():  # the picture is of the class that the table says
+        seen = np.asarray(Image.open(folder / row.image)).mean(axis=(0, 1))
+        colour = np.random.default_rng(competition.classes.index(row.label)).integers(0, 200, 3)
+        assert np.abs(seen - colour - 27.5).max() < 12, row
+    before = state(inputs)
+    data.run(competition)
+    assert state(inputs) == before
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_groups_are_camera_and_sequence_or_region_and_year_and_two_numbers_of_one_name_are_two_classes(
+    inputs, monkeypatch
+):
+    species = ("empty", "mazama temama", "lama glama", "mazama temama (3)")
+    miniatures.iwildcam(inputs / "iwildcam", monkeypatch, species)
+    miniatures.fmow(inputs / "fmow", monkeypatch, ("airport", "crop field", "zoo"), pictured=("train", "val"))
+    Wilds("iwildcam").fetch(inputs)
+    Wilds("fmow", test="val").fetch(inputs)
+    cameras = pd.read_csv(inputs / "iwildcam/train.csv")
+    metadata = pd.read_csv(inputs / "iwildcam/iwildcam_v2.0/metadata.csv").set_index("filename")
+    of = metadata.loc[cameras["image"].str.rpartition("/")[2]]
+    assert (cameras["location"].to_numpy() == of["location_remapped"].to_numpy()).all()
+    assert set(of["split"]) == {"train"}
+    assert cameras["sequence"].is_unique
+    assert config.load("iwildcam").group == "location"
+    assert list(cameras["label"].unique()) == list(species)
+    places = pd.read_csv(inputs / "fmow/test.csv")
+    assert set(places["year"]) == {2014}
+    assert set(places["region"]) == {"Europe", "Africa", "Other"}
+
+
+def test_wilds_is_imported_without_a_question_to_the_network_and_pillow_keeps_its_limit(monkeypatch):
+    asked = []
+    stand_in = types.ModuleType("outdated")
+    stand_in.check_outdated = lambda *arguments: asked.append(arguments) or (False, "")
+    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "wilds"}
+    monkeypatch.setitem(sys.modules, "outdated", stand_in)
+    try:
+        limit = Image.MAX_IMAGE_PIXELS
+        assert wild.imported("fmow").__name__ == "FMoWDataset"
+        assert limit == Image.MAX_IMAGE_PIXELS
+        assert sys.modules["outdated"] is stand_in
+        assert not hasattr(sys.modules["wilds.version"], "thread")
+        assert not asked
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "wilds"]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+def test_unknown_data_sets_splits_and_options_are_refused_with_what_there_is():
+    assert "'Imagenett': did you mean 'Imagenette'?" in fault(lambda: Torchvision("Imagenett"))
+    assert "unknown torchvision data set 'MNIST': one of Imagenette, CIFAR10" in fault(lambda: Torchvision("MNIST"))
+    assert "unknown split 'valid'" in (said := fault(lambda: Torchvision("DTD", test="valid")))
+    assert "one of train, val, test" in said
+    assert "unknown split 'val': one of train, test" in fault(lambda: Torchvision("CIFAR10", test="val"))
+    assert "unknown option 'sise': did you mean 'size'?" in fault(lambda: Torchvision("Imagenette", sise="320px"))
+    assert "unknown size '32px'" in fault(lambda: Torchvision("Imagenette", size="32px"))
+    assert "unknown WILDS data set 'camelyon17': one of fmow, iwildcam" in fault(lambda: Wilds("camelyon17"))
+    assert "train and test are both 'train'" in fault(lambda: Wilds("fmow", test="train"))
+
+
+def test_without_a_network_a_message_says_what_to_download_and_where_to_put_it(inputs):
+    said = refusal(Torchvision("Imagenette", size="320px"), inputs)
+    assert "https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz cannot be downloaded (no network" in said
+    assert f"put it at {inputs / 'imagenette/imagenette2-320.tgz'}" in said
+    broken = inputs / "flowers102/flowers-102/102flowers.tgz"
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"half")
+    assert f"{broken} is there but is not the whole file, and https://" in refusal(Torchvision("Flowers102"), inputs)
+    said = refusal(Wilds("fmow"), inputs)
+    assert "no network in tests" in said
+    assert f"to {inputs / 'fmow/fmow_v1.1/archive.tar.gz'}" in said
+
+
+def test_a_data_set_that_is_half_there_is_refused_with_what_to_delete(inputs, monkeypatch):
+    archive = inputs / "fgvcaircraft/fgvc-aircraft-2013b.tar.gz"  # torchvision has no checksum of it
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"\x1f\x8b half of it")
+    assert "FGVCAircraft is there but not whole (" in (said := refusal(Torchvision("FGVCAircraft"), inputs))
+    assert f"delete {archive}" in said
+    archive.unlink()
+    for name, gone, delete in (
+        ("imagenette", "imagenette2-320/val/n03888257/n03888257_2.JPEG", "imagenette2-320"),
+        ("aircraft", "fgvc-aircraft-2013b/data/images/1000000.jpg", "fgvc-aircraft-2013b"),
+        ("textures", "dtd/dtd/labels/val1.txt", "dtd/dtd"),
+        ("food101", "food-101/images/zoo/10001.jpg", "food-101"),
+        ("fmow", "fmow_v1.1/images/rgb_img_0.png", "fmow_v1.1"),
+        ("iwildcam", "iwildcam_v2.0/categories.csv", "iwildcam_v2.0"),
+    ):
+        source = config.load(name).source
+        folder = inputs / source.slug
+        miniatures.MAKERS[name](folder, monkeypatch, ("airport", "zoo"))
+        (folder / gone).unlink()
+        said = refusal(source, inputs)
+        assert f"delete {folder / delete} and" in said, said
+        assert gone in said or "for the classes n03888257" in said, said
+        assert not (folder / "train.csv").exists()
+
+
+def test_an_archive_that_lies_there_is_unpacked_once_its_checksum_is_right(inputs, monkeypatch, tmp_path):
+    from torchvision.datasets import DTD
+
+    miniatures.make("textures", inputs, monkeypatch)
+    archive = inputs / "dtd/dtd/dtd-r1.0.1.tar.gz"
+    with tarfile.open(tmp_path / archive.name, "w:gz") as tar:
+        tar.add(inputs / "dtd/dtd/dtd", "dtd")
+    shutil.rmtree(inputs / "dtd/dtd/dtd")
+    (tmp_path / archive.name).rename(archive)
+    said = refusal(config.load("textures").source, inputs)
+    assert f"{archive} is there but is not the whole file" in said  # by torchvision's own checksum
+    monkeypatch.setattr(DTD, "_MD5", miniatures.md5(archive))
+    config.load("textures").source.fetch(inputs)
+    assert len(pd.read_csv(inputs / "dtd/train.csv")) == 94
+
+
+def test_pictures_that_are_no_files_are_written_whole_or_not_at_all(inputs, monkeypatch):
+    miniatures.make("stl10", inputs, monkeypatch)
+    source = config.load("stl10").source
+    with broken_off(Image.Image, "save", after=25, error=KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        source.fetch(inputs)
+    assert len(list((inputs / "stl10/train").iterdir())) == 20
+    assert not (inputs / "stl10/test").exists()
+    source.fetch(inputs)
+    assert len(list((inputs / "stl10/test").iterdir())) == 10
+    assert not list((inputs / "stl10").glob(".*"))
+
+
+def test_tables_of_another_split_or_of_somebody_else_are_not_overwritten(inputs, monkeypatch):
+    miniatures.make("textures", inputs, monkeypatch)
+    Torchvision("DTD", partition=1).fetch(inputs)
+    said = refusal(Torchvision("DTD", partition=1, test="test"), inputs)
+    assert "test changed (val to test)" in said
+    assert str(inputs / "dtd/source.json") in said
+    for name in ("source.json", "train.csv"):
+        (inputs / "dtd" / name).unlink()
+    assert f"{inputs / 'dtd/test.csv'} is there and was not written by this source" in refusal(
+        Torchvision("DTD"), inputs
+    )
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """pets/: three colours as classes, 10, 10 and 5 pictures."""
+    for label, n in (("blue", 10), ("green", 10), ("red", 5)):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for i in range(n):
+            picture(label, seed=i).save(tmp_path / "pets" / label / f"{i}.png")
+    return tmp_path / "pets"
+
+
+def rows(inputs, slug="pets"):
+    return (
+        pd.read_csv(inputs / slug / name, dtype=str, keep_default_na=False) for name in ("train.csv", "solution.csv")
+    )
+
+
+def test_a_folder_a_class_is_split_the_same_way_each_time_and_it_is_said(pets, inputs, capsys):
+    Folder(str(pets)).fetch(inputs)
+    train, test = rows(inputs)
+    assert "5 of 25 rows are held out, always the same" in capsys.readouterr().out
+    assert test["label"].value_counts().to_dict() == {"blue": 2, "green": 2, "red": 1}
+    assert set(train["id"]) | set(test["id"]) == {f"{p.parent.name}/{p.stem}" for p in pets.glob("*/*.png")}
+    assert train["image"].map(lambda name: (inputs / "pets" / name).is_file()).all()
+    before = state(inputs)
+    Folder(str(pets)).fetch(inputs)
+    assert state(inputs) == before
+    Folder(str(pets), slug="again").fetch(inputs)
+    assert (inputs / "again/solution.csv").read_text() == (inputs / "pets/solution.csv").read_text()
+    picture("red", seed=9).save(pets / "red/9.png")
+    assert "of other rows than the config asks for: files changed" in refusal(Folder(str(pets)), inputs)
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "val"), ("Training", "valid"), (None, "test")])
+def test_a_folder_with_its_own_splits_keeps_them(train, test, pets, inputs, tmp_path):
+    home = tmp_path / "home/pets"
+    home.parent.mkdir(exist_ok=True)
+    for source, part in (("blue", train), ("green", train), ("blue", test)):
+        target = home / (part or "") / source
+        target.mkdir(parents=True)
+        for file in sorted((pets / source).iterdir())[5 * (part == test) :]:
+            (target / file.name).write_bytes(file.read_bytes())
+    Folder(str(home)).fetch(inputs)
+    learnt, held_out = rows(inputs)
+    assert len(learnt) == 20
+    assert len(held_out) == 5
+    assert set(held_out["label"]) == {"blue"}
+    assert held_out["id"].str.startswith(f"{test}/blue/").all()
+
+
+def test_a_csv_names_the_images_labels_splits_and_groups(pets, inputs):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df = df.assign(breed=df["file"].str.split("/").str[0], owner=[str(i % 6) for i in range(len(df))])
+    df.assign(part=["valid" if i % 5 == 0 else "train" for i in range(len(df))]).to_csv(pets / "own.csv", index=False)
+    Folder(str(pets / "own.csv"), image="file", label="breed", split="part").fetch(inputs)
+    train, test = rows(inputs, "own")
+    assert len(train) == 20
+    assert set(test["id"]) == set(df["file"][::5].str.removesuffix(".png"))
+    Folder(str(pets / "own.csv"), image="file", label="breed", group="owner", slug="grouped").fetch(inputs)
+    train, test = rows(inputs, "grouped")
+    owners = set(pd.read_csv(inputs / "grouped/test.csv", dtype=str)["owner"])
+    assert len(test)
+    assert not owners & set(train["owner"])
+    said = refusal(Folder(str(pets / "own.csv"), image="fil", label="breed", slug="other"), inputs)
+    assert "unknown column 'fil': did you mean 'file'?" in said
+    said = refusal(Folder(str(pets / "own.csv"), image="file", label="breed", split="part", test="x", slug="o"), inputs)
+    assert "unknown split 'x': one of train, valid" in said
+
+
+def test_a_folder_that_cannot_be_learnt_is_refused_and_files_of_your_own_are_kept(pets, inputs, tmp_path):
+    assert "there is no folder or CSV file" in refusal(Folder(str(tmp_path / "cats")), inputs)
+    (tmp_path / "alone").mkdir()
+    (pets / "red").rename(tmp_path / "alone/red")
+    assert "has 1 class to learn (red): two are needed" in refusal(Folder(str(tmp_path / "alone")), inputs)
+    (tmp_path / "none/a").mkdir(parents=True)
+    assert "has no pictures in folders, one a class" in refusal(Folder(str(tmp_path / "none")), inputs)
+    assert "unknown split 'vall'" in refusal(Folder(str(pets), test="vall"), inputs)
+    (inputs / "pets").mkdir(parents=True)
+    (inputs / "pets/train.csv").write_text("mine")
+    assert "was not written by this source" in refusal(Folder(str(pets)), inputs)
+    assert (inputs / "pets/train.csv").read_text() == "mine"
+
+
+def test_configs_of_data_sets_load_without_torch_and_say_what_the_article_had():
+    names = [*FIRST]
+    code = (
+        "import sys; from src import config\n"
+        f"for name in {names}: config.load(name)\n"
+        "print([name for name in ('torch', 'torchvision', 'wilds', 'timm') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
+    scores = {}
+    for name in names:
+        for row in config.load(name).reported:
+            scores[name, row.model, row.epoch] = float(row.valid)
+            assert row.note
+    assert len(scores) == 74
+    for name, resnet, clip in (
+        ("cifar10_official", 0.9501, 0.9792),
+        ("food101", 0.8149, 0.8863),
+        ("fmow", 0.5234, 0.5661),
+        ("textures", 0.6181, 0.6170),
+        ("cifar100", 0.8204, 0.8910),
+        ("flowers102", 0.8374, 0.1164),
+        ("aircraft", 0.6199, 0.3162),
+        ("iwildcam", 0.9894, 0.8976),
+        ("stl10", 0.9534, 0.9860),
+    ):
+        assert (scores[name, "resnet50", 10], scores[name, "clip_vit_b32", 10]) == (resnet, clip)
+
+
+def test_each_data_set_has_as_many_templates_of_one_kind_as_varied_ones():
+    for name in FIRST:
+        kinds = phrasings.kinds(config.load(name).phrasings)
+        assert list(kinds) == ["one kind", "varied"]
+        assert {len(templates) for templates in kinds.values()} == {8}
+        assert all("photo of" in template for template in kinds["one kind"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[one kind]\na {}.\n", r"no templates under \[varied\]"),
+        ("[one kind]\na {}.\n[varied]\nb {}.\nc {}.", "1 templates? of one kind and 2 varied"),
+        ("[one kind]\na photo.\n[varied]\n{}", r"line 2: the template 'a photo.' needs one \{\}"),
+        ("[one kind]\na {}.\na {}.\n[varied]\n{}", "line 3: .* twice"),
+        ("a {}.\n[varied]\n{}", "line 1: 'a {}.' is in no part"),
+        ("[one kinds]\na {}.", "line 1: unknown part 'one kinds': did you mean 'one kind'"),
+    ],
+)
+def test_a_faulty_file_of_phrasings_is_refused_with_its_line(text, said, tmp_path, monkeypatch):
+    monkeypatch.setattr(phrasings, "FOLDER", tmp_path)
+    (tmp_path / "toys.txt").write_text(text)
+    with pytest.raises(UserError, match=said):
+        phrasings.kinds("toys")
+    with pytest.raises(UserError, match="unknown file of phrasings 'toy': did you mean 'toys'"):
+        phrasings.kinds("toy")
