@@ -21,6 +21,9 @@ Commands, each for what a run has made (./run.sh corn doctor):
   pack [--push]   the notebook that a notebook-only competition wants, rehearsed without network
   ab FIELD VALUE  the probe with one field of the config changed beside the probe as it is, on the same folds
   report          report.html: results, mistakes, curves, the map of the features, doubtful labels; whatever is there
+
+Commands that need no competition:
+  compare [NAME ...]   zero-shot, probe and fine-tuned CLIP against ResNet50 and ConvNeXt on data sets, epoch by epoch
 """
 
 import ast
@@ -93,6 +96,7 @@ COMMANDS = {
     "pack": Command(flags=("--push",), after_stages=True),
     "ab": Command(words=("field", "value"), after_stages=True),
     "report": Command(after_stages=True),
+    "compare": Command(rest="names", stands="alone"),
 }
 WORDS = {"what": "SLUG|FOLDER", "words": "IMAGE|FOLDER|URL ...", "names": "[NAME ...]"}  # where the name says little
 NEEDED = {"what": "a competition's slug, or a folder"}

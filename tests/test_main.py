@@ -79,12 +79,25 @@ def test_a_command_has_its_arguments(words, asked, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("words", "arguments"),
+    [
+        (["compare"], {}),
+        (["compare", "stl10", "food101"], {"names": ["stl10", "food101"]}),
+    ],
+)
+def test_a_command_without_a_competition_has_its_arguments(words, arguments, monkeypatch):
+    monkeypatch.setenv("CALLED_FROM", "/elsewhere")
+    assert commandline.parse(words) == Request(None, command=words[0], arguments=arguments)
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
+        (["digits", "compare"], "compare stands without a competition: ./run.sh compare [NAME ...]"),
         (["digits", "ab"], "ab needs a field: ./run.sh <competition> ab FIELD VALUE"),
         (["digits", "ab", "label_noise"], "ab needs a value: ./run.sh <competition> ab FIELD VALUE"),
         (["digits", "ab", "label_noise", "drop", "now"], "ab does not take 'now'"),

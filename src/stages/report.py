@@ -12,10 +12,24 @@ from pathlib import Path
 from src import files
 from src.config import Competition
 from src.progress import duration
-from src.report import advice, blend, data, evidence, head, labels, mistakes, page, provenance, result, training, trust
+from src.report import (
+    advice,
+    blend,
+    compare,
+    data,
+    evidence,
+    head,
+    labels,
+    mistakes,
+    page,
+    provenance,
+    result,
+    training,
+    trust,
+)
 from src.summary import from_here
 
-SECTIONS = (result, advice, mistakes, training, blend, trust, data, labels, provenance)
+SECTIONS = (result, advice, mistakes, training, compare, blend, trust, data, labels, provenance)
 KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')
 
 
