@@ -23,6 +23,9 @@ Commands, each for what a run has made (./run.sh corn doctor):
   report          report.html: results, mistakes, curves, the map of the features, doubtful labels; whatever is there
 
 Commands that need no competition:
+  predict IMAGE|FOLDER|URL ... [--models M ...] [--classes imagenet|A,B,C|FILE] [--top N] [--csv FILE] [--html FILE]
+          [--allow-urls]   what a CLIP and a ResNeXt say of any picture, and how long they take; behind a competition
+                  (./run.sh corn predict photo.jpg) what its blend says
   compare [NAME ...]   zero-shot, probe and fine-tuned CLIP against ResNet50 and ConvNeXt on data sets, epoch by epoch
 """
 
@@ -96,6 +99,18 @@ COMMANDS = {
     "pack": Command(flags=("--push",), after_stages=True),
     "ab": Command(words=("field", "value"), after_stages=True),
     "report": Command(after_stages=True),
+    "predict": Command(
+        options={
+            "--models": Option("models", "MODEL", many=True),
+            "--classes": Option("classes", "imagenet|A,B,C|FILE"),
+            "--top": Option("top", "N", count),
+            "--csv": Option("csv", "FILE", from_caller),
+            "--html": Option("html", "FILE", from_caller),
+        },
+        flags=("--allow-urls",),
+        rest="words",
+        stands="both",
+    ),
     "compare": Command(rest="names", stands="alone"),
 }
 WORDS = {"what": "SLUG|FOLDER", "words": "IMAGE|FOLDER|URL ...", "names": "[NAME ...]"}  # where the name says little

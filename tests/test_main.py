@@ -70,6 +70,7 @@ def test_a_limit_may_stand_anywhere(words):
             ["ab", "label_noise", "drop"],
             Request("digits", command="ab", arguments={"field": "label_noise", "value": "drop"}),
         ),
+        (["predict", "a.png"], Request("digits", command="predict", arguments={"words": ["a.png"]})),
         (["check", "/a.csv", "--limit", "40"], Request("digits", (), 40, "check", {"file": Path("/a.csv")})),
     ],
 )
@@ -81,6 +82,12 @@ def test_a_command_has_its_arguments(words, asked, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "arguments"),
     [
+        (["predict"], {}),
+        (["predict", "a.png", "b"], {"words": ["a.png", "b"]}),
+        (
+            ["predict", "a", "--models", "x", "y", "--top", "3", "--html=b.html", "--allow-urls"],
+            {"words": ["a"], "models": ["x", "y"], "top": 3, "html": Path("/elsewhere/b.html"), "allow_urls": True},
+        ),
         (["compare"], {}),
         (["compare", "stl10", "food101"], {"names": ["stl10", "food101"]}),
     ],
@@ -98,6 +105,10 @@ def test_a_command_without_a_competition_has_its_arguments(words, arguments, mon
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
         (["digits", "compare"], "compare stands without a competition: ./run.sh compare [NAME ...]"),
+        (["predict", "a.jpg", "--top", "0"], "predict --top takes a whole number, 1 or more, not '0'"),
+        (["predict", "a.jpg", "--models", "--top", "3"], "predict --models takes a model"),
+        (["predict", "a.jpg", "--clases", "a"], "unknown option '--clases': did you mean '--classes'"),
+        (["predict", "a.jpg", "--limit", "3"], "predict takes no --limit"),
         (["digits", "ab"], "ab needs a field: ./run.sh <competition> ab FIELD VALUE"),
         (["digits", "ab", "label_noise"], "ab needs a value: ./run.sh <competition> ab FIELD VALUE"),
         (["digits", "ab", "label_noise", "drop", "now"], "ab does not take 'now'"),

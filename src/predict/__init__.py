@@ -1,0 +1,1 @@
+"""What models say of any picture: how ./run.sh predict finds pictures and models, looks, and times."""

@@ -1,0 +1,361 @@
+"""predict: what a stage says of test rows, a finished model says of these pictures; and any picture, URL and class."""
+
+import re
+from http.server import BaseHTTPRequestHandler
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from scipy.special import softmax
+
+from src import dataset, heads, images, results
+from src.classifiers import Head
+from src.config import Blend, Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.errors import UserError
+from src.predict import naming, sight, urls
+from src.predict.finished import Finished
+from src.predict.sight import Opinion, Sight
+from src.report import predict as page
+from src.stages import blend, data, features, finetune, folds, predict, probe, zeroshot
+from tests.conftest import CLASSES, TINY_CLIP, picture, serving, snapshot, toy_competition, toy_files
+
+TUNED = FineTune(
+    backbone="test_convnext",
+    pretrained=False,
+    img_size=32,
+    epochs=1,
+    warmup_epochs=0.0,
+    batch_size=8,
+    lr=3e-3,
+    augment=(),
+)
+WISE = FineTune(
+    clip=TINY_CLIP, head="probe", epochs=1, warmup_epochs=0.0, batch_size=8, lr=1e-3, wise_ft=(0.5,), augment=()
+)
+BESIDE = (Encoder(backbone="test_resnet", pretrained=False, img_size=32, scale=0.5),)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """One pass is time enough for a time that nobody looks at."""
+    for name, value in {"WARM": 0, "WARM_PASSES": 1, "SECONDS": 0, "PASSES": 1}.items():
+        monkeypatch.setattr(sight, name, value)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A competition with a model of every kind, finished."""
+    root = tmp_path_factory.mktemp("trained")
+    toy_files(root / "input" / "toy")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INPUT_DIR", str(root / "input"))
+        patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
+        rng = np.random.default_rng(0)
+        starts = [Head(rng.normal(size=(3, 16)).astype("float32"), np.ones(3, "float32")) for _ in range(3)]
+        patch.setattr(heads, "probes", lambda competition, spec, data: starts)  # no second spent on fitting them
+        tiny = Probe(clip=TINY_CLIP, cs=(1.0,), widen=False)
+        competition = toy_competition(
+            models={
+                "plain": ZeroShot(clip=TINY_CLIP, views=("identity", "rot90")),
+                "greedy": ZeroShot(clip=TINY_CLIP, ensemble="greedy", prior="train"),
+                "probe": tiny.model_copy(update={"beside": BESIDE, "views": ("hflip", "crop_center")}),
+                "rows": tiny.model_copy(update={"views_as": "rows", "towards": "zeroshot"}),
+                "tuned": TUNED.model_copy(update={"seeds": 2, "views": ("identity", "vflip"), "temperature": True}),
+                "wise": WISE,
+                "soup": Soup(of=("tuned",)),
+            }
+        )
+        for stage in (data, folds, features, zeroshot, probe, finetune, blend):
+            stage.run(competition)
+        yield competition
+
+
+@pytest.fixture
+def there(trained, monkeypatch):
+    """The finished competition, to which the paths lead."""
+    root = trained.model_folder("").parents[2]
+    for name in ("input", "submissions"):
+        monkeypatch.setenv(f"{name.upper()}_DIR", str(root / name))
+    monkeypatch.setenv("CALLED_FROM", str(root))
+    return trained
+
+
+def looked(competition, model):
+    one = Finished(f"toy:{model}", competition, model)
+    one.check()
+    return one.look(Sight(dataset.read(competition).test.paths))
+
+
+@pytest.mark.parametrize("model", ["plain", "greedy", "probe", "rows", "tuned", "wise", "soup", "blend"])
+def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, model):
+    before = snapshot(there.folder)
+    opinion, rows = looked(there, model), dataset.read(there)
+    # what model.json has of biases, temperatures and weights is rounded to four decimals
+    bound = {"greedy": 5e-5, "tuned": 5e-5, "blend": 1e-4}.get(model, 1e-5)
+    assert np.abs(opinion.probs - results.tables(there, model, rows)[1]).max() < bound
+    assert opinion.labels == CLASSES
+    assert snapshot(there.folder) == before
+
+
+@pytest.mark.parametrize("method", ["mean", "greedy", "stack"])
+def test_a_blend_is_predicted_by_the_method_that_it_has(there, method):
+    other = there.model_copy(update={"blend": Blend(method=method, models=("plain", "probe", "tuned"))})
+    kept = {path.name: path.read_bytes() for path in there.model_folder("blend").iterdir()}
+    blend.run(other)
+    try:
+        opinion = looked(other, "blend")
+        said = results.tables(other, "blend", dataset.read(other))[1]
+    finally:
+        for name, content in kept.items():
+            (there.model_folder("blend") / name).write_bytes(content)
+    assert np.abs(opinion.probs - said).max() < (1e-4 if method == "greedy" else 1e-5)
+
+
+def test_what_models_of_a_blend_share_is_timed_once():
+    one, other = (Opinion(name, (), np.empty(0), {"shared": 2.0, name: 1.0}, {"same": 4.0}) for name in "ab")
+    both = Opinion("blend", (), np.empty(0), {**one.model_ms, **other.model_ms}, {**one.prepare_ms, **other.prepare_ms})
+    assert (one.model, both.model, both.prepare) == (3.0, 4.0, 4.0)
+
+
+def test_a_model_that_is_not_as_it_was_made_is_refused_with_the_command_that_makes_it(there):
+    changed = there.models["probe"].model_copy(update={"cs": (2.0,)})
+    other = there.model_copy(update={"models": {**there.models, "probe": changed}})
+    with pytest.raises(UserError, match=r"toy:probe is not of the config as it is now .*cs.*: \./run\.sh toy probe"):
+        looked(other, "probe")
+    more = there.model_copy(update={"models": {**there.models, "late": TUNED}})
+    with pytest.raises(UserError, match=r"^toy:late is not finished: \./run\.sh toy finetune$"):
+        looked(more, "late")
+    path = there.model_folder("tuned") / "fold1-seed43.safetensors"
+    path.rename(path.with_suffix(".away"))
+    try:
+        with pytest.raises(UserError, match=r"tuned fold 1 seed 43 are gone .*: \./run\.sh toy finetune"):
+            predict.run(there, words=["input/toy/test"], models=["soup"])
+    finally:
+        path.with_suffix(".away").rename(path)
+
+
+def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(there, tmp_path, capsys):
+    csv, html = tmp_path / "a.csv", tmp_path / "a.html"
+    one, missing = "input/toy/test/101.png", "gone.png"
+    arguments = {"words": [one, missing, "input/toy/test"], "models": ["plain", "blend"], "top": 2}
+    assert predict.run(there, **arguments, csv=csv, html=html) == 1
+    said = capsys.readouterr().out
+    assert "gone.png: is missing\n" in said
+    assert "1 picture of 13 could not be read" in said
+    assert "input/toy/test: 12 pictures\n" in said
+    df = pd.read_csv(csv)
+    assert df.columns.tolist() == ["image", "model", "rank", "label", "probability", "ms"]
+    assert len(df) == 12 * 2 * 2
+    assert df["image"].tolist()[:5] == [one] * 4 + ["input/toy/test/100.png"]  # once, by its first name
+    assert df["model"].tolist()[:4] == ["toy:plain"] * 2 + ["toy:blend"] * 2
+    ranked = results.tables(there, "plain", dataset.read(there))[1][1]
+    assert df["label"].tolist()[:2] == [CLASSES[i] for i in np.argsort(-ranked)[:2]]
+    assert df["probability"][:2].to_numpy() == pytest.approx(np.sort(ranked)[::-1][:2], abs=1e-5)
+    assert (df["ms"] > 0).all()
+    text = html.read_text()
+    assert text.count("data:image/webp") == 12
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)
+    assert predict.run(there, words=[one]) == 0
+    assert "toy:blend" in capsys.readouterr().out
+
+
+def test_what_is_no_text_in_a_files_name_is_shown_by_a_sign(there, tmp_path, capsys):
+    for name in ("a\nb.png", "a\udcff.png", "b.PNG"):
+        picture("red", 1).save(tmp_path / name, "png")
+    (tmp_path / "empty.gif").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("no picture")
+    csv = tmp_path / "a.csv"
+    assert predict.run(there, words=[f"{tmp_path}/"], models=["plain"], top=1, csv=csv) == 1
+    assert [name.rpartition("/")[2] for name in pd.read_csv(csv)["image"]] == ["a\ufffdb.png", "a\ufffd.png", "b.PNG"]
+    assert f"{tmp_path}/empty.gif: is empty (zero bytes)\n" in capsys.readouterr().out
+
+
+# Models by name
+
+
+@pytest.fixture
+def clip_file(tmp_path, monkeypatch):
+    """A tiny CLIP that open_clip knows by name, and its weights: `clip:tiny-named@FILE`."""
+    config = {"embed_dim": 16, "vision_cfg": TINY_CLIP.vision_cfg, "text_cfg": TINY_CLIP.text_cfg}
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "tiny-named", config)
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**config)
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, tmp_path / "clip.safetensors")
+    return model.eval(), f"clip:tiny-named@{tmp_path / 'clip.safetensors'}"
+
+
+@pytest.fixture
+def timm_file(tmp_path):
+    """test_convnext with a head of 1,000 classes."""
+    torch.manual_seed(1)
+    model = timm.create_model("test_convnext", num_classes=1000)
+    save_file(model.state_dict(), tmp_path / "timm.safetensors")
+    return model.eval(), f"timm:test_convnext@{tmp_path / 'timm.safetensors'}"
+
+
+@pytest.fixture
+def photo(roots, monkeypatch):
+    monkeypatch.setenv("CALLED_FROM", str(roots))
+    picture("red", 3, (300, 200)).save(roots / "photo.png")
+    return roots / "photo.png"
+
+
+def test_named_models_say_what_their_own_library_says(photo, clip_file, timm_file, tmp_path, capsys):
+    (model, name), (resnet, other) = clip_file, timm_file
+    names = ("cat", "dog", "a red square")
+    (photo.parent / "names.txt").write_text("cat\n\ndog \na red square\n")
+    csv = tmp_path / "a.csv"
+    assert predict.run(words=["photo.png"], models=[name], classes="names.txt", csv=csv) == 0
+    image, preprocess = Image.open(photo), open_clip.image_transform(16, is_train=False)
+    tokenizer = open_clip.SimpleTokenizer(context_length=16)
+    with torch.inference_mode():
+        feats = model.encode_image(preprocess(image)[None], normalize=True)
+        texts = model.encode_text(tokenizer([f"a photo of a {one}." for one in names]), normalize=True)
+        wanted = (model.logit_scale.exp() * feats @ texts.T).softmax(dim=1)[0].numpy()
+    df = pd.read_csv(csv).set_index("label")
+    assert df.loc[list(names), "probability"].to_numpy() == pytest.approx(wanted, abs=5e-3)  # resizing: 2 of 255
+
+    assert predict.run(words=["photo.png"], models=[other], top=1000, csv=csv) == 0
+    config = timm.data.resolve_model_data_config(resnet)
+    with torch.inference_mode():
+        logits = resnet(timm.data.create_transform(**config, is_training=False)(image)[None])
+    labels = naming.imagenet().labels
+    df = pd.read_csv(csv).set_index("label")
+    assert df.loc[list(labels), "probability"].to_numpy() == pytest.approx(softmax(logits[0].numpy()), abs=1e-4)
+    assert "cat" in capsys.readouterr().out
+
+
+def test_imagenet_is_told_in_open_clips_templates_and_kept(photo, clip_file, monkeypatch, capsys):
+    (_, name), words = clip_file, ["photo.png"]
+    classes = naming.imagenet()
+    assert len(set(classes.labels)) == len(classes.names) == 1000
+    assert classes.prompts.templates[0] == "itap of a {}."
+    monkeypatch.setattr(naming, "MANY", 2)
+    few = naming.Classes(("a", "b"), Prompts(templates=("{} x", "{} y")), ("a", "b"), imagenet=True)
+    monkeypatch.setattr(naming, "imagenet", lambda: few)
+    assert predict.run(words=words, models=[name]) == 0
+    before = capsys.readouterr().out
+    monkeypatch.setattr(naming.clip, "encode_texts", None)  # not called again
+    assert predict.run(words=words, models=[name]) == 0
+    assert capsys.readouterr().out.splitlines()[:4] == before.splitlines()[:4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"words": []}, "no picture is named"),
+        ({"words": ["http://127.0.0.1/a.png"]}, "is a URL, and nothing is fetched unasked: add --allow-urls"),
+        ({"words": ["file:///etc/passwd"], "allow_urls": True}, "only http:// and https://"),
+        ({"words": ["http://"], "allow_urls": True}, "names no server"),
+        ({"words": ["empty"]}, "the folder empty has no picture in it"),
+        ({"classes": "cat"}, "has only one class, 'cat'"),
+        ({"classes": "cat,dog,cat"}, "has the class 'cat' twice"),
+        ({"classes": "cat,,dog"}, "has a class without a name"),
+        ({"classes": "empty.txt"}, "has no class"),
+        ({"classes": "none.txt"}, "is no file"),
+        ({"models": ["clip:ViT-B-23/openai"]}, "did you mean 'ViT-B-32'"),
+        ({"models": ["clip:ViT-B-32/opanai"]}, "did you mean 'openai'"),
+        ({"models": ["clip:ViT-B-32/openai"]}, "write clip:ViT-B-32-quickgelu/openai"),
+        ({"models": ["clip:ViT-B-32"]}, "has no weights: write clip:ViT-B-32/TAG"),
+        ({"models": ["clip:ViT-B-32@none.pt"]}, "there is no file"),
+        ({"models": ["clip:"]}, "is no model"),
+        ({"models": ["timm:resnext50_32x4"]}, "did you mean 'resnext50_32x4d'"),
+        ({"models": ["timm:resnet50.a1_in2k"]}, "did you mean 'a1_in1k'"),
+        (
+            {"models": ["timm:resnet50"], "classes": "cat,dog"},
+            "a head of 1000 classes and not 2 classes: leave --classes",
+        ),
+        ({"models": ["timm:vit_base_patch16_224.augreg_in21k"]}, "a head of 21843 classes and not ImageNet's 1,000"),
+        ({"models": ["cron"]}, "did you mean 'corn'"),
+        ({"models": ["corn:probe_h15"]}, "corn: unknown model 'probe_h15': did you mean"),
+        ({"models": ["corn"]}, "corn has no finished model: ./run.sh corn"),
+        ({"csv": "none/a.csv"}, "the folder none is not there"),
+        ({"csv": "/proc/a.csv"}, "cannot be written: /proc"),
+        ({"html": "empty"}, "is a folder"),
+        ({"csv": "photo.png"}, "would be written over"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(photo, arguments, said, monkeypatch):
+    (photo.parent / "empty").mkdir()
+    (photo.parent / "empty.txt").write_text("\n")
+    monkeypatch.chdir(photo.parent)
+    monkeypatch.setattr(predict.gathering, "gather", None)
+    arguments = {"words": ["photo.png"], **arguments}
+    arguments |= {name: predict.Path(arguments[name]) for name in ("csv", "html") if name in arguments}
+    with pytest.raises(UserError) as refused:
+        predict.run(**arguments)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_weights_that_cannot_be_had_are_asked_for_by_the_models_name(photo, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match=r"name it: clip:ViT-B-32-quickgelu/openai@input/open_clip_model\.safetensors"):
+        predict.run(words=["photo.png"])
+
+
+# The web
+
+
+class Web(BaseHTTPRequestHandler):
+    picture = b""
+
+    def do_GET(self):
+        status, body, length, where = 200, self.picture, None, None
+        if self.path == "/large.png":
+            body = bytes(urls.MOST + 1)
+        elif self.path == "/says-large":
+            length = urls.MOST + 1
+        elif self.path == "/cut.png":
+            length = len(body) + 9
+        elif self.path == "/page.png":
+            body = b"<html>no picture</html>"
+        elif self.path == "/none":
+            status = 404
+        elif self.path.startswith("/to-"):
+            status, where = 302, {"/to-file": "file:///etc/passwd", "/to-ftp": "ftp://127.0.0.1/a"}.get(self.path, "/a")
+        self.send_response(status)
+        if where:
+            self.send_header("Location", where)
+        if self.path != "/large.png":  # or its length would tell
+            self.send_header("Content-Length", str(length or len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatch):
+    monkeypatch.setattr(urls, "MOST", 1 << 20)
+    monkeypatch.setattr(Web, "picture", photo.read_bytes())
+    with serving(Web) as server:
+        base, said = f"http://127.0.0.1:{server.server_port}", {}
+        paths = ["a b.png", "to-here", "large.png", "says-large", "cut.png", "page.png", "none", "to-file", "to-ftp"]
+        for i, path in enumerate(paths):
+            said[path] = urls.fetch(f"{base}/{path}", tmp_path / str(i)) or images.fault_of(
+                (tmp_path / str(i)).read_bytes()
+            )
+    assert said["a b.png"] is None
+    assert said["to-here"] is None
+    assert said["large.png"] == said["says-large"] == "is larger than 1 MB"
+    assert said["cut.png"] == "broke off on its way"
+    assert said["page.png"] == "is not an image"
+    assert said["none"] == "cannot be fetched: the server says 404 Not Found"
+    assert "file:///etc/passwd' is not allowed" in said["to-file"]
+    assert "sends on to ftp://127.0.0.1/a, which is not fetched" in said["to-ftp"]
+    assert "refused" in urls.fetch(f"{base}/a", tmp_path / "a")  # nobody is there any more
+
+
+def test_names_of_files_and_classes_are_text_on_the_page(photo):
+    nasty = predict.Picture('<img src="x">\'&🌽', photo)
+    text = page.render([nasty], [], [Opinion("<b>", ("<script>alert(1)</script>",), np.ones((1, 1)), {}, {})], 5)
+    assert "<script>alert" not in text
+    assert '<img src="x">' not in text
+    assert "🌽" in text
