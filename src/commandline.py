@@ -27,6 +27,8 @@ Commands that need no competition:
           [--allow-urls]   what a CLIP and a ResNeXt say of any picture, and how long they take; behind a competition
                   (./run.sh corn predict photo.jpg) what its blend says
   compare [NAME ...]   zero-shot, probe and fine-tuned CLIP against ResNet50 and ConvNeXt on data sets, epoch by epoch
+  new SLUG|FOLDER [--name N] [--id C] [--image C] [--label C] [--metric M] [--small] [--force]
+                  writes src/configs/<name>.py for a competition or a folder of pictures by looking at its files
 """
 
 import ast
@@ -112,6 +114,12 @@ COMMANDS = {
         stands="both",
     ),
     "compare": Command(rest="names", stands="alone"),
+    "new": Command(
+        options={f"--{name}": Option(name, name.upper()) for name in ("name", "id", "image", "label", "metric")},
+        flags=("--small", "--force"),
+        words=("what",),
+        stands="alone",
+    ),
 }
 WORDS = {"what": "SLUG|FOLDER", "words": "IMAGE|FOLDER|URL ...", "names": "[NAME ...]"}  # where the name says little
 NEEDED = {"what": "a competition's slug, or a folder"}

@@ -90,6 +90,10 @@ def test_a_command_has_its_arguments(words, asked, monkeypatch):
         ),
         (["compare"], {}),
         (["compare", "stl10", "food101"], {"names": ["stl10", "food101"]}),
+        (
+            ["new", "input/leaves", "--name", "leaves", "--label", "species", "--small", "--force"],
+            {"what": "input/leaves", "name": "leaves", "label": "species", "small": True, "force": True},
+        ),
     ],
 )
 def test_a_command_without_a_competition_has_its_arguments(words, arguments, monkeypatch):
@@ -104,6 +108,9 @@ def test_a_command_without_a_competition_has_its_arguments(words, arguments, mon
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
+        (["new"], "new needs a competition's slug, or a folder: ./run.sh new SLUG|FOLDER [--name NAME]"),
+        (["new", "a", "b"], "new does not take 'b'"),
+        (["digits", "new", "a"], "new stands without a competition: ./run.sh new"),
         (["digits", "compare"], "compare stands without a competition: ./run.sh compare [NAME ...]"),
         (["predict", "a.jpg", "--top", "0"], "predict --top takes a whole number, 1 or more, not '0'"),
         (["predict", "a.jpg", "--models", "--top", "3"], "predict --models takes a model"),

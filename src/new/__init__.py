@@ -1,0 +1,1 @@
+"""What a competition is, told by its files: how ./run.sh new infers a config."""

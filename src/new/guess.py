@@ -1,0 +1,35 @@
+"""What is made of a competition's files: the fields of a config, with what each was inferred from."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of it."""
+
+    id: str | None = None
+    image: str | None = None
+    label: str | None = None
+    metric: str | None = None
+
+
+@dataclass
+class Guess:
+    """The fields of a config, by their names there."""
+
+    train: str
+    test: str
+    sample_submission: str
+    id: str
+    image: str
+    label: str
+    classes: tuple[str, ...]
+    metric: str
+    paths: dict[str, list[str]]  # of both parts: the pictures of its rows, below the competition's folder
+    images: str = ""
+    ids_overlap: bool = False
+    solution: str | None = None
+    words: dict[str, str] = field(default_factory=dict)  # class: how to call it, where that is not its name
+    groups: dict[str, int] = field(default_factory=dict)  # columns whose values several rows share: how many values
+    why: dict[str, str] = field(default_factory=dict)  # field: what it was inferred from
+    odd: list[str] = field(default_factory=list)  # what to look at, in sentences

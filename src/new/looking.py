@@ -1,0 +1,127 @@
+"""What lies in a competition's folder, before anybody has said what it is: pictures, tables and lists of names."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from src import files, listing, tables
+from src.errors import UserError
+
+# What pictures come in that is neither a picture nor a table.
+PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
+OTHERS = (".tfrec", ".tfrecord", ".npy", ".npz", ".h5", ".hdf5", ".dcm", ".parquet", ".feather", ".svs", ".nii")
+LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller, and annotations of boxes are not looked at
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Paths are relative to `root`, with slashes, and sorted."""
+
+    root: Path
+    pictures: dict[str, None]  # their paths
+    tables: dict[str, pd.DataFrame]  # every cell is text
+    lists: dict[str, dict[str, str]] = field(default_factory=dict)  # JSON files: {key: text}
+    damaged: dict[str, str] = field(default_factory=dict)  # tables that are none: why
+    packed: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # in formats that are not read
+
+    @cached_property
+    def folders(self) -> dict[str, list[str]]:
+        """{folder: the names of the pictures right in it}."""
+        found = defaultdict(list)
+        for path in self.pictures:
+            folder, _, name = path.rpartition("/")
+            found[folder].append(name)
+        return dict(found)
+
+    @cached_property
+    def named(self) -> dict[str, list[str]]:
+        """{a picture's name, or that without its ending: the paths of all that are called so}."""
+        found = defaultdict(list)
+        for path in self.pictures:
+            name = PurePosixPath(path)
+            found[name.name].append(path)
+            found[name.stem].append(path)
+        return dict(found)
+
+    @cached_property
+    def classes(self) -> dict[str, list[str]]:
+        """{folder: the names of its folders}, where these have pictures and it has none: folders a class."""
+        found = defaultdict(list)
+        for folder in self.folders:
+            above, _, name = folder.rpartition("/")
+            if folder and above not in self.folders:
+                found[above].append(name)
+        return {above: names for above, names in found.items() if len(names) > 1}
+
+
+def look(root: Path) -> Contents:
+    """All files below `root`, but for hidden ones.
+
+    Raises:
+        UserError: A name is not UTF-8.
+    """
+    paths, lists, frames, damaged = [], {}, {}, {}
+    for parent, folders, names in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if not listing.is_hidden(name))
+        paths += [Path(parent, name).relative_to(root).as_posix() for name in names if not listing.is_hidden(name)]
+    for path in sorted(paths):
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{root}: the name of {path!a} is not UTF-8: rename it") from error
+        if path.lower().endswith(".csv"):
+            try:
+                frames[path] = tables.read_csv(root / path)
+            except UserError as error:
+                damaged[path] = str(error)
+        elif path.lower().endswith(".json") and (root / path).stat().st_size < LARGEST_JSON:
+            known = files.read_json(root / path)
+            if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):
+                lists[path] = {str(key): str(value) for key, value in known.items()}
+    ended = {ends: tuple(one for one in sorted(paths) if one.lower().endswith(ends)) for ends in (PACKED, OTHERS)}
+    pictures = dict.fromkeys(path for path in sorted(paths) if listing.is_picture(path))
+    return Contents(root, pictures, frames, lists, damaged, ended[PACKED], ended[OTHERS])
+
+
+def pictured(contents: Contents) -> None:
+    """Raises UserError: There is no picture; says what is there instead."""
+    if contents.pictures:
+        return
+    root = contents.root
+    if contents.packed:
+        raise UserError(f"{root} has no picture, but {some(contents.packed)}: unpack that there, then run again")
+    if contents.others:
+        raise UserError(
+            f"{root} has no picture that is read here, but {some(contents.others)}: write them as PNG or JPEG files"
+        )
+    if contents.tables:
+        told = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
+        if told:
+            raise UserError(f"{root} has no picture, but texts ({some(told)}): this is for competitions of pictures")
+        raise UserError(
+            f"{root} has no picture, but tables ({some(contents.tables)}): this is for competitions of pictures"
+        )
+    raise UserError(f"{root} has no picture and no table: is the competition's data whole?")
+
+
+def lying(contents: Contents) -> str:
+    """Where pictures are, for a sentence on where they are not."""
+    packed = f", and {some(contents.packed)} is not unpacked" if contents.packed else ""
+    return f"pictures lie as {some(contents.pictures, 2)}{packed}"
+
+
+def is_prose(column: pd.Series) -> bool:
+    """Whether its cells are sentences."""
+    return len(column) > 0 and column.head(200).str.count(r"\s").mean() >= 4
+
+
+def some(names: Iterable[str], most: int = 4) -> str:
+    """`a, b, c, d and 3 more`."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,464 @@
+"""new: a config is written by looking at the files, and what is not offered is refused with its reason."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src import config, listing, stages, tables
+from src.commandline import ASKED, STAGES
+from src.errors import UserError
+from src.new import answering, inferring, looking
+from src.new.guess import Asked
+from src.stages import new
+from tests import layouts
+from tests.conftest import ROOT, picture
+
+
+@pytest.fixture(autouse=True)
+def configs(roots, monkeypatch):
+    """A folder of its own for the configs that are written."""
+    import src.configs
+
+    for name in [name for name in sys.modules if name.startswith("src.configs.")]:
+        monkeypatch.delitem(sys.modules, name)  # corn's own, if another test has read it
+    folder = roots / "tree" / "src" / "configs"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(config, "CONFIGS", folder)
+    monkeypatch.setattr(src.configs, "__path__", [str(folder), *src.configs.__path__])
+    yield folder
+    for path in folder.glob("*.py"):
+        sys.modules.pop(f"src.configs.{path.stem}", None)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> dict[str, tuple[Path, dict]]:
+    """Every layout, once: {name: (its folder, what a config must say)}."""
+    root = tmp_path_factory.mktemp("layouts")
+    return {name: (root / name, write(root / name)) for name, write in layouts.ALL.items()}
+
+
+@pytest.fixture
+def put(made, roots):
+    """Puts a layout at input/<name> and returns that folder."""
+
+    def put(name: str, to: str | None = None) -> Path:
+        return Path(shutil.copytree(made[name][0], roots / "input" / (to or name)))
+
+    return put
+
+
+def rewrite(path: Path, change) -> None:
+    change(pd.read_csv(path, dtype=str, keep_default_na=False)).to_csv(path, index=False)
+
+
+def refused(*arguments, **options) -> str:
+    with pytest.raises(UserError) as error:
+        new.run(*arguments, **options)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", layouts.ALL)
+def test_a_known_layout_becomes_a_config_without_an_edit(name, put, made, configs, capsys):
+    put(name)
+    assert new.run(name, small=True) is None
+    assert f"./run.sh {name} --limit 40" in capsys.readouterr().out
+    competition, expected = config.load(name), made[name][1]
+    assert {field: getattr(competition, field) for field in expected} == expected
+    found = tables.read(competition)
+    assert (len(found.train), len(found.test)) == (layouts.TRAIN, layouts.TEST)
+    assert all(path.is_file() for part in (found.train, found.test) for path in part["path"])
+    assert pd.read_csv(competition.folds_csv)["fold"].nunique() == 5
+    assert competition.ids_overlap == (name == "cifar")
+
+
+def test_configs_are_formatted_and_clean(put, configs, monkeypatch):
+    monkeypatch.setattr(new, "judge", lambda name, path: None)
+    for name in layouts.ALL:
+        put(name)
+        new.run(name, name=f"{name}_tiny", small=True)
+        new.run(name, name=f"{name}_large")
+    for command in (["format", "--check"], ["check"]):
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--no-cache",
+            "--config",
+            str(ROOT / ".ruff.toml"),
+            str(configs),
+        ]
+        done = subprocess.run(ruff, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):
+    """With one epoch in place of 30 and one C, for the time that they take."""
+    put("seedlings")
+    new.run("seedlings", small=True)
+    path = configs / "seedlings.py"
+    text = path.read_text().replace("epochs=30", "epochs=1").replace("warmup_epochs=3.0", "warmup_epochs=0.0")
+    path.write_text(text.replace("Probe(clip=TINY)", "Probe(clip=TINY, cs=(1.0,), widen=False)"))
+    sys.modules.pop("src.configs.seedlings")
+    competition = config.load("seedlings", limit=15)
+    competition.folder.mkdir()
+    stages.run(competition, tuple(stage for stage in STAGES if stage not in ASKED))
+    (csv,) = competition.folder.glob("blend-*.csv")
+    assert list(pd.read_csv(csv).columns) == ["file", "species"]
+    assert "9 rows, checked against sample_submission.csv" in capsys.readouterr().out
+
+
+def test_codes_get_their_names_and_farms_are_only_proposed(put, configs):
+    put("cassava")
+    new.run("cassava")
+    competition = config.load("cassava")
+    assert competition.prompts.classnames["1"] == ("Cassava Mosaic Disease",)
+    assert competition.group is None
+    assert "farm (12 values) in 45 rows" in (configs / "cassava.py").read_text()
+
+
+def test_folders_are_the_classes_where_a_table_names_no_picture(put):
+    """As in state-farm's: a table has the classes and the drivers, but not the folder that a picture is in."""
+    folder = put("seedlings")
+    rows = [(path.name, path.parent.name, f"p{i % 12}") for i, path in enumerate(sorted(folder.glob("train/*/*")))]
+    layouts.write(folder, "drivers.csv", pd.DataFrame(rows, columns=["file", "species", "driver"]))
+    guess = inferring.infer(looking.look(folder), Asked())
+    assert guess.train == "train/{species}/{file}"
+    assert guess.odd == ["drivers.csv not used: the labels are the folders in train"]
+
+
+def test_patients_are_proposed_before_ages_and_a_column_may_name_the_codes(put):
+    """As in siim-isic-melanoma-classification."""
+    folder = put("cassava")
+    (folder / "label_num_to_disease_map.json").unlink()
+    rewrite(
+        folder / "train.csv",
+        lambda df: df.assign(
+            age=[str(20 + i % 11) for i in range(len(df))],
+            weight=[f"{50 + i % 11}.0" for i in range(len(df))],
+            patient_id=[f"p{i % 15}" for i in range(len(df))],
+            kind=df["label"].map({"0": "benign", "1": "malignant", "2": "not known"}),
+        ),
+    )
+    guess = inferring.infer(looking.look(folder), Asked())
+    assert guess.groups == {"patient_id": 15, "farm": 12, "age": 11}
+    assert guess.words["1"] == "malignant"
+
+
+def test_an_id_may_be_called_image(put):
+    folder = put("seedlings")
+    rewrite(folder / "sample_submission.csv", lambda df: df.rename(columns={"file": "image"}))
+    new.run("seedlings", small=True)
+    competition = config.load("seedlings")
+    assert (competition.id, competition.image) == ("image", "image_path")
+    assert tables.read(competition).test["path"].map(Path.is_file).all()
+
+
+def test_one_hot_columns_become_a_label(put):
+    """As in plant-pathology 2020."""
+    folder = put("dogs")
+    names = ["affenpinscher", "basset", "scottish_deerhound"]
+    rewrite(
+        folder / "labels.csv", lambda df: pd.get_dummies(df, columns=["breed"], prefix="", prefix_sep="", dtype=int)
+    )
+    new.run("dogs", small=True)
+    competition = config.load("dogs")
+    train = tables.read(competition).train
+    assert competition.classes == tuple(names)
+    assert all(row[row["label"]] == "1" for row in train.to_dict("records"))
+    rewrite(folder / "labels.csv", lambda df: df.assign(basset="1"))
+    with pytest.raises(UserError, match=r"unknown label 'basset \+ scottish_deerhound'"):
+        tables.read(competition)
+    assert "(multi-label)" in refused("dogs", small=True, force=True)
+
+
+def test_a_folder_of_classes_becomes_a_data_set(roots, tmp_path):
+    for i in range(30):
+        path = tmp_path / "pets" / ("cat", "dog")[i % 2] / f"{i}.png"
+        layouts.draw(path, i % 2, i)
+    new.run(str(tmp_path / "pets"), small=True)
+    competition = config.load("pets")
+    assert competition.classes == ("cat", "dog")
+    found = tables.read(competition)
+    assert len(found.train) + len(found.test) == 30
+    assert "is there" in refused(str(tmp_path / "pets"))
+    new.run(str(tmp_path / "pets"), small=True, force=True)
+
+
+def test_a_competition_elsewhere_is_linked_into_input(made, roots):
+    new.run(str(made["corn"][0]), name="seeds", small=True)
+    assert (roots / "input" / "corn").resolve() == made["corn"][0].resolve()
+    assert config.load("seeds").source.slug == "corn"
+
+
+def test_a_csv_of_labels_becomes_a_data_set(made, roots, tmp_path):
+    folder = Path(shutil.copytree(made["corn"][0] / "corn", tmp_path / "seeds"))
+    for name in ("test.csv", "sample_submission.csv"):
+        (folder / name).unlink()
+    rewrite(folder / "train.csv", lambda df: df.rename(columns={"label": "state"}))
+    assert "--label" in refused(str(folder), small=True)
+    new.run(str(folder), label="state", small=True)
+    competition = config.load("seeds")
+    assert competition.classes == ("broken", "pure", "silkcut")
+    assert len(tables.read(competition).test) == 9
+
+
+@pytest.mark.parametrize(
+    ("layout", "change", "options", "said"),
+    [
+        (
+            "cassava",
+            lambda f: rewrite(f / "train.csv", lambda df: df.assign(label=df["label"] + " 3")),
+            {},
+            "(multi-label)",
+        ),
+        (
+            "cassava",
+            lambda f: rewrite(f / "train.csv", lambda df: df.assign(label=df["label"] + ".5")),
+            {},
+            "(regression)",
+        ),
+        ("cassava", lambda f: rewrite(f / "train.csv", lambda df: df.assign(label=df.index)), {}, "(regression)"),
+        (
+            "cassava",
+            lambda f: rewrite(f / "sample_submission.csv", lambda df: df.assign(label="0.5")),
+            {},
+            "one probability",
+        ),
+        (
+            "cassava",
+            lambda f: [
+                rewrite(f / f"{name}.csv", lambda df: df.rename(columns={"label": "EncodedPixels"}))
+                for name in ("train", "sample_submission")
+            ],
+            {},
+            "(segmentation)",
+        ),
+        (
+            "cassava",
+            lambda f: rewrite(
+                f / "train.csv", lambda df: df.assign(label=[f"{i} 5 {i + 9} 7" for i in range(len(df))])
+            ),
+            {},
+            "(segmentation)",
+        ),
+        ("cassava", lambda f: rewrite(f / "train.csv", lambda df: pd.concat([df, df])), {}, "several rows of image_id"),
+        (
+            "cassava",
+            lambda f: rewrite(f / "sample_submission.csv", lambda df: df.rename(columns={"label": "PredictionString"})),
+            {},
+            "(detection)",
+        ),
+        ("cassava", lambda f: rewrite(f / "train.csv", lambda df: df.assign(label="0")), {}, "one value only"),
+        (
+            "cassava",
+            lambda f: rewrite(f / "train.csv", lambda df: df.rename(columns={"image_id": "name"})),
+            {},
+            "calls its ids",
+        ),
+        ("cassava", lambda f: rewrite(f / "train.csv", lambda df: df.drop(columns="label")), {}, "nothing tells these"),
+        ("cassava", lambda f: (f / "sample_submission.csv").unlink(), {}, "no sample submission"),
+        (
+            "cassava",
+            lambda f: shutil.copy(f / "train.csv", f / "train2.csv"),
+            {},
+            "several tables could be that of the train",
+        ),
+        ("cassava", lambda f: shutil.copytree(f / "train_images", f / "train_x"), {}, None),
+        ("dogs", lambda f: rewrite(f / "labels.csv", lambda df: df.assign(kind=df["breed"])), {}, "--label breed"),
+        ("dogs", lambda f: None, {"metric": "accuracy"}, "does not fit sample_submission.csv"),
+        ("dogs", lambda f: None, {"metric": "acuracy"}, "did you mean 'accuracy'"),
+        ("dogs", lambda f: None, {"label": "bred"}, "did you mean 'breed'"),
+        ("dogs", lambda f: None, {"id": "ids"}, "--id: unknown column 'ids'"),
+        ("dogs", lambda f: None, {"image": "{part}/{idd}.jpg"}, "unknown column 'idd'"),
+        ("dogs", lambda f: None, {"image": "{part}/{id}.png"}, "there is no train/"),
+        (
+            "dogs",
+            lambda f: [shutil.copytree(f / part, f / "small" / part) for part in ("train", "test")],
+            {},
+            "--image",
+        ),
+        (
+            "dogs",
+            lambda f: [path.rename(f / f"{path.stem}x.jpg") for path in f.glob("train/*")],
+            {},
+            "no picture is found",
+        ),
+        (
+            "corn",
+            lambda f: [
+                rewrite(f / "corn" / f"{name}.csv", lambda df: df.assign(uid="u" + df["seed_id"]))
+                for name in ("train", "test", "sample_submission")
+            ],
+            {},
+            "choose by --id seed_id",
+        ),
+        (
+            "seedlings",
+            lambda f: shutil.copy(*[next(f.glob("train/S*/*")), f / "train/Black-grass"]),
+            {},
+            "several folders",
+        ),
+        ("seedlings", lambda f: [path.unlink() for path in f.rglob("*.png")], {}, "has no picture, but tables"),
+    ],
+)
+def test_what_is_not_offered_or_not_clear_is_refused(layout, change, options, said, put, configs):
+    change(put(layout))
+    if said is None:  # the other copy has no test pictures beside it
+        new.run(layout, small=True, **options)
+        return
+    assert said in refused(layout, small=True, **options)
+    assert not list(configs.glob("*.py"))
+
+
+def test_flags_choose(put):
+    folder = put("dogs")
+    rewrite(folder / "labels.csv", lambda df: df.assign(kind=df["breed"]))
+    for part in ("train", "test"):
+        shutil.copytree(folder / part, folder / "small" / part)
+    new.run("dogs", label="kind", image="small/{part}/{id}.jpg", metric="auc", small=True)
+    competition = config.load("dogs")
+    assert (competition.label, competition.image, competition.metric) == ("kind", "small/{part}/{id}.jpg", "auc")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "no picture and no table"),
+        ({"train.csv": "id,age,target\n1,30,0\n", "sample_submission.csv": "id,target\n2,0\n"}, "but tables"),
+        ({"train.csv": "id,text\n1,it was a dark and stormy night\n"}, "but texts"),
+        ({"train.7z": "", "trainLabels.csv": "id,label\n1,frog\n"}, "unpack that there"),
+        ({"train/a.dcm": ""}, "write them as PNG or JPEG"),
+        ({"train/.a.png": "", "__MACOSX/b.png": ""}, "no picture"),
+    ],
+)
+def test_what_has_no_pictures_is_refused(files, said, roots):
+    folder = roots / "input" / "thing"
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    assert said in refused("thing")
+    assert said in refused(str(folder))
+
+
+def test_an_existing_config_is_replaced_only_by_force(put, configs, capsys):
+    put("corn")
+    (configs / "corn.py").write_text("mine")
+    assert "replace it with --force" in refused("corn")
+    assert (configs / "corn.py").read_text() == "mine"
+    new.run("corn", force=True, small=True)
+    assert "replaced src/configs/corn.py" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["predict", "data", "test", "bench", "class", "my-leaves", "2018", "../x", "Leaves"])
+def test_a_name_that_is_none_is_refused(name, put, configs):
+    put("corn")
+    assert "--name" in refused("corn", name=name)
+    assert not list(configs.parent.rglob("*.py"))
+
+
+def test_no_data_and_no_credentials_says_how_to_get_either(roots):
+    said = refused("https://www.kaggle.com/competitions/leaf-classification/data")
+    assert "leaf-classification.zip" in said
+    assert "KAGGLE_API_TOKEN" in said
+    assert "no folder" in refused("./leaves")
+
+
+def test_the_site_tells_the_metric_and_the_title(standin, folder, configs, monkeypatch):
+    from tests.standin import Kaggle
+
+    told = Kaggle.rpc_GetCompetition
+    for said, metric in (("Macro F-Score", "macro_f1"), ("Levenshtein", "accuracy"), ("Root Mean Squared Error", None)):
+        answer = {"evaluationMetric": said, "title": 'A "toy"\\'}
+        monkeypatch.setattr(Kaggle, "rpc_GetCompetition", lambda self, body, a=answer: told(self, body) | a)
+        if metric is None:
+            assert "regression" in refused("toy", name="toys", small=True, force=True)
+            continue
+        new.run("toy", name="toys", small=True, force=True)
+        sys.modules.pop("src.configs.toys", None)
+        importlib.invalidate_caches()
+        competition = config.load("toys")
+        assert (competition.metric, competition.title) == (metric, 'A "toy"\\')
+
+
+def test_what_the_stages_refuse_is_said_with_the_line_to_mend(put, configs):
+    folder = put("corn")
+    (folder / "corn/train/00003.png").write_bytes(b"no picture")
+    said = refused("corn", small=True)
+    line = said.partition("image= in its line ")[2].partition(",")[0]
+    assert "00003.png" in said
+    assert (configs / "corn.py").read_text().splitlines()[int(line) - 1].startswith("    image=")
+
+
+def test_names_cannot_leave_their_place_in_the_file(put):
+    folder = put("seedlings", "evil")
+    for old, name in (("Black-grass", 'a"b\'"""\nimport os\\'), ("Sugar beet", "🌱 {x}")):
+        (folder / "train" / old).rename(folder / "train" / name)
+    rewrite(folder / "sample_submission.csv", lambda df: df.assign(species="🌱 {x}"))
+    new.run("evil", small=True)
+    assert 'a"b\'"""\nimport os\\' in config.load("evil").classes
+
+
+class TestListing:
+    def test_lists_what_fits_and_passes_over_what_is_hidden_or_no_picture(self, tmp_path):
+        for name in ("train/oak/1.png", "train/big ash/2.JPG", "train/.x/3.png", "train/oak/.4.png", "train/notes.txt"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"x")
+        df = listing.read(tmp_path, "train/{species}/{file}", tmp_path)
+        assert df.to_dict("list") == {
+            "species": ["big ash", "oak"],
+            "file": ["2.JPG", "1.png"],
+            "image": ["train/big ash/2.JPG", "train/oak/1.png"],
+        }
+        (tmp_path / "train/5.png").write_bytes(b"x")
+        with pytest.raises(UserError, match=r"1 picture .*not of the pattern[^$]*train/5.png"):
+            listing.read(tmp_path, "train/{species}/{file}", tmp_path)
+
+    @pytest.mark.parametrize("pattern", ["train/{}", "train/{a}/{a}", "train/{a!r}", "train/{a:3}", "{a"])
+    def test_a_pattern_that_is_none_is_refused(self, pattern, tmp_path):
+        with pytest.raises(UserError, match="lists nothing"):
+            listing.read(tmp_path, pattern, tmp_path)
+
+    def test_the_report_has_another_key_when_a_file_is_added(self, put, configs):
+        from src.report import evidence
+
+        folder = put("seedlings")
+        new.run("seedlings", small=True)
+        competition = config.load("seedlings")
+        before = evidence.key(competition)
+        picture("red", 1).save(folder / "train/Sugar beet/new.png")
+        assert evidence.key(competition) != before
+
+    def test_a_hidden_test_set_has_more_files(self, put, tmp_path):
+        from src import hidden
+
+        put("seedlings")
+        new.run("seedlings", small=True)
+        competition = config.load("seedlings")
+        made = hidden.lay_out(competition, 25, tmp_path / "hidden")
+        there = listing.read(tmp_path / "hidden", "test/{file}", tmp_path / "hidden")
+        assert set(there["file"]) == set(made.asked.ids)
+        assert len(there) == 25
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator"),
+    [
+        (["Common Chickweed", "Common wheat", "Black-grass", "Maize"], None),
+        (["red car", "blue car", "red bus", "blue bus"], None),
+        (["scab", "rust", "complex", "rust complex", "scab rust", "healthy"], " "),
+        (["Hernia|Mass", "Mass", "Hernia"], "|"),
+        (["0 16", "7 1 2", "5"], " "),
+        (["Quercus robur", "Quercus alba", "Acer rubrum"], None),
+        (["Washington, D.C.", "Paris"], None),
+    ],
+)
+def test_several_labels_in_a_cell_are_told_from_names_of_several_words(labels, separator):
+    assert answering.parted(np.array(labels, object)) == separator
