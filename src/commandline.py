@@ -273,7 +273,8 @@ def read(name: str, option: str, values: list[str]) -> dict[str, Any]:
     """{argument: value} of an option of a command."""
     asked = COMMANDS[name].options[option]
     if not all(values) or not values:
-        raise UserError(f"{name} {option} takes a {asked.value.lower()}: ./run.sh {synopsis(name)}")
+        what = f"a {asked.value.lower()}" if asked.value.isalpha() else asked.value
+        raise UserError(f"{name} {option} takes {what}: ./run.sh {synopsis(name)}")
     try:
         given = [asked.read(value) for value in values]
     except ValueError as error:

@@ -1,19 +1,17 @@
 """compare: curves from before training on, the rows they are of, what is reused, and what one failure stops."""
 
-import functools
 import itertools
 import os
 import signal
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pandas as pd
 import pytest
 from PIL import Image
 
 from src import cells, comparing, config, dataset, metrics, phrasings
-from src.config import FineTune, Probe, Reported, Soup, ZeroShot
+from src.config import FineTune, Folder, Probe, Reported, Soup, ZeroShot
 from src.errors import UserError
 from src.report import compare as section_of
 from src.report import evidence
@@ -22,7 +20,7 @@ from src.specs import Prompts
 from src.stages import compare
 from src.training import Training
 from tests import miniatures
-from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition, toy_files
+from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, snapshot, toy_competition, toy_files
 
 KINDS = {"one kind": ("a photo of {}.", "a picture of {}."), "varied": ("{} on a table", "what a {} is")}
 ARTICLE = Reported("an article", valid="0.90", epoch=2, model="resnet", note="it says nothing of its optimizer")
@@ -60,14 +58,6 @@ def known(monkeypatch, **competitions) -> None:
     monkeypatch.setattr(config, "load", lambda name, limit=None: competitions[name])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_tokenizer():
-    """A CLIP is loaded a hundred times here, and most of that is its tokenizer's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(open_clip, "SimpleTokenizer", functools.cache(open_clip.SimpleTokenizer))
-        yield
-
-
 def at(patch: pytest.MonkeyPatch, root: Path, competition) -> None:
     """It is the one config, its files are below `root`, and its phrasings are KINDS."""
     patch.setenv("INPUT_DIR", str(root / "input"))
@@ -77,7 +67,7 @@ def at(patch: pytest.MonkeyPatch, root: Path, competition) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory, one_tokenizer):
+def made(tmp_path_factory):
     """A toy with a solution, compared whole: its folder and its config."""
     root, competition = tmp_path_factory.mktemp("compared"), toy(phrasings="toy")
     folder = toy_files(root / "input" / "toy")
@@ -370,3 +360,21 @@ def test_every_data_set_is_compared_from_its_own_format(roots, monkeypatch, name
     assert (about["official"], about["train"], about["valid"]) == (True, 20, 10)
     assert (df["rows"] == 10).all()
     assert df["score"].between(0, 1).all()
+
+
+def test_pictures_of_your_own_are_compared(roots, monkeypatch, tmp_path):
+    """A folder a class, of which a fixed share is held out."""
+    for label in CLASSES:
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for i in range(8):
+            picture(label, seed=i).save(tmp_path / "pets" / label / f"{label}{i}.png")
+    net = FineTune(backbone="test_resnet", pretrained=False, img_size=32, epochs=1, warmup_epochs=0.0, lr=1e-3)
+    probe = Probe(clip=TINY_CLIP, cs=(1.0,), widen=False, normalise=(True,))
+    source = Folder(str(tmp_path / "pets"))
+    competition = toy_competition(name="pets", source=source, models={"resnet": net, "probe": probe})
+    known(monkeypatch, pets=competition)
+    assert compare.run(["pets"]) == 0
+    df, about = table(competition), comparing.about(competition.compare_csv)
+    assert (about["official"], about["train"], about["valid"]) == (True, 18, 6)
+    assert df["score"].between(0, 1).all()
+    assert set(df["model"]) == {"resnet", "probe"}
