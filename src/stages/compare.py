@@ -160,4 +160,4 @@ def tell(competition: Competition) -> None:
     for pair in about["pairs"]:
         print(comparing.said_of(pair))
     print("\n".join(aligned([comparing.COSTS, *comparing.costs(df)])))
-    print(f"wrote {from_here(path)}; on the page: ./run.sh {competition.name} report")
+    print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")
