@@ -218,13 +218,12 @@ class Competition(Strict):
 
     @property
     def input_root(self) -> Path:
-        return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
+        return input_root()
 
     @property
     def folder(self) -> Path:
         """Everything that is made for this competition; a smoke run has a folder of its own."""
-        root = Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
-        return root / (self.name if self.limit is None else f"{self.name}-limit{self.limit}")
+        return submissions_root() / (self.name if self.limit is None else f"{self.name}-limit{self.limit}")
 
     def input(self, path: str) -> Path:
         return self.input_root / self.source.slug / path
@@ -305,6 +304,26 @@ def resolve(file: str) -> Path:
 def names() -> list[str]:
     """The names of all competitions."""
     return sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
+
+
+def input_root() -> Path:
+    """Where competitions' files lie; a Kaggle notebook needs it elsewhere."""
+    return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
+
+
+def submissions_root() -> Path:
+    """Where everything is that is made."""
+    return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
+
+
+def compare_csv() -> Path:
+    """The comparisons on all data sets that were asked for."""
+    return submissions_root() / "compare.csv"
+
+
+def predict_folder() -> Path:
+    """What CLIP makes of many class names, kept for other pictures."""
+    return submissions_root() / "predict"
 
 
 def load(name: str, limit: int | None = None) -> Competition:

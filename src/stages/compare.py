@@ -49,7 +49,7 @@ def run(names: list[str] | None = None) -> int:
         if faults:
             failed[competition.name] = faults
     if tables := [df for df in tables if len(df)]:
-        path = competitions[0].compare_csv.parent.parent / "compare.csv"
+        path = config.compare_csv()
         comparing.write(path, pd.concat(tables).to_dict("records"))
         print(f"== compare: {from_here(path)} has {counted(len(tables), 'data set')}")
     for name, faults in failed.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from src import config, files, stages
 from src.commandline import COMMANDS, STAGES, from_caller
-from src.config import ROOT
+from src.config import input_root
 from src.errors import UserError, unknown
 from src.locks import alone
 from src.metrics import METRICS
@@ -77,10 +77,6 @@ def run(
                 asking.heed(guess, scored_by)
     write(path, guess, input_root() / source.slug, title or words_of(source.slug), item, small)
     judge(name, path)
-
-
-def input_root() -> Path:
-    return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
 
 
 def place(what: str) -> tuple[Path | None, str | None]:

@@ -4,7 +4,6 @@ Reads the pictures, and models by name or a trained competition's; writes the CS
 """
 
 import itertools
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,7 +113,7 @@ def model_of(name: str, competition: Competition | None, given: Classes | None) 
         spec = naming.encoder_of(name, what, from_caller(file) if at else None)
         if kind == "timm":
             return Timm(name, spec, given)
-        return Clip(name, spec, given or usual(competition), texts_folder())
+        return Clip(name, spec, given or usual(competition), config.predict_folder())
     if competition is not None and not colon and name in (*competition.models, BLEND):
         return Finished(f"{competition.name}:{name}", competition, name)
     if kind in config.names() or (competition is not None and kind == competition.name):
@@ -125,11 +124,6 @@ def model_of(name: str, competition: Competition | None, given: Classes | None) 
         return Finished(f"{kind}:{model}", whose, model)
     own = [] if competition is None else [*competition.models, BLEND]
     raise UserError(unknown("model", name, [*own, *DEFAULTS, *config.names()]))
-
-
-def texts_folder() -> Path:
-    """Where what CLIP makes of many class names is kept."""
-    return Path(os.environ.get("SUBMISSIONS_DIR") or config.ROOT / "submissions") / "predict"
 
 
 def usual(competition: Competition | None) -> Classes:
