@@ -306,7 +306,7 @@ def test_random_labels_score_chance_unless_they_leak(folder, monkeypatch, leak):
     df = pd.read_csv(folder / "train.csv", dtype=str)
     df["label"] = np.random.default_rng(3).permutation(df["label"])
     df.to_csv(folder / "train.csv", index=False)
-    competition = with_model(epochs=25, warmup_epochs=2.0, augment=(), temperature=True)
+    competition = with_model(epochs=15, warmup_epochs=2.0, augment=(), temperature=True)
     data.run(competition)
     folds.run(competition)
     if leak:
