@@ -75,8 +75,8 @@ if [[ ${1:-} == test ]]; then
   shift
   "$python" -m ruff check
   "$python" -m ruff format --check
-  # a process has torch: half a GB each; tests of one group share what one of them has made
-  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup "$@"
+  # a process has torch: half a GB each; the tests of a module or class share what one of them has made
+  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope "$@"
 fi
 if [[ ${1:-} == bench ]]; then
   shift
