@@ -108,9 +108,9 @@ def words(name: str, made: Any, data: Path) -> list[str]:
 def imported(name: str) -> type:
     """The WILDS class of a data set.
 
-    At its import wilds asks PyPI for its newest version, by the package `outdated`, unless it cannot be imported; and
-    switches off Pillow's limit of a picture's size. Neither happens here. And pandas before 2.0 read fmow's timestamps,
-    some with milliseconds, where later ones must be told their format (wilds' issue 146).
+    At its import wilds asks the package index for its newest version, by the package `outdated`, unless that cannot be
+    imported; and switches off Pillow's limit of a picture's size. Neither happens here. And pandas before 2.0 read
+    fmow's timestamps, some with milliseconds, where later ones must be told their format (wilds' issue 146).
     """
     from PIL import Image
 
