@@ -36,9 +36,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        if not abs(self.difference) > CLEAR * self.difference_se:
-            return "not distinguishable"
-        return "clearly better" if self.difference > 0 else "clearly worse"
+        return verdict(self.difference, self.difference_se)
+
+
+def verdict(difference: float, se: float) -> str:
+    """In words, of a paired difference where positive is better."""
+    if not abs(difference) > CLEAR * se:
+        return "not distinguishable"
+    return "clearly better" if difference > 0 else "clearly worse"
 
 
 KINDS = {field.name: field.type for field in fields(Comparison)}

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from src import files
-from src.arms import CLEAR
+from src.arms import verdict
 from src.columns import aligned
 from src.config import Blend, Competition, Reported
 from src.errors import UserError, counted
@@ -140,12 +140,10 @@ def said_of(pair: dict[str, Any]) -> str:
     """`clip less resnet50: +0.0291 ± 0.0020 (paired, 10,000 rows): clearly better`."""
     difference, se = pair["difference"], pair["se"]
     if se is None:
-        verdict, by = "not known", UNKNOWN
+        found, by = "not known", UNKNOWN
     else:
-        clear = abs(difference) > CLEAR * se
-        verdict = ("clearly better" if difference > 0 else "clearly worse") if clear else "not distinguishable"
-        by = f"{difference:+.4f} ± {se:.4f}"
-    return f"{pair['one']} against {pair['other']}: {by} (paired, {pair['rows']:,} rows): {verdict}"
+        found, by = verdict(difference, se), f"{difference:+.4f} ± {se:.4f}"
+    return f"{pair['one']} against {pair['other']}: {by} (paired, {pair['rows']:,} rows): {found}"
 
 
 def headline(df: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """CIFAR-100: 50,000 photographs of 32 x 32 pixels to train on and 10,000 to validate on, 100 classes."""
 
 from src.baselines import BASELINES, ON_TEST, published
-from src.config import Competition, Prompts, Torchvision
+from src.config import Competition, Torchvision
+from src.configs.cifar10_official import competition as cifar10
 
 competition = Competition(
     title="CIFAR-100",
@@ -115,29 +116,7 @@ competition = Competition(
         "worm",
     ),
     metric="accuracy",
-    prompts=Prompts(
-        # CLIP's own, from data/prompts.md of its repository (MIT)
-        templates=(
-            "a photo of a {}.",
-            "a blurry photo of a {}.",
-            "a black and white photo of a {}.",
-            "a low contrast photo of a {}.",
-            "a high contrast photo of a {}.",
-            "a bad photo of a {}.",
-            "a good photo of a {}.",
-            "a photo of a small {}.",
-            "a photo of a big {}.",
-            "a photo of the {}.",
-            "a blurry photo of the {}.",
-            "a black and white photo of the {}.",
-            "a low contrast photo of the {}.",
-            "a high contrast photo of the {}.",
-            "a bad photo of the {}.",
-            "a good photo of the {}.",
-            "a photo of the small {}.",
-            "a photo of the big {}.",
-        ),
-    ),
+    prompts=cifar10.prompts,
     phrasings="cifar100",
     models=BASELINES,
     reported=published(

@@ -35,6 +35,18 @@ class Page:
     plots: Mapping[str, bytes]  # {name: PNG}
 
 
+def templates() -> jinja2.Environment:
+    """What fills the templates of pages: all that is put in is escaped, and a name that is missing is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def render(
     title: str,
     head: Mapping[str, Any],
@@ -51,14 +63,7 @@ def render(
         made: When it was made: the one thing in it that does not follow from the input.
         album: The pictures of all sections, for album.js.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     specs = {
         f"{section.name}-{name}": charts.specification(chart)
         for section in sections

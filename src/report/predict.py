@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-
 from src.errors import counted
 from src.predict.gathering import Picture, Unreadable
 from src.predict.sight import Opinion
@@ -20,14 +18,6 @@ def render(pictures: Sequence[Picture], unreadable: Sequence[Unreadable], opinio
     shown = pictures[:MOST]
     side = next(side for most, side in SIDES.items() if len(shown) <= most)
     drawn = list(parallel(lambda picture: tile(picture.path, side), shown, "page"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(page.TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     said = [
         {
             "name": picture.name,
@@ -36,14 +26,18 @@ def render(pictures: Sequence[Picture], unreadable: Sequence[Unreadable], opinio
         }
         for i, (picture, image) in enumerate(zip(shown, drawn, strict=True))
     ]
-    return environment.get_template("predict.html").render(
-        title=f"{counted(len(pictures), 'picture')}, {counted(len(opinions), 'model')}",
-        more=len(pictures) - len(shown),
-        unreadable=unreadable,
-        opinions=opinions,
-        pictures=said,
-        style=page.source("page.css"),
-        script=page.source("page.js"),
+    return (
+        page.templates()
+        .get_template("predict.html")
+        .render(
+            title=f"{counted(len(pictures), 'picture')}, {counted(len(opinions), 'model')}",
+            more=len(pictures) - len(shown),
+            unreadable=unreadable,
+            opinions=opinions,
+            pictures=said,
+            style=page.source("page.css"),
+            script=page.source("page.js"),
+        )
     )
 
 
