@@ -27,6 +27,8 @@ def configs(roots, monkeypatch):
 
     for name in [name for name in sys.modules if name.startswith("src.configs.")]:
         monkeypatch.delitem(sys.modules, name)  # corn's own, if another test has read it
+    # of two configs of one size that are written within a second, the first one's bytecode would be taken
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     folder = roots / "tree" / "src" / "configs"
     folder.mkdir(parents=True)
     monkeypatch.setattr(config, "CONFIGS", folder)
