@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from src import stages
+from src.base.errors import UserError
 from src.commandline import Request, parse, usage
-from src.errors import UserError
 
 if TYPE_CHECKING:
     from src.config import Competition
@@ -22,8 +22,8 @@ def run(request: Request) -> int:
     """
     if request.competition is None:
         return stages.module(request.command).run(**request.arguments) or 0
+    from src.base.locks import alone
     from src.config import load  # pydantic and all the rest: not for a mistyped name or --help
-    from src.locks import alone
 
     competition = load(request.competition, request.limit)
     command = stages.module(request.command) if request.command else None

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from src import decisions, predictions, results
+from src import predictions, results
+from src.base.errors import UserError
 from src.config import Competition
-from src.errors import UserError
+from src.scoring import decisions
 
 
 def decided(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from src import tables
-from src.errors import UserError
-from src.files import locked, write_text
-
-CLEAR = 2  # standard errors of the paired difference: chance alone gives less 19 times of 20
+from src.base.errors import UserError
+from src.base.files import read_csv, write_text
+from src.base.locks import locked
+from src.scoring.significance import verdict
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,6 @@ class Comparison:
         return verdict(self.difference, self.difference_se)
 
 
-def verdict(difference: float, se: float) -> str:
-    """In words, of a paired difference where positive is better."""
-    if not abs(difference) > CLEAR * se:
-        return "not distinguishable"
-    return "clearly better" if difference > 0 else "clearly worse"
-
-
 KINDS = {field.name: field.type for field in fields(Comparison)}
 
 
@@ -57,7 +49,7 @@ def read(path: Path) -> list[Comparison]:
     """
     if not path.is_file():
         return []
-    df = tables.read_csv(path)
+    df = read_csv(path)
     try:
         if list(df.columns) != list(KINDS):
             raise ValueError(f"its columns are {', '.join(df.columns)}")

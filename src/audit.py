@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import files
+from src.base import files
+from src.base.errors import UserError, unknown
+from src.base.files import read_csv
 from src.config import Competition
-from src.errors import UserError, unknown
-from src.tables import read_csv
 
 COLUMNS = ["id", "part", "kind", "score", "other_id", "other_part", "label", "suggested_label"]
 PARTS = ("train", "test")

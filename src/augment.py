@@ -6,7 +6,7 @@ import warnings
 import albumentations as A
 import cv2
 
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
 from src.recipe import Augment
 
 cv2.setNumThreads(0)  # the loader's workers are the threads

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.metrics import METRICS, Metric
+from src.scoring.metrics import METRICS, Metric
 
 State = dict[str, Tensor]
 

@@ -12,10 +12,11 @@ import timm
 import torch
 from torch import nn
 
-from src import files, hub, machine
-from src.config import resolve
+from src import hub
+from src.base import files, machine
+from src.base.errors import UserError, unknown
+from src.base.paths import resolve
 from src.encoding import Tower
-from src.errors import UserError, unknown
 from src.geometry import Geometry
 from src.recipe import FineTune
 from src.specs import Encoder

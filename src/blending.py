@@ -12,8 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-from src import decisions, stacking, weights
-from src.metrics import Metric
+from src import stacking, weights
+from src.scoring import decisions
+from src.scoring.metrics import Metric
 
 STACKABLE = 600  # columns of a stack, models times classes: of more, it takes minutes, and `auto` leaves it out
 

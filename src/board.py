@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from src.base.errors import UserError, counted
 from src.config import Competition
-from src.errors import UserError, counted
 from src.ledger import COMPLETE, Entry
 
 FEW = 3  # scores at least, for a correlation

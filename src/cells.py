@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from src import files, machine, predictions, results, solution
+from src import predictions, results, solution
+from src.base import files, machine
+from src.base.paths import ROOT
+from src.base.provenance import current_provenance
+from src.base.text import duration
 from src.comparing import measured
-from src.config import ROOT, Competition
+from src.config import Competition
 from src.dataset import Dataset
-from src.metrics import METRICS
-from src.progress import duration
+from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Cell:
         return None
 
     def save(self, key: dict[str, Any], kind: str, points: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
-        provenance = machine.provenance(ROOT)
+        provenance = current_provenance(ROOT)
         about = {
             "model": self.model,
             "templates": self.templates,

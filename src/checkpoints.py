@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from src.errors import UserError
-from src.files import replacing
+from src.base.errors import UserError
+from src.base.files import replacing
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:

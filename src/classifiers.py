@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from src import backbones, clip
 from src.backbones import DataConfig
-from src.errors import UserError
+from src.base.errors import UserError
 from src.geometry import Geometry
 from src.recipe import FineTune
 

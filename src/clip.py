@@ -14,10 +14,11 @@ import torch
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import Tensor, nn
 
-from src import files, hub, machine
-from src.config import resolve
+from src import hub
+from src.base import files, machine
+from src.base.errors import UserError, unknown
+from src.base.paths import resolve
 from src.encoding import Tower
-from src.errors import UserError, unknown
 from src.geometry import Geometry
 from src.specs import ClipArch, Encoder
 

@@ -32,13 +32,13 @@ Commands that need no competition:
 """
 
 import ast
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
+from src.base.paths import from_caller
 
 STAGES = {  # each with the stages it needs; in the order in which they run
     "data": (),
@@ -53,11 +53,6 @@ STAGES = {  # each with the stages it needs; in the order in which they run
     "audit": ("features",),
 }
 ASKED = ("find_lr", "audit")  # stages that run only where they are named
-
-
-def from_caller(file: str) -> Path:
-    """A path as it was typed: relative to where the user stands, from which run.sh goes to its own folder."""
-    return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
 
 
 def count(text: str) -> int:

@@ -10,13 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from src import files
-from src.arms import verdict
-from src.columns import aligned
+from src.base import files
+from src.base.errors import UserError, counted
+from src.base.text import align, duration
 from src.config import Blend, Competition, Reported
-from src.errors import UserError, counted
-from src.progress import duration
 from src.recipe import FineTune, Soup
+from src.scoring.significance import verdict
 
 SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
 # Of WiSE-FT, named before anything is scored: Wortsman et al. 2022 ("Robust fine-tuning of zero-shot models")
@@ -179,7 +178,7 @@ def table(df: pd.DataFrame) -> str:
         if any(known):
             out.append(["  published", *known])
     head = ["model", *["no epochs", *(f"epoch {epoch}" for epoch in epochs_shown(df))][first:]]
-    return "\n".join(aligned([head, *out]))
+    return "\n".join(align([head, *out]))
 
 
 def costs(df: pd.DataFrame) -> list[list[str]]:

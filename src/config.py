@@ -4,18 +4,18 @@ A config is Python, src/configs/<name>.py, and holds facts and numbers only: its
 """
 
 import importlib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from src.base.errors import UserError, unknown
+from src.base.paths import CONFIGS, input_root, submissions_root
 from src.datasets import Folder, Torchvision, Wilds
-from src.errors import UserError, unknown
-from src.metrics import METRICS
 from src.notebook import Notebook
 from src.recipe import Augment, FineTune, Soup
 from src.schema import Strict, faults, line_of
+from src.scoring.metrics import METRICS
 from src.sources import Digits, Kaggle, Source
 from src.specs import ClipArch, Encoder, Probe, Prompts, Text, ZeroShot
 
@@ -42,8 +42,6 @@ __all__ = [
     "names",
 ]
 
-ROOT = Path(__file__).parent.parent
-CONFIGS = Path(__file__).parent / "configs"
 # What fine-tuned models of one soup share: the network, and the weights that all start from.
 NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed")
 NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
@@ -296,34 +294,9 @@ class Competition(Strict):
         return self.folder / f"votes-of{voters}-{sha[:7]}.csv"
 
 
-def resolve(file: str) -> Path:
-    """A weights file or a CSV as a config names it: relative to the repository's folder, or absolute."""
-    return ROOT / Path(file).expanduser()
-
-
 def names() -> list[str]:
     """The names of all competitions."""
     return sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
-
-
-def input_root() -> Path:
-    """Where competitions' files lie; a Kaggle notebook needs it elsewhere."""
-    return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
-
-
-def submissions_root() -> Path:
-    """Where everything is that is made."""
-    return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
-
-
-def compare_csv() -> Path:
-    """The comparisons on all data sets that were asked for."""
-    return submissions_root() / "compare.csv"
-
-
-def predict_folder() -> Path:
-    """What CLIP makes of many class names, kept for other pictures."""
-    return submissions_root() / "predict"
 
 
 def load(name: str, limit: int | None = None) -> Competition:

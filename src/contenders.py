@@ -18,14 +18,13 @@ from src import (
     clip,
     encoders,
     features,
-    files,
     heads,
-    machine,
     results,
     runs,
     texts,
     training,
 )
+from src.base import files, machine
 from src.cells import Cell, said
 from src.comparing import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
 from src.config import Competition

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src import files, folds, images, tables
+from src import folds, images, tables
+from src.base import files
 from src.config import Competition
 
 

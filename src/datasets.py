@@ -13,14 +13,13 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from src import splits
-from src.errors import unknown
+from src.base.errors import unknown
+from src.base.paths import ROOT
 from src.fetched import TORCHVISION, fetching, of_official_size, write_pngs
 from src.folders import rows_of, state_of
 from src.sources import Source
 from src.specs import Text
 from src.wild import WILDS, splits_of
-
-ROOT = Path(__file__).parent.parent
 
 
 class DataSet(Source):

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from src import backbones, classifiers, clip, files
-from src.config import Competition, resolve
+from src import backbones, classifiers, clip
+from src.base import files
+from src.base.paths import resolve
+from src.config import Competition
 from src.dataset import Dataset, Parts, Rows
 from src.encoding import Tower, base_of
 from src.geometry import CROPS, Geometry

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src import machine
-from src.errors import UserError
+from src.base import machine
+from src.base.errors import UserError
+from src.base.machine import AdaptiveBatch
+from src.base.text import duration
+from src.base.threads import cores
 from src.geometry import CROPS, VIEWS, Geometry, normalised
-from src.memory import Portion
-from src.progress import duration
 from src.store import Pictures
-from src.threads import cores
 
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
 BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features
@@ -139,7 +139,7 @@ class Encoder:
         self.batch_size = batch_size or CPU_BATCH
         if batch_size is None and machine.device().type == "cuda":
             self.batch_size = self.fastest(most)
-        self.portion = Portion(title, self.batch_size)
+        self.portion = AdaptiveBatch(title, self.batch_size)
         if compiled:
             self.compile()
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from src import encoders, encoding, files, machine, shards
+from src import encoders, encoding, shards
+from src.base import files, machine
+from src.base.errors import UserError, counted
+from src.base.progress import track
 from src.config import Competition
 from src.dataset import Dataset, Parts, Rows
 from src.encoding import Times, Tower
-from src.errors import UserError, counted
-from src.progress import track
 from src.specs import Encoder
 from src.store import Pictures
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from src.errors import UserError
-from src.files import refusals, replacing_folder
-from src.threads import parallel
+from src.base.errors import UserError
+from src.base.files import refusals, replacing_folder
+from src.base.threads import parallel
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from src import splits
-from src.errors import UserError, counted, listed, unknown
-from src.files import digest, sha256
+from src.base.errors import UserError, counted, listed, unknown
+from src.base.files import digest, sha256
 
 if TYPE_CHECKING:
     from src.datasets import Folder
@@ -121,7 +121,7 @@ def of_folders(source: "Folder", path: Path) -> tuple[pd.DataFrame, pd.DataFrame
 
 
 def of_csv(source: "Folder", path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    from src.tables import read_csv  # which reads configs, and these name sources
+    from src.base.files import read_csv  # which reads configs, and these name sources
 
     df = read_csv(path)
     for column in (source.image, source.label, *([source.split] if source.split else ())):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from src.errors import UserError
+from src.base.errors import UserError
 
 PATIENCE = 12  # seconds until an unreachable hub is given up; the hub's own client tries for minutes
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from src.errors import UserError, counted, listed
-from src.files import write_parquet
-from src.threads import parallel
+from src.base.errors import UserError, counted, listed
+from src.base.files import write_parquet
+from src.base.threads import parallel
 
 RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from src import tables
+from src.base.errors import counted, unknown
 from src.config import Competition
-from src.errors import counted, unknown
-from src.metrics import METRICS
 from src.predictions import TOLERANCE
+from src.scoring.metrics import METRICS
 from src.sheets import SPELLINGS, cells_of, named, respelt
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}

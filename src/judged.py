@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from src import files, labels, predictions, probing, results
+from src import predictions, probing, results
+from src.base import files
+from src.base.errors import UserError
 from src.config import Competition
 from src.dataset import Dataset
-from src.errors import UserError
-from src.labels import Cleaned
 from src.recipe import FineTune
+from src.scoring import label_noise
+from src.scoring.label_noise import Cleaned
 
 
 def wanted(competition: Competition) -> set[str]:
@@ -72,7 +74,7 @@ def cleaned(competition: Competition, spec: FineTune, data: Dataset) -> list[Cle
     for number, path in enumerate(paths(competition, name, data)[1]):
         training = data.fold != number
         probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.classes)
-        found.append(labels.cleaned(spec.label_noise, data.targets[training], probs))
+        found.append(label_noise.clean_labels(spec.label_noise, data.targets[training], probs))
     return found
 
 

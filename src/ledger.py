@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from src import tables
-from src.errors import UserError
-from src.files import locked, write_text
+from src.base.errors import UserError
+from src.base.files import read_csv, write_text
+from src.base.locks import locked
 
 SENDING, PENDING, COMPLETE, ERROR, REFUSED = "sending", "pending", "complete", "error", "refused"
 
@@ -49,7 +49,7 @@ def read(path: Path) -> list[Entry]:
     """
     if not path.is_file():
         return []
-    df = tables.read_csv(path)
+    df = read_csv(path)
     if missing := [column for column in ("time", "file", "status") if column not in df]:
         raise UserError(f"{path} is no ledger: it lacks the column {missing[0]!r}: mend it, or move it away")
     if others := [column for column in df if column not in COLUMNS]:

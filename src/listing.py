@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.errors import UserError, counted, listed
+from src.base.errors import UserError, counted, listed
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm")
 

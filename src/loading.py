@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from src import labels, machine
 from src.backbones import DataConfig
-from src.errors import UserError
+from src.base import machine
+from src.base.errors import UserError
 from src.recipe import FineTune
+from src.scoring import label_noise
 from src.store import Squares
 
 
@@ -63,7 +64,7 @@ class Fold:
     @property
     def noise(self) -> dict[str, int]:
         """How many training rows were dropped or softened, for what is written of the fold; empty where none could."""
-        return {} if self.spec.label_noise == "keep" else {labels.DONE[self.spec.label_noise]: self.doubted}
+        return {} if self.spec.label_noise == "keep" else {label_noise.DONE[self.spec.label_noise]: self.doubted}
 
 
 def draw(*numbers: int) -> int:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from src.errors import UserError
+from src.base.errors import UserError
+from src.base.progress import track
 from src.loading import Batches, Fold
-from src.progress import track
 from src.training import Training
 
 LOW, HIGH = 1e-6, 1.0  # of AdamW's lr

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from src import machine
-from src.progress import track
+from src.base import machine
+from src.base.progress import track
 
 BLOCK = {"cpu": 1 << 21, "cuda": 1 << 27}  # inner products at a time: on a CPU they stay in its cache
 LEAST, MOST = 64, 1024  # rows at a time

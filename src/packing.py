@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from src import backbones, clip, dataset, encoders, features, files, listing, notebook, results, shards, wheels
-from src.config import ROOT, Competition, resolve
+from src import backbones, clip, dataset, encoders, features, listing, notebook, results, shards, wheels
+from src.base import files
+from src.base.errors import UserError
+from src.base.paths import ROOT, resolve
+from src.config import Competition
 from src.dataset import Rows
-from src.errors import UserError
 from src.features import Cache, Columns
 from src.recipe import FineTune
 from src.specs import Encoder

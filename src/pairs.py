@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from src import duplicates, features, files, shards
+from src import duplicates, features, shards
+from src.base import files
+from src.base.errors import counted
+from src.base.text import duration
 from src.config import Competition
 from src.dataset import Dataset, Parts, Rows
 from src.duplicates import Looks, Pairs
-from src.errors import counted
 from src.features import Columns
-from src.progress import duration
 from src.specs import Encoder
 
 

@@ -4,8 +4,8 @@ src/configs/phrasings/<name>.txt has two parts, each under a line that names it,
 template a line, with {} where the class goes. Empty lines and lines that begin with # say nothing.
 """
 
-from src.config import CONFIGS
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
+from src.base.paths import CONFIGS
 
 FOLDER = CONFIGS / "phrasings"
 PARTS = ("one kind", "varied")

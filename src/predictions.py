@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.errors import UserError
-from src.files import write_parquet
+from src.base.errors import UserError
+from src.base.files import write_parquet
 
 TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averages of them stay well within
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from src import credentials, kaggle
 from src.config import Competition
-from src.refusals import Refusal, page_of
+from src.kaggle import api as kaggle_api
+from src.kaggle import credentials
+from src.kaggle.refusals import Refusal, page_of
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -28,7 +29,7 @@ class Check:
 def local() -> Iterator[Check]:
     """Versions and credentials, without a word to anybody."""
     yield Check("python", platform.python_version())
-    version = kaggle.version()
+    version = kaggle_api.version()
     yield Check("client", f"kaggle {version}" if version else "kaggle is not installed: pip install kaggle")
     taken = credentials.winner()
     for one in credentials.found():
@@ -48,7 +49,7 @@ def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
         Refusal: Kaggle refuses to answer: the token, or the competition's name.
     """
     slug, page = competition.source.slug, competition.source.page
-    found = kaggle.competition(api, slug)
+    found = kaggle_api.competition(api, slug)
     user = api.config_values.get(api.CONFIG_NAME_USER)
     taken, used = credentials.winner(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
     if taken and used and taken.kind != used:
@@ -74,7 +75,7 @@ def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
         yield Check("submissions", said, "notebook")
         return
     yield Check("submissions", "a CSV is taken")
-    yield quota(kaggle.limits(api, slug), found)
+    yield quota(kaggle_api.limits(api, slug), found)
 
 
 def deadline(api: "KaggleApi", found: Any) -> Check:
@@ -82,7 +83,7 @@ def deadline(api: "KaggleApi", found: Any) -> Check:
     if not found.deadline:
         return Check("deadline", "none is given")
     end = found.deadline.replace(tzinfo=UTC)
-    left = end - kaggle.now(api)
+    left = end - kaggle_api.now(api)
     if left < timedelta(0):
         return Check("deadline", f"passed on {day(end)}: late submissions are scored and have no rank", warning=True)
     return Check("deadline", f"{day(end)}, in {span(left)}")

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from src import labels
 from src.features import ROWS
 from src.logreg import Problem
+from src.scoring.label_noise import clean_labels
 from src.solvers import Solve, solver
 from src.specs import Probe
 
@@ -229,7 +229,7 @@ def cleaned(nested: Nested, how: str, outer: int, c: float) -> tuple[np.ndarray,
     """
     given = nested.given
     targets, training = given.targets[given.pictures], given.fold[given.pictures] != outer
-    found = labels.cleaned(how, targets[training], nested.said(outer, c)[training])
+    found = clean_labels(how, targets[training], nested.said(outer, c)[training])
     shares, doubted = np.eye(given.k, dtype=np.float32)[targets], np.zeros(len(targets), bool)
     shares[training], doubted[training] = found.shares, found.mask
     return np.tile(shares, (given.rows, 1)), doubted

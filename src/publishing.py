@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import files, kaggle, notebook
+from src import notebook
+from src.base import files
 from src.config import Competition
-from src.refusals import Refusal, patiently, polls
+from src.kaggle import api as kaggle_api
+from src.kaggle.refusals import Refusal, patiently, polls
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -21,7 +23,7 @@ def push(competition: Competition, pack: Path, gpu: bool) -> str:
     Raises:
         Refusal: By its cause.
     """
-    with kaggle.session(competition.source.slug, f"the notebook of {competition.name}") as api:
+    with kaggle_api.session(competition.source.slug, f"the notebook of {competition.name}") as api:
         user = api.config_values.get(api.CONFIG_NAME_USER)
         if not user:
             raise Refusal("token", "Kaggle does not say whose token this is: make a new one, or set KAGGLE_USERNAME")

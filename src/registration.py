@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.base.progress import track
+from src.base.threads import parallel
 from src.geometry import VIEWS, resized
-from src.progress import track
-from src.threads import parallel
 
 SIDE = 64
 TINY = 12  # a side of the tiny pictures that are compared with each other first

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from src import answers, dataset, hidden, inspection, notebook, results, submissions, wheels
+from src.base.errors import UserError, counted, listed
+from src.base.text import duration
 from src.config import Competition
-from src.errors import UserError, counted, listed
 from src.hidden import Hidden
-from src.metrics import METRICS
 from src.notebook import Notebook
-from src.progress import duration
+from src.scoring.metrics import METRICS
 
 # What the process has of this one's environment. The number of threads changes the last digits.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from src import decisions, files, predictions
-from src.config import ROOT, Competition
+from src import predictions
+from src.base import files
+from src.base.paths import ROOT
+from src.base.text import duration
+from src.config import Competition
 from src.dataset import Dataset
-from src.metrics import METRICS
-from src.progress import duration
+from src.scoring import decisions
+from src.scoring.metrics import METRICS
 from src.specs import Model
 
 
@@ -21,7 +24,7 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
         code: Raised when the code computes other numbers from the same key.
         more: What the stage knows: the checkpoint's identity, prompts.
     """
-    from src import machine  # and with it torch: whoever only reads results need not wait for that
+    from src.base import machine
 
     return {
         "code": code,
@@ -36,7 +39,7 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
 
 def same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """`machine.same_key` of a model's keys."""
-    from src import machine
+    from src.base import machine
 
     return machine.same_key(stored, wanted, asked=wanted.get("model", {}).get("precision"))
 
@@ -80,7 +83,7 @@ def save(
         seconds: What its making took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
-    from src import machine
+    from src.base.provenance import current_provenance
 
     folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
@@ -92,7 +95,7 @@ def save(
         "seconds": round(seconds, 2),
         **facts,
         "key": key,
-        "made": machine.provenance(ROOT),
+        "made": current_provenance(ROOT),
     }
     files.write_json(folder / "model.json", made)
     print(f"{name}  oof {said(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")

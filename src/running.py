@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from src import checkpoints, files
+from src import checkpoints
+from src.base import files
 
 KEPT = 2  # where one turns out to be damaged, the one before costs an epoch and not the night
 

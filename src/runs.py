@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from src import augment, checkpoints, classifiers, encoders, files, machine, predictions, results
+from src import augment, checkpoints, classifiers, encoders, predictions, results
+from src.base import files, machine
+from src.base.errors import UserError
 from src.config import Competition
 from src.dataset import Dataset
-from src.errors import UserError
-from src.labels import Cleaned
 from src.loading import Fold, draw
 from src.recipe import FineTune
+from src.scoring.label_noise import Cleaned
 from src.store import Squares
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from src import answers, board, files, ledger, predictions, results, solution, submissions, tables
+from src import answers, board, ledger, predictions, results, solution, submissions, tables
+from src.base import files
 from src.board import Split
 from src.config import Competition
 from src.ledger import COMPLETE, PENDING, SENDING, Entry

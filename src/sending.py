@@ -11,9 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import kaggle, ledger, refusals
+from src import ledger
+from src.kaggle import api as kaggle_api
+from src.kaggle import refusals
+from src.kaggle.refusals import Refusal
 from src.ledger import Entry
-from src.refusals import Refusal
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -90,10 +92,10 @@ def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> E
     """
     from requests.exceptions import HTTPError, RequestException
 
-    token = kaggle.upload(api, slug, path)
+    token = kaggle_api.upload(api, slug, path)
     doing = f"the submission of {path.name}"
     try:
-        ref = refusals.while_busy(lambda: kaggle.create(api, slug, token, entry.message)).ref
+        ref = refusals.while_busy(lambda: kaggle_api.create(api, slug, token, entry.message)).ref
     except HTTPError as error:
         if error.response.status_code >= 500:
             return looked_for(api, slug, entry, book, error)
@@ -122,7 +124,7 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
     """The entry brought up to date if Kaggle lists it, after so many seconds before each look; None if it does not."""
     for wait in waits:
         time.sleep(wait)
-        if (one := found(entry, kaggle.submissions(api, slug))) is not None:
+        if (one := found(entry, kaggle_api.submissions(api, slug))) is not None:
             return ledger.put(book, updated(entry, one), instead_of=entry)
     return None
 
@@ -130,7 +132,7 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
 def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
     """The entry once Kaggle has scored or rejected it, or as it is after PATIENCE seconds."""
     for seconds in refusals.polls(POLLS, PATIENCE):
-        now = updated(entry, kaggle.submission(api, int(entry.ref)))
+        now = updated(entry, kaggle_api.submission(api, int(entry.ref)))
         if now != entry:
             entry = ledger.put(book, now, instead_of=entry)
         if entry.status != ledger.PENDING:

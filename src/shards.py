@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from src import files
+from src.base import files
 
 ROWS = 256  # images a shard; a multiple of the batch on a CPU: a resumed run makes the same batches
 

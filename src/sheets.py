@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pandas as pd
 
+from src.base.errors import counted
 from src.config import Competition
-from src.errors import counted
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src import board, tables
+from src import board
+from src.base.errors import UserError, counted, unknown
+from src.base.files import read_csv
 from src.config import Competition
-from src.errors import UserError, counted, unknown
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 
 USAGES = ("Public", "Private", "Ignored")
 
@@ -31,7 +32,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     path, id = competition.input(competition.solution), competition.id
     if not path.is_file():
         return None
-    solution = tables.read_csv(path)
+    solution = read_csv(path)
     if missing := {id, competition.label, "Usage"} - set(solution.columns):
         raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}: add it")
     if (again := solution[id].duplicated()).any():

@@ -14,11 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from src import machine
+from src.base import machine
+from src.base.progress import track
 from src.design import Design
 from src.logreg import NEVER, Problem, Solution, solve
-from src.metrics import METRICS
-from src.progress import track
+from src.scoring.metrics import METRICS
 from src.specs import Probe
 
 # Problems, and what they learn: (n,) classes or (n, k) shares.

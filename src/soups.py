@@ -14,9 +14,9 @@ from src import averaging, checkpoints, classifiers, runs, training
 from src.averaging import merit
 from src.config import Competition
 from src.dataset import Dataset
-from src.metrics import METRICS
 from src.recipe import Soup
 from src.runs import Run
+from src.scoring.metrics import METRICS
 
 Ingredient = tuple[str, int]  # model, number of its seed
 

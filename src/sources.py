@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from pydantic import Field
 
-from src import credentials, kaggle
-from src.errors import UserError
-from src.files import refusals, replacing_folder
+from src.base.errors import UserError
+from src.base.files import refusals, replacing_folder
+from src.kaggle import api as kaggle_api
+from src.kaggle import credentials
 from src.schema import Strict
 
 # A photograph hardly shrinks in a zip, a CSV perhaps 20 times: what claims 200 times, or does not fit, is a bomb.
@@ -44,7 +45,7 @@ class Kaggle(Source):
 
     @property
     def page(self) -> str:
-        return kaggle.page_of(self.slug)
+        return kaggle_api.page_of(self.slug)
 
     def fetch(self, input_dir: Path) -> None:
         folder, archive = input_dir / self.slug, input_dir / f"{self.slug}.zip"
@@ -52,7 +53,7 @@ class Kaggle(Source):
             return
         if not archive.is_file():
             if credentials.winner() is None:
-                raise kaggle.Refusal(
+                raise kaggle_api.Refusal(
                     "credentials",
                     f"no data for {self.slug}: download its zip from {self.page}/data and put it at {archive}, or "
                     f"accept the rules at {self.page}/rules, make a token at {credentials.TOKENS} and set "
@@ -62,7 +63,7 @@ class Kaggle(Source):
             part = input_dir / f".{self.slug}.download"  # kept when killed: the next run goes on in it
             with refusals(part):
                 part.mkdir(parents=True, exist_ok=True)
-                kaggle.download(self.slug, part).replace(archive)
+                kaggle_api.download(self.slug, part).replace(archive)
                 shutil.rmtree(part)
         print(f"unzipping {archive}")
         unzip(archive, folder)

@@ -15,7 +15,8 @@ Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "tran
 Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
 Positive = Annotated[float, Field(gt=0)]
 # What is done to training rows whose labels are doubtful: nothing, left out, or learnt as half the label and half what
-# the judge says (src/labels.py). Held-out rows are scored with the labels as given. Left as it is, no key names it.
+# the judge says (src/scoring/label_noise.py). Held-out rows are scored with the labels as given. Left as it is, no key
+# names it.
 LabelNoise = Annotated[Literal["keep", "drop", "soften"], Field(exclude_if=lambda value: value == "keep")]
 
 

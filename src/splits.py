@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.errors import UserError, counted
-from src.files import changed, plain, read_json, refusals, replacing, write_json
+from src.base.errors import UserError, counted
+from src.base.files import changed, plain, read_json, refusals, replacing, write_json
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
 RECORD = "source.json"  # what the tables are made of

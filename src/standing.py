@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from src import board, files, ledger, results, tables
+from src import board, ledger, results, tables
+from src.base import files
 from src.board import Split
 from src.config import Competition
 from src.ledger import Entry

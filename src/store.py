@@ -14,12 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from src import files, images
+from src import images
+from src.base import files
+from src.base.errors import UserError
+from src.base.locks import locked
+from src.base.text import duration
+from src.base.threads import parallel
 from src.dataset import Rows
-from src.errors import UserError
 from src.geometry import Geometry, reduced
-from src.progress import duration
-from src.threads import parallel
 
 CODE = 1  # raised when this file stores other pixels under the same key
 FLUSH = 256 << 20  # bytes of pixels between two writes of the index
@@ -130,7 +132,7 @@ class Store:
         if not self.fits:
             return Decoded(rows.paths, self.side)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
-        with files.locked(self.folder.with_name(f".{self.folder.name}.lock")):
+        with locked(self.folder.with_name(f".{self.folder.name}.lock")):
             return self.complete(rows)
 
     def complete(self, rows: Rows) -> Pictures:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from src import inspection, suspicions
+from src.base.errors import UserError, counted, listed
 from src.config import Competition
-from src.errors import UserError, counted, listed
 from src.inspection import Asked
-from src.metrics import METRICS
-from src.refusals import Refusal
+from src.kaggle.refusals import Refusal
+from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """What a run ends with: a table of the models, the blend, the file, and the next command to type."""
 
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from src import columns, results
+from src import results
+from src.base import text
+from src.base.paths import from_here
+from src.base.text import duration
 from src.config import Competition
-from src.progress import duration
 
 
 def table(competition: Competition, made: Collection[str]) -> str:
@@ -34,7 +35,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
             )
         )
     head = ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")
-    lines = columns.aligned([head, *rows])
+    lines = text.align([head, *rows])
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -66,9 +67,3 @@ def next_step(competition: Competition, submission: Path) -> str:
         f"submission: {submission}\nnext: ./run.sh {competition.name} submit\n"
         f"  or upload it at {source.page}/submissions"
     )
-
-
-def from_here(path: Path) -> Path:
-    """As the user would type it: relative to where run.sh was called, if it is below."""
-    here = Path(os.environ.get("CALLED_FROM", ".")).resolve()
-    return path.relative_to(here) if path.is_relative_to(here) else path

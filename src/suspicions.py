@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, files, inspection, ledger, likeness, tables
+from src import answers, inspection, ledger, tables
+from src.base import files
 from src.config import Competition
 from src.inspection import Asked
 from src.ledger import Entry
-from src.metrics import METRICS
+from src.scoring.agreement import ERRORS, are_unrelated, by_chance, error, mix
+from src.scoring.metrics import METRICS
 
 
 def of(
@@ -63,7 +65,7 @@ def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.D
             break
     else:
         theirs, whose = targets(competition, train), "the train table"
-    if not (shares := likeness.mix(labels, theirs, competition.classes)):
+    if not (shares := mix(labels, theirs, competition.classes)):
         return []
     return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
 
@@ -95,12 +97,12 @@ def of_others(
                 )
             continue
         expected = foretold(competition, ours, other, train)
-        if likeness.unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
-            unrelated.append((float(np.mean(labels == theirs)), likeness.by_chance(labels, theirs), other.name))
+        if are_unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
+            unrelated.append((float(np.mean(labels == theirs)), by_chance(labels, theirs), other.name))
     if unrelated:
         agreement, chance, name = max(unrelated)
         look, mend = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
-        if agreement < chance - likeness.ERRORS * likeness.error(chance, len(labels)):
+        if agreement < chance - ERRORS * error(chance, len(labels)):
             look, mend = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
         said.append(f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {mend}")
     return said, repeats

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from src import listing
+from src.base.errors import UserError, counted, listed, unknown
+from src.base.files import read_csv
 from src.config import Competition
-from src.errors import UserError, counted, listed, unknown
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -20,26 +21,6 @@ class Tables:
     train: pd.DataFrame
     test: pd.DataFrame
     sample_submission: pd.DataFrame  # in the file's own order
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file with every cell as text, nothing taken for missing but the empty cell (then "").
-
-    Raises:
-        UserError: It is not there, empty, not UTF-8 or not a table.
-    """
-    try:
-        df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: is the competition's data whole? (delete its folder to fetch it again)"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is not a CSV table: {error}") from error
-    df.columns = df.columns.str.strip()
-    return df
 
 
 def read_part(competition: Competition, part: str) -> pd.DataFrame:

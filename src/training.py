@@ -20,17 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from src import labels, machine
+from src.base import machine
+from src.base.errors import UserError
+from src.base.interrupts import Asked, noted
+from src.base.machine import AdaptiveBatch
+from src.base.progress import track
 from src.encoding import Loader, Times, seen
-from src.errors import UserError
 from src.geometry import normalised
-from src.interrupts import Asked, noted
 from src.loading import Batches, Fold, draw, order
-from src.memory import Portion
-from src.metrics import METRICS
-from src.progress import track
 from src.recipe import FineTune
 from src.running import Running
+from src.scoring import label_noise
+from src.scoring.metrics import METRICS
 
 T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
@@ -91,7 +92,7 @@ class Training:
         counts = fold.counts
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
-        self.micro = Portion(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
+        self.micro = AdaptiveBatch(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
         self.schedule = partial(
             lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
         )
@@ -253,7 +254,7 @@ def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ..
     """The mean of the views' probabilities: (n, k) float32; in smaller parts where memory is too small."""
     model.eval()
     probs, device, config = [], machine.device(), fold.data_config
-    portion = Portion(fold.title, batch_size)
+    portion = AdaptiveBatch(fold.title, batch_size)
     loader = Loader(fold.squares.pictures, rows, fold.squares.geometry, ["identity"], Times())
 
     def probabilities(squares: Tensor) -> Tensor:
@@ -295,7 +296,7 @@ def train_fold(
     print(f"{fold.title}  train {len(fold.train)}  valid {len(fold.valid)}")
     if spec.label_noise != "keep":
         given = len(fold.train) + (fold.doubted if spec.label_noise == "drop" else 0)
-        print(f"{fold.title}  {labels.said(spec.label_noise, fold.doubted, given)}")
+        print(f"{fold.title}  {label_noise.said(spec.label_noise, fold.doubted, given)}")
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.found(fold.title)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config import Competition, resolve
-from src.errors import UserError, counted, unknown
-from src.tables import read_csv
+from src.base.errors import UserError, counted, unknown
+from src.base.files import read_csv
+from src.base.paths import resolve
+from src.config import Competition
 
 
 def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from src import decisions
-from src.confusion import count
-from src.metrics import METRICS, Metric
+from src.scoring import decisions
+from src.scoring.confusion import count
+from src.scoring.metrics import METRICS, Metric
 
 EPS = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
 ROUNDS, PATIENCE = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble

@@ -15,8 +15,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from src import files
-from src.errors import UserError
+from src.base import files
+from src.base.errors import UserError
 
 IMAGE = ("torch", "torchvision")  # Kaggle's own
 # by the stages, where there is no network and nobody looks at a report

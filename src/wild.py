@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from src import splits
-from src.errors import UserError
+from src.base.errors import UserError
 from src.fetched import of_official_size
 
 # The splits with their rows (Koh et al. 2021, and the code of wilds 2.0.0), and what a row is of.

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from src.metrics import METRICS, Metric
+from src.scoring.metrics import METRICS, Metric
 from src.specs import Prompts
 
 ROWS = 8192  # compared at a time: memory does not grow with the rows

@@ -33,7 +33,7 @@ from pathlib import Path
 import pandas as pd
 from aiohttp import web
 
-from src.files import write_text
+from src.base.files import write_text
 from tests.faulty import Answer, Fault, Faulty, Refused, download, receive, serving
 
 TOKEN = "not-a-secret"

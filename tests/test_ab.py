@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from src import arms, dataset, predictions, probing
+from src.base.errors import UserError
 from src.config import FineTune, Probe
-from src.errors import UserError
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 from src.stages import ab, data, features, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, snapshot, toy_competition
 

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import audit, bootstrap, dataset, duplicates, files, outliers, results
+from src import audit, dataset, duplicates, outliers, results
+from src.base import files
+from src.base.errors import UserError
 from src.config import Probe
-from src.errors import UserError
+from src.scoring import bootstrap
 from src.stages import audit as stage
 from src.stages import data, features, folds
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition

@@ -7,11 +7,12 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from src import averaging, calibration, classifiers, dataset, heads, results, runs, texts, training
+from src import averaging, classifiers, dataset, heads, results, runs, texts, training
 from src.config import Prompts
 from src.features import unit
-from src.metrics import METRICS
 from src.recipe import FineTune, Soup
+from src.scoring import calibration
+from src.scoring.metrics import METRICS
 from src.stages import data, finetune, folds
 from tests.conftest import CLASSES, TINY_CLIP, broken_off, read_json, snapshot, toy_competition
 

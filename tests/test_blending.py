@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import blending, dataset, decisions, likeness, predictions, results, stacking, summary, weights
+from src import blending, dataset, predictions, results, stacking, summary, weights
+from src.base.errors import UserError
 from src.blending import METHODS, Pool
 from src.config import Blend
-from src.errors import UserError
-from src.metrics import METRICS
+from src.scoring import agreement, decisions
+from src.scoring.metrics import METRICS
 from src.stages import blend, data, folds
 from tests.conftest import read_json, toy_competition
 
@@ -213,7 +214,7 @@ def test_the_blend_without_a_model_is_that_of_the_others(method):
 
 def test_disagreement_is_the_share_of_other_labels():
     probs = np.eye(3)[[[0, 1, 2, 0], [0, 1, 1, 0], [1, 2, 0, 1]]]
-    assert likeness.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
+    assert agreement.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
 
 
 def test_the_score_is_that_on_fresh_rows():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from src import board, config
+from src.base.errors import UserError
 from src.board import Split
 from src.config import Reported
-from src.errors import UserError
 from src.ledger import Entry
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 from tests.conftest import toy_competition
 
 # of the corn competition, from their authors' pages: 3,479 test rows

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from src import calibration
-from src.metrics import METRICS
+from src.scoring import calibration
+from src.scoring.metrics import METRICS
 
 RNG = np.random.default_rng(0)
 N, K = 3000, 4

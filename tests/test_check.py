@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, files, inspection, ledger, likeness, sheets, submissions, suspicions
-from src.errors import UserError
+from src import dataset, inspection, ledger, sheets, submissions, suspicions
+from src.base import files
+from src.base.errors import UserError
+from src.kaggle.refusals import CODES
 from src.ledger import Entry
-from src.refusals import CODES
+from src.scoring import agreement
 from src.stages import check, data, folds
 from tests.conftest import CLASSES, toy_competition
 
@@ -408,14 +410,14 @@ class TestMix:
     def test_is_called_another_as_rarely_as_is_claimed(self):
         rng = np.random.default_rng(3)
         ps = [
-            likeness.chance(*(np.bincount(rng.choice(4, n, p=(0.6, 0.3, 0.08, 0.02)), minlength=4) for n in (40, 90)))
+            agreement.chance(*(np.bincount(rng.choice(4, n, p=(0.6, 0.3, 0.08, 0.02)), minlength=4) for n in (40, 90)))
             for _ in range(200)
         ]
         assert np.mean(np.array(ps) < 0.05) == pytest.approx(0.05, abs=0.045)
-        assert likeness.chance(np.array([40, 0]), np.array([0, 90])) == pytest.approx(1e-4)
+        assert agreement.chance(np.array([40, 0]), np.array([0, 90])) == pytest.approx(1e-4)
 
     def test_needs_no_class_to_occur(self):
-        assert likeness.chance(np.array([3, 0, 4]), np.array([6, 0, 8])) == 1.0
+        assert agreement.chance(np.array([3, 0, 4]), np.array([6, 0, 8])) == 1.0
 
 
 class TestOthers:

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2
 
 from src import backbones, classifiers, clip
+from src.base.errors import UserError
 from src.classifiers import Head
-from src.errors import UserError
 from src.recipe import FineTune
 from src.specs import ClipArch
 from tests.conftest import TINY_CLIP

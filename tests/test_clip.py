@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from src import clip
+from src.base.errors import UserError
 from src.config import Probe, ZeroShot
-from src.errors import UserError
 from tests.conftest import TINY_CLIP, Evil
 
 SPEC = ZeroShot(clip=TINY_CLIP)

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import cells, comparing, config, dataset, metrics, phrasings
+from src import cells, comparing, config, dataset, phrasings
+from src.base.errors import UserError
 from src.config import FineTune, Folder, Probe, Reported, Soup, ZeroShot
-from src.errors import UserError
 from src.report import compare as section_of
 from src.report import evidence
 from src.running import Running
+from src.scoring import metrics
 from src.specs import Prompts
 from src.stages import compare
 from src.training import Training

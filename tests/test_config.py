@@ -4,8 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from src import config
+from src.base.errors import UserError
+from src.base.paths import ROOT
 from src.config import Augment, ClipArch, FineTune, Folds, Kaggle, Probe, Prompts, ZeroShot
-from src.errors import UserError
 from tests.conftest import TINY_CLIP, toy_competition
 
 
@@ -25,7 +26,7 @@ def written(tmp_path, monkeypatch):
             f"from src.config import *\nfrom src.configs.corn import competition\n{statement}\n"
         )
         monkeypatch.setattr(config, "CONFIGS", folder)
-        monkeypatch.setattr("src.configs.__path__", [str(folder), str(config.ROOT / "src/configs")])
+        monkeypatch.setattr("src.configs.__path__", [str(folder), str(ROOT / "src/configs")])
         monkeypatch.delitem(__import__("sys").modules, "src.configs.mine", raising=False)
         return config.load("mine")
 

@@ -15,8 +15,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from src import config, phrasings, wild
+from src.base.errors import UserError
 from src.config import Folder, Torchvision, Wilds
-from src.errors import UserError
 from src.schema import faults
 from src.stages import data
 from tests import miniatures

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import dataset, decisions, results
-from src.metrics import METRICS
+from src import dataset, results
+from src.scoring import decisions
+from src.scoring.metrics import METRICS
 from src.stages import data, folds, submission
 from tests.conftest import read_json, toy_competition
 

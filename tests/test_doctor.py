@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from src import credentials
-from src.refusals import CODES
+from src.kaggle import credentials
+from src.kaggle.refusals import CODES
 from src.stages import doctor
 from tests.conftest import snapshot
 

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from src import duplicates, files, neighbours, registration
+from src import duplicates, neighbours, registration
+from src.base import files
 from src.dataset import Rows
 
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from src import backbones, encoders, encoding, machine
+from src import backbones, encoders, encoding
+from src.base import machine
+from src.base.errors import UserError
+from src.base.threads import cores
 from src.encoding import Encoder, Loader, Times, Tower
-from src.errors import UserError
 from src.geometry import CROPS, VIEWS, Geometry, normalised
 from src.recipe import FineTune
 from src.specs import Encoder as Spec
 from src.specs import Probe, ZeroShot
-from src.threads import cores
 from tests.conftest import TINY_CLIP, picture, toy_competition
 
 GEOMETRY = Geometry(16, 16)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from src import encoders, encoding, features, files, shards
+from src import encoders, encoding, features, shards
+from src.base import files
+from src.base.errors import UserError
 from src.dataset import Rows
-from src.errors import UserError
 from src.specs import Probe
 from src.store import Decoded
 from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from src import checkpoints, files
-from src.errors import UserError
+from src import checkpoints
+from src.base import files
+from src.base.errors import UserError
 from tests.conftest import snapshot
 
 

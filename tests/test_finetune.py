@@ -10,9 +10,10 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import backbones, checkpoints, dataset, files, loading, results, runs, training
+from src import backbones, checkpoints, dataset, loading, results, runs, training
+from src.base import files
+from src.base.errors import UserError
 from src.config import Augment, FineTune
-from src.errors import UserError
 from src.geometry import normalised
 from src.stages import data, finetune, folds
 from tests.conftest import Evil, read_json, snapshot, toy_competition

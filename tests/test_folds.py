@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from src import dataset, duplicates, encoding, folds, pairs
+from src.base.errors import UserError
 from src.config import Folds, Probe
-from src.errors import UserError
 from src.stages import data, features
 from src.stages import folds as stage
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition

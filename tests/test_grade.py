@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from src import solution
-from src.errors import UserError
-from src.refusals import Refusal
+from src.base.errors import UserError
+from src.kaggle.refusals import Refusal
 from src.stages import grade
 from tests.conftest import CLASSES, toy_competition
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from src import images
-from src.errors import UserError
+from src.base.errors import UserError
 from tests.conftest import picture, snapshot
 
 

@@ -9,9 +9,11 @@ import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from src import augment, dataset, files, judged, labels, loading, predictions, probing, runs, training
+from src import augment, dataset, judged, loading, predictions, probing, runs, training
+from src.base import files
+from src.base.errors import UserError
 from src.config import FineTune, Probe
-from src.errors import UserError
+from src.scoring import label_noise
 from src.stages import data, features, finetune, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
 
@@ -104,7 +106,7 @@ def fold_of(folder):
             module.run(competition)
         rows, spec = dataset.read(competition), competition.models["convnext"]
         targets = rows.targets[rows.fold != 0]
-        cleaned = labels.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
+        cleaned = label_noise.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
         cleaned.shares[cleaned.mask] = 0 if how == "drop" else cleaned.shares[cleaned.mask] / 2 + [0.1, 0.3, 0.1]
         return runs.Run(competition, "convnext", 0, 42).fold(rows, runs.squares_of(competition, spec, rows), cleaned)
 
@@ -237,4 +239,4 @@ def test_models_that_keep_their_labels_have_the_key_that_they_had_before_there_w
 
 
 def test_what_is_done_is_said_in_one_line():
-    assert labels.said("drop", 57, 459) == "57 of 459 training rows dropped: their labels are doubtful"
+    assert label_noise.said("drop", 57, 459) == "57 of 459 training rows dropped: their labels are doubtful"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src import credentials
+from src.kaggle import credentials
 from tests import standin as kaggle_standin
 from tests.conftest import ROOT, snapshot
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from src import bootstrap, labels
+from src.scoring import bootstrap, label_noise
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def planted(n: int, k: int, share: float, seed: int = 0, sure: float = 4.0):
 
 def test_wrong_labels_are_found_and_their_right_class_is_suggested():
     given, true, probs = planted(600, 4, 0.1)
-    found = labels.issues(given, probs)
+    found = label_noise.issues(given, probs)
     wrong = given != true
     assert (found.mask & wrong).sum() / wrong.sum() > 0.9
     assert (found.mask & wrong).sum() / found.mask.sum() > 0.9
@@ -39,24 +39,24 @@ def test_wrong_labels_are_found_and_their_right_class_is_suggested():
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3])
 def test_the_ceiling_is_where_the_share_of_wrong_labels_puts_it(share):
     given, true, probs = planted(2000, 4, share, sure=8.0)
-    found = labels.ceiling(given, probs)
+    found = label_noise.ceiling(given, probs)
     assert abs(found.noise - (given != true).mean()) < 3 * found.se + 0.005
     assert found.accuracy == 1 - found.noise
     assert "Northcutt" in found.method
 
 
 def test_the_standard_error_is_the_spread_over_samples():
-    found = [labels.ceiling(*planted(400, 3, 0.15, seed, sure=3.0)[::2]) for seed in range(12)]
+    found = [label_noise.ceiling(*planted(400, 3, 0.15, seed, sure=3.0)[::2]) for seed in range(12)]
     spread = np.std([one.noise for one in found], ddof=1)
     assert 0.5 < np.mean([one.se for one in found]) / spread < 2
 
 
 def test_more_rows_than_a_replicate_draws_have_less_spread(monkeypatch):
     given, _, probs = planted(3000, 3, 0.1)
-    whole = labels.ceiling(given, probs)
-    monkeypatch.setattr(labels, "DRAWN", 500)
-    assert labels.ceiling(given, probs).se == pytest.approx(whole.se, rel=0.25)
-    assert labels.ceiling(given, probs).noise == whole.noise
+    whole = label_noise.ceiling(given, probs)
+    monkeypatch.setattr(label_noise, "DRAWN", 500)
+    assert label_noise.ceiling(given, probs).se == pytest.approx(whole.se, rel=0.25)
+    assert label_noise.ceiling(given, probs).noise == whole.noise
 
 
 def test_odd_labels_are_taken_quietly_and_always_alike(capfd):
@@ -69,28 +69,28 @@ def test_odd_labels_are_taken_quietly_and_always_alike(capfd):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for targets, some in ((rare, probs), (given, never), (rare, never.astype(np.float32))):
-            one, two = labels.issues(targets, some), labels.issues(targets, some)
+            one, two = label_noise.issues(targets, some), label_noise.issues(targets, some)
             np.testing.assert_array_equal(one.mask, two.mask)
             assert set(targets[~one.mask]) == set(targets)  # each class keeps a row
-            assert labels.ceiling(targets, some) == labels.ceiling(targets, some)
+            assert label_noise.ceiling(targets, some) == label_noise.ceiling(targets, some)
         single = np.zeros(300, int)
-        assert not labels.issues(single, probs).mask.any()
-        assert labels.ceiling(single, probs).noise == 0
+        assert not label_noise.issues(single, probs).mask.any()
+        assert label_noise.ceiling(single, probs).noise == 0
     assert capfd.readouterr() == ("", "")
 
 
 def test_many_classes_of_few_rows_are_taken():
     given, _, probs = planted(800, 200, 0.1, sure=8.0)
-    assert 0 < labels.issues(given, probs).mask.sum() < 200
-    assert 0 < labels.ceiling(given, probs).noise < 0.3
+    assert 0 < label_noise.issues(given, probs).mask.sum() < 200
+    assert 0 < label_noise.ceiling(given, probs).noise < 0.3
 
 
 def test_dropped_rows_have_no_share_and_softened_ones_half_of_what_is_said():
     given, true, probs = planted(300, 4, 0.1)
     onehot = np.eye(4)[given]
     for how, expected in (("drop", np.zeros((300, 4))), ("soften", (onehot + probs) / 2)):
-        found = labels.cleaned(how, given, probs.astype(np.float32))
-        assert (found.mask == labels.issues(given, probs).mask).all()
+        found = label_noise.clean_labels(how, given, probs.astype(np.float32))
+        assert (found.mask == label_noise.issues(given, probs).mask).all()
         assert (found.mask & (given != true)).any()
         np.testing.assert_allclose(found.shares[found.mask], expected[found.mask], atol=1e-6)
         np.testing.assert_array_equal(found.shares[~found.mask], onehot[~found.mask])

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from src import logreg
 from src.design import Design
 from src.logreg import NEVER, Problem, solve
-from src.metrics import surprise
+from src.scoring.metrics import surprise
 
 CS = tuple(10.0**e for e in range(-4, 5))
 

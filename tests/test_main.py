@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from src import __main__ as main
-from src import commandline, config, locks, stages
+from src import commandline, config, stages
+from src.base import locks
+from src.base.errors import UserError
 from src.commandline import Request
-from src.errors import UserError
-from src.refusals import CODES
+from src.kaggle.refusals import CODES
 from tests.conftest import ROOT, snapshot, toy_competition
 
 

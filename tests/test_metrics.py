@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as sk
 
 from src import results
-from src.metrics import METRICS, Metric
+from src.scoring.metrics import METRICS, Metric
 
 K, N = 7, 500
 LABELS = np.arange(K)

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from src import config, listing, stages, tables
+from src.base.errors import UserError
 from src.commandline import ASKED, STAGES
-from src.errors import UserError
 from src.new import answering, inferring, looking
 from src.new.guess import Asked
 from src.stages import new

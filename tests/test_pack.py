@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import save_file
 
 from src import config, dataset, hidden, notebook, packing, publishing, rehearsal, shards, tables, wheels
+from src.base.errors import UserError
 from src.config import Blend, Competition, FineTune, Probe
-from src.errors import UserError
+from src.kaggle.refusals import Refusal
 from src.notebook import Notebook
-from src.refusals import Refusal
 from src.rehearsal import Rehearsal
 from src.stages import blend, data, features, finetune, folds, pack, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, snapshot, toy_competition

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from scipy.special import softmax
 
 from src import dataset, heads, images, results
+from src.base.errors import UserError
 from src.classifiers import Head
 from src.config import Blend, Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
-from src.errors import UserError
 from src.predict import naming, sight, urls
 from src.predict.finished import Finished
 from src.predict.sight import Opinion, Sight

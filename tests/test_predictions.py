@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from src import predictions
-from src.errors import UserError
+from src.base.errors import UserError
 
 IDS, CLASSES = ["007", "10", "a"], ("x", "y")
 PROBS = np.array([[0.1, 0.9], [0.5, 0.5], [1, 0]], np.float32)

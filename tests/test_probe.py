@@ -9,11 +9,12 @@ import torch
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from src import labels, probe, solvers
+from src import probe, solvers
 from src.config import Encoder, Probe
 from src.features import unit
 from src.logreg import Problem
-from src.metrics import METRICS
+from src.scoring.label_noise import issues
+from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import probe as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
@@ -280,7 +281,7 @@ class TestLabelNoise:
         for number, (fit, probs) in enumerate(zip(fits, said, strict=True)):
             training = fold != number
             assert np.isnan(probs[~training]).all()
-            assert (labels.issues(given[training], probs[training]).mask == fit.doubted[training]).all()
+            assert (issues(given[training], probs[training]).mask == fit.doubted[training]).all()
 
 
 ONE_C = {"cs": (1.0,), "widen": False, "normalise": (True,)}  # where the choice of C is not what is looked at

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from src import progress
+from src.base import progress
+from src.base.text import duration
 
 
 @pytest.fixture
@@ -36,4 +37,4 @@ def test_a_bar_on_a_terminal(monkeypatch, capsys):
     ("seconds", "said"), [(0.04, "0.0s"), (9.94, "9.9s"), (59.6, "1m00s"), (185, "3m05s"), (7620, "2h07m")]
 )
 def test_durations(seconds, said):
-    assert progress.duration(seconds) == said
+    assert duration(seconds) == said

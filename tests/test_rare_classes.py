@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from src import dataset, results, tables
-from src.errors import UserError
+from src.base.errors import UserError
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, toy_competition
 

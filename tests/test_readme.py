@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
-from src import commandline, refusals
+from src import commandline
 from src.config import Competition
+from src.kaggle import refusals
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, files, results
+from src import dataset, results
+from src.base import files
 from src.report import charts, evidence, page
 from src.report.page import Section
 from src.stages import data, folds, report

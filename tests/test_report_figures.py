@@ -11,12 +11,12 @@ import vl_convert
 from scipy import stats
 from scipy.special import softmax
 
-from src import audit, board, calibration, checkpoints, config, files, ledger, likeness, predictions, results
+from src import audit, board, checkpoints, config, ledger, predictions, results
 from src.arms import Comparison
+from src.base import files
 from src.config import Augment, Blend, Competition, FineTune, Folds, Probe, Prompts, Reported, Soup, ZeroShot
 from src.dataset import Dataset, Rows
 from src.ledger import COMPLETE, Entry
-from src.metrics import METRICS
 from src.report import (
     advice,
     blend,
@@ -40,6 +40,8 @@ from src.report import (
 )
 from src.report.evidence import Evidence
 from src.report.page import Section
+from src.scoring import agreement, calibration
+from src.scoring.metrics import METRICS
 from tests.conftest import TINY_CLIP, toy_competition
 
 N, M, EPOCHS = 300, 120, 6
@@ -380,7 +382,7 @@ class TestBlend:
         alike = {(row["a"], row["b"]): row["value"] for row in drawn(section, "errors")}
         wrong = np.stack([oof.argmax(axis=1) != found.targets for oof in oofs])
         for i, j in itertools.permutations(range(3), 2):
-            assert apart[names[i], names[j]] == likeness.disagreement(oofs)[i, j]
+            assert apart[names[i], names[j]] == agreement.disagreement(oofs)[i, j]
             assert alike[names[i], names[j]] == pytest.approx(np.corrcoef(wrong)[i, j], abs=1e-5)
 
     def test_models_that_are_alike_are_neighbours(self):

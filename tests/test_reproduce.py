@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import board, comparison, config, dataset, files, ledger, results
-from src.comparison import Pairs, outcome
+from src import board, config, dataset, ledger, results
+from src.base import files
+from src.base.errors import UserError
 from src.config import Competition, Reported
-from src.errors import UserError
 from src.ledger import Entry
+from src.scoring import significance
+from src.scoring.significance import Pairs, outcome
 from src.stages import data, folds, reproduce
 from tests.conftest import CLASSES, toy_competition
 
@@ -88,13 +90,13 @@ class TestVerdict:
 
     def test_stands_beside_the_counts_and_the_difference_in_images(self, wide, capsys):
         public, private, beneath, *_ = row_of(said(reporting(theirs()), capsys, sent(94, 361)))
-        p = f"{comparison.binomial(455, 461, 600):.3f}"
+        p = f"{significance.binomial(455, 461, 600):.3f}"
         assert public.split()[3:] == ["0.75833", "91/120", "0.78333", "94/120", "+3", p, "reproduced"]
         assert private.split() == ["private", "0.77083", "370/480", "0.75208", "361/480", "-9"]
         assert "ours: probe-cv0.7500-abc1234.csv, by the leaderboard; exact binomial, with 461/600" in beneath
 
     def test_changes_where_p_passes_0_05(self):
-        ps = {k: comparison.binomial(k, 460, 600) for k in range(430, 491)}
+        ps = {k: significance.binomial(k, 460, 600) for k in range(430, 491)}
         for k, p in ps.items():
             found = outcome(k, 460, 600).verdict
             assert found == ("reproduced" if p >= 0.05 else "better" if k > 460 else "worse")
@@ -112,7 +114,7 @@ class TestVerdict:
 
     def test_a_part_that_ours_lacks_is_left_out(self, wide, capsys):
         public, private, *_ = row_of(said(reporting(theirs()), capsys, sent(94, None)))
-        assert f"{comparison.binomial(94, 91, 120):.3f}" in public
+        assert f"{significance.binomial(94, 91, 120):.3f}" in public
         assert private.split() == ["private", "0.77083", "370/480"]
 
     def test_a_part_of_too_few_digits_is_left_out_and_said(self, wide, capsys):
@@ -389,29 +391,29 @@ def mcnemar_by_hand(only_ours: int, only_theirs: int) -> float:
 class TestExact:
     @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (5, 0), (0, 6), (7, 2), (4, 4), (3, 8), (1, 10)])
     def test_mcnemar_is_a_count_of_all_ways(self, b, c):
-        assert comparison.mcnemar(b, c) == pytest.approx(mcnemar_by_hand(b, c))
+        assert significance.mcnemar(b, c) == pytest.approx(mcnemar_by_hand(b, c))
 
     def test_the_largest_p_is_that_of_a_search_through_all_pairs(self):
         for differ in range(13):
             for images in range(-differ, differ + 1):
                 all_pairs = [(c + images, c) for c in range(differ + 1) if 0 <= c + images <= differ - c]
-                largest = max(comparison.mcnemar(*pair) for pair in all_pairs)
-                assert comparison.mcnemar_at_most(images, differ) == pytest.approx(largest, abs=1e-12)
+                largest = max(significance.mcnemar(*pair) for pair in all_pairs)
+                assert significance.mcnemar_at_most(images, differ) == pytest.approx(largest, abs=1e-12)
 
     def test_more_images_than_rows_that_differ_are_refused(self):
         with pytest.raises(ValueError, match="4 images, but 3 rows differ"):
-            comparison.mcnemar_at_most(4, 3)
+            significance.mcnemar_at_most(4, 3)
 
     @pytest.mark.parametrize(("k", "k0", "n"), [(8, 6, 12), (6, 6, 12), (0, 6, 12), (12, 11, 12), (3, 9, 20)])
     def test_binomial_is_a_sum_over_counts_that_are_no_likelier(self, k, k0, n):
         rate = k0 / n
         likely = [math.comb(n, i) * rate**i * (1 - rate) ** (n - i) for i in range(n + 1)]
         by_hand = sum(one for one in likely if one <= likely[k] * (1 + 1e-7))
-        assert comparison.binomial(k, k0, n) == pytest.approx(by_hand)
+        assert significance.binomial(k, k0, n) == pytest.approx(by_hand)
 
     @pytest.mark.parametrize(("k", "k0", "p"), [(12, 12, 1.0), (0, 0, 1.0), (11, 12, 0.0), (1, 0, 0.0)])
     def test_binomial_at_the_ends(self, k, k0, p):
-        assert comparison.binomial(k, k0, 12) == p
+        assert significance.binomial(k, k0, 12) == p
 
     def test_pairs_fit_only_the_difference_that_they_have(self):
         assert Pairs(5).fit(-5)

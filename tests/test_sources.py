@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from src import sources
+from src.base.errors import UserError
 from src.config import Digits, Kaggle
-from src.errors import UserError
 from tests.conftest import snapshot
 
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from src import files, images, store
+from src import images, store
+from src.base import files
 from src.geometry import Geometry
 from src.store import Decoded, Squares, Store, Stored
 from tests.conftest import broken_off, picture, snapshot

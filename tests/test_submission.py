@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, files, results, solution, submissions, votes
+from src import dataset, results, solution, submissions, votes
+from src.base import files
+from src.base.errors import UserError
 from src.config import Blend, Competition, Folds, Reported
-from src.errors import UserError
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
 

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, files, kaggle, ledger, refusals, results, sending
+from src import dataset, ledger, results, sending
+from src.base import files
+from src.base.errors import UserError
 from src.board import Split
 from src.config import load
-from src.errors import UserError
-from src.refusals import CODES, Refusal
+from src.kaggle import api as kaggle_api
+from src.kaggle import refusals
+from src.kaggle.refusals import CODES, Refusal
 from src.stages import data, folds, scores, submission, submit
 from src.standing import Standing
 from tests.conftest import toy_competition
@@ -64,8 +67,8 @@ def test_the_users_own_words_stand_in_the_message(toy, csv, standin):
 
 def test_the_row_is_written_before_the_upload(toy, csv, standin, monkeypatch):
     seen = []
-    upload = kaggle.upload
-    monkeypatch.setattr(kaggle, "upload", lambda *given: seen.extend(entries(toy)) or upload(*given))
+    upload = kaggle_api.upload
+    monkeypatch.setattr(kaggle_api, "upload", lambda *given: seen.extend(entries(toy)) or upload(*given))
     submit.run(toy)
     assert [entry.status for entry in seen] == ["sending"]
 
@@ -116,10 +119,10 @@ def test_a_stopped_run_is_completed_by_the_next(toy, csv, standin, monkeypatch, 
             create(*given)
         raise Killed
 
-    create = kaggle.create
+    create = kaggle_api.create
     name = {"StartSubmissionUpload": "upload", "upload": "create", "CreateSubmission": "create"}[method]
     with monkeypatch.context() as patch:
-        patch.setattr(kaggle, name, killed)
+        patch.setattr(kaggle_api, name, killed)
         with pytest.raises(Killed):
             submit.run(toy)
     assert [entry.status for entry in entries(toy)] == ["sending"]

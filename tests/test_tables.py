@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from src import tables
+from src.base.errors import UserError
 from src.config import Folds
-from src.errors import UserError
 from tests.conftest import toy_competition
 
 

@@ -1,6 +1,6 @@
 """Threads: results in order, few of them waiting."""
 
-from src import threads
+from src.base import threads
 
 
 def test_results_come_in_order_and_few_of_them_wait():

@@ -14,13 +14,14 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
-from src import augment, checkpoints, classifiers, interrupts, loading, lr_range, machine, training
-from src.errors import UserError
+from src import augment, checkpoints, classifiers, loading, lr_range, training
+from src.base import interrupts, machine
+from src.base.errors import UserError
+from src.base.threads import cores
 from src.geometry import Geometry
 from src.loading import Fold
 from src.recipe import Augment, FineTune
 from src.running import Running
-from src.threads import cores
 from src.training import Training
 
 RNG = np.random.default_rng(0)

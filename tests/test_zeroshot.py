@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from src import checkpoints, clip, texts, zeroshot
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 from src.specs import ClipArch, Prompts, ZeroShot
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage

@@ -21,7 +21,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
 
 BENCHES = ("decode", "features", "probe", "finetune")
 OPTIONS = ("--quick", "--images", "--model", "--rows", "--help")

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from src import machine, threads
-from src.errors import UserError
+from src.base import machine, threads
+from src.base.errors import UserError
 
 T = TypeVar("T")
 ENDINGS = (".png", ".jpg", ".jpeg")

@@ -22,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from src import clip, encoding, machine
+from src import clip, encoding
 from src import images as pictures
+from src.base import machine
 from src.bench.compare import SEED, Comparison, found, made_up, race, show, timed
 from src.encoding import Tower
 from src.geometry import Geometry

@@ -18,15 +18,16 @@ from statistics import median
 
 import numpy as np
 
-from src import clip, encoding, features, machine, threads
+from src import clip, encoding, features
 from src import images as pictures
+from src.base import machine, threads
+from src.base.errors import UserError, unknown
+from src.base.text import duration
 from src.bench import rows as many
 from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.bench.peers import Peers, flops, matrix_rate
 from src.dataset import Rows
 from src.encoding import Tower
-from src.errors import UserError, unknown
-from src.progress import duration
 from src.specs import ClipArch, Encoder
 from src.store import Store
 

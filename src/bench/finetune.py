@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from src import augment, classifiers, machine, threads
+from src import augment, classifiers
+from src.base import machine, threads
 from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.bench.features import rows_of, silence
 from src.bench.peers import flops, matrix_rate, synchronise

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from src import clip, machine, threads
+from src import clip
+from src.base import machine, threads
 from src.dataset import Rows
 from src.encoding import Tower
 from src.specs import Encoder

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from src import features, shards
+from src.base.errors import UserError
+from src.base.text import duration
 from src.bench.memory import forget_peak, peak
-from src.errors import UserError
-from src.progress import duration
 from src.specs import Encoder
 
 CHUNK = 8192  # rows read at a time

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from src.errors import UserError
+from src.base.errors import UserError
 from src.new.looking import some
 
 ONLY = "here each picture has one class"

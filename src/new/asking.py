@@ -2,10 +2,11 @@
 
 import re
 
-from src import credentials, kaggle
-from src.errors import UserError
-from src.metrics import METRICS
+from src.base.errors import UserError
+from src.kaggle import api as kaggle_api
+from src.kaggle import credentials
 from src.new.guess import Guess
+from src.scoring.metrics import METRICS
 
 # Kaggle's names of our metrics, by small letters and digits alone
 CALLED = {
@@ -32,8 +33,8 @@ def ask(slug: str) -> tuple[str | None, str | None]:
     if credentials.winner() is None:
         return None, None
     try:
-        with kaggle.session(slug, f"the metric of {slug}") as api:
-            known = kaggle.competition(api, slug)
+        with kaggle_api.session(slug, f"the metric of {slug}") as api:
+            known = kaggle_api.competition(api, slug)
     except UserError as error:
         print(f"Kaggle does not tell the metric, which is taken by the sample submission: {error}")
         return None, None

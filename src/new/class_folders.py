@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src import listing
-from src.errors import UserError
+from src.base.errors import UserError
 from src.new import answering
 from src.new.guess import Asked, Guess
 from src.new.locating import SPECIAL

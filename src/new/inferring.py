@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
 from src.new import answering, class_folders, locating, looking, roles, wording
 from src.new.guess import Asked, Guess
 from src.new.looking import Contents, some

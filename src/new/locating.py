@@ -7,7 +7,7 @@ from itertools import product
 
 import pandas as pd
 
-from src.errors import UserError, unknown
+from src.base.errors import UserError, unknown
 from src.new.looking import Contents, lying, some
 
 PARTS = ("train", "test")

@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from src import files, listing, tables
-from src.errors import UserError
+from src import listing
+from src.base import files
+from src.base.errors import UserError
+from src.base.files import read_csv
 
 # What pictures come in that is neither a picture nor a table.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
@@ -77,7 +79,7 @@ def look(root: Path) -> Contents:
             raise UserError(f"{root}: the name of {path!a} is not UTF-8: rename it") from error
         if path.lower().endswith(".csv"):
             try:
-                frames[path] = tables.read_csv(root / path)
+                frames[path] = read_csv(root / path)
             except UserError as error:
                 damaged[path] = str(error)
         elif path.lower().endswith(".json") and (root / path).stat().st_size < LARGEST_JSON:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from src import listing, splits
-from src.config import ROOT
+from src.base.errors import UserError, unknown
+from src.base.files import read_csv
+from src.base.paths import ROOT
 from src.datasets import Folder
-from src.errors import UserError, unknown
 from src.new import answering, inferring, looking, roles, wording
 from src.new.class_folders import PART
 from src.new.guess import Asked, Guess
 from src.new.looking import Contents, some
-from src.tables import read_csv
 
 
 def are(folder: Path) -> bool:

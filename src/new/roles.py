@@ -7,10 +7,10 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from src.errors import UserError, unknown
-from src.metrics import METRICS
+from src.base.errors import UserError, unknown
 from src.new import answering
 from src.new.looking import Contents, some
+from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds
 GROUP = re.compile(

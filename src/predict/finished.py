@@ -9,31 +9,19 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from src import (
-    averaging,
-    blending,
-    calibration,
-    checkpoints,
-    classifiers,
-    dataset,
-    features,
-    files,
-    heads,
-    results,
-    runs,
-    texts,
-    training,
-)
+from src import averaging, blending, checkpoints, classifiers, dataset, features, heads, results, runs, texts, training
+from src.base import files
+from src.base.errors import UserError
 from src.blending import Pool, Weighted
 from src.config import Competition
 from src.encoding import Tower
-from src.errors import UserError
-from src.metrics import METRICS
 from src.predict.sight import Opinion, Seen, Sight
 from src.probe import Fit
 from src.probing import Split
 from src.recipe import FineTune, Soup
 from src.runs import Run
+from src.scoring import calibration
+from src.scoring.metrics import METRICS
 from src.specs import Probe, ZeroShot
 
 BLEND = "blend"

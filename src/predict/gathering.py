@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src import images
-from src.errors import UserError
+from src.base.errors import UserError
+from src.base.threads import parallel
 from src.predict import urls
-from src.threads import parallel
 
 SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # what a folder is searched for
 

@@ -16,12 +16,13 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from torch import Tensor
 
-from src import backbones, checkpoints, clip, encoders, files, hub, machine
+from src import backbones, checkpoints, clip, encoders, hub
+from src.base import files, machine
+from src.base.errors import UserError
+from src.base.progress import track
 from src.encoding import Tower
-from src.errors import UserError
 from src.features import unit
 from src.predict.sight import Opinion, Sight
-from src.progress import track
 from src.specs import Encoder, Prompts
 from src.texts import Texts
 

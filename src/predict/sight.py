@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src import encoders, encoding, machine
+from src import encoders, encoding
+from src.base import machine
+from src.base.progress import track
 from src.encoding import Times, Tower, base_of, seen
 from src.features import Features
 from src.geometry import Geometry
-from src.progress import track
 from src.specs import Encoder
 from src.store import Decoded, Pictures
 

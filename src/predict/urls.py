@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from src.errors import UserError
+from src.base.errors import UserError
 
 SCHEMES = ("http", "https")
 MOST = 20 << 20  # bytes

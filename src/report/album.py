@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from src import answers
+from src.base.threads import parallel
 from src.report import tiles
 from src.report.evidence import PARTS, Evidence, Model
-from src.threads import parallel
 
 Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
 

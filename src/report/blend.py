@@ -6,11 +6,11 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src import likeness
 from src.report import charts, differences
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips, with_interval
 from src.report.page import Section
+from src.scoring import agreement
 
 LABELLED = 16  # models, up to which each cell of a heat map has its number
 CELL = 30  # pixels of its height
@@ -33,7 +33,7 @@ def section(evidence: Evidence) -> Section:
         if len(lost := parts.dropna(subset=["lost"])):
             drawn["lost"] = lost_chart(evidence, lost)
     if len(models) > 1:
-        apart = likeness.disagreement([model.oof for model in models])
+        apart = agreement.disagreement([model.oof for model in models])
         alike = differences.correlation(evidence, models)
         names = [models[i].name for i in differences.dendrogram_order(apart)]
         drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")

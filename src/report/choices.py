@@ -6,7 +6,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src.metrics import METRICS
 from src.report.evidence import Evidence
 from src.report.figures import (
     SLIGHT,
@@ -20,6 +19,7 @@ from src.report.figures import (
     tips,
     with_interval,
 )
+from src.scoring.metrics import METRICS
 
 BEST, WORST = 10, 5  # prompts that are shown
 KINDS = {"unit": "unit vectors", "raw": "as they are"}

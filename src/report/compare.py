@@ -6,8 +6,8 @@ import altair as alt
 import pandas as pd
 
 from src import comparing
+from src.base.errors import UserError
 from src.comparing import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
-from src.errors import UserError
 from src.report.evidence import Evidence
 from src.report.figures import STEP, coloured, score_title, tips, with_interval
 from src.report.page import Section

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from src import files
+from src.base import files
 from src.recipe import Augment
 from src.schema import Strict
 

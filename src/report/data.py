@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from src import copies
-from src.errors import counted
+from src.base.errors import counted
 from src.report import features_map, figures
 from src.report.album import by_hash, name
 from src.report.evidence import PARTS, Evidence

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from src import calibration, files, likeness
-from src.errors import counted
+from src.base import files
+from src.base.errors import counted
 from src.report import foretold, reliability, spreads
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import Advice, called, command, gained, known, measured, percent
+from src.scoring import agreement, calibration
 
 ERRORS = 3  # standard errors that make a difference worth a word
 FEW = 0.01  # share of labels that are doubtful, below which it is not worth a try
@@ -78,7 +79,7 @@ def fold_apart(evidence: Evidence) -> Iterator[Advice]:
 
 
 def shifted(evidence: Evidence) -> Iterator[Advice]:
-    if evidence.best is None or (mix := foretold.mix(evidence, evidence.best)) is None or mix.p >= likeness.RARE:
+    if evidence.best is None or (mix := foretold.mix(evidence, evidence.best)) is None or mix.p >= agreement.RARE:
         return
     i = int(np.abs(mix.apart).argmax())
     share = mix.shares["test"][i]

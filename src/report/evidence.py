@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import arms, audit, decisions, files, folds, images, ledger, listing, predictions, results, scored, tables
+from src import arms, audit, folds, images, ledger, listing, predictions, results, scored, tables
 from src.arms import Comparison
 from src.audit import PARTS, Audit
+from src.base import files
+from src.base.errors import UserError
 from src.config import Competition
 from src.dataset import Dataset, Rows
-from src.errors import UserError
 from src.ledger import Entry
-from src.metrics import METRICS, Metric
 from src.scored import Known, Ours
+from src.scoring import decisions
+from src.scoring.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
     from src.report.album import Album

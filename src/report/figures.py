@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from src.base.text import duration
 from src.config import Competition
-from src.progress import duration
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
 

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from src import answers, board, likeness, scored
+from src import answers, board, scored
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
+from src.scoring import agreement
 from src.standing import PARTS
 
 SLOW = 100_000  # rows from which on the best model alone is looked at: each takes a second
@@ -54,7 +55,7 @@ class Mix:
     @cached_property
     def p(self) -> float:
         """How often train and test rows of one kind would be given mixes as unlike: see `likeness.chance`."""
-        return likeness.chance(self.oof, self.test)
+        return agreement.chance(self.oof, self.test)
 
     @property
     def shares(self) -> pd.DataFrame:

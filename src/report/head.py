@@ -3,7 +3,7 @@
 from typing import Any
 
 from src import board
-from src.errors import counted
+from src.base.errors import counted
 from src.report import foretold
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured

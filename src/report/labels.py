@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from src import audit, files
+from src import audit
 from src.audit import Audit
+from src.base import files
 from src.report import figures
 from src.report.album import Row, name
 from src.report.evidence import Evidence

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.errors import counted
+from src.base.errors import counted
+from src.base.threads import parallel
 from src.predict.gathering import Picture, Unreadable
 from src.predict.sight import Opinion
 from src.report import page, tiles
-from src.threads import parallel
 
 MOST = 1000  # pictures on a page
 SIDES = {100: 320, MOST: tiles.SIDE}  # pixels of a picture's longer side, of so many pictures at most

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from src import files
-from src.progress import duration
+from src.base import files
+from src.base.text import duration
 from src.report import configs
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import UNKNOWN, known

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from src import calibration
-from src.metrics import METRICS
 from src.report.evidence import Evidence, Model
+from src.scoring import calibration
+from src.scoring.metrics import METRICS
 
 BINS, LEAST = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
@@ -73,7 +73,7 @@ def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A model's, without and with a temperature that is fitted on the other folds: see `src.calibration`."""
+    """A model's, without and with a temperature that is fitted on the other folds: see `src.scoring.calibration`."""
 
     before: Reliability
     after: Reliability

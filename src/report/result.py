@@ -7,8 +7,8 @@ import altair as alt
 import pandas as pd
 
 from src import board, summary
+from src.base.text import duration
 from src.ledger import COMPLETE
-from src.progress import duration
 from src.report import configs, histories
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import (

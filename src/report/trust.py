@@ -6,7 +6,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src import likeness
 from src.report import charts, foretold, reliability, spreads
 from src.report.evidence import Evidence
 from src.report.figures import (
@@ -27,6 +26,7 @@ from src.report.foretold import Mix
 from src.report.page import Section
 from src.report.reliability import Calibration
 from src.report.spreads import Folds
+from src.scoring import agreement
 
 RARE = 0.01  # the p below which a spread of folds is called more than chance: a page has a dozen of them
 CELLS = 20  # of the histogram of confidence
@@ -231,13 +231,13 @@ def foretold_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
 
 
 def shift_line(evidence: Evidence, name: str, found: Mix) -> dict[str, Any]:
-    most = np.argsort(-np.abs(found.apart), kind="stable")[: likeness.SHOWN]
+    most = np.argsort(-np.abs(found.apart), kind="stable")[: agreement.SHOWN]
     shares, apart = found.shares["test"], found.apart
     said = [f"{evidence.classes[i]} {shares[i]:.1%} ({apart[i]:+.1%})" for i in most if abs(apart[i]) >= 5e-4]
     return {
         "name": name,
         "p": "< 0.001" if found.p < 0.001 else number(found.p, 3),
-        "more": found.p < likeness.RARE,
+        "more": found.p < agreement.RARE,
         "most": ", ".join(said),
     }
 

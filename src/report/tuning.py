@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from src import likeness
-from src.errors import counted
+from src.base.errors import counted
 from src.recipe import FineTune
 from src.report import differences, reliability
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
+from src.scoring import agreement
 from src.specs import Probe
 
 ERRORS = 3  # standard errors that make a difference worth a word
@@ -141,7 +141,7 @@ def twins(evidence: Evidence) -> Iterator[Advice]:
     inside = [model for model in single(evidence) if model.name in parts]
     if len(inside) < 3:
         return
-    apart = likeness.disagreement([model.oof for model in inside]) + np.eye(len(inside))
+    apart = agreement.disagreement([model.oof for model in inside]) + np.eye(len(inside))
     first, second = np.unravel_index(apart.argmin(), apart.shape)
     share = 1 - apart[first, second]
     if share < ALIKE:

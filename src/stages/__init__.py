@@ -32,7 +32,7 @@ def run(competition: "Competition", names: tuple[str, ...]) -> None:
             made.update(result or ())
     if submission:
         from src import summary
-        from src.progress import duration
+        from src.base.text import duration
 
         print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
         print(summary.table(competition, made))

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from src import arms, dataset, decisions, features, files, labels, predictions, probing, results, shards
+from src import arms, dataset, features, predictions, probing, results, shards
 from src.arms import Comparison
+from src.base import files
+from src.base.errors import UserError, unknown
+from src.base.text import duration
 from src.config import Competition
 from src.dataset import Dataset
-from src.errors import UserError, unknown
-from src.metrics import METRICS
 from src.probing import Train
-from src.progress import duration
 from src.schema import faults
+from src.scoring import decisions, label_noise
+from src.scoring.metrics import METRICS
 from src.specs import Probe
 
 CODE = 1  # raised when other numbers are computed from the same key
@@ -123,7 +125,7 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
     more = ""
     if spec.label_noise != "keep":
         counts = ", ".join(str(int(fit.doubted.sum())) for fit in fits)
-        more = f", training rows {labels.DONE[spec.label_noise]} for each fold: {counts}"
+        more = f", training rows {label_noise.DONE[spec.label_noise]} for each fold: {counts}"
     print(f"  fitted {len(fits)} folds in {duration(time.perf_counter() - start)}{more}")
     return oof.astype(np.float32)  # as a finished model's are
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import audit, columns, dataset, duplicates, encoders, files, labels, outliers, pairs, results
+from src import audit, dataset, duplicates, encoders, outliers, pairs, results
+from src.base import files, text
+from src.base.errors import counted
 from src.config import Competition
 from src.dataset import Dataset, Rows
 from src.duplicates import Looks, Pairs
-from src.errors import counted
-from src.metrics import METRICS
+from src.scoring import label_noise
+from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other findings come from the same key
 SHOWN = 3  # examples of each kind that are printed
@@ -53,7 +55,7 @@ def run(competition: Competition) -> None:
     else:
         probs, _ = results.tables(competition, judge, data)
         found.append(doubtful(competition, data, probs))
-        ceiling = labels.ceiling(data.targets, probs)
+        ceiling = label_noise.ceiling(data.targets, probs)
     table = ordered(pd.concat(found))
     about = {
         "key": key,
@@ -136,7 +138,7 @@ def odd(rows: Rows, n_train: int, looks: Looks) -> list[pd.DataFrame]:
 
 def doubtful(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.DataFrame:
     """The findings of labels, by out-of-fold probabilities (n, k)."""
-    issues, classes = labels.issues(data.targets, probs), np.array(competition.classes, object)
+    issues, classes = label_noise.issues(data.targets, probs), np.array(competition.classes, object)
     found = alone(data.train, len(data.train), "label", issues.quality, issues.mask)
     return found.assign(
         label=classes[data.targets[issues.mask]], suggested_label=classes[issues.suggested[issues.mask]]
@@ -159,7 +161,7 @@ def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -
         of_kind = table[table["kind"] == kind]
         shown = ", ".join(said(row) for row in of_kind.head(SHOWN).itertuples())
         rows.append((words, str(len(of_kind)), shown + (", ..." if len(of_kind) > SHOWN else "")))
-    print("\n".join(columns.aligned(rows)))
+    print("\n".join(text.align(rows)))
     for why in about["skipped"]:
         print(f"not looked for: {why}")
     if (ceiling := about["ceiling"]) is not None:

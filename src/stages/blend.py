@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import blending, dataset, files, likeness, results
+from src import blending, dataset, results
+from src.base import files
+from src.base.errors import UserError
+from src.base.progress import track
 from src.blending import Fitted, Pool
 from src.config import Competition
-from src.errors import UserError
-from src.metrics import METRICS
-from src.progress import track
+from src.scoring import agreement
+from src.scoring.metrics import METRICS
 
 CODE = 2
 SHOWN = 12  # models of the printed tables, those with the greatest weights
@@ -49,7 +51,7 @@ def run(competition: Competition) -> list[str]:
         return ["blend"]
     method, fitted, oof, facts = made(competition, pool)
     facts |= parts(competition, names, pool, method, fitted)
-    apart = pd.DataFrame(likeness.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
+    apart = pd.DataFrame(agreement.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
     files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
     some = shown(facts["models"])
     print(f"labels that differ, in %{of_all(some, names)} (all: disagreement.csv)")

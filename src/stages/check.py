@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from src import submissions
+from src.base.errors import counted
 from src.config import Competition
-from src.errors import counted
-from src.metrics import METRICS
-from src.refusals import CODES
+from src.kaggle.refusals import CODES
+from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition, file: Path) -> int:

@@ -15,15 +15,15 @@ from typing import Any
 import pandas as pd
 
 from src import cells, comparing, config, contenders, dataset, encoders, phrasings, runs, stages
+from src.base.errors import UserError, counted
+from src.base.locks import alone
+from src.base.paths import compare_csv, from_here
+from src.base.text import align
 from src.cells import Cell
-from src.columns import aligned
 from src.comparing import ALPHA, WISE_FT
 from src.config import Competition
-from src.errors import UserError, counted
-from src.locks import alone
 from src.recipe import FineTune
 from src.specs import ZeroShot
-from src.summary import from_here
 
 FEATURES = ("features", "zeroshot", "probe")  # stages that make what is not fine-tuned
 
@@ -49,7 +49,7 @@ def run(names: list[str] | None = None) -> int:
         if faults:
             failed[competition.name] = faults
     if tables := [df for df in tables if len(df)]:
-        path = config.compare_csv()
+        path = compare_csv()
         comparing.write(path, pd.concat(tables).to_dict("records"))
         print(f"== compare: {from_here(path)} has {counted(len(tables), 'data set')}")
     for name, faults in failed.items():
@@ -159,5 +159,5 @@ def tell(competition: Competition) -> None:
         print("differences, where positive is better:")
     for pair in about["pairs"]:
         print(comparing.said_of(pair))
-    print("\n".join(aligned([comparing.COSTS, *comparing.costs(df)])))
+    print("\n".join(align([comparing.COSTS, *comparing.costs(df)])))
     print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")

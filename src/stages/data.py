@@ -6,8 +6,8 @@ Reads the source; writes input/<slug>/ (once) and images.parquet, which remember
 import pandas as pd
 
 from src import copies, images, tables
+from src.base.errors import counted
 from src.config import Competition
-from src.errors import counted
 
 
 def run(competition: Competition) -> None:

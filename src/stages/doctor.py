@@ -1,9 +1,11 @@
 """doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there."""
 
-from src import credentials, kaggle, preflight
+from src import preflight
 from src.config import Competition
+from src.kaggle import api as kaggle_api
+from src.kaggle import credentials
+from src.kaggle.refusals import CODES, Refusal
 from src.preflight import Check
-from src.refusals import CODES, Refusal
 
 
 def run(competition: Competition) -> int:
@@ -16,7 +18,7 @@ def run(competition: Competition) -> int:
         cause = cause or said(check)
     if credentials.winner() is not None:
         try:
-            with kaggle.session(competition.source.slug, f"a word on {competition.source.slug}") as api:
+            with kaggle_api.session(competition.source.slug, f"a word on {competition.source.slug}") as api:
                 for check in preflight.remote(api, competition):
                     cause = cause or said(check)
         except Refusal as error:

@@ -5,7 +5,8 @@ Reads the images and folds.csv; writes models/<model>/lr.csv. It trains on fold 
 
 import pandas as pd
 
-from src import augment, classifiers, dataset, files, heads, lr_range, runs
+from src import augment, classifiers, dataset, heads, lr_range, runs
+from src.base import files
 from src.config import Competition
 from src.recipe import FineTune
 from src.runs import Run

@@ -21,31 +21,30 @@ from torch import nn
 from src import (
     augment,
     averaging,
-    calibration,
     checkpoints,
     classifiers,
     dataset,
     encoders,
-    files,
     heads,
     judged,
-    labels,
     results,
     runs,
     soups,
     training,
 )
+from src.base import files
+from src.base.errors import UserError
+from src.base.text import duration
 from src.classifiers import Head
 from src.config import Competition
 from src.dataset import Dataset
-from src.errors import UserError
-from src.labels import Cleaned
 from src.loading import Fold
-from src.metrics import METRICS
-from src.progress import duration
 from src.recipe import FineTune, Soup
 from src.running import Running
 from src.runs import Run
+from src.scoring import calibration, label_noise
+from src.scoring.label_noise import Cleaned
+from src.scoring.metrics import METRICS
 from src.store import Squares
 
 CODE = 4
@@ -226,7 +225,7 @@ def assemble(shared: Shared) -> None:
         oof = calibration.cross_fitted(oof, data.targets, data.fold)
         test = calibration.scale(test, facts["temperature"])
     if shared.cleaned is not None:
-        facts[labels.DONE[spec.label_noise]] = [int(one.mask.sum()) for one in shared.cleaned]
+        facts[label_noise.DONE[spec.label_noise]] = [int(one.mask.sum()) for one in shared.cleaned]
     history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
     files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     results.save(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import files, folds, tables
+from src import folds, tables
+from src.base import files
+from src.base.errors import UserError, counted
 from src.config import Competition
-from src.errors import UserError, counted
 
 
 def run(competition: Competition) -> None:

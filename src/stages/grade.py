@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from src import inspection, solution, submissions
+from src.base.errors import UserError
 from src.config import Competition
-from src.errors import UserError
 
 
 def run(competition: Competition, file: Path) -> None:

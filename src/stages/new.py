@@ -9,15 +9,16 @@ import os
 import re
 from pathlib import Path
 
-from src import config, files, stages
-from src.commandline import COMMANDS, STAGES, from_caller
-from src.config import input_root
-from src.errors import UserError, unknown
-from src.locks import alone
-from src.metrics import METRICS
+from src import config, stages
+from src.base import files
+from src.base.errors import UserError, unknown
+from src.base.locks import alone
+from src.base.paths import CONFIGS, from_caller, input_root
+from src.commandline import COMMANDS, STAGES
 from src.new import asking, drafting, inferring, looking, own_pictures
 from src.new.drafting import Call, call
 from src.new.guess import Asked, Guess
+from src.scoring.metrics import METRICS
 from src.sources import Kaggle
 
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
@@ -110,7 +111,7 @@ def be_free(name: str, force: bool) -> Path:
             f"{name!r} cannot be a config's name, which is a Python module's, of small letters, digits and _: give "
             "one by --name"
         )
-    path = config.CONFIGS / f"{name}.py"
+    path = CONFIGS / f"{name}.py"
     if path.exists() and not force:
         raise UserError(f"{path} is there: give another --name, or replace it with --force")
     return path

@@ -8,16 +8,19 @@ import os
 import shutil
 from pathlib import Path
 
-from src import files, kaggle, machine, packing, publishing, rehearsal, threads
+from src import packing, publishing, rehearsal
+from src.base import files, machine, threads
+from src.base.errors import UserError, counted
+from src.base.locks import locked
 from src.config import Competition
-from src.errors import UserError, counted
+from src.kaggle import api as kaggle_api
 
 
 def before(competition: Competition, push: bool = False) -> None:
     """Refuses what could not be packed after hours of training, or not pushed."""
     if push:
         allowed(competition)
-        with kaggle.session(competition.source.slug, "a notebook later"):
+        with kaggle_api.session(competition.source.slug, "a notebook later"):
             pass
     packing.check(competition)
 
@@ -37,7 +40,7 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
     packing.finished(competition)
     limits, new = competition.notebook, competition.pack.with_name("pack-unrehearsed")
     gpu = machine.device().type == "cuda" if limits.gpu is None else limits.gpu
-    with files.locked(competition.folder / ".pack.lock"):
+    with locked(competition.folder / ".pack.lock"):
         shutil.rmtree(new, ignore_errors=True)
         with files.replacing_folder(new) as part:
             packing.pack(competition, part / "dataset", with_wheels)

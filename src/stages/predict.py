@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from src import columns, config, files
-from src.commandline import from_caller
+from src import config
+from src.base import files
+from src.base.errors import UserError, counted, unknown
+from src.base.paths import from_caller, predict_folder
+from src.base.text import align
 from src.config import Competition
-from src.errors import UserError, counted, unknown
 from src.predict import finished, gathering, naming, urls
 from src.predict.finished import BLEND, Finished
 from src.predict.gathering import Picture, Unreadable, Word
@@ -113,7 +115,7 @@ def model_of(name: str, competition: Competition | None, given: Classes | None) 
         spec = naming.encoder_of(name, what, from_caller(file) if at else None)
         if kind == "timm":
             return Timm(name, spec, given)
-        return Clip(name, spec, given or usual(competition), config.predict_folder())
+        return Clip(name, spec, given or usual(competition), predict_folder())
     if competition is not None and not colon and name in (*competition.models, BLEND):
         return Finished(f"{competition.name}:{name}", competition, name)
     if kind in config.names() or (competition is not None and kind == competition.name):
@@ -176,14 +178,14 @@ def side_by_side(opinions: list[Opinion], i: int, top: int) -> list[str]:
     said = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in opinions]
     ranks = [str(rank) for rank in range(1, max(map(len, said)) + 1)]
     names = ["", *(one.name for one in opinions)]
-    return columns.aligned([names, *itertools.zip_longest(ranks, *said, fillvalue="")])
+    return align([names, *itertools.zip_longest(ranks, *said, fillvalue="")])
 
 
 def times(opinions: list[Opinion]) -> list[str]:
     """How long each model takes."""
     rows = [(one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", networks(one)) for one in opinions]
     head = ("for one image, warm (median)", "model", "preparing", "")
-    return columns.aligned([head, *rows])
+    return align([head, *rows])
 
 
 def networks(one: Opinion) -> str:

@@ -9,12 +9,13 @@ import time
 import numpy as np
 import torch
 
-from src import checkpoints, dataset, judged, labels, probing, results
+from src import checkpoints, dataset, judged, probing, results
+from src.base.text import duration
 from src.config import Competition
 from src.dataset import Dataset
 from src.probe import Fit
 from src.probing import Split, Train
-from src.progress import duration
+from src.scoring import label_noise
 from src.specs import Probe
 
 
@@ -45,9 +46,9 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
     facts = {"chosen": [{"c": fit.c, "normalise": fit.normalise} for fit in fits]}
     facts["c_curves"] = [fit.curves for fit in fits]
     if spec.label_noise != "keep":
-        facts[labels.DONE[spec.label_noise]] = doubted = [int(fit.doubted.sum()) for fit in fits]
+        facts[label_noise.DONE[spec.label_noise]] = doubted = [int(fit.doubted.sum()) for fit in fits]
         for fold, held_out in enumerate(data.held_out):
-            print(f"{name} fold {fold}  {labels.said(spec.label_noise, doubted[fold], int((~held_out).sum()))}")
+            print(f"{name} fold {fold}  {label_noise.said(spec.label_noise, doubted[fold], int((~held_out).sum()))}")
     seconds = time.perf_counter() - start
     results.save(competition, name, key, data, oof, np.mean(tests, axis=0), seconds, **facts)
 

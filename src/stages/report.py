@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from src import files
+from src.base import files
+from src.base.paths import from_here
+from src.base.text import duration
 from src.config import Competition
-from src.progress import duration
 from src.report import (
     advice,
     blend,
@@ -27,7 +28,6 @@ from src.report import (
     training,
     trust,
 )
-from src.summary import from_here
 
 SECTIONS = (result, advice, mistakes, training, compare, blend, trust, data, labels, provenance)
 KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')

@@ -11,12 +11,14 @@ from decimal import Decimal
 
 import numpy as np
 
-from src import board, columns, scored, submissions
-from src.comparison import LEVEL, Outcome, Pairs, outcome
-from src.config import Competition, Reported, resolve
-from src.errors import counted
-from src.metrics import METRICS
+from src import board, scored, submissions
+from src.base.errors import counted
+from src.base.paths import resolve
+from src.base.text import align
+from src.config import Competition, Reported
 from src.scored import Known, Ours, Score
+from src.scoring.metrics import METRICS
+from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
 from src.standing import PARTS
 
 NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
@@ -143,7 +145,7 @@ def table(competition: Competition, rows: Sequence[Row]) -> str:
     unit = "images" if competition.metric in board.SHARES else "difference"
     head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
     lines = [cells(row, unit) for row in rows]
-    header, *aligned = columns.aligned([head, *(line for of_row in lines for line in of_row)])
+    header, *aligned = align([head, *(line for of_row in lines for line in of_row)])
     said = [header, rule := "-" * max(map(len, [header, *aligned]))]
     for row, of_row in zip(rows, lines, strict=True):
         said += [aligned.pop(0) for _ in of_row]

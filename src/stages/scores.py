@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import board, columns, kaggle, ledger, sending
+from src import board, ledger, sending
+from src.base import text
+from src.base.errors import UserError, counted
 from src.config import Competition
-from src.errors import UserError, counted
+from src.kaggle import api as kaggle_api
 from src.ledger import Entry
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 from src.standing import NAME, PARTS, Standing, sha_of
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ def run(competition: Competition) -> None:
     if competition.source.page is None:
         raise UserError(f"{competition.name} is no competition of Kaggle's: grade FILE gives its scores")
     slug = competition.source.slug
-    with kaggle.session(slug, f"the submissions of {slug}") as api:
-        synchronise(competition, kaggle.submissions(api, slug))
+    with kaggle_api.session(slug, f"the submissions of {slug}") as api:
+        synchronise(competition, kaggle_api.submissions(api, slug))
         public = leaderboard(api, slug)
     entries, standing = ledger.read(competition.scores_csv), Standing(competition)
     if not entries:
@@ -81,7 +83,7 @@ def leaderboard(api: "KaggleApi", slug: str) -> Leaderboard | None:
     from requests.exceptions import RequestException
 
     try:
-        return read(kaggle.leaderboard(api, slug))
+        return read(kaggle_api.leaderboard(api, slug))
     except (RequestException, zipfile.BadZipFile, ValueError, KeyError) as error:
         print(f"the leaderboard cannot be had ({type(error).__name__}): no ranks")
         return None
@@ -108,7 +110,7 @@ def table(competition: Competition, standing: Standing, entries: list[Entry], pu
         scores = [standing.shown(getattr(entry, part), part) for part in PARTS]
         rank = [public.rank(entry.public, best) if entry.public else ""] if public else []
         rows.append([entry.time.replace("T", " ").rstrip("Z"), entry.file, cv, *scores, *rank, entry.status])
-    return "\n".join(columns.aligned([head, *rows]))
+    return "\n".join(text.align([head, *rows]))
 
 
 def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[str]:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, dataset, files, inspection, results, solution, submissions, votes
-from src.config import Competition, resolve
+from src import answers, dataset, inspection, results, solution, submissions, votes
+from src.base import files
+from src.base.paths import resolve
+from src.config import Competition
 from src.dataset import Dataset
 from src.inspection import Asked
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition) -> Path:

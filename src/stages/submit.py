@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src import files, git, kaggle, ledger, preflight, sending, submissions
-from src.config import ROOT, Competition
-from src.errors import UserError, counted, listed
+from src import ledger, preflight, sending, submissions
+from src.base import files, provenance
+from src.base.errors import UserError, counted, listed
+from src.base.locks import locked
+from src.base.paths import ROOT
+from src.config import Competition
+from src.kaggle import api as kaggle_api
+from src.kaggle.refusals import Refusal
 from src.ledger import Entry
-from src.refusals import Refusal
 from src.standing import PARTS, Standing, score_of
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 def before(competition: Competition, **arguments: object) -> None:
     """Refuses what would be refused after hours of training."""
     allowed(competition)
-    with kaggle.session(competition.source.slug, "a submission later") as api:
+    with kaggle_api.session(competition.source.slug, "a submission later") as api:
         preflight.demand(api, competition)
 
 
@@ -48,8 +52,8 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     if found.warnings and not anyway:
         raise Refusal("check", f"{path.name} is not sent: look at its warnings, or send it as it is with --anyway")
     standing = Standing(competition)
-    with kaggle.session(slug, f"the submission of {path.name}") as api:
-        with files.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
+    with kaggle_api.session(slug, f"the submission of {path.name}") as api:
+        with locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
             entry = sent(api, competition, standing, path, message, found.repeats)
         entry = sending.scored(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)
@@ -89,7 +93,7 @@ def sent(
     entry = earlier(book, sha)
     if entry is None:
         entry = draft(competition, path, sha, message)
-        if (one := sending.found(entry, kaggle.submissions(api, slug))) is not None:  # from another machine
+        if (one := sending.found(entry, kaggle_api.submissions(api, slug))) is not None:  # from another machine
             entry = ledger.put(book, sending.updated(entry, one))
     elif entry.status == ledger.SENDING:  # a run was stopped between the ledger's row and Kaggle's answer
         arrived = sending.look(api, slug, entry, book, sending.SECOND_LOOKS)
@@ -121,7 +125,7 @@ def earlier(book: Path, sha: str) -> Entry | None:
 def draft(competition: Competition, path: Path, sha: str, message: str | None) -> Entry:
     """The entry of a file that is to be sent."""
     cv, se = score_of(competition, path, sha)
-    entry = Entry(sending.stamp(datetime.now(UTC)), path.name, sha, git.commit(ROOT), cv, se)
+    entry = Entry(sending.stamp(datetime.now(UTC)), path.name, sha, provenance.commit(ROOT), cv, se)
     return replace(entry, message=sending.text_of(entry, message))
 
 

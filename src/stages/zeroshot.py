@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from src import dataset, features, files, results, texts, zeroshot
+from src import dataset, features, results, texts, zeroshot
+from src.base import files
 from src.config import Competition
 from src.dataset import Dataset
-from src.metrics import METRICS
+from src.scoring.metrics import METRICS
 from src.specs import Prompts, ZeroShot
 
 CODE = 2

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from src.progress import track
+from src.base.progress import track
 
 T, U = TypeVar("T"), TypeVar("U")
 

@@ -55,7 +55,7 @@ def by_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(p @ q)
 
 
-def unrelated(ours: np.ndarray, theirs: np.ndarray, foretold: float | None) -> bool:
+def are_unrelated(ours: np.ndarray, theirs: np.ndarray, foretold: float | None) -> bool:
     """Whether labels (n,) of the same rows agree no more than chance has it, and out of fold they did.
 
     Args:

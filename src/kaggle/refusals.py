@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from src import credentials
-from src.errors import UserError
+from src.base.errors import UserError
+from src.kaggle import credentials
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from src.errors import counted
+from src.base.errors import counted
+
+CLEAR = 2  # standard errors of the paired difference: chance alone gives less 19 times of 20
+
 
 LEVEL = 0.05  # of p, below which a difference is taken for more than chance
 REPRODUCED, BETTER, WORSE = "reproduced", "better", "worse"
@@ -85,3 +88,10 @@ def mcnemar_at_most(images: int, differ: int) -> float:
     if abs(images) > differ:
         raise ValueError(f"{images} images, but {differ} rows differ")
     return mcnemar((differ + images) // 2, (differ - images) // 2)  # of an odd sum, both are half a row less
+
+
+def verdict(difference: float, se: float) -> str:
+    """In words, of a paired difference where positive is better."""
+    if not abs(difference) > CLEAR * se:
+        return "not distinguishable"
+    return "clearly better" if difference > 0 else "clearly worse"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src import bootstrap
+from src.scoring import bootstrap
 
 DONE = {"drop": "dropped", "soften": "softened"}  # to a doubtful label, by what `label_noise` asks for
 METHOD = "confident learning (Northcutt et al. 2021): the share of rows off the diagonal of cleanlab's confident joint"
@@ -110,7 +110,7 @@ def said(how: str, doubted: int, n: int) -> str:
     return f"{doubted} of {n} training rows {DONE[how]}: their labels are doubtful"
 
 
-def cleaned(how: str, targets: np.ndarray, probs: np.ndarray) -> Cleaned:
+def clean_labels(how: str, targets: np.ndarray, probs: np.ndarray) -> Cleaned:
     """Training rows with what is asked for done to those whose labels are doubtful.
 
     "drop": their shares are 0. "soften": the mean of the label and the probabilities, which is the soft bootstrapping

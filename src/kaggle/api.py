@@ -17,8 +17,8 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from src import credentials
-from src.refusals import TIMEOUT, Refusal, page_of, passing, patiently, refusal
+from src.kaggle import credentials
+from src.kaggle.refusals import TIMEOUT, Refusal, page_of, passing, patiently, refusal
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -232,7 +232,7 @@ def download(slug: str, folder: Path) -> Path:
     Raises:
         Refusal: Kaggle refused or could not be reached, or what it sent is no zip; says what it answered.
     """
-    from src import downloads
+    from src.kaggle import downloads
 
     archive = folder / f"{slug}.zip"
     instead = f"put {slug}.zip from {page_of(slug)}/data into {folder.parent}"

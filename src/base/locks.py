@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from src.errors import UserError
-from src.files import refusals
+from src.base.errors import UserError
+from src.base.files import refusals
 
 
 @contextmanager
@@ -29,3 +29,14 @@ def alone(folder: Path) -> Iterator[None]:
         os.close(handle)
         with suppress(OSError):
             folder.rmdir()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Only one process at a time is in the block for `path`, a file that is made for that; the others wait."""
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it, however the process ends
+        yield

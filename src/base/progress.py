@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from src.base.text import duration
+
 T = TypeVar("T")
 SECONDS = 10  # between two plain lines
 
@@ -32,13 +34,3 @@ def track(items: Iterable[T], what: str, total: int, unit: str, of: Callable[[T]
         if now - said >= SECONDS and done < total:
             said, rate = now, done / (now - start)
             print(f"{what}  {done}/{total} {unit}  {rate:.1f}/s  {duration((total - done) / rate)} left", flush=True)
-
-
-def duration(seconds: float) -> str:
-    """0.4s, 42s, 3m05s, 2h07m: as long as a person wants it."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes == 0:
-        return f"{rest}s"
-    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"

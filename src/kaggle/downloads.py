@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src import files, refusals
-from src.errors import UserError
-from src.progress import track
+from src.base import files
+from src.base.errors import UserError
+from src.base.progress import track
+from src.kaggle import refusals
 
 if TYPE_CHECKING:
     from requests import Response

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import sparse
 
-from src import auc
-from src.confusion import Counts
+from src.scoring import auc
+from src.scoring.confusion import Counts
 
 REPLICATES, SEED = 200, 0
 AT_ONCE = 2**19  # numbers worked on together: memory does not grow with the replicates

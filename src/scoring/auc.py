@@ -6,7 +6,7 @@ counts half. Classes that have no rows, or all of them, have no such pair and ar
 
 import numpy as np
 
-from src.confusion import mean
+from src.scoring.confusion import mean
 
 
 def value(targets: np.ndarray, probs: np.ndarray) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from src import folds
+from src.scoring.cross_fitting import cross_fit
 
-LEAST = np.finfo(np.float32).eps  # of a probability, as in `src.metrics.surprise`
+LEAST = np.finfo(np.float32).eps  # of a probability, as in `src.scoring.metrics.surprise`
 COLDEST, HOTTEST = 0.05, 20.0
 
 
@@ -42,7 +42,7 @@ def scale(probs: np.ndarray, temperature: float) -> np.ndarray:
 
 def cross_fitted(probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """(n, k) each fold's rows at the temperature that is fitted on the other folds' rows: honest to score."""
-    return folds.cross_fitted(temperature, scale, probs, targets, fold)
+    return cross_fit(temperature, scale, probs, targets, fold)
 
 
 def logarithm(probs: np.ndarray) -> np.ndarray:

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from src import auc, bootstrap, confusion
-from src.confusion import Counts
+from src.scoring import auc, bootstrap, confusion
+from src.scoring.confusion import Counts
 
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 

@@ -1,7 +1,6 @@
 """Files that are whole or not there: everything is written beside its target and moved over it when complete."""
 
 import errno
-import fcntl
 import functools
 import hashlib
 import io
@@ -15,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.errors import UserError
+from src.base.errors import UserError
 
 REFUSED = {
     errno.ENOSPC: "the disk is full",
@@ -73,17 +72,6 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             os.replace(part, path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time is in the block for `path`, a file that is made for that; the others wait."""
-    with refusals(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it, however the process ends
-        yield
 
 
 def write_text(path: Path, text: str) -> None:
@@ -156,3 +144,23 @@ def changed(old: Any, new: dict[str, Any], inside: str = "") -> str:
         else:
             said.append(f"{name} changed")
     return ", ".join(said)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A CSV file with every cell as text, nothing taken for missing but the empty cell (then "").
+
+    Raises:
+        UserError: It is not there, empty, not UTF-8 or not a table.
+    """
+    try:
+        df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} is missing: is the competition's data whole? (delete its folder to fetch it again)"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise UserError(f"{path} is not a CSV table: {error}") from error
+    df.columns = df.columns.str.strip()
+    return df

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from src import folds
-from src.confusion import Counts, count
-from src.metrics import Metric
+from src.scoring.confusion import Counts, count
+from src.scoring.cross_fitting import cross_fit
+from src.scoring.metrics import Metric
 
 LEAST = 1e-12  # of a probability: its logarithm stays finite
 CUTS, CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
@@ -33,7 +33,7 @@ def cross_fitted(metric: Metric, probs: np.ndarray, targets: np.ndarray, fold: n
     """
     if metric.of_counts is None:
         return probs
-    return folds.cross_fitted(partial(fit, metric), apply, probs.astype(float), targets, fold)
+    return cross_fit(partial(fit, metric), apply, probs.astype(float), targets, fold)
 
 
 def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:

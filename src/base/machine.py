@@ -1,0 +1,125 @@
+"""The machine: which device computes, in which precision, and what happens when its memory ends.
+
+torch is imported inside the functions: who only reads results or prints help does not wait seconds for it.
+"""
+
+import contextlib
+import os
+import platform
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from src.base import threads
+from src.base.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+T = TypeVar("T")
+
+
+def device() -> "torch.device":
+    """The GPU that torch finds, or else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """`NVIDIA H100 80GB HBM3`, or `x86_64, 2 cores`."""
+    import torch
+
+    return torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+def precision(asked: str) -> str:
+    """The precision that a config's `auto` means here.
+
+    bfloat16 is several times slower than float32 on most CPUs. GPUs before Ampere (a T4, say) only emulate it.
+    """
+    if asked != "auto":
+        return asked
+    if device().type == "cpu":
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+
+
+def same_key(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:
+    """Whether a finished result is the one that is wanted.
+
+    Where the config leaves the precision to the machine (`asked` is auto), a result of either is: else a night's
+    training on a GPU would be thrown away by looking at it on a laptop.
+    """
+    if asked == "auto":
+        stored, wanted = ({**key, "precision": ""} for key in (stored, wanted))
+    return stored == wanted
+
+
+def autocast(precision: str) -> contextlib.AbstractContextManager:
+    """Computes in `precision`; weights and sums stay float32."""
+    import torch
+
+    half = torch.float16 if precision == "float16" else torch.bfloat16
+    return torch.autocast(device().type, half, enabled=precision != "float32")
+
+
+def layout() -> "torch.memory_format":
+    """The memory layout of images: channels_last is what convolutions on a GPU want, and is no faster on a CPU."""
+    import torch
+
+    return torch.channels_last if device().type == "cuda" else torch.contiguous_format
+
+
+def placed(model: "nn.Module") -> "nn.Module":
+    """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
+    return model.eval().requires_grad_(False).to(device(), memory_format=layout())
+
+
+def seed(number: int) -> None:
+    """Seeds what the device and the CPU draw from now on.
+
+    (torch.manual_seed looks for every kind of device, which takes 0.3 ms.)
+    """
+    import torch
+
+    torch.default_generator.manual_seed(number)
+    if device().type == "cuda":
+        torch.cuda.manual_seed(number)
+
+
+def workers() -> int:
+    """Processes that load images beside the model: none where the model needs the processor itself."""
+    return 0 if device().type == "cpu" else min(8, threads.cores())
+
+
+class AdaptiveBatch:
+    """How many images at a time a piece of work takes, which is less after each time that memory was too small."""
+
+    def __init__(self, title: str, size: int):
+        self.title, self.size = title, size
+
+    def run(self, work: Callable[[int], T], where: str = "") -> T:
+        """What work(images at a time) returns, once there is memory for it.
+
+        Args:
+            work: Can be called again after it raised torch.OutOfMemoryError.
+            where: Said beside the title.
+
+        Raises:
+            UserError: There is no memory for a single image.
+        """
+        import torch
+
+        while True:
+            try:
+                return work(self.size)
+            except torch.OutOfMemoryError as error:
+                if self.size == 1:
+                    raise UserError(f"{self.title}: the GPU has no memory for a single image") from error
+            # Out of the handler: the error held what the memory is full of.
+            torch.cuda.empty_cache()
+            self.size = (self.size + 1) // 2
+            print(f"{self.title}: out of GPU memory{where}, going on with {self.size} images at a time")

@@ -1,0 +1,44 @@
+"""The two roots, and the paths that a user or a config names."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent  # the repository's folder
+
+CONFIGS = ROOT / "src" / "configs"
+
+
+def resolve(file: str) -> Path:
+    """A weights file or a CSV as a config names it: relative to the repository's folder, or absolute."""
+    return ROOT / Path(file).expanduser()
+
+
+def input_root() -> Path:
+    """Where competitions' files lie; a Kaggle notebook needs it elsewhere."""
+    return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
+
+
+def submissions_root() -> Path:
+    """Where everything is that is made."""
+    return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
+
+
+def compare_csv() -> Path:
+    """The comparisons on all data sets that were asked for."""
+    return submissions_root() / "compare.csv"
+
+
+def predict_folder() -> Path:
+    """What CLIP makes of many class names, kept for other pictures."""
+    return submissions_root() / "predict"
+
+
+def from_caller(file: str) -> Path:
+    """A path as it was typed: relative to where the user stands, from which run.sh goes to its own folder."""
+    return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
+
+
+def from_here(path: Path) -> Path:
+    """As the user would type it: relative to where run.sh was called, if it is below."""
+    here = Path(os.environ.get("CALLED_FROM", ".")).resolve()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,25 @@
+"""Where results come from: this repository's commit, versions of packages, the device."""
+
+import contextlib
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+from src.base.machine import device_name
+
+PACKAGES = ("torch", "open_clip_torch", "timm", "albumentations", "scikit-learn", "pillow")
+
+
+def commit(repository: Path) -> str:
+    """`04968a8`, or `04968a8-dirty` where files are changed; `unknown` without git."""
+    command = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    return "unknown"
+
+
+def current_provenance(repository: Path) -> dict[str, str]:
+    """Where and with what a result was made: commit, versions, device. It says so, and is no part of a key."""
+    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    return {"commit": commit(repository), "device": device_name(), "python": platform.python_version(), **versions}

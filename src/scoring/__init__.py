@@ -1,0 +1,1 @@
+"""Numbers from targets and predictions: metrics, decision rules, calibration, label noise, significance."""
