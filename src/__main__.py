@@ -10,7 +10,7 @@ from src.base.errors import UserError
 from src.commandline import Request, parse, usage
 
 if TYPE_CHECKING:
-    from src.config import Competition
+    from src.schema.competition import Competition
 
 INSTALL = "pip install -r requirements.txt, or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
 

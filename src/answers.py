@@ -7,7 +7,7 @@ import numpy as np
 
 from src import predictions, results
 from src.base.errors import UserError
-from src.config import Competition
+from src.schema.competition import Competition
 from src.scoring import decisions
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from src.base import files
 from src.base.errors import UserError, unknown
 from src.base.files import read_csv
-from src.config import Competition
+from src.schema.competition import Competition
 
 COLUMNS = ["id", "part", "kind", "score", "other_id", "other_part", "label", "suggested_label"]
 PARTS = ("train", "test")

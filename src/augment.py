@@ -7,7 +7,7 @@ import albumentations as A
 import cv2
 
 from src.base.errors import UserError, unknown
-from src.recipe import Augment
+from src.schema.models import Augment
 
 cv2.setNumThreads(0)  # the loader's workers are the threads
 

@@ -16,10 +16,9 @@ from src import hub
 from src.base import files, machine
 from src.base.errors import UserError, unknown
 from src.base.paths import resolve
+from src.data.geometry import Geometry
 from src.encoding import Tower
-from src.geometry import Geometry
-from src.recipe import FineTune
-from src.specs import Encoder
+from src.schema.models import Encoder, FineTune
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 

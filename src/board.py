@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from src.base.errors import UserError, counted
-from src.config import Competition
 from src.ledger import COMPLETE, Entry
+from src.schema.competition import Competition
 
 FEW = 3  # scores at least, for a correlation
 How = Literal["cut", "rounded"]

@@ -18,8 +18,8 @@ from src.base.paths import ROOT
 from src.base.provenance import current_provenance
 from src.base.text import duration
 from src.comparing import measured
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 

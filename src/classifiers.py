@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from src import backbones, clip
 from src.backbones import DataConfig
 from src.base.errors import UserError
-from src.geometry import Geometry
-from src.recipe import FineTune
+from src.data.geometry import Geometry
+from src.schema.models import FineTune
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from src import hub
 from src.base import files, machine
 from src.base.errors import UserError, unknown
 from src.base.paths import resolve
+from src.data.geometry import Geometry
 from src.encoding import Tower
-from src.geometry import Geometry
-from src.specs import ClipArch, Encoder
+from src.schema.models import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TEXTS = 256  # encoded in one batch

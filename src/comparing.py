@@ -13,8 +13,8 @@ import pandas as pd
 from src.base import files
 from src.base.errors import UserError, counted
 from src.base.text import align, duration
-from src.config import Blend, Competition, Reported
-from src.recipe import FineTune, Soup
+from src.schema.competition import Blend, Competition, Reported
+from src.schema.models import FineTune, Soup
 from src.scoring.significance import verdict
 
 SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last

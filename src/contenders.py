@@ -27,11 +27,10 @@ from src import (
 from src.base import files, machine
 from src.cells import Cell, said
 from src.comparing import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
-from src.config import Competition
 from src.loading import Fold, draw
-from src.recipe import FineTune
 from src.running import Running
-from src.specs import Encoder, ZeroShot
+from src.schema.competition import Competition
+from src.schema.models import Encoder, FineTune, ZeroShot
 from src.training import Training
 
 CODE = 1  # raised when other numbers are computed from the same key

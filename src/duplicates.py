@@ -16,9 +16,9 @@ from scipy.sparse import coo_array, csgraph
 
 from src import neighbours, registration
 from src.base.threads import parallel
-from src.dataset import Rows
+from src.data.decoded import Decoded
+from src.data.rows import Rows
 from src.registration import IDENTITY, TURNED, UPRIGHT, tiny
-from src.store import Decoded
 
 CODE = 1  # raised when other pairs are found from the same key
 CANDIDATES = {"upright": 3, "turned": 1, "hash": 1, "features": 2}  # of each picture, by each measure

@@ -5,13 +5,12 @@ from typing import Any
 from src import backbones, classifiers, clip
 from src.base import files
 from src.base.paths import resolve
-from src.config import Competition
-from src.dataset import Dataset, Parts, Rows
+from src.data.decoded import Decoded, Pictures, Store
+from src.data.geometry import CROPS, Geometry
+from src.data.rows import Dataset, Parts, Rows
 from src.encoding import Tower, base_of
-from src.geometry import CROPS, Geometry
-from src.recipe import FineTune
-from src.specs import Encoder
-from src.store import Decoded, Pictures, Store
+from src.schema.competition import Competition
+from src.schema.models import Encoder, FineTune
 
 
 def title(spec: Encoder) -> str:

@@ -21,8 +21,8 @@ from src.base.errors import UserError
 from src.base.machine import AdaptiveBatch
 from src.base.text import duration
 from src.base.threads import cores
-from src.geometry import CROPS, VIEWS, Geometry, normalised
-from src.store import Pictures
+from src.data.decoded import Pictures
+from src.data.geometry import CROPS, VIEWS, Geometry, normalised
 
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
 BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features

@@ -17,11 +17,11 @@ from src import encoders, encoding, shards
 from src.base import files, machine
 from src.base.errors import UserError, counted
 from src.base.progress import track
-from src.config import Competition
-from src.dataset import Dataset, Parts, Rows
+from src.data.decoded import Pictures
+from src.data.rows import Dataset, Parts, Rows
 from src.encoding import Times, Tower
-from src.specs import Encoder
-from src.store import Pictures
+from src.schema.competition import Competition
+from src.schema.models import Encoder
 
 ROWS = 8192  # read at a time, where all are read
 CODE = 2  # raised when other numbers are computed from the same key

@@ -6,11 +6,10 @@ import numpy as np
 
 from src import encoders, features, probe, texts
 from src.classifiers import Head
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset
 from src.features import Features
-from src.recipe import FineTune
-from src.specs import Probe
+from src.schema.competition import Competition
+from src.schema.models import FineTune, Probe
 
 
 def starts(competition: Competition, spec: FineTune, data: Dataset) -> list[Head | None]:

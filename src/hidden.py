@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import inspection, listing, tables
-from src.config import Competition
+from src import inspection
+from src.data import patterns, tables
 from src.inspection import Asked
+from src.schema.competition import Competition
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     """
     id, source = competition.id, competition.input("")
     test, sample = (tables.read_part(competition, part) for part in ("test", "sample_submission"))
-    files = listing.is_one(competition.test)  # a row is a file, and there are no fewer than there are
+    files = patterns.is_one(competition.test)  # a row is a file, and there are no fewer than there are
     if rows is None or competition.limit is not None or (files and rows < len(test)):
         rows = len(test)
     taken = {*test[id], *tables.read_part(competition, "train")[id]}
@@ -38,7 +39,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     larger = pd.concat([test[:rows], added])
     if files:
         at = [source / competition.test.format(**row) for row in added.to_dict("records")]
-        added[listing.path_column(competition.test)] = [
+        added[patterns.path_column(competition.test)] = [
             path.relative_to(competition.input(competition.images)).as_posix() for path in at
         ]
     by_id = sample.set_index(id, drop=False)
@@ -61,7 +62,7 @@ def fresh(ids: list[str], taken: set[str]) -> list[str]:
     """A new id for each, like none before; of an id that is a picture's name, the name of another."""
     taken, made = set(taken), []
     for id in ids:
-        stem, dot, ending = id.rpartition(".") if listing.is_picture(id) else (id, "", "")
+        stem, dot, ending = id.rpartition(".") if patterns.is_picture(id) else (id, "", "")
         new, k = f"{stem}x1{dot}{ending}", 1
         while new in taken:
             k += 1

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import tables
 from src.base.errors import counted, unknown
-from src.config import Competition
+from src.data import tables
 from src.predictions import TOLERANCE
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 from src.sheets import SPELLINGS, cells_of, named, respelt
 

@@ -13,9 +13,9 @@ import numpy as np
 from src import predictions, probing, results
 from src.base import files
 from src.base.errors import UserError
-from src.config import Competition
-from src.dataset import Dataset
-from src.recipe import FineTune
+from src.data.rows import Dataset
+from src.schema.competition import Competition
+from src.schema.models import FineTune
 from src.scoring import label_noise
 from src.scoring.label_noise import Cleaned
 

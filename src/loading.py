@@ -18,9 +18,9 @@ from torch.utils.data import Dataset as TorchDataset
 from src.backbones import DataConfig
 from src.base import machine
 from src.base.errors import UserError
-from src.recipe import FineTune
+from src.data.decoded import Squares
+from src.schema.models import FineTune
 from src.scoring import label_noise
-from src.store import Squares
 
 
 @dataclass(frozen=True)

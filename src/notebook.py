@@ -5,26 +5,10 @@ Kaggle of it and of its dataset.
 import re
 from typing import Any
 
-from pydantic import Field
-
-from src.schema import Strict
-
-# https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours, a CPU notebook has 30 GB
-# of memory and a GPU notebook 29. Competitions allow less time: 9 hours unless their code requirements say other.
-HOURS, SESSION_HOURS = 9.0, 12.0
 GB = {"CPU": 30.0, "GPU": 29.0}
 # What Kaggle gives without it, a P100, computes nothing with the torch of Kaggle's image (Kaggle/kaggle-cli#1151).
 ACCELERATOR = "NvidiaTeslaT4"
 USER = "INSERT_USERNAME_HERE"  # the owner, whom only the push knows
-
-
-class Notebook(Strict):
-    """What a competition asks of notebooks."""
-
-    hidden_rows: int | None = Field(default=None, ge=1)  # of the hidden test set; None: as many as are known
-    hours: float = Field(default=HOURS, gt=0, le=SESSION_HOURS)
-    gb: float | None = Field(default=None, gt=0)  # of memory; None: what Kaggle gives
-    gpu: bool | None = None  # None: where this machine has one
 
 
 def plain(name: str) -> str:

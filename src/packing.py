@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from src import backbones, clip, dataset, encoders, features, listing, notebook, results, shards, wheels
+from src import backbones, clip, encoders, features, notebook, results, shards, wheels
 from src.base import files
 from src.base.errors import UserError
 from src.base.paths import ROOT, resolve
-from src.config import Competition
-from src.dataset import Rows
+from src.data import patterns
+from src.data.rows import Rows, read_dataset
 from src.features import Cache, Columns
-from src.recipe import FineTune
-from src.specs import Encoder
+from src.schema.competition import Competition
+from src.schema.models import Encoder, FineTune
 
 # Of a model, not what is said of test rows: these are predicted anew.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
@@ -83,7 +83,7 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
         "arguments": [competition.name, *limit_of(competition), "submission"],
         "folder": competition.folder.name,
         "competition": competition.source.slug,
-        "test": listing.fixed(test) if listing.is_one(test) else test,
+        "test": patterns.fixed(test) if patterns.is_one(test) else test,
         "python": wheels.pythons(),
         "packages": pins,
         "files": contents(folder),
@@ -134,7 +134,7 @@ def state(competition: Competition, folder: Path) -> None:
             for path in sorted(competition.model_folder(name).glob(pattern)):
                 if ".running-" not in path.name:
                     put(path, folder / "models" / name / path.name)
-    train = dataset.read(competition).train
+    train = read_dataset(competition).train
     starting = [model for model in competition.models.values() if isinstance(model, FineTune) and interpolates(model)]
     looking = [*competition.encoders, *(model.encoder for model in starting if model.start == "probe")]
     for cache in (cache for spec in looking for cache in features.caches(competition, spec)):

@@ -15,11 +15,11 @@ from src import duplicates, features, shards
 from src.base import files
 from src.base.errors import counted
 from src.base.text import duration
-from src.config import Competition
-from src.dataset import Dataset, Parts, Rows
+from src.data.rows import Dataset, Parts, Rows
 from src.duplicates import Looks, Pairs
 from src.features import Columns
-from src.specs import Encoder
+from src.schema.competition import Competition
+from src.schema.models import Encoder
 
 
 def encoder(competition: Competition) -> Encoder | None:

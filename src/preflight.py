@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from src.config import Competition
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
+from src.schema.competition import Competition
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi

@@ -19,9 +19,9 @@ from scipy.special import softmax
 
 from src.features import ROWS
 from src.logreg import Problem
+from src.schema.models import Probe
 from src.scoring.label_noise import clean_labels
 from src.solvers import Solve, solver
-from src.specs import Probe
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 MORE = 2  # values at a time

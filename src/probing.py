@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from src import features, probe, results, texts
-from src.config import Competition
-from src.dataset import Dataset, Rows
+from src.data.rows import Dataset, Rows
 from src.features import ROWS, Features
 from src.probe import Fit
-from src.specs import Probe
+from src.schema.competition import Competition
+from src.schema.models import Probe
 
 CODE = 3
 

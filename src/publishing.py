@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from src import notebook
 from src.base import files
-from src.config import Competition
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal, patiently, polls
+from src.schema.competition import Competition
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi

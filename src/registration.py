@@ -20,7 +20,7 @@ from torch import Tensor
 
 from src.base.progress import track
 from src.base.threads import parallel
-from src.geometry import VIEWS, resized
+from src.data.geometry import VIEWS, resized
 
 SIDE = 64
 TINY = 12  # a side of the tiny pictures that are compared with each other first

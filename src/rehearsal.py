@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from src import answers, dataset, hidden, inspection, notebook, results, submissions, wheels
+from src import answers, hidden, inspection, notebook, results, submissions, wheels
 from src.base.errors import UserError, counted, listed
 from src.base.text import duration
-from src.config import Competition
+from src.data.rows import read_dataset
 from src.hidden import Hidden
-from src.notebook import Notebook
+from src.schema.competition import Competition, Notebook
 from src.scoring.metrics import METRICS
 
 # What the process has of this one's environment. The number of threads changes the last digits.
@@ -199,7 +199,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     faults, found = inspection.read(competition, path, [made_up.asked])
     if found is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
-    data, (asked,) = dataset.read(competition), inspection.wanted(competition)
+    data, (asked,) = read_dataset(competition), inspection.wanted(competition)
     made = results.read(competition.model_folder("blend"))
     _, probs = results.tables(competition, "blend", data)
     text = submissions.csv_of(competition, asked, data.test.ids, answers.decided(competition, made, probs))

@@ -10,11 +10,11 @@ from src import predictions
 from src.base import files
 from src.base.paths import ROOT
 from src.base.text import duration
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset
+from src.schema.competition import Competition
+from src.schema.models import Model
 from src.scoring import decisions
 from src.scoring.metrics import METRICS
-from src.specs import Model
 
 
 def key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:

@@ -10,12 +10,12 @@ import numpy as np
 from src import augment, checkpoints, classifiers, encoders, predictions, results
 from src.base import files, machine
 from src.base.errors import UserError
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.decoded import Squares
+from src.data.rows import Dataset
 from src.loading import Fold, draw
-from src.recipe import FineTune
+from src.schema.competition import Competition
+from src.schema.models import FineTune
 from src.scoring.label_noise import Cleaned
-from src.store import Squares
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from src import answers, board, ledger, predictions, results, solution, submissions, tables
+from src import answers, board, ledger, predictions, results, solution, submissions
 from src.base import files
 from src.board import Split
-from src.config import Competition
+from src.data import tables
 from src.ledger import COMPLETE, PENDING, SENDING, Entry
+from src.schema.competition import Competition
 from src.standing import NAME, PARTS
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pandas as pd
 
 from src.base.errors import counted
-from src.config import Competition
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")

@@ -8,7 +8,7 @@ import numpy as np
 from src import board
 from src.base.errors import UserError, counted, unknown
 from src.base.files import read_csv
-from src.config import Competition
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 USAGES = ("Public", "Private", "Ignored")

@@ -18,8 +18,8 @@ from src.base import machine
 from src.base.progress import track
 from src.design import Design
 from src.logreg import NEVER, Problem, Solution, solve
+from src.schema.models import Probe
 from src.scoring.metrics import METRICS
-from src.specs import Probe
 
 # Problems, and what they learn: (n,) classes or (n, k) shares.
 Solve = Callable[[Sequence[Problem], np.ndarray], Solution]

@@ -12,10 +12,10 @@ import numpy as np
 
 from src import averaging, checkpoints, classifiers, runs, training
 from src.averaging import merit
-from src.config import Competition
-from src.dataset import Dataset
-from src.recipe import Soup
+from src.data.rows import Dataset
 from src.runs import Run
+from src.schema.competition import Competition
+from src.schema.models import Soup
 from src.scoring.metrics import METRICS
 
 Ingredient = tuple[str, int]  # model, number of its seed

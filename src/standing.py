@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from src import board, ledger, results, tables
+from src import board, ledger, results
 from src.base import files
 from src.board import Split
-from src.config import Competition
+from src.data import tables
 from src.ledger import Entry
+from src.schema.competition import Competition
 
 NAME = re.compile(r"(?P<what>.+)-cv(?P<cv>-?\d+\.\d+)-(?P<sha>[0-9a-f]{7})\.csv")  # of the files that we write
 PARTS = ("public", "private")

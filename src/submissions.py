@@ -9,9 +9,9 @@ import pandas as pd
 
 from src import inspection, suspicions
 from src.base.errors import UserError, counted, listed
-from src.config import Competition
 from src.inspection import Asked
 from src.kaggle.refusals import Refusal
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 

@@ -8,7 +8,7 @@ from src import results
 from src.base import text
 from src.base.paths import from_here
 from src.base.text import duration
-from src.config import Competition
+from src.schema.competition import Competition
 
 
 def table(competition: Competition, made: Collection[str]) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, inspection, ledger, tables
+from src import answers, inspection, ledger
 from src.base import files
-from src.config import Competition
+from src.data import tables
 from src.inspection import Asked
 from src.ledger import Entry
+from src.schema.competition import Competition
 from src.scoring.agreement import ERRORS, are_unrelated, by_chance, error, mix
 from src.scoring.metrics import METRICS
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from src import checkpoints, clip, encoders
-from src.config import Competition
-from src.specs import Encoder, Prompts
+from src.schema.competition import Competition
+from src.schema.models import Encoder, Prompts
 
 CODE = 1  # raised when other numbers are computed from the same key
 

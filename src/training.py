@@ -25,11 +25,11 @@ from src.base.errors import UserError
 from src.base.interrupts import Asked, noted
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
+from src.data.geometry import normalised
 from src.encoding import Loader, Times, seen
-from src.geometry import normalised
 from src.loading import Batches, Fold, draw, order
-from src.recipe import FineTune
 from src.running import Running
+from src.schema.models import FineTune
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
 

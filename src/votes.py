@@ -8,7 +8,7 @@ import numpy as np
 from src.base.errors import UserError, counted, unknown
 from src.base.files import read_csv
 from src.base.paths import resolve
-from src.config import Competition
+from src.schema.competition import Competition
 
 
 def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from src.schema.models import Prompts
 from src.scoring.metrics import METRICS, Metric
-from src.specs import Prompts
 
 ROWS = 8192  # compared at a time: memory does not grow with the rows
 

@@ -18,8 +18,9 @@ import pytest
 import torch
 from PIL import Image
 
-from src import config
-from src.config import Augment, ClipArch, Competition, FineTune, Kaggle, Probe, Prompts, ZeroShot
+from src.data.sources.kaggle import Kaggle
+from src.schema.competition import Competition, Folds
+from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
 from tests import standin as kaggle_standin
 
 torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain
@@ -108,7 +109,7 @@ def toy_competition(**changes) -> Competition:
         "label": "label",
         "classes": CLASSES,
         "metric": "accuracy",
-        "folds": config.Folds(n=3),
+        "folds": Folds(n=3),
         "prompts": Prompts(templates=("a {} thing.", "something {}.")),
         "models": {
             "zeroshot": ZeroShot(clip=TINY_CLIP),

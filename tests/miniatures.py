@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from src import fetched, wild
+from src.data.sources import wilds_sets
+from src.data.sources.torchvision_sets import TORCHVISION
 
 ROWS = {"train": 2, "val": 1, "trainval": 3, "test": 1, "id_val": 1, "id_test": 1}  # a class has of each split
 
@@ -33,7 +34,7 @@ def picture(path: Path, target: int, number: int) -> None:
 
 def resized(monkeypatch, name: str, classes: Sequence[str], splits: Sequence[str], labelled: str = "rows") -> None:
     """Says that the published splits have as many rows as the miniature."""
-    about = fetched.TORCHVISION[name]
+    about = TORCHVISION[name]
     for split in splits:
         monkeypatch.setitem(getattr(about, labelled), split, ROWS[split] * len(classes))
 
@@ -157,8 +158,8 @@ def food101(root: Path, monkeypatch, classes: Sequence[str]) -> None:
 
 def fmow(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str] = ("train", "id_val")) -> None:
     """All splits, with the pictures of some, and rows that WILDS leaves out ("seq") in between, so that a row's number is not its picture's."""
-    sizes = {split: ROWS[split] * len(classes) for split in wild.WILDS["fmow"][0]}
-    monkeypatch.setitem(wild.WILDS, "fmow", (sizes, wild.WILDS["fmow"][1]))
+    sizes = {split: ROWS[split] * len(classes) for split in wilds_sets.WILDS["fmow"][0]}
+    monkeypatch.setitem(wilds_sets.WILDS, "fmow", (sizes, wilds_sets.WILDS["fmow"][1]))
     data, rows = root / "fmow_v1.1", []
     years = {"train": (2010, "train"), "id_val": (2011, "val"), "id_test": (2012, "test")}
     years |= {"val": (2014, "val"), "test": (2016, "test"), "seq": (2017, "seq")}
@@ -178,8 +179,8 @@ def fmow(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str
 
 def iwildcam(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str] = ("train", "id_val")) -> None:
     """All splits, with the pictures of some: six cameras, every class before two of them; classes as in categories.csv, in the numbers' order."""
-    sizes = {split: ROWS[split] * len(classes) for split in wild.WILDS["iwildcam"][0]}
-    monkeypatch.setitem(wild.WILDS, "iwildcam", (sizes, wild.WILDS["iwildcam"][1]))
+    sizes = {split: ROWS[split] * len(classes) for split in wilds_sets.WILDS["iwildcam"][0]}
+    monkeypatch.setitem(wilds_sets.WILDS, "iwildcam", (sizes, wilds_sets.WILDS["iwildcam"][1]))
     data, rows = root / "iwildcam_v2.0", []
     for target in range(len(classes)):
         for split, camera in (("train", 0), ("train", 1), ("id_val", 0), ("id_test", 1), ("val", 4), ("test", 5)):

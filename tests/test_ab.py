@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import arms, dataset, predictions, probing
+from src import arms, predictions, probing
 from src.base.errors import UserError
-from src.config import FineTune, Probe
+from src.data.rows import read_dataset
+from src.schema.models import FineTune, Probe
 from src.scoring.metrics import METRICS
 from src.stages import ab, data, features, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, snapshot, toy_competition
@@ -33,7 +34,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     ab.run(prepared, "cs", "(1e-7,)")
     said = capsys.readouterr().out
     assert {path: file for path, file in snapshot(prepared.folder).items() if path in before} == before
-    rows = dataset.read(prepared)
+    rows = read_dataset(prepared)
     base = predictions.read(prepared.model_folder("probe") / "oof.parquet", "id", rows.train.ids, CLASSES)
     train = probing.Train(prepared, PROBE.model_copy(update={"cs": (1e-7,)}), rows, prepared.folder)
     arm = train.out_of_fold(train.fits())

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import audit, dataset, duplicates, outliers, results
+from src import audit, duplicates, outliers, results
 from src.base import files
 from src.base.errors import UserError
-from src.config import Probe
+from src.data.rows import read_dataset
+from src.schema.models import Probe
 from src.scoring import bootstrap
 from src.stages import audit as stage
 from src.stages import data, features, folds
@@ -44,7 +45,7 @@ def folded(models):
 
 def finished(competition, name="probe", wrong=(7, 20), sure=0.95, **key):
     """A model that is right and sure but for some rows, in which it is as sure of the next class."""
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     classes = rows.targets.copy()
     classes[list(wrong)] = (classes[list(wrong)] + 1) % 3
     oof = np.where(np.eye(3)[classes] == 1, sure, (1 - sure) / 2)
@@ -181,7 +182,7 @@ def test_without_an_encoder_outliers_are_not_looked_for_and_the_rest_is(planted,
 def test_the_blend_judges_before_the_best_model_and_no_model_of_other_folds(folder):
     models = {name: Probe(clip=TINY_CLIP) for name in ("weak", "strong", "other")}
     competition = folded(models)
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     assert stage.best(competition, rows) is None
     finished(competition, "weak", wrong=(1, 2, 3, 4))
     finished(competition, "strong")
@@ -197,7 +198,7 @@ def test_the_best_model_is_so_by_a_metric_that_is_better_when_less(folder):
     for name, sure in (("weak", 0.5), ("strong", 0.9)):
         finished(competition, name, wrong=(), sure=sure)
     other = competition.model_copy(update={"metric": "log_loss"})  # the models were scored by accuracy
-    assert stage.best(other, dataset.read(competition)) == "strong"
+    assert stage.best(other, read_dataset(competition)) == "strong"
 
 
 def test_ids_that_are_in_both_parts_are_told_apart(folder):
@@ -213,7 +214,7 @@ def test_ids_that_are_in_both_parts_are_told_apart(folder):
         ["005", "test", "002", "train", "", "red"],
         ["008", "test", "008", "train", "", "red"],
     ]
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     assert len(audit.read(competition, rows.train.ids, rows.test.ids).found) == 2
     before = snapshot(competition.folder)
     competition.audit_csv.unlink()

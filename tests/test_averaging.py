@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from src import averaging, classifiers, dataset, heads, results, runs, texts, training
-from src.config import Prompts
+from src import averaging, classifiers, heads, results, runs, texts, training
+from src.data.rows import Dataset, read_dataset
 from src.features import unit
-from src.recipe import FineTune, Soup
+from src.schema.models import FineTune, Prompts, Soup
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
 from src.stages import data, finetune, folds
@@ -93,11 +93,11 @@ class TestStage:
 
     def test_a_probes_head_is_of_the_folds_training_rows(self, prepared):
         competition = with_models(clip=CLIP.model_copy(update={"head": "probe"}))
-        spec, rows = competition.models["clip"], dataset.read(competition)
+        spec, rows = competition.models["clip"], read_dataset(competition)
         targets = RNG.permutation(rows.targets)  # not separable: the optimum is near
         poisoned = np.where(rows.fold == 1, (targets + 1) % 3, targets)
         before, after = (
-            heads.probes(competition, spec, dataset.Dataset(rows.train, given, rows.fold, rows.test, ""))
+            heads.probes(competition, spec, Dataset(rows.train, given, rows.fold, rows.test, ""))
             for given in (targets, poisoned)
         )
         feats = unit(RNG.normal(size=(50, 16)))
@@ -118,7 +118,7 @@ class TestStage:
         alphas = (0.0, 0.5, 1.0)
         competition = with_models(clip=CLIP.model_copy(update={"wise_ft": alphas}), plain=CLIP)
         finetune.run(competition)
-        rows, facts = dataset.read(competition), self.model(competition, "clip")["wise_ft"]
+        rows, facts = read_dataset(competition), self.model(competition, "clip")["wise_ft"]
         assert [row["alpha"] for row in facts["curve"]] == list(alphas)
         assert len(facts["chosen"]) == 3
         assert "alpha chosen for each fold on the others" in capsys.readouterr().out
@@ -140,7 +140,7 @@ class TestStage:
         toy = toy_competition().models["convnext"]
         competition = with_models(convnext=toy.model_copy(update={"seeds": 2}), one=toy)
         finetune.run(competition)
-        rows = dataset.read(competition)
+        rows = read_dataset(competition)
         tables = [runs.Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
         assert np.abs(tables[0] - tables[1]).max() > 1e-3
         assert (tables[0] == runs.Run(competition, "one", 1, 42).read(rows, None)[0]).all()
@@ -153,7 +153,7 @@ class TestStage:
         toy = toy_competition().models["convnext"]
         competition = with_models(convnext=toy.model_copy(update={"temperature": True}), plain=toy)
         finetune.run(competition)
-        rows = dataset.read(competition)
+        rows = read_dataset(competition)
         (oof, test), (plain, plain_test) = (results.tables(competition, name, rows) for name in competition.models)
         assert np.abs(oof - calibration.cross_fitted(plain, rows.targets, rows.fold)).max() < 1e-5
         temperature = self.model(competition, "convnext")["temperature"]
@@ -166,7 +166,7 @@ class TestStage:
         competition = with_models(**models, soup=Soup(of=("one", "other")))
         assert finetune.run(competition) == ["one", "other", "soup"]
         assert "soup fold 2" in capsys.readouterr().out
-        rows, made = dataset.read(competition), self.model(competition, "soup")
+        rows, made = read_dataset(competition), self.model(competition, "soup")
         oof, _ = results.tables(competition, "soup", rows)
         for number, taken in enumerate(made["ingredients"]):
             assert 1 <= len(set(taken)) == len(taken) <= 3

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import blending, dataset, predictions, results, stacking, summary, weights
+from src import blending, predictions, results, stacking, summary, weights
 from src.base.errors import UserError
 from src.blending import METHODS, Pool
-from src.config import Blend
+from src.data.rows import read_dataset
+from src.schema.competition import Blend
 from src.scoring import agreement, decisions
 from src.scoring.metrics import METRICS
 from src.stages import blend, data, folds
@@ -253,7 +254,7 @@ class TestStage:
         """made({name: probabilities' skill}) writes finished models."""
         data.run(toy)
         folds.run(toy)
-        rows = dataset.read(toy)
+        rows = read_dataset(toy)
 
         def make(**skills):
             for seed, (name, skill) in enumerate(skills.items()):
@@ -275,8 +276,8 @@ class TestStage:
 
     def test_takes_the_weights_where_they_are_better(self, toy, made):
         made(zeroshot=-2, probe=3, convnext=-2)
-        oofs = [results.tables(toy, name, dataset.read(toy))[0] for name in toy.models]
-        gain, se = METRICS["accuracy"].gain(dataset.read(toy).targets, oofs[1], than=np.mean(oofs, axis=0))
+        oofs = [results.tables(toy, name, read_dataset(toy))[0] for name in toy.models]
+        gain, se = METRICS["accuracy"].gain(read_dataset(toy).targets, oofs[1], than=np.mean(oofs, axis=0))
         assert gain > se  # what is made here is such a case
         blend.run(toy)
         model = read_json(toy.model_folder("blend") / "model.json")
@@ -287,7 +288,7 @@ class TestStage:
     def test_its_table_is_cross_fitted(self, toy, made, method):
         made(zeroshot=0, probe=1, convnext=0.5)
         blend.run(toy.model_copy(update={"blend": Blend(method=method)}))
-        rows = dataset.read(toy)
+        rows = read_dataset(toy)
         oofs = np.stack([results.tables(toy, name, rows)[0] for name in toy.models])
         expected = blending.fit(method, Pool(oofs, rows.targets, rows.fold, METRICS["accuracy"])).oof
         assert np.abs(results.tables(toy, "blend", rows)[0] - expected).max() < 1e-6
@@ -338,7 +339,7 @@ class TestStage:
         blend.run(toy.model_copy(update={"blend": Blend(models=("probe",))}))
         assert read_json(toy.model_folder("blend") / "model.json")["weights"] == {"probe": 1}
         assert "probe is the only model: its probabilities are passed through" in capsys.readouterr().out
-        rows = dataset.read(toy)
+        rows = read_dataset(toy)
         for ours, its in zip(*(results.tables(toy, name, rows) for name in ("blend", "probe")), strict=True):
             assert (ours == its).all()
 

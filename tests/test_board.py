@@ -8,8 +8,8 @@ import pytest
 from src import board, config
 from src.base.errors import UserError
 from src.board import Split
-from src.config import Reported
 from src.ledger import Entry
+from src.schema.competition import Reported
 from src.scoring.metrics import METRICS
 from tests.conftest import toy_competition
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, inspection, ledger, sheets, submissions, suspicions
+from src import inspection, ledger, sheets, submissions, suspicions
 from src.base import files
 from src.base.errors import UserError
+from src.data.rows import read_dataset
 from src.kaggle.refusals import CODES
 from src.ledger import Entry
 from src.scoring import agreement
@@ -531,7 +532,7 @@ def test_what_is_made_is_right(toy, log_loss):
     """Both kinds, with the sample's ids and columns in their order."""
     data.run(log_loss)
     folds.run(log_loss)
-    ids = dataset.read(log_loss).test.ids
+    ids = read_dataset(log_loss).test.ids
     probs = PROBS.set_index("id").loc[ids, list(CLASSES)].to_numpy(np.float32)
     (asked,) = inspection.wanted(log_loss)
     text = submissions.csv_of(log_loss, asked, ids, probs)

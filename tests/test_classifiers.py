@@ -10,8 +10,7 @@ from timm.optim import create_optimizer_v2
 from src import backbones, classifiers, clip
 from src.base.errors import UserError
 from src.classifiers import Head
-from src.recipe import FineTune
-from src.specs import ClipArch
+from src.schema.models import ClipArch, FineTune
 from tests.conftest import TINY_CLIP
 
 

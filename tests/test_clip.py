@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from src import clip
 from src.base.errors import UserError
-from src.config import Probe, ZeroShot
+from src.schema.models import Probe, ZeroShot
 from tests.conftest import TINY_CLIP, Evil
 
 SPEC = ZeroShot(clip=TINY_CLIP)

@@ -10,14 +10,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import cells, comparing, config, dataset, phrasings
+from src import cells, comparing, config, phrasings
 from src.base.errors import UserError
-from src.config import FineTune, Folder, Probe, Reported, Soup, ZeroShot
+from src.data.rows import read_dataset
+from src.data.sources.folder import Folder
+from src.data.sources.kaggle import Kaggle
 from src.report import compare as section_of
 from src.report import evidence
 from src.running import Running
+from src.schema.competition import Reported
+from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import metrics
-from src.specs import Prompts
 from src.stages import compare
 from src.training import Training
 from tests import miniatures
@@ -169,7 +172,7 @@ class TestNumbers:
         competition = toy(models={"resnet": models()["resnet"]})
         known(monkeypatch, toy=competition)
         assert compare.run(["toy"]) == 0
-        data = dataset.read(competition)
+        data = read_dataset(competition)
         split = cells.split(competition, data)
         assert not split.official
         assert set(split.valid) == set(np.flatnonzero(data.fold == 0))
@@ -261,7 +264,7 @@ class TestFailures:
     def test_one_data_set_that_cannot_be_had_stops_no_other(self, roots, monkeypatch, capsys):
         with_solution(toy_files(roots / "input" / "toy"))
         only = {"resnet": models()["resnet"]}
-        gone = toy(models=only, source=config.Kaggle("gone"), name="gone")
+        gone = toy(models=only, source=Kaggle("gone"), name="gone")
         known(monkeypatch, gone=gone, toy=toy(models=only))
         assert compare.run(["gone", "toy", "gone"]) == 1
         out, err = capsys.readouterr()

@@ -6,7 +6,9 @@ from pydantic import ValidationError
 from src import config
 from src.base.errors import UserError
 from src.base.paths import ROOT
-from src.config import Augment, ClipArch, FineTune, Folds, Kaggle, Probe, Prompts, ZeroShot
+from src.data.sources.kaggle import Kaggle
+from src.schema.competition import Folds
+from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
 from tests.conftest import TINY_CLIP, toy_competition
 
 

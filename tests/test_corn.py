@@ -6,7 +6,10 @@ import shutil
 import pytest
 
 from src import __main__ as main
-from src import board, config, dataset, runs, tables
+from src import board, config, runs
+from src.data import tables
+from src.data.rows import read_dataset
+from src.schema.competition import Competition
 
 CORN_ZIP = os.environ.get("CORN_ZIP")
 PUBLIC, PRIVATE = 696, 2783  # rows of the leaderboard's parts; Kaggle cuts a score after five decimals
@@ -20,7 +23,7 @@ def test_a_reported_score_is_a_count_of_rows(reported):
 
 def test_the_small_variant_is_the_same_competition():
     corn, small = config.load("corn"), config.load("corn_small")
-    for field in set(config.Competition.model_fields) - {"name", "title", "models", "blend", "reported"}:
+    for field in set(Competition.model_fields) - {"name", "title", "models", "blend", "reported"}:
         assert getattr(small, field) == getattr(corn, field)
 
 
@@ -31,7 +34,7 @@ def test_the_real_files_pass_every_check(roots, capsys):
     shutil.copy(CORN_ZIP, roots / "input" / f"{corn.source.slug}.zip")
     assert main.main(["corn", "folds"]) == 0
     assert "train rows: broken" in capsys.readouterr().out
-    data, read = dataset.read(corn), tables.read(corn)
+    data, read = read_dataset(corn), tables.read(corn)
     assert data.n_folds == 5
     assert len(data.test) == len(read.sample_submission)
     assert data.test.ids != read.sample_submission["seed_id"].tolist()  # pairing them by row would be wrong

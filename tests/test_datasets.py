@@ -14,10 +14,13 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from src import config, phrasings, wild
+from src import config, phrasings
 from src.base.errors import UserError
-from src.config import Folder, Torchvision, Wilds
-from src.schema import faults
+from src.data.sources import wilds_sets
+from src.data.sources.folder import Folder
+from src.data.sources.torchvision_sets import Torchvision
+from src.data.sources.wilds_sets import Wilds
+from src.schema.strict import faults
 from src.stages import data
 from tests import miniatures
 from tests.conftest import ROOT, broken_off, picture
@@ -129,7 +132,7 @@ def test_wilds_is_imported_without_a_question_to_the_network_and_pillow_keeps_it
     monkeypatch.setitem(sys.modules, "outdated", stand_in)
     try:
         limit = Image.MAX_IMAGE_PIXELS
-        assert wild.imported("fmow").__name__ == "FMoWDataset"
+        assert wilds_sets.imported("fmow").__name__ == "FMoWDataset"
         assert limit == Image.MAX_IMAGE_PIXELS
         assert sys.modules["outdated"] is stand_in
         assert not hasattr(sys.modules["wilds.version"], "thread")

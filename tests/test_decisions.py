@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import dataset, results
+from src import results
+from src.data.rows import read_dataset
 from src.scoring import decisions
 from src.scoring.metrics import METRICS
 from src.stages import data, folds, submission
@@ -103,7 +104,7 @@ class TestResults:
         return competition
 
     def test_the_score_is_cross_fitted_and_the_rule_reaches_the_submission(self, competition):
-        rows = dataset.read(competition)
+        rows = read_dataset(competition)
         shy = np.array([0.9, 0.05, 0.05])  # the argmax is always the first class
         oof = (0.1 * np.eye(3)[rows.targets] + shy) / 1.1
         test = (0.1 * np.eye(3)[np.arange(12) % 3] + shy) / 1.1
@@ -119,5 +120,5 @@ class TestResults:
     def test_no_rule_is_stored_where_none_is_needed(self, toy):
         data.run(toy)
         folds.run(toy)
-        results.save(toy, "blend", {}, dataset.read(toy), np.full((36, 3), 1 / 3), np.full((12, 3), 1 / 3), 1.0)
+        results.save(toy, "blend", {}, read_dataset(toy), np.full((36, 3), 1 / 3), np.full((12, 3), 1 / 3), 1.0)
         assert "decision" not in read_json(toy.model_folder("blend") / "model.json")

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from src import duplicates, neighbours, registration
 from src.base import files
-from src.dataset import Rows
+from src.data.rows import Rows
 
 
 def photo(seed: int, size: tuple[int, int] = (60, 52)) -> np.ndarray:

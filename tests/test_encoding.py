@@ -11,11 +11,10 @@ from src import backbones, encoders, encoding
 from src.base import machine
 from src.base.errors import UserError
 from src.base.threads import cores
+from src.data.geometry import CROPS, VIEWS, Geometry, normalised
 from src.encoding import Encoder, Loader, Times, Tower
-from src.geometry import CROPS, VIEWS, Geometry, normalised
-from src.recipe import FineTune
-from src.specs import Encoder as Spec
-from src.specs import Probe, ZeroShot
+from src.schema.models import Encoder as Spec
+from src.schema.models import FineTune, Probe, ZeroShot
 from tests.conftest import TINY_CLIP, picture, toy_competition
 
 GEOMETRY = Geometry(16, 16)

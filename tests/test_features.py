@@ -11,9 +11,9 @@ from PIL import Image
 from src import encoders, encoding, features, shards
 from src.base import files
 from src.base.errors import UserError
-from src.dataset import Rows
-from src.specs import Probe
-from src.store import Decoded
+from src.data.decoded import Decoded
+from src.data.rows import Rows
+from src.schema.models import Probe
 from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition
 
 SPEC = Probe(clip=TINY_CLIP, stored="float32", batch_size=4)

@@ -10,11 +10,12 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import backbones, checkpoints, dataset, loading, results, runs, training
+from src import backbones, checkpoints, loading, results, runs, training
 from src.base import files
 from src.base.errors import UserError
-from src.config import Augment, FineTune
-from src.geometry import normalised
+from src.data.geometry import normalised
+from src.data.rows import read_dataset
+from src.schema.models import Augment, FineTune
 from src.stages import data, finetune, folds
 from tests.conftest import Evil, read_json, snapshot, toy_competition
 
@@ -32,14 +33,14 @@ def prepared(toy):
 
 
 def tables_of(competition):
-    return results.tables(competition, "convnext", dataset.read(competition))
+    return results.tables(competition, "convnext", read_dataset(competition))
 
 
 def test_learns_and_predicts_every_row_out_of_fold(prepared):
     competition = with_model(epochs=8)
     assert finetune.run(competition) == ["convnext"]
     oof, test = tables_of(competition)
-    targets = dataset.read(competition).targets
+    targets = read_dataset(competition).targets
     assert (oof.argmax(axis=1) == targets).mean() > 0.9
     assert (test.argmax(axis=1) == np.arange(12) % 3).mean() > 0.9
     folder = competition.model_folder("convnext")
@@ -51,7 +52,7 @@ def test_learns_and_predicts_every_row_out_of_fold(prepared):
 
 def test_the_written_weights_are_those_that_predicted(prepared):
     finetune.run(prepared)
-    rows, spec = dataset.read(prepared), prepared.models["convnext"]
+    rows, spec = read_dataset(prepared), prepared.models["convnext"]
     model = backbones.create(spec, 3, 0, None)
     model.load_state_dict(load_file(prepared.model_folder("convnext") / "fold1.safetensors"))
     squares = runs.squares_of(prepared, spec, rows)
@@ -136,7 +137,7 @@ def test_a_larger_test_set_changes_no_pixel_that_was_trained_on(prepared, folder
     competition = with_model(img_size=16).model_copy(update={"store_gb": 0.00005})  # 48 pictures fit, and not 60
 
     def pixels():
-        data = dataset.read(competition)
+        data = read_dataset(competition)
         square = runs.squares_of(competition, competition.models["convnext"], data)[0].copy()
         return finetune.key_of(competition, competition.models["convnext"], data)["pictures"], square
 
@@ -163,7 +164,7 @@ def test_weights_that_are_trained_again_predict_again(prepared):
 def test_weights_whose_key_still_names_the_test_rows_are_taken(prepared):
     """Those that an earlier version wrote."""
     finetune.run(prepared)
-    key = finetune.key_of(prepared, prepared.models["convnext"], dataset.read(prepared))
+    key = finetune.key_of(prepared, prepared.models["convnext"], read_dataset(prepared))
     one = runs.of(prepared, "convnext", 0)[0]
     about = checkpoints.about(one.finished)
     checkpoints.save(one.finished, checkpoints.load(one.finished), {**about, "key": {**about["key"], "test": "other"}})
@@ -311,7 +312,7 @@ def test_random_labels_score_chance_unless_they_leak(folder, monkeypatch, leak):
     data.run(competition)
     folds.run(competition)
     if leak:
-        honest, targets = runs.Run.fold, dataset.read(competition).targets
+        honest, targets = runs.Run.fold, read_dataset(competition).targets
         every = {"train": np.arange(36), "targets": targets}
         monkeypatch.setattr(runs.Run, "fold", lambda *arguments: dataclasses.replace(honest(*arguments), **every))
     finetune.run(competition)
@@ -323,7 +324,7 @@ def test_a_folds_weights_do_not_depend_on_its_labels(prepared, folder):
     finetune.run_fold(prepared, "convnext", 0)
     weights = load_file(prepared.model_folder("convnext") / "fold0.safetensors")
     df = pd.read_csv(folder / "train.csv", dtype=str)
-    held_out = dataset.read(prepared).fold == 0
+    held_out = read_dataset(prepared).fold == 0
     df.loc[held_out, "label"] = df.loc[held_out, "label"].map({"red": "blue", "blue": "green", "green": "red"})
     df.to_csv(folder / "train.csv", index=False)
     prepared.folds_csv.with_suffix(".json").unlink()  # these folds, as somebody's own
@@ -345,7 +346,7 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch)
     with pytest.raises(UserError) as error:
         finetune.run(with_model(views=("identity",), batch_size=12))
     assert "convnext fold 0: the loss is not finite in epoch 2, step 2 of 2, at lr 0.0" in str(error.value)
-    rows, fold = dataset.read(prepared), runs.Run(with_model(batch_size=12), "convnext", 0, 42)
+    rows, fold = read_dataset(prepared), runs.Run(with_model(batch_size=12), "convnext", 0, 42)
     batch = loading.order(fold.fold(rows, None), 1)[1]
     ids = [rows.train.ids[i] for i in np.flatnonzero(rows.fold != 0)[batch]]
     assert f"(ids {', '.join(ids)})" in str(error.value)
@@ -362,7 +363,7 @@ def test_warm_up_rises_and_the_cosine_falls_to_nothing():
 
 
 def fold_of(prepared, **changes) -> loading.Fold:
-    return runs.Run(with_model(**changes), "convnext", 0, 42).fold(dataset.read(prepared), None)
+    return runs.Run(with_model(**changes), "convnext", 0, 42).fold(read_dataset(prepared), None)
 
 
 def test_no_batch_is_of_one(prepared):

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import dataset, duplicates, encoding, folds, pairs
+from src import duplicates, encoding, pairs
 from src.base.errors import UserError
-from src.config import Folds, Probe
+from src.data import folds
+from src.data.rows import read_dataset
+from src.schema.competition import Folds
+from src.schema.models import Probe
 from src.stages import data, features
 from src.stages import folds as stage
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition
@@ -189,7 +192,7 @@ class TestNearDuplicates:
         image.save(folder / "test/100.png")
         competition = self.competition()
         stage.run(competition)
-        rows, looks = dataset.read(competition), duplicates.look(dataset.read(competition).rows)
+        rows, looks = read_dataset(competition), duplicates.look(read_dataset(competition).rows)
         train = pairs.of_train(competition, rows)
         assert len(train.places) == 0
         assert sorted(pairs.with_test(competition, rows, train, looks).places.tolist()) == [[0, 36], [3, 36]]

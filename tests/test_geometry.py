@@ -8,9 +8,10 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from src import backbones, clip, geometry
-from src.geometry import CROPS, VIEWS, Geometry
-from src.specs import Encoder
+from src import backbones, clip
+from src.data import geometry
+from src.data.geometry import CROPS, VIEWS, Geometry
+from src.schema.models import Encoder
 from tests.conftest import picture
 
 SIZES = [(130, 141), (141, 130), (100, 100), (333, 80), (61, 300), (224, 300), (500, 375), (32, 32), (33, 57)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import images
 from src.base.errors import UserError
+from src.data import images
 from tests.conftest import picture, snapshot
 
 

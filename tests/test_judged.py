@@ -9,10 +9,11 @@ import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from src import augment, dataset, judged, loading, predictions, probing, runs, training
+from src import augment, judged, loading, predictions, probing, runs, training
 from src.base import files
 from src.base.errors import UserError
-from src.config import FineTune, Probe
+from src.data.rows import read_dataset
+from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
 from src.stages import data, features, finetune, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
@@ -44,7 +45,7 @@ def prepared(folder):
 
 def doubted(competition) -> list[list[str]]:
     """The ids, of each fold."""
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     cleaned = judged.cleaned(competition, competition.models["convnext"], rows)
     return [
         [rows.train.take(rows.fold != number).ids[i] for i in np.flatnonzero(one.mask)]
@@ -69,7 +70,7 @@ def check_by_scikit_learn(prepared, rows):
 
 
 def test_the_judge_finds_what_was_planted_in_the_training_rows_alone(prepared):
-    rows = dataset.read(prepared)
+    rows = read_dataset(prepared)
     fold = dict(zip(rows.train.ids, rows.fold, strict=True))
     for number, ids in enumerate(doubted(prepared)):
         assert set(ids) == {id for id in WRONG if fold[id] != number}
@@ -104,7 +105,7 @@ def fold_of(folder):
         competition = competition_of(how, **changes)
         for module in (data, folds):
             module.run(competition)
-        rows, spec = dataset.read(competition), competition.models["convnext"]
+        rows, spec = read_dataset(competition), competition.models["convnext"]
         targets = rows.targets[rows.fold != 0]
         cleaned = label_noise.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
         cleaned.shares[cleaned.mask] = 0 if how == "drop" else cleaned.shares[cleaned.mask] / 2 + [0.1, 0.3, 0.1]
@@ -142,7 +143,7 @@ def test_the_loss_of_shares_is_the_cross_entropy_with_them(fold_of):
 
 
 def test_what_is_doubted_is_in_the_key(prepared):
-    rows = dataset.read(prepared)
+    rows = read_dataset(prepared)
     tables = [
         predictions.read(path, "id", rows.train.take(rows.fold != number).ids, CLASSES)
         for number, path in enumerate(judged.paths(prepared, "probe", rows)[1])
@@ -173,7 +174,7 @@ def test_test_rows_change_nothing_of_what_the_judge_says(prepared, folder, capsy
 
 def test_without_what_the_judge_says_nothing_is_trained(prepared, monkeypatch):
     before = snapshot(prepared.folder)
-    judged.paths(prepared, "probe", dataset.read(prepared))[0].unlink()
+    judged.paths(prepared, "probe", read_dataset(prepared))[0].unlink()
     with pytest.raises(UserError, match=r"'probe' says of the .* labels is missing: run ./run.sh toy probe finetune"):
         finetune.run(prepared)
     monkeypatch.setattr(probing, "CODE", 99)

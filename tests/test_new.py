@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import config, listing, stages, tables
+from src import config, stages
 from src.base.errors import UserError
 from src.commandline import ASKED, STAGES
+from src.data import patterns, tables
 from src.new import answering, inferring, looking
 from src.new.guess import Asked
 from src.stages import new
@@ -413,7 +414,7 @@ class TestListing:
         for name in ("train/oak/1.png", "train/big ash/2.JPG", "train/.x/3.png", "train/oak/.4.png", "train/notes.txt"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(b"x")
-        df = listing.read(tmp_path, "train/{species}/{file}", tmp_path)
+        df = patterns.read(tmp_path, "train/{species}/{file}", tmp_path)
         assert df.to_dict("list") == {
             "species": ["big ash", "oak"],
             "file": ["2.JPG", "1.png"],
@@ -421,12 +422,12 @@ class TestListing:
         }
         (tmp_path / "train/5.png").write_bytes(b"x")
         with pytest.raises(UserError, match=r"1 picture .*not of the pattern[^$]*train/5.png"):
-            listing.read(tmp_path, "train/{species}/{file}", tmp_path)
+            patterns.read(tmp_path, "train/{species}/{file}", tmp_path)
 
     @pytest.mark.parametrize("pattern", ["train/{}", "train/{a}/{a}", "train/{a!r}", "train/{a:3}", "{a"])
     def test_a_pattern_that_is_none_is_refused(self, pattern, tmp_path):
         with pytest.raises(UserError, match="lists nothing"):
-            listing.read(tmp_path, pattern, tmp_path)
+            patterns.read(tmp_path, pattern, tmp_path)
 
     def test_the_report_has_another_key_when_a_file_is_added(self, put, configs):
         from src.report import evidence
@@ -445,7 +446,7 @@ class TestListing:
         new.run("seedlings", small=True)
         competition = config.load("seedlings")
         made = hidden.lay_out(competition, 25, tmp_path / "hidden")
-        there = listing.read(tmp_path / "hidden", "test/{file}", tmp_path / "hidden")
+        there = patterns.read(tmp_path / "hidden", "test/{file}", tmp_path / "hidden")
         assert set(there["file"]) == set(made.asked.ids)
         assert len(there) == 25
 

@@ -19,12 +19,14 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src import config, dataset, hidden, notebook, packing, publishing, rehearsal, shards, tables, wheels
+from src import config, hidden, notebook, packing, publishing, rehearsal, shards, wheels
 from src.base.errors import UserError
-from src.config import Blend, Competition, FineTune, Probe
+from src.data import tables
+from src.data.rows import read_dataset
 from src.kaggle.refusals import Refusal
-from src.notebook import Notebook
 from src.rehearsal import Rehearsal
+from src.schema.competition import Blend, Competition, Notebook
+from src.schema.models import FineTune, Probe
 from src.stages import blend, data, features, finetune, folds, pack, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, snapshot, toy_competition
 
@@ -45,7 +47,7 @@ KEPT = ("folds.csv", "history.csv")
 
 def packed(**changes) -> Competition:
     """The toy, with a probe whose checkpoint is the hub's."""
-    from src.config import Probe
+    from src.schema.models import Probe
 
     toy = toy_competition()
     models = {**toy.models, "hub": Probe(backbone="test_convnext.r160_in1k", cs=(1.0,), widen=False)}
@@ -133,7 +135,7 @@ def test_nothing_of_the_test_rows_is_packed(finished, made):
     state = made / "dataset" / "state"
     names = [path.name for path in state.rglob("*") if path.is_file()]
     assert not [name for name in names if name.endswith(("test.parquet", ".csv")) and name not in KEPT]
-    train = dataset.read(finished).train
+    train = read_dataset(finished).train
     for folder in sorted((state / "features").glob("*-*/")):
         index = shards.Index(folder)
         assert sorted(index.shas.tolist()) == sorted(set(shards.binary(train.shas).tolist()))
@@ -320,11 +322,11 @@ class TestHidden:
         n = rows or 12
         assert len(made_up.asked.ids) == n
         assert len(made_up.twins) == max(0, n - 12)
-        shas = dict(zip((test := dataset.read(toy).test).ids, test.shas, strict=True))
+        shas = dict(zip((test := read_dataset(toy).test).ids, test.shas, strict=True))
         monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
         again = tables.read(toy)
         assert again.sample_submission["id"].tolist() == list(made_up.asked.ids)
-        rows_there = dataset.read(toy).test
+        rows_there = read_dataset(toy).test
         assert sorted(rows_there.ids) == sorted(made_up.asked.ids)
         for id, sha in zip(rows_there.ids, rows_there.shas, strict=True):
             assert sha == shas[made_up.twins.get(id, id)]
@@ -571,7 +573,7 @@ class TestPush:
         [({"limit": 30}, "a smoke run of 30 rows is not pushed"), ({"source": None}, "no competition")],
     )
     def test_is_of_a_whole_run_of_a_competition_of_kaggles(self, finished, changes, said):
-        from src.sources import Source
+        from src.schema.source import Source
 
         changes = {name: value or Source(slug="toy") for name, value in changes.items()}
         with pytest.raises(UserError, match=said):

@@ -13,14 +13,17 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.special import softmax
 
-from src import dataset, heads, images, results
+from src import heads, results
 from src.base.errors import UserError
 from src.classifiers import Head
-from src.config import Blend, Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.data import images
+from src.data.rows import read_dataset
 from src.predict import naming, sight, urls
 from src.predict.finished import Finished
 from src.predict.sight import Opinion, Sight
 from src.report import predict as page
+from src.schema.competition import Blend
+from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
 from src.stages import blend, data, features, finetune, folds, predict, probe, zeroshot
 from tests.conftest import CLASSES, TINY_CLIP, picture, serving, snapshot, toy_competition, toy_files
 
@@ -88,13 +91,13 @@ def there(trained, monkeypatch):
 def looked(competition, model):
     one = Finished(f"toy:{model}", competition, model)
     one.check()
-    return one.look(Sight(dataset.read(competition).test.paths))
+    return one.look(Sight(read_dataset(competition).test.paths))
 
 
 @pytest.mark.parametrize("model", ["plain", "greedy", "probe", "rows", "tuned", "wise", "soup", "blend"])
 def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, model):
     before = snapshot(there.folder)
-    opinion, rows = looked(there, model), dataset.read(there)
+    opinion, rows = looked(there, model), read_dataset(there)
     # what model.json has of biases, temperatures and weights is rounded to four decimals
     bound = {"greedy": 5e-5, "tuned": 5e-5, "blend": 1e-4}.get(model, 1e-5)
     assert np.abs(opinion.probs - results.tables(there, model, rows)[1]).max() < bound
@@ -109,7 +112,7 @@ def test_a_blend_is_predicted_by_the_method_that_it_has(there, method):
     blend.run(other)
     try:
         opinion = looked(other, "blend")
-        said = results.tables(other, "blend", dataset.read(other))[1]
+        said = results.tables(other, "blend", read_dataset(other))[1]
     finally:
         for name, content in kept.items():
             (there.model_folder("blend") / name).write_bytes(content)
@@ -153,7 +156,7 @@ def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(the
     assert len(df) == 12 * 2 * 2
     assert df["image"].tolist()[:5] == [one] * 4 + ["input/toy/test/100.png"]  # once, by its first name
     assert df["model"].tolist()[:4] == ["toy:plain"] * 2 + ["toy:blend"] * 2
-    ranked = results.tables(there, "plain", dataset.read(there))[1][1]
+    ranked = results.tables(there, "plain", read_dataset(there))[1][1]
     assert df["label"].tolist()[:2] == [CLASSES[i] for i in np.argsort(-ranked)[:2]]
     assert df["probability"][:2].to_numpy() == pytest.approx(np.sort(ranked)[::-1][:2], abs=1e-5)
     assert (df["ms"] > 0).all()

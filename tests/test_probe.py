@@ -10,9 +10,9 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from src import probe, solvers
-from src.config import Encoder, Probe
 from src.features import unit
 from src.logreg import Problem
+from src.schema.models import Encoder, Probe
 from src.scoring.label_noise import issues
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
@@ -340,16 +340,16 @@ class TestStage:
 
     def test_is_pulled_towards_the_zero_shot_classifier(self, made):
         from src import texts
-        from src.dataset import read
+        from src.data.rows import read_dataset
         from src.features import Features
 
         competition, _, oof = made(towards="zeroshot", cs=(1e-7,), widen=False, normalise=(True,))
-        spec, train = competition.models["probe"], read(competition).train
+        spec, train = competition.models["probe"], read_dataset(competition).train
         known = texts.read(competition, spec)
         logits = known.scale * Features(competition, [spec], train)[:] @ known.classifier(competition.prompts, CLASSES)
         ours = np.log(oof[list(CLASSES)].to_numpy())
         difference = ours - logits  # of each fold: an intercept, and what makes probabilities sum to 1
-        fold = read(competition).fold
+        fold = read_dataset(competition).fold
         for number in range(3):
             spread = difference[fold == number] - difference[fold == number].mean(axis=1, keepdims=True)
             assert np.abs(spread - spread[0]).max() < 1e-3

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, results, tables
+from src import results
 from src.base.errors import UserError
+from src.data import tables
+from src.data.rows import read_dataset
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, toy_competition
 
@@ -35,7 +37,7 @@ def test_they_are_refused_unless_the_config_allows_them(rare):
 def test_every_stage_runs(rare):
     for stage in (data, folds, features, zeroshot, probe, finetune, blend, submission):
         stage.run(rare)
-    rows = dataset.read(rare)
+    rows = read_dataset(rare)
     lone = rows.targets == rare.classes.index(LONE)
     oof, _ = results.tables(rare, "probe", rows)
     assert lone.sum() == 1

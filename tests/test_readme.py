@@ -6,8 +6,8 @@ import shlex
 import pytest
 
 from src import commandline
-from src.config import Competition
 from src.kaggle import refusals
+from src.schema.competition import Competition
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, results
+from src import results
 from src.base import files
+from src.data.rows import read_dataset
 from src.report import charts, evidence, page
 from src.report.page import Section
 from src.stages import data, folds, report
@@ -20,7 +21,7 @@ TIME = re.compile(r'<time id="made">[^<]*</time>')
 
 def save(competition, name: str, right: float = 0.8, seed: int = 0) -> None:
     """A finished model whose labels are right for about that share of the train rows."""
-    rows, rng = dataset.read(competition), np.random.default_rng(seed)
+    rows, rng = read_dataset(competition), np.random.default_rng(seed)
     n, k = len(rows.train), len(competition.classes)
     likely = np.where(rng.random(n) < right, rows.targets, rng.integers(0, k, n))
     oof = (0.1 + 0.9 * np.eye(k)[likely]) / (1 + 0.1 * (k - 1) + 0.0)
@@ -55,7 +56,7 @@ class TestEvidence:
         assert found.left_out == []
         assert found.best.name == "blend"
         assert found.targets.tolist() == [finished.classes.index(label) for label in found.train["label"]]
-        oof, test = results.tables(finished, "probe", dataset.read(finished))
+        oof, test = results.tables(finished, "probe", read_dataset(finished))
         assert (found.models["probe"].oof == oof).all()
         assert (found.models["probe"].test == test).all()
         assert found.row_of["test"]["105"] == found.test_ids.index("105")

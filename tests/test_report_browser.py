@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from src import dataset, results
+from src import results
+from src.data.rows import read_dataset
 from src.stages import audit, blend, data, features, finetune, folds, probe, report, zeroshot
 from tests.conftest import toy_competition, toy_files
 
@@ -77,7 +78,7 @@ def test_the_page_is_whole_on_a_desk_and_on_a_phone_and_can_be_light_or_dark(bro
 
 
 def test_the_model_switch_shows_the_mistakes_of_that_model_and_one_opens(browser, whole, toy):
-    rows = dataset.read(toy)
+    rows = read_dataset(toy)
     oof, _ = results.tables(toy, "zeroshot", rows)
     wrong = int((oof.argmax(axis=1) != rows.targets).sum())
     assert wrong  # it has random weights

@@ -14,8 +14,7 @@ from scipy.special import softmax
 from src import audit, board, checkpoints, config, ledger, predictions, results
 from src.arms import Comparison
 from src.base import files
-from src.config import Augment, Blend, Competition, FineTune, Folds, Probe, Prompts, Reported, Soup, ZeroShot
-from src.dataset import Dataset, Rows
+from src.data.rows import Dataset, Rows
 from src.ledger import COMPLETE, Entry
 from src.report import (
     advice,
@@ -40,6 +39,8 @@ from src.report import (
 )
 from src.report.evidence import Evidence
 from src.report.page import Section
+from src.schema.competition import Blend, Competition, Folds, Reported
+from src.schema.models import Augment, FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import agreement, calibration
 from src.scoring.metrics import METRICS
 from tests.conftest import TINY_CLIP, toy_competition

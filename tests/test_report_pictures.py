@@ -12,9 +12,10 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from src import arms, audit, images, shards, tables
+from src import arms, audit, shards
 from src.arms import Comparison
 from src.base import files
+from src.data import images, tables
 from src.report import album, data, evidence, features_map, labels, mistakes, page, slices, tiles
 from src.report.evidence import Evidence, Model
 from src.scoring import decisions

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import board, config, dataset, ledger, results
+from src import board, config, ledger, results
 from src.base import files
 from src.base.errors import UserError
-from src.config import Competition, Reported
+from src.data.rows import read_dataset
 from src.ledger import Entry
+from src.schema.competition import Competition, Reported
 from src.scoring import significance
 from src.scoring.significance import Pairs, outcome
 from src.stages import data, folds, reproduce
@@ -251,7 +252,7 @@ def finish(competition: Competition, test: np.ndarray, model: str = "probe") -> 
     """Writes a model that answers `test`, (12, 3)."""
     data.run(competition)
     folds.run(competition)
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     results.save(competition, model, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
 
 

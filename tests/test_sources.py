@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import sources
 from src.base.errors import UserError
-from src.config import Digits, Kaggle
+from src.data.sources import kaggle
+from src.data.sources.digits import Digits
+from src.data.sources.kaggle import Kaggle
 from tests.conftest import snapshot
 
 
@@ -81,7 +82,7 @@ def test_a_bomb_is_refused_by_its_declared_size(input_dir):
 
 def test_more_than_the_disk_has_is_refused(input_dir, monkeypatch):
     make_zip(input_dir / "corn.zip", {"a": bytes(1000)})
-    monkeypatch.setattr(sources.shutil, "disk_usage", lambda path: SimpleNamespace(free=999))
+    monkeypatch.setattr(kaggle.shutil, "disk_usage", lambda path: SimpleNamespace(free=999))
     with pytest.raises(UserError, match="make room"):
         Kaggle("corn").fetch(input_dir)
 

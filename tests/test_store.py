@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from src import images, store
 from src.base import files
-from src.geometry import Geometry
-from src.store import Decoded, Squares, Store, Stored
+from src.data import decoded as store
+from src.data import images
+from src.data.decoded import Decoded, Squares, Store, Stored
+from src.data.geometry import Geometry
 from tests.conftest import broken_off, picture, snapshot
 from tests.test_features import rows_of
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, results, solution, submissions, votes
+from src import results, solution, submissions, votes
 from src.base import files
 from src.base.errors import UserError
-from src.config import Blend, Competition, Folds, Reported
+from src.data.rows import read_dataset
+from src.schema.competition import Blend, Competition, Folds, Reported
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
 
@@ -18,7 +19,7 @@ def finish(competition: Competition, test: np.ndarray = PROBS, name: str = "blen
     """Writes a model, or the blend, that answers `test`."""
     data.run(competition)
     folds.run(competition)
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     results.save(competition, name, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
 
 
@@ -146,7 +147,7 @@ def test_a_majority_submission_scores_the_majority_rate(folder):
         {"id": [f"{100 + i}" for i in range(12)], "label": ["green"] * 9 + ["red"] * 3, "Usage": "Public"}
     ).to_csv(folder / "solution.csv", index=False)
     finish(competition, test)
-    score, se, n = solution.graded(competition, dataset.read(competition).test.ids, test)["public"]
+    score, se, n = solution.graded(competition, read_dataset(competition).test.ids, test)["public"]
     assert (score, n) == (0.75, 12)
     assert se == pytest.approx(np.sqrt(0.75 * 0.25 / 12))
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import dataset, ledger, results, sending
+from src import ledger, results, sending
 from src.base import files
 from src.base.errors import UserError
 from src.board import Split
 from src.config import load
+from src.data.rows import read_dataset
 from src.kaggle import api as kaggle_api
 from src.kaggle import refusals
 from src.kaggle.refusals import CODES, Refusal
@@ -25,7 +26,7 @@ def blend(competition, test=RIGHT, oof=None):
     """A finished run whose blend answers `test`; returns its CSV."""
     data.run(competition)
     folds.run(competition)
-    rows = dataset.read(competition)
+    rows = read_dataset(competition)
     if oof is None:
         oof = np.eye(3)[rows.targets] * 0.7 + 0.1
         oof[:6] = np.roll(oof[:6], 1, axis=1)  # 30 of 36 are right

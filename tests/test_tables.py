@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from src import tables
 from src.base.errors import UserError
-from src.config import Folds
+from src.data import tables
+from src.schema.competition import Folds
 from tests.conftest import toy_competition
 
 

@@ -18,10 +18,10 @@ from src import augment, checkpoints, classifiers, loading, lr_range, training
 from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
-from src.geometry import Geometry
+from src.data.geometry import Geometry
 from src.loading import Fold
-from src.recipe import Augment, FineTune
 from src.running import Running
+from src.schema.models import Augment, FineTune
 from src.training import Training
 
 RNG = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import pytest
 from scipy.special import softmax
 
 from src import checkpoints, clip, texts, zeroshot
+from src.schema.models import ClipArch, Prompts, ZeroShot
 from src.scoring.metrics import METRICS
-from src.specs import ClipArch, Prompts, ZeroShot
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage
 from src.texts import Texts

@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src import clip, encoding
-from src import images as pictures
 from src.base import machine
 from src.bench.compare import SEED, Comparison, found, made_up, race, show, timed
+from src.data import images as pictures
+from src.data.decoded import Decoded
+from src.data.geometry import Geometry
 from src.encoding import Tower
-from src.geometry import Geometry
-from src.specs import Encoder
-from src.store import Decoded
+from src.schema.models import Encoder
 
 BATCH, TURN = 32, 128  # pictures a batch, and of one way before the next has its turn
 JPEG, JPEGS = (500, 400), 200  # width and height of made-up photographs; how many

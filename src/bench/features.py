@@ -19,17 +19,17 @@ from statistics import median
 import numpy as np
 
 from src import clip, encoding, features
-from src import images as pictures
 from src.base import machine, threads
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.bench import rows as many
 from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.bench.peers import Peers, flops, matrix_rate
-from src.dataset import Rows
+from src.data import images as pictures
+from src.data.decoded import Store
+from src.data.rows import Rows
 from src.encoding import Tower
-from src.specs import ClipArch, Encoder
-from src.store import Store
+from src.schema.models import ClipArch, Encoder
 
 ROUNDS, QUICK_ROUNDS = 5, 3
 TINY_ROUNDS = 15  # of half a second each: what else the machine does would show in fewer

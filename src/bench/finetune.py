@@ -24,11 +24,10 @@ from src.base import machine, threads
 from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.bench.features import rows_of, silence
 from src.bench.peers import flops, matrix_rate, synchronise
-from src.config import Augment
+from src.data.decoded import Squares, Store
 from src.encoding import Tower
 from src.loading import Batches, Fold
-from src.recipe import FineTune
-from src.store import Squares, Store
+from src.schema.models import Augment, FineTune
 from src.training import LAYOUT, Training, placed
 
 ROUNDS, QUICK_ROUNDS = 7, 3

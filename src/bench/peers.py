@@ -18,9 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from src import clip
 from src.base import machine, threads
-from src.dataset import Rows
+from src.data.rows import Rows
 from src.encoding import Tower
-from src.specs import Encoder
+from src.schema.models import Encoder
 
 BATCH = 32  # of the README loop
 RESIDENT = 2048  # tensors at most that lie on the device for the model alone; more pictures than that go round

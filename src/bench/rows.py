@@ -15,7 +15,7 @@ from src import features, shards
 from src.base.errors import UserError
 from src.base.text import duration
 from src.bench.memory import forget_peak, peak
-from src.specs import Encoder
+from src.schema.models import Encoder
 
 CHUNK = 8192  # rows read at a time
 SPEC, D = Encoder(clip="ViT-B-32"), 512  # of the made-up features

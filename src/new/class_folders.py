@@ -1,4 +1,4 @@
-"""A competition whose train pictures lie in a folder a class: its tables are listings of these (src/listing.py)."""
+"""A competition whose train pictures lie in a folder a class: its tables are listings of these."""
 
 import re
 from collections import Counter
@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from src import listing
 from src.base.errors import UserError
+from src.data.patterns import is_picture, path_column
 from src.new import answering
 from src.new.guess import Asked, Guess
 from src.new.locating import SPECIAL
@@ -27,7 +27,7 @@ def infer(contents: Contents, asked: Asked, found: Roles) -> Guess:
     above = above_classes(contents, found)
     names = contents.classes[above]
     label = answer[0] if len(answer) == 1 else next(name for name in ("label", "class") if name != id)
-    for flag, given, only in (("label", asked.label, label), ("image", asked.image, listing.path_column(f"{{{id}}}"))):
+    for flag, given, only in (("label", asked.label, label), ("image", asked.image, path_column(f"{{{id}}}"))):
         if given not in (None, only):
             raise UserError(f"--{flag} {given}: the labels are the folders in {above}, so it can only be {only!r}")
     if bad := [one for one in (above, id, label) if SPECIAL.search(one)]:
@@ -46,7 +46,7 @@ def infer(contents: Contents, asked: Asked, found: Roles) -> Guess:
     paths = {"train": train, "test": [f"{folder}/{name}" for name in contents.folders[folder]]}
     patterns = f"{above}/{{{label}}}/{{{id}}}{ending}", f"{folder}/{{{id}}}{ending}"
     classes = tuple(answer if len(answer) > 1 else sorted(names))
-    guess = Guess(*patterns, sample_file, id, listing.path_column(patterns[0]), label, classes, "", paths)
+    guess = Guess(*patterns, sample_file, id, path_column(patterns[0]), label, classes, "", paths)
     guess.why = {
         "train": "no table has the labels, but this folder has a folder a class",
         "test": f"its files are called as the ids of {sample_file}",
@@ -104,7 +104,7 @@ def test_folder(contents: Contents, ids: list[str], above: str) -> tuple[str, st
     for folder, names in contents.folders.items():
         if f"{folder}/".startswith(f"{above}/") or SPECIAL.search(folder):
             continue
-        for ending in {""} if listing.is_picture(ids[0]) else {PurePosixPath(name).suffix for name in names}:
+        for ending in {""} if is_picture(ids[0]) else {PurePosixPath(name).suffix for name in names}:
             if hits := len(set(names) & {f"{id}{ending}" for id in ids}):
                 found[folder, ending] = hits
     if not found:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from src import listing, splits
 from src.base.errors import UserError, unknown
 from src.base.files import read_csv
 from src.base.paths import ROOT
-from src.datasets import Folder
+from src.data import patterns
+from src.data.sources import written
+from src.data.sources.folder import Folder
 from src.new import answering, inferring, looking, roles, wording
 from src.new.class_folders import PART
 from src.new.guess import Asked, Guess
@@ -18,9 +19,9 @@ from src.new.looking import Contents, some
 
 def are(folder: Path) -> bool:
     """Whether a folder has no sample submission but one that our source has written."""
-    if (folder / splits.RECORD).is_file():
+    if (folder / written.RECORD).is_file():
         return True
-    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not listing.is_hidden(path.name))
+    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not patterns.is_hidden(path.name))
 
 
 def source_of(folder: Path, asked: Asked) -> Folder:
@@ -43,7 +44,7 @@ def source_of(folder: Path, asked: Asked) -> Folder:
 
 def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
     """The one table that names pictures: its file, and its columns of these and of labels; nothing if there is none."""
-    ours = splits.TABLES if (contents.root / splits.RECORD).is_file() else ()
+    ours = written.TABLES if (contents.root / written.RECORD).is_file() else ()
     ways = {}
     for name, df in contents.tables.items():
         below = name.rpartition("/")[0]

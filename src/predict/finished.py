@@ -9,20 +9,20 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from src import averaging, blending, checkpoints, classifiers, dataset, features, heads, results, runs, texts, training
+from src import averaging, blending, checkpoints, classifiers, features, heads, results, runs, texts, training
 from src.base import files
 from src.base.errors import UserError
 from src.blending import Pool, Weighted
-from src.config import Competition
+from src.data.rows import read_dataset
 from src.encoding import Tower
 from src.predict.sight import Opinion, Seen, Sight
 from src.probe import Fit
 from src.probing import Split
-from src.recipe import FineTune, Soup
 from src.runs import Run
+from src.schema.competition import Competition
+from src.schema.models import FineTune, Probe, Soup, ZeroShot
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
-from src.specs import Probe, ZeroShot
 
 BLEND = "blend"
 
@@ -197,7 +197,7 @@ class Finished:
                 f"{self.name} lies between the weights that were trained and those where it started, with a probe of "
                 "each fold's training rows as its head: that is made again"
             )
-            known = heads.starts(competition, spec, dataset.read(competition))
+            known = heads.starts(competition, spec, read_dataset(competition))
         else:
             known = [heads.zero_shot(competition, spec)] * len(self.folds)
         origin = classifiers.create(spec, len(competition.classes), spec.seed, True).state_dict()
@@ -283,7 +283,7 @@ class Finished:
 
     def stack(self) -> blending.Blender:
         """Solved again of the models' out-of-fold tables: its coefficients are not kept."""
-        data = dataset.read(self.competition)
+        data = read_dataset(self.competition)
         oofs = np.stack([results.tables(self.competition, name, data)[0] for name in self.weighted])
         pool = Pool(oofs, data.targets, data.fold, METRICS[self.competition.metric])
         return blending.METHODS["stack"](pool, [()])[0]

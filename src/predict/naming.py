@@ -23,7 +23,7 @@ from src.base.progress import track
 from src.encoding import Tower
 from src.features import unit
 from src.predict.sight import Opinion, Sight
-from src.specs import Encoder, Prompts
+from src.schema.models import Encoder, Prompts
 from src.texts import Texts
 
 DEFAULTS = ("clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")

@@ -16,11 +16,11 @@ import torch
 from src import encoders, encoding
 from src.base import machine
 from src.base.progress import track
+from src.data.decoded import Decoded, Pictures
+from src.data.geometry import Geometry
 from src.encoding import Times, Tower, base_of, seen
 from src.features import Features
-from src.geometry import Geometry
-from src.specs import Encoder
-from src.store import Decoded, Pictures
+from src.schema.models import Encoder
 
 BATCH = 32
 KEPT = 1 << 30  # bytes of squeezed pictures in memory, where several networks look at the same

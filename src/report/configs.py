@@ -5,8 +5,8 @@ from collections.abc import Collection
 from typing import Any
 
 from src.base import files
-from src.recipe import Augment
-from src.schema import Strict
+from src.schema.models import Augment
+from src.schema.strict import Strict
 
 WIDTH = 100  # characters of a line
 

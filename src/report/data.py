@@ -6,8 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src import copies
 from src.base.errors import counted
+from src.data import copies
 from src.report import features_map, figures
 from src.report.album import by_hash, name
 from src.report.evidence import PARTS, Evidence

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import arms, audit, folds, images, ledger, listing, predictions, results, scored, tables
+from src import arms, audit, ledger, predictions, results, scored
 from src.arms import Comparison
 from src.audit import PARTS, Audit
 from src.base import files
 from src.base.errors import UserError
-from src.config import Competition
-from src.dataset import Dataset, Rows
+from src.data import folds, images, patterns, tables
+from src.data.rows import Dataset, Rows
 from src.ledger import Entry
+from src.schema.competition import Competition
 from src.scored import Known, Ours
 from src.scoring import decisions
 from src.scoring.metrics import METRICS, Metric
@@ -287,8 +288,8 @@ def key(competition: Competition) -> str:
     for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
     for part in ("train", "test"):
-        if listing.is_one(table := getattr(competition, part)):
-            paths = tables.read_part(competition, part)[listing.path_column(table)]
+        if patterns.is_one(table := getattr(competition, part)):
+            paths = tables.read_part(competition, part)[patterns.path_column(table)]
             digest.update("\n".join(paths).encode())
     record = record_of(competition)
     for path in () if record is None else record.index:

@@ -15,11 +15,11 @@ from PIL import Image
 from src import shards
 from src.base import files
 from src.base.threads import parallel
-from src.config import Competition
 from src.report import charts, tiles
 from src.report.album import Row, by_hash, name
 from src.report.evidence import PARTS, Evidence
-from src.specs import Encoder
+from src.schema.competition import Competition
+from src.schema.models import Encoder
 
 CODE = 1  # raised when the same features give another map
 MOST = 1500  # rows of the sample: some 6 seconds

@@ -10,9 +10,9 @@ import altair as alt
 import pandas as pd
 
 from src.base.text import duration
-from src.config import Competition
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
+from src.schema.competition import Competition
 
 STEP = 24  # pixels of a row in a chart with a row a model: said, since Vega complains of its own steps
 SLIGHT = 0.3  # opacity of a fold's line beside that of the mean

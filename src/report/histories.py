@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from src.recipe import FineTune
 from src.report import configs
 from src.report.evidence import Evidence
+from src.schema.models import FineTune
 
 NEEDED = ("fold", "epoch", "loss", "valid_log_loss")
 NUMBERS = (*NEEDED, "seed", "step", "lr", "images_per_second", "waited", "micro_batch", "seconds")

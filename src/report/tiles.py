@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from src import images
-from src.config import Competition
+from src.data import images
+from src.schema.competition import Competition
 
 SIDE = 144  # pixels of a tile's longer side; smaller pictures stay as they are
 QUALITY, METHOD = 75, 2  # WebP's; method 4 takes twice as long for 5 % fewer bytes
@@ -76,7 +76,7 @@ def decoded(data: bytes, side: int) -> Image.Image:
 def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """The decoded store's offset, height and width by sha256, of the pictures whose pixels are there; and the pixels.
 
-    As src/store.py writes them; its own reader would bring torch with it.
+    As src/data/decoded.py writes them; its own reader would bring torch with it.
     """
     columns = ["offset", "height", "width"]
     nothing = pd.DataFrame(columns=columns), np.empty(0, np.uint8)

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from src.base.errors import counted
-from src.recipe import FineTune
 from src.report import differences, reliability
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
+from src.schema.models import FineTune, Probe
 from src.scoring import agreement
-from src.specs import Probe
 
 ERRORS = 3  # standard errors that make a difference worth a word
 ALIKE = 0.99  # share of rows on which two models agree, from which on one of them is enough

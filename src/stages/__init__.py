@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from src.config import Competition
+    from src.schema.competition import Competition
 
 
 def module(name: str) -> ModuleType:

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from src import arms, dataset, features, predictions, probing, results, shards
+from src import arms, features, predictions, probing, results, shards
 from src.arms import Comparison
 from src.base import files
 from src.base.errors import UserError, unknown
 from src.base.text import duration
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset, read_dataset
 from src.probing import Train
-from src.schema import faults
+from src.schema.competition import Competition
+from src.schema.models import Probe
+from src.schema.strict import faults
 from src.scoring import decisions, label_noise
 from src.scoring.metrics import METRICS
-from src.specs import Probe
 
 CODE = 1  # raised when other numbers are computed from the same key
 
@@ -40,7 +40,7 @@ def run(competition: Competition, field: str, value: str) -> None:
         UserError: No probe can have it, or features are not there.
     """
     probes = with_value(competition, field, parsed(value))
-    data = dataset.read(competition)
+    data = read_dataset(competition)
     for name, arm in probes.items():
         be_there(competition, name, f"{field}={value}", arm, data)
     for name, arm in probes.items():

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import audit, dataset, duplicates, encoders, outliers, pairs, results
+from src import audit, duplicates, encoders, outliers, pairs, results
 from src.base import files, text
 from src.base.errors import counted
-from src.config import Competition
-from src.dataset import Dataset, Rows
+from src.data.rows import Dataset, Rows, read_dataset
 from src.duplicates import Looks, Pairs
+from src.schema.competition import Competition
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
 
@@ -23,7 +23,7 @@ SHOWN = 3  # examples of each kind that are printed
 
 
 def run(competition: Competition) -> None:
-    data = dataset.read(competition)
+    data = read_dataset(competition)
     judge = best(competition, data)
     oof = None if judge is None else competition.model_folder(judge) / "oof.parquet"
     key = {

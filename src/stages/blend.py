@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import blending, dataset, results
+from src import blending, results
 from src.base import files
 from src.base.errors import UserError
 from src.base.progress import track
 from src.blending import Fitted, Pool
-from src.config import Competition
+from src.data.rows import read_dataset
+from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.metrics import METRICS
 
@@ -26,7 +27,7 @@ SHOWN = 12  # models of the printed tables, those with the greatest weights
 def run(competition: Competition) -> list[str]:
     """Returns ["blend"] if it was made and not reused."""
     start = time.perf_counter()
-    data, metric = dataset.read(competition), METRICS[competition.metric]
+    data, metric = read_dataset(competition), METRICS[competition.metric]
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,

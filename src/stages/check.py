@@ -7,8 +7,8 @@ import pandas as pd
 
 from src import submissions
 from src.base.errors import counted
-from src.config import Competition
 from src.kaggle.refusals import CODES
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import pandas as pd
 
-from src import cells, comparing, config, contenders, dataset, encoders, phrasings, runs, stages
+from src import cells, comparing, config, contenders, encoders, phrasings, runs, stages
 from src.base.errors import UserError, counted
 from src.base.locks import alone
 from src.base.paths import compare_csv, from_here
 from src.base.text import align
 from src.cells import Cell
 from src.comparing import ALPHA, WISE_FT
-from src.config import Competition
-from src.recipe import FineTune
-from src.specs import ZeroShot
+from src.data.rows import read_dataset
+from src.schema.competition import Competition
+from src.schema.models import FineTune, ZeroShot
 
 FEATURES = ("features", "zeroshot", "probe")  # stages that make what is not fine-tuned
 
@@ -60,7 +60,8 @@ def run(names: list[str] | None = None) -> int:
 
 def data_sets() -> list[str]:
     """The names of the configs of torchvision's and wilds' data sets."""
-    from src.datasets import Torchvision, Wilds
+    from src.data.sources.torchvision_sets import Torchvision
+    from src.data.sources.wilds_sets import Wilds
 
     return [name for name in config.names() if isinstance(config.load(name).source, Torchvision | Wilds)]
 
@@ -80,7 +81,7 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
         encoders.identity(encoder)
     runs.check(subject)
     stages.run(subject, ("data", "folds"))
-    data = dataset.read(subject)
+    data = read_dataset(subject)
     split, faults = cells.split(subject, data), []
 
     def attempt(what: str, make: Callable[[], Any]) -> bool:

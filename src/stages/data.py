@@ -5,9 +5,9 @@ Reads the source; writes input/<slug>/ (once) and images.parquet, which remember
 
 import pandas as pd
 
-from src import copies, images, tables
 from src.base.errors import counted
-from src.config import Competition
+from src.data import copies, images, tables
+from src.schema.competition import Competition
 
 
 def run(competition: Competition) -> None:

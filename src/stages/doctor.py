@@ -1,11 +1,11 @@
 """doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there."""
 
 from src import preflight
-from src.config import Competition
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import CODES, Refusal
 from src.preflight import Check
+from src.schema.competition import Competition
 
 
 def run(competition: Competition) -> int:

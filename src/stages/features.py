@@ -3,8 +3,9 @@
 Reads the images; writes pictures/ (decoded, where they fit) and features/<encoder>-<view>/.
 """
 
-from src import dataset, encoders, features
-from src.config import Competition
+from src import encoders, features
+from src.data.rows import read_dataset
+from src.schema.competition import Competition
 
 
 def check(competition: Competition) -> None:
@@ -14,4 +15,4 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    features.of_rows(competition, competition.encoders, dataset.read(competition))
+    features.of_rows(competition, competition.encoders, read_dataset(competition))

@@ -5,11 +5,12 @@ Reads the images and folds.csv; writes models/<model>/lr.csv. It trains on fold 
 
 import pandas as pd
 
-from src import augment, classifiers, dataset, heads, lr_range, runs
+from src import augment, classifiers, heads, lr_range, runs
 from src.base import files
-from src.config import Competition
-from src.recipe import FineTune
+from src.data.rows import read_dataset
 from src.runs import Run
+from src.schema.competition import Competition
+from src.schema.models import FineTune
 
 LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longest bar
 
@@ -20,7 +21,7 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    data = dataset.read(competition)
+    data = read_dataset(competition)
     for name, spec in competition.of_stage("finetune").items():
         if not isinstance(spec, FineTune):
             continue

@@ -18,34 +18,21 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from src import (
-    augment,
-    averaging,
-    checkpoints,
-    classifiers,
-    dataset,
-    encoders,
-    heads,
-    judged,
-    results,
-    runs,
-    soups,
-    training,
-)
+from src import augment, averaging, checkpoints, classifiers, encoders, heads, judged, results, runs, soups, training
 from src.base import files
 from src.base.errors import UserError
 from src.base.text import duration
 from src.classifiers import Head
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.decoded import Squares
+from src.data.rows import Dataset, read_dataset
 from src.loading import Fold
-from src.recipe import FineTune, Soup
 from src.running import Running
 from src.runs import Run
+from src.schema.competition import Competition
+from src.schema.models import FineTune, Soup
 from src.scoring import calibration, label_noise
 from src.scoring.label_noise import Cleaned
 from src.scoring.metrics import METRICS
-from src.store import Squares
 
 CODE = 4
 
@@ -57,7 +44,7 @@ def check(competition: Competition) -> None:
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, models = dataset.read(competition), competition.of_stage("finetune")
+    data, models = read_dataset(competition), competition.of_stage("finetune")
     tuned = [Shared(competition, name, data) for name, spec in models.items() if isinstance(spec, FineTune)]
     for shared in tuned:
         shared.cleaned  # noqa: B018 what the judge has not said is missed before the first night of training
@@ -145,7 +132,7 @@ def run_fold(
     Raises:
         UserError: It would have to be trained, and PREDICT_ONLY is set.
     """
-    shared = Shared(competition, name, dataset.read(competition)) if shared is None else shared
+    shared = Shared(competition, name, read_dataset(competition)) if shared is None else shared
     spec, data, key = shared.spec, shared.data, shared.key
     one = Run(competition, name, number, spec.seed if seed is None else seed)
     if os.environ.get("PREDICT_ONLY") == "1" and (why := one.untrained(key)):

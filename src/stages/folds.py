@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import folds, tables
 from src.base import files
 from src.base.errors import UserError, counted
-from src.config import Competition
+from src.data import folds, tables
+from src.schema.competition import Competition
 
 
 def run(competition: Competition) -> None:
@@ -69,17 +69,19 @@ def run(competition: Competition) -> None:
 
 def looked_for(competition: Competition) -> tuple[str, Any]:
     """What names all that clusters of near-duplicates depend on, and the encoder that brings candidates for them."""
-    from src import dataset, pairs  # and with it torch, for this alone
+    from src import pairs  # and with it torch, for this alone
+    from src.data.rows import read_parts
 
-    key = files.plain(pairs.key(competition, dataset.parts(competition).train))
+    key = files.plain(pairs.key(competition, read_parts(competition).train))
     return files.digest(key), key["encoder"]
 
 
 def together(competition: Competition, groups: list[str] | None) -> list[str]:
     """A group for each train row: near-duplicates, and rows of one of `groups`, by way of others too, have the same."""
-    from src import dataset, duplicates, pairs
+    from src import duplicates, pairs
+    from src.data.rows import read_parts
 
-    data = dataset.parts(competition)
+    data = read_parts(competition)
     links = pairs.of_train(competition, data).places
     cluster = duplicates.clusters(len(data.train), links)
     sizes = np.bincount(cluster)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src import inspection, solution, submissions
 from src.base.errors import UserError
-from src.config import Competition
+from src.schema.competition import Competition
 
 
 def run(competition: Competition, file: Path) -> None:

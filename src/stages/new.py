@@ -15,11 +15,11 @@ from src.base.errors import UserError, unknown
 from src.base.locks import alone
 from src.base.paths import CONFIGS, from_caller, input_root
 from src.commandline import COMMANDS, STAGES
+from src.data.sources.kaggle import Kaggle
 from src.new import asking, drafting, inferring, looking, own_pictures
 from src.new.drafting import Call, call
 from src.new.guess import Asked, Guess
 from src.scoring.metrics import METRICS
-from src.sources import Kaggle
 
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

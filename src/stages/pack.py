@@ -12,8 +12,8 @@ from src import packing, publishing, rehearsal
 from src.base import files, machine, threads
 from src.base.errors import UserError, counted
 from src.base.locks import locked
-from src.config import Competition
 from src.kaggle import api as kaggle_api
+from src.schema.competition import Competition
 
 
 def before(competition: Competition, push: bool = False) -> None:

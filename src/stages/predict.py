@@ -15,12 +15,12 @@ from src.base import files
 from src.base.errors import UserError, counted, unknown
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
-from src.config import Competition
 from src.predict import finished, gathering, naming, urls
 from src.predict.finished import BLEND, Finished
 from src.predict.gathering import Picture, Unreadable, Word
 from src.predict.naming import DEFAULTS, Classes, Clip, Timm
 from src.predict.sight import Opinion, Sight
+from src.schema.competition import Competition
 
 SHOWN = 100  # pictures whose tables are printed
 Model = Clip | Timm | Finished

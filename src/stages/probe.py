@@ -9,19 +9,19 @@ import time
 import numpy as np
 import torch
 
-from src import checkpoints, dataset, judged, probing, results
+from src import checkpoints, judged, probing, results
 from src.base.text import duration
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset, read_dataset
 from src.probe import Fit
 from src.probing import Split, Train
+from src.schema.competition import Competition
+from src.schema.models import Probe
 from src.scoring import label_noise
-from src.specs import Probe
 
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, made, judges = dataset.read(competition), [], judged.wanted(competition)
+    data, made, judges = read_dataset(competition), [], judged.wanted(competition)
     for name, spec in competition.of_stage("probe").items():
         key = probing.key(competition, spec, data)
         if not results.reused(competition.model_folder(name), key):

@@ -12,7 +12,6 @@ from pathlib import Path
 from src.base import files
 from src.base.paths import from_here
 from src.base.text import duration
-from src.config import Competition
 from src.report import (
     advice,
     blend,
@@ -28,6 +27,7 @@ from src.report import (
     training,
     trust,
 )
+from src.schema.competition import Competition
 
 SECTIONS = (result, advice, mistakes, training, compare, blend, trust, data, labels, provenance)
 KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')

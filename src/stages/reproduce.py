@@ -15,7 +15,7 @@ from src import board, scored, submissions
 from src.base.errors import counted
 from src.base.paths import resolve
 from src.base.text import align
-from src.config import Competition, Reported
+from src.schema.competition import Competition, Reported
 from src.scored import Known, Ours, Score
 from src.scoring.metrics import METRICS
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome

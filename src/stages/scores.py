@@ -14,9 +14,9 @@ import pandas as pd
 from src import board, ledger, sending
 from src.base import text
 from src.base.errors import UserError, counted
-from src.config import Competition
 from src.kaggle import api as kaggle_api
 from src.ledger import Entry
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 from src.standing import NAME, PARTS, Standing, sha_of
 

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, dataset, inspection, results, solution, submissions, votes
+from src import answers, inspection, results, solution, submissions, votes
 from src.base import files
 from src.base.paths import resolve
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset, read_dataset
 from src.inspection import Asked
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition) -> Path:
     """Returns the blend's file. Each is checked before it gets its name."""
-    data, (asked,) = dataset.read(competition), inspection.wanted(competition)
+    data, (asked,) = read_dataset(competition), inspection.wanted(competition)
     path, probs = answer(competition, data, asked, "blend")
     if METRICS[competition.metric].of_labels:
         counts = pd.Series(np.asarray(competition.classes)[probs.argmax(axis=1)]).value_counts()

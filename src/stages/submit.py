@@ -14,10 +14,10 @@ from src.base import files, provenance
 from src.base.errors import UserError, counted, listed
 from src.base.locks import locked
 from src.base.paths import ROOT
-from src.config import Competition
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal
 from src.ledger import Entry
+from src.schema.competition import Competition
 from src.standing import PARTS, Standing, score_of
 
 if TYPE_CHECKING:

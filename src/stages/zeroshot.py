@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from src import dataset, features, results, texts, zeroshot
+from src import features, results, texts, zeroshot
 from src.base import files
-from src.config import Competition
-from src.dataset import Dataset
+from src.data.rows import Dataset, read_dataset
+from src.schema.competition import Competition
+from src.schema.models import Prompts, ZeroShot
 from src.scoring.metrics import METRICS
-from src.specs import Prompts, ZeroShot
 
 CODE = 2
 SHOWN = 10  # rows of the leaderboard
@@ -23,7 +23,7 @@ SHOWN = 10  # rows of the leaderboard
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, made = dataset.read(competition), []
+    data, made = read_dataset(competition), []
     prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
         wanted = {label: prompts.texts(label) for label in competition.classes}

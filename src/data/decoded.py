@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from src import images
 from src.base import files
 from src.base.errors import UserError
 from src.base.locks import locked
 from src.base.text import duration
 from src.base.threads import parallel
-from src.dataset import Rows
-from src.geometry import Geometry, reduced
+from src.data import images
+from src.data.geometry import Geometry, reduced
+from src.data.rows import Rows
 
 CODE = 1  # raised when this file stores other pixels under the same key
 FLUSH = 256 << 20  # bytes of pixels between two writes of the index

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import listing
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import read_csv
-from src.config import Competition
+from src.data import patterns
+from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 
@@ -26,15 +26,15 @@ class Tables:
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
     """The rows of train, test or sample_submission as they lie there, of a smoke run too; columns are text.
 
-    What is a pattern lists files (src/listing.py). Train rows without the column of labels, but with one of 0 and 1 for
-    each class, get it from these: `rust`, or `rust + scab` where two are 1.
+    What is a pattern lists files (src/data/patterns.py). Train rows without the column of labels, but with one of 0
+    and 1 for each class, get it from these: `rust`, or `rust + scab` where two are 1.
 
     Raises:
         UserError: As `read_csv`, or `listing.read`.
     """
     table, classes = getattr(competition, part), list(competition.classes)
-    if listing.is_one(table):
-        df = listing.read(competition.input(""), table, competition.input(competition.images))
+    if patterns.is_one(table):
+        df = patterns.read(competition.input(""), table, competition.input(competition.images))
     else:
         df = read_csv(competition.input(table))
     if part == "train" and competition.label not in df and set(classes) <= set(df):

@@ -1,4 +1,9 @@
-"""torchvision's data sets: what is known of each, and what goes wrong with a download, as sentences."""
+"""Data sets as competitions: pictures that were published with their labels, in the library's own layout on disk.
+
+Each source fetches a data set by the library's own code to input/<slug>/ and writes the tables of a competition there:
+train.csv, test.csv, sample_submission.csv and solution.csv, whose rows are all Public. The official validation rows
+are the test rows. A data set that is there already is used.
+"""
 
 import http.client
 import pickle
@@ -11,9 +16,15 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from src.base.errors import UserError
+import pandas as pd
+from pydantic import model_validator
+
+from src.base.errors import UserError, unknown
 from src.base.files import refusals, replacing_folder
 from src.base.threads import parallel
+from src.data.sources import written
+from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
+from src.schema.strict import Text
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,74 @@ BROKEN = (tarfile.TarError, zlib.error, EOFError, pickle.UnpicklingError, Runtim
 CUT_OFF = (URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
+class Torchvision(DataSet):
+    """A data set of torchvision.datasets, by its class name: Torchvision("Imagenette", size="320px").
+
+    What is used where it lies below input/<slug>/ already, the slug being the name in small letters:
+
+    - Imagenette: imagenette2-320/{train,val}/<wnid>/*.JPEG
+    - CIFAR10: cifar-10-batches-py/data_batch_1 and so on; CIFAR100: cifar-100-python/{train,test,meta}
+    - DTD: dtd/dtd/{images,labels}/
+    - FGVCAircraft: fgvc-aircraft-2013b/data/
+    - Flowers102: flowers-102/{jpg/,imagelabels.mat,setid.mat}
+    - Food101: food-101/{images,meta}/
+    - STL10: stl10_binary/*.bin
+
+    Or the archive, as it comes from its site, where torchvision would put it: a message names it. Pictures of CIFAR
+    and STL10, which lie in one file, are written once as PNGs to input/<slug>/<split>/.
+    """
+
+    name: Text
+    options: dict[str, Any] = {}  # further arguments of the class: size of Imagenette, partition of DTD
+
+    def __init__(self, name: str, **fields):
+        known = {field: fields.pop(field) for field in list(fields) if field in type(self).model_fields}
+        options = {**known.pop("options", {}), **fields}
+        about = TORCHVISION.get(name)
+        defaults = {"slug": slug_of(str(name).lower()), "test": about.test if about else "val"}
+        super().__init__(name=name, options=options, **{**defaults, **known})
+
+    @model_validator(mode="after")
+    def is_known(self):
+        if self.name not in TORCHVISION:
+            raise ValueError(unknown("torchvision data set", self.name, TORCHVISION))
+        about = TORCHVISION[self.name]
+        for option, value in self.options.items():
+            if option not in about.options:
+                raise ValueError(f"{self.name}: {unknown('option', option, ['train', 'test', 'slug', *about.options])}")
+            if value not in about.options[option]:
+                raise ValueError(f"{self.name}: {unknown(option, value, map(str, about.options[option]))}")
+        return splits_fit(self, self.name, about.rows)
+
+    def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        about = TORCHVISION[self.name]
+        train, test = (self.of_split(folder, split) for split in (self.train, self.test))
+        remedy = f"the unpacking stopped, perhaps: {about.remedy(folder, self.options)}"
+        written.be_whole(folder, train, test, remedy)
+        for split, df in ((self.train, train), (self.test, test)):
+            of_official_size(self.name, split, len(df), about.rows[split], remedy)
+        return train, test
+
+    def of_split(self, folder: Path, split: str) -> pd.DataFrame:
+        import torchvision
+
+        about, library = TORCHVISION[self.name], getattr(torchvision.datasets, self.name)
+        with fetching(self.name, folder, about, library, self.options):
+            which = {"train": split == "train"} if about.is_cifar else {"split": split}
+            paths = {} if about.in_one_file else {"loader": str}  # a picture is then its path
+            made = library(folder, download=True, **which, **paths, **self.options)
+            names = [name[0] if isinstance(name, tuple) else name for name in made.classes]
+            items = None if about.in_one_file else [made[i] for i in range(len(made))]
+        words = [name.replace("_", " ") for name in names]
+        if items is None:
+            images = write_pngs(folder, split, made)
+            targets = made.targets if about.is_cifar else made.labels
+        else:
+            images = [Path(path).relative_to(folder).as_posix() for path, _ in items]
+            targets = [target for _, target in items]
+        return pd.DataFrame({"image": images, "label": [words[int(target)] for target in targets]})
+
+
 @contextmanager
 def fetching(name: str, folder: Path, about: About, library: Any, options: dict[str, Any]) -> Iterator[None]:
     """Turns what goes wrong in the library's own download and reading into a UserError that says what to do."""
@@ -103,12 +182,6 @@ def fetching(name: str, folder: Path, about: About, library: Any, options: dict[
                 f"{name} is there but not whole ({str(error) or type(error).__name__}): "
                 f"delete {' and '.join(there) or folder} {again}"
             ) from error
-
-
-def of_official_size(name: str, split: str, have: int, want: int, remedy: str) -> None:
-    """Raises UserError: A split has other rows than it was published with."""
-    if have != want:
-        raise UserError(f"{name}: its split {split!r} has {have:,} rows here, and {want:,} as published: {remedy}")
 
 
 def write_pngs(folder: Path, split: str, made: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """A data set's pictures and labels as the tables of a competition: what the sources of data sets have in common."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.base.errors import UserError, counted
+from src.base.errors import UserError, counted, unknown
 from src.base.files import changed, plain, read_json, refusals, replacing, write_json
+from src.schema.source import Source
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
 RECORD = "source.json"  # what the tables are made of
@@ -120,3 +122,45 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
         if len(rows) >= 3:
             held_out[rows[: max(1, round(share * len(rows)))]] = True
     return held_out
+
+
+class DataSet(Source):
+    """What all sources of data sets do: the library's files, then the tables."""
+
+    train: str = "train"
+    test: str  # the split that is validated on
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that the tables depend on."""
+        return {"source": type(self).__name__, **self.model_dump(exclude={"slug"})}
+
+    def fetch(self, input_dir: Path) -> None:
+        folder = input_dir / self.slug
+        if not is_written(folder, self.key):
+            write(folder, self.key, *self.rows(folder))
+
+    def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows to train on and to validate on: image (relative to `folder`, or absolute), label, and groups."""
+        raise NotImplementedError
+
+
+def slug_of(name: str) -> str:
+    """The name as a folder's: what is neither a letter, a digit nor one of _.- becomes a -."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", name).strip("_.-") or "data-set"
+
+
+def splits_fit(source: DataSet, name: str, known: dict[str, int]) -> DataSet:
+    """The source; a ValueError lists the splits where it names one that does not exist, or one twice."""
+    for split in (source.train, source.test):
+        if split not in known:
+            raise ValueError(f"{name}: {unknown('split', split, known)}")
+    if source.train == source.test:
+        raise ValueError(f"{name}: train and test are both {source.train!r}: validate on another split")
+    return source
+
+
+def of_official_size(name: str, split: str, have: int, want: int, remedy: str) -> None:
+    """Raises UserError: A split has other rows than it was published with."""
+    if have != want:
+        raise UserError(f"{name}: its split {split!r} has {have:,} rows here, and {want:,} as published: {remedy}")

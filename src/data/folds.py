@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.base.errors import UserError
 from src.base.files import read_csv
-from src.tables import by_id
+from src.data.tables import by_id
 
 
 def split(

@@ -2,23 +2,59 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
+from pydantic import Field
 
-from src import splits
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, sha256
-
-if TYPE_CHECKING:
-    from src.datasets import Folder
+from src.base.paths import ROOT
+from src.data.sources import written
+from src.data.sources.written import DataSet, slug_of
+from src.schema.strict import Text
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}  # torchvision's ImageFolder's
 TRAIN = ("train", "training")
 TEST = ("val", "valid", "validation", "test", "testing")  # the first that is there is validated on
 
 
-def rows_of(source: "Folder", path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+class Folder(DataSet):
+    """Pictures of your own: a folder a class, or a CSV with a column of images and one of labels.
+
+    Folder("input/pets"): input/pets/<class>/*.jpg; with folders train and val (or valid, validation, test) in between,
+    these are the splits. Folder("pets/labels.csv", image="file", label="breed"): the images relative to the CSV. Its
+    other columns are kept, and a column named by split=... says of each row which split it is of. Where there are no
+    splits, a fixed share of each class is held out, and with group=... the rows that share its value stay together.
+
+    The tables are written to input/<slug>/, the slug being the folder's name. Paths are relative to the repository's
+    folder, or absolute.
+    """
+
+    path: Text
+    train: str = ""  # names of splits; empty: found
+    test: str = ""
+    image: Text = "image"
+    label: Text = "label"
+    split: Text | None = None
+    group: Text | None = None
+    share: float = Field(default=0.2, gt=0, lt=0.9)  # held out where there are no splits
+    seed: int = Field(default=0, ge=0)
+
+    def __init__(self, path: str, **fields):
+        where = Path(str(path)).expanduser()
+        named = where.stem if where.suffix.lower() == ".csv" else where.name
+        super().__init__(path=path, **{"slug": slug_of(named), **fields})
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {**super().key, "files": state_of(ROOT / Path(self.path).expanduser())}
+
+    def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return rows_of(self, ROOT / Path(self.path).expanduser(), folder)
+
+
+def rows_of(source: Folder, path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to train on and to validate on: image, relative to `folder` where it lies there, label, and others.
 
     Raises:
@@ -30,7 +66,7 @@ def rows_of(source: "Folder", path: Path, folder: Path) -> tuple[pd.DataFrame, p
             raise UserError(f"{path}: {unknown('column', source.group, train.columns)}")
         train = train.sort_values("image").reset_index(drop=True)
         groups = train[source.group].tolist() if source.group else None
-        held_out = splits.split(train["label"].tolist(), groups, source.share, source.seed)
+        held_out = written.split(train["label"].tolist(), groups, source.share, source.seed)
         print(
             f"{path} has no split to validate on: {held_out.sum()} of {len(train)} rows are held out, always the same"
         )
@@ -38,7 +74,7 @@ def rows_of(source: "Folder", path: Path, folder: Path) -> tuple[pd.DataFrame, p
     classes_fit(path, train, test)
     for rows in (train, test):
         rows["image"] = [placed(path if path.is_dir() else path.parent, image, folder) for image in rows["image"]]
-    splits.be_whole(folder, train, test, f"put them there, or take their rows out of {path}")
+    written.be_whole(folder, train, test, f"put them there, or take their rows out of {path}")
     return train, test
 
 
@@ -92,7 +128,7 @@ def pictures(path: Path, root: Path, name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["image", "label"])
 
 
-def of_folders(source: "Folder", path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def of_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     if source.split is not None:
         raise UserError(f"{path}: split={source.split!r} is a CSV's column, and this is a folder: leave it out")
     inside = folders_in(path)
@@ -120,7 +156,7 @@ def of_folders(source: "Folder", path: Path) -> tuple[pd.DataFrame, pd.DataFrame
     return train, pictures(path / tests[0], path, f" of {tests[0]}")
 
 
-def of_csv(source: "Folder", path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def of_csv(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     from src.base.files import read_csv  # which reads configs, and these name sources
 
     df = read_csv(path)

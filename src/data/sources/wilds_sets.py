@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import model_validator
 
-from src import splits
-from src.base.errors import UserError
-from src.fetched import of_official_size
+from src.base.errors import UserError, unknown
+from src.data.sources import written
+from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
+from src.schema.strict import Text
 
 # The splits with their rows (Koh et al. 2021, and the code of wilds 2.0.0), and what a row is of.
 WILDS = {
@@ -27,6 +29,30 @@ WILDS = {
         ("location", "sequence"),
     ),
 }
+
+
+class Wilds(DataSet):
+    """A data set of WILDS with its official splits: Wilds("fmow"), Wilds("iwildcam", test="val").
+
+    What is used where it lies below input/<slug>/ already: fmow_v1.1/ and iwildcam_v2.0/ as they are unpacked, each
+    with its RELEASE file; or the archive, as fmow_v1.1/archive.tar.gz. Groups: region and year of fmow, location (the
+    camera) and sequence of iwildcam. val and test are other years or other cameras than train; id_val and id_test the
+    same ones.
+    """
+
+    name: Text
+
+    def __init__(self, name: str, **fields):
+        super().__init__(name=name, **{"slug": slug_of(str(name)), "test": "id_val", **fields})
+
+    @model_validator(mode="after")
+    def is_known(self):
+        if self.name not in WILDS:
+            raise ValueError(unknown("WILDS data set", self.name, WILDS))
+        return splits_fit(self, self.name, WILDS[self.name][0])
+
+    def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return splits_of(self.name, folder, (self.train, self.test))
 
 
 def splits_of(name: str, folder: Path, wanted: tuple[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -47,7 +73,7 @@ def splits_of(name: str, folder: Path, wanted: tuple[str, str]) -> tuple[pd.Data
     train, test = (df[made.split_array == made.split_dict[split]].reset_index(drop=True) for split in wanted)
     for split, part in zip(wanted, (train, test), strict=True):
         of_official_size(name, split, len(part), sizes[split], remedy)
-    splits.be_whole(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
+    written.be_whole(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
     return train, test
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src import folds, images, tables
 from src.base import files
-from src.config import Competition
+from src.data import folds, images, tables
+from src.schema.competition import Competition
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Dataset:
         return {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
 
 
-def parts(competition: Competition) -> Parts:
+def read_parts(competition: Competition) -> Parts:
     """The checked rows.
 
     Raises:
@@ -98,12 +98,12 @@ def parts(competition: Competition) -> Parts:
     return Parts(train, targets, test)
 
 
-def read(competition: Competition) -> Dataset:
+def read_dataset(competition: Competition) -> Dataset:
     """The checked rows with the folds of folds.csv.
 
     Raises:
         UserError: As the data and folds stages, if anything changed since they ran.
     """
-    rows = parts(competition)
+    rows = read_parts(competition)
     fold = folds.read(competition.folds_csv, competition.id, rows.train.ids)
     return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(competition.folds_csv))

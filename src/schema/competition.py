@@ -1,0 +1,278 @@
+"""The schema of a competition, and the only place that builds its paths."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from src.base.errors import unknown
+from src.base.paths import input_root, submissions_root
+from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.source import Source
+from src.schema.strict import Strict, Text
+from src.scoring.metrics import METRICS
+
+# https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours, a CPU notebook has 30 GB
+# of memory and a GPU notebook 29. Competitions allow less time: 9 hours unless their code requirements say other.
+HOURS, SESSION_HOURS = 9.0, 12.0
+
+
+# What fine-tuned models of one soup share: the network, and the weights that all start from.
+NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed")
+NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
+
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]  # names a folder
+
+
+class Folds(Strict):
+    n: int = Field(default=5, ge=3)  # C and the blend's weights are chosen on the folds inside: two are needed there
+    seed: int = Field(default=42, ge=0)
+    groups: Literal["near-duplicates"] | None = None  # rows whose pictures are nearly the same stay in one fold
+
+
+class Blend(Strict):
+    models: tuple[Text, ...] | None = None  # None: all
+    method: Literal["auto", "mean", "weights", "greedy", "stack"] = "auto"  # auto: the simplest that is nearly the best
+    csvs: tuple[Text, ...] = ()  # submissions of labels that vote beside the blend, in a file of their own
+
+
+class Reported(Strict):
+    """A score that somebody reported, and which of our models it is to be compared with."""
+
+    title: Text
+    public: float | Text | None = None  # with all digits that the leaderboard showed; as text if the last is a 0
+    private: float | Text | None = None
+    valid: float | Text | None = None  # of a data set: a score on its validation rows,
+    epoch: int | None = Field(default=None, ge=0)  # after so many epochs
+    model: str | None = None  # one of models, or blend
+    csv: Text | None = None  # their submission, where it can be had: relative to the repository's folder, or absolute
+    note: str = ""  # what is contradicted, or not said
+
+    def __init__(self, title: str, **fields):
+        super().__init__(title=title, **fields)
+
+    @model_validator(mode="after")
+    def is_of_one_kind(self):
+        if self.valid is not None and (self.public is not None or self.private is not None):
+            raise ValueError("valid is of validation rows, public and private are a leaderboard's: make two of them")
+        if self.epoch is not None and self.valid is None:
+            raise ValueError("epoch says when valid was measured, and there is no valid")
+        return self
+
+
+class Notebook(Strict):
+    """What a competition asks of notebooks."""
+
+    hidden_rows: int | None = Field(default=None, ge=1)  # of the hidden test set; None: as many as are known
+    hours: float = Field(default=HOURS, gt=0, le=SESSION_HOURS)
+    gb: float | None = Field(default=None, gt=0)  # of memory; None: what Kaggle gives
+    gpu: bool | None = None  # None: where this machine has one
+
+
+class Competition(Strict):
+    title: Text
+    source: SerializeAsAny[Source]
+    train: Text  # a table, or a pattern that lists files: "train/{species}/{file}"; all relative to the source's folder
+    test: Text
+    sample_submission: Text
+    solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
+    images: str = ""
+    id: Text
+    image: Text  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
+    label: Text
+    group: Text | None = None  # a column: rows that share its value stay in one fold
+    ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
+    classes: tuple[Text, ...] = Field(min_length=2)
+    rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt
+    metric: str  # one of METRICS
+    folds: Folds = Folds()
+    store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
+    prompts: Prompts | None = None
+    models: dict[ModelName, ZeroShot | Probe | FineTune | Soup] = Field(min_length=1)
+    compared: dict[ModelName, ZeroShot | Probe | FineTune] | None = None  # what `compare` makes; None: the models
+    phrasings: Text | None = None  # the file of templates, of one kind and of many, that `compare` tries beside prompts
+    blend: Blend = Blend()
+    reported: tuple[Reported, ...] = ()
+    notebook: Notebook = Notebook()  # what is allowed to one that predicts a hidden test set
+
+    name: str = ""  # load() sets both
+    limit: int | None = Field(default=None, ge=1)
+
+    @field_validator("classes")
+    @classmethod
+    def are_distinct(cls, classes):
+        if len(set(classes)) < len(classes):
+            raise ValueError(f"a class is named twice in {classes}")
+        return classes
+
+    @field_validator("metric")
+    @classmethod
+    def is_known(cls, metric):
+        if metric not in METRICS:
+            raise ValueError(unknown("metric", metric, METRICS))
+        return metric
+
+    @model_validator(mode="after")
+    def names_fit(self):
+        if "blend" in self.models:
+            raise ValueError("models: 'blend' is the blend's own name: call the model something else")
+        for model in self.blend.models or ():
+            if model not in self.models:
+                raise ValueError("blend.models: " + unknown("model", model, self.models))
+        if self.blend.csvs and not METRICS[self.metric].of_labels:
+            raise ValueError(
+                f"blend.csvs: labels are voted on, but {self.metric} wants probabilities, and averaging submissions of "
+                "these is not offered: leave csvs out"
+            )
+        if self.prompts:
+            self.prompts_fit(self.prompts)
+        for reported in self.reported:
+            if reported.model is not None and reported.model not in (
+                known := [*self.models, *(self.compared or ()), "blend"]
+            ):
+                raise ValueError("reported: " + unknown("model", reported.model, known))
+        for name, model in (self.compared or {}).items():
+            if self.models.get(name, model) != model:
+                raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
+        for name, model in {**self.models, **(self.compared or {})}.items():
+            reads = {model.stage, getattr(model, "towards", None), getattr(model, "start", None)}
+            if self.prompts is None and "zeroshot" in reads:
+                raise ValueError(f"prompts are missing: the model {name!r} needs them")
+            if isinstance(model, Soup):
+                self.soup_fits(name, model)
+            if isinstance(model, FineTune):
+                self.judge_fits(name, model)
+        return self
+
+    def judge_fits(self, name: str, model: FineTune) -> None:
+        probes = self.of_stage("probe")
+        if model.judge is not None and model.judge not in probes:
+            raise ValueError(f"models.{name}.judge: " + (unknown("probe", model.judge, probes) if probes else NO_PROBE))
+        if model.label_noise != "keep" and not probes:
+            raise ValueError(f"models.{name}: label_noise={model.label_noise!r}: {NO_PROBE}")
+
+    def soup_fits(self, name: str, soup: Soup) -> None:
+        ingredients = {}
+        for other in soup.of:
+            if other not in self.models:
+                raise ValueError(f"models.{name}: " + unknown("model", other, self.models))
+            if not isinstance(self.models[other], FineTune):
+                raise ValueError(f"models.{name}: a soup is of fine-tuned models, and {other!r} is none")
+            ingredients[other] = self.models[other]
+        first = next(iter(ingredients.values()))
+        for other, spec in ingredients.items():
+            if [getattr(spec, field) for field in NETWORK] != [getattr(first, field) for field in NETWORK]:
+                raise ValueError(f"models.{name}: {soup.of[0]!r} and {other!r} are other networks, or start elsewhere")
+        if sum(spec.seeds for spec in ingredients.values()) < 2:
+            raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
+
+    def prompts_fit(self, prompts: Prompts) -> None:
+        for field in ("classnames", "class_templates"):
+            for label in getattr(prompts, field):
+                if label not in self.classes:
+                    raise ValueError(f"prompts.{field}: " + unknown("class", label, self.classes))
+        for label in self.classes:
+            if not prompts.templates_of(label):
+                raise ValueError(f"prompts: the class {label!r} has no template: give templates, or class_templates")
+
+    def of_stage(self, stage: str) -> dict[str, Any]:
+        """The models that a stage makes: {name: its part of the config}."""
+        return {name: model for name, model in self.models.items() if model.stage == stage}
+
+    def judge_of(self, model: FineTune) -> str:
+        """The probe that finds the doubtful labels of a model's training rows."""
+        return model.judge or next(iter(self.of_stage("probe")))
+
+    @property
+    def on_board(self) -> tuple[Reported, ...]:
+        """What was reported of a leaderboard; the rest is of a data set's validation rows, for `compare`."""
+        return tuple(row for row in self.reported if row.valid is None)
+
+    @property
+    def encoders(self) -> list[Encoder]:
+        """All encoders that the models look through."""
+        models = self.models.values()
+        specs = [spec for model in models for spec in (model.encoders if isinstance(model, Probe) else (model,))]
+        return [spec for spec in specs if isinstance(spec, Encoder)]
+
+    # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
+
+    @property
+    def input_root(self) -> Path:
+        return input_root()
+
+    @property
+    def folder(self) -> Path:
+        """Everything that is made for this competition; a smoke run has a folder of its own."""
+        return submissions_root() / (self.name if self.limit is None else f"{self.name}-limit{self.limit}")
+
+    def input(self, path: str) -> Path:
+        return self.input_root / self.source.slug / path
+
+    @property
+    def images_record(self) -> Path:
+        return self.folder / "images.parquet"
+
+    @property
+    def folds_csv(self) -> Path:
+        return self.folder / "folds.csv"
+
+    @property
+    def pictures(self) -> Path:
+        return self.folder / "pictures"
+
+    def features(self, encoder: str, view: str) -> Path:
+        return self.folder / "features" / f"{encoder}-{view}"
+
+    def text_features(self, encoder: str) -> Path:
+        return self.folder / "features" / f"{encoder}-texts.safetensors"
+
+    def model_folder(self, model: str) -> Path:
+        return self.folder / "models" / model
+
+    def submission(self, what: str, cv: float, sha: str) -> Path:
+        return self.folder / f"{what}-cv{cv:.4f}-{sha[:7]}.csv"
+
+    @property
+    def scores_csv(self) -> Path:
+        """The ledger of submissions."""
+        return self.folder / "scores.csv"
+
+    @property
+    def audit_csv(self) -> Path:
+        """What the audit found: doubtful labels, near-duplicates, leaks, outliers."""
+        return self.folder / "audit.csv"
+
+    @property
+    def duplicates(self) -> Path:
+        """Pictures that are nearly the same, once they were looked for."""
+        return self.folder / "duplicates"
+
+    @property
+    def ab_csv(self) -> Path:
+        """Comparisons of the config with one field changed."""
+        return self.folder / "ab.csv"
+
+    @property
+    def compare_csv(self) -> Path:
+        """Models beside each other and beside published scores, epoch by epoch."""
+        return self.folder / "compare.csv"
+
+    @property
+    def report_html(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def plots(self) -> Path:
+        """The report's charts as pictures."""
+        return self.folder / "plots"
+
+    @property
+    def pack(self) -> Path:
+        """What a notebook-only competition wants."""
+        return self.folder / "pack"
+
+    def votes(self, voters: int, sha: str) -> Path:
+        """A submission by majority vote, which has no score of its own."""
+        return self.folder / f"votes-of{voters}-{sha[:7]}.csv"

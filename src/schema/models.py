@@ -1,0 +1,269 @@
+"""What a config may ask of models: encoders, zero-shot, probes, fine-tuning by a recipe, soups of what was tuned.
+
+Each model is a part of a competition's config; the stage of its name makes it. Each default of fine-tuning names its
+source; what a paper's authors use beyond it is in src/configs/corn.py.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from src.schema.strict import Strict, Text
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
+Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
+Positive = Annotated[float, Field(gt=0)]
+# What is done to training rows whose labels are doubtful: nothing, left out, or learnt as half the label and half what
+# the judge says (src/scoring/label_noise.py). Held-out rows are scored with the labels as given. Left as it is, no key
+# names it.
+LabelNoise = Annotated[Literal["keep", "drop", "soften"], Field(exclude_if=lambda value: value == "keep")]
+
+
+class Prompts(Strict):
+    """What zero-shot tells CLIP: each template is filled with each phrase of each class."""
+
+    templates: tuple[Text, ...] = ()
+    class_templates: dict[str, tuple[Text, ...]] = {}  # class: its own templates, instead of the common ones
+    classnames: dict[str, tuple[Text, ...]] = {}  # class: its phrases; a class that is not here is its own phrase
+
+    @model_validator(mode="after")
+    def are_whole(self):
+        if not self.templates and not self.class_templates:
+            raise ValueError("there is no template: give templates, or class_templates")
+        for template in (*self.templates, *(one for own in self.class_templates.values() for one in own)):
+            if template.count("{}") != 1 or template.replace("{}", "").count("{"):
+                raise ValueError(f"the template {template!r} needs one {{}}, where the class goes")
+        for label, phrases in self.classnames.items():
+            if not phrases:
+                raise ValueError(f"classnames: the class {label!r} has no phrase: give it one, or leave it out")
+        return self
+
+    def templates_of(self, label: str) -> tuple[str, ...]:
+        return self.class_templates.get(label, self.templates)
+
+    def phrases_of(self, label: str) -> tuple[str, ...]:
+        return self.classnames.get(label, (label,))
+
+    def texts(self, label: str) -> list[str]:
+        """What CLIP is told of a class: every template with every phrase."""
+        return [template.format(phrase) for phrase in self.phrases_of(label) for template in self.templates_of(label)]
+
+
+class ClipArch(Strict):
+    """A CLIP that open_clip has no name for, made from open_clip's own vision and text configs (random weights)."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    embed_dim: int = Field(ge=1)
+    vision_cfg: dict[str, Any]
+    text_cfg: dict[str, Any]
+
+
+class Model(Strict):
+    """What every model has. `weights_file` is a local checkpoint: with it, no network is needed."""
+
+    weights_file: Text | None = None  # relative to the repository's folder, or absolute
+    seed: int = Field(default=42, ge=0)
+    # auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+
+class Encoder(Model):
+    """What turns a picture into features: the image tower of a CLIP, or a timm backbone without its head."""
+
+    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
+    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
+    backbone: Text | None = None  # timm's name, with its tag: resnet50.a1_in1k
+    pretrained: bool = True  # False: a backbone with random weights
+    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
+    img_size: int | None = Field(default=None, ge=8)  # of a backbone; None: what it was trained with
+    views: Annotated[tuple[Exact | Crop, ...], Field(min_length=1)] = ("identity",)
+    stored: Literal["float16", "float32"] = "float16"  # how the features lie on disk
+    scale: Positive = 1.0  # of these features beside others in one probe; 0.5 penalises their weights 4 times as much
+    batch_size: int | None = Field(default=None, ge=1)  # None: 32 on a CPU, found by trying on a GPU
+    compile: bool = False  # torch.compile: a minute or more before the first batch
+
+    @model_validator(mode="after")
+    def is_one_encoder(self):
+        if (self.clip is None) == (self.backbone is None):
+            raise ValueError("give it either clip=... or backbone=...")
+        if self.backbone is not None and self.weights is not None:
+            raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
+        if self.clip is not None and self.model_fields_set & {"pretrained", "backbone_args", "img_size"}:
+            raise ValueError("pretrained, backbone_args and img_size are a backbone's, not a clip's")
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"a view is named twice in {self.views}")
+        return self
+
+
+class ZeroShot(Encoder):
+    stage: ClassVar[str] = "zeroshot"
+
+    # of the prompts; greedy: the templates and phrases that do best on training folds
+    ensemble: Literal["all", "greedy"] = "all"
+    prior: Literal["none", "train"] = "none"  # train: a bias a class, so that they are foretold as often as they occur
+
+    @model_validator(mode="after")
+    def has_texts(self):
+        if self.backbone is not None:
+            raise ValueError("zero-shot needs a model that reads texts: clip=..., not backbone=...")
+        return self
+
+
+class Probe(Encoder):
+    """Logistic regression on features; C, and whether they are made unit vectors, is chosen inside each fold."""
+
+    stage: ClassVar[str] = "probe"
+
+    cs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    widen: bool = True  # go on beyond the grid of `cs` while the best value is at its edge
+    normalise: Annotated[tuple[bool, ...], Field(min_length=1, max_length=2)] = (True, False)  # what is tried
+    class_weight: Literal["none", "balanced"] = "none"
+    views_as: Literal["mean", "rows"] = "mean"  # a picture's views: one mean vector, or training rows of their own
+    beside: tuple[Encoder, ...] = ()  # further encoders, whose features stand beside these
+    towards: Literal["zero", "zeroshot"] = "zero"  # where the penalty pulls: no weights, or the zero-shot classifier
+    label_noise: LabelNoise = "keep"
+    solver: Literal["batched", "scikit-learn"] = "batched"
+    tol: float = Field(default=1e-6, gt=0)  # of the gradient
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """All whose features it reads: itself and those beside it."""
+        return self, *self.beside
+
+    @model_validator(mode="after")
+    def options_fit(self):
+        if len(set(self.normalise)) < len(self.normalise) or len(set(self.cs)) < len(self.cs):
+            raise ValueError("a value is named twice in normalise or cs")
+        if self.views_as == "rows" and any(encoder.views != self.views for encoder in self.beside):
+            raise ValueError("views_as='rows' needs the same views of all encoders")
+        if self.towards == "zeroshot" and self.clip is None:
+            raise ValueError("towards='zeroshot' needs a model that reads texts: clip=..., not backbone=...")
+        if self.solver == "scikit-learn" and self.towards != "zero":
+            raise ValueError("scikit-learn pulls towards zero only: solver='batched'")
+        if self.solver == "scikit-learn" and self.label_noise == "soften":
+            raise ValueError("scikit-learn learns no soft labels: solver='batched', or label_noise='drop'")
+        return self
+
+
+class Augment(Strict):
+    """An albumentations transform by its name and arguments: Augment("Affine", rotate=(-10, 10), p=0.5)."""
+
+    name: Text
+    args: dict[str, Any] = {}
+
+    def __init__(self, name: str, /, **args):
+        super().__init__(name=name, args=args)
+
+
+class FineTune(Model):
+    """A timm backbone, or a CLIP's image tower, trained on each fold's training rows for a fixed number of epochs."""
+
+    stage: ClassVar[str] = "finetune"
+    # Fields that do not reach a run's weights: a change of them trains nothing again. What is of the model alone does
+    # not reach a run's tables of probabilities either.
+    of_tables: ClassVar[frozenset[str]] = frozenset({"views", "wise_ft"})
+    of_model: ClassVar[frozenset[str]] = frozenset({"seeds", "temperature"})
+
+    # The network
+    backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
+    pretrained: bool = True  # False: a backbone with random weights
+    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
+    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
+    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
+    # of a CLIP: the linear head starts from the zero-shot classifier (Wortsman et al. 2022, WiSE-FT) or from a probe
+    # on the fold's training rows (Kumar et al. 2022, LP-FT); None: zeroshot. A backbone's head is always random.
+    head: Literal["zeroshot", "probe", "random"] | None = None
+    img_size: int | None = Field(default=None, ge=8)  # pixels a side; None: the network's own, or 224
+
+    # The recipe
+    epochs: int = Field(ge=1)
+    lr: float = Field(gt=0, lt=10)  # the peak, for AdamW; `./run.sh <competition> find_lr` suggests one
+    # the peak of the head alone, which is new where the rest is not; None: lr. find_lr keeps their ratio. No key names
+    # it where it is None
+    head_lr: float | None = Field(default=None, gt=0, lt=10, exclude_if=lambda value: value is None)
+    batch_size: int = Field(default=64, ge=1)
+    micro_batch: int | None = Field(default=None, ge=1)  # images at a time, gradients are summed; None: batch_size
+    weight_decay: float = Field(default=0.05, ge=0)  # not of biases and norms; as in BEiT, Swin and ConvNeXt
+    layer_decay: float | None = Field(default=None, gt=0, le=1)  # lr of a layer to the next: BEiT 0.65 to 0.9
+    warmup_epochs: float = Field(default=1.0, ge=0)  # linear, then half a cosine to 0 (Loshchilov & Hutter 2017)
+    head_epochs: int = Field(default=0, ge=0)  # of the first epochs: only the head is trained
+    clip_grad: float | None = Field(default=1.0, gt=0)  # norm; as in ViT's fine-tuning (Dosovitskiy et al. 2021)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # Szegedy et al. 2016: 0.1
+    drop_path: float = Field(default=0.0, ge=0, lt=1)  # Huang et al. 2016; ConvNeXt's fine-tuning: 0.1 to 0.4
+    mixup: float = Field(default=0.0, ge=0)  # alpha of its Beta (Zhang et al. 2018: 0.2 to 0.8); 0: none
+    cutmix: float = Field(default=0.0, ge=0)  # likewise (Yun et al. 2019: 1.0); with both, a batch has one of them
+    mix_p: Share = 1.0  # of the batches that are mixed
+    class_weight: Literal["none", "balanced"] = "none"  # of the loss: n / (classes x rows of the class)
+    sampling: Literal["all", "balanced"] = "all"  # balanced: an epoch draws n rows, each class as often as another
+    label_noise: LabelNoise = "keep"  # a probe that the head starts from learns the labels as given
+    # the probe that finds the doubtful labels; None: the config's first. No key names it: what it finds is in the key
+    judge: Text | None = Field(default=None, exclude=True)
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
+    augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
+    seeds: int = Field(default=1, ge=1, le=100)  # so many runs a fold, from `seed` on; their mean predicts
+    grad_checkpointing: bool = False  # less memory, a third slower
+    compile: bool = False  # torch.compile: a minute or more before the first step
+
+    # What is made of it
+    # test-time augmentation: their probabilities are averaged
+    views: Annotated[tuple[Exact, ...], Field(min_length=1)] = ("identity",)
+    # of a CLIP: weights (1 - alpha) x start + alpha x fine-tuned; the alpha of a fold is chosen on the other folds
+    wise_ft: tuple[Share, ...] = ()
+    temperature: bool = False  # divides the logits (Guo et al. 2017), cross-fitted
+
+    @property
+    def encoder(self) -> Encoder:
+        """The CLIP whose image tower it trains."""
+        given = {name: getattr(self, name) for name in ("clip", "weights", "weights_file", "seed", "precision")}
+        return Encoder(**given)
+
+    @property
+    def start(self) -> str:
+        """Where the head starts."""
+        return self.head or ("random" if self.clip is None else "zeroshot")
+
+    @model_validator(mode="after")
+    def is_one_network(self):
+        if (self.clip is None) == (self.backbone is None):
+            raise ValueError("give it either backbone=... or clip=...")
+        if self.backbone is not None:
+            if self.weights is not None:
+                raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
+            if self.start != "random":
+                raise ValueError(f"head={self.head!r} is a clip's: a timm backbone's new head is random")
+        else:
+            if self.model_fields_set & {"pretrained", "backbone_args"}:
+                raise ValueError("pretrained and backbone_args are a backbone's, not a clip's")
+            if self.drop_path > 0:
+                raise ValueError("drop_path is a backbone's: open_clip's towers have none")
+        return self
+
+    @model_validator(mode="after")
+    def recipe_fits(self):
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if self.head_epochs >= self.epochs:
+            raise ValueError(f"head_epochs ({self.head_epochs}) must be less than epochs ({self.epochs})")
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise ValueError(f"micro_batch ({self.micro_batch}) is more than batch_size ({self.batch_size})")
+        if self.wise_ft and (self.clip is None or self.start == "random"):
+            raise ValueError("wise_ft needs a clip whose head starts from zeroshot or probe: that is its other end")
+        if len(set(self.wise_ft)) < len(self.wise_ft):
+            raise ValueError(f"an alpha is named twice in wise_ft={self.wise_ft}")
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"a view is named twice in {self.views}")
+        return self
+
+
+class Soup(Strict):
+    """The mean of weights of fine-tuned models of one network and start, the greedy choice of them cross-fitted.
+
+    Wortsman et al. 2022, "Model soups". The ingredients are all seeds of all models named.
+    """
+
+    stage: ClassVar[str] = "finetune"
+    of: Annotated[tuple[Text, ...], Field(min_length=1)]
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
