@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from src import predictions, results, solution
-from src.base import files, machine
+from src.base import files
 from src.base.paths import ROOT
 from src.base.provenance import current_provenance
 from src.base.text import duration
-from src.comparing import measured
 from src.data.rows import Dataset
+from src.leaderboard import solution
+from src.results import predictions
+from src.results.compare import measured
+from src.results.model import equal_keys, none_if_nan
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
@@ -110,7 +112,7 @@ class Cell:
         """What the finished cell says, with one line that says so, if it is of the key."""
         if (made := self.about()) is None:
             return None
-        if machine.same_key(made["key"], key, asked=getattr(self.spec, "precision", None)):
+        if equal_keys(made["key"], key, asked=getattr(self.spec, "precision", None)):
             print(f"{self.title}  reused: {made['metric']} {said(made['points'][-1])}")
             return made
         print(f"{self.title}  is made anew: {files.changed(made['key'], key)}")
@@ -140,7 +142,7 @@ class Cell:
         """A point of the curve: the score, its standard error and the log loss of probabilities (m, k)."""
         score, se = METRICS[self.competition.metric].score(self.split.valid_targets, probs)
         log_loss = METRICS["log_loss"].value(self.split.valid_targets, probs)
-        return {"score": results.known(score), "se": results.known(se), "log_loss": log_loss}
+        return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": log_loss}
 
 
 def said(point: dict[str, Any]) -> str:
@@ -152,5 +154,5 @@ def pair(one: Cell, other: Cell, said: tuple[str, str], what: tuple[str, str] = 
     """How much better the first cell's tables are: the paired difference and its standard error."""
     metric, targets = METRICS[one.competition.metric], one.split.valid_targets
     difference, se = metric.gain(targets, one.read(what[0]), other.read(what[1]))
-    numbers = {"difference": results.known(difference), "se": results.known(se), "rows": len(targets)}
+    numbers = {"difference": none_if_nan(difference), "se": none_if_nan(se), "rows": len(targets)}
     return {"one": said[0], "other": said[1], **numbers}

@@ -10,24 +10,12 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from src import (
-    augment,
-    averaging,
-    backbones,
-    classifiers,
-    clip,
-    encoders,
-    features,
-    heads,
-    results,
-    runs,
-    texts,
-    training,
-)
+from src import augment, averaging, backbones, classifiers, clip, encoders, features, heads, runs, texts, training
 from src.base import files, machine
 from src.cells import Cell, said
-from src.comparing import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
 from src.loading import Fold, draw
+from src.results.compare import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
+from src.results.model import model_tables, none_if_nan, read_model
 from src.running import Running
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune, ZeroShot
@@ -55,11 +43,11 @@ def make(cell: Cell) -> dict[str, Any]:
 def of_stage(cell: Cell) -> dict[str, Any]:
     """A cell of what the zero-shot or the probe stage has made."""
     competition, name, spec = cell.competition, cell.model, cell.spec
-    made = results.read(competition.model_folder(name))
+    made = read_model(competition.model_folder(name))
     key = {"code": CODE, "made": made["key"], "metric": competition.metric, **cell.digests}
     if (about := cell.reused(key)) is not None:
         return about
-    oof, test = results.tables(competition, name, cell.data)
+    oof, test = model_tables(competition, name, cell.data)
     probs = np.concatenate([oof, test])[cell.split.valid]
     cell.write("valid", probs)
     zero = isinstance(spec, ZeroShot)
@@ -189,7 +177,7 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
     points, seconds = [{"epoch": 0, **start, "seconds": 0.0}], 0.0
     for row in history:
         seconds += row["train_seconds"]
-        point = {"score": results.known(row[f"valid_{competition.metric}"]), "se": row["valid_se"]}
+        point = {"score": none_if_nan(row[f"valid_{competition.metric}"]), "se": row["valid_se"]}
         rest = {name: row[name] for name in ("loss", "lr", "images_per_second")}
         log_loss = row["valid_log_loss"]
         points.append({"epoch": row["epoch"], **point, "log_loss": log_loss, "seconds": round(seconds, 2), **rest})

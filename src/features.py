@@ -1,6 +1,6 @@
 """The feature store: image embeddings of one encoder and one view, found again by the sha256 of the image's bytes.
 
-A folder with key.json, which says all that changes the numbers, and shards of features (src/shards.py). A killed run
+A folder with key.json, which says all that changes the numbers, and shards of features (results/shards.py). A killed run
 goes on with the next shard; images that come later are encoded and the others are not.
 """
 
@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from src import encoders, encoding, shards
+from src import encoders, encoding
 from src.base import files, machine
 from src.base.errors import UserError, counted
 from src.base.progress import track
 from src.data.decoded import Pictures
 from src.data.rows import Dataset, Parts, Rows
 from src.encoding import Times, Tower
+from src.results import shards
+from src.results.model import equal_keys
 from src.schema.competition import Competition
 from src.schema.models import Encoder
 
@@ -45,7 +47,7 @@ class Cache:
 
     def takes(self, have: dict[str, Any] | None) -> bool:
         """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
-        return have is not None and machine.same_key(have, self.key(), asked=self.spec.precision)
+        return have is not None and equal_keys(have, self.key(), asked=self.spec.precision)
 
     def have(self) -> dict[str, Any] | None:
         return files.read_json(self.folder / "key.json")

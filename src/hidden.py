@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import inspection
 from src.data import patterns, tables
-from src.inspection import Asked
+from src.leaderboard import faults
+from src.leaderboard.faults import Asked
 from src.schema.competition import Competition
 
 
@@ -54,7 +54,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     for path, there in links.items():
         (folder / path).symlink_to(there.resolve())
     if competition.limit is not None:
-        return Hidden(*inspection.wanted(competition), twins)
+        return Hidden(*faults.wanted(competition), twins)
     return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), twins)
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from src import predictions, probing, results
+from src import probing
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import Dataset
+from src.results import predictions
+from src.results.model import same_model_key
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring import label_noise
@@ -45,7 +47,7 @@ def fault(competition: Competition, name: str, data: Dataset) -> str:
     have, want = (files.read_json(about) or {}).get("key"), key(competition, name, data)
     if have is None or not all(path.is_file() for path in tables):
         return "is missing"
-    return "" if results.same(have, want) else f"is of another state ({files.changed(have, want)})"
+    return "" if same_model_key(have, want) else f"is of another state ({files.changed(have, want)})"
 
 
 def write(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:

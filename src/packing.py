@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from src import backbones, clip, encoders, features, notebook, results, shards, wheels
+from src import backbones, clip, encoders, features, notebook, wheels
 from src.base import files
 from src.base.errors import UserError
 from src.base.paths import ROOT, resolve
 from src.data import patterns
 from src.data.rows import Rows, read_dataset
 from src.features import Cache, Columns
+from src.results import shards
+from src.results.model import read_model
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune
 
@@ -46,7 +48,7 @@ def check(competition: Competition) -> None:
 def finished(competition: Competition) -> None:
     """Raises UserError: Some model is not there."""
     names = [*competition.models, "blend"]
-    if missing := [name for name in names if results.read(competition.model_folder(name)) is None]:
+    if missing := [name for name in names if read_model(competition.model_folder(name)) is None]:
         raise UserError(f"there is nothing to pack of {', '.join(missing)}: {command(competition)} makes it")
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from src import duplicates, features, shards
+from src import duplicates, features
 from src.base import files
 from src.base.errors import counted
 from src.base.text import duration
 from src.data.rows import Dataset, Parts, Rows
 from src.duplicates import Looks, Pairs
 from src.features import Columns
+from src.results import shards
 from src.schema.competition import Competition
 from src.schema.models import Encoder
 

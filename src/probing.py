@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from src import features, probe, results, texts
+from src import features, probe, texts
 from src.data.rows import Dataset, Rows
 from src.features import ROWS, Features
 from src.probe import Fit
+from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
 
@@ -21,7 +22,7 @@ def key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
     if spec.towards == "zeroshot":
         more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
     identity = [features.identity(encoder) for encoder in spec.encoders]
-    return results.key(competition, spec, data, CODE, encoders=identity, **more)
+    return model_key(competition, spec, data, CODE, encoders=identity, **more)
 
 
 def of_train(key: dict[str, Any]) -> dict[str, Any]:

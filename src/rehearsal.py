@@ -18,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src import answers, hidden, inspection, notebook, results, submissions, wheels
+from src import hidden, notebook, wheels
 from src.base.errors import UserError, counted, listed
 from src.base.text import duration
 from src.data.rows import read_dataset
 from src.hidden import Hidden
+from src.leaderboard import submission
+from src.leaderboard.faults import inspected, read, wanted
+from src.results.model import decided_probs, model_tables, read_model
 from src.schema.competition import Competition, Notebook
 from src.scoring.metrics import METRICS
 
@@ -196,16 +199,16 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     Raises:
         UserError: It has faults, or other answers than the run, or two answers to one picture.
     """
-    faults, found = inspection.read(competition, path, [made_up.asked])
+    faults, found = read(competition, path, [made_up.asked])
     if found is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
-    data, (asked,) = read_dataset(competition), inspection.wanted(competition)
-    made = results.read(competition.model_folder("blend"))
-    _, probs = results.tables(competition, "blend", data)
-    text = submissions.csv_of(competition, asked, data.test.ids, answers.decided(competition, made, probs))
+    data, (asked,) = read_dataset(competition), wanted(competition)
+    made = read_model(competition.model_folder("blend"))
+    _, probs = model_tables(competition, "blend", data)
+    text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, made, probs))
     if path.read_bytes() == text.encode():
         return "its submission.csv is the run's, byte for byte"
-    _, ours = inspection.inspected(competition, text.encode(), asked)
+    _, ours = inspected(competition, text.encode(), asked)
     real = [id for id in made_up.asked.ids if id not in made_up.twins]
     differ, most = apart(found.loc[real].to_numpy(), ours.loc[real].to_numpy())
     new, of = list(made_up.twins), list(made_up.twins.values())

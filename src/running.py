@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from src import checkpoints
 from src.base import files
+from src.results import checkpoints
 
 KEPT = 2  # where one turns out to be damaged, the one before costs an epoch and not the night
 

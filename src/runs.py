@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from src import augment, checkpoints, classifiers, encoders, predictions, results
+from src import augment, classifiers, encoders
 from src.base import files, machine
 from src.base.errors import UserError
 from src.data.decoded import Squares
 from src.data.rows import Dataset
 from src.loading import Fold, draw
+from src.results import checkpoints, predictions
+from src.results.model import same_model_key
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring.label_noise import Cleaned
@@ -59,12 +61,12 @@ class Run:
             return f"{self.finished.name} is missing or no checkpoint of ours"
         # of both, since weights of an earlier version name the test rows
         have, wanted = weights_key(about["key"]), weights_key(key)
-        return "" if results.same(have, wanted) else files.changed(have, wanted)
+        return "" if same_model_key(have, wanted) else files.changed(have, wanted)
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """What weights and tables say of themselves, if both are there and what a model of this key wants."""
         trained, predicted = self.trained(key), files.read_json(self.predicted)
-        if trained is None or predicted is None or not results.same(predicted["key"], tables_key(key)):
+        if trained is None or predicted is None or not same_model_key(predicted["key"], tables_key(key)):
             return None
         if not all(table.is_file() for part in ("oof", "test") for table in self.tables(part)):
             return None
@@ -73,7 +75,7 @@ class Run:
     def held(self, key: dict[str, Any]) -> bool:
         """Whether the held-out rows' tables are there, and what a model of this key wants: they know no test rows."""
         predicted = files.read_json(self.predicted)
-        if predicted is None or not results.same(*(of_train(one) for one in (predicted["key"], tables_key(key)))):
+        if predicted is None or not same_model_key(*(of_train(one) for one in (predicted["key"], tables_key(key)))):
             return False
         return all(table.is_file() for table in self.tables("oof"))
 

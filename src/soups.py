@@ -10,9 +10,10 @@ from collections.abc import Collection
 
 import numpy as np
 
-from src import averaging, checkpoints, classifiers, runs, training
+from src import averaging, classifiers, runs, training
 from src.averaging import merit
 from src.data.rows import Dataset
+from src.results import checkpoints
 from src.runs import Run
 from src.schema.competition import Competition
 from src.schema.models import Soup

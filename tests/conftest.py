@@ -186,8 +186,8 @@ def read_json(path: Path):
 @pytest.fixture
 def standin(folder, monkeypatch):
     """A Kaggle that knows the toy competition, in this process; growing waits are none. Its grades are by a solution."""
-    from src import sending
     from src.kaggle import refusals
+    from src.leaderboard import sending
 
     solution = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})
     solution["Usage"] = ["Public"] * 4 + ["Private"] * 8

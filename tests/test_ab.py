@@ -4,16 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import arms, predictions, probing
+from src import probing
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.results import predictions
+from src.results.ab import Comparison, put_comparison, read_ab
 from src.schema.models import FineTune, Probe
 from src.scoring.metrics import METRICS
 from src.stages import ab, data, features, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, snapshot, toy_competition
 
 PROBE = Probe(clip=TINY_CLIP, cs=(100.0,), normalise=(True,), widen=False)
-COMPARISON = arms.Comparison("tol", "0.1", "probe", "accuracy", 0.5, 0.1, 0.6, 0.1, 0.1, 0.04, 3, "f" * 64, "a" * 64)
+COMPARISON = Comparison("tol", "0.1", "probe", "accuracy", 0.5, 0.1, 0.6, 0.1, 0.1, 0.04, 3, "f" * 64, "a" * 64)
 
 
 def competition_of(**changes):
@@ -41,7 +43,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     accuracy = METRICS["accuracy"]
     (gain, se), (score, _) = accuracy.gain(rows.targets, arm, than=base), accuracy.score(rows.targets, arm)
     assert gain < 0
-    [found] = arms.read(prepared.ab_csv)
+    [found] = read_ab(prepared.ab_csv)
     assert (found.field, found.value, found.model, found.metric) == ("cs", "(1e-07,)", "probe", "accuracy")
     assert (found.arm, found.difference, found.difference_se) == pytest.approx((score, gain, se))
     assert (found.base, found.base_se) == pytest.approx(accuracy.score(rows.targets, base))
@@ -66,11 +68,11 @@ def test_a_second_call_is_known_and_a_changed_probe_is_compared_anew(prepared, c
     changed = competition_of(models={"probe": PROBE.model_copy(update={"class_weight": "balanced"})})
     ab.run(changed, "label_noise", "drop")
     assert capsys.readouterr().out.count("fitted 3 folds") == 2  # this one's oof is not there
-    first, second = arms.read(prepared.ab_csv)[0], pd.read_csv(prepared.ab_csv).to_dict("records")
+    first, second = read_ab(prepared.ab_csv)[0], pd.read_csv(prepared.ab_csv).to_dict("records")
     assert len(second) == 1  # in the place of the other
     assert second[0]["key"] == first.key
     ab.run(changed, "tol", "1e-3")
-    assert [one.field for one in arms.read(prepared.ab_csv)] == ["label_noise", "tol"]
+    assert [one.field for one in read_ab(prepared.ab_csv)] == ["label_noise", "tol"]
 
 
 def test_every_probe_is_compared_and_what_cannot_have_the_value_is_left_out(prepared, capsys):
@@ -79,9 +81,9 @@ def test_every_probe_is_compared_and_what_cannot_have_the_value_is_left_out(prep
     ab.run(competition, "label_noise", "soften")
     said = capsys.readouterr().out
     assert "other  is left out: Probe: scikit-learn learns no soft labels" in said
-    assert [one.model for one in arms.read(competition.ab_csv)] == ["probe"]
+    assert [one.model for one in read_ab(competition.ab_csv)] == ["probe"]
     ab.run(competition, "label_noise", "drop")
-    assert [(one.model, one.value) for one in arms.read(competition.ab_csv)] == [
+    assert [(one.model, one.value) for one in read_ab(competition.ab_csv)] == [
         ("probe", "soften"),
         ("probe", "drop"),
         ("other", "drop"),
@@ -125,20 +127,20 @@ def test_without_features_or_probe_it_says_what_to_run(toy):
     ],
 )
 def test_two_standard_errors_are_clear(tmp_path, difference, se, verdict):
-    found = arms.Comparison(**{**vars(COMPARISON), "difference": difference, "difference_se": se})
+    found = Comparison(**{**vars(COMPARISON), "difference": difference, "difference_se": se})
     assert found.verdict == verdict
-    arms.put(tmp_path / "ab.csv", COMPARISON)
-    arms.put(tmp_path / "ab.csv", found)
-    [read] = arms.read(tmp_path / "ab.csv")
+    put_comparison(tmp_path / "ab.csv", COMPARISON)
+    put_comparison(tmp_path / "ab.csv", found)
+    [read] = read_ab(tmp_path / "ab.csv")
     assert repr(read) == repr(found)
 
 
 def test_a_table_that_is_not_ours_is_a_sentence(tmp_path):
     path = tmp_path / "ab.csv"
-    assert arms.read(path) == []
-    arms.put(path, COMPARISON)
+    assert read_ab(path) == []
+    put_comparison(path, COMPARISON)
     whole = path.read_text()
     for damaged in (whole.replace("arm_se", "se"), whole.replace("0.04", "small")):
         path.write_text(damaged)
         with pytest.raises(UserError, match=r"ab.csv is no table of comparisons .*: move it away"):
-            arms.read(path)
+            read_ab(path)

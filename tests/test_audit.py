@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import audit, duplicates, outliers, results
+from src import duplicates, outliers
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.results import audit
+from src.results.model import save_model
 from src.schema.models import Probe
 from src.scoring import bootstrap
 from src.stages import audit as stage
@@ -49,7 +51,7 @@ def finished(competition, name="probe", wrong=(7, 20), sure=0.95, **key):
     classes = rows.targets.copy()
     classes[list(wrong)] = (classes[list(wrong)] + 1) % 3
     oof = np.where(np.eye(3)[classes] == 1, sure, (1 - sure) / 2)
-    results.save(competition, name, {**rows.key, **key}, rows, oof, np.full((12, 3), 1 / 3), 1.0)
+    save_model(competition, name, {**rows.key, **key}, rows, oof, np.full((12, 3), 1 / 3), 1.0)
 
 
 def found(competition) -> pd.DataFrame:

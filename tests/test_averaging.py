@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from src import averaging, classifiers, heads, results, runs, texts, training
+from src import averaging, classifiers, heads, runs, texts, training
 from src.data.rows import Dataset, read_dataset
 from src.features import unit
+from src.results.model import model_tables
 from src.schema.models import FineTune, Prompts, Soup
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
@@ -130,7 +131,7 @@ class TestStage:
             plain.fold(rows, runs.squares_of(competition, CLIP, rows)),
         )
         assert np.abs(one.read(rows, 0.0)[0] - training.predict(start, fold, fold.valid, ("identity",), 8)).max() < 1e-6
-        oof, _ = results.tables(competition, "clip", rows)
+        oof, _ = model_tables(competition, "clip", rows)
         for number, alpha in enumerate(facts["chosen"]):
             expected = runs.Run(competition, "clip", number, 42).read(rows, alpha)[0]
             assert (oof[rows.fold == number] == expected).all()
@@ -144,7 +145,7 @@ class TestStage:
         tables = [runs.Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
         assert np.abs(tables[0] - tables[1]).max() > 1e-3
         assert (tables[0] == runs.Run(competition, "one", 1, 42).read(rows, None)[0]).all()
-        oof, _ = results.tables(competition, "convnext", rows)
+        oof, _ = model_tables(competition, "convnext", rows)
         assert np.abs(oof[rows.fold == 1] - np.mean(tables, axis=0)).max() < 1e-6
         history = pd.read_csv(competition.model_folder("convnext") / "history.csv")
         assert history.groupby(["fold", "seed"]).size().tolist() == [3] * 6
@@ -154,7 +155,7 @@ class TestStage:
         competition = with_models(convnext=toy.model_copy(update={"temperature": True}), plain=toy)
         finetune.run(competition)
         rows = read_dataset(competition)
-        (oof, test), (plain, plain_test) = (results.tables(competition, name, rows) for name in competition.models)
+        (oof, test), (plain, plain_test) = (model_tables(competition, name, rows) for name in competition.models)
         assert np.abs(oof - calibration.cross_fitted(plain, rows.targets, rows.fold)).max() < 1e-5
         temperature = self.model(competition, "convnext")["temperature"]
         assert temperature == pytest.approx(calibration.temperature(plain, rows.targets), abs=1e-3)
@@ -167,7 +168,7 @@ class TestStage:
         assert finetune.run(competition) == ["one", "other", "soup"]
         assert "soup fold 2" in capsys.readouterr().out
         rows, made = read_dataset(competition), self.model(competition, "soup")
-        oof, _ = results.tables(competition, "soup", rows)
+        oof, _ = model_tables(competition, "soup", rows)
         for number, taken in enumerate(made["ingredients"]):
             assert 1 <= len(set(taken)) == len(taken) <= 3
             states = []

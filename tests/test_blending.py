@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import blending, predictions, results, stacking, summary, weights
+from src import blending, stacking, weights
 from src.base.errors import UserError
 from src.blending import METHODS, Pool
 from src.data.rows import read_dataset
+from src.results import predictions, summary
+from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
 from src.scoring import agreement, decisions
 from src.scoring.metrics import METRICS
@@ -262,7 +264,7 @@ class TestStage:
                 oof, test = rng.dirichlet([1, 1, 1], 36), rng.dirichlet([1, 1, 1], 12)
                 oof[np.arange(36), (rows.targets + (skill < 0)) % 3] += abs(skill)  # below 0: skilled at being wrong
                 key = {**rows.key, "skill": skill}
-                results.save(toy, name, key, rows, oof / oof.sum(axis=1, keepdims=True), test, 1.0)
+                save_model(toy, name, key, rows, oof / oof.sum(axis=1, keepdims=True), test, 1.0)
 
         return make
 
@@ -276,7 +278,7 @@ class TestStage:
 
     def test_takes_the_weights_where_they_are_better(self, toy, made):
         made(zeroshot=-2, probe=3, convnext=-2)
-        oofs = [results.tables(toy, name, read_dataset(toy))[0] for name in toy.models]
+        oofs = [model_tables(toy, name, read_dataset(toy))[0] for name in toy.models]
         gain, se = METRICS["accuracy"].gain(read_dataset(toy).targets, oofs[1], than=np.mean(oofs, axis=0))
         assert gain > se  # what is made here is such a case
         blend.run(toy)
@@ -289,9 +291,9 @@ class TestStage:
         made(zeroshot=0, probe=1, convnext=0.5)
         blend.run(toy.model_copy(update={"blend": Blend(method=method)}))
         rows = read_dataset(toy)
-        oofs = np.stack([results.tables(toy, name, rows)[0] for name in toy.models])
+        oofs = np.stack([model_tables(toy, name, rows)[0] for name in toy.models])
         expected = blending.fit(method, Pool(oofs, rows.targets, rows.fold, METRICS["accuracy"])).oof
-        assert np.abs(results.tables(toy, "blend", rows)[0] - expected).max() < 1e-6
+        assert np.abs(model_tables(toy, "blend", rows)[0] - expected).max() < 1e-6
 
     def test_says_what_each_method_and_model_is_worth(self, toy, made, capsys):
         made(zeroshot=0, probe=1, convnext=0.5)
@@ -340,7 +342,7 @@ class TestStage:
         assert read_json(toy.model_folder("blend") / "model.json")["weights"] == {"probe": 1}
         assert "probe is the only model: its probabilities are passed through" in capsys.readouterr().out
         rows = read_dataset(toy)
-        for ours, its in zip(*(results.tables(toy, name, rows) for name in ("blend", "probe")), strict=True):
+        for ours, its in zip(*(model_tables(toy, name, rows) for name in ("blend", "probe")), strict=True):
             assert (ours == its).all()
 
     @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from src import board, config
+from src import config
 from src.base.errors import UserError
-from src.board import Split
-from src.ledger import Entry
+from src.leaderboard import counts
+from src.leaderboard.counts import Split
+from src.results.ledger import Entry
 from src.schema.competition import Reported
 from src.scoring.metrics import METRICS
 from tests.conftest import toy_competition
@@ -33,40 +34,40 @@ def shown(k: int, n: int, digits: int = 5) -> str:
 
 class TestSplits:
     def test_of_corn_is_the_one_that_is_known(self):
-        assert board.splits(PUBLIC, PRIVATE, CORN) == [Split(696, 2783)]
+        assert counts.splits(PUBLIC, PRIVATE, CORN) == [Split(696, 2783)]
 
     def test_of_corn_is_none_if_scores_were_rounded(self):
-        assert board.splits(PUBLIC, PRIVATE, CORN, "rounded") == []
+        assert counts.splits(PUBLIC, PRIVATE, CORN, "rounded") == []
 
     def test_few_scores_leave_several(self):
-        found = board.splits(["0.71982"], ["0.725"], CORN)
+        found = counts.splits(["0.71982"], ["0.725"], CORN)
         assert Split(696, 2783) in found
         assert len(found) > 1
-        assert all(board.count("0.71982", split.public) is not None for split in found)
+        assert all(counts.count("0.71982", split.public) is not None for split in found)
 
     def test_the_public_scores_alone_leave_the_multiples_of_the_part(self):
-        assert [split.public for split in board.splits(PUBLIC, [], CORN)] == [696, 1392, 2088, 2784]
+        assert [split.public for split in counts.splits(PUBLIC, [], CORN)] == [696, 1392, 2088, 2784]
 
     def test_scores_that_contradict_each_other_leave_none(self):
-        assert board.splits([*PUBLIC, "0.71983"], PRIVATE, CORN) == []
+        assert counts.splits([*PUBLIC, "0.71983"], PRIVATE, CORN) == []
 
     @pytest.mark.parametrize("score", ["-0.5", "1.5", "2"])
     @pytest.mark.parametrize("how", ["cut", "rounded"])
     def test_what_is_no_share_fits_none(self, score, how):
-        assert board.splits([score], [], 50, how) == []
+        assert counts.splits([score], [], 50, how) == []
 
     def test_without_scores_all_are_open(self):
-        assert board.splits([], [], 4) == [Split(1, 3), Split(2, 2), Split(3, 1)]
-        assert board.splits([], [], 1) == []
+        assert counts.splits([], [], 4) == [Split(1, 3), Split(2, 2), Split(3, 1)]
+        assert counts.splits([], [], 1) == []
 
     def test_zeros_at_the_end_are_digits(self):
-        one, many = (len(board.splits([score], [], 50)) for score in ("0.50000", "0.5"))
+        one, many = (len(counts.splits([score], [], 50)) for score in ("0.50000", "0.5"))
         assert one == sum(n % 2 == 0 for n in range(1, 50))  # exactly a half
         assert many > one  # 3 of 5 is 0.6, 5 of 9 is 0.55: cut to one digit also 0.5
 
     def test_digits_that_are_left_out_were_cut(self):
-        assert board.splits([*PUBLIC, "0.816"], PRIVATE, CORN) == [Split(696, 2783)]
-        assert board.splits([*PUBLIC, "0.815"], PRIVATE, CORN) == []  # 567 of 696 is 0.81465, 568 is 0.81609
+        assert counts.splits([*PUBLIC, "0.816"], PRIVATE, CORN) == [Split(696, 2783)]
+        assert counts.splits([*PUBLIC, "0.815"], PRIVATE, CORN) == []  # 567 of 696 is 0.81465, 568 is 0.81609
 
     @pytest.mark.parametrize("seed", range(40))
     def test_the_true_one_is_always_among_them(self, seed):
@@ -75,7 +76,7 @@ class TestSplits:
         n = int(rng.integers(1, rows))
         sizes, digits = (n, rows - n), int(rng.integers(3, 7))
         scores = [[shown(int(k), size, digits) for k in rng.integers(0, size + 1, rng.integers(6))] for size in sizes]
-        assert Split(*sizes) in board.splits(*scores, rows)
+        assert Split(*sizes) in counts.splits(*scores, rows)
 
     @pytest.mark.parametrize("seed", range(20))
     def test_the_true_one_is_among_them_if_scores_were_rounded(self, seed):
@@ -85,7 +86,7 @@ class TestSplits:
         scores = [
             [f"{float(k) / size:.5f}" for k in rng.integers(0, size + 1, rng.integers(6))] for size in (n, rows - n)
         ]
-        assert Split(n, rows - n, "rounded") in board.splits(*scores, rows, "rounded")
+        assert Split(n, rows - n, "rounded") in counts.splits(*scores, rows, "rounded")
 
     def test_they_are_those_of_a_search_through_all_counts(self):
         public, private = ["0.714", "0.42857"], ["0.6", "0.99"]
@@ -102,7 +103,7 @@ class TestSplits:
                     for score in scores
                 )
             ]
-            assert board.splits(public, private, 120, how) == found
+            assert counts.splits(public, private, 120, how) == found
             assert 0 < len(found) < 119
 
 
@@ -123,71 +124,71 @@ class TestCount:
         ],
     )
     def test_is_the_one_that_the_score_shows(self, score, n, k):
-        assert board.count(score, n) == k
+        assert counts.count(score, n) == k
 
     def test_of_rounded_scores_is_another(self):
-        assert board.count("0.66667", 3, "rounded") == 2
-        assert board.count("0.66667", 3) is None
-        assert board.count("0.66666", 3) == 2
+        assert counts.count("0.66667", 3, "rounded") == 2
+        assert counts.count("0.66667", 3) is None
+        assert counts.count("0.66666", 3) == 2
 
     @pytest.mark.parametrize("score", ["0.12345", "0.816", "1.0", "1e-05"])
     def test_a_float_of_the_config_has_the_digits_that_were_typed(self, score):
-        assert board.shown(float(score)) == score
+        assert counts.digits_shown(float(score)) == score
 
     def test_a_small_float_is_read_as_it_is(self):
-        assert board.count(board.shown(0.00001), 100000) == 1
+        assert counts.count(counts.digits_shown(0.00001), 100000) == 1
 
     @pytest.mark.parametrize("score", ["", "none", "NaN", "inf", "0,71982"])
     def test_what_is_no_number_is_refused(self, score):
         with pytest.raises(UserError, match="is no score: write it as the leaderboard shows it"):
-            board.count(score, 696)
+            counts.count(score, 696)
 
     @pytest.mark.parametrize(("k", "n"), [(501, 696), (0, 3), (3, 3), (1, 3), (2, 300000)])
     def test_is_cut_as_the_leaderboard_does(self, k, n):
-        assert board.cut(k, n) == shown(k, n)
+        assert counts.cut(k, n) == shown(k, n)
 
 
 class TestOf:
     def test_reads_the_reported_rows_of_corn(self):
-        assert board.of(config.load("corn"), [], CORN) == [Split(696, 2783)]
+        assert counts.of(config.load("corn"), [], CORN) == [Split(696, 2783)]
 
     def test_reads_the_ledgers_scores_too(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.71982),))
         entries = [Entry("", "a.csv", public=public, status="complete") for public in PUBLIC]
         entries += [Entry("", "a.csv", private=private, status="complete") for private in PRIVATE]
-        assert len(board.of(toy, [], CORN)) > 1
-        assert board.of(toy, entries, CORN) == [Split(696, 2783)]
+        assert len(counts.of(toy, [], CORN)) > 1
+        assert counts.of(toy, entries, CORN) == [Split(696, 2783)]
 
     def test_passes_over_what_has_no_score(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.5),))
         entry = Entry("", "a.csv", public="0.00001", status="error")
-        assert board.of(toy, [entry, Entry("", "a.csv", status="pending")], 12) == board.splits(["0.5"], [], 12)
+        assert counts.of(toy, [entry, Entry("", "a.csv", status="pending")], 12) == counts.splits(["0.5"], [], 12)
 
     def test_where_nothing_fits_cut_it_tries_rounded(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.66667, private=0.14286),))
-        assert board.of(toy, [], 10) == [Split(3, 7, "rounded")]
-        assert "3 public and 7 private rows" in board.said(toy, [], 10)
-        assert "rounded after their decimals" in board.said(toy, [], 10)
+        assert counts.of(toy, [], 10) == [Split(3, 7, "rounded")]
+        assert "3 public and 7 private rows" in counts.said(toy, [], 10)
+        assert "rounded after their decimals" in counts.said(toy, [], 10)
 
     def test_is_nothing_without_a_score_or_for_another_metric(self):
         row = Reported("theirs", public=0.5)
-        assert board.of(toy_competition(), [], 12) == []
-        assert board.of(toy_competition(metric="log_loss", reported=(row,)), [], 12) == []
-        assert "no score of the leaderboard is known" in board.said(toy_competition(), [], 12)
-        assert "log_loss is no share of rows" in board.said(toy_competition(metric="log_loss"), [], 12)
+        assert counts.of(toy_competition(), [], 12) == []
+        assert counts.of(toy_competition(metric="log_loss", reported=(row,)), [], 12) == []
+        assert "no score of the leaderboard is known" in counts.said(toy_competition(), [], 12)
+        assert "log_loss is no share of rows" in counts.said(toy_competition(metric="log_loss"), [], 12)
 
     def test_several_are_said_to_be_narrowed_by_more_scores(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.66666),))
-        assert board.said(toy, [], 12).startswith("3 splits of 12 test rows fit: 3 to 9 are public")
-        assert board.said(toy, [], 12).endswith("more scores narrow it")
+        assert counts.said(toy, [], 12).startswith("3 splits of 12 test rows fit: 3 to 9 are public")
+        assert counts.said(toy, [], 12).endswith("more scores narrow it")
 
     def test_none_is_said_with_the_score_that_stands_in_the_way(self):
         corn = config.load("corn")
         typed = Reported("mistyped", public=0.71983)
-        said = board.said(corn.model_copy(update={"reported": (*corn.reported, typed)}), [], CORN)
+        said = counts.said(corn.model_copy(update={"reported": (*corn.reported, typed)}), [], CORN)
         assert "there is no split of 3479 test rows" in said
         assert "without public 0.71983 there is: was it typed or rounded by hand?" in said
-        assert "without" not in board.said(corn, [], 144)
+        assert "without" not in counts.said(corn, [], 144)
 
 
 class TestForetold:
@@ -196,7 +197,7 @@ class TestForetold:
         rng = np.random.default_rng(0)
         hits, fresh = rng.binomial(rows, rate, 200), rng.binomial(n, rate, 200)
         intervals = [
-            board.foretold(k / rows, float(np.sqrt(k * (rows - k) / rows)) / rows, rows, n, metric="accuracy")
+            counts.foretold(k / rows, float(np.sqrt(k * (rows - k) / rows)) / rows, rows, n, metric="accuracy")
             for k in hits
         ]
         inside = [low <= k / n <= high for (low, high), k in zip(intervals, fresh, strict=True)]
@@ -208,19 +209,19 @@ class TestForetold:
         for _ in range(400):
             train, fresh = rng.exponential(0.5, 600), rng.exponential(0.5, 150)
             se = train.std() / np.sqrt(600)
-            low, high = board.foretold(train.mean(), se, 600, 150, metric="log_loss")
+            low, high = counts.foretold(train.mean(), se, 600, 150, metric="log_loss")
             inside.append(low <= fresh.mean() <= high)
         assert 0.92 < np.mean(inside) < 0.98
 
     def test_is_the_normal_one_where_both_are_large(self):
         cv, rows, n = 0.8, 14322, 2783
         se = float(np.sqrt(cv * (1 - cv) / rows))
-        exact = board.foretold(cv, se, rows, n, metric="accuracy")
-        assert exact == pytest.approx(board.foretold(cv, se, rows, n, metric="macro_f1"), abs=1 / n)
+        exact = counts.foretold(cv, se, rows, n, metric="accuracy")
+        assert exact == pytest.approx(counts.foretold(cv, se, rows, n, metric="macro_f1"), abs=1 / n)
 
     def test_is_wider_for_fewer_rows_and_a_higher_level(self):
         def width(n: int, level: float) -> float:
-            low, high = board.foretold(0.8, 0.0033, 14322, n, level, metric="accuracy")
+            low, high = counts.foretold(0.8, 0.0033, 14322, n, level, metric="accuracy")
             return high - low
 
         assert width(696, 0.95) > width(2783, 0.95)
@@ -228,7 +229,7 @@ class TestForetold:
 
     def test_stays_within_the_metrics_bounds(self):
         def of(metric: str, cv: float) -> tuple[float, float]:
-            return board.foretold(cv, 0.2, 100, 20, metric=metric)
+            return counts.foretold(cv, 0.2, 100, 20, metric=metric)
 
         assert of("auc", 0.9)[1] == 1
         assert of("log_loss", 0.3)[0] == 0
@@ -236,7 +237,7 @@ class TestForetold:
         assert of("quadratic_kappa", 0.0)[0] < 0
 
     def test_of_a_faultless_cv_is_no_point(self):
-        low, high = board.foretold(1.0, 0.0, 100, 200, metric="accuracy")
+        low, high = counts.foretold(1.0, 0.0, 100, 200, metric="accuracy")
         assert low < 1 == high
 
 
@@ -248,9 +249,9 @@ def test_a_share_is_a_mean_of_zeros_and_ones():
         for name, metric in METRICS.items()
         if metric.per_row is not None and set(metric.per_row(targets, probs)) <= {0, 1}
     }
-    assert shares == set(board.SHARES)
+    assert shares == set(counts.SHARES)
 
 
 def test_the_standard_error_of_a_count_is_the_metrics():
     targets, probs = np.array([0, 0, 1, 1, 1]), np.eye(2)[[0, 1, 1, 1, 1]]
-    assert board.standard_error(4, 5) == pytest.approx(METRICS["accuracy"].score(targets, probs)[1])
+    assert counts.standard_error(4, 5) == pytest.approx(METRICS["accuracy"].score(targets, probs)[1])

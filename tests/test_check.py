@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import inspection, ledger, sheets, submissions, suspicions
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.kaggle.refusals import CODES
-from src.ledger import Entry
+from src.leaderboard import faults, reading, submission
+from src.leaderboard.warnings import model_of
+from src.results import ledger
+from src.results.ledger import Entry
 from src.scoring import agreement
 from src.stages import check, data, folds
 from tests.conftest import CLASSES, toy_competition
@@ -40,7 +42,7 @@ def inspected(toy, tmp_path):
         if isinstance(content, pd.DataFrame):
             content = content.to_csv(index=False)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return submissions.inspect(competition, path)
+        return submission.inspect(competition, path)
 
     return inspect
 
@@ -165,7 +167,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("content", "said"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_of_labels_is_one_line_with_its_mend(inspected, content, said):
-    assert inspected(content) == submissions.Findings([said], [])
+    assert inspected(content) == submission.Findings([said], [])
 
 
 FAULTS_OF_PROBABILITIES = {
@@ -211,7 +213,7 @@ FAULTS_OF_PROBABILITIES = {
 
 @pytest.mark.parametrize(("content", "said"), FAULTS_OF_PROBABILITIES.values(), ids=FAULTS_OF_PROBABILITIES)
 def test_a_fault_of_probabilities_is_one_line_with_its_mend(inspected, log_loss, content, said):
-    assert inspected(content, log_loss) == submissions.Findings([said], [])
+    assert inspected(content, log_loss) == submission.Findings([said], [])
 
 
 def test_two_faults_are_two_lines(inspected):
@@ -229,17 +231,17 @@ def test_two_faults_are_two_lines(inspected):
     ids=["as it is", "rows in another order", "Windows' lines", "empty lines", "quotes"],
 )
 def test_what_is_right_has_no_findings(inspected, content):
-    assert inspected(content) == submissions.Findings([], [])
+    assert inspected(content) == submission.Findings([], [])
 
 
 def test_right_probabilities_have_no_findings(inspected, log_loss):
-    assert inspected(PROBS[::-1], log_loss) == submissions.Findings([], [])
+    assert inspected(PROBS[::-1], log_loss) == submission.Findings([], [])
 
 
 def test_a_file_that_is_not_there_is_a_fault(toy, tmp_path):
-    (fault,) = submissions.inspect(toy, tmp_path / "nope.csv").faults
+    (fault,) = submission.inspect(toy, tmp_path / "nope.csv").faults
     assert fault.endswith("nope.csv: mend the path, or make one with ./run.sh toy")
-    (fault,) = submissions.inspect(toy, tmp_path).faults
+    (fault,) = submission.inspect(toy, tmp_path).faults
     assert fault.endswith("cannot be read (Is a directory): name a CSV file that you may read")
 
 
@@ -253,8 +255,8 @@ class TestIds:
         assert inspected(RIGHT.assign(id="0" + RIGHT["id"])).faults == []
 
     def test_that_could_be_two_are_unknown(self):
-        assert sheets.respelt(["7.0"], ["007", "0007"]) == {}
-        assert sheets.respelt(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
+        assert reading.respelt(["7.0"], ["007", "0007"]) == {}
+        assert reading.respelt(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
             "with spaces around": {" 9": "9"},
             "in another case": {"A": "a"},
             "without leading zeros, or as decimals": {"7.0": "007", "8e0": "8"},
@@ -281,9 +283,9 @@ class TestIds:
 
     def test_of_a_smoke_run_are_its_own(self, inspected):
         smoke = toy_competition(limit=8)
-        (asked,) = inspection.wanted(smoke)
+        (asked,) = faults.wanted(smoke)
         mine = RIGHT[RIGHT["id"].isin(asked.ids)]
-        assert inspected(mine, smoke) == submissions.Findings([], [])
+        assert inspected(mine, smoke) == submission.Findings([], [])
         (fault,) = inspected(RIGHT, smoke).faults
         assert fault.startswith("4 ids unknown, the first ")
         assert "it has 12 rows, test.csv and sample_submission.csv of this smoke run 8" in fault
@@ -292,39 +294,39 @@ class TestIds:
 class TestAnswers:
     def test_are_of_the_ids_in_their_order(self, toy, tmp_path):
         RIGHT.to_csv(tmp_path / "x.csv", index=False)
-        probs = submissions.answers(toy, tmp_path / "x.csv", ["102", "100"])
+        probs = submission.answers(toy, tmp_path / "x.csv", ["102", "100"])
         assert probs.dtype == np.float32
         assert probs.tolist() == [[0, 0, 1], [1, 0, 0]]
 
     def test_are_probabilities_in_the_configs_order_of_classes(self, log_loss, tmp_path):
         PROBS.to_csv(tmp_path / "x.csv", index=False)
-        probs = submissions.answers(log_loss, tmp_path / "x.csv", ["103"])
+        probs = submission.answers(log_loss, tmp_path / "x.csv", ["103"])
         assert probs[0].tolist() == pytest.approx(PROBS.loc[3, list(CLASSES)].tolist())
 
     def test_of_a_smoke_run_may_be_of_more_rows(self, folder, tmp_path):
         RIGHT.to_csv(tmp_path / "x.csv", index=False)
         smoke = toy_competition(limit=8)
-        (asked,) = inspection.wanted(smoke)
-        assert submissions.answers(smoke, tmp_path / "x.csv", asked.ids).shape == (8, 3)
+        (asked,) = faults.wanted(smoke)
+        assert submission.answers(smoke, tmp_path / "x.csv", asked.ids).shape == (8, 3)
 
     def test_with_faults_are_refused_with_all_of_them(self, toy, tmp_path):
         put(RIGHT, 4, "label", "gren")[1:].to_csv(tmp_path / "x.csv", index=False)
         with pytest.raises(
             UserError, match=r"x\.csv has 2 faults, to be mended:\n  1 id missing, .*\n  1 label of no class"
         ) as error:
-            submissions.answers(toy, tmp_path / "x.csv", ["101"])
+            submission.answers(toy, tmp_path / "x.csv", ["101"])
         assert error.value.code == CODES["check"]
 
     def test_to_ids_of_no_test_row_are_not_made_up(self, toy, tmp_path):
         RIGHT.to_csv(tmp_path / "x.csv", index=False)
         with pytest.raises(UserError, match="no answer to id '000'"):
-            submissions.answers(toy, tmp_path / "x.csv", ["100", "000"])
+            submission.answers(toy, tmp_path / "x.csv", ["100", "000"])
 
 
 class TestWarnings:
     def test_of_one_answer_for_all_rows(self, inspected, log_loss):
         same = ["the answer is 'red' in all 12 rows: is this sample_submission itself?"]
-        assert inspected(PROBS.assign(red=0.5, blue=0.25, green=0.25), log_loss) == submissions.Findings([], same)
+        assert inspected(PROBS.assign(red=0.5, blue=0.25, green=0.25), log_loss) == submission.Findings([], same)
         rest = PROBS["blue"] / (PROBS["blue"] + PROBS["green"]) / 2
         (warning,) = inspected(PROBS.assign(red=0.5, blue=rest, green=0.5 - rest), log_loss).warnings[:1]
         assert warning == "the column 'red' is 0.5 in all rows: is it what the model gives?"
@@ -333,7 +335,7 @@ class TestWarnings:
         sure = pd.DataFrame(np.eye(3)[np.arange(12) % 3], columns=["red", "blue", "green"])
         sure.insert(0, "id", RIGHT["id"])
         said = "all probabilities are 0 or 1: send log_loss those of the model, not its labels"
-        assert inspected(sure, log_loss) == submissions.Findings([], [said])
+        assert inspected(sure, log_loss) == submission.Findings([], [said])
 
 
 CORN = ("broken", "discolored", "pure", "silkcut")
@@ -357,7 +359,7 @@ def corn(roots):
 def said_of(competition, labels, name="theirs.csv", ids=None) -> list[str]:
     """The warnings of a submission of these labels, which is written to the folder."""
     path = write(competition, labels, name, ids)
-    findings = submissions.inspect(competition, path)
+    findings = submission.inspect(competition, path)
     assert findings.faults == []
     return [*findings.warnings, *findings.repeats]
 
@@ -506,7 +508,7 @@ class TestStage:
 
     def test_of_a_smoke_run_says_so(self, tmp_path, folder, capsys):
         smoke = toy_competition(limit=8)
-        (asked,) = inspection.wanted(smoke)
+        (asked,) = faults.wanted(smoke)
         RIGHT[RIGHT["id"].isin(asked.ids)].to_csv(tmp_path / "x.csv", index=False)
         assert check.run(smoke, tmp_path / "x.csv") == 0
         assert "it is of a smoke run: do not send it" in capsys.readouterr().out
@@ -524,8 +526,8 @@ class TestStage:
 
 
 def test_names_of_models_are_those_of_their_files(tmp_path):
-    assert suspicions.model_of(tmp_path / "a-cv-b-cv0.8-abcdefg.csv") == "a-cv-b"
-    assert suspicions.model_of(tmp_path / "theirs.csv") == ""
+    assert model_of(tmp_path / "a-cv-b-cv0.8-abcdefg.csv") == "a-cv-b"
+    assert model_of(tmp_path / "theirs.csv") == ""
 
 
 def test_what_is_made_is_right(toy, log_loss):
@@ -534,9 +536,9 @@ def test_what_is_made_is_right(toy, log_loss):
     folds.run(log_loss)
     ids = read_dataset(log_loss).test.ids
     probs = PROBS.set_index("id").loc[ids, list(CLASSES)].to_numpy(np.float32)
-    (asked,) = inspection.wanted(log_loss)
-    text = submissions.csv_of(log_loss, asked, ids, probs)
-    assert inspection.inspected(log_loss, text.encode(), asked)[0] == []
+    (asked,) = faults.wanted(log_loss)
+    text = submission.csv_of(log_loss, asked, ids, probs)
+    assert faults.inspected(log_loss, text.encode(), asked)[0] == []
     sub = pd.read_csv(io.StringIO(text), dtype={"id": str})
     assert sub["id"].tolist() == list(asked.ids) == [f"{i}" for i in range(111, 99, -1)]
     assert list(sub) == ["id", "red", "blue", "green"]
@@ -553,4 +555,4 @@ def test_a_rule_for_the_labels_is_heeded(corn, truth):
 
 def test_without_data_the_command_that_fetches_it_is_named(roots):
     with pytest.raises(UserError, match=r"there is no data of toy at .*: ./run.sh toy data fetches it"):
-        submissions.inspect(toy_competition(), roots / "x.csv")
+        submission.inspect(toy_competition(), roots / "x.csv")

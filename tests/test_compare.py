@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import cells, comparing, config, phrasings
+from src import cells, config, phrasings
 from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.report import compare as section_of
 from src.report import evidence
+from src.results.compare import headline, read_about, read_compare, subjects
 from src.running import Running
 from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
@@ -94,7 +95,7 @@ def cell(competition, name):
 
 
 def table(competition) -> pd.DataFrame:
-    return comparing.read(competition.compare_csv)
+    return read_compare(competition.compare_csv)
 
 
 def answers(ids) -> np.ndarray:
@@ -131,11 +132,11 @@ class TestNumbers:
         assert list(curve) == [0.0, 0.5, 1.0]
         for alpha, point in ((0.0, about["points"][0]), (1.0, about["points"][-1])):
             assert curve[alpha]["log_loss"] == pytest.approx(point["log_loss"], rel=1e-4)
-        shown = comparing.headline(table(compared))
+        shown = headline(table(compared))
         assert shown[shown["kind"] == "WiSE-FT"]["alpha"].tolist() == [0.5]
 
     def test_differences_are_paired(self, compared):
-        pairs = comparing.about(compared.compare_csv)["pairs"]
+        pairs = read_about(compared.compare_csv)["pairs"]
         assert [(pair["one"], pair["other"]) for pair in pairs] == [
             ("clip", "resnet"),
             ("clip at alpha 0.5", "clip at alpha 1"),
@@ -270,7 +271,7 @@ class TestFailures:
         out, err = capsys.readouterr()
         assert err.count("error: gone: no data for gone") == 1
         assert out.rstrip().splitlines()[-1].startswith("not made: gone: no data for gone")
-        assert set(comparing.read(roots / "submissions" / "compare.csv")["data_set"]) == {"toy"}
+        assert set(read_compare(roots / "submissions" / "compare.csv")["data_set"]) == {"toy"}
         assert not gone.folder.exists()
 
     def test_one_model_that_cannot_be_had_stops_no_other(self, roots, monkeypatch, capsys):
@@ -301,10 +302,10 @@ class TestFailures:
     def test_soups_are_left_out_and_doubtful_labels_refused(self):
         pair = {name: models()["resnet"] for name in ("one", "other")}
         competition = toy(models={**pair, "soup": Soup(of=("one", "other"))}, reported=())
-        assert list(comparing.subjects(competition).models) == ["one", "other"]
+        assert list(subjects(competition).models) == ["one", "other"]
         dropping = {"probe": models()["probe"], "it": pair["one"].model_copy(update={"label_noise": "drop"})}
         with pytest.raises(UserError, match="it has label_noise='drop', which needs folds"):
-            comparing.subjects(toy(models=dropping, reported=()))
+            subjects(toy(models=dropping, reported=()))
 
 
 class TestPage:
@@ -359,7 +360,7 @@ def test_every_data_set_is_compared_from_its_own_format(roots, monkeypatch, name
     train[["id"]].assign(fold=np.arange(len(train)) % 3).to_csv(competition.folds_csv, index=False)  # too few to split
     known(monkeypatch, **{name: competition})
     assert compare.run([name]) == 0
-    df, about = table(competition), comparing.about(competition.compare_csv)
+    df, about = table(competition), read_about(competition.compare_csv)
     assert list(dict.fromkeys(df["model"])) == list(networks)
     assert (about["official"], about["train"], about["valid"]) == (True, 20, 10)
     assert (df["rows"] == 10).all()
@@ -378,7 +379,7 @@ def test_pictures_of_your_own_are_compared(roots, monkeypatch, tmp_path):
     competition = toy_competition(name="pets", source=source, models={"resnet": net, "probe": probe})
     known(monkeypatch, pets=competition)
     assert compare.run(["pets"]) == 0
-    df, about = table(competition), comparing.about(competition.compare_csv)
+    df, about = table(competition), read_about(competition.compare_csv)
     assert (about["official"], about["train"], about["valid"]) == (True, 18, 6)
     assert df["score"].between(0, 1).all()
     assert set(df["model"]) == {"resnet", "probe"}

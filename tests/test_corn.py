@@ -6,9 +6,10 @@ import shutil
 import pytest
 
 from src import __main__ as main
-from src import board, config, runs
+from src import config, runs
 from src.data import tables
 from src.data.rows import read_dataset
+from src.leaderboard import counts
 from src.schema.competition import Competition
 
 CORN_ZIP = os.environ.get("CORN_ZIP")
@@ -18,7 +19,7 @@ PUBLIC, PRIVATE = 696, 2783  # rows of the leaderboard's parts; Kaggle cuts a sc
 @pytest.mark.parametrize("reported", config.load("corn").reported, ids=lambda reported: reported.title)
 def test_a_reported_score_is_a_count_of_rows(reported):
     for score, rows in ((reported.public, PUBLIC), (reported.private, PRIVATE)):
-        assert score is None or board.count(board.shown(score), rows) is not None
+        assert score is None or counts.count(counts.digits_shown(score), rows) is not None
 
 
 def test_the_small_variant_is_the_same_competition():

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import results
 from src.data.rows import read_dataset
+from src.results.model import model_tables, save_model
 from src.scoring import decisions
 from src.scoring.metrics import METRICS
 from src.stages import data, folds, submission
@@ -108,11 +108,11 @@ class TestResults:
         shy = np.array([0.9, 0.05, 0.05])  # the argmax is always the first class
         oof = (0.1 * np.eye(3)[rows.targets] + shy) / 1.1
         test = (0.1 * np.eye(3)[np.arange(12) % 3] + shy) / 1.1
-        results.save(competition, "blend", {}, rows, oof, test, 1.0)
+        save_model(competition, "blend", {}, rows, oof, test, 1.0)
         model = read_json(competition.model_folder("blend") / "model.json")
         assert (model["cv"], model["folds"]) == (1, [1, 1, 1])
         assert list(model["decision"]) == list(competition.classes)
-        stored, _ = results.tables(competition, "blend", rows)
+        stored, _ = model_tables(competition, "blend", rows)
         assert np.abs(stored - oof).max() < 1e-6  # the table has pure probabilities
         sub = pd.read_csv(submission.run(competition), dtype=str).set_index("id")["label"]
         assert sub[[f"{100 + i}" for i in range(12)]].tolist() == list(competition.classes) * 4
@@ -120,5 +120,5 @@ class TestResults:
     def test_no_rule_is_stored_where_none_is_needed(self, toy):
         data.run(toy)
         folds.run(toy)
-        results.save(toy, "blend", {}, read_dataset(toy), np.full((36, 3), 1 / 3), np.full((12, 3), 1 / 3), 1.0)
+        save_model(toy, "blend", {}, read_dataset(toy), np.full((36, 3), 1 / 3), np.full((12, 3), 1 / 3), 1.0)
         assert "decision" not in read_json(toy.model_folder("blend") / "model.json")

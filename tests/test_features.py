@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from src import encoders, encoding, features, shards
+from src import encoders, encoding, features
 from src.base import files
 from src.base.errors import UserError
 from src.data.decoded import Decoded
 from src.data.rows import Rows
+from src.results import shards
 from src.schema.models import Probe
 from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition
 

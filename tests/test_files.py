@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from src import checkpoints
 from src.base import files
 from src.base.errors import UserError
+from src.results import checkpoints
 from tests.conftest import snapshot
 
 

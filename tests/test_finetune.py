@@ -10,11 +10,13 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import backbones, checkpoints, loading, results, runs, training
+from src import backbones, loading, runs, training
 from src.base import files
 from src.base.errors import UserError
 from src.data.geometry import normalised
 from src.data.rows import read_dataset
+from src.results import checkpoints
+from src.results.model import model_tables
 from src.schema.models import Augment, FineTune
 from src.stages import data, finetune, folds
 from tests.conftest import Evil, read_json, snapshot, toy_competition
@@ -33,7 +35,7 @@ def prepared(toy):
 
 
 def tables_of(competition):
-    return results.tables(competition, "convnext", read_dataset(competition))
+    return model_tables(competition, "convnext", read_dataset(competition))
 
 
 def test_learns_and_predicts_every_row_out_of_fold(prepared):

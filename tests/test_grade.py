@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import solution
 from src.base.errors import UserError
 from src.kaggle.refusals import Refusal
+from src.leaderboard import solution
 from src.stages import grade
 from tests.conftest import CLASSES, toy_competition
 

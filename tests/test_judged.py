@@ -9,10 +9,11 @@ import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from src import augment, judged, loading, predictions, probing, runs, training
+from src import augment, judged, loading, probing, runs, training
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.results import predictions
 from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
 from src.stages import data, features, finetune, folds, probe

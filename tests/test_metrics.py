@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from src import results
+from src.results.model import none_if_nan
 from src.scoring.metrics import METRICS, Metric
 
 K, N = 7, 500
@@ -65,7 +65,7 @@ def test_a_part_of_one_class_or_one_row_does_not_warn_and_is_at_most_undefined(n
         value, se = METRICS[name].score(TARGETS[rows], PROBS[rows])
         assert np.isfinite(value) or name in ("auc", "quadratic_kappa")
         METRICS[name].gain(TARGETS[rows], PROBS[rows], than=COARSE[rows])
-        assert json.loads(json.dumps(results.known(value), allow_nan=False)) == (value if value == value else None)
+        assert json.loads(json.dumps(none_if_nan(value), allow_nan=False)) == (value if value == value else None)
     value, se = METRICS[name].score(np.arange(N) // (N - 1), PROBS)  # a class of one row, which few samples have
     assert np.isfinite([value, se]).all()
 

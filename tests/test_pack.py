@@ -19,12 +19,13 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src import config, hidden, notebook, packing, publishing, rehearsal, shards, wheels
+from src import config, hidden, notebook, packing, publishing, rehearsal, wheels
 from src.base.errors import UserError
 from src.data import tables
 from src.data.rows import read_dataset
 from src.kaggle.refusals import Refusal
 from src.rehearsal import Rehearsal
+from src.results import shards
 from src.schema.competition import Blend, Competition, Notebook
 from src.schema.models import FineTune, Probe
 from src.stages import blend, data, features, finetune, folds, pack, probe, submission, zeroshot

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.special import softmax
 
-from src import heads, results
+from src import heads
 from src.base.errors import UserError
 from src.classifiers import Head
 from src.data import images
@@ -22,6 +22,7 @@ from src.predict import naming, sight, urls
 from src.predict.finished import Finished
 from src.predict.sight import Opinion, Sight
 from src.report import predict as page
+from src.results.model import model_tables
 from src.schema.competition import Blend
 from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
 from src.stages import blend, data, features, finetune, folds, predict, probe, zeroshot
@@ -100,7 +101,7 @@ def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, mo
     opinion, rows = looked(there, model), read_dataset(there)
     # what model.json has of biases, temperatures and weights is rounded to four decimals
     bound = {"greedy": 5e-5, "tuned": 5e-5, "blend": 1e-4}.get(model, 1e-5)
-    assert np.abs(opinion.probs - results.tables(there, model, rows)[1]).max() < bound
+    assert np.abs(opinion.probs - model_tables(there, model, rows)[1]).max() < bound
     assert opinion.labels == CLASSES
     assert snapshot(there.folder) == before
 
@@ -112,7 +113,7 @@ def test_a_blend_is_predicted_by_the_method_that_it_has(there, method):
     blend.run(other)
     try:
         opinion = looked(other, "blend")
-        said = results.tables(other, "blend", read_dataset(other))[1]
+        said = model_tables(other, "blend", read_dataset(other))[1]
     finally:
         for name, content in kept.items():
             (there.model_folder("blend") / name).write_bytes(content)
@@ -156,7 +157,7 @@ def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(the
     assert len(df) == 12 * 2 * 2
     assert df["image"].tolist()[:5] == [one] * 4 + ["input/toy/test/100.png"]  # once, by its first name
     assert df["model"].tolist()[:4] == ["toy:plain"] * 2 + ["toy:blend"] * 2
-    ranked = results.tables(there, "plain", read_dataset(there))[1][1]
+    ranked = model_tables(there, "plain", read_dataset(there))[1][1]
     assert df["label"].tolist()[:2] == [CLASSES[i] for i in np.argsort(-ranked)[:2]]
     assert df["probability"][:2].to_numpy() == pytest.approx(np.sort(ranked)[::-1][:2], abs=1e-5)
     assert (df["ms"] > 0).all()

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import predictions
 from src.base.errors import UserError
+from src.results import predictions
 
 IDS, CLASSES = ["007", "10", "a"], ("x", "y")
 PROBS = np.array([[0.1, 0.9], [0.5, 0.5], [1, 0]], np.float32)

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import results
 from src.base.errors import UserError
 from src.data import tables
 from src.data.rows import read_dataset
+from src.results.model import model_tables
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, toy_competition
 
@@ -39,11 +39,11 @@ def test_every_stage_runs(rare):
         stage.run(rare)
     rows = read_dataset(rare)
     lone = rows.targets == rare.classes.index(LONE)
-    oof, _ = results.tables(rare, "probe", rows)
+    oof, _ = model_tables(rare, "probe", rows)
     assert lone.sum() == 1
     assert oof[lone, 3] < 1e-6  # the fold that holds it out has never seen it
     assert oof[:, 4].max() < 1e-6
-    assert np.isfinite(results.tables(rare, "blend", rows)[1]).all()
+    assert np.isfinite(model_tables(rare, "blend", rows)[1]).all()
 
 
 def test_a_smoke_run_takes_what_there_is(rare):

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import results
 from src.base import files
 from src.data.rows import read_dataset
 from src.report import charts, evidence, page
 from src.report.page import Section
+from src.results.model import model_tables, save_model
 from src.stages import data, folds, report
 from tests.conftest import snapshot, toy_competition
 
@@ -27,7 +27,7 @@ def save(competition, name: str, right: float = 0.8, seed: int = 0) -> None:
     oof = (0.1 + 0.9 * np.eye(k)[likely]) / (1 + 0.1 * (k - 1) + 0.0)
     oof /= oof.sum(axis=1, keepdims=True)
     test = np.full((len(rows.test), k), 1 / k)
-    results.save(competition, name, rows.key, rows, oof, test, 1.0)
+    save_model(competition, name, rows.key, rows, oof, test, 1.0)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ class TestEvidence:
         assert found.left_out == []
         assert found.best.name == "blend"
         assert found.targets.tolist() == [finished.classes.index(label) for label in found.train["label"]]
-        oof, test = results.tables(finished, "probe", read_dataset(finished))
+        oof, test = model_tables(finished, "probe", read_dataset(finished))
         assert (found.models["probe"].oof == oof).all()
         assert (found.models["probe"].test == test).all()
         assert found.row_of["test"]["105"] == found.test_ids.index("105")

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from src import results
 from src.data.rows import read_dataset
+from src.results.model import model_tables
 from src.stages import audit, blend, data, features, finetune, folds, probe, report, zeroshot
 from tests.conftest import toy_competition, toy_files
 
@@ -79,7 +79,7 @@ def test_the_page_is_whole_on_a_desk_and_on_a_phone_and_can_be_light_or_dark(bro
 
 def test_the_model_switch_shows_the_mistakes_of_that_model_and_one_opens(browser, whole, toy):
     rows = read_dataset(toy)
-    oof, _ = results.tables(toy, "zeroshot", rows)
+    oof, _ = model_tables(toy, "zeroshot", rows)
     wrong = int((oof.argmax(axis=1) != rows.targets).sum())
     assert wrong  # it has random weights
     with opened(browser, whole) as page:

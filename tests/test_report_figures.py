@@ -11,11 +11,10 @@ import vl_convert
 from scipy import stats
 from scipy.special import softmax
 
-from src import audit, board, checkpoints, config, ledger, predictions, results
-from src.arms import Comparison
+from src import config
 from src.base import files
 from src.data.rows import Dataset, Rows
-from src.ledger import COMPLETE, Entry
+from src.leaderboard import counts
 from src.report import (
     advice,
     blend,
@@ -39,6 +38,10 @@ from src.report import (
 )
 from src.report.evidence import Evidence
 from src.report.page import Section
+from src.results import audit, checkpoints, ledger, predictions
+from src.results.ab import Comparison
+from src.results.ledger import COMPLETE, Entry
+from src.results.model import read_model, save_model
 from src.schema.competition import Blend, Competition, Folds, Reported
 from src.schema.models import Augment, FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import agreement, calibration
@@ -110,7 +113,7 @@ def save(competition: Competition, name: str, skill: float = 1.5, seed: int = 0,
     oof = guess(data.targets, k, skill, seed) if oof is None else np.asarray(oof, np.float32)
     test = guess(kept, k, skill, seed + 1) if test is None else test
     stored = {} if spec is None else {"model": spec.model_dump(mode="json", exclude={"weights_file"})}
-    results.save(competition, name, {**stored, "precision": "float32", **data.key}, data, oof, test, 90.0, **facts)
+    save_model(competition, name, {**stored, "precision": "float32", **data.key}, data, oof, test, 90.0, **facts)
     return oof
 
 
@@ -150,7 +153,7 @@ def blended(competition: Competition, parts: dict[str, dict[str, float]], oof=No
 def sent(competition: Competition, name: str, public: int, private: int, cv: str = "0.7000", **fields) -> Entry:
     """A ledger's entry of which so many of 24 public and 96 private rows are right."""
     file = f"{name}-cv{cv}-{'a' * 7}.csv"
-    scores = {"public": board.cut(public, 24), "private": board.cut(private, 96)}
+    scores = {"public": counts.cut(public, 24), "private": counts.cut(private, 96)}
     given = {"cv": cv, "se": "0.0200", "status": COMPLETE, **scores, **fields}
     return ledger.put(competition.scores_csv, Entry("2024-01-01T00:00:00Z", file, "a" * 64, **given))
 
@@ -176,7 +179,7 @@ class TestResult:
         put_history(toy, "b", history())
         section = result.section(evidence.read(toy))
         for name in ("a", "b", "blend"):
-            made, row = results.read(toy.model_folder(name)), row_of(section, name)
+            made, row = read_model(toy.model_folder(name)), row_of(section, name)
             assert row["cv"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
             assert row["folds"] == f"{min(made['folds']):.4f} to {max(made['folds']):.4f}"
             assert row["log_loss"] == f"{made['log_loss']:.4f}"
@@ -186,7 +189,7 @@ class TestResult:
         assert [row["name"] for row in section.about["rows"] if row["best"]] == ["b"]
         marks = [row for row in drawn(section, "cv") if "cv" in row]
         assert [row["model"] for row in marks] == ["b", "a", "blend"]  # the best first, of equal ones the config's
-        assert marks[0]["cv"] == results.read(toy.model_folder("b"))["cv"]
+        assert marks[0]["cv"] == read_model(toy.model_folder("b"))["cv"]
 
     def test_of_a_loss_the_least_is_the_best(self, roots):
         toy = competition_of(roots, metric="log_loss")
@@ -219,7 +222,7 @@ class TestResult:
         assert row_of(section, "a")["public"] == {"score": "0.87500", "count": "21/24"}
         assert row_of(section, "a")["private"] == {"score": "0.90625", "count": "87/96"}
         (dot,) = [row for row in drawn(section, "public") if row.get("name") == "a"]
-        assert dot["cv"] == results.read(toy.model_folder("a"))["cv"]
+        assert dot["cv"] == read_model(toy.model_folder("a"))["cv"]
         assert dot["score"] == 0.875
 
     def test_a_metric_that_is_no_share_of_rows_has_no_counts(self, roots):
@@ -350,10 +353,10 @@ class TestTraining:
         rows[14] = ["all", "", "", 2.4, 0.01]
         df = pd.DataFrame(rows, columns=["kind", "class", "text", "log_loss", "se"])
         files.write_text(toy.model_folder("a") / "prompts.csv", df.to_csv(index=False))
-        (board,) = training.section(evidence.read(toy)).about["prompts"]
-        assert [row["rank"] for row in board["rows"]] == [*range(1, 11), 15, *range(26, 31)]
-        assert board["rows"][3]["score"] == "1.3000 ± 0.0100"
-        assert [row["rank"] for row in board["rows"] if row["gap"]] == [15, 26]
+        (counts,) = training.section(evidence.read(toy)).about["prompts"]
+        assert [row["rank"] for row in counts["rows"]] == [*range(1, 11), 15, *range(26, 31)]
+        assert counts["rows"][3]["score"] == "1.3000 ± 0.0100"
+        assert [row["rank"] for row in counts["rows"] if row["gap"]] == [15, 26]
 
     @pytest.mark.parametrize("file", ["prompts.csv", "lr.csv"])
     @pytest.mark.parametrize("content", [b"", b"lr,smooth\n1", b"\xff"])
@@ -493,11 +496,11 @@ class TestTrust:
         assert sum(row["rows"] for row in cells) == N
         right = sum(row["rows"] for row in cells if row["kind"] == "right")
         assert right == (oof.argmax(axis=1) == data.targets).sum()
-        made = results.read(toy.model_folder("a"))
+        made = read_model(toy.model_folder("a"))
         folds = {row["fold"]: row["score"] for row in drawn(section, "folds") if "fold" in row}
         assert list(folds.values()) == made["folds"]
         (interval,) = section.about["foretold"]
-        low, high = board.foretold(made["cv"], made["se"], N, M, metric="accuracy")
+        low, high = counts.foretold(made["cv"], made["se"], N, M, metric="accuracy")
         assert (interval["part"], interval["interval"]) == ("all test rows", f"{low:.4f} to {high:.4f}")
         shares = {(row["kind"], row["class"]): row["share"] for row in drawn(section, "classes")}
         test = predictions.read(toy.model_folder("a") / "test.parquet", "id", found.test_ids, toy.classes)
@@ -614,8 +617,8 @@ class TestAdvice:
     def test_a_blend_that_was_never_sent_is_to_be_sent(self, sound):
         sound.scores_csv.unlink()
         (said,) = advised(sound, doubts.nothing_sent)
-        made = results.read(sound.model_folder("blend"))
-        low, high = board.foretold(made["cv"], made["se"], N, M, metric="accuracy")
+        made = read_model(sound.model_folder("blend"))
+        low, high = counts.foretold(made["cv"], made["se"], N, M, metric="accuracy")
         assert f"{low:.4f} to {high:.4f} on all test rows" in said
         assert said.endswith("./run.sh toy submit")
 
@@ -851,9 +854,9 @@ class TestHead:
         sent(toy, "a", 20, 83)
         top = head.head(evidence.read(toy))
         tiles = {tile["name"]: tile for tile in top["tiles"]}
-        made = results.read(toy.model_folder("a"))
+        made = read_model(toy.model_folder("a"))
         assert tiles["CV accuracy"]["value"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
-        low, high = board.foretold(made["cv"], made["se"], N, 24, metric="accuracy")
+        low, high = counts.foretold(made["cv"], made["se"], N, 24, metric="accuracy")
         assert tiles["Foretold, public"]["value"] == f"{low:.4f} to {high:.4f}"
         assert tiles["Best public"]["value"] == "0.83333"
         assert tiles["Best public"]["more"] == "a = 20/24 ± 0.0761"
@@ -888,10 +891,10 @@ class TestPage:
         }
         toy = competition_of(roots, models=models, prompts=Prompts(templates=("a {}.", "<i>{}</i>")), **changes)
         save(toy, "z", 0.5, 1)
-        board = pd.DataFrame(
+        counts = pd.DataFrame(
             [["template", "", "<i>{}</i>", 0.5, 0.1, 1.0]], columns=["kind", "class", "text", "top5", "se", "log_loss"]
         )
-        files.write_text(toy.model_folder("z") / "prompts.csv", board.to_csv(index=False))
+        files.write_text(toy.model_folder("z") / "prompts.csv", counts.to_csv(index=False))
         curves = [{"unit": {"1": 0.5, "10": 0.7}, "raw": {"1": 0.9, "10": 0.4}}] * 3
         save(toy, "p", 1, 2, chosen=[{"c": 1.0, "normalise": True}] * 3, c_curves=curves)
         wise = {"curve": [{"alpha": alpha, "score": 0.5, "se": 0.01} for alpha in (0.0, 1.0)], "chosen": [1.0] * 3}
@@ -921,7 +924,7 @@ class TestPage:
         value, se = found.metric.score(found.targets, model.decided)
         assert row_of(sections["result"], "b")["cv"] == f"{value:.4f} ± {se:.4f}"
         line = next(one for one in sections["trust"].about["foretold"] if one["name"] == "b")
-        assert line["interval"] == "{:.4f} to {:.4f}".format(*board.foretold(value, se, N, M, metric="macro_f1"))
+        assert line["interval"] == "{:.4f} to {:.4f}".format(*counts.foretold(value, se, N, M, metric="macro_f1"))
 
     @pytest.mark.parametrize("there", ["nothing", "folds", "one model", "no test table"])
     def test_of_little_is_whole(self, roots, there):

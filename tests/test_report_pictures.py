@@ -12,12 +12,12 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from src import arms, audit, shards
-from src.arms import Comparison
 from src.base import files
 from src.data import images, tables
 from src.report import album, data, evidence, features_map, labels, mistakes, page, slices, tiles
 from src.report.evidence import Evidence, Model
+from src.results import audit, shards
+from src.results.ab import Comparison, put_comparison
 from src.scoring import decisions
 from tests.conftest import CLASSES, picture, toy_competition
 
@@ -483,7 +483,7 @@ class TestLabels:
         files.write_text(toy.folds_csv, "id,fold\n")
         sha = files.sha256(toy.folds_csv)
         for value, folds_sha in (("drop", sha), ("soften", "other")):
-            arms.put(
+            put_comparison(
                 toy.ab_csv,
                 Comparison(
                     "label_noise", value, "probe", "accuracy", 0.7, 0.02, 0.72, 0.02, 0.02, 0.004, 5, folds_sha, "k"

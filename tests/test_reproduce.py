@@ -7,11 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import board, config, ledger, results
+from src import config
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
-from src.ledger import Entry
+from src.leaderboard import counts
+from src.results import ledger
+from src.results.ledger import Entry
+from src.results.model import save_model
 from src.schema.competition import Competition, Reported
 from src.scoring import significance
 from src.scoring.significance import Pairs, outcome
@@ -22,7 +25,7 @@ PUBLIC, PRIVATE = 120, 480
 ROWS = PUBLIC + PRIVATE
 # enough of them for the split to be the only one
 OTHERS = tuple(
-    Reported(f"of {k} and {m}", public=float(board.cut(k, PUBLIC)), private=float(board.cut(m, PRIVATE)))
+    Reported(f"of {k} and {m}", public=float(counts.cut(k, PUBLIC)), private=float(counts.cut(m, PRIVATE)))
     for k, m in ((71, 301), (77, 359), (83, 401))
 )
 
@@ -44,7 +47,7 @@ def reporting(*reported: Reported, **changes) -> Competition:
 def theirs(k: int | None = 91, m: int | None = 370, model: str | None = "probe", **fields) -> Reported:
     """A reported row of k public and m private rows that are right."""
     public, private = (
-        None if count is None else float(board.cut(count, n)) for count, n in ((k, PUBLIC), (m, PRIVATE))
+        None if count is None else float(counts.cut(count, n)) for count, n in ((k, PUBLIC), (m, PRIVATE))
     )
     return Reported("theirs", public=public, private=private, model=model, **fields)
 
@@ -52,7 +55,7 @@ def theirs(k: int | None = 91, m: int | None = 370, model: str | None = "probe",
 def sent(k: int | None = 91, m: int | None = 370, model: str = "probe", time: str = "2026-01-02", **fields) -> Entry:
     """The ledger's entry of a scored submission of ours."""
     scores = {
-        part: "" if count is None else board.cut(count, n)
+        part: "" if count is None else counts.cut(count, n)
         for part, count, n in (("public", k, PUBLIC), ("private", m, PRIVATE))
     }
     return Entry(**{"time": time, "file": f"{model}-cv0.7500-abc1234.csv", "status": "complete", **scores, **fields})
@@ -253,7 +256,7 @@ def finish(competition: Competition, test: np.ndarray, model: str = "probe") -> 
     data.run(competition)
     folds.run(competition)
     rows = read_dataset(competition)
-    results.save(competition, model, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
+    save_model(competition, model, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
 
 
 def answering(wrong: list[int]) -> np.ndarray:
@@ -285,13 +288,13 @@ class TestSolution:
 
     def test_decides_between_splits(self, solved, capsys):
         competition = toy_competition(reported=(Reported("theirs", public=0.66666, model="probe"),))
-        assert len(board.of(competition, [], 12)) == 3
+        assert len(counts.of(competition, [], 12)) == 3
         finish(competition, np.eye(3)[answering([])])
         assert "2/3" in row_of(said(competition, capsys))[0]
 
     def test_a_leaderboard_of_other_rows_is_not_compared(self, solved, capsys):
         competition = toy_competition(reported=(Reported("theirs", public=0.5, private=0.8333, model="probe"),))
-        assert board.of(competition, [], 12)  # 6 and 6 would fit, but public are 3
+        assert counts.of(competition, [], 12)  # 6 and 6 would fit, but public are 3
         finish(competition, np.eye(3)[answering([])])
         lines = row_of(said(competition, capsys))
         assert lines[0].endswith("not comparable")

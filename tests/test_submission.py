@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import results, solution, submissions, votes
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.leaderboard import solution, votes
+from src.leaderboard import submission as submissions
+from src.results.model import read_model, save_model
 from src.schema.competition import Blend, Competition, Folds, Reported
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
@@ -20,7 +22,7 @@ def finish(competition: Competition, test: np.ndarray = PROBS, name: str = "blen
     data.run(competition)
     folds.run(competition)
     rows = read_dataset(competition)
-    results.save(competition, name, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
+    save_model(competition, name, {}, rows, np.full((36, 3), 1 / 3), test, 1.0)
 
 
 def test_has_the_samples_ids_and_columns_in_their_order(toy, folder):
@@ -99,7 +101,7 @@ class TestReported:
         other = competition.model_copy(update={"metric": "macro_f1"})
         finish(other)
         submission.run(other)
-        assert results.read(other.model_folder("probe"))["metric"] == "macro_f1"
+        assert read_model(other.model_folder("probe"))["metric"] == "macro_f1"
         assert len(list(other.folder.glob("probe-cv*.csv"))) == 1
 
 

@@ -6,17 +6,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import ledger, results, sending
 from src.base import files
 from src.base.errors import UserError
-from src.board import Split
 from src.config import load
 from src.data.rows import read_dataset
 from src.kaggle import api as kaggle_api
 from src.kaggle import refusals
 from src.kaggle.refusals import CODES, Refusal
+from src.leaderboard import sending
+from src.leaderboard.counts import Split
+from src.leaderboard.forecast import Standing
+from src.results import ledger
+from src.results.model import save_model
 from src.stages import data, folds, scores, submission, submit
-from src.standing import Standing
 from tests.conftest import toy_competition
 
 RIGHT = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1
@@ -30,7 +32,7 @@ def blend(competition, test=RIGHT, oof=None):
     if oof is None:
         oof = np.eye(3)[rows.targets] * 0.7 + 0.1
         oof[:6] = np.roll(oof[:6], 1, axis=1)  # 30 of 36 are right
-    results.save(competition, "blend", {}, rows, oof, test, 1.0)
+    save_model(competition, "blend", {}, rows, oof, test, 1.0)
     return submission.run(competition)
 
 
@@ -207,7 +209,7 @@ def test_what_is_not_allowed_is_refused_before_a_byte_is_sent(toy, csv, standin,
     [({"disabled": True}, "closed"), ({"kernels_only": True}, "notebook"), ({"quota": 0}, "quota")],
 )
 def test_what_kaggle_refuses_in_the_last_moment_is_told_by_its_words(toy, csv, standin, monkeypatch, setting, cause):
-    monkeypatch.setattr("src.preflight.demand", lambda api, competition: None)
+    monkeypatch.setattr("src.leaderboard.preflight.demand", lambda api, competition: None)
     for name, value in setting.items():
         setattr(standin, name, value)
     with pytest.raises(Refusal) as refused:

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
-from src import augment, checkpoints, classifiers, loading, lr_range, training
+from src import augment, classifiers, loading, lr_range, training
 from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
 from src.loading import Fold
+from src.results import checkpoints
 from src.running import Running
 from src.schema.models import Augment, FineTune
 from src.training import Training

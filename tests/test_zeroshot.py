@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import checkpoints, clip, texts, zeroshot
+from src import clip, texts, zeroshot
+from src.results import checkpoints
 from src.schema.models import ClipArch, Prompts, ZeroShot
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds

@@ -7,7 +7,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from src.base import threads
 from src.base.errors import UserError
@@ -45,17 +45,6 @@ def precision(asked: str) -> str:
     import torch
 
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-
-
-def same_key(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:
-    """Whether a finished result is the one that is wanted.
-
-    Where the config leaves the precision to the machine (`asked` is auto), a result of either is: else a night's
-    training on a GPU would be thrown away by looking at it on a laptop.
-    """
-    if asked == "auto":
-        stored, wanted = ({**key, "precision": ""} for key in (stored, wanted))
-    return stored == wanted
 
 
 def autocast(precision: str) -> contextlib.AbstractContextManager:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from src import averaging, blending, checkpoints, classifiers, features, heads, results, runs, texts, training
+from src import averaging, blending, classifiers, features, heads, runs, texts, training
 from src.base import files
 from src.base.errors import UserError
 from src.blending import Pool, Weighted
@@ -18,6 +18,8 @@ from src.encoding import Tower
 from src.predict.sight import Opinion, Seen, Sight
 from src.probe import Fit
 from src.probing import Split
+from src.results import checkpoints
+from src.results.model import model_tables, read_model
 from src.runs import Run
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe, Soup, ZeroShot
@@ -33,7 +35,7 @@ def best(competition: Competition) -> str:
     Raises:
         UserError: Nothing is finished.
     """
-    made = {name: results.read(competition.model_folder(name)) for name in [*competition.models, BLEND]}
+    made = {name: read_model(competition.model_folder(name)) for name in [*competition.models, BLEND]}
     if made[BLEND] is not None:
         return BLEND
     sign = METRICS[competition.metric].sign
@@ -68,7 +70,7 @@ class Finished:
     @cached_property
     def made(self) -> dict[str, Any]:
         """What its model.json says."""
-        if (made := results.read(self.competition.model_folder(self.model))) is None:
+        if (made := read_model(self.competition.model_folder(self.model))) is None:
             raise UserError(f"{self.name} is not finished: {self.command}")
         return made
 
@@ -284,7 +286,7 @@ class Finished:
     def stack(self) -> blending.Blender:
         """Solved again of the models' out-of-fold tables: its coefficients are not kept."""
         data = read_dataset(self.competition)
-        oofs = np.stack([results.tables(self.competition, name, data)[0] for name in self.weighted])
+        oofs = np.stack([model_tables(self.competition, name, data)[0] for name in self.weighted])
         pool = Pool(oofs, data.targets, data.fold, METRICS[self.competition.metric])
         return blending.METHODS["stack"](pool, [()])[0]
 

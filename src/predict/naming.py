@@ -16,13 +16,14 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from torch import Tensor
 
-from src import backbones, checkpoints, clip, encoders, hub
+from src import backbones, clip, encoders, hub
 from src.base import files, machine
 from src.base.errors import UserError
 from src.base.progress import track
 from src.encoding import Tower
 from src.features import unit
 from src.predict.sight import Opinion, Sight
+from src.results import checkpoints
 from src.schema.models import Encoder, Prompts
 from src.texts import Texts
 

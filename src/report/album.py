@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from src import answers
 from src.base.threads import parallel
 from src.report import tiles
 from src.report.evidence import PARTS, Evidence, Model
+from src.results.model import decided_probs
 
 Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
 
@@ -81,7 +81,7 @@ class Album:
         """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""
         if part == "train":
             return model.decided
-        return None if model.test is None else answers.decided(self.evidence.competition, model.made, model.test)
+        return None if model.test is None else decided_probs(self.evidence.competition, model.made, model.test)
 
     @cached_property
     def columns(self) -> list[str]:

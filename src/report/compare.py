@@ -5,12 +5,12 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src import comparing
 from src.base.errors import UserError
-from src.comparing import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
 from src.report.evidence import Evidence
 from src.report.figures import STEP, coloured, score_title, tips, with_interval
 from src.report.page import Section
+from src.results import compare
+from src.results.compare import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
 
 SCORE = "score"  # of a field, whatever the metric is called
 
@@ -20,7 +20,7 @@ def section(evidence: Evidence) -> Section | None:
     if not path.is_file():
         return None
     try:
-        df, about = comparing.read(path), comparing.about(path)
+        df, about = compare.read_compare(path), compare.read_about(path)
     except UserError as error:
         evidence.leave_out("the comparison", str(error))
         return None
@@ -36,21 +36,21 @@ def section(evidence: Evidence) -> Section | None:
     tried = df[df["templates"] != ""]
     if len(tried):
         drawn["templates"] = templates(evidence, tried)
-    shown = comparing.headline(df)
-    pairs = [(comparing.said_of(pair), bool(pair.get("templates"))) for pair in about["pairs"]]
+    shown = compare.headline(df)
+    pairs = [(compare.said_of(pair), bool(pair.get("templates"))) for pair in about["pairs"]]
     return Section(
         "compare",
         "Comparison",
         {
             "competition": evidence.competition.name,
             "metric": evidence.competition.metric,
-            "rows": comparing.of_rows(about),
+            "rows": compare.of_rows(about),
             "alpha": f"{ALPHA:g}",
             **table(shown),
-            "setups": comparing.setups(evidence.competition, df),
+            "setups": compare.setups(evidence.competition, df),
             "pairs": [said for said, of_templates in pairs if not of_templates],
             "kinds": [said for said, of_templates in pairs if of_templates],
-            "costs": [dict(zip(("name", *COST), line, strict=True)) for line in comparing.costs(df)],
+            "costs": [dict(zip(("name", *COST), line, strict=True)) for line in compare.costs(df)],
         },
         drawn,
     )
@@ -61,7 +61,7 @@ COST = ("parameters", "trained", "time", "speed", "memory", "device")
 
 def table(df: pd.DataFrame) -> dict[str, Any]:
     """The scores by epoch: `head`, and `lines` of a title and cells of a score and what was published."""
-    lines, epochs = comparing.lines_of(df), comparing.epochs_shown(df)
+    lines, epochs = compare.lines_of(df), compare.epochs_shown(df)
     first = 0 if any(line["cells"][0] for line in lines) else 1
     head = ["no epochs", *(f"epoch {epoch}" for epoch in epochs)][first:]
     shown = [{"name": line["title"], "cells": [cell_of(cell) for cell in line["cells"][first:]]} for line in lines]
@@ -72,8 +72,8 @@ def cell_of(row: dict[str, Any] | None) -> dict[str, str]:
     """A score, its standard error and what was published; "" where there is none."""
     if row is None:
         return {"score": "", "se": "", "published": ""}
-    score, _, se = comparing.measured(row["score"], row["se"]).partition(" ± ")
-    return {"score": score, "se": se, "published": comparing.apart(row["score"], row["se"], row["published"])}
+    score, _, se = compare.measured(row["score"], row["se"]).partition(" ± ")
+    return {"score": score, "se": se, "published": compare.apart(row["score"], row["se"], row["published"])}
 
 
 def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.LayerChart:

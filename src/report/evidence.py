@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import arms, audit, ledger, predictions, results, scored
-from src.arms import Comparison
-from src.audit import PARTS, Audit
 from src.base import files
 from src.base.errors import UserError
 from src.data import folds, images, patterns, tables
 from src.data.rows import Dataset, Rows
-from src.ledger import Entry
+from src.leaderboard import scored
+from src.leaderboard.scored import Known, Ours
+from src.results import audit, ledger, predictions
+from src.results.ab import Comparison, read_ab
+from src.results.audit import PARTS, Audit
+from src.results.ledger import Entry
+from src.results.model import oof_scores, read_model
 from src.schema.competition import Competition
-from src.scored import Known, Ours
 from src.scoring import decisions
 from src.scoring.metrics import METRICS, Metric
 
@@ -121,7 +123,7 @@ class Evidence:
     def comparisons(self) -> list[Comparison]:
         """The lines of ab.csv."""
         try:
-            return arms.read(self.competition.ab_csv)
+            return read_ab(self.competition.ab_csv)
         except UserError as error:
             self.leave_out("comparisons of the config", str(error))
             return []
@@ -223,7 +225,7 @@ def model(evidence: Evidence, name: str) -> Model | LeftOut:
     """A finished model, or why it is not shown."""
     competition = evidence.competition
     folder = competition.model_folder(name)
-    if (made := results.read(folder)) is None:
+    if (made := read_model(folder)) is None:
         if name not in (*competition.models, BLEND):
             return LeftOut(name, "it is not in the config, and not finished")
         begun = len({path.stem.partition("-")[0] for path in folder.glob("fold*.json")})
@@ -255,7 +257,7 @@ def rescored(evidence: Evidence, made: dict[str, Any], oof: np.ndarray) -> dict[
     nothing = Rows([], [], [], np.empty((0, 2), int))
     data = Dataset(nothing, evidence.targets, evidence.fold, nothing, "")
     rest = {name: value for name, value in made.items() if name != "decision"}
-    return {**rest, **results.scores(evidence.competition, data, oof)}
+    return {**rest, **oof_scores(evidence.competition, data, oof)}
 
 
 def record_of(competition: Competition) -> pd.DataFrame | None:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from src import shards
 from src.base import files
 from src.base.threads import parallel
 from src.report import charts, tiles
 from src.report.album import Row, by_hash, name
 from src.report.evidence import PARTS, Evidence
+from src.results import shards
 from src.schema.competition import Competition
 from src.schema.models import Encoder
 

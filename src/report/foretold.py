@@ -7,11 +7,13 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from src import answers, board, scored
+from src.leaderboard import scored
+from src.leaderboard.counts import SHARES, foretold
+from src.leaderboard.forecast import PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
+from src.results.model import decided_probs
 from src.scoring import agreement
-from src.standing import PARTS
 
 SLOW = 100_000  # rows from which on the best model alone is looked at: each takes a second
 WHOLE = "all test rows"
@@ -31,14 +33,14 @@ def sizes(evidence: Evidence) -> dict[str, int]:
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     """What each model's CV foretells, and what was scored: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
-    slow = metric in board.SHARES and max(parts.values()) > SLOW
+    slow = metric in SHARES and max(parts.values()) > SLOW
     for model in models:
         cv, se = model.made["cv"], model.made["se"]
-        if not known(cv) or not (known(se) or metric in board.SHARES) or (slow and model is not evidence.best):
+        if not known(cv) or not (known(se) or metric in SHARES) or (slow and model is not evidence.best):
             continue
         ours = evidence.ours.get(model.name)
         for part, n in parts.items():
-            low, high = board.foretold(cv, se, len(evidence.train), n, metric=metric)
+            low, high = foretold(cv, se, len(evidence.train), n, metric=metric)
             score = ours.scores.get(part) if ours else None
             found.append((model.name, part, n, cv, low, high, None if score is None else float(score.text)))
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
@@ -73,6 +75,6 @@ def mix(evidence: Evidence, model: Model) -> Mix | None:
     """None where the model has no table of the test rows."""
     if model.test is None:
         return None
-    test = answers.decided(evidence.competition, dict(model.made), model.test).argmax(axis=1)
+    test = decided_probs(evidence.competition, dict(model.made), model.test).argmax(axis=1)
     k = len(evidence.classes)
     return Mix(*(np.bincount(labels, minlength=k) for labels in (evidence.targets, model.labels, test)))

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from src import board
 from src.base.errors import counted
+from src.leaderboard import counts
+from src.leaderboard.forecast import PARTS
 from src.report import foretold
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured
-from src.standing import PARTS
 
 
 def head(evidence: Evidence) -> dict[str, Any]:
@@ -57,5 +57,5 @@ def best_of(evidence: Evidence, part: str) -> tuple[str, str] | None:
     if not scores:
         return None
     name, score = max(scores, key=lambda one: evidence.metric.sign * float(one[1].text))
-    count = "" if score.k is None else f" = {score.k}/{score.n} ± {board.standard_error(score.k, score.n):.4f}"
+    count = "" if score.k is None else f" = {score.k}/{score.n} ± {counts.standard_error(score.k, score.n):.4f}"
     return score.text, f"{name}{count}"

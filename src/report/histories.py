@@ -99,7 +99,7 @@ def checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
 
 
 def about_of(path: Path) -> Any:
-    """What a checkpoint says of itself, as `src.checkpoints` writes it; None where it is damaged.
+    """What a checkpoint says of itself, as `src.results.model.checkpoints` writes it; None where it is damaged.
 
     (Read here by hand, because that module, and the library itself, take seconds to load.)
     """

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from src import audit
-from src.audit import Audit
 from src.base import files
 from src.report import figures
 from src.report.album import Row, name
 from src.report.evidence import Evidence
 from src.report.page import Section
+from src.results import audit
+from src.results.audit import Audit
 
 NAME, TITLE = "labels", "Labels and leaks"
 SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures

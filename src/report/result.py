@@ -6,9 +6,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src import board, summary
 from src.base.text import duration
-from src.ledger import COMPLETE
+from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
+from src.leaderboard.forecast import NAME, PARTS
+from src.leaderboard.scored import Score
 from src.report import configs, histories
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import (
@@ -25,8 +26,8 @@ from src.report.figures import (
     with_interval,
 )
 from src.report.page import Section
-from src.scored import Score
-from src.standing import NAME, PARTS
+from src.results import summary
+from src.results.ledger import COMPLETE
 
 
 def section(evidence: Evidence) -> Section:
@@ -100,7 +101,7 @@ def reported(evidence: Evidence) -> list[dict[str, Any]]:
         line = {"title": one.title, "model": one.model or "", "note": one.note}
         for part in PARTS:
             theirs = getattr(one, part)
-            line[part] = texts(None if theirs is None else found.score(part, board.shown(theirs)))
+            line[part] = texts(None if theirs is None else found.score(part, digits_shown(theirs)))
             line[f"our_{part}"] = texts(ours.scores.get(part) if ours else None)
         lines.append(line)
     return lines
@@ -126,7 +127,7 @@ def submissions(evidence: Evidence) -> pd.DataFrame:
                 rows.append((name, name, part, made["cv"], made["se"], float(score.text), score))
     df = pd.DataFrame(rows, columns=["name", "file", "part", "cv", "cv_se", "score", "of"])
     counts = [(one.k, one.n) for one in df["of"]]
-    df["score_se"] = [math.nan if k is None else board.standard_error(k, n) for k, n in counts]
+    df["score_se"] = [math.nan if k is None else standard_error(k, n) for k, n in counts]
     df["count"] = ["" if k is None else f"{k} of {n} rows" for k, n in counts]
     return df.drop(columns="of")
 
@@ -134,7 +135,7 @@ def submissions(evidence: Evidence) -> pd.DataFrame:
 def agreement(evidence: Evidence, sent: pd.DataFrame) -> list[str]:
     """How CV and each part of the leaderboard go together, a sentence a part."""
     by_part = {part: sent[sent["part"] == part] for part in PARTS}
-    said = [board.agreement(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
+    said = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
     return [one for one in said if one is not None]
 
 

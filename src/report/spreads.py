@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from src import board
+from src.leaderboard import counts
 from src.report.evidence import Evidence, Model
 
 
@@ -24,7 +24,7 @@ class Folds:
         """
         if not np.isfinite(self.score).all() or len(self.score) < 2:
             return None
-        if metric in board.SHARES:
+        if metric in counts.SHARES:
             rate = self.score @ self.rows / self.rows.sum()
             variance = rate * (1 - rate) / self.rows
         else:

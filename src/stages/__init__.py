@@ -31,8 +31,8 @@ def run(competition: "Competition", names: tuple[str, ...]) -> None:
         else:
             made.update(result or ())
     if submission:
-        from src import summary
         from src.base.text import duration
+        from src.results import summary
 
         print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
         print(summary.table(competition, made))

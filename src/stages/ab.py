@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from src import arms, features, predictions, probing, results, shards
-from src.arms import Comparison
+from src import features, probing
 from src.base import files
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
 from src.probing import Train
+from src.results import predictions, shards
+from src.results.ab import Comparison, put_comparison, read_ab
+from src.results.model import read_model, same_model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults
@@ -111,8 +113,8 @@ def lacking(competition: Competition, spec: Probe, data: Dataset) -> list[str]:
 def finished(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> np.ndarray | None:
     """The out-of-fold probabilities (n, k) of a finished model, if it is of the key."""
     folder = competition.model_folder(name)
-    made = results.read(folder)
-    if made is None or not results.same(probing.of_train(made["key"]), key):
+    made = read_model(folder)
+    if made is None or not same_model_key(probing.of_train(made["key"]), key):
         return None
     return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes)
 
@@ -135,7 +137,7 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
     spec, metric, targets = competition.models[name], METRICS[competition.metric], data.targets
     keys = [probing.of_train(probing.key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
-    if known := [one for one in arms.read(competition.ab_csv) if one.key == key]:
+    if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
         print(said(known[0], len(targets), "  (known)"))
         return
     base = finished(competition, name, data, keys[0])
@@ -156,7 +158,7 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
         data.folds_sha,
         key,
     )
-    arms.put(competition.ab_csv, found)
+    put_comparison(competition.ab_csv, found)
     print(said(found, len(targets)))
 
 

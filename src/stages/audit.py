@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import audit, duplicates, encoders, outliers, pairs, results
+from src import duplicates, encoders, outliers, pairs
 from src.base import files, text
 from src.base.errors import counted
 from src.data.rows import Dataset, Rows, read_dataset
 from src.duplicates import Looks, Pairs
+from src.results import audit
+from src.results.model import model_tables, oof_scores, read_model
 from src.schema.competition import Competition
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
@@ -53,7 +55,7 @@ def run(competition: Competition) -> None:
     if judge is None:
         skipped.append("labels: no model of these folds and rows is finished")
     else:
-        probs, _ = results.tables(competition, judge, data)
+        probs, _ = model_tables(competition, judge, data)
         found.append(doubtful(competition, data, probs))
         ceiling = label_noise.ceiling(data.targets, probs)
     table = ordered(pd.concat(found))
@@ -84,14 +86,14 @@ def best(competition: Competition, data: Dataset) -> str | None:
     """
     cvs = {}
     for name in ["blend", *competition.models]:
-        made = results.read(competition.model_folder(name))
+        made = read_model(competition.model_folder(name))
         if made is None or any(made["key"].get(part) != data.key[part] for part in ("folds", "train")):
             continue
         if name == "blend":
             return name
         cv = made["cv"]
         if made["metric"] != competition.metric:
-            cv = results.scores(competition, data, results.tables(competition, name, data)[0])["cv"]
+            cv = oof_scores(competition, data, model_tables(competition, name, data)[0])["cv"]
         cvs[name] = METRICS[competition.metric].sign * cv
     return max(cvs, key=cvs.get, default=None)
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import blending, results
+from src import blending
 from src.base import files
 from src.base.errors import UserError
 from src.base.progress import track
 from src.blending import Fitted, Pool
 from src.data.rows import read_dataset
+from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.metrics import METRICS
@@ -38,17 +39,17 @@ def run(competition: Competition) -> list[str]:
         **data.key,
     }
     folder = competition.model_folder("blend")
-    if results.reused(folder, key):
+    if is_reused(folder, key):
         return []
     for name in names:
-        results.rescore(competition, name, data)
-    pairs = [results.tables(competition, name, data) for name in names]
+        rescore(competition, name, data)
+    pairs = [model_tables(competition, name, data) for name in names]
     oofs, tests = (np.stack(tables) for tables in zip(*pairs, strict=True))
     pool = Pool(oofs, data.targets, data.fold, metric)
     if len(names) == 1:
         print(f"{names[0]} is the only model: its probabilities are passed through")
         facts = {"method": "mean", "weights": {names[0]: 1.0}}
-        results.save(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
+        save_model(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
         return ["blend"]
     method, fitted, oof, facts = made(competition, pool)
     facts |= parts(competition, names, pool, method, fitted)
@@ -58,7 +59,7 @@ def run(competition: Competition) -> list[str]:
     print(f"labels that differ, in %{of_all(some, names)} (all: disagreement.csv)")
     print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
     test, seconds = fitted.final.predict(tests), time.perf_counter() - start
-    results.save(competition, "blend", key, data, oof, test, seconds, **facts)
+    save_model(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
 
 
@@ -140,7 +141,7 @@ def of(competition: Competition, name: str, folds_sha: str) -> str:
         UserError: The model is not finished, or of other folds.
     """
     folder = competition.model_folder(name)
-    if (made := results.read(folder)) is None:
+    if (made := read_model(folder)) is None:
         raise UserError(f"model {name!r} is not finished: run the stage {competition.models[name].stage}")
     if made["key"]["folds"] != folds_sha:
         raise UserError(f"model {name!r} was made with other folds: run the stage {competition.models[name].stage}")

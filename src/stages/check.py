@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import submissions
 from src.base.errors import counted
 from src.kaggle.refusals import CODES
+from src.leaderboard import submission
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition, file: Path) -> int:
     """Prints a line for each fault and each warning, and the verdict. Returns the exit code."""
-    findings = submissions.inspect(competition, file)
+    findings = submission.inspect(competition, file)
     for fault in findings.faults:
         print(f"fault: {fault}")
     warnings = [*findings.warnings, *findings.repeats]

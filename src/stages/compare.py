@@ -14,14 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from src import cells, comparing, config, contenders, encoders, phrasings, runs, stages
+from src import cells, config, contenders, encoders, phrasings, runs, stages
 from src.base.errors import UserError, counted
 from src.base.locks import alone
 from src.base.paths import compare_csv, from_here
 from src.base.text import align
 from src.cells import Cell
-from src.comparing import ALPHA, WISE_FT
 from src.data.rows import read_dataset
+from src.results import compare
+from src.results.compare import ALPHA, WISE_FT
 from src.schema.competition import Competition
 from src.schema.models import FineTune, ZeroShot
 
@@ -35,14 +36,14 @@ def run(names: list[str] | None = None) -> int:
         UserError: A name is unknown, or its config has nothing to compare; then nothing is begun.
     """
     competitions = [config.load(name) for name in dict.fromkeys(names or data_sets())]
-    subjects = {competition.name: comparing.subjects(competition) for competition in competitions}
+    subjects = {competition.name: compare.subjects(competition) for competition in competitions}
     tables, failed = [], {}
     for competition in competitions:
         print(f"== {competition.name}: compare")
         try:
             with alone(competition.folder):
                 faults = compared(competition, subjects[competition.name])
-                tables.append(comparing.read(competition.compare_csv))
+                tables.append(compare.read_compare(competition.compare_csv))
         except UserError as error:
             faults = [str(error)]
             said(competition.name, error)
@@ -50,7 +51,7 @@ def run(names: list[str] | None = None) -> int:
             failed[competition.name] = faults
     if tables := [df for df in tables if len(df)]:
         path = compare_csv()
-        comparing.write(path, pd.concat(tables).to_dict("records"))
+        compare.write_compare(path, pd.concat(tables).to_dict("records"))
         print(f"== compare: {from_here(path)} has {counted(len(tables), 'data set')}")
     for name, faults in failed.items():
         for fault in faults:
@@ -139,26 +140,26 @@ def pairs(made: list[Cell]) -> list[dict[str, Any]]:
 
 
 def write(competition: Competition, split: cells.Split, made: list[Cell]) -> None:
-    rows = [row for cell in made for row in comparing.rows_of(competition, cell.about())]
+    rows = [row for cell in made for row in compare.rows_of(competition, cell.about())]
     about, path = {**split.about, "pairs": pairs(made)}, competition.compare_csv
-    comparing.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-    comparing.write(path, rows)
+    compare.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    compare.write_compare(path, rows)
 
 
 def tell(competition: Competition) -> None:
     """Prints what compare.csv and compare.json say."""
     path = competition.compare_csv
-    df, about = comparing.read(path), comparing.about(path)
-    print(f"== {competition.name}: {competition.metric}, {comparing.of_rows(about)}")
-    if len(comparing.headline(df)):
-        print(comparing.table(df))
-    for one in comparing.setups(competition, df):
+    df, about = compare.read_compare(path), compare.read_about(path)
+    print(f"== {competition.name}: {competition.metric}, {compare.of_rows(about)}")
+    if len(compare.headline(df)):
+        print(compare.table(df))
+    for one in compare.setups(competition, df):
         print(f"published by {one}")
     if (df["kind"] == WISE_FT).any():
-        print("\n".join(comparing.curves(df)))
+        print("\n".join(compare.curves(df)))
     if about["pairs"]:
         print("differences, where positive is better:")
     for pair in about["pairs"]:
-        print(comparing.said_of(pair))
-    print("\n".join(align([comparing.COSTS, *comparing.costs(df)])))
+        print(compare.said_of(pair))
+    print("\n".join(align([compare.COSTS, *compare.costs(df)])))
     print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")

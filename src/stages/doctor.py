@@ -1,10 +1,10 @@
 """doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there."""
 
-from src import preflight
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import CODES, Refusal
-from src.preflight import Check
+from src.leaderboard import preflight
+from src.leaderboard.preflight import Check
 from src.schema.competition import Competition
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from src import augment, averaging, checkpoints, classifiers, encoders, heads, judged, results, runs, soups, training
+from src import augment, averaging, classifiers, encoders, heads, judged, runs, soups, training
 from src.base import files
 from src.base.errors import UserError
 from src.base.text import duration
@@ -26,6 +26,8 @@ from src.classifiers import Head
 from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
 from src.loading import Fold
+from src.results import checkpoints
+from src.results.model import is_reused, model_key, read_model, save_model
 from src.running import Running
 from src.runs import Run
 from src.schema.competition import Competition
@@ -91,7 +93,7 @@ class Shared:
 def fine_tune(shared: Shared) -> bool:
     """Whether the model was made and not reused."""
     competition, name, data = shared.competition, shared.name, shared.data
-    if results.reused(competition.model_folder(name), shared.key):
+    if is_reused(competition.model_folder(name), shared.key):
         return False
     for number in range(data.n_folds):
         for one in runs.of(competition, name, number):
@@ -115,7 +117,7 @@ def key_of(
         more["metric"] = competition.metric  # alpha is chosen by it
     if cleaned is not None:
         more["judged"] = judged.digest(cleaned, data)
-    return results.key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
+    return model_key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
 def run_fold(
@@ -215,7 +217,7 @@ def assemble(shared: Shared) -> None:
         facts[label_noise.DONE[spec.label_noise]] = [int(one.mask.sum()) for one in shared.cleaned]
     history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
     files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
-    results.save(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)
+    save_model(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)
 
 
 def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[tuple[float, float]]) -> dict[str, Any]:
@@ -231,12 +233,12 @@ def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[t
 def soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:
     """Whether the soup was made and not reused."""
     start = time.perf_counter()
-    ingredients = {other: results.read(competition.model_folder(other))["key"] for other in spec.of}
-    key = results.key(competition, spec, data, CODE, ingredients=ingredients, metric=competition.metric)
-    if results.reused(competition.model_folder(name), key):
+    ingredients = {other: read_model(competition.model_folder(other))["key"] for other in spec.of}
+    key = model_key(competition, spec, data, CODE, ingredients=ingredients, metric=competition.metric)
+    if is_reused(competition.model_folder(name), key):
         return False
     oof, test, taken = soups.cook(competition, spec, data)
     for number, some in enumerate(taken):
         print(f"{name} fold {number}  {len(some)} ingredients: {', '.join(some)}")
-    results.save(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=taken)
+    save_model(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=taken)
     return True

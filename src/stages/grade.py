@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from src import inspection, solution, submissions
 from src.base.errors import UserError
+from src.leaderboard import faults, solution, submission
 from src.schema.competition import Competition
 
 
@@ -19,8 +19,8 @@ def run(competition: Competition, file: Path) -> None:
             f"there is no solution {path}, and Kaggle gives none: put one there (columns {competition.id}, "
             f"{competition.label}, Usage), or let Kaggle score the file: ./run.sh {competition.name} submit"
         )
-    ids = inspection.wanted(competition)[0].ids
-    lines = solution.lines(competition, ids, submissions.answers(competition, file, ids))
+    ids = faults.wanted(competition)[0].ids
+    lines = solution.lines(competition, ids, submission.answers(competition, file, ids))
     if not lines:
         raise UserError(f"{path} has no test row whose Usage is Public or Private: it cannot score anything")
     print("\n".join(lines))

@@ -9,11 +9,13 @@ import time
 import numpy as np
 import torch
 
-from src import checkpoints, judged, probing, results
+from src import judged, probing
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
 from src.probe import Fit
 from src.probing import Split, Train
+from src.results import checkpoints
+from src.results.model import is_reused, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.scoring import label_noise
@@ -24,7 +26,7 @@ def run(competition: Competition) -> list[str]:
     data, made, judges = read_dataset(competition), [], judged.wanted(competition)
     for name, spec in competition.of_stage("probe").items():
         key = probing.key(competition, spec, data)
-        if not results.reused(competition.model_folder(name), key):
+        if not is_reused(competition.model_folder(name), key):
             make(competition, name, spec, data, key)
             made.append(name)
         if name in judges:
@@ -50,7 +52,7 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
         for fold, held_out in enumerate(data.held_out):
             print(f"{name} fold {fold}  {label_noise.said(spec.label_noise, doubted[fold], int((~held_out).sum()))}")
     seconds = time.perf_counter() - start
-    results.save(competition, name, key, data, oof, np.mean(tests, axis=0), seconds, **facts)
+    save_model(competition, name, key, data, oof, np.mean(tests, axis=0), seconds, **facts)
 
 
 def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
@@ -59,7 +61,7 @@ def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> No
         print(f"{name}  what it says of labels is reused")
         return
     folder, start = competition.model_folder(name), time.perf_counter()
-    chosen = [(one["c"], one["normalise"]) for one in results.read(folder)["chosen"]]
+    chosen = [(one["c"], one["normalise"]) for one in read_model(folder)["chosen"]]
     judged.write(competition, name, data, Train(competition, spec, data, folder).judged(chosen))
     print(f"{name}  has judged the labels of each fold's training rows  {duration(time.perf_counter() - start)}")
 

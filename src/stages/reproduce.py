@@ -11,15 +11,15 @@ from decimal import Decimal
 
 import numpy as np
 
-from src import board, scored, submissions
 from src.base.errors import counted
 from src.base.paths import resolve
 from src.base.text import align
+from src.leaderboard import counts, scored, submission
+from src.leaderboard.forecast import PARTS
+from src.leaderboard.scored import Known, Ours, Score
 from src.schema.competition import Competition, Reported
-from src.scored import Known, Ours, Score
 from src.scoring.metrics import METRICS
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
-from src.standing import PARTS
 
 NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
 WIDTH = 120  # of what stands beneath a row
@@ -46,13 +46,13 @@ def run(competition: Competition) -> None:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
     known = scored.read(competition)
-    print(board.said(competition, known.entries, known.rows))
+    print(counts.said(competition, known.entries, known.rows))
     print(table(competition, [compared(known, reported) for reported in competition.on_board]))
 
 
 def compared(known: Known, reported: Reported) -> Row:
     """The row of a reported score. Its two parts are compared together where both are known."""
-    shown = {part: board.shown(score) for part in PARTS if (score := getattr(reported, part)) is not None}
+    shown = {part: counts.digits_shown(score) for part in PARTS if (score := getattr(reported, part)) is not None}
     theirs = {part: known.score(part, text) for part, text in shown.items()}
     ours = Ours({}, "") if reported.model is None else scored.of(known, reported.model)
     source = f"ours: {ours.source}" if ours.scores else ""
@@ -89,13 +89,13 @@ def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], 
     metric, reasons = known.competition.metric, []
     if not theirs:
         reasons.append("neither its public nor its private score is given")
-    elif metric in board.SHARES and not known.splits:
+    elif metric in counts.SHARES and not known.splits:
         reasons.append(f"the known scores are no counts of these {known.rows} test rows")
     if reported.model is None:
         reasons.append("no model of ours is of its kind")
     if reasons or not ours.scores:
         return reasons
-    if metric not in board.SHARES:
+    if metric not in counts.SHARES:
         return [f"{metric} is no share of rows: of the plain difference there is no exact test"]
     if len(known.splits) > 1:
         return [f"{len(known.splits)} splits fit: how many rows are behind the scores is not known"]
@@ -121,7 +121,7 @@ def paired(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], i
         return None, f"not paired: there is no file {path}"
     if ours.probs is None:
         return None, "not paired: our file is not there as it was sent"
-    answers = ours.probs, submissions.answers(competition, path, known.ids)
+    answers = ours.probs, submission.answers(competition, path, known.ids)
     other = answers[0].argmax(axis=1) != answers[1].argmax(axis=1)
     n = sum(ours.scores[part].n for part in parts)
     pairs, found = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
@@ -142,7 +142,7 @@ def hits(known: Known, probs: np.ndarray, among: np.ndarray, parts: Sequence[str
 
 def table(competition: Competition, rows: Sequence[Row]) -> str:
     """The rows, with what is to be said beneath each."""
-    unit = "images" if competition.metric in board.SHARES else "difference"
+    unit = "images" if competition.metric in counts.SHARES else "difference"
     head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
     lines = [cells(row, unit) for row in rows]
     header, *aligned = align([head, *(line for of_row in lines for line in of_row)])

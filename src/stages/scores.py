@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from src import board, ledger, sending
 from src.base import text
 from src.base.errors import UserError, counted
 from src.kaggle import api as kaggle_api
-from src.ledger import Entry
+from src.leaderboard import counts, sending
+from src.leaderboard.forecast import NAME, PARTS, Standing, sha_of
+from src.results import ledger
+from src.results.ledger import Entry
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
-from src.standing import NAME, PARTS, Standing, sha_of
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -35,7 +36,7 @@ def run(competition: Competition) -> None:
     if not entries:
         print(f"nothing was sent to {slug} yet: ./run.sh {competition.name} submit")
         return
-    print(board.said(competition, entries, standing.rows[1]))
+    print(counts.said(competition, entries, standing.rows[1]))
     print(table(competition, standing, entries, public))
     for entry in entries:
         for line in remarks(competition, standing, entry):
@@ -131,4 +132,4 @@ def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[
 def correlation(entries: list[Entry]) -> str | None:
     """How CV and the public score go together; None where too few have both, or one does not vary."""
     both = np.array([(float(entry.cv), float(entry.public)) for entry in entries if entry.cv and entry.public])
-    return board.agreement("public", *both.reshape(-1, 2).T, "submissions")
+    return counts.cv_correlation("public", *both.reshape(-1, 2).T, "submissions")

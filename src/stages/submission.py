@@ -11,18 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, inspection, results, solution, submissions, votes
 from src.base import files
 from src.base.paths import resolve
 from src.data.rows import Dataset, read_dataset
-from src.inspection import Asked
+from src.leaderboard import solution, submission, votes
+from src.leaderboard.faults import Asked, inspected, wanted
+from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition) -> Path:
     """Returns the blend's file. Each is checked before it gets its name."""
-    data, (asked,) = read_dataset(competition), inspection.wanted(competition)
+    data, (asked,) = read_dataset(competition), wanted(competition)
     path, probs = answer(competition, data, asked, "blend")
     if METRICS[competition.metric].of_labels:
         counts = pd.Series(np.asarray(competition.classes)[probs.argmax(axis=1)]).value_counts()
@@ -31,7 +32,7 @@ def run(competition: Competition) -> Path:
         )
     print_graded(competition, data, probs)
     for name in reported(competition):
-        results.rescore(competition, name, data)
+        rescore(competition, name, data)
         print_graded(competition, data, answer(competition, data, asked, name)[1])
     if competition.blend.csvs:
         vote(competition, data, asked, probs)
@@ -47,15 +48,15 @@ def check(competition: Competition) -> None:
 def reported(competition: Competition) -> list[str]:
     """The finished models with which reported scores are compared, but for the blend."""
     names = {row.model for row in competition.on_board}
-    finished = [name for name in competition.models if results.read(competition.model_folder(name)) is not None]
+    finished = [name for name in competition.models if read_model(competition.model_folder(name)) is not None]
     return [name for name in finished if name in names]
 
 
 def answer(competition: Competition, data: Dataset, asked: Asked, what: str) -> tuple[Path, np.ndarray]:
     """Writes a model's submission and returns its path, and the probabilities (n, k) that it is made of."""
-    made = results.read(competition.model_folder(what))
-    _, probs = results.tables(competition, what, data)
-    probs = answers.decided(competition, made, probs)
+    made = read_model(competition.model_folder(what))
+    _, probs = model_tables(competition, what, data)
+    probs = decided_probs(competition, made, probs)
     return write(competition, data, asked, probs, lambda sha: competition.submission(what, made["cv"], sha)), probs
 
 
@@ -63,8 +64,8 @@ def write(
     competition: Competition, data: Dataset, asked: Asked, probs: np.ndarray, name: Callable[[str], Path]
 ) -> Path:
     """Writes the submission, after it has been checked; `name` gives its path by its sha256."""
-    text = submissions.csv_of(competition, asked, data.test.ids, probs)
-    faults, _ = inspection.inspected(competition, text.encode(), asked)
+    text = submission.csv_of(competition, asked, data.test.ids, probs)
+    faults, _ = inspected(competition, text.encode(), asked)
     if faults:
         raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
     sha = files.text_sha256(text)

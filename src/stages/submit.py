@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src import ledger, preflight, sending, submissions
 from src.base import files, provenance
 from src.base.errors import UserError, counted, listed
 from src.base.locks import locked
 from src.base.paths import ROOT
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal
-from src.ledger import Entry
+from src.leaderboard import preflight, sending, submission
+from src.leaderboard.forecast import PARTS, Standing, score_of
+from src.results import ledger
+from src.results.ledger import Entry
 from src.schema.competition import Competition
-from src.standing import PARTS, Standing, score_of
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -44,7 +45,7 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     """
     allowed(competition)
     path, slug = newest(competition) if file is None else file, competition.source.slug
-    found = submissions.inspect(competition, path)
+    found = submission.inspect(competition, path)
     for warning in found.warnings:
         print(f"warning: {warning}")
     if found.faults:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from src import features, results, texts, zeroshot
+from src import features, texts, zeroshot
 from src.base import files
 from src.data.rows import Dataset, read_dataset
+from src.results.model import is_reused, model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
 from src.scoring.metrics import METRICS
@@ -27,8 +28,8 @@ def run(competition: Competition) -> list[str]:
     prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
         wanted = {label: prompts.texts(label) for label in competition.classes}
-        key = results.key(competition, spec, data, CODE, clip=features.identity(spec), prompts=wanted)
-        if results.reused(competition.model_folder(name), key):
+        key = model_key(competition, spec, data, CODE, clip=features.identity(spec), prompts=wanted)
+        if is_reused(competition.model_folder(name), key):
             continue
         start = time.perf_counter()
         make(competition, name, spec, data, key, start)
@@ -70,7 +71,7 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
             facts.setdefault("bias", []).append(dict(zip(classes, bias.round(4).tolist(), strict=True)))
         oof[held_out] = softmax(logits[held_out] + bias, axis=1)
         tests.append(softmax(test_logits + bias, axis=1))
-    results.save(competition, name, key, data, oof, np.mean(tests, axis=0), time.perf_counter() - start, **facts)
+    save_model(competition, name, key, data, oof, np.mean(tests, axis=0), time.perf_counter() - start, **facts)
 
 
 def shown(name: str, board: pd.DataFrame, metric: str) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src import board
 from src.base.errors import UserError, counted, unknown
 from src.base.files import read_csv
+from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
@@ -79,7 +79,7 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     said = []
     for usage, (score, se, n) in graded(competition, ids, probs).items():
         said.append(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {counted(n, 'row')}")
-        if competition.metric in board.SHARES:
+        if competition.metric in counts.SHARES:
             hits = round(score * n)
-            said[-1] += f" ({hits}/{n}, cut to {board.cut(hits, n)} as Kaggle does)"
+            said[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"
     return said

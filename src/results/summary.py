@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from src import results
 from src.base import text
 from src.base.paths import from_here
 from src.base.text import duration
+from src.results.model import read_model
 from src.schema.competition import Competition
 
 
@@ -17,10 +17,10 @@ def table(competition: Competition, made: Collection[str]) -> str:
     Args:
         made: Names of those that this run made; the others were reused.
     """
-    blend = results.read(competition.model_folder("blend"))
+    blend = read_model(competition.model_folder("blend"))
     rows = []
     for name in [*competition.models, "blend"]:
-        if (model := results.read(competition.model_folder(name))) is None:
+        if (model := read_model(competition.model_folder(name))) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
         rows.append(

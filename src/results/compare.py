@@ -79,7 +79,7 @@ def rows_of(competition: Competition, about: dict[str, Any]) -> list[dict[str, A
     return [{column: row.get(column) for column in COLUMNS} for row in found]
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_compare(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Writes the rows, unless the file has them."""
     df = pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(COUNTS, "Int64"))
     put(path, df.to_csv(index=False, lineterminator="\n"))
@@ -90,7 +90,7 @@ def put(path: Path, text: str) -> None:
         files.write_text(path, text)
 
 
-def read(path: Path) -> pd.DataFrame:
+def read_compare(path: Path) -> pd.DataFrame:
     """What `write` wrote; texts are "" and numbers NaN where there are none. No rows where there is no file.
 
     Raises:
@@ -108,7 +108,7 @@ def read(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is no table of compare ({error}): delete it and run compare again") from error
 
 
-def about(path: Path) -> dict[str, Any]:
+def read_about(path: Path) -> dict[str, Any]:
     """What compare.json, beside a compare.csv, says of its rows and of differences on them.
 
     Raises:

@@ -9,10 +9,10 @@ import pandas as pd
 
 from src.base.errors import counted, unknown
 from src.data import tables
-from src.predictions import TOLERANCE
+from src.leaderboard.reading import SPELLINGS, cells_of, named, respelt
+from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
-from src.sheets import SPELLINGS, cells_of, named, respelt
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
 SLACK = 1e-6  # what a float32 probability may be above 1

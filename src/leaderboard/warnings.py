@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import answers, inspection, ledger
 from src.base import files
 from src.data import tables
-from src.inspection import Asked
-from src.ledger import Entry
+from src.leaderboard import faults
+from src.leaderboard.faults import Asked
+from src.results import ledger
+from src.results.ledger import Entry
+from src.results.model import oof_labels
 from src.schema.competition import Competition
 from src.scoring.agreement import ERRORS, are_unrelated, by_chance, error, mix
 from src.scoring.metrics import METRICS
@@ -61,7 +63,7 @@ def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.D
     """The classes' shares beside those out of fold of its model, or the blend's; without either, the train labels'."""
     ids = train[competition.id].tolist()
     for name in (model_of(path), "blend"):
-        theirs, whose = answers.out_of_fold(competition, name, ids), f"{name} out of fold"
+        theirs, whose = oof_labels(competition, name, ids), f"{name} out of fold"
         if theirs is not None:
             break
     else:
@@ -83,11 +85,11 @@ def of_others(
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
     said, repeats, unrelated, labels = [], [], [], found.to_numpy().argmax(axis=1)
     ids = train[competition.id].tolist()
-    ours = answers.out_of_fold(competition, model_of(path), ids)
+    ours = oof_labels(competition, model_of(path), ids)
     if entry := entry_of(path, sent):
         repeats.append(f"this file was sent on {entry.time}: do not spend a submission on it")
     for other in others(competition, path):
-        _, theirs = inspection.read(competition, other, asked)
+        _, theirs = faults.read(competition, other, asked)
         if theirs is None:
             continue
         theirs = theirs.loc[found.index]
@@ -127,7 +129,7 @@ def foretold(competition: Competition, ours: np.ndarray | None, other: Path, tra
     Args:
         ours: Our labels of the train rows; None: not known, then they are taken to be right.
     """
-    theirs = answers.out_of_fold(competition, model_of(other), train[competition.id].tolist())
+    theirs = oof_labels(competition, model_of(other), train[competition.id].tolist())
     if theirs is None or len(np.unique(theirs)) == 1:
         return None
     return float(np.mean(theirs == (targets(competition, train) if ours is None else ours)))

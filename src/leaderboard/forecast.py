@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from src import board, ledger, results
 from src.base import files
-from src.board import Split
 from src.data import tables
-from src.ledger import Entry
+from src.leaderboard import counts
+from src.leaderboard.counts import Split
+from src.results import ledger
+from src.results.ledger import Entry
+from src.results.model import read_model
 from src.schema.competition import Competition
 
 NAME = re.compile(r"(?P<what>.+)-cv(?P<cv>-?\d+\.\d+)-(?P<sha>[0-9a-f]{7})\.csv")  # of the files that we write
@@ -24,7 +26,7 @@ def score_of(competition: Competition, path: Path, sha: str) -> tuple[str, str]:
     named = NAME.fullmatch(path.name)
     if named is None or named["sha"] != sha[:7]:
         return "", ""
-    made = results.read(competition.model_folder(named["what"]))
+    made = read_model(competition.model_folder(named["what"]))
     if made is None or f"{made['cv']:.4f}" != named["cv"]:
         return named["cv"], ""
     return named["cv"], f"{made['se']:.4f}"
@@ -46,7 +48,7 @@ class Standing:
     def split(self) -> Split | None:
         """Which test rows are public; None where the known scores leave it open."""
         entries = ledger.read(self.competition.scores_csv)
-        return splits[0] if len(splits := board.of(self.competition, entries, self.rows[1])) == 1 else None
+        return splits[0] if len(splits := counts.of(self.competition, entries, self.rows[1])) == 1 else None
 
     def size(self, part: str) -> int | None:
         return None if self.split is None else getattr(self.split, part)
@@ -56,15 +58,15 @@ class Standing:
         n = self.size(part)
         if not score or n is None or (k := self.split.count(part, score)) is None:
             return score
-        return f"{score} = {k}/{n} ± {board.standard_error(k, n):.4f}"
+        return f"{score} = {k}/{n} ± {counts.standard_error(k, n):.4f}"
 
     def foretold(self, entry: Entry, part: str | None) -> tuple[float, float] | None:
         """The interval in which 19 of 20 scores of that part lie, or of all test rows; None where it is not known."""
         n = self.rows[1] if part is None else self.size(part)
         metric = self.competition.metric
-        if not entry.cv or n is None or not (entry.se or metric in board.SHARES):
+        if not entry.cv or n is None or not (entry.se or metric in counts.SHARES):
             return None
-        return board.foretold(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
+        return counts.foretold(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
 
     def intervals(self, entry: Entry) -> dict[str, tuple[float, float]]:
         """`foretold` of the parts of which it is known."""

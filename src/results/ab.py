@@ -41,7 +41,7 @@ class Comparison:
 KINDS = {field.name: field.type for field in fields(Comparison)}
 
 
-def read(path: Path) -> list[Comparison]:
+def read_ab(path: Path) -> list[Comparison]:
     """The comparisons in the order of the file; none where there is no file.
 
     Raises:
@@ -58,13 +58,13 @@ def read(path: Path) -> list[Comparison]:
         raise UserError(f"{path} is no table of comparisons ({error}): move it away") from error
 
 
-def put(path: Path, comparison: Comparison) -> None:
+def put_comparison(path: Path, comparison: Comparison) -> None:
     """Adds a comparison, or puts it in the place of an older one of the same field, value and model.
 
     Two processes may do so at a time.
     """
     with locked(path.with_name(f".{path.name}.lock")):
-        kept = {one.identity: one for one in read(path)}
+        kept = {one.identity: one for one in read_ab(path)}
         kept[comparison.identity] = comparison
         df = pd.DataFrame([asdict(one) for one in kept.values()], columns=list(KINDS))
         write_text(path, df.to_csv(index=False, lineterminator="\n", na_rep="nan"))

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from src.base.errors import UserError, counted
-from src.ledger import COMPLETE, Entry
+from src.results.ledger import COMPLETE, Entry
 from src.schema.competition import Competition
 
 FEW = 3  # scores at least, for a correlation
@@ -94,7 +94,7 @@ def decimal(score: str) -> tuple[int, int]:
     return int(number.scaleb(digits)), digits
 
 
-def shown(score: float | str) -> str:
+def digits_shown(score: float | str) -> str:
     """The text of a config's score. Of a float the fewest digits that give the same: zeros at its end are lost."""
     return score if isinstance(score, str) else repr(float(score))
 
@@ -109,7 +109,7 @@ def known(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str]
     """The public and the private scores of the config's reported rows and of the ledger's scored entries."""
     parts = [], []
     for part, scores in zip(("public", "private"), parts, strict=True):
-        scores += [shown(score) for row in competition.on_board if (score := getattr(row, part)) is not None]
+        scores += [digits_shown(score) for row in competition.on_board if (score := getattr(row, part)) is not None]
         scores += [score for entry in entries if entry.status == COMPLETE and (score := getattr(entry, part))]
     return parts
 
@@ -164,7 +164,7 @@ def suspects(public: Sequence[str], private: Sequence[str], rows: int) -> str:
     return f"; without {' or without '.join(alone)} there is: was it typed or rounded by hand?" if alone else ""
 
 
-def agreement(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> str | None:
+def cv_correlation(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> str | None:
     """How the CV and the scores of a part (n,) go together; None where they are too few, or do not vary.
 
     Args:

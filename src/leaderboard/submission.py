@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src import inspection, suspicions
 from src.base.errors import UserError, counted, listed
-from src.inspection import Asked
 from src.kaggle.refusals import Refusal
+from src.leaderboard.faults import Asked, read, wanted
+from src.leaderboard.warnings import of
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
@@ -31,11 +31,11 @@ def inspect(competition: Competition, path: Path) -> Findings:
     Raises:
         UserError: The competition's own tables or the ledger cannot be read.
     """
-    asked = inspection.wanted(competition)
-    faults, found = inspection.read(competition, path, asked)
+    asked = wanted(competition)
+    faults, found = read(competition, path, asked)
     if found is None:
         return Findings(faults, [])
-    warnings, repeats = suspicions.of(competition, path, found, asked)
+    warnings, repeats = of(competition, path, found, asked)
     return Findings(faults, warnings, repeats, found)
 
 
@@ -48,8 +48,8 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
         Refusal: It has faults, all of which are listed.
         UserError: As `inspect`.
     """
-    asked = inspection.wanted(competition, more=competition.limit is not None)
-    faults, found = inspection.read(competition, path, asked)
+    asked = wanted(competition, more=competition.limit is not None)
+    faults, found = read(competition, path, asked)
     if found is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')}, to be mended:\n{listed(faults)}")
     if strangers := sorted(set(ids) - set(found.index)):

@@ -1,31 +1,32 @@
 """A model's folder: its tables of probabilities, and model.json, written last, which says how they were made."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from src import predictions
-from src.base import files
+from src.base import files, machine
+from src.base.errors import UserError
 from src.base.paths import ROOT
+from src.base.provenance import current_provenance
 from src.base.text import duration
 from src.data.rows import Dataset
+from src.results import predictions
 from src.schema.competition import Competition
 from src.schema.models import Model
 from src.scoring import decisions
 from src.scoring.metrics import METRICS
 
 
-def key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
+def model_key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
     """All that changes a model's numbers.
 
     Args:
         code: Raised when the code computes other numbers from the same key.
         more: What the stage knows: the checkpoint's identity, prompts.
     """
-    from src.base import machine
-
     return {
         "code": code,
         # without the file's name: its content is in the checkpoint's identity
@@ -37,36 +38,34 @@ def key(competition: Competition, spec: Model, data: Dataset, code: int, **more:
     }
 
 
-def same(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """`machine.same_key` of a model's keys."""
-    from src.base import machine
-
-    return machine.same_key(stored, wanted, asked=wanted.get("model", {}).get("precision"))
+def same_model_key(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """`equal_keys` of two keys of models."""
+    return equal_keys(stored, wanted, asked=wanted.get("model", {}).get("precision"))
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def read_model(folder: Path) -> dict[str, Any] | None:
     """What model.json says, or None where no model was finished."""
     made = files.read_json(folder / "model.json")
     whole = made is not None and (folder / "oof.parquet").is_file() and (folder / "test.parquet").is_file()
     return made if whole else None
 
 
-def reused(folder: Path, wanted: dict[str, Any]) -> bool:
+def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
     """Whether the folder has the wanted result, with one line that says so, or why what it has is made anew."""
-    if (made := read(folder)) is None:
+    if (made := read_model(folder)) is None:
         return False
-    if same(made["key"], wanted):
-        print(f"{folder.name}  reused: {said(made)}")
+    if same_model_key(made["key"], wanted):
+        print(f"{folder.name}  reused: {score_text(made)}")
         return True
     print(f"{folder.name}  is made anew: {files.changed(made['key'], wanted)}")
     return False
 
 
-def said(made: dict[str, Any]) -> str:
+def score_text(made: dict[str, Any]) -> str:
     return f"{made['metric']} {made['cv']:.4f} ± {made['se']:.4f}"
 
 
-def save(
+def save_model(
     competition: Competition,
     name: str,
     key: dict[str, Any],
@@ -83,26 +82,24 @@ def save(
         seconds: What its making took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
-    from src.base.provenance import current_provenance
-
     folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
     predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.classes, oof)
     predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.classes, test)
     made = {
         "name": name,
-        **scores(competition, data, oof),
+        **oof_scores(competition, data, oof),
         "seconds": round(seconds, 2),
         **facts,
         "key": key,
         "made": current_provenance(ROOT),
     }
     files.write_json(folder / "model.json", made)
-    print(f"{name}  oof {said(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
+    print(f"{name}  oof {score_text(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
     return made
 
 
-def scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str, Any]:
+def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str, Any]:
     """What model.json says of out-of-fold probabilities (n, k).
 
     Where the metric wants a rule for the labels, the scores are of rules that are fitted on the other folds' rows, and
@@ -120,7 +117,7 @@ def scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str
         "cv": cv,
         "se": se,
         "log_loss": METRICS["log_loss"].value(targets, oof),
-        "folds": [known(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
+        "folds": [none_if_nan(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
         **rule,
     }
 
@@ -128,26 +125,60 @@ def scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str
 def rescore(competition: Competition, name: str, data: Dataset) -> None:
     """Scores a finished model again if that was by another metric: its tables need not be made anew."""
     folder = competition.model_folder(name)
-    made = read(folder)
+    made = read_model(folder)
     if made["metric"] == competition.metric:
         return
-    oof, _ = tables(competition, name, data)
-    scored = scores(competition, data, oof)
+    oof, _ = model_tables(competition, name, data)
+    scored = oof_scores(competition, data, oof)
     made.pop("decision", None)
     made = {**made, **scored, "key": made.pop("key"), "made": made.pop("made")}
     files.write_json(folder / "model.json", made)
-    print(f"{name}  scored again: {said(made)}")
+    print(f"{name}  scored again: {score_text(made)}")
 
 
-def known(score: float) -> float | None:
+def none_if_nan(score: float) -> float | None:
     """As JSON has it, which has no NaN: None for a score that is undefined, such as the AUC of a fold of one class."""
     return score if math.isfinite(score) else None
 
 
-def tables(competition: Competition, name: str, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
     """A finished model's probabilities of data.train and data.test."""
     folder = competition.model_folder(name)
     return (
         predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes),
         predictions.read(folder / "test.parquet", competition.id, data.test.ids, competition.classes),
     )
+
+
+def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:
+    """Probabilities (n, k) whose argmax is the label that the model gives.
+
+    Args:
+        made: What its model.json says.
+    """
+    if "decision" not in made:
+        return probs
+    return decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))
+
+
+def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:
+    """The labels, as class indices (n,), that a model gives to the train rows; None if it is not made of these."""
+    folder = competition.model_folder(name)
+    if not name or (made := read_model(folder)) is None:
+        return None
+    try:
+        probs = predictions.read(folder / "oof.parquet", competition.id, ids, competition.classes)
+    except UserError:  # of other rows, or damaged: the next run makes it anew
+        return None
+    return decided_probs(competition, made, probs).argmax(axis=1)
+
+
+def equal_keys(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:
+    """Whether a finished result is the one that is wanted.
+
+    Where the config leaves the precision to the machine (`asked` is auto), a result of either is: else a night's
+    training on a GPU would be thrown away by looking at it on a laptop.
+    """
+    if asked == "auto":
+        stored, wanted = ({**key, "precision": ""} for key in (stored, wanted))
+    return stored == wanted

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from src import answers, board, ledger, predictions, results, solution, submissions
 from src.base import files
-from src.board import Split
 from src.data import tables
-from src.ledger import COMPLETE, PENDING, SENDING, Entry
+from src.leaderboard import counts, solution, submission
+from src.leaderboard.counts import Split
+from src.leaderboard.forecast import NAME, PARTS
+from src.results import ledger, predictions
+from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
+from src.results.model import decided_probs, read_model
 from src.schema.competition import Competition
-from src.standing import NAME, PARTS
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
     rows = sum(sizes.values()) or len(ids)
-    splits = board.of(competition, entries, rows)
+    splits = counts.of(competition, entries, rows)
     if sizes:
         splits = [split for split in splits if all(getattr(split, part) == n for part, n in sizes.items())]
     return Known(competition, entries, ids, bool(sizes), rows, splits)
@@ -97,7 +99,7 @@ def of(known: Known, model: str) -> Ours:
         entry = max(complete, key=lambda entry: entry.time)
         scores = {part: known.score(part, text) for part in PARTS if (text := getattr(entry, part))}
         return Ours(scores, f"{entry.file}, by the leaderboard", sent(known, entry))
-    made = results.read(competition.model_folder(model))
+    made = read_model(competition.model_folder(model))
     if made is not None and known.graded:
         return by_solution(known, model, made)
     if any(entry.status in (SENDING, PENDING) for entry in entries):
@@ -116,11 +118,11 @@ def by_solution(known: Known, model: str, made: dict[str, Any]) -> Ours:
     competition = known.competition
     table = competition.model_folder(model) / "test.parquet"
     probs = predictions.read(table, competition.id, known.ids, competition.classes)
-    probs, scores = answers.decided(competition, made, probs), {}
+    probs, scores = decided_probs(competition, made, probs), {}
     for part, (score, n) in graded(competition, known.ids, probs).items():
         k = round(score * n)
-        counted = competition.metric in board.SHARES
-        scores[part] = Score(board.cut(k, n), k, n) if counted else Score(f"{score:.5f}")
+        counted = competition.metric in counts.SHARES
+        scores[part] = Score(counts.cut(k, n), k, n) if counted else Score(f"{score:.5f}")
     return Ours(scores, f"{model}'s test table, by {competition.solution}", probs)
 
 
@@ -129,4 +131,4 @@ def sent(known: Known, entry: Entry) -> np.ndarray | None:
     path = known.competition.folder / entry.file
     if not path.is_file() or files.sha256(path) != entry.sha256:
         return None
-    return submissions.answers(known.competition, path, known.ids)
+    return submission.answers(known.competition, path, known.ids)

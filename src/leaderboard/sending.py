@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import ledger
 from src.kaggle import api as kaggle_api
 from src.kaggle import refusals
 from src.kaggle.refusals import Refusal
-from src.ledger import Entry
+from src.results import ledger
+from src.results.ledger import Entry
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi

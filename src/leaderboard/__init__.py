@@ -1,0 +1,1 @@
+"""A submission CSV: checked, sent, scored, and what its score means."""
