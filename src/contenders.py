@@ -10,16 +10,18 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from src import augment, averaging, backbones, classifiers, clip, encoders, features, heads, runs, texts, training
 from src.base import files, machine
 from src.cells import Cell, said
-from src.loading import Fold, draw
+from src.models.finetune import augment, averaging, heads, training
+from src.models.finetune.batches import Fold, draw
+from src.models.finetune.resume import Running
+from src.models.finetune.run import squares_of
+from src.models.finetune.training import Training
+from src.networks import backbones, classifiers, clip, encoders, features, texts
 from src.results.compare import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
 from src.results.model import model_tables, none_if_nan, read_model
-from src.running import Running
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune, ZeroShot
-from src.training import Training
 
 CODE = 1  # raised when other numbers are computed from the same key
 ONE_VIEW = ("identity",)
@@ -69,7 +71,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
     key = {
         "code": CODE,
         "model": spec.model_dump(mode="json", exclude={"weights_file"}),
-        "clip": features.identity(spec),
+        "clip": features.encoder_identity(spec),
         "precision": machine.precision(spec.precision),
         "metric": competition.metric,
         "prompts": prompts_of(competition),
@@ -142,7 +144,7 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
         number=0,
         seed=spec.seed,
         spec=spec,
-        squares=runs.squares_of(competition, spec, cell.data),
+        squares=squares_of(competition, spec, cell.data),
         ids=cell.data.rows.ids,
         train=split.train,
         targets=split.targets,

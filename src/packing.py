@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from src import backbones, clip, encoders, features, notebook, wheels
+from src import notebook, wheels
 from src.base import files
 from src.base.errors import UserError
 from src.base.paths import ROOT, resolve
 from src.data import patterns
 from src.data.rows import Rows, read_dataset
-from src.features import Cache, Columns
+from src.networks import backbones, clip, encoders, features
+from src.networks.features import Cache, Columns
 from src.results import shards
 from src.results.model import read_model
 from src.schema.competition import Competition
@@ -139,7 +140,7 @@ def state(competition: Competition, folder: Path) -> None:
     train = read_dataset(competition).train
     starting = [model for model in competition.models.values() if isinstance(model, FineTune) and interpolates(model)]
     looking = [*competition.encoders, *(model.encoder for model in starting if model.start == "probe")]
-    for cache in (cache for spec in looking for cache in features.caches(competition, spec)):
+    for cache in (cache for spec in looking for cache in features.feature_caches(competition, spec)):
         of_train(cache, train, folder / "features" / cache.folder.name)
     for spec in (*looking, *(model.encoder for model in starting)):
         texts = competition.text_features(encoders.slug(spec))

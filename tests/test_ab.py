@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import probing
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.models.probe.fitting import TrainRows
 from src.results import predictions
 from src.results.ab import Comparison, put_comparison, read_ab
 from src.schema.models import FineTune, Probe
@@ -38,7 +38,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     assert {path: file for path, file in snapshot(prepared.folder).items() if path in before} == before
     rows = read_dataset(prepared)
     base = predictions.read(prepared.model_folder("probe") / "oof.parquet", "id", rows.train.ids, CLASSES)
-    train = probing.Train(prepared, PROBE.model_copy(update={"cs": (1e-7,)}), rows, prepared.folder)
+    train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-7,)}), rows, prepared.folder)
     arm = train.out_of_fold(train.fits())
     accuracy = METRICS["accuracy"]
     (gain, se), (score, _) = accuracy.gain(rows.targets, arm, than=base), accuracy.score(rows.targets, arm)

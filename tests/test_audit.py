@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import duplicates, outliers
+from src.audit import duplicates, outliers
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset

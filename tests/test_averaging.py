@@ -7,9 +7,11 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 
-from src import averaging, classifiers, heads, runs, texts, training
 from src.data.rows import Dataset, read_dataset
-from src.features import unit
+from src.models.finetune import averaging, heads, training
+from src.models.finetune.run import Run, squares_of
+from src.networks import classifiers, texts
+from src.networks.features import unit
 from src.results.model import model_tables
 from src.schema.models import FineTune, Prompts, Soup
 from src.scoring import calibration
@@ -123,17 +125,17 @@ class TestStage:
         assert [row["alpha"] for row in facts["curve"]] == list(alphas)
         assert len(facts["chosen"]) == 3
         assert "alpha chosen for each fold on the others" in capsys.readouterr().out
-        one, plain = runs.Run(competition, "clip", 0, 42), runs.Run(competition, "plain", 0, 42)
+        one, plain = Run(competition, "clip", 0, 42), Run(competition, "plain", 0, 42)
         assert (one.read(rows, 1.0)[0] == plain.read(rows, None)[0]).all()
         head = heads.zero_shot(competition, CLIP)
         start, fold = (
             classifiers.create(CLIP, 3, 0, True, head),
-            plain.fold(rows, runs.squares_of(competition, CLIP, rows)),
+            plain.fold(rows, squares_of(competition, CLIP, rows)),
         )
         assert np.abs(one.read(rows, 0.0)[0] - training.predict(start, fold, fold.valid, ("identity",), 8)).max() < 1e-6
         oof, _ = model_tables(competition, "clip", rows)
         for number, alpha in enumerate(facts["chosen"]):
-            expected = runs.Run(competition, "clip", number, 42).read(rows, alpha)[0]
+            expected = Run(competition, "clip", number, 42).read(rows, alpha)[0]
             assert (oof[rows.fold == number] == expected).all()
         assert len(list(competition.model_folder("clip").glob("*.safetensors"))) == 3
 
@@ -142,9 +144,9 @@ class TestStage:
         competition = with_models(convnext=toy.model_copy(update={"seeds": 2}), one=toy)
         finetune.run(competition)
         rows = read_dataset(competition)
-        tables = [runs.Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
+        tables = [Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
         assert np.abs(tables[0] - tables[1]).max() > 1e-3
-        assert (tables[0] == runs.Run(competition, "one", 1, 42).read(rows, None)[0]).all()
+        assert (tables[0] == Run(competition, "one", 1, 42).read(rows, None)[0]).all()
         oof, _ = model_tables(competition, "convnext", rows)
         assert np.abs(oof[rows.fold == 1] - np.mean(tables, axis=0)).max() < 1e-6
         history = pd.read_csv(competition.model_folder("convnext") / "history.csv")
@@ -174,10 +176,10 @@ class TestStage:
             states = []
             for one in taken:
                 name, seed = one.split()
-                states.append(load_file(runs.Run(competition, name, number, int(seed)).finished))
+                states.append(load_file(Run(competition, name, number, int(seed)).finished))
             model = classifiers.create(toy, 3, 0, False)
             model.load_state_dict(averaging.mean(states))
-            fold = runs.Run(competition, "one", number, 42).fold(rows, runs.squares_of(competition, toy, rows))
+            fold = Run(competition, "one", number, 42).fold(rows, squares_of(competition, toy, rows))
             expected = training.predict(model, fold, fold.valid, ("identity",), 8)
             assert np.abs(oof[rows.fold == number] - expected).max() < 1e-5
         before = snapshot(competition.folder)
@@ -191,7 +193,7 @@ class TestStage:
         whole = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}
         for path in folder.iterdir():
             path.unlink()
-        with broken_off(runs.Run, "write", 4, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        with broken_off(Run, "write", 4, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
             finetune.run(competition)
         finetune.run(competition)
         again = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import blending, stacking, weights
 from src.base.errors import UserError
-from src.blending import METHODS, Pool
 from src.data.rows import read_dataset
+from src.models.blend import methods, stacking, weighting
+from src.models.blend.methods import METHODS, Pool
 from src.results import predictions, summary
 from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
@@ -32,12 +32,12 @@ def pool(*oofs: np.ndarray, metric: str = "accuracy", targets: np.ndarray = TARG
 
 
 def auto(pool: Pool) -> np.ndarray:
-    return blending.choose(pool, {method: blending.fit(method, pool) for method in METHODS})[2]
+    return methods.choose(pool, {method: methods.fit(method, pool) for method in METHODS})[2]
 
 
 def cross_fitted(method: str, pool: Pool) -> np.ndarray:
     """(n, k) what is scored of a method, or of auto."""
-    return auto(pool) if method == "auto" else blending.fit(method, pool, nested=False).oof
+    return auto(pool) if method == "auto" else methods.fit(method, pool, nested=False).oof
 
 
 def leaky(monkeypatch) -> None:
@@ -49,7 +49,7 @@ def leaky(monkeypatch) -> None:
 class TestWeights:
     def test_are_on_the_simplex_and_useless_models_get_none(self):
         oofs = np.stack([model(2), model(1.5), model(0), np.roll(model(2), 1, axis=1)])
-        found = weights.simplex_weights(oofs, TARGETS)
+        found = weighting.simplex_weights(oofs, TARGETS)
         assert found.min() >= 0
         assert found.sum() == pytest.approx(1)
         assert found[0] > found[1] > 0.1
@@ -58,22 +58,22 @@ class TestWeights:
 
     def test_are_the_optimum(self):
         oofs = np.stack([model(1), model(1.2), model(0.8)])
-        found = weights.simplex_weights(oofs, TARGETS)
-        best = METRICS["log_loss"].value(TARGETS, weights.blend(oofs, found))
+        found = weighting.simplex_weights(oofs, TARGETS)
+        best = METRICS["log_loss"].value(TARGETS, weighting.blend(oofs, found))
         for _ in range(300):
             near = np.clip(found + 0.05 * RNG.normal(size=3), 0, None)
-            assert METRICS["log_loss"].value(TARGETS, weights.blend(oofs, near / near.sum())) >= best - 1e-6
+            assert METRICS["log_loss"].value(TARGETS, weighting.blend(oofs, near / near.sum())) >= best - 1e-6
 
 
 class TestGreedy:
     @pytest.mark.parametrize("metric", METRICS)
     def test_is_no_worse_than_the_best_model_and_the_best_so_many(self, metric):
         oofs, judge = np.stack([model(skill) for skill in (0.5, 1.5, 1, 0)]), METRICS[metric]
-        found = weights.greedy_weights(oofs, TARGETS, judge)
+        found = weighting.greedy_weights(oofs, TARGETS, judge)
         bias = decisions.fit(judge, oofs.mean(axis=0), TARGETS)
 
         def value(weight):
-            return judge.sign * judge.value(TARGETS, decisions.apply(weights.blend(oofs, weight), bias))
+            return judge.sign * judge.value(TARGETS, decisions.apply(weighting.blend(oofs, weight), bias))
 
         order = sorted(range(4), key=lambda j: -value(np.eye(4)[j]))
         firsts = [np.isin(range(4), order[:size]) / size for size in range(1, 5)]
@@ -85,12 +85,12 @@ class TestGreedy:
         shy = (good + 1) / (1 + K)  # the same labels
         other = np.roll(good, 1, axis=1)
         for oofs, expected in ([shy, good, other], [0, 1, 0]), ([good, other, shy], [1, 0, 0]):
-            assert weights.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
+            assert weighting.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
 
     @pytest.mark.parametrize("metric", METRICS)
     def test_its_score_of_a_sum_is_the_metrics(self, metric):
         probs = np.concatenate([model(1), np.full((N, 1), 0.01, np.float32)], axis=1)
-        assert weights.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
+        assert weighting.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
             METRICS[metric].value(TARGETS, probs), abs=1e-6
         )
 
@@ -103,7 +103,7 @@ class TestStack:
         mean = np.log(oofs.mean(axis=0))
         bias = np.log(tight.predict(oofs)) - mean
         assert (bias - bias.mean(axis=1, keepdims=True)).std(axis=0).max() < 1e-3
-        chosen = blending.fit("stack", pool(*oofs), nested=False)
+        chosen = methods.fit("stack", pool(*oofs), nested=False)
         gain, se = METRICS["log_loss"].gain(TARGETS, chosen.oof, than=oofs.mean(axis=0))
         assert gain > 2 * se
         assert chosen.final.shares(2).sum() == pytest.approx(1)
@@ -159,7 +159,7 @@ def test_a_folds_rows_do_not_depend_on_its_labels_and_a_leak_would_be_seen(metho
 
 def test_the_choice_for_a_fold_does_not_depend_on_its_labels():
     for targets in (TARGETS, POISONED):
-        fitted = {method: blending.fit(method, pool(*OOFS, targets=targets)) for method in METHODS}
+        fitted = {method: methods.fit(method, pool(*OOFS, targets=targets)) for method in METHODS}
         for fits in fitted.values():
             assert all(np.isnan(fits.inner[f][f == FOLD]).all() for f in range(5))
             assert all(np.isfinite(fits.inner[f][f != FOLD]).all() for f in range(5))
@@ -195,21 +195,21 @@ def test_the_simplest_within_a_standard_error_of_the_best_is_chosen():
     two, one = np.flatnonzero(right)[:2], np.flatnonzero(~right)[0]
     nearly[two], nearly[one] = good[two][:, [1, 2, 0]], np.eye(K)[TARGETS[one]]
     worse[:60] = good[:60, [1, 2, 0]]
-    assert blending.simplest(metric, TARGETS, {"mean": nearly, "weights": worse, "greedy": good}) == "mean"
-    assert blending.simplest(metric, TARGETS, {"mean": worse, "weights": good, "greedy": nearly}) == "weights"
-    assert blending.simplest(metric, TARGETS, {"mean": worse, "weights": worse, "greedy": good}) == "greedy"
+    assert methods.simplest(metric, TARGETS, {"mean": nearly, "weights": worse, "greedy": good}) == "mean"
+    assert methods.simplest(metric, TARGETS, {"mean": worse, "weights": good, "greedy": nearly}) == "weights"
+    assert methods.simplest(metric, TARGETS, {"mean": worse, "weights": worse, "greedy": good}) == "greedy"
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_blend_without_a_model_is_that_of_the_others(method):
     full = pool(*OOFS)
-    fitted = blending.fit(method, full, nested=False)
+    fitted = methods.fit(method, full, nested=False)
     for j in range(len(OOFS)):
-        without = blending.without_model(method, full, fitted, j)
+        without = methods.without_model(method, full, fitted, j)
         if method == "stack" or fitted.final.weights[j] == 0:
             assert np.isfinite(without).all()
         else:
-            again = blending.fit(method, full.less(j), nested=False).oof
+            again = methods.fit(method, full.less(j), nested=False).oof
             missed = np.array([fitted.outer[f].weights[j] > 0 for f in FOLD])
             assert (without[missed] == again[missed]).all()
             assert (without[~missed] == fitted.oof[~missed]).all()
@@ -240,8 +240,8 @@ def test_the_score_is_that_on_fresh_rows():
         models = [(rng.uniform(0.5, 1.5), rng.uniform(0.5, 1.5), rng.choice([0.4, 1, 2.5])) for _ in range(m)]
         oofs, targets = rows(rng, models)
         drawn = Pool(oofs, targets, rng.permutation(n) % 5, metric)
-        fitted = {method: blending.fit(method, drawn) for method in METHODS}
-        method, _, oof = blending.choose(drawn, fitted)
+        fitted = {method: methods.fit(method, drawn) for method in METHODS}
+        method, _, oof = methods.choose(drawn, fitted)
         fresh, fresh_targets = rows(rng, models)
         ours, se = metric.score(targets, oof)
         theirs, fresh_se = metric.score(fresh_targets, fitted[method].final.predict(fresh))
@@ -292,7 +292,7 @@ class TestStage:
         blend.run(toy.model_copy(update={"blend": Blend(method=method)}))
         rows = read_dataset(toy)
         oofs = np.stack([model_tables(toy, name, rows)[0] for name in toy.models])
-        expected = blending.fit(method, Pool(oofs, rows.targets, rows.fold, METRICS["accuracy"])).oof
+        expected = methods.fit(method, Pool(oofs, rows.targets, rows.fold, METRICS["accuracy"])).oof
         assert np.abs(model_tables(toy, "blend", rows)[0] - expected).max() < 1e-6
 
     def test_says_what_each_method_and_model_is_worth(self, toy, made, capsys):

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2
 
-from src import backbones, classifiers, clip
 from src.base.errors import UserError
-from src.classifiers import Head
+from src.networks import backbones, classifiers, clip
+from src.networks.classifiers import Head
 from src.schema.models import ClipArch, FineTune
 from tests.conftest import TINY_CLIP
 

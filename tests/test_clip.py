@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from src import clip
 from src.base.errors import UserError
+from src.networks import clip
 from src.schema.models import Probe, ZeroShot
 from tests.conftest import TINY_CLIP, Evil
 

@@ -15,15 +15,15 @@ from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
+from src.models.finetune.resume import Running
+from src.models.finetune.training import Training
 from src.report import compare as section_of
 from src.report import evidence
 from src.results.compare import headline, read_about, read_compare, subjects
-from src.running import Running
 from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import metrics
 from src.stages import compare
-from src.training import Training
 from tests import miniatures
 from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, snapshot, toy_competition, toy_files
 
@@ -275,7 +275,7 @@ class TestFailures:
         assert not gone.folder.exists()
 
     def test_one_model_that_cannot_be_had_stops_no_other(self, roots, monkeypatch, capsys):
-        from src import hub
+        from src.networks import hub
 
         def unreached(what, *rest):
             raise UserError(f"{what}: the hub cannot be reached")

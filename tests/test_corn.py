@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from src import __main__ as main
-from src import config, runs
+from src import config
 from src.data import tables
 from src.data.rows import read_dataset
 from src.leaderboard import counts
+from src.models.finetune.run import check_networks
 from src.schema.competition import Competition
 
 CORN_ZIP = os.environ.get("CORN_ZIP")
@@ -43,4 +44,4 @@ def test_the_real_files_pass_every_check(roots, capsys):
 
 @pytest.mark.parametrize("name", config.names())
 def test_every_network_of_a_config_is_known_and_takes_its_size(name):
-    runs.check(config.load(name))
+    check_networks(config.load(name))

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from src import duplicates, neighbours, registration
+from src.audit import duplicates, neighbours, registration
 from src.base import files
 from src.data.rows import Rows
 

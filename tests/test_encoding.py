@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from src import backbones, encoders, encoding
 from src.base import machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import CROPS, VIEWS, Geometry, normalised
-from src.encoding import Encoder, Loader, Times, Tower
+from src.networks import backbones, encoders, inference
+from src.networks.inference import EncoderRunner, Loader, Times, Tower
 from src.schema.models import Encoder as Spec
 from src.schema.models import FineTune, Probe, ZeroShot
 from tests.conftest import TINY_CLIP, picture, toy_competition
@@ -41,7 +41,7 @@ def tower(forward=lambda pixels: pixels.flatten(1)) -> Tower:
 
 def encoded(encoder, pictures, views=("identity",), rows=None):
     rows = range(len(pictures)) if rows is None else rows
-    batches = list(encoding.encode(encoder, pictures, rows, views, Times()))
+    batches = list(inference.encode(encoder, pictures, rows, views, Times()))
     return {view: np.concatenate([batch[view] for batch in batches]) for view in views}
 
 
@@ -54,25 +54,25 @@ def expected(pictures, view="identity"):
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 64])
 def test_pictures_come_in_their_order_whatever_the_batch(pictures, batch):
-    feats = encoded(Encoder(tower(), "it", "float32", batch, False, 30), pictures)["identity"]
+    feats = encoded(EncoderRunner(tower(), "it", "float32", batch, False, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
 
 
 def test_rows_are_those_that_are_asked_for(pictures):
-    feats = encoded(Encoder(tower(), "it", "float32", 4, False, 30), pictures, rows=[9, 3, 21])["identity"]
+    feats = encoded(EncoderRunner(tower(), "it", "float32", 4, False, 30), pictures, rows=[9, 3, 21])["identity"]
     assert np.abs(feats - expected([pictures[i] for i in (9, 3, 21)])).max() < 1e-6
 
 
 def test_every_view_is_the_view(pictures):
     views = (*VIEWS, *CROPS)
-    feats = encoded(Encoder(tower(), "it", "float32", 8, False, 30), pictures, views)
+    feats = encoded(EncoderRunner(tower(), "it", "float32", 8, False, 30), pictures, views)
     assert all(np.abs(feats[view] - expected(pictures, view)).max() < 1e-6 for view in views)
 
 
 def test_an_error_in_a_thread_is_not_lost(pictures):
     pictures[13] = "no picture"
     with pytest.raises(AttributeError):
-        encoded(Encoder(tower(), "it", "float32", 4, False, 30), pictures)
+        encoded(EncoderRunner(tower(), "it", "float32", 4, False, 30), pictures)
 
 
 class Small:
@@ -90,7 +90,7 @@ class Small:
 
 def test_out_of_memory_halves_the_batch_and_says_so(pictures, capsys):
     small = Small(5)
-    feats = encoded(Encoder(tower(small), "it", "float32", 16, False, 30), pictures)["identity"]
+    feats = encoded(EncoderRunner(tower(small), "it", "float32", 16, False, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert set(small.sizes) == {4, 2}
     said = capsys.readouterr().out.splitlines()
@@ -99,7 +99,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(pictures, capsys):
 
 def test_no_memory_for_one_image_is_a_sentence(pictures):
     with pytest.raises(UserError, match="it: the GPU has no memory for a single image"):
-        encoded(Encoder(tower(Small(0)), "it", "float32", 16, False, 30), pictures)
+        encoded(EncoderRunner(tower(Small(0)), "it", "float32", 16, False, 30), pictures)
 
 
 class TestFastest:
@@ -114,9 +114,9 @@ class TestFastest:
             now[0] += cost(len(pixels))
             return pixels.flatten(1)[:, :1]
 
-        monkeypatch.setattr(encoding.time, "perf_counter", lambda: now[0])
+        monkeypatch.setattr(inference.time, "perf_counter", lambda: now[0])
         monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-        return Encoder(tower(forward), "it", "float32", 8, False, 30).fastest(most)
+        return EncoderRunner(tower(forward), "it", "float32", 8, False, 30).fastest(most)
 
     def test_doubles_while_it_gains(self, monkeypatch, capsys):
         assert self.found(monkeypatch, lambda n: 0.1 + n / 1000) == 512
@@ -140,7 +140,7 @@ def test_compiled_sees_one_shape_and_gives_the_same(pictures, monkeypatch, capsy
         return lambda pixels: shapes.append(len(pixels)) or forward(pixels)
 
     monkeypatch.setattr(torch, "compile", compiled)
-    feats = encoded(Encoder(tower(), "it", "float32", 8, True, 30), pictures)["identity"]
+    feats = encoded(EncoderRunner(tower(), "it", "float32", 8, True, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert set(shapes) == {8}
     assert "it: compiled in" in capsys.readouterr().out
@@ -149,7 +149,7 @@ def test_compiled_sees_one_shape_and_gives_the_same(pictures, monkeypatch, capsy
 def test_out_of_memory_of_a_compiled_tower_makes_what_it_pads_to_smaller_too(pictures, monkeypatch, capsys):
     monkeypatch.setattr(torch, "compile", lambda forward, dynamic: forward)
     small = Small(10)
-    feats = encoded(Encoder(tower(small), "it", "float32", 16, True, 30), pictures)["identity"]
+    feats = encoded(EncoderRunner(tower(small), "it", "float32", 16, True, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert set(small.sizes) == {8}
     assert "going on with 8 images at a time" in capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_a_machine_that_cannot_compile_says_so(monkeypatch):
     with pytest.raises(
         UserError, match=r"it: torch cannot compile here \(Failed to find C compiler\): set compile=False"
     ):
-        Encoder(tower(), "it", "float32", 8, True, 30)
+        EncoderRunner(tower(), "it", "float32", 8, True, 30)
 
 
 def test_a_step_that_takes_long_is_named():
@@ -201,8 +201,8 @@ def test_other_threads_are_woken_for_work_that_is_worth_it(pictures, monkeypatch
         return self[i]
 
     monkeypatch.setattr(Pictures, "read", read)
-    monkeypatch.setattr(encoding, "SHARE", 0.002 if woken else 1.0)
-    feats = encoded(Encoder(tower(), "it", "float32", 8, False, 30), pictures)["identity"]
+    monkeypatch.setattr(inference, "SHARE", 0.002 if woken else 1.0)
+    feats = encoded(EncoderRunner(tower(), "it", "float32", 8, False, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert threads - {threading.get_ident()} if woken else threads == {threading.get_ident()}
 

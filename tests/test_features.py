@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from src import encoders, encoding, features
 from src.base import files
 from src.base.errors import UserError
 from src.data.decoded import Decoded
 from src.data.rows import Rows
+from src.networks import encoders, features, inference
 from src.results import shards
 from src.schema.models import Probe
 from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition
@@ -46,7 +46,7 @@ class Cache(features.Cache):
 
 def make(caches, rows, load=None):
     load = load or (lambda: encoders.tower(caches[0].spec))
-    return features.make(caches, rows, load, lambda rows: Decoded(rows.paths))
+    return features.make_features(caches, rows, load, lambda rows: Decoded(rows.paths))
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def cache(tmp_path):
 @pytest.fixture
 def encoded(monkeypatch):
     """A list that grows by the number of images of every batch that is encoded."""
-    counts, encode = [], encoding.Encoder.__call__
-    monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x))
+    counts, encode = [], inference.EncoderRunner.__call__
+    monkeypatch.setattr(inference.EncoderRunner, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x))
     return counts
 
 
@@ -69,7 +69,7 @@ def test_rows_come_back_in_their_order_as_the_model_gives_them(rows, cache):
     assert (cache.read(rows.take(order)) == feats[order]).all()
     tower = encoders.tower(SPEC)
     square = tower.geometry.square(Decoded(rows.paths)[7])
-    pixels = encoding.normalised(torch.from_numpy(square).permute(2, 0, 1)[None], tower.mean, tower.std)
+    pixels = inference.normalised(torch.from_numpy(square).permute(2, 0, 1)[None], tower.mean, tower.std)
     assert np.abs(tower.forward(pixels).numpy()[0] - feats[7]).max() < 1e-5
 
 
@@ -137,7 +137,7 @@ class TestFeatures:
     def competition(self, rows, roots):
         competition = toy_competition()
         for spec in (self.SPECS[0], self.SPECS[1]):
-            make([Cache(c.folder, c.spec, c.view) for c in features.caches(competition, spec)], rows)
+            make([Cache(c.folder, c.spec, c.view) for c in features.feature_caches(competition, spec)], rows)
         return competition
 
     SPECS = (
@@ -146,7 +146,7 @@ class TestFeatures:
     )
 
     def views(self, competition, rows, spec):
-        return [Cache(c.folder, c.spec, c.view).read(rows) for c in features.caches(competition, spec)]
+        return [Cache(c.folder, c.spec, c.view).read(rows) for c in features.feature_caches(competition, spec)]
 
     def test_views_are_averaged_as_unit_vectors(self, competition, rows):
         one, other = self.views(competition, rows, self.SPECS[0])
@@ -241,7 +241,7 @@ def test_a_damaged_shard_is_encoded_again_with_a_word(rows, cache, tmp_path, dat
     ],
 )
 def test_features_that_are_no_use_name_model_and_image(rows, tmp_path, monkeypatch, value, stored, said):
-    monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: torch.full((len(x), 4), value))
+    monkeypatch.setattr(inference.EncoderRunner, "__call__", lambda self, x: torch.full((len(x), 4), value))
     cache = Cache(tmp_path / "cache", SPEC.model_copy(update={"stored": stored}), "identity")
     if said is None:
         assert cache.make(rows) == 20

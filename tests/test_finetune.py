@@ -10,11 +10,13 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from src import backbones, loading, runs, training
 from src.base import files
 from src.base.errors import UserError
 from src.data.geometry import normalised
 from src.data.rows import read_dataset
+from src.models.finetune import batches, training
+from src.models.finetune.run import Run, runs_of, squares_of
+from src.networks import backbones
 from src.results import checkpoints
 from src.results.model import model_tables
 from src.schema.models import Augment, FineTune
@@ -57,7 +59,7 @@ def test_the_written_weights_are_those_that_predicted(prepared):
     rows, spec = read_dataset(prepared), prepared.models["convnext"]
     model = backbones.create(spec, 3, 0, None)
     model.load_state_dict(load_file(prepared.model_folder("convnext") / "fold1.safetensors"))
-    squares = runs.squares_of(prepared, spec, rows)
+    squares = squares_of(prepared, spec, rows)
     pixels = torch.stack([torch.from_numpy(squares[i]).permute(2, 0, 1) for i in np.flatnonzero(rows.fold == 1)])
     with torch.inference_mode():
         config = backbones.data_config(spec)
@@ -140,7 +142,7 @@ def test_a_larger_test_set_changes_no_pixel_that_was_trained_on(prepared, folder
 
     def pixels():
         data = read_dataset(competition)
-        square = runs.squares_of(competition, competition.models["convnext"], data)[0].copy()
+        square = squares_of(competition, competition.models["convnext"], data)[0].copy()
         return finetune.key_of(competition, competition.models["convnext"], data)["pictures"], square
 
     side, square = pixels()
@@ -167,7 +169,7 @@ def test_weights_whose_key_still_names_the_test_rows_are_taken(prepared):
     """Those that an earlier version wrote."""
     finetune.run(prepared)
     key = finetune.key_of(prepared, prepared.models["convnext"], read_dataset(prepared))
-    one = runs.of(prepared, "convnext", 0)[0]
+    one = runs_of(prepared, "convnext", 0)[0]
     about = checkpoints.about(one.finished)
     checkpoints.save(one.finished, checkpoints.load(one.finished), {**about, "key": {**about["key"], "test": "other"}})
     assert one.trained(key) is not None
@@ -314,9 +316,9 @@ def test_random_labels_score_chance_unless_they_leak(folder, monkeypatch, leak):
     data.run(competition)
     folds.run(competition)
     if leak:
-        honest, targets = runs.Run.fold, read_dataset(competition).targets
+        honest, targets = Run.fold, read_dataset(competition).targets
         every = {"train": np.arange(36), "targets": targets}
-        monkeypatch.setattr(runs.Run, "fold", lambda *arguments: dataclasses.replace(honest(*arguments), **every))
+        monkeypatch.setattr(Run, "fold", lambda *arguments: dataclasses.replace(honest(*arguments), **every))
     finetune.run(competition)
     score = read_json(competition.model_folder("convnext") / "model.json")["cv"]
     assert (abs(score - 1 / 3) < 2 * np.sqrt(2 / 9 / 36)) != leak
@@ -348,8 +350,8 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch)
     with pytest.raises(UserError) as error:
         finetune.run(with_model(views=("identity",), batch_size=12))
     assert "convnext fold 0: the loss is not finite in epoch 2, step 2 of 2, at lr 0.0" in str(error.value)
-    rows, fold = read_dataset(prepared), runs.Run(with_model(batch_size=12), "convnext", 0, 42)
-    batch = loading.order(fold.fold(rows, None), 1)[1]
+    rows, fold = read_dataset(prepared), Run(with_model(batch_size=12), "convnext", 0, 42)
+    batch = batches.order(fold.fold(rows, None), 1)[1]
     ids = [rows.train.ids[i] for i in np.flatnonzero(rows.fold != 0)[batch]]
     assert f"(ids {', '.join(ids)})" in str(error.value)
     (running,) = prepared.model_folder("convnext").glob("*.running-*")
@@ -364,12 +366,12 @@ def test_warm_up_rises_and_the_cosine_falls_to_nothing():
     assert lrs[-1] < 1e-3
 
 
-def fold_of(prepared, **changes) -> loading.Fold:
-    return runs.Run(with_model(**changes), "convnext", 0, 42).fold(read_dataset(prepared), None)
+def fold_of(prepared, **changes) -> batches.Fold:
+    return Run(with_model(**changes), "convnext", 0, 42).fold(read_dataset(prepared), None)
 
 
 def test_no_batch_is_of_one(prepared):
-    sizes = [len(batch) for batch in loading.order(fold_of(prepared, batch_size=23), 0)]  # of 24 rows
+    sizes = [len(batch) for batch in batches.order(fold_of(prepared, batch_size=23), 0)]  # of 24 rows
     assert sizes == [12, 12]
 
 
@@ -377,7 +379,7 @@ def test_balanced_sampling_draws_each_class_as_often(prepared):
     fold = fold_of(prepared, sampling="balanced")
     targets = np.repeat([0, 1, 2], [20, 3, 1])
     rare = dataclasses.replace(fold, train=np.arange(24), targets=targets)
-    drawn = np.concatenate([targets[batch] for epoch in range(200) for batch in loading.order(rare, epoch)])
+    drawn = np.concatenate([targets[batch] for epoch in range(200) for batch in batches.order(rare, epoch)])
     assert np.abs(np.bincount(drawn) / len(drawn) - 1 / 3).max() < 0.03
 
 

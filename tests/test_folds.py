@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import duplicates, encoding, pairs
+from src.audit import duplicates, pairs
 from src.base.errors import UserError
 from src.data import folds
 from src.data.rows import read_dataset
+from src.networks import inference
 from src.schema.competition import Folds
 from src.schema.models import Probe
 from src.stages import data, features
@@ -203,8 +204,10 @@ class TestNearDuplicates:
         assert competition.folds_csv.read_bytes() == alone
 
     def test_features_are_made_where_they_lack_and_serve_the_later_stages(self, planted, monkeypatch):
-        counts, encode = [], encoding.Encoder.__call__
-        monkeypatch.setattr(encoding.Encoder, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x))
+        counts, encode = [], inference.EncoderRunner.__call__
+        monkeypatch.setattr(
+            inference.EncoderRunner, "__call__", lambda self, x: counts.append(len(x)) or encode(self, x)
+        )
         competition = self.competition(models={"probe": self.SEEN})
         stage.run(competition)
         assert sum(counts) == 48

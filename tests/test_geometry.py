@@ -8,9 +8,9 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from src import backbones, clip
 from src.data import geometry
 from src.data.geometry import CROPS, VIEWS, Geometry
+from src.networks import backbones, clip
 from src.schema.models import Encoder
 from tests.conftest import picture
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src import hub
+from src.networks import hub
 from tests.conftest import ROOT, serving
 
 FETCH = """

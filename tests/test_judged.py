@@ -9,10 +9,13 @@ import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
-from src import augment, judged, loading, probing, runs, training
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
+from src.models.finetune import augment, batches, training
+from src.models.finetune.run import Run, squares_of, weights_key
+from src.models.probe import fitting as probing
+from src.models.probe.judging import cleaned_folds, judgement_paths, judging_probes, write_judgements
 from src.results import predictions
 from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
@@ -47,7 +50,7 @@ def prepared(folder):
 def doubted(competition) -> list[list[str]]:
     """The ids, of each fold."""
     rows = read_dataset(competition)
-    cleaned = judged.cleaned(competition, competition.models["convnext"], rows)
+    cleaned = cleaned_folds(competition, competition.models["convnext"], rows)
     return [
         [rows.train.take(rows.fold != number).ids[i] for i in np.flatnonzero(one.mask)]
         for number, one in enumerate(cleaned)
@@ -56,9 +59,9 @@ def doubted(competition) -> list[list[str]]:
 
 def check_by_scikit_learn(prepared, rows):
     """What is said of a row is by a fit that has seen neither its fold nor the one that is to be scored."""
-    train = probing.Split(prepared, JUDGE, rows.train)
+    train = probing.ProbeRows(prepared, JUDGE, rows.train)
     chosen = read_json(prepared.model_folder("probe") / "model.json")["chosen"]
-    for outer, path in enumerate(judged.paths(prepared, "probe", rows)[1]):
+    for outer, path in enumerate(judgement_paths(prepared, "probe", rows)[1]):
         outside = rows.fold != outer
         said = predictions.read(path, "id", rows.train.take(outside).ids, CLASSES)
         feats = train.feats(chosen[outer]["normalise"])[:].astype(float)
@@ -76,7 +79,7 @@ def test_the_judge_finds_what_was_planted_in_the_training_rows_alone(prepared):
     for number, ids in enumerate(doubted(prepared)):
         assert set(ids) == {id for id in WRONG if fold[id] != number}
     soft, spec = competition_of("soften"), competition_of("soften").models["convnext"]
-    for one in judged.cleaned(soft, spec, rows):
+    for one in cleaned_folds(soft, spec, rows):
         np.testing.assert_allclose(one.shares.sum(axis=1), 1, atol=1e-6)
     check_by_scikit_learn(prepared, rows)
 
@@ -110,7 +113,7 @@ def fold_of(folder):
         targets = rows.targets[rows.fold != 0]
         cleaned = label_noise.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
         cleaned.shares[cleaned.mask] = 0 if how == "drop" else cleaned.shares[cleaned.mask] / 2 + [0.1, 0.3, 0.1]
-        return runs.Run(competition, "convnext", 0, 42).fold(rows, runs.squares_of(competition, spec, rows), cleaned)
+        return Run(competition, "convnext", 0, 42).fold(rows, squares_of(competition, spec, rows), cleaned)
 
     return made
 
@@ -121,15 +124,15 @@ def test_dropped_rows_are_in_no_batch(fold_of, sampling):
     assert fold.train.tolist() == whole.train[6:].tolist()
     assert fold.targets.tolist() == whole.targets[6:].tolist()
     assert fold.steps == 2
-    assert np.concatenate(loading.order(fold, 0)).max() < 18
+    assert np.concatenate(batches.order(fold, 0)).max() < 18
     assert fold.valid.tolist() == whole.valid.tolist()
     assert fold.valid_targets.tolist() == whole.valid_targets.tolist()
 
 
 def test_softened_rows_are_given_to_the_loss_as_shares(fold_of):
     fold = fold_of("soften")
-    batch = next(loading.Batches(fold, augment.compose(())).of(0))
-    positions = loading.order(fold, 0)[0]
+    batch = next(batches.Batches(fold, augment.compose(())).of(0))
+    positions = batches.order(fold, 0)[0]
     assert batch[1].numpy().tolist() == fold.shares[positions].tolist()
     assert fold.shares[0].tolist() != np.eye(3)[fold.targets[0]].tolist()
 
@@ -147,7 +150,7 @@ def test_what_is_doubted_is_in_the_key(prepared):
     rows = read_dataset(prepared)
     tables = [
         predictions.read(path, "id", rows.train.take(rows.fold != number).ids, CLASSES)
-        for number, path in enumerate(judged.paths(prepared, "probe", rows)[1])
+        for number, path in enumerate(judgement_paths(prepared, "probe", rows)[1])
     ]
 
     def keys():
@@ -155,12 +158,12 @@ def test_what_is_doubted_is_in_the_key(prepared):
         return [one.key for one in shared]
 
     before = keys()
-    judged.write(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])
+    write_judgements(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])
     drop, soften = keys()
     assert drop == before[0]  # the same rows are dropped
     assert soften != before[1]
-    assert runs.weights_key(soften) != runs.weights_key(before[1])
-    judged.write(prepared, "probe", rows, [np.roll(one, 1, axis=1) for one in tables])
+    assert weights_key(soften) != weights_key(before[1])
+    write_judgements(prepared, "probe", rows, [np.roll(one, 1, axis=1) for one in tables])
     assert files.changed(before[0], keys()[0]) == "judged changed"
 
 
@@ -175,7 +178,7 @@ def test_test_rows_change_nothing_of_what_the_judge_says(prepared, folder, capsy
 
 def test_without_what_the_judge_says_nothing_is_trained(prepared, monkeypatch):
     before = snapshot(prepared.folder)
-    judged.paths(prepared, "probe", read_dataset(prepared))[0].unlink()
+    judgement_paths(prepared, "probe", read_dataset(prepared))[0].unlink()
     with pytest.raises(UserError, match=r"'probe' says of the .* labels is missing: run ./run.sh toy probe finetune"):
         finetune.run(prepared)
     monkeypatch.setattr(probing, "CODE", 99)
@@ -219,8 +222,8 @@ def test_the_judge_is_the_first_probe_or_the_one_that_is_named():
         tuned = FineTune(backbone="test_convnext", epochs=2, lr=1e-3, label_noise="soften", judge=judge)
         competition = toy_competition(models={**models, "tuned": tuned})
         assert competition.judge_of(tuned) == name
-        assert judged.wanted(competition) == {name}
-    assert judged.wanted(toy_competition()) == set()
+        assert judging_probes(competition) == {name}
+    assert judging_probes(toy_competition()) == set()
 
 
 @pytest.mark.parametrize(

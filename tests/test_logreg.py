@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
-from src import logreg
-from src.design import Design
-from src.logreg import NEVER, Problem, solve
+from src.models.logreg import solve as logreg
+from src.models.logreg.design import Design
+from src.models.logreg.solve import NEVER, Problem, solve
 from src.scoring.metrics import surprise
 
 CS = tuple(10.0**e for e in range(-4, 5))

@@ -13,11 +13,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from scipy.special import softmax
 
-from src import heads
 from src.base.errors import UserError
-from src.classifiers import Head
 from src.data import images
 from src.data.rows import read_dataset
+from src.models.finetune import heads
+from src.networks.classifiers import Head
 from src.predict import naming, sight, urls
 from src.predict.finished import Finished
 from src.predict.sight import Opinion, Sight

@@ -9,9 +9,9 @@ import torch
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
-from src import probe, solvers
-from src.features import unit
-from src.logreg import Problem
+from src.models.logreg.solve import Problem
+from src.models.probe import nested, solvers
+from src.networks.features import unit
 from src.schema.models import Encoder, Probe
 from src.scoring.label_noise import issues
 from src.scoring.metrics import METRICS
@@ -30,7 +30,7 @@ def toy_features(n=300, d=20, k=4, noise=0.3):
 
 
 def fit_folds(feats, targets, fold, k, spec=SPEC, raw=None, **options):
-    return probe.fit_folds(spec, lambda unit: feats if unit else raw, targets, fold, k, **options)
+    return nested.fit_folds(spec, lambda unit: feats if unit else raw, targets, fold, k, **options)
 
 
 def oof_of(fits, feats, fold):
@@ -137,9 +137,9 @@ def test_the_grid_is_widened_until_the_best_is_inside(cs):
 
 
 def test_the_grid_is_not_widened_for_ever():
-    assert probe.beyond([1e7, 1e8], [1e8]) == []
-    assert probe.beyond([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
-    assert probe.beyond([1.0, 10.0, 100.0], [10.0]) == []
+    assert nested.beyond([1e7, 1e8], [1e8]) == []
+    assert nested.beyond([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
+    assert nested.beyond([1.0, 10.0, 100.0], [10.0]) == []
 
 
 def test_features_are_normalised_where_that_is_better():
@@ -269,7 +269,7 @@ class TestLabelNoise:
     def test_what_the_penalty_pulls_towards_judges_too(self):
         feats, given, true, fold = noisy()
         offset = 10 * np.eye(4, dtype=np.float32)[true]
-        said = probe.judge(SPEC, lambda unit: feats, given, fold, 4, [(1e-7, True)] * 5, offset=offset)
+        said = nested.judge_labels(SPEC, lambda unit: feats, given, fold, 4, [(1e-7, True)] * 5, offset=offset)
         assert (said[0][fold != 0].argmax(axis=1) == true[fold != 0]).all()
 
     def test_the_judge_is_the_same_whether_the_sweep_or_a_finished_probe_is_asked(self):
@@ -277,7 +277,7 @@ class TestLabelNoise:
         spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,), "normalise": (True, False)})
         fits = fit_folds(feats, given, fold, 4, spec, 3 * feats)
         chosen = [(fit.c, fit.normalise) for fit in fits]
-        said = probe.judge(spec, lambda unit: feats if unit else 3 * feats, given, fold, 4, chosen)
+        said = nested.judge_labels(spec, lambda unit: feats if unit else 3 * feats, given, fold, 4, chosen)
         for number, (fit, probs) in enumerate(zip(fits, said, strict=True)):
             training = fold != number
             assert np.isnan(probs[~training]).all()
@@ -339,9 +339,9 @@ class TestStage:
         assert model["cv"] > 0.5
 
     def test_is_pulled_towards_the_zero_shot_classifier(self, made):
-        from src import texts
         from src.data.rows import read_dataset
-        from src.features import Features
+        from src.networks import texts
+        from src.networks.features import Features
 
         competition, _, oof = made(towards="zeroshot", cs=(1e-7,), widen=False, normalise=(True,))
         spec, train = competition.models["probe"], read_dataset(competition).train

@@ -14,16 +14,17 @@ from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
 
-from src import augment, classifiers, loading, lr_range, training
 from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
-from src.loading import Fold
+from src.models.finetune import augment, lr_range, training
+from src.models.finetune.batches import Batches, Fold
+from src.models.finetune.resume import Running
+from src.models.finetune.training import Training
+from src.networks import classifiers
 from src.results import checkpoints
-from src.running import Running
 from src.schema.models import Augment, FineTune
-from src.training import Training
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
@@ -72,7 +73,7 @@ def start(spec: FineTune, targets=TARGETS) -> Training:
 
 
 def batch(fold: Fold, step: int = 0):
-    return list(loading.Batches(fold, augment.compose(())).of(0))[step]
+    return list(Batches(fold, augment.compose(())).of(0))[step]
 
 
 def weights(made: Training) -> dict:
@@ -189,10 +190,10 @@ def test_out_of_memory_in_predicting_goes_on_in_smaller_parts(capsys):
 def test_however_many_workers_there_are_the_batches_are_the_same(monkeypatch):
     fold = fold_of(spec_of(batch_size=7))
     transform = augment.compose((Augment("Affine", rotate=(-40, 40), p=0.9), Augment("HorizontalFlip", p=0.5)))
-    alone = [list(loading.Batches(fold, transform).of(epoch)) for epoch in range(3)]
+    alone = [list(Batches(fold, transform).of(epoch)) for epoch in range(3)]
     assert not torch.equal(alone[0][0][0], alone[1][0][0])
     monkeypatch.setattr(machine, "workers", lambda: 2)
-    batches = loading.Batches(fold, transform)
+    batches = Batches(fold, transform)
     for epoch, first in ((0, 0), (2, 1), (1, 3)):
         many = list(batches.of(epoch, first))
         assert len(many) == len(alone[epoch]) - first
@@ -339,9 +340,9 @@ class TestStopped:
                     raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Terminated.")
                 yield item
 
-        of = loading.Batches.of
+        of = Batches.of
         with monkeypatch.context() as patch:
-            patch.setattr(loading.Batches, "of", dying)
+            patch.setattr(Batches, "of", dying)
             with pytest.raises(KeyboardInterrupt):
                 fit(self.SPEC, tmp_path / "it")
         again, _ = fit(self.SPEC, tmp_path / "it")

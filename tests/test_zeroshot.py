@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src import clip, texts, zeroshot
+from src.models import zeroshot
+from src.networks import clip, texts
+from src.networks.texts import Texts
 from src.results import checkpoints
 from src.schema.models import ClipArch, Prompts, ZeroShot
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage
-from src.texts import Texts
 from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
 
 RNG = np.random.default_rng(0)
@@ -225,7 +226,7 @@ class TestStage:
         assert all(1 <= len(chosen["red"]) <= 3 for chosen in model["ensemble"])
 
     def test_two_tags_of_one_architecture_are_told_apart(self, roots):
-        from src import encoders
+        from src.networks import encoders
 
         tags = ("laion2b_s34b_b79k", "datacomp_xl_s13b_b90k")
         specs = [ZeroShot(clip="ViT-B-32", weights=tag) for tag in tags]

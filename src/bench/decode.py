@@ -1,8 +1,8 @@
 """From a picture's file to a model's input on one core, beside open_clip's own transform.
 
-Ours is src/encoding.py with a model that does nothing: batches of 32 are decoded, resized and cut as uint8, and then
-normalised together, on the device. The peer is open_clip's `preprocess` of each picture and a stack. Both are timed by
-the processor's clock. The features of both by one model with random weights are compared, for every picture.
+Ours is networks/inference.py with a model that does nothing: batches of 32 are decoded, resized and cut as uint8, and
+then normalised together, on the device. The peer is open_clip's `preprocess` of each picture and a stack. Both are
+timed by the processor's clock. The features of both by one model with random weights are compared, for every picture.
 """
 
 import io
@@ -22,13 +22,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from src import clip, encoding
 from src.base import machine
 from src.bench.compare import SEED, Comparison, found, made_up, race, show, timed
 from src.data import images as pictures
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
-from src.encoding import Tower
+from src.networks import clip, inference
+from src.networks.inference import Tower
 from src.schema.models import Encoder
 
 BATCH, TURN = 32, 128  # pictures a batch, and of one way before the next has its turn
@@ -58,7 +58,7 @@ class Ours:
     def __init__(self, cfg: PreprocessCfg, forward: Callable[[Tensor], Tensor] = lambda pixels: pixels[:, :, 0, 0]):
         self.geometry = Geometry(cfg.size, cfg.size)
         tower = Tower(forward, self.geometry, cfg.mean, cfg.std)
-        self.encoder = encoding.Encoder(tower, "decode", "float32", BATCH, False, BATCH)
+        self.encoder = inference.EncoderRunner(tower, "decode", "float32", BATCH, False, BATCH)
 
     def squares(self, paths: Sequence[Path]) -> np.ndarray:
         """(n, size, size, 3) uint8."""
@@ -67,7 +67,7 @@ class Ours:
 
     def __call__(self, paths: Sequence[Path]) -> np.ndarray:
         """(n, d) float32."""
-        batches = encoding.encode(self.encoder, Decoded(paths), range(len(paths)), ["identity"], encoding.Times())
+        batches = inference.encode(self.encoder, Decoded(paths), range(len(paths)), ["identity"], inference.Times())
         return np.concatenate([batch["identity"] for batch in batches])
 
 

@@ -1,8 +1,8 @@
 """Pictures to stored features, beside the model alone, open_clip's README loop, and clip_benchmark's; and their memory.
 
 For each model, in turns: the image tower on tensors that lie on the device already, which nothing that reads pictures
-can beat; ours (src/features.py) with the decoded store and without; the loop of open_clip's README; ours when a tenth
-of pictures is added, where the loop starts again. All compute in the same precision, and write to fresh folders.
+can beat; ours (networks/features.py) with the decoded store and without; the loop of open_clip's README; ours when a
+tenth of pictures is added, where the loop starts again. All compute in the same precision, and write to fresh folders.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from statistics import median
 
 import numpy as np
 
-from src import clip, encoding, features
 from src.base import machine, threads
 from src.base.errors import UserError, unknown
 from src.base.text import duration
@@ -28,7 +27,8 @@ from src.bench.peers import Peers, flops, matrix_rate
 from src.data import images as pictures
 from src.data.decoded import Store
 from src.data.rows import Rows
-from src.encoding import Tower
+from src.networks import clip, features, inference
+from src.networks.inference import Tower
 from src.schema.models import ClipArch, Encoder
 
 ROUNDS, QUICK_ROUNDS = 5, 3
@@ -95,7 +95,7 @@ class Ours:
         cache = features.Cache(feats, spec, "identity")
         with silence():
             start = time.perf_counter()
-            features.make([cache], rows, lambda: self.tower, self.store(store).pictures)
+            features.make_features([cache], rows, lambda: self.tower, self.store(store).pictures)
             return time.perf_counter() - start
 
     @contextmanager
@@ -131,10 +131,10 @@ def silence() -> contextlib.AbstractContextManager:
 
 
 def batch_of(tower: Tower, spec: Encoder, n: int) -> tuple[int, str]:
-    """Images a batch, as src/encoding.py chooses it, and what that took."""
+    """Images a batch, as networks/inference.py chooses it, and what that took."""
     start = time.perf_counter()
     with silence():
-        encoder = encoding.Encoder(tower, "bench", machine.precision(spec.precision), spec.batch_size, False, n)
+        encoder = inference.EncoderRunner(tower, "bench", machine.precision(spec.precision), spec.batch_size, False, n)
     return encoder.batch_size, f"batches of {encoder.batch_size} (found in {duration(time.perf_counter() - start)})"
 
 

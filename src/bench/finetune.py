@@ -1,8 +1,9 @@
 """An epoch of fine-tuning, beside the same model on tensors in memory and the loop that people write by hand.
 
 For each case, in turns: steps on synthetic tensors that lie on the device, normalised: nothing that reads pictures can
-beat them; an epoch of ours (src/training.py) with the decoded store there; and a DataLoader that opens each picture by
-Pillow and resizes, augments and normalises it by albumentations. Model, batch, precision and optimizer are the same.
+beat them; an epoch of ours (models/finetune/training.py) with the decoded store there; and a DataLoader that opens each
+picture by Pillow and resizes, augments and normalises it by albumentations. Model, batch, precision and optimizer are
+the same.
 """
 
 import copy
@@ -19,16 +20,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from src import augment, classifiers
 from src.base import machine, threads
 from src.bench.compare import SEED, Comparison, found, made_up, race, show
 from src.bench.features import rows_of, silence
 from src.bench.peers import flops, matrix_rate, synchronise
 from src.data.decoded import Squares, Store
-from src.encoding import Tower
-from src.loading import Batches, Fold
+from src.models.finetune import augment
+from src.models.finetune.batches import Batches, Fold
+from src.models.finetune.training import LAYOUT, Training, placed
+from src.networks import classifiers
+from src.networks.inference import Tower
 from src.schema.models import Augment, FineTune
-from src.training import LAYOUT, Training, placed
 
 ROUNDS, QUICK_ROUNDS = 7, 3
 CLASSES = 4

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from src import clip
 from src.base import machine, threads
 from src.data.rows import Rows
-from src.encoding import Tower
+from src.networks import clip
+from src.networks.inference import Tower
 from src.schema.models import Encoder
 
 BATCH = 32  # of the README loop

@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from src.bench import memory
-from src.design import Design
-from src.logreg import Problem, Solution, solve
+from src.models.logreg.design import Design
+from src.models.logreg.solve import Problem, Solution, solve
 
 FOLDS = 5
 EXACT = 1e-6  # the default tolerance

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from src import features
 from src.base.errors import UserError
 from src.base.text import duration
 from src.bench.memory import forget_peak, peak
+from src.networks import features
 from src.results import shards
 from src.schema.models import Encoder
 

@@ -26,7 +26,7 @@ class Tables:
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
     """The rows of train, test or sample_submission as they lie there, of a smoke run too; columns are text.
 
-    What is a pattern lists files (src/data/patterns.py). Train rows without the column of labels, but with one of 0
+    What is a pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0
     and 1 for each class, get it from these: `rust`, or `rust + scab` where two are 1.
 
     Raises:

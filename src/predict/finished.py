@@ -9,18 +9,20 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from src import averaging, blending, classifiers, features, heads, runs, texts, training
 from src.base import files
 from src.base.errors import UserError
-from src.blending import Pool, Weighted
 from src.data.rows import read_dataset
-from src.encoding import Tower
+from src.models.blend import methods
+from src.models.blend.methods import Pool, Weighted
+from src.models.finetune import averaging, heads, training
+from src.models.finetune.run import Run, runs_of
+from src.models.probe.fitting import ProbeRows
+from src.models.probe.nested import Fit
+from src.networks import classifiers, features, texts
+from src.networks.inference import Tower
 from src.predict.sight import Opinion, Seen, Sight
-from src.probe import Fit
-from src.probing import Split
 from src.results import checkpoints
 from src.results.model import model_tables, read_model
-from src.runs import Run
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe, Soup, ZeroShot
 from src.scoring import calibration
@@ -129,7 +131,7 @@ class Finished:
         specs = self.spec.encoders if isinstance(self.spec, Probe) else (self.spec,)
         have = self.key["encoders"] if isinstance(self.spec, Probe) else [self.key["clip"]]
         for spec, known in zip(specs, have, strict=True):
-            self.refuse_other(known, features.identity(spec))
+            self.refuse_other(known, features.encoder_identity(spec))
 
     def look_zeroshot(self, sight: Sight) -> Opinion:
         competition, made = self.competition, self.made
@@ -173,7 +175,7 @@ class Finished:
 
     def check_runs(self) -> None:
         for fold in self.folds:
-            for one in runs.of(self.competition, self.model, fold):
+            for one in runs_of(self.competition, self.model, fold):
                 if why := one.untrained(self.key):
                     raise UserError(f"{self.name}: the weights of {one.title} are gone ({why}): {self.command}")
 
@@ -184,7 +186,7 @@ class Finished:
         reads = [
             partial(weights, one, alpha, start)
             for fold, alpha, start in zip(self.folds, alphas, starts, strict=True)
-            for one in runs.of(self.competition, self.model, fold)
+            for one in runs_of(self.competition, self.model, fold)
         ]
         probs, *times = self.mean_of(sight, spec, reads, self.key.get("pictures"))
         if spec.temperature:
@@ -283,12 +285,12 @@ class Finished:
         blender = self.stack() if self.made["method"] == "stack" else Weighted(np.array(list(weights.values())))
         return self.opinion(blender.predict(np.stack([one.probs for one in opinions])), model_ms, prepare_ms)
 
-    def stack(self) -> blending.Blender:
+    def stack(self) -> methods.Blender:
         """Solved again of the models' out-of-fold tables: its coefficients are not kept."""
         data = read_dataset(self.competition)
         oofs = np.stack([model_tables(self.competition, name, data)[0] for name in self.weighted])
         pool = Pool(oofs, data.targets, data.fold, METRICS[self.competition.metric])
-        return blending.METHODS["stack"](pool, [()])[0]
+        return methods.METHODS["stack"](pool, [()])[0]
 
 
 def weights(run: Run, alpha: float | None, start: averaging.State | None) -> averaging.State:
@@ -297,7 +299,7 @@ def weights(run: Run, alpha: float | None, start: averaging.State | None) -> ave
     return trained if alpha in (None, 1.0) else averaging.interpolated(start, trained, alpha)
 
 
-class Looked(Split):
+class Looked(ProbeRows):
     """What a probe looks at of the pictures of a sight."""
 
     def __init__(self, competition: Competition, spec: Probe, sight: Sight):

@@ -16,16 +16,16 @@ from pydantic import ValidationError
 from scipy.special import softmax
 from torch import Tensor
 
-from src import backbones, clip, encoders, hub
 from src.base import files, machine
 from src.base.errors import UserError
 from src.base.progress import track
-from src.encoding import Tower
-from src.features import unit
+from src.networks import backbones, clip, encoders, hub
+from src.networks.features import unit
+from src.networks.inference import Tower
+from src.networks.texts import Texts
 from src.predict.sight import Opinion, Sight
 from src.results import checkpoints
 from src.schema.models import Encoder, Prompts
-from src.texts import Texts
 
 DEFAULTS = ("clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
 PHOTO = ("a photo of a {}.",)

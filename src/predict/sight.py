@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src import encoders, encoding
 from src.base import machine
 from src.base.progress import track
 from src.data.decoded import Decoded, Pictures
 from src.data.geometry import Geometry
-from src.encoding import Times, Tower, base_of, seen
-from src.features import Features
+from src.networks import encoders, inference
+from src.networks.features import Features
+from src.networks.inference import Times, Tower, base_of, seen
 from src.schema.models import Encoder
 
 BATCH = 32
@@ -109,9 +109,11 @@ class Sight:
             side: Pixels of the shorter side to which larger pictures are reduced first.
             timed_as: What was timed under this name is not timed again: the folds of a model take as long as the first.
         """
-        encoder = encoding.Encoder(tower, title, machine.precision(precision), min(BATCH, len(self)), False, len(self))
+        encoder = inference.EncoderRunner(
+            tower, title, machine.precision(precision), min(BATCH, len(self)), False, len(self)
+        )
         pictures = self.pictures(tower.geometry, side)
-        batches = encoding.encode(encoder, pictures, range(len(self)), views, Times())
+        batches = inference.encode(encoder, pictures, range(len(self)), views, Times())
         batches = list(track(batches, title, len(self), "images", of=lambda feats: len(feats[views[0]])))
         feats = {view: np.concatenate([batch[view] for batch in batches]) for view in views}
         bases = sorted({base_of(view) for view in views})
@@ -141,7 +143,9 @@ class Sight:
         return {name: self.model_ms[name]}
 
     @torch.inference_mode()
-    def timed(self, encoder: encoding.Encoder, views: Sequence[str], bases: Sequence[str], pictures: Pictures) -> float:
+    def timed(
+        self, encoder: inference.EncoderRunner, views: Sequence[str], bases: Sequence[str], pictures: Pictures
+    ) -> float:
         """Milliseconds of a network, for one picture in memory and all views."""
         geometry, picture = encoder.tower.geometry, pictures.picture(pictures.read(0))
         squares = {base: torch.from_numpy(geometry.square(picture, base).copy())[None] for base in bases}

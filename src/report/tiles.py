@@ -76,7 +76,7 @@ def decoded(data: bytes, side: int) -> Image.Image:
 def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """The decoded store's offset, height and width by sha256, of the pictures whose pixels are there; and the pixels.
 
-    As src/data/decoded.py writes them; its own reader would bring torch with it.
+    As data/decoded.py writes them; its own reader would bring torch with it.
     """
     columns = ["offset", "height", "width"]
     nothing = pd.DataFrame(columns=columns), np.empty(0, np.uint8)

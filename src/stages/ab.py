@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from src import features, probing
 from src.base import files
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
-from src.probing import Train
+from src.models.probe.fitting import TrainRows, probe_key, without_test_rows
+from src.networks import features
 from src.results import predictions, shards
 from src.results.ab import Comparison, put_comparison, read_ab
 from src.results.model import read_model, same_model_key
@@ -104,7 +104,7 @@ def be_there(competition: Competition, name: str, change: str, arm: Probe, data:
 def lacking(competition: Competition, spec: Probe, data: Dataset) -> list[str]:
     """The folders of features that do not have all train rows."""
     shas = shards.binary(data.train.shas)
-    caches = [cache for encoder in spec.encoders for cache in features.caches(competition, encoder)]
+    caches = [cache for encoder in spec.encoders for cache in features.feature_caches(competition, encoder)]
     return [
         cache.folder.name for cache in caches if not cache.takes(cache.have()) or (cache.index().find(shas) < 0).any()
     ]
@@ -114,14 +114,14 @@ def finished(competition: Competition, name: str, data: Dataset, key: dict[str, 
     """The out-of-fold probabilities (n, k) of a finished model, if it is of the key."""
     folder = competition.model_folder(name)
     made = read_model(folder)
-    if made is None or not same_model_key(probing.of_train(made["key"]), key):
+    if made is None or not same_model_key(without_test_rows(made["key"]), key):
         return None
     return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes)
 
 
 def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:
     """The out-of-fold probabilities (n, k) of a probe that is fitted now."""
-    start, train = time.perf_counter(), Train(competition, spec, data, competition.folder)
+    start, train = time.perf_counter(), TrainRows(competition, spec, data, competition.folder)
     fits = train.fits()
     oof = train.out_of_fold(fits)
     more = ""
@@ -135,7 +135,7 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
 def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
     """Puts a comparison into ab.csv, unless it is there, and prints it."""
     spec, metric, targets = competition.models[name], METRICS[competition.metric], data.targets
-    keys = [probing.of_train(probing.key(competition, one, data)) for one in (spec, arm)]
+    keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
         print(said(known[0], len(targets), "  (known)"))

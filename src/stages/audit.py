@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import duplicates, encoders, outliers, pairs
+from src.audit import duplicates, outliers, pairs
+from src.audit.duplicates import Looks, Pairs
 from src.base import files, text
 from src.base.errors import counted
 from src.data.rows import Dataset, Rows, read_dataset
-from src.duplicates import Looks, Pairs
+from src.networks import encoders
 from src.results import audit
 from src.results.model import model_tables, oof_scores, read_model
 from src.schema.competition import Competition

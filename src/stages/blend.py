@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src import blending
 from src.base import files
 from src.base.errors import UserError
 from src.base.progress import track
-from src.blending import Fitted, Pool
 from src.data.rows import read_dataset
+from src.models.blend.methods import Fitted, Pool, choose, fit, methods_for, without_model
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
@@ -70,8 +69,8 @@ def made(competition: Competition, pool: Pool) -> tuple[str, Fitted, np.ndarray,
         The method, what it has fitted, the out-of-fold table (n, k) of method and choice, and facts of both.
     """
     asked, metric, targets = competition.blend.method, pool.metric, pool.targets
-    methods = blending.methods_for(asked, pool)
-    fitted = {method: blending.fit(method, pool, nested=asked == "auto") for method in methods}
+    methods = methods_for(asked, pool)
+    fitted = {method: fit(method, pool, nested=asked == "auto") for method in methods}
     mean, facts = pool.decided(fitted["mean"].oof), {}
     print(f"{'method':8s} {competition.metric:17s} gain over the mean  log loss")
     for method, fits in fitted.items():
@@ -86,7 +85,7 @@ def made(competition: Competition, pool: Pool) -> tuple[str, Fitted, np.ndarray,
     if "stack" not in methods:
         m, _, k = pool.oofs.shape
         print(f"stack is left out: {m} models of {k} classes are too many for it (blend.method='stack' fits it)")
-    method, by_fold, oof = blending.choose(pool, fitted)
+    method, by_fold, oof = choose(pool, fitted)
     gain, se = metric.gain(targets, pool.decided(oof), than=mean)
     print(
         f"{method} it is, the simplest within a standard error of the best. Chosen inside each fold: "
@@ -105,7 +104,7 @@ def parts(competition: Competition, names: list[str], pool: Pool, method: str, f
     decided, models = pool.decided(fitted.oof), {}
     for j, name in enumerate(track(names, "blend: without each model", len(names), "models")):
         cv, se = metric.score(targets, pool.decided(pool.oofs[j]))
-        less = pool.decided(blending.without_model(method, pool, fitted, j))
+        less = pool.decided(without_model(method, pool, fitted, j))
         lost, lost_se = metric.gain(targets, decided, than=less)
         models[name] = {"cv": cv, "se": se, "share": 0.0, "lost": lost, "lost_se": lost_se}
     shares = fitted.final.shares(len(names))

@@ -14,13 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from src import cells, config, contenders, encoders, phrasings, runs, stages
+from src import cells, config, contenders, phrasings, stages
 from src.base.errors import UserError, counted
 from src.base.locks import alone
 from src.base.paths import compare_csv, from_here
 from src.base.text import align
 from src.cells import Cell
 from src.data.rows import read_dataset
+from src.models.finetune.run import check_networks
+from src.networks import encoders
 from src.results import compare
 from src.results.compare import ALPHA, WISE_FT
 from src.schema.competition import Competition
@@ -80,7 +82,7 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
     kinds = phrasings.kinds(competition.phrasings) if competition.phrasings and subject.prompts else {}
     for encoder in subject.encoders:
         encoders.identity(encoder)
-    runs.check(subject)
+    check_networks(subject)
     stages.run(subject, ("data", "folds"))
     data = read_dataset(subject)
     split, faults = cells.split(subject, data), []

@@ -3,8 +3,8 @@
 Reads the images; writes pictures/ (decoded, where they fit) and features/<encoder>-<view>/.
 """
 
-from src import encoders, features
 from src.data.rows import read_dataset
+from src.networks import encoders, features
 from src.schema.competition import Competition
 
 
@@ -15,4 +15,4 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    features.of_rows(competition, competition.encoders, read_dataset(competition))
+    features.encode_missing(competition, competition.encoders, read_dataset(competition))

@@ -5,10 +5,11 @@ Reads the images and folds.csv; writes models/<model>/lr.csv. It trains on fold 
 
 import pandas as pd
 
-from src import augment, classifiers, heads, lr_range, runs
 from src.base import files
 from src.data.rows import read_dataset
-from src.runs import Run
+from src.models.finetune import augment, heads, lr_range
+from src.models.finetune.run import Run, check_networks, squares_of
+from src.networks import classifiers
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 
@@ -17,7 +18,7 @@ LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longe
 
 def check(competition: Competition) -> None:
     """Refuses a network or an augmentation that is not known, before anything is computed."""
-    runs.check(competition)
+    check_networks(competition)
 
 
 def run(competition: Competition) -> None:
@@ -28,7 +29,7 @@ def run(competition: Competition) -> None:
         one = Run(competition, name, 0, spec.seed)
         head = heads.starts(competition, spec, data)[0]
         model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)
-        fold = one.fold(data, runs.squares_of(competition, spec, data))
+        fold = one.fold(data, squares_of(competition, spec, data))
         curve = lr_range.curve(fold, model, augment.compose(spec.augment))
         path = competition.model_folder(name) / "lr.csv"
         files.write_text(path, curve.to_csv(index=False, lineterminator="\n"))

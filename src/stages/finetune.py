@@ -1,9 +1,9 @@
 """finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
 Reads the images and folds.csv, and where doubtful labels are dropped or softened what a probe says of them (see
-src/judged.py); writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then its tables, and
-fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made last, of the
-weights of what is finished.
+models/probe/judging.py); writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then its
+tables, and fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made
+last, of the weights of what is finished.
 """
 
 import functools
@@ -18,18 +18,20 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from src import augment, averaging, classifiers, encoders, heads, judged, runs, soups, training
 from src.base import files
 from src.base.errors import UserError
 from src.base.text import duration
-from src.classifiers import Head
 from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
-from src.loading import Fold
+from src.models.finetune import augment, averaging, heads, soups, training
+from src.models.finetune.batches import Fold
+from src.models.finetune.resume import Running
+from src.models.finetune.run import Run, check_networks, runs_of, squares_of, tables_key, test_rows, weights_key
+from src.models.probe.judging import cleaned_folds, judgements_digest
+from src.networks import classifiers, encoders
+from src.networks.classifiers import Head
 from src.results import checkpoints
 from src.results.model import is_reused, model_key, read_model, save_model
-from src.running import Running
-from src.runs import Run
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
 from src.scoring import calibration, label_noise
@@ -41,7 +43,7 @@ CODE = 4
 
 def check(competition: Competition) -> None:
     """Refuses a network or an augmentation that is not known, before anything is computed."""
-    runs.check(competition)
+    check_networks(competition)
 
 
 def run(competition: Competition) -> list[str]:
@@ -78,11 +80,11 @@ class Shared:
         """For each fold what is to be learnt of its training rows; None: their labels as given."""
         if self.spec.label_noise == "keep":
             return None
-        return judged.cleaned(self.competition, self.spec, self.data)
+        return cleaned_folds(self.competition, self.spec, self.data)
 
     @functools.cached_property
     def squares(self) -> Squares:
-        return runs.squares_of(self.competition, self.spec, self.data)
+        return squares_of(self.competition, self.spec, self.data)
 
     @functools.cached_property
     def starts(self) -> list[Head | None]:
@@ -96,7 +98,7 @@ def fine_tune(shared: Shared) -> bool:
     if is_reused(competition.model_folder(name), shared.key):
         return False
     for number in range(data.n_folds):
-        for one in runs.of(competition, name, number):
+        for one in runs_of(competition, name, number):
             if one.done(shared.key) is not None:
                 print(f"{one.title}  reused")
             else:
@@ -116,7 +118,7 @@ def key_of(
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
     if cleaned is not None:
-        more["judged"] = judged.digest(cleaned, data)
+        more["judged"] = judgements_digest(cleaned, data)
     return model_key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
@@ -156,7 +158,7 @@ def run_fold(
 
 def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
     """The network that predicts: with its weights as they are on the disk, or else trained, and written there."""
-    running = Running(one.finished, runs.weights_key(key))
+    running = Running(one.finished, weights_key(key))
     if one.trained(key) is None:
         one.predicted.unlink(missing_ok=True)  # of other weights
         model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
@@ -178,7 +180,7 @@ def predict(
     Where only the test rows are others, the held-out rows' tables stay.
     """
     start, spec = time.perf_counter(), fold.spec
-    parts = {"test": runs.test_rows(data)} if one.held(key) else {"oof": fold.valid, "test": runs.test_rows(data)}
+    parts = {"test": test_rows(data)} if one.held(key) else {"oof": fold.valid, "test": test_rows(data)}
     one.predicted.unlink(missing_ok=True)
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin = create(True).state_dict() if spec.wise_ft else {}
@@ -188,7 +190,7 @@ def predict(
         for part, rows in parts.items():
             probs = training.predict(model, fold, rows, spec.views, spec.batch_size)
             one.write(part, alpha, data.rows.take(rows).ids, probs)
-    files.write_json(one.predicted, {"key": runs.tables_key(key), "seconds": time.perf_counter() - start, **fold.noise})
+    files.write_json(one.predicted, {"key": tables_key(key), "seconds": time.perf_counter() - start, **fold.noise})
 
 
 def assemble(shared: Shared) -> None:
@@ -198,7 +200,7 @@ def assemble(shared: Shared) -> None:
     alphas = spec.wise_ft or (None,)
     abouts, oofs, tests = [], np.zeros((len(alphas), len(data.train), len(competition.classes))), []
     for number in range(data.n_folds):
-        ones = runs.of(competition, name, number)
+        ones = runs_of(competition, name, number)
         abouts += [one.done(key) for one in ones]
         tables = [[one.read(data, alpha) for one in ones] for alpha in alphas]
         oofs[:, data.fold == number] = [np.mean([oof for oof, _ in seeds], axis=0) for seeds in tables]

@@ -69,7 +69,7 @@ def run(competition: Competition) -> None:
 
 def looked_for(competition: Competition) -> tuple[str, Any]:
     """What names all that clusters of near-duplicates depend on, and the encoder that brings candidates for them."""
-    from src import pairs  # and with it torch, for this alone
+    from src.audit import pairs  # and with it torch, for this alone
     from src.data.rows import read_parts
 
     key = files.plain(pairs.key(competition, read_parts(competition).train))
@@ -78,7 +78,7 @@ def looked_for(competition: Competition) -> tuple[str, Any]:
 
 def together(competition: Competition, groups: list[str] | None) -> list[str]:
     """A group for each train row: near-duplicates, and rows of one of `groups`, by way of others too, have the same."""
-    from src import duplicates, pairs
+    from src.audit import duplicates, pairs
     from src.data.rows import read_parts
 
     data = read_parts(competition)

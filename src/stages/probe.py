@@ -1,7 +1,7 @@
 """probe: fits a logistic regression on an encoder's features for each fold.
 
 Reads features/<encoder>-<view>/ and folds.csv; writes models/<model>/. Where a model that is fine-tuned wants a probe
-to judge its labels, also that probe's fold<k>-judged.parquet: see src/judged.py.
+to judge its labels, also that probe's fold<k>-judged.parquet: see models/probe/judging.py.
 """
 
 import time
@@ -9,11 +9,11 @@ import time
 import numpy as np
 import torch
 
-from src import judged, probing
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
-from src.probe import Fit
-from src.probing import Split, Train
+from src.models.probe.fitting import ProbeRows, TrainRows, probe_key
+from src.models.probe.judging import judging_probes, why_not_judged, write_judgements
+from src.models.probe.nested import Fit
 from src.results import checkpoints
 from src.results.model import is_reused, read_model, save_model
 from src.schema.competition import Competition
@@ -23,9 +23,9 @@ from src.scoring import label_noise
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, made, judges = read_dataset(competition), [], judged.wanted(competition)
+    data, made, judges = read_dataset(competition), [], judging_probes(competition)
     for name, spec in competition.of_stage("probe").items():
-        key = probing.key(competition, spec, data)
+        key = probe_key(competition, spec, data)
         if not is_reused(competition.model_folder(name), key):
             make(competition, name, spec, data, key)
             made.append(name)
@@ -37,7 +37,7 @@ def run(competition: Competition) -> list[str]:
 def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
     start, folder = time.perf_counter(), competition.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    train, test = Train(competition, spec, data, folder), Split(competition, spec, data.test)
+    train, test = TrainRows(competition, spec, data, folder), ProbeRows(competition, spec, data.test)
     fits, tests = train.fits(), []
     for fold, fit in enumerate(fits):
         tests.append(test.predict(fit, np.arange(len(data.test))))
@@ -57,12 +57,12 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
 
 def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
     """Writes what a finished probe says of each fold's training rows, unless that is there."""
-    if not judged.fault(competition, name, data):
+    if not why_not_judged(competition, name, data):
         print(f"{name}  what it says of labels is reused")
         return
     folder, start = competition.model_folder(name), time.perf_counter()
     chosen = [(one["c"], one["normalise"]) for one in read_model(folder)["chosen"]]
-    judged.write(competition, name, data, Train(competition, spec, data, folder).judged(chosen))
+    write_judgements(competition, name, data, TrainRows(competition, spec, data, folder).judged(chosen))
     print(f"{name}  has judged the labels of each fold's training rows  {duration(time.perf_counter() - start)}")
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from src import features, texts, zeroshot
 from src.base import files
 from src.data.rows import Dataset, read_dataset
+from src.models import zeroshot
+from src.networks import features, texts
 from src.results.model import is_reused, model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
@@ -28,7 +29,7 @@ def run(competition: Competition) -> list[str]:
     prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
         wanted = {label: prompts.texts(label) for label in competition.classes}
-        key = model_key(competition, spec, data, CODE, clip=features.identity(spec), prompts=wanted)
+        key = model_key(competition, spec, data, CODE, clip=features.encoder_identity(spec), prompts=wanted)
         if is_reused(competition.model_folder(name), key):
             continue
         start = time.perf_counter()
@@ -38,7 +39,7 @@ def run(competition: Competition) -> list[str]:
 
 
 def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict, start: float) -> None:
-    classes, judge, folds = competition.classes, zeroshot.judge(competition.metric), np.arange(data.n_folds)
+    classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition.metric), np.arange(data.n_folds)
     metric = METRICS[judge]
     known = texts.read(competition, spec)
     train, test = (features.Features(competition, [spec], rows) for rows in (data.train, data.test))

@@ -26,9 +26,9 @@ from src.base.interrupts import Asked, noted
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
-from src.encoding import Loader, Times, seen
-from src.loading import Batches, Fold, draw, order
-from src.running import Running
+from src.models.finetune.batches import Batches, Fold, draw, order
+from src.models.finetune.resume import Running
+from src.networks.inference import Loader, Times, seen
 from src.schema.models import FineTune
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
@@ -316,7 +316,7 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: A
     """From the step where it is to the end, which is saved; or to where a signal asks to stop, which is saved too."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
-    items = waited_for(batches.of(training.epoch, training.step), training.seconds, asked)
+    items = timed(batches.of(training.epoch, training.step), training.seconds, asked)
     what = f"{fold.title} epoch {training.epoch + 1}"
     for pixels, targets in track(items, what, fold.steps - training.step, "steps"):
         training.train_step(pixels, targets)
@@ -332,7 +332,7 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: A
     asked.heed()
 
 
-def waited_for(items: Iterator[T], seconds: dict[str, float], asked: Asked) -> Iterator[T]:
+def timed(items: Iterator[T], seconds: dict[str, float], asked: Asked) -> Iterator[T]:
     """Passes `items` on and counts the time that they were waited for; none come after a signal asked to stop."""
     while asked.signal is None:
         start = time.perf_counter()

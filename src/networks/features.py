@@ -1,7 +1,7 @@
 """The feature store: image embeddings of one encoder and one view, found again by the sha256 of the image's bytes.
 
-A folder with key.json, which says all that changes the numbers, and shards of features (results/shards.py). A killed run
-goes on with the next shard; images that come later are encoded and the others are not.
+A folder with key.json, which says all that changes the numbers, and shards of features (results/shards.py). A killed
+run resumes with the next shard; images that come later are encoded and the others are not.
 """
 
 import functools
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from src import encoders, encoding
 from src.base import files, machine
 from src.base.errors import UserError, counted
 from src.base.progress import track
 from src.data.decoded import Pictures
 from src.data.rows import Dataset, Parts, Rows
-from src.encoding import Times, Tower
+from src.networks import encoders, inference
+from src.networks.inference import Times, Tower
 from src.results import shards
 from src.results.model import equal_keys
 from src.schema.competition import Competition
@@ -29,7 +29,7 @@ ROWS = 8192  # read at a time, where all are read
 CODE = 2  # raised when other numbers are computed from the same key
 
 
-def identity(spec: Encoder) -> dict[str, Any]:
+def encoder_identity(spec: Encoder) -> dict[str, Any]:
     """All that changes an encoder's features but view and precision: what models that use them have in their keys."""
     return {"code": CODE, **encoders.identity(spec)}
 
@@ -43,7 +43,7 @@ class Cache:
     view: str
 
     def key(self) -> dict[str, Any]:
-        return {**identity(self.spec), "view": self.view, "precision": machine.precision(self.spec.precision)}
+        return {**encoder_identity(self.spec), "view": self.view, "precision": machine.precision(self.spec.precision)}
 
     def takes(self, have: dict[str, Any] | None) -> bool:
         """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
@@ -97,13 +97,13 @@ class Cache:
         shards.write(self.folder, ids, shas, kept)
 
 
-def caches(competition: Competition, spec: Encoder) -> list[Cache]:
+def feature_caches(competition: Competition, spec: Encoder) -> list[Cache]:
     """The caches of an encoder's views."""
     slug = encoders.slug(spec)
     return [Cache(competition.features(slug, view), spec, view) for view in spec.views]
 
 
-def of_rows(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
+def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
     """Makes what there is not yet of the encoders' features of all rows, and says so; an encoder may be there twice.
 
     Raises:
@@ -112,18 +112,18 @@ def of_rows(competition: Competition, specs: Sequence[Encoder], data: Parts | Da
     store = encoders.store(competition, data)
     views: dict[str, dict[str, Cache]] = {}  # of each encoder: models may share it and its views
     for spec in specs:
-        for cache in caches(competition, spec):
+        for cache in feature_caches(competition, spec):
             views.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
     for slug, named in views.items():
         spec = next(iter(named.values())).spec
         load = functools.partial(encoders.tower, spec)
         pictures = functools.partial(encoders.pictures, store, spec, list(named))
-        counts = make(list(named.values()), data.rows, load, pictures)
+        counts = make_features(list(named.values()), data.rows, load, pictures)
         if reused := [view for view, n in counts.items() if n == 0]:
             print(f"{slug}  {', '.join(reused)}  reused: {len(set(data.rows.shas))} images")
 
 
-def make(
+def make_features(
     caches: Sequence[Cache], rows: Rows, load: Callable[[], Tower], pictures: Callable[[Rows], Pictures]
 ) -> dict[str, int]:
     """Encodes what caches of one encoder lack of `rows`; an image that is there twice is encoded once.
@@ -153,7 +153,7 @@ def make(
         return counts
     spec, most = caches[0].spec, max(len(places) for places, _ in together.values())
     precision = machine.precision(spec.precision)
-    encoder = encoding.Encoder(load(), encoders.title(spec), precision, spec.batch_size, spec.compile, most)
+    encoder = inference.EncoderRunner(load(), encoders.title(spec), precision, spec.batch_size, spec.compile, most)
     for places, lacking in together.values():
         for cache in lacking:
             cache.begin()
@@ -164,13 +164,13 @@ def make(
 
 
 def encode(
-    caches: Sequence[Cache], encoder: encoding.Encoder, todo: Rows, shas: np.ndarray, pictures: Pictures
+    caches: Sequence[Cache], encoder: inference.EncoderRunner, todo: Rows, shas: np.ndarray, pictures: Pictures
 ) -> None:
     """Encodes all pictures into all the caches, a shard at a time."""
     slug, views = encoders.slug(caches[0].spec), [cache.view for cache in caches]
     size = max(shards.ROWS // encoder.batch_size, 1) * encoder.batch_size
     times, pending, start = Times(), {view: [] for view in views}, 0
-    batches = encoding.encode(encoder, pictures, range(len(todo)), views, times)
+    batches = inference.encode(encoder, pictures, range(len(todo)), views, times)
     for feats in track(batches, f"features {slug}", len(todo), "images", of=lambda feats: len(feats[views[0]])):
         for view in views:
             pending[view].append(feats[view])
@@ -199,7 +199,9 @@ class Features:
         views_as: str = "mean",
     ):
         self.rows, self.normalise, self.views_as = rows, normalise, views_as
-        self.parts = [(spec.scale, [Columns(cache, rows) for cache in caches(competition, spec)]) for spec in specs]
+        self.parts = [
+            (spec.scale, [Columns(cache, rows) for cache in feature_caches(competition, spec)]) for spec in specs
+        ]
 
     @cached_property
     def shape(self) -> tuple[int, int]:

@@ -9,8 +9,8 @@ from torch import nn
 
 from src.base.errors import UserError
 from src.base.progress import track
-from src.loading import Batches, Fold
-from src.training import Training
+from src.models.finetune.batches import Batches, Fold
+from src.models.finetune.training import Training
 
 LOW, HIGH = 1e-6, 1.0  # of AdamW's lr
 STEPS = 100

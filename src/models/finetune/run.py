@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from src import augment, classifiers, encoders
 from src.base import files, machine
 from src.base.errors import UserError
 from src.data.decoded import Squares
 from src.data.rows import Dataset
-from src.loading import Fold, draw
+from src.models.finetune import augment
+from src.models.finetune.batches import Fold, draw
+from src.networks import classifiers, encoders
 from src.results import checkpoints, predictions
 from src.results.model import same_model_key
 from src.schema.competition import Competition
@@ -151,7 +152,7 @@ def of_train(key: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in key.items() if name != "test"}
 
 
-def check(competition: Competition) -> None:
+def check_networks(competition: Competition) -> None:
     """Refuses a network or an augmentation that is not known.
 
     Raises:
@@ -167,7 +168,7 @@ def check(competition: Competition) -> None:
             raise UserError(f"model {name!r}: {error}") from error
 
 
-def of(competition: Competition, name: str, number: int) -> list[Run]:
+def runs_of(competition: Competition, name: str, number: int) -> list[Run]:
     """Those of a model and a fold, one a seed."""
     spec = competition.models[name]
     return [Run(competition, name, number, spec.seed + i) for i in range(spec.seeds)]

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from src import duplicates, features
+from src.audit import duplicates
+from src.audit.duplicates import Looks, Pairs
 from src.base import files
 from src.base.errors import counted
 from src.base.text import duration
 from src.data.rows import Dataset, Parts, Rows
-from src.duplicates import Looks, Pairs
-from src.features import Columns
+from src.networks import features
+from src.networks.features import Columns
 from src.results import shards
 from src.schema.competition import Competition
 from src.schema.models import Encoder
@@ -30,13 +31,13 @@ def encoder(competition: Competition) -> Encoder | None:
     """
     known = competition.encoders
     used = (files.read_json(competition.folds_csv.with_suffix(".json")) or {}).get("encoder")
-    same = [spec for spec in known if files.plain(seen_by(spec)) == used]
+    same = [spec for spec in known if files.plain(encoder_key(spec)) == used]
     return next(iter(same + known), None)
 
 
-def seen_by(spec: Encoder) -> dict[str, Any]:
+def encoder_key(spec: Encoder) -> dict[str, Any]:
     """What names the features of an encoder's first view."""
-    return {**features.identity(spec), "view": spec.views[0]}
+    return {**features.encoder_identity(spec), "view": spec.views[0]}
 
 
 def key(competition: Competition, train: Rows, test: Rows | None = None) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def key(competition: Competition, train: Rows, test: Rows | None = None) -> dict
     spec = encoder(competition)
     return {
         "code": duplicates.CODE,
-        "encoder": None if spec is None else seen_by(spec),
+        "encoder": None if spec is None else encoder_key(spec),
         **{part: contents(rows) for part, rows in (("train", train), ("test", test)) if rows is not None},
     }
 
@@ -64,8 +65,8 @@ def of_train(competition: Competition, data: Parts | Dataset, looks: Looks | Non
 
     def make() -> Pairs:
         spec, shas = encoder(competition), np.unique(shards.binary(data.train.shas))
-        if spec is not None and len(features.caches(competition, spec)[0].missing(shas)):
-            features.of_rows(competition, [spec], data)
+        if spec is not None and len(features.feature_caches(competition, spec)[0].missing(shas)):
+            features.encode_missing(competition, [spec], data)
         return duplicates.find(looks or duplicates.look(data.train), vectors(competition, data.train))
 
     return kept(competition, "train", key(competition, data.train), rows, make)
@@ -90,7 +91,7 @@ def vectors(competition: Competition, rows: Rows) -> np.ndarray | None:
     """The encoder's features of rows, (n, d), of length 1; None without an encoder."""
     if (spec := encoder(competition)) is None:
         return None
-    return features.unit(Columns(features.caches(competition, spec)[0], rows)[np.arange(len(rows))])
+    return features.unit(Columns(features.feature_caches(competition, spec)[0], rows)[np.arange(len(rows))])
 
 
 def kept(

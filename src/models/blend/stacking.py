@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from src.design import Design
-from src.logreg import Problem, Solution, solve
+from src.models.logreg.design import Design
+from src.models.logreg.solve import Problem, Solution, solve
 
 CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 TOL = 3e-4  # of the gradient: far finer than what C decides

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from src.backbones import DataConfig
 from src.base import machine
 from src.base.errors import UserError
 from src.data.decoded import Squares
+from src.networks.backbones import DataConfig
 from src.schema.models import FineTune
 from src.scoring import label_noise
 
@@ -142,7 +142,7 @@ class Batches:
             pin_memory=machine.device().type == "cuda",
             persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None,
-            worker_init_fn=heedless if workers else None,
+            worker_init_fn=ignore_sigint if workers else None,
         )
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
@@ -151,6 +151,6 @@ class Batches:
         return iter(self.loader)
 
 
-def heedless(worker: int) -> None:
+def ignore_sigint(worker: int) -> None:
     """Ctrl-C reaches all processes of a terminal: a worker goes on until the training has saved, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,12 +12,12 @@ import timm
 import torch
 from torch import nn
 
-from src import hub
 from src.base import files, machine
 from src.base.errors import UserError, unknown
 from src.base.paths import resolve
 from src.data.geometry import Geometry
-from src.encoding import Tower
+from src.networks import hub
+from src.networks.inference import Tower
 from src.schema.models import Encoder, FineTune
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

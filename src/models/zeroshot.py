@@ -108,7 +108,7 @@ def scores(
     return Scores(np.bincount(fold, minlength=folds), *sums)
 
 
-def judge(metric: str) -> str:
+def ranking_metric(metric: str) -> str:
     """The metric that ranks prompts: the competition's if it is a mean over rows, or else one that is."""
     if METRICS[metric].per_row is not None:
         return metric

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from src import stacking, weights
+from src.models.blend import stacking, weighting
 from src.scoring import decisions
 from src.scoring.metrics import Metric
 
@@ -29,10 +29,10 @@ class Blender(Protocol):
 
 @dataclass(frozen=True)
 class Weighted:
-    weights: np.ndarray  # (m,) not negative, of sum 1
+    weighting: np.ndarray  # (m,) not negative, of sum 1
 
     def predict(self, probs: np.ndarray) -> np.ndarray:
-        return weights.blend(probs, self.weights)
+        return weighting.blend(probs, self.weights)
 
     def shares(self, m: int) -> np.ndarray:
         return self.weights
@@ -74,8 +74,8 @@ def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit
 
 METHODS: dict[str, Fit] = {  # the simplest first
     "mean": weighted(lambda oofs, targets, metric: np.full(len(oofs), 1 / len(oofs))),
-    "weights": weighted(lambda oofs, targets, metric: weights.simplex_weights(oofs, targets)),
-    "greedy": weighted(weights.greedy_weights),
+    "weights": weighted(lambda oofs, targets, metric: weighting.simplex_weights(oofs, targets)),
+    "greedy": weighted(weighting.greedy_weights),
     "stack": lambda pool, withouts: stacking.fit(pool.oofs, pool.targets, pool.fold, withouts),
 }
 

@@ -4,10 +4,11 @@ import functools
 
 import numpy as np
 
-from src import encoders, features, probe, texts
-from src.classifiers import Head
 from src.data.rows import Dataset
-from src.features import Features
+from src.models.probe import nested
+from src.networks import encoders, features, texts
+from src.networks.classifiers import Head
+from src.networks.features import Features
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe
 
@@ -33,9 +34,9 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
     """
     encoder, store = spec.encoder, encoders.store(competition, data)
     pictures = functools.partial(encoders.pictures, store, encoder, list(encoder.views))
-    caches = features.caches(competition, encoder)
-    features.make(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)
+    caches = features.feature_caches(competition, encoder)
+    features.make_features(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)
     feats = Features(competition, [encoder], data.train)
     asked = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
-    fits = probe.fit_folds(asked, lambda unit: feats, data.targets, data.fold, len(competition.classes))
+    fits = nested.fit_folds(asked, lambda unit: feats, data.targets, data.fold, len(competition.classes))
     return [Head(fit.coef.astype(np.float32), fit.intercept.astype(np.float32)) for fit in fits]

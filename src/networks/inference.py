@@ -129,7 +129,7 @@ class Loader:
         return batch
 
 
-class Encoder:
+class EncoderRunner:
     """A tower at work: precision, size of the batch, compilation, and what to do when memory ends."""
 
     def __init__(self, tower: Tower, title: str, precision: str, batch_size: int | None, compiled: bool, most: int):
@@ -206,7 +206,7 @@ class Encoder:
 
 @torch.inference_mode()
 def encode(
-    encoder: Encoder, pictures: Pictures, rows: Sequence[int], views: Sequence[str], times: Times
+    encoder: EncoderRunner, pictures: Pictures, rows: Sequence[int], views: Sequence[str], times: Times
 ) -> Iterator[dict[str, np.ndarray]]:
     """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them."""
     device = machine.device()

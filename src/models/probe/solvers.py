@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from src.base import machine
 from src.base.progress import track
-from src.design import Design
-from src.logreg import NEVER, Problem, Solution, solve
+from src.models.logreg.design import Design
+from src.models.logreg.solve import NEVER, Problem, Solution, solve
 from src.schema.models import Probe
 from src.scoring.metrics import METRICS
 

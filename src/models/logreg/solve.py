@@ -4,16 +4,17 @@ The objective is scikit-learn's, with an L2 penalty and an intercept that is not
 
     f(W, b) = 1/n sum_i w_i CE(W x_i + b + offset_i, y_i) + 1/(2 C n) |W|^2,    n = sum_i w_i over the training rows
 
-A row's y_i is a class, or shares in several (src/targets.py): then CE is the cross entropy with them.
+A row's y_i is a class, or shares in several (models/logreg/targets.py): then CE is the cross entropy with them.
 
 What makes it fast, without changing the optimum:
 
-* Rotation (src/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly diagonal, and one
-  diagonal serves as preconditioner for every C.
+* Rotation (models/logreg/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly diagonal,
+and
+  one diagonal serves as preconditioner for every C.
 * Reduced coordinates (Böhning 1992, "Multinomial logistic regression algorithm"). Logits count from the last class's,
   so k - 1 columns T_c = W_c - W_k do. The penalty becomes tr(T' M T) / (2 C n) with M = I - 11'/k, and where all
   classes are equally likely the Hessian is exactly M (x) (Gram/k + 1/(C n)), whose inverse is known: M^-1 = I + 11'.
-  That is the first matrix of L-BFGS (src/lbfgs.py). scikit-learn's problem of two classes is another, of one
+  That is the first matrix of L-BFGS (models/logreg/lbfgs.py). scikit-learn's problem of two classes is another, of one
   column w with the penalty |w|^2 / (2 C n): there M = 1, and the curvature is Gram/4.
 * Batches. All problems share two matrix products an iteration, and each has its own step. Products leave out the rows
   that a problem holds out. Logits are linear in the step, so the line search (Wolfe's conditions: Nocedal & Wright,
@@ -35,10 +36,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from src import lbfgs
-from src.design import Design
-from src.lbfgs import dot, minimise
-from src.targets import Targets, as_targets, classes_in
+from src.models.logreg import lbfgs
+from src.models.logreg.design import Design
+from src.models.logreg.lbfgs import dot, minimise
+from src.models.logreg.targets import Targets, as_targets, classes_in
 
 NEVER = -1e4  # the logit of a class that the training rows lack
 WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from src import clip, encoders
+from src.networks import clip, encoders
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import Encoder, Prompts

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from src import backbones, classifiers, clip
 from src.base import files
 from src.base.paths import resolve
 from src.data.decoded import Decoded, Pictures, Store
 from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
-from src.encoding import Tower, base_of
+from src.networks import backbones, classifiers, clip
+from src.networks.inference import Tower, base_of
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune
 

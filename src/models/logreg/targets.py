@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.design import Design
+from src.models.logreg.design import Design
 
 LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.scoring.metrics.surprise` has it
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)

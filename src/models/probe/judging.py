@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from src import probing
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import Dataset
+from src.models.probe.fitting import probe_key, without_test_rows
 from src.results import predictions
 from src.results.model import same_model_key
 from src.schema.competition import Competition
@@ -22,7 +22,7 @@ from src.scoring import label_noise
 from src.scoring.label_noise import Cleaned
 
 
-def wanted(competition: Competition) -> set[str]:
+def judging_probes(competition: Competition) -> set[str]:
     """The probes that models of the config want to judge labels."""
     models = competition.of_stage("finetune").values()
     cleaning = [model for model in models if isinstance(model, FineTune) and model.label_noise != "keep"]
@@ -31,28 +31,28 @@ def wanted(competition: Competition) -> set[str]:
 
 def key(competition: Competition, name: str, data: Dataset) -> dict[str, Any]:
     """All that changes what a probe says: test rows do not, nor what it does itself with doubtful labels."""
-    key = probing.of_train(probing.key(competition, competition.models[name], data))
+    key = without_test_rows(probe_key(competition, competition.models[name], data))
     return key | {"model": {field: value for field, value in key["model"].items() if field != "label_noise"}}
 
 
-def paths(competition: Competition, name: str, data: Dataset) -> tuple[Path, list[Path]]:
+def judgement_paths(competition: Competition, name: str, data: Dataset) -> tuple[Path, list[Path]]:
     """The description, which is written last, and the table of each fold."""
     folder = competition.model_folder(name)
     return folder / "judged.json", [folder / f"fold{number}-judged.parquet" for number in range(data.n_folds)]
 
 
-def fault(competition: Competition, name: str, data: Dataset) -> str:
+def why_not_judged(competition: Competition, name: str, data: Dataset) -> str:
     """Why what is there is not what is wanted; empty where it is."""
-    about, tables = paths(competition, name, data)
+    about, tables = judgement_paths(competition, name, data)
     have, want = (files.read_json(about) or {}).get("key"), key(competition, name, data)
     if have is None or not all(path.is_file() for path in tables):
         return "is missing"
     return "" if same_model_key(have, want) else f"is of another state ({files.changed(have, want)})"
 
 
-def write(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:
+def write_judgements(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:
     """Writes for each fold the probabilities (m, k) of the rows outside of it."""
-    about, tables = paths(competition, name, data)
+    about, tables = judgement_paths(competition, name, data)
     about.unlink(missing_ok=True)
     for number, (path, probs) in enumerate(zip(tables, judged, strict=True)):
         ids = data.train.take(data.fold != number).ids
@@ -60,27 +60,27 @@ def write(competition: Competition, name: str, data: Dataset, judged: Sequence[n
     files.write_json(about, {"key": key(competition, name, data)})
 
 
-def cleaned(competition: Competition, spec: FineTune, data: Dataset) -> list[Cleaned]:
+def cleaned_folds(competition: Competition, spec: FineTune, data: Dataset) -> list[Cleaned]:
     """For each fold what is to be learnt of the rows outside of it, in their order.
 
     Raises:
         UserError: The judge has said nothing of them yet, or of other rows.
     """
     name = competition.judge_of(spec)
-    if why := fault(competition, name, data):
+    if why := why_not_judged(competition, name, data):
         raise UserError(
             f"what the probe {name!r} says of the training rows' labels {why}: run "
             f"./run.sh {competition.name} probe finetune"
         )
     found = []
-    for number, path in enumerate(paths(competition, name, data)[1]):
+    for number, path in enumerate(judgement_paths(competition, name, data)[1]):
         training = data.fold != number
         probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.classes)
         found.append(label_noise.clean_labels(spec.label_noise, data.targets[training], probs))
     return found
 
 
-def digest(cleaned: Sequence[Cleaned], data: Dataset) -> str:
+def judgements_digest(cleaned: Sequence[Cleaned], data: Dataset) -> str:
     """Of which rows are doubted and, where they are softened, of what they are learnt as."""
     parts = []
     for number, one in enumerate(cleaned):

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from src.features import ROWS
-from src.logreg import Problem
+from src.models.logreg.solve import Problem
+from src.models.probe.solvers import Solve, solver
+from src.networks.features import ROWS
 from src.schema.models import Probe
 from src.scoring.label_noise import clean_labels
-from src.solvers import Solve, solver
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 MORE = 2  # values at a time
@@ -51,7 +51,7 @@ class Fit(Linear):
 
 
 @dataclass(frozen=True)
-class Given:
+class ProbeData:
     """What probes are fitted to."""
 
     targets: np.ndarray  # (n,) class indices below k
@@ -88,7 +88,7 @@ def fit_folds(
         targets, fold, k, rows, offset: See `Given`.
         scratch: A folder for features that are too large for memory.
     """
-    given, swept = Given(targets, fold, k, rows, offset), []
+    given, swept = ProbeData(targets, fold, k, rows, offset), []
     for normalise in spec.normalise:
         seen = feats(normalise)
         with solver(spec, seen, fold, k, rows=rows, offset=offset, scratch=scratch) as solve:
@@ -103,7 +103,7 @@ def fit_folds(
     return chosen
 
 
-def judge(
+def judge_labels(
     spec: Probe,
     feats: Callable[[bool], Any],
     targets: np.ndarray,
@@ -123,7 +123,7 @@ def judge(
     Returns:
         For each fold (n, k) probabilities; NaN for the pictures of the fold.
     """
-    given, said = Given(targets, fold, k, rows, offset), {}
+    given, said = ProbeData(targets, fold, k, rows, offset), {}
     for normalise in sorted({normalise for _, normalise in chosen}):
         of_these = {outer: c for outer, (c, unit) in enumerate(chosen) if unit == normalise}
         seen = feats(normalise)
@@ -137,7 +137,7 @@ def judge(
 class Nested:
     """The fits without two folds, of one kind of features and each C."""
 
-    def __init__(self, given: Given, feats: Any, solve: Solve):
+    def __init__(self, given: ProbeData, feats: Any, solve: Solve):
         self.given, self.feats, self.solve = given, feats, solve
         self.sizes = np.bincount(given.fold)
         self.loss: dict[float, np.ndarray] = {}  # of each C: for each fold the log loss summed over the others' rows

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src import backbones, clip
-from src.backbones import DataConfig
 from src.base.errors import UserError
 from src.data.geometry import Geometry
+from src.networks import backbones, clip
+from src.networks.backbones import DataConfig
 from src.schema.models import FineTune
 
 

@@ -14,12 +14,12 @@ import torch
 from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import Tensor, nn
 
-from src import hub
 from src.base import files, machine
 from src.base.errors import UserError, unknown
 from src.base.paths import resolve
 from src.data.geometry import Geometry
-from src.encoding import Tower
+from src.networks import hub
+from src.networks.inference import Tower
 from src.schema.models import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")

@@ -10,11 +10,12 @@ from collections.abc import Collection
 
 import numpy as np
 
-from src import averaging, classifiers, runs, training
-from src.averaging import merit
 from src.data.rows import Dataset
+from src.models.finetune import averaging, training
+from src.models.finetune.averaging import merit
+from src.models.finetune.run import Run, runs_of, squares_of, test_rows
+from src.networks import classifiers
 from src.results import checkpoints
-from src.runs import Run
 from src.schema.competition import Competition
 from src.schema.models import Soup
 from src.scoring.metrics import METRICS
@@ -25,11 +26,11 @@ Ingredient = tuple[str, int]  # model, number of its seed
 def cook(competition: Competition, spec: Soup, data: Dataset) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
     """The probabilities (n, k) of data.train and of data.test (the mean over folds), and each fold's ingredients."""
     metric, first, k = METRICS[competition.metric], competition.models[spec.of[0]], len(competition.classes)
-    squares = runs.squares_of(competition, first, data)
+    squares = squares_of(competition, first, data)
     model = classifiers.create(first, k, 0, pretrained=False)
 
     def run_of(ingredient: Ingredient, number: int) -> Run:
-        return runs.of(competition, ingredient[0], number)[ingredient[1]]
+        return runs_of(competition, ingredient[0], number)[ingredient[1]]
 
     def predicted(soup: Collection[Ingredient], number: int, rows: np.ndarray) -> np.ndarray:
         model.load_state_dict(averaging.mean([checkpoints.load(run_of(one, number).finished) for one in sorted(soup)]))
@@ -52,6 +53,6 @@ def cook(competition: Competition, spec: Soup, data: Dataset) -> tuple[np.ndarra
         on_others = functools.partial(merit_on, others)
         soup = averaging.greedy(sorted(every, key=lambda one: on_others([one]), reverse=True), on_others)
         oof[data.fold == number] = held_out(frozenset(soup), number)
-        test += predicted(soup, number, runs.test_rows(data)) / data.n_folds
+        test += predicted(soup, number, test_rows(data)) / data.n_folds
         taken.append([f"{name} {run_of((name, i), number).seed}" for name, i in soup])
     return oof, test, taken

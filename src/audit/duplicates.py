@@ -2,7 +2,7 @@
 
 Candidates are the nearest neighbours of each picture by three measures: the features of an encoder, a perceptual hash,
 and tiny pictures of it, of its crops and of it flipped and turned. Each is verified by laying the two on each other
-(src/registration.py), so that few are false.
+(audit/registration.py), so that few are false.
 """
 
 import hashlib
@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from scipy.sparse import coo_array, csgraph
 
-from src import neighbours, registration
+from src.audit import neighbours, registration
+from src.audit.registration import IDENTITY, TURNED, UPRIGHT, tiny
 from src.base.threads import parallel
 from src.data.decoded import Decoded
 from src.data.rows import Rows
-from src.registration import IDENTITY, TURNED, UPRIGHT, tiny
 
 CODE = 1  # raised when other pairs are found from the same key
 CANDIDATES = {"upright": 3, "turned": 1, "hash": 1, "features": 2}  # of each picture, by each measure
@@ -32,7 +32,7 @@ DRAWN, DEVIATIONS = 1000, 6.0  # pairs that tell of unrelated pictures, and the 
 class Looks:
     """What is kept of n pictures that were decoded once."""
 
-    squares: np.ndarray  # (n, SIDE, SIDE) uint8: see src/registration.py
+    squares: np.ndarray  # (n, SIDE, SIDE) uint8: see audit/registration.py
     digests: np.ndarray  # (n,) the same for the same pixels, whatever their files
     spread: np.ndarray  # (n,) the greatest standard deviation of a colour's pixels, of 255
 
@@ -82,7 +82,7 @@ def find(looks: Looks, feats: np.ndarray | None, old: int = 0, threshold: float 
     _, first, which = np.unique(looks.digests, return_index=True, return_inverse=True)
     distinct, first, rows = np.sort(first), first[which], np.arange(len(which))  # `first`: of each row
     if threshold is None:
-        threshold = unrelated_below(looks.squares[distinct])
+        threshold = unrelated_threshold(looks.squares[distinct])
     near = candidates(looks.squares, feats, distinct, old)
     score = registration.correlations(looks.squares, near)
     near, score = near[score >= threshold], score[score >= threshold]
@@ -93,7 +93,7 @@ def find(looks: Looks, feats: np.ndarray | None, old: int = 0, threshold: float 
     return Pairs(places[order], score[order], threshold)
 
 
-def unrelated_below(squares: np.ndarray) -> float:
+def unrelated_threshold(squares: np.ndarray) -> float:
     """The correlation that two unrelated pictures of these do not reach.
 
     DEVIATIONS above the median of pairs that are drawn by chance, in Fisher's z, where correlations spread evenly

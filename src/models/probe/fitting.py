@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from src import features, probe, texts
 from src.data.rows import Dataset, Rows
-from src.features import ROWS, Features
-from src.probe import Fit
+from src.models.probe import nested
+from src.models.probe.nested import Fit
+from src.networks import features, texts
+from src.networks.features import ROWS, Features
 from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -16,21 +17,21 @@ from src.schema.models import Probe
 CODE = 3
 
 
-def key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
+def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
     """All that changes the numbers of a probe."""
     more = {}
     if spec.towards == "zeroshot":
         more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
-    identity = [features.identity(encoder) for encoder in spec.encoders]
+    identity = [features.encoder_identity(encoder) for encoder in spec.encoders]
     return model_key(competition, spec, data, CODE, encoders=identity, **more)
 
 
-def of_train(key: dict[str, Any]) -> dict[str, Any]:
+def without_test_rows(key: dict[str, Any]) -> dict[str, Any]:
     """What of a key changes the numbers of the train rows."""
     return {name: value for name, value in key.items() if name != "test"}
 
 
-class Split:
+class ProbeRows:
     """The features of the train or the test rows, and what is predicted of them."""
 
     def __init__(self, competition: Competition, spec: Probe, rows: Rows):
@@ -57,7 +58,7 @@ class Split:
         return np.mean(probs, axis=0)
 
 
-class Train(Split):
+class TrainRows(ProbeRows):
     """The train rows, and the probes that are fitted to them."""
 
     def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
@@ -69,7 +70,7 @@ class Train(Split):
 
     def fits(self) -> list[Fit]:
         """Of each fold."""
-        return probe.fit_folds(*self.given, **self.options)
+        return nested.fit_folds(*self.given, **self.options)
 
     def out_of_fold(self, fits: list[Fit]) -> np.ndarray:
         """(n, k) of each row by the fit of the fold that holds it out."""
@@ -81,5 +82,5 @@ class Train(Split):
 
     def judged(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
         """For each fold (m, k) of the rows outside of it: see `probe.judge`."""
-        said = probe.judge(*self.given, chosen, **self.options)
+        said = nested.judge_labels(*self.given, chosen, **self.options)
         return [probs[self.fold != number] for number, probs in enumerate(said)]

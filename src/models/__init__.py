@@ -1,0 +1,1 @@
+"""What is learnt: zero-shot, probes, fine-tuned networks, blends, and the solver of logistic regressions."""

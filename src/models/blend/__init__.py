@@ -1,0 +1,1 @@
+"""Blends of models: mean, weights, greedy selection, a stack."""

@@ -1,0 +1,1 @@
+"""Networks fine-tuned over folds: the training loop, its checkpoints, averages of weights."""

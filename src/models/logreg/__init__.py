@@ -1,0 +1,1 @@
+"""The batched logistic regression that probe and blend solve with."""

@@ -1,0 +1,1 @@
+"""Linear probes: logistic regressions on features, each choice made inside the fold."""

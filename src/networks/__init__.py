@@ -1,0 +1,1 @@
+"""CLIPs and timm backbones: weights, inputs, features on the disk."""
