@@ -5,9 +5,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from src import stages
+from src import commands, stages
 from src.base.errors import UserError
-from src.commandline import Request, parse, usage
+from src.cli import Request, parse, usage
 
 if TYPE_CHECKING:
     from src.schema.competition import Competition
@@ -21,12 +21,12 @@ def run(request: Request) -> int:
     What sends something to Kaggle in the end asks first whether that will be allowed: not after hours of training.
     """
     if request.competition is None:
-        return stages.module(request.command).run(**request.arguments) or 0
+        return commands.module(request.command).run(**request.arguments) or 0
     from src.base.locks import alone
     from src.config import load  # pydantic and all the rest: not for a mistyped name or --help
 
     competition = load(request.competition, request.limit)
-    command = stages.module(request.command) if request.command else None
+    command = commands.module(request.command) if request.command else None
     if request.stages:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
         with alone(competition.folder):
@@ -40,7 +40,7 @@ def run(request: Request) -> int:
 def report(competition: "Competition") -> None:
     """What a whole run ends with. A machine that lacks the packages for it has everything else."""
     try:
-        stages.module("report").run(competition)
+        commands.module("report").run(competition)
     except ModuleNotFoundError as error:
         if (error.name or "src").partition(".")[0] == "src":
             raise

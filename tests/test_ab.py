@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 
 from src.base.errors import UserError
+from src.commands import ab
 from src.data.rows import read_dataset
 from src.models.probe.fitting import TrainRows
 from src.results import predictions
 from src.results.ab import Comparison, put_comparison, read_ab
 from src.schema.models import FineTune, Probe
 from src.scoring.metrics import METRICS
-from src.stages import ab, data, features, folds, probe
+from src.stages import data, features, folds, probe
 from tests.conftest import CLASSES, TINY_CLIP, snapshot, toy_competition
 
 PROBE = Probe(clip=TINY_CLIP, cs=(100.0,), normalise=(True,), widen=False)

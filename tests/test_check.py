@@ -8,6 +8,7 @@ import pytest
 
 from src.base import files
 from src.base.errors import UserError
+from src.commands import check
 from src.data.rows import read_dataset
 from src.kaggle.refusals import CODES
 from src.leaderboard import faults, reading, submission
@@ -15,7 +16,7 @@ from src.leaderboard.warnings import model_of
 from src.results import ledger
 from src.results.ledger import Entry
 from src.scoring import agreement
-from src.stages import check, data, folds
+from src.stages import data, folds
 from tests.conftest import CLASSES, toy_competition
 
 RIGHT = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})

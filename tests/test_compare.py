@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import cells, config, phrasings
+from src import config
 from src.base.errors import UserError
+from src.commands.compare import cells, command, phrasings
 from src.data.rows import read_dataset
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.models.finetune.resume import Running
 from src.models.finetune.training import Training
-from src.report import compare as section_of
 from src.report import evidence
+from src.report.sections import compare as section_of
 from src.results.compare import headline, read_about, read_compare, subjects
 from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import metrics
-from src.stages import compare
 from tests import miniatures
 from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, snapshot, toy_competition, toy_files
 
@@ -80,7 +80,7 @@ def made(tmp_path_factory):
     with_solution(folder)
     with pytest.MonkeyPatch.context() as patch:
         at(patch, root, competition)
-        assert compare.run(["toy"]) == 0
+        assert command.run(["toy"]) == 0
     return root, competition
 
 
@@ -172,7 +172,7 @@ class TestNumbers:
         toy_files(roots / "input" / "toy")
         competition = toy(models={"resnet": models()["resnet"]})
         known(monkeypatch, toy=competition)
-        assert compare.run(["toy"]) == 0
+        assert command.run(["toy"]) == 0
         data = read_dataset(competition)
         split = cells.split(competition, data)
         assert not split.official
@@ -187,7 +187,7 @@ class TestReuse:
     def test_a_second_run_changes_no_file_and_says_so(self, compared, capsys):
         root = compared.folder.parent
         before = snapshot(root)
-        assert compare.run(["toy"]) == 0
+        assert command.run(["toy"]) == 0
         assert snapshot(root) == before
         said = capsys.readouterr().out
         assert "clip, varied templates  reused: accuracy" in said
@@ -208,10 +208,10 @@ class TestReuse:
                 with monkeypatch.context() as patch:
                     kill(patch)
                     with pytest.raises(KeyboardInterrupt):
-                        compare.run(["toy"])
+                        command.run(["toy"])
                 assert not (folder / "cell.json").exists()
                 capsys.readouterr()
-            assert compare.run(["toy"]) == 0
+            assert command.run(["toy"]) == 0
             assert kill is None or "goes on after epoch 1" in capsys.readouterr().out
             assert not list(folder.glob("*running*"))
             about = cell(competition, "clip")
@@ -224,12 +224,12 @@ class TestReuse:
         both = {name: models()["resnet"] for name in ("one", "other")}
         competition = toy(models=both, reported=())
         known(monkeypatch, toy=competition)
-        compare.run(["toy"])
+        command.run(["toy"])
         made = (competition.folder / "compare" / "one" / "cell.json").read_bytes()
         capsys.readouterr()
         changed = {**both, "other": both["other"].model_copy(update={"head_lr": 0.01, "views": ("hflip",)})}
         known(monkeypatch, toy=competition.model_copy(update={"models": changed}))
-        compare.run(["toy"])
+        command.run(["toy"])
         said = capsys.readouterr().out
         assert "one  reused: accuracy" in said
         assert "other  is made anew: head_lr changed (None to 0.01)" in said
@@ -267,7 +267,7 @@ class TestFailures:
         only = {"resnet": models()["resnet"]}
         gone = toy(models=only, source=Kaggle("gone"), name="gone")
         known(monkeypatch, gone=gone, toy=toy(models=only))
-        assert compare.run(["gone", "toy", "gone"]) == 1
+        assert command.run(["gone", "toy", "gone"]) == 1
         out, err = capsys.readouterr()
         assert err.count("error: gone: no data for gone") == 1
         assert out.rstrip().splitlines()[-1].startswith("not made: gone: no data for gone")
@@ -285,19 +285,19 @@ class TestFailures:
         there = {"far": FineTune(backbone="test_convnext.r160_in1k", epochs=2, lr=1e-3, img_size=32)}
         competition = toy(models={**there, "resnet": models()["resnet"]})
         known(monkeypatch, toy=competition)
-        assert compare.run(["toy"]) == 1
+        assert command.run(["toy"]) == 1
         assert "not made: toy: far: test_convnext.r160_in1k: the hub cannot be reached" in capsys.readouterr().out
         assert table(competition)["model"].unique().tolist() == ["resnet"]
 
     def test_an_unknown_name_begins_nothing(self, roots):
         with pytest.raises(UserError, match="unknown competition 'digts': did you mean 'digits'"):
-            compare.run(["digits", "digts"])
+            command.run(["digits", "digts"])
         assert not (roots / "submissions").exists()
 
     def test_a_config_with_nothing_to_compare_is_refused(self, roots, monkeypatch):
         known(monkeypatch, toy=toy(compared={}))
         with pytest.raises(UserError, match="toy has no model to compare"):
-            compare.run(["toy"])
+            command.run(["toy"])
 
     def test_soups_are_left_out_and_doubtful_labels_refused(self):
         pair = {name: models()["resnet"] for name in ("one", "other")}
@@ -329,7 +329,7 @@ class TestPage:
 
 def test_other_templates_keep_the_phrases():
     prompts = Prompts(class_templates=dict.fromkeys(CLASSES, ("x {}",)), classnames={"red": ("crimson",)})
-    other = compare.contenders.with_templates(toy(prompts=prompts), ("a {}",))
+    other = command.contenders.with_templates(toy(prompts=prompts), ("a {}",))
     assert other.prompts.texts("red") == ["a crimson"]
     assert other.prompts.texts("blue") == ["a blue"]
 
@@ -359,7 +359,7 @@ def test_every_data_set_is_compared_from_its_own_format(roots, monkeypatch, name
     competition.folder.mkdir(parents=True)
     train[["id"]].assign(fold=np.arange(len(train)) % 3).to_csv(competition.folds_csv, index=False)  # too few to split
     known(monkeypatch, **{name: competition})
-    assert compare.run([name]) == 0
+    assert command.run([name]) == 0
     df, about = table(competition), read_about(competition.compare_csv)
     assert list(dict.fromkeys(df["model"])) == list(networks)
     assert (about["official"], about["train"], about["valid"]) == (True, 20, 10)
@@ -378,7 +378,7 @@ def test_pictures_of_your_own_are_compared(roots, monkeypatch, tmp_path):
     source = Folder(str(tmp_path / "pets"))
     competition = toy_competition(name="pets", source=source, models={"resnet": net, "probe": probe})
     known(monkeypatch, pets=competition)
-    assert compare.run(["pets"]) == 0
+    assert command.run(["pets"]) == 0
     df, about = table(competition), read_about(competition.compare_csv)
     assert (about["official"], about["train"], about["valid"]) == (True, 18, 6)
     assert df["score"].between(0, 1).all()

@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from src import config, phrasings
+from src import config
 from src.base.errors import UserError
+from src.commands.compare import phrasings
 from src.data.sources import wilds_sets
 from src.data.sources.folder import Folder
 from src.data.sources.torchvision_sets import Torchvision

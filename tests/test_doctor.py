@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from src.commands import doctor
 from src.kaggle import credentials
 from src.kaggle.refusals import CODES
-from src.stages import doctor
 from tests.conftest import snapshot
 
 

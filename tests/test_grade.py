@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from src.base.errors import UserError
+from src.commands import grade
 from src.kaggle.refusals import Refusal
 from src.leaderboard import solution
-from src.stages import grade
 from tests.conftest import CLASSES, toy_competition
 
 TRUTH = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from src import __main__ as main
-from src import commandline, config, stages
+from src import cli, config, stages
 from src.base import locks
 from src.base.errors import UserError
-from src.commandline import Request
+from src.cli import Request
 from src.kaggle.refusals import CODES
 from tests.conftest import ROOT, snapshot, toy_competition
 
@@ -37,18 +37,18 @@ def toy_run(folder, monkeypatch):
     ],
 )
 def test_a_stage_runs_with_what_it_needs(words, stages):
-    assert commandline.parse(["digits", *words]) == Request("digits", tuple(stages))
+    assert cli.parse(["digits", *words]) == Request("digits", tuple(stages))
 
 
 def test_a_whole_run_has_all_stages_that_need_not_be_asked_for_and_a_report():
     stages = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
-    assert commandline.parse(["digits"]) == Request("digits", stages, whole=True)
+    assert cli.parse(["digits"]) == Request("digits", stages, whole=True)
 
 
 @pytest.mark.parametrize("words", [["--limit", "40"], ["--limit=40"]])
 def test_a_limit_may_stand_anywhere(words):
-    assert commandline.parse([*words, "digits", "data"]) == Request("digits", ("data",), 40)
-    assert commandline.parse(["digits", "data", *words]) == Request("digits", ("data",), 40)
+    assert cli.parse([*words, "digits", "data"]) == Request("digits", ("data",), 40)
+    assert cli.parse(["digits", "data", *words]) == Request("digits", ("data",), 40)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_limit_may_stand_anywhere(words):
 )
 def test_a_command_has_its_arguments(words, asked, monkeypatch):
     monkeypatch.setenv("CALLED_FROM", "/elsewhere")
-    assert commandline.parse(["digits", *words]) == asked
+    assert cli.parse(["digits", *words]) == asked
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_command_has_its_arguments(words, asked, monkeypatch):
 )
 def test_a_command_without_a_competition_has_its_arguments(words, arguments, monkeypatch):
     monkeypatch.setenv("CALLED_FROM", "/elsewhere")
-    assert commandline.parse(words) == Request(None, command=words[0], arguments=arguments)
+    assert cli.parse(words) == Request(None, command=words[0], arguments=arguments)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_an_lr_is_suggested_where_it_is_asked_for(toy_run, capsys, roots):
 def test_a_whole_run(toy_run, capsys, folder, roots):
     assert toy_run() == 0
     said = capsys.readouterr().out
-    for stage in commandline.STAGES:
-        assert (f"== toy: {stage}\n" in said) == (stage not in commandline.ASKED)
+    for stage in cli.STAGES:
+        assert (f"== toy: {stage}\n" in said) == (stage not in cli.ASKED)
     table = said[said.index("== toy: done in") :]
     assert [line.split()[0] for line in table.splitlines() if "made now" in line] == [
         "zeroshot",
@@ -190,7 +190,7 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
 
 def test_a_machine_without_the_packages_of_the_report_has_all_else(toy_run, monkeypatch, capsys, roots):
     monkeypatch.setitem(sys.modules, "altair", None)
-    for name in [name for name in sys.modules if name.startswith(("src.report", "src.stages.report"))]:
+    for name in [name for name in sys.modules if name.startswith(("src.report", "src.commands.report"))]:
         monkeypatch.delitem(sys.modules, name)
     assert toy_run() == 0
     assert "no report: the package 'altair' is missing: pip install" in capsys.readouterr().out
@@ -318,7 +318,7 @@ def test_a_command_stands_beside_a_run_that_trains(toy_run, standin, roots, caps
 
 
 def test_a_command_does_not_wait_for_torch():
-    commands = [f"src.stages.{name}" for name in ("doctor", "check", "grade", "submit", "scores", "reproduce")]
+    commands = [f"src.commands.{name}" for name in ("doctor", "check", "grade", "submit", "scores", "reproduce")]
     code = (
         f"import importlib, sys\nfor name in {commands!r}: importlib.import_module(name)\n"
         "assert not {'torch', 'sklearn', 'kaggle'} & set(sys.modules)\n"

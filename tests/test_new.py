@@ -12,11 +12,11 @@ import pytest
 
 from src import config, stages
 from src.base.errors import UserError
-from src.commandline import ASKED, STAGES
+from src.cli import ASKED, STAGES
+from src.commands.new import answering, inferring, looking
+from src.commands.new import command as new
+from src.commands.new.guess import Asked
 from src.data import patterns, tables
-from src.new import answering, inferring, looking
-from src.new.guess import Asked
-from src.stages import new
 from tests import layouts
 from tests.conftest import ROOT, picture
 
@@ -440,7 +440,7 @@ class TestListing:
         assert evidence.key(competition) != before
 
     def test_a_hidden_test_set_has_more_files(self, put, tmp_path):
-        from src import hidden
+        from src.commands.pack import hidden
 
         put("seedlings")
         new.run("seedlings", small=True)

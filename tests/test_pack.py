@@ -19,16 +19,17 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src import config, hidden, notebook, packing, publishing, rehearsal, wheels
+from src import config
 from src.base.errors import UserError
+from src.commands.pack import command, hidden, notebook, packing, publishing, rehearsal, wheels
+from src.commands.pack.rehearsal import Rehearsal
 from src.data import tables
 from src.data.rows import read_dataset
 from src.kaggle.refusals import Refusal
-from src.rehearsal import Rehearsal
 from src.results import shards
 from src.schema.competition import Blend, Competition, Notebook
 from src.schema.models import FineTune, Probe
-from src.stages import blend, data, features, finetune, folds, pack, probe, submission, zeroshot
+from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, snapshot, toy_competition
 
 HUB = "models--timm--test_convnext.r160_in1k"
@@ -118,7 +119,7 @@ def csv_of(competition: Competition) -> Path:
 
 def test_a_packed_notebook_answers_as_the_run_without_network(finished, capsys):
     finished = finished.model_copy(update={"notebook": Notebook(hidden_rows=30)})
-    pack.run(finished, with_wheels=False)
+    command.run(finished, with_wheels=False)
     said = capsys.readouterr().out
     assert "| 30 test rows" in said
     assert said.count("predicts with the weights that it has") == 3
@@ -193,14 +194,14 @@ def test_a_local_checkpoint_is_packed_where_the_config_has_it(finished, run_once
 )
 def test_what_a_notebook_cannot_have_is_refused_before_the_run(changes, said):
     with pytest.raises(UserError) as error:
-        pack.before(toy_competition(**changes))
+        command.before(toy_competition(**changes))
     assert said in str(error.value)
 
 
 def test_an_unfinished_run_is_not_packed(finished):
     (finished.model_folder("probe") / "oof.parquet").unlink()
     with pytest.raises(UserError, match=r"nothing to pack of probe: ./run.sh toy makes it"):
-        pack.run(finished, with_wheels=False)
+        command.run(finished, with_wheels=False)
     assert not finished.pack.exists()
 
 
@@ -209,7 +210,7 @@ def test_a_failed_rehearsal_leaves_the_pack_before_it_and_pushes_nothing(standin
     before = snapshot(finished.pack)
     monkeypatch.setattr(notebook, "code_of", lambda notebook: "raise SystemExit('no such thing')")
     with pytest.raises(UserError, match="the rehearsal failed: no such thing"):
-        pack.run(finished, push=True, with_wheels=False)
+        command.run(finished, push=True, with_wheels=False)
     assert snapshot(finished.pack) == before
     assert not standin.datasets
     assert not standin.kernels
@@ -578,4 +579,4 @@ class TestPush:
 
         changes = {name: value or Source(slug="toy") for name, value in changes.items()}
         with pytest.raises(UserError, match=said):
-            pack.run(finished.model_copy(update=changes), push=True)
+            command.run(finished.model_copy(update=changes), push=True)

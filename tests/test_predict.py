@@ -14,18 +14,17 @@ from safetensors.torch import save_file
 from scipy.special import softmax
 
 from src.base.errors import UserError
+from src.commands.predict import command, naming, page, sight, urls
+from src.commands.predict.finished import Finished
+from src.commands.predict.sight import Opinion, Sight
 from src.data import images
 from src.data.rows import read_dataset
 from src.models.finetune import heads
 from src.networks.classifiers import Head
-from src.predict import naming, sight, urls
-from src.predict.finished import Finished
-from src.predict.sight import Opinion, Sight
-from src.report import predict as page
 from src.results.model import model_tables
 from src.schema.competition import Blend
 from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
-from src.stages import blend, data, features, finetune, folds, predict, probe, zeroshot
+from src.stages import blend, data, features, finetune, folds, probe, zeroshot
 from tests.conftest import CLASSES, TINY_CLIP, picture, serving, snapshot, toy_competition, toy_files
 
 TUNED = FineTune(
@@ -138,7 +137,7 @@ def test_a_model_that_is_not_as_it_was_made_is_refused_with_the_command_that_mak
     path.rename(path.with_suffix(".away"))
     try:
         with pytest.raises(UserError, match=r"tuned fold 1 seed 43 are gone .*: \./run\.sh toy finetune"):
-            predict.run(there, words=["input/toy/test"], models=["soup"])
+            command.run(there, words=["input/toy/test"], models=["soup"])
     finally:
         path.with_suffix(".away").rename(path)
 
@@ -147,7 +146,7 @@ def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(the
     csv, html = tmp_path / "a.csv", tmp_path / "a.html"
     one, missing = "input/toy/test/101.png", "gone.png"
     arguments = {"words": [one, missing, "input/toy/test"], "models": ["plain", "blend"], "top": 2}
-    assert predict.run(there, **arguments, csv=csv, html=html) == 1
+    assert command.run(there, **arguments, csv=csv, html=html) == 1
     said = capsys.readouterr().out
     assert "gone.png: is missing\n" in said
     assert "1 picture of 13 could not be read" in said
@@ -164,7 +163,7 @@ def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(the
     text = html.read_text()
     assert text.count("data:image/webp") == 12
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)
-    assert predict.run(there, words=[one]) == 0
+    assert command.run(there, words=[one]) == 0
     assert "toy:blend" in capsys.readouterr().out
 
 
@@ -174,7 +173,7 @@ def test_what_is_no_text_in_a_files_name_is_shown_by_a_sign(there, tmp_path, cap
     (tmp_path / "empty.gif").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("no picture")
     csv = tmp_path / "a.csv"
-    assert predict.run(there, words=[f"{tmp_path}/"], models=["plain"], top=1, csv=csv) == 1
+    assert command.run(there, words=[f"{tmp_path}/"], models=["plain"], top=1, csv=csv) == 1
     assert [name.rpartition("/")[2] for name in pd.read_csv(csv)["image"]] == ["a\ufffdb.png", "a\ufffd.png", "b.PNG"]
     assert f"{tmp_path}/empty.gif: is empty (zero bytes)\n" in capsys.readouterr().out
 
@@ -214,7 +213,7 @@ def test_named_models_say_what_their_own_library_says(photo, clip_file, timm_fil
     names = ("cat", "dog", "a red square")
     (photo.parent / "names.txt").write_text("cat\n\ndog \na red square\n")
     csv = tmp_path / "a.csv"
-    assert predict.run(words=["photo.png"], models=[name], classes="names.txt", csv=csv) == 0
+    assert command.run(words=["photo.png"], models=[name], classes="names.txt", csv=csv) == 0
     image, preprocess = Image.open(photo), open_clip.image_transform(16, is_train=False)
     tokenizer = open_clip.SimpleTokenizer(context_length=16)
     with torch.inference_mode():
@@ -224,7 +223,7 @@ def test_named_models_say_what_their_own_library_says(photo, clip_file, timm_fil
     df = pd.read_csv(csv).set_index("label")
     assert df.loc[list(names), "probability"].to_numpy() == pytest.approx(wanted, abs=5e-3)  # resizing: 2 of 255
 
-    assert predict.run(words=["photo.png"], models=[other], top=1000, csv=csv) == 0
+    assert command.run(words=["photo.png"], models=[other], top=1000, csv=csv) == 0
     config = timm.data.resolve_model_data_config(resnet)
     with torch.inference_mode():
         logits = resnet(timm.data.create_transform(**config, is_training=False)(image)[None])
@@ -242,10 +241,10 @@ def test_imagenet_is_told_in_open_clips_templates_and_kept(photo, clip_file, mon
     monkeypatch.setattr(naming, "MANY", 2)
     few = naming.Classes(("a", "b"), Prompts(templates=("{} x", "{} y")), ("a", "b"), imagenet=True)
     monkeypatch.setattr(naming, "imagenet", lambda: few)
-    assert predict.run(words=words, models=[name]) == 0
+    assert command.run(words=words, models=[name]) == 0
     before = capsys.readouterr().out
     monkeypatch.setattr(naming.clip, "encode_texts", None)  # not called again
-    assert predict.run(words=words, models=[name]) == 0
+    assert command.run(words=words, models=[name]) == 0
     assert capsys.readouterr().out.splitlines()[:4] == before.splitlines()[:4]
 
 
@@ -288,11 +287,11 @@ def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(photo, argument
     (photo.parent / "empty").mkdir()
     (photo.parent / "empty.txt").write_text("\n")
     monkeypatch.chdir(photo.parent)
-    monkeypatch.setattr(predict.gathering, "gather", None)
+    monkeypatch.setattr(command.gathering, "gather", None)
     arguments = {"words": ["photo.png"], **arguments}
-    arguments |= {name: predict.Path(arguments[name]) for name in ("csv", "html") if name in arguments}
+    arguments |= {name: command.Path(arguments[name]) for name in ("csv", "html") if name in arguments}
     with pytest.raises(UserError) as refused:
-        predict.run(**arguments)
+        command.run(**arguments)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -301,7 +300,7 @@ def test_weights_that_cannot_be_had_are_asked_for_by_the_models_name(photo, monk
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"name it: clip:ViT-B-32-quickgelu/openai@input/open_clip_model\.safetensors"):
-        predict.run(words=["photo.png"])
+        command.run(words=["photo.png"])
 
 
 # The web
@@ -358,7 +357,7 @@ def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatc
 
 
 def test_names_of_files_and_classes_are_text_on_the_page(photo):
-    nasty = predict.Picture('<img src="x">\'&🌽', photo)
+    nasty = command.Picture('<img src="x">\'&🌽', photo)
     text = page.render([nasty], [], [Opinion("<b>", ("<script>alert(1)</script>",), np.ones((1, 1)), {}, {})], 5)
     assert "<script>alert" not in text
     assert '<img src="x">' not in text

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from src import commandline
+from src import cli
 from src.kaggle import refusals
 from src.schema.competition import Competition
 from tests.conftest import ROOT
@@ -22,7 +22,7 @@ def test_the_example_is_a_config():
 
 def test_the_table_of_stages_has_them_all_in_order():
     names = re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)
-    assert names[: len(commandline.STAGES)] == list(commandline.STAGES)
+    assert names[: len(cli.STAGES)] == list(cli.STAGES)
 
 
 def test_every_exit_code_is_told():
@@ -41,6 +41,6 @@ def test_every_command_is_one(command):
     name, rest = command
     if name in ("test", "bench", "--help"):
         return
-    asked = commandline.parse([name, *shlex.split(rest)])
-    assert asked.competition in (None, *commandline.titles())
+    asked = cli.parse([name, *shlex.split(rest)])
+    assert asked.competition in (None, *cli.titles())
     assert asked.stages or asked.command

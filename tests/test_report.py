@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from src.base import files
+from src.commands import report
 from src.data.rows import read_dataset
 from src.report import charts, evidence, page
 from src.report.page import Section
 from src.results.model import model_tables, save_model
-from src.stages import data, folds, report
+from src.stages import data, folds
 from tests.conftest import snapshot, toy_competition
 
 TIME = re.compile(r'<time id="made">[^<]*</time>')

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from src.commands import report
 from src.data.rows import read_dataset
 from src.results.model import model_tables
-from src.stages import audit, blend, data, features, finetune, folds, probe, report, zeroshot
+from src.stages import audit, blend, data, features, finetune, folds, probe, zeroshot
 from tests.conftest import toy_competition, toy_files
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(

@@ -16,8 +16,6 @@ from src.base import files
 from src.data.rows import Dataset, Rows
 from src.leaderboard import counts
 from src.report import (
-    advice,
-    blend,
     charts,
     choices,
     configs,
@@ -28,16 +26,13 @@ from src.report import (
     head,
     histories,
     page,
-    provenance,
     reliability,
-    result,
     spreads,
-    training,
-    trust,
     tuning,
 )
 from src.report.evidence import Evidence
 from src.report.page import Section
+from src.report.sections import advice, blend, provenance, result, training, trust
 from src.results import audit, checkpoints, ledger, predictions
 from src.results.ab import Comparison
 from src.results.ledger import COMPLETE, Entry

@@ -14,8 +14,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from src.base import files
 from src.data import images, tables
-from src.report import album, data, evidence, features_map, labels, mistakes, page, slices, tiles
+from src.report import album, evidence, features_map, page, slices, tiles
 from src.report.evidence import Evidence, Model
+from src.report.sections import data, labels, mistakes
 from src.results import audit, shards
 from src.results.ab import Comparison, put_comparison
 from src.scoring import decisions

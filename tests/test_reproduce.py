@@ -10,6 +10,7 @@ import pytest
 from src import config
 from src.base import files
 from src.base.errors import UserError
+from src.commands import reproduce
 from src.data.rows import read_dataset
 from src.leaderboard import counts
 from src.results import ledger
@@ -18,7 +19,7 @@ from src.results.model import save_model
 from src.schema.competition import Competition, Reported
 from src.scoring import significance
 from src.scoring.significance import Pairs, outcome
-from src.stages import data, folds, reproduce
+from src.stages import data, folds
 from tests.conftest import CLASSES, toy_competition
 
 PUBLIC, PRIVATE = 120, 480

@@ -8,6 +8,7 @@ import pytest
 
 from src.base import files
 from src.base.errors import UserError
+from src.commands import scores, submit
 from src.config import load
 from src.data.rows import read_dataset
 from src.kaggle import api as kaggle_api
@@ -18,7 +19,7 @@ from src.leaderboard.counts import Split
 from src.leaderboard.forecast import Standing
 from src.results import ledger
 from src.results.model import save_model
-from src.stages import data, folds, scores, submission, submit
+from src.stages import data, folds, submission
 from tests.conftest import toy_competition
 
 RIGHT = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1

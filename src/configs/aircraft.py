@@ -6,8 +6,8 @@ batches of 512 are 7 steps an epoch here: some 65 in all, when BiT's rule for so
 The models that end in _suited take more steps, larger pictures, and start from a probe. No score of theirs is known.
 """
 
-from src.baselines import BASELINES, CLIP_VIT_B32, CONVNEXT_TINY, ON_VAL, RESNET50, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, CLIP_VIT_B32, CONVNEXT_TINY, ON_VAL, RESNET50, published
 
 competition = Competition(
     title="FGVC-Aircraft, variants",

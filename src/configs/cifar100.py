@@ -1,8 +1,8 @@
 """CIFAR-100: 50,000 photographs of 32 x 32 pixels to train on and 10,000 to validate on, 100 classes."""
 
-from src.baselines import BASELINES, ON_TEST, published
 from src.config import Competition, Torchvision
 from src.configs.cifar10_official import competition as cifar10
+from src.configs.shared.baselines import BASELINES, ON_TEST, published
 
 competition = Competition(
     title="CIFAR-100",

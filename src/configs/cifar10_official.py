@@ -3,8 +3,8 @@
 Kaggle's competition of the same pictures, whose test rows are others as well, is src/configs/cifar10.py.
 """
 
-from src.baselines import BASELINES, ON_TEST, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, ON_TEST, published
 
 competition = Competition(
     title="CIFAR-10, its official split",

@@ -7,8 +7,8 @@ from. The models that end in _suited take small batches at a small lr, and start
 known.
 """
 
-from src.baselines import BASELINES, CLIP_VIT_B32, CONVNEXT_TINY, ON_VAL, RESNET50, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, CLIP_VIT_B32, CONVNEXT_TINY, ON_VAL, RESNET50, published
 
 competition = Competition(
     title="Oxford Flowers 102",

@@ -5,8 +5,8 @@ later years. Region and year are columns of the tables; folds do not keep one of
 there are only six regions.
 """
 
-from src.baselines import BASELINES, published
 from src.config import Competition, Prompts, Wilds
+from src.configs.shared.baselines import BASELINES, published
 
 competition = Competition(
     title="Functional Map of the World",

@@ -1,7 +1,7 @@
 """Food-101: dishes in 101 classes, 75,750 photographs to train on, some with wrong labels, 25,250 to validate on."""
 
-from src.baselines import BASELINES, ON_TEST, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, ON_TEST, published
 
 competition = Competition(
     title="Food-101",

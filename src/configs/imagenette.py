@@ -3,8 +3,8 @@
 Every model that saw ImageNet saw these classes: it shows that all is well, and little else.
 """
 
-from src.baselines import BASELINES
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES
 
 competition = Competition(
     title="Imagenette, 320 pixels",

@@ -5,8 +5,8 @@ test="test" are other cameras. Folds keep a camera together: a burst of pictures
 cross-validation says what a new camera would get, which is less than on these validation rows.
 """
 
-from src.baselines import BASELINES, published
 from src.config import Competition, Prompts, Wilds
+from src.configs.shared.baselines import BASELINES, published
 
 # The names of WILDS' categories.csv by their number, and English ones from WiSE-FT's list (MIT). Two numbers share the
 # name mazama temama; others are one animal under two names, and are kept apart as the labels are.

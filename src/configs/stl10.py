@@ -1,7 +1,7 @@
 """STL-10: photographs of 96 x 96 pixels from ImageNet, 5,000 to train on and 8,000 to validate on, ten classes."""
 
-from src.baselines import BASELINES, ON_TEST, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, ON_TEST, published
 
 competition = Competition(
     title="STL-10",

@@ -3,8 +3,8 @@
 Its partition 1 of ten; test="test" validates on the official test rows instead.
 """
 
-from src.baselines import BASELINES, ON_VAL, published
 from src.config import Competition, Prompts, Torchvision
+from src.configs.shared.baselines import BASELINES, ON_VAL, published
 
 competition = Competition(
     title="Describable Textures",

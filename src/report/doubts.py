@@ -1,4 +1,4 @@
-"""Advice on what is not done yet, and on what would make CV untrue. (See `src.report.advice`.)"""
+"""Advice on what is not done yet, and on what would make CV untrue. (See `src.report.sections.advice`.)"""
 
 from collections.abc import Iterator
 

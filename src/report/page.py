@@ -35,10 +35,10 @@ class Page:
     plots: Mapping[str, bytes]  # {name: PNG}
 
 
-def templates() -> jinja2.Environment:
+def templates(folder: Path = TEMPLATES) -> jinja2.Environment:
     """What fills the templates of pages: all that is put in is escaped, and a name that is missing is an error."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,

@@ -1,4 +1,4 @@
-"""Advice on models and their blend: what to change in the config. (See `src.report.advice`.)"""
+"""Advice on models and their blend: what to change in the config. (See `src.report.sections.advice`.)"""
 
 from collections.abc import Iterator
 from typing import Any

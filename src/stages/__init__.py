@@ -1,4 +1,4 @@
-"""A stage or a command a module, and how stages are run one after the other."""
+"""The pipeline, one stage a file: their order, what each needs, and how they are run one after the other."""
 
 import importlib
 import time
@@ -10,8 +10,23 @@ if TYPE_CHECKING:
     from src.schema.competition import Competition
 
 
+STAGES = {  # each with the stages it needs; in the order in which they run
+    "data": (),
+    "folds": ("data",),
+    "features": ("data", "folds"),
+    "zeroshot": ("features",),
+    "probe": ("features",),
+    "find_lr": ("folds",),
+    "finetune": ("folds",),
+    "blend": ("zeroshot", "probe", "finetune"),
+    "submission": ("blend",),
+    "audit": ("features",),
+}
+ASKED = ("find_lr", "audit")  # stages that run only where they are named
+
+
 def module(name: str) -> ModuleType:
-    """Of a stage or a command; imported when it is wanted, since most import torch."""
+    """The module of a stage, imported when it is wanted, since most import torch."""
     return importlib.import_module(f"src.stages.{name}")
 
 

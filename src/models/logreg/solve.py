@@ -8,9 +8,8 @@ A row's y_i is a class, or shares in several (models/logreg/targets.py): then CE
 
 What makes it fast, without changing the optimum:
 
-* Rotation (models/logreg/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly diagonal,
-and
-  one diagonal serves as preconditioner for every C.
+* Rotation (models/logreg/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly
+  diagonal, and one diagonal serves as preconditioner for every C.
 * Reduced coordinates (Böhning 1992, "Multinomial logistic regression algorithm"). Logits count from the last class's,
   so k - 1 columns T_c = W_c - W_k do. The penalty becomes tr(T' M T) / (2 C n) with M = I - 11'/k, and where all
   classes are equally likely the Hessian is exactly M (x) (Gram/k + 1/(C n)), whose inverse is known: M^-1 = I + 11'.

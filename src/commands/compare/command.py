@@ -1,0 +1,168 @@
+"""compare: what zero-shot, probes and fine-tuned networks do on data sets, epoch by epoch, beside published scores.
+
+    ./run.sh compare
+    ./run.sh compare cifar10_official textures
+
+Runs the stages that it needs with the compared models alone, and fine-tunes each network once on all rows to train on.
+Writes compare/<cell>/, compare.csv and compare.json of each data set, and a compare.csv of all that were asked for.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from src import config, stages
+from src.base.errors import UserError, counted
+from src.base.locks import alone
+from src.base.paths import compare_csv, from_here
+from src.base.text import align
+from src.commands.compare import cells, contenders, phrasings
+from src.commands.compare.cells import Cell
+from src.data.rows import read_dataset
+from src.models.finetune.run import check_networks
+from src.networks import encoders
+from src.results import compare
+from src.results.compare import ALPHA, WISE_FT
+from src.schema.competition import Competition
+from src.schema.models import FineTune, ZeroShot
+
+FEATURES = ("features", "zeroshot", "probe")  # stages that make what is not fine-tuned
+
+
+def run(names: list[str] | None = None) -> int:
+    """Compares on each data set that is named, or on all; 1 if something could not be made.
+
+    Raises:
+        UserError: A name is unknown, or its config has nothing to compare; then nothing is begun.
+    """
+    competitions = [config.load(name) for name in dict.fromkeys(names or data_sets())]
+    subjects = {competition.name: compare.subjects(competition) for competition in competitions}
+    tables, failed = [], {}
+    for competition in competitions:
+        print(f"== {competition.name}: compare")
+        try:
+            with alone(competition.folder):
+                faults = compared(competition, subjects[competition.name])
+                tables.append(compare.read_compare(competition.compare_csv))
+        except UserError as error:
+            faults = [str(error)]
+            said(competition.name, error)
+        if faults:
+            failed[competition.name] = faults
+    if tables := [df for df in tables if len(df)]:
+        path = compare_csv()
+        compare.write_compare(path, pd.concat(tables).to_dict("records"))
+        print(f"== compare: {from_here(path)} has {counted(len(tables), 'data set')}")
+    for name, faults in failed.items():
+        for fault in faults:
+            print(f"not made: {name}: {fault}")
+    return 1 if failed else 0
+
+
+def data_sets() -> list[str]:
+    """The names of the configs of torchvision's and wilds' data sets."""
+    from src.data.sources.torchvision_sets import Torchvision
+    from src.data.sources.wilds_sets import Wilds
+
+    return [name for name in config.names() if isinstance(config.load(name).source, Torchvision | Wilds)]
+
+
+def said(what: str, error: UserError) -> None:
+    print(f"error: {what}: {error}", file=sys.stderr)
+
+
+def compared(competition: Competition, subject: Competition) -> list[str]:
+    """Makes all cells of a data set, writes and prints what they say, and returns what could not be made.
+
+    Raises:
+        UserError: Its rows cannot be had, or its config asks for what there is not.
+    """
+    kinds = phrasings.kinds(competition.phrasings) if competition.phrasings and subject.prompts else {}
+    for encoder in subject.encoders:
+        encoders.identity(encoder)
+    check_networks(subject)
+    stages.run(subject, ("data", "folds"))
+    data = read_dataset(subject)
+    split, faults = cells.split(subject, data), []
+
+    def attempt(what: str, make: Callable[[], Any]) -> bool:
+        try:
+            make()
+        except UserError as error:
+            said(f"{competition.name}: {what}", error)
+            faults.append(f"{what}: {error}")
+            return False
+        return True
+
+    quick = [name for name, spec in subject.models.items() if not isinstance(spec, FineTune)]
+    missing = [] if not quick or attempt(" and ".join(quick), lambda: stages.run(subject, FEATURES)) else quick
+    wanted = [Cell(subject, name, "", data, split) for name in subject.models if name not in missing]
+    wanted += [cell for cell in of_templates(subject, kinds, data, split) if cell.model not in missing]
+    print(f"== {competition.name}: {counted(len(wanted), 'cell')} of the comparison")
+    made = [cell for cell in wanted if attempt(cell.title, lambda cell=cell: contenders.make(cell))]
+    if made:
+        write(competition, split, made)
+        tell(competition)
+    return faults
+
+
+def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Split) -> list[Cell]:
+    """The experiment with templates of one kind against varied ones: what starts from prompts, with each kind."""
+    found = []
+    for kind, templates in kinds.items():
+        other = contenders.with_templates(subject, templates)
+        for name, spec in subject.models.items():
+            if isinstance(spec, ZeroShot) or (isinstance(spec, FineTune) and spec.start == "zeroshot"):
+                found.append(Cell(other, name, kind, data, split))
+    return sorted(found, key=lambda cell: list(subject.models).index(cell.model))
+
+
+def pairs(made: list[Cell]) -> list[dict[str, Any]]:
+    """Differences on the same rows: of the first CLIP to each backbone, of WiSE-FT to the end, of templates."""
+    own = {cell.model: cell for cell in made if not cell.templates}
+    tuned = [cell for cell in own.values() if isinstance(cell.spec, FineTune)]
+    towers = [cell for cell in tuned if cell.spec.clip is not None]
+    found = []
+    for tower in towers:
+        others = [cell for cell in tuned if cell.spec.clip is None] if tower is towers[0] else []
+        found += [cells.pair(tower, other, (tower.model, other.model)) for other in others]
+        if tower.spec.wise_ft:
+            titles = f"{tower.model} at alpha {ALPHA:g}", f"{tower.model} at alpha 1"
+            found.append(cells.pair(tower, tower, titles, (f"valid-alpha{ALPHA:g}", "valid")))
+    kinds = list(dict.fromkeys(cell.templates for cell in made if cell.templates))
+    for name in dict.fromkeys(cell.model for cell in made if cell.templates):
+        both = {cell.templates: cell for cell in made if cell.model == name and cell.templates}
+        if len(both) == len(kinds) == 2:
+            one, varied = (both[kind] for kind in kinds)
+            titles = f"{name} with {varied.templates} templates", f"templates of {one.templates}"
+            found.append({**cells.pair(varied, one, titles), "templates": True})
+    return found
+
+
+def write(competition: Competition, split: cells.Split, made: list[Cell]) -> None:
+    rows = [row for cell in made for row in compare.rows_of(competition, cell.about())]
+    about, path = {**split.about, "pairs": pairs(made)}, competition.compare_csv
+    compare.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    compare.write_compare(path, rows)
+
+
+def tell(competition: Competition) -> None:
+    """Prints what compare.csv and compare.json say."""
+    path = competition.compare_csv
+    df, about = compare.read_compare(path), compare.read_about(path)
+    print(f"== {competition.name}: {competition.metric}, {compare.of_rows(about)}")
+    if len(compare.headline(df)):
+        print(compare.table(df))
+    for one in compare.setups(competition, df):
+        print(f"published by {one}")
+    if (df["kind"] == WISE_FT).any():
+        print("\n".join(compare.curves(df)))
+    if about["pairs"]:
+        print("differences, where positive is better:")
+    for pair in about["pairs"]:
+        print(compare.said_of(pair))
+    print("\n".join(align([compare.COSTS, *compare.costs(df)])))
+    print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")

@@ -1,0 +1,1 @@
+"""A config for a competition, or for a folder of pictures, written by looking at its files."""

@@ -1,0 +1,112 @@
+"""What kind of answer a competition wants, told by its labels: one class a picture, or what is not offered here."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from src.base.errors import UserError
+from src.commands.new.looking import some
+
+ONLY = "here each picture has one class"
+BOXES = re.compile(r"box|^[xy]_?(min|max)$|predictionstring")
+MASKS = re.compile(r"encodedpixels|\brle|_rle|segmentation|mask")
+RUNS = re.compile(r"\d+ \d+( \d+ \d+)+")  # run-length encoding: starts and lengths
+SEPARATORS = ("|", ";", ",", " ")
+
+
+def columns_fit(where: str, columns: list[str]) -> None:
+    """Raises UserError: The names of the columns tell of boxes or masks."""
+    for column in columns:
+        if MASKS.search(column.lower()):
+            raise UserError(f"{where} has the column {column!r}, which is of masks (segmentation): {ONLY}")
+        if BOXES.search(column.lower()):
+            raise UserError(f"{where} has the column {column!r}, which is of boxes (detection): {ONLY}")
+
+
+def labels_fit(where: str, labels: pd.Series) -> None:
+    """Raises UserError: The labels of train rows are not of a class each; says of what."""
+    labels = labels[labels != ""]
+    values, n = labels.unique(), len(labels)
+    if n and labels.str.fullmatch(RUNS).mean() > 0.5 and len(values) > n / 2:
+        raise UserError(f"{where} is of masks (segmentation), run-length encoded as {shown(values[0])}: {ONLY}")
+    if n and labels.str.match(r"[\[{(]").mean() > 0.5:
+        raise UserError(f"{where} holds lists, boxes or the like, as {shown(values[0])}: {ONLY}")
+    numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float)
+    if len(values) and np.isfinite(numbers).all() and (numbers % 1 != 0).any():
+        raise UserError(
+            f"{where} holds numbers with decimals, as {shown(values[numbers % 1 != 0][0])} (regression): {ONLY}"
+        )
+    if separator := parted(values):
+        several = [value for value in values if separator in value]
+        raise UserError(
+            f"{where} has several labels in a cell, parted by {separator!r}, as {shown(several[0])} (multi-label): "
+            f"{ONLY}"
+        )
+    if len(values) < 2:
+        raise UserError(f"{where} has {'one value only' if len(values) else 'no values'}: two classes are needed")
+    if 2 * len(values) > n:
+        kind = "a number to be foretold (regression), or " if np.isfinite(numbers).all() else "a text, or "
+        raise UserError(
+            f"{where} has {len(values)} values in {n} rows, as {some(map(shown, values), 2)}: it is {kind}classes too "
+            f"small to learn: {ONLY}, and a class needs two rows"
+        )
+
+
+def parted(values) -> str | None:
+    """What parts several labels in one cell; None where each is one label, which may have blanks in it.
+
+    Labels that are put together are few words in many combinations, and mostly stand alone too; names of several words
+    bring a word of their own each.
+    """
+    for separator in SEPARATORS:
+        several = [value.split(separator) for value in values if separator in value.strip()]
+        words = {word.strip() for value in several for word in value if word.strip()}
+        if not several or len(words) < 2:
+            continue
+        alone = words & set(values)
+        counted = all(word.isdigit() for word in words)
+        if len(alone) >= 0.75 * len(words) or len(words) < len(several) or (separator in " ,;|" and counted):
+            return separator
+    return None
+
+
+def is_one_hot(where: str, df: pd.DataFrame) -> None:
+    """Raises UserError: The columns, one a class, are not 1 in exactly one for each row; says what they are."""
+    numbers = df.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not np.isin(numbers, (0, 1)).all():
+        raise UserError(
+            f"{where} has a column for each of {some(df.columns)} whose cells are not 0 and 1: several targets a "
+            f"picture, or shares of classes: {ONLY}"
+        )
+    ones = numbers.sum(axis=1)
+    if (ones != 1).any():
+        raise UserError(
+            f"{where} has a column for each of {some(df.columns)}, of which {int((ones > 1).sum())} rows have several "
+            f"that are 1 and {int((ones == 0).sum())} have none (multi-label): {ONLY}"
+        )
+
+
+def sample_fits(where: str, column: pd.Series, labels: pd.Series) -> str | None:
+    """What is odd about the answers that a sample submission of labels has; None: nothing.
+
+    Raises:
+        UserError: They are no labels, but probabilities, numbers or several labels.
+    """
+    values, known = [value for value in column.unique() if value != ""], set(labels)
+    strange = [value for value in values if value not in known]
+    if not strange:
+        return None
+    numbers = pd.to_numeric(pd.Series(strange), errors="coerce").to_numpy(float)
+    if (numbers % 1 > 0).any():
+        raise UserError(
+            f"{where} has numbers with decimals, as {shown(strange[0])}, where the labels are {some(sorted(known))}: "
+            "one probability, or a number, a picture is not offered here: a submission has labels, or a column a class"
+        )
+    if all(len(words := value.split()) > 1 and set(words) <= known for value in strange):
+        raise UserError(f"{where} has several labels in a cell, as {shown(strange[0])}, best first: {ONLY}")
+    return f"its {shown(strange[0])} is no label of a train row"
+
+
+def shown(text: str, most: int = 40) -> str:
+    return repr(text if len(text) <= most else text[:most] + "...")

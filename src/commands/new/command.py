@@ -1,0 +1,181 @@
+"""new: writes src/configs/<name>.py for a competition of pictures, or for pictures of your own, by looking at them.
+
+Reads input/<slug>/, which is fetched where it is not there; ends by data and folds, which judge what was written.
+"""
+
+import importlib
+import keyword
+import os
+import re
+from pathlib import Path
+
+from src import config, stages
+from src.base import files
+from src.base.errors import UserError, unknown
+from src.base.locks import alone
+from src.base.paths import CONFIGS, from_caller, input_root
+from src.cli import COMMANDS, STAGES
+from src.commands.new import asking, drafting, inferring, looking, own_pictures
+from src.commands.new.drafting import Call, call
+from src.commands.new.guess import Asked, Guess
+from src.data.sources.kaggle import Kaggle
+from src.scoring.metrics import METRICS
+
+PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+TAKEN = {*COMMANDS, *STAGES, "test", "bench"}
+JUDGED_BY = ("data", "folds")
+# What these say, and the field of the config that it is about
+ABOUT = {
+    "cannot be used": "image",
+    "lower folds.n": "models",
+    "class '": "classes",
+    "has the unknown": "classes",
+    "unknown column": "id",
+    "is in train and in test": "id",
+    "sample_submission but not": "test",
+    "not in sample_submission": "test",
+}
+
+
+def run(
+    what: str,
+    name: str | None = None,
+    id: str | None = None,
+    image: str | None = None,
+    label: str | None = None,
+    metric: str | None = None,
+    small: bool = False,
+    force: bool = False,
+) -> None:
+    """Writes the config of a slug, or of a folder.
+
+    Raises:
+        UserError: The name is taken or none; there are no files; they are ambiguous, or of what is not offered here; or
+            the stages refuse what was written, which stays.
+    """
+    folder, slug = place(what)
+    name = name or re.sub(r"\W+", "_", (slug or folder.name).lower(), flags=re.ASCII).strip("_")
+    path = be_free(name, force)
+    if metric is not None and metric not in METRICS:
+        raise UserError("--metric: " + unknown("metric", metric, METRICS))
+    asked = Asked(id, image, label, metric)
+    title = None
+    if folder is not None and own_pictures.are(folder):
+        source = own_pictures.source_of(folder, asked)
+        source.fetch(input_root())
+        guess = own_pictures.infer(input_root() / source.slug, asked)
+        given = {key: getattr(source, key) for key in ("image", "label") if key in source.model_fields_set}
+        item = call("Folder", source.path, **given), "a share of each class is held out, unless there are splits"
+    else:
+        source = Kaggle(slug if folder is None else linked(folder))
+        source.fetch(input_root())
+        guess = inferring.infer(looking.look(input_root() / source.slug), asked)
+        item = call("Kaggle", source.slug), f"its files are at input/{source.slug}/"
+        if slug is not None:
+            title, scored_by = asking.ask(slug)
+            if scored_by is not None and metric is None:
+                asking.heed(guess, scored_by)
+    write(path, guess, input_root() / source.slug, title or words_of(source.slug), item, small)
+    judge(name, path)
+
+
+def place(what: str) -> tuple[Path | None, str | None]:
+    """The folder that is meant, or the slug.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if (page := PAGE.fullmatch(what)) is not None:
+        return None, page[1]
+    path = Path(os.path.abspath(from_caller(what)))
+    if path.is_dir():
+        return path, None
+    if path.exists():
+        raise UserError(f"{path} is a file: name a folder, or a slug, whose zip lies at {input_root()}/<slug>.zip")
+    if not SLUG.fullmatch(what):
+        raise UserError(f"there is no folder {path}, and {what!r} is no competition's slug")
+    return None, what
+
+
+def be_free(name: str, force: bool) -> Path:
+    """The config's path.
+
+    Raises:
+        UserError: The name is that of a command, no module's, or there is such a config.
+    """
+    if name in TAKEN:
+        raise UserError(f"{name!r} is a word of the command line: give another name, --name my_{name}")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise UserError(
+            f"{name!r} cannot be a config's name, which is a Python module's, of small letters, digits and _: give "
+            "one by --name"
+        )
+    path = CONFIGS / f"{name}.py"
+    if path.exists() and not force:
+        raise UserError(f"{path} is there: give another --name, or replace it with --force")
+    return path
+
+
+def linked(folder: Path) -> str:
+    """The slug of a competition's folder, for which input/ gets a link where it lies elsewhere."""
+    slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.name).strip("-_.")
+    if not slug:
+        raise UserError(f"{folder}: give the folder a name of letters and digits")
+    here = input_root() / slug
+    if here.exists():
+        if here.resolve() != folder.resolve():
+            raise UserError(f"{here} is there and is another folder than {folder}: rename one of them")
+        return slug
+    with files.refusals(here):
+        here.parent.mkdir(parents=True, exist_ok=True)
+        here.symlink_to(folder, target_is_directory=True)
+    print(f"linked {here} to {folder}")
+    return slug
+
+
+def words_of(slug: str) -> str:
+    words = re.sub(r"[-_.]+", " ", slug).strip()
+    return words[:1].upper() + words[1:]
+
+
+def write(path: Path, guess: Guess, root: Path, title: str, source: tuple[Call, str], small: bool) -> None:
+    """Writes the config, and says what in it to look at."""
+    there = path.exists()
+    files.write_text(path, drafting.config(guess, root, path.stem, title, source, small))
+    print(f"{'replaced' if there else 'wrote'} {shown(path)}")
+    for odd in guess.odd:
+        print(f"look at this: {odd}")
+
+
+def shown(path: Path) -> str:
+    """src/configs/leaves.py."""
+    return "/".join(path.parts[-3:])
+
+
+def judge(name: str, path: Path) -> None:
+    """Runs data and folds, and says what comes next.
+
+    Raises:
+        UserError: They refuse what the config says; names the line to mend.
+    """
+    importlib.invalidate_caches()  # the file is newer than what Python knows of its folder
+    try:
+        competition = config.load(name)
+        with alone(competition.folder):
+            stages.run(competition, JUDGED_BY)
+    except UserError as error:
+        again = " ".join(["./run.sh", name, *JUDGED_BY])
+        raise UserError(f"{error}\n{shown(path)} stays: mend {to_mend(path, str(error))}: {again}") from error
+    rows = max(40, 6 * len(competition.classes))  # of some class, one for each fold
+    print(f"read {shown(path)}; then: ./run.sh {name} --limit {rows}, and ./run.sh {name}")
+
+
+def to_mend(path: Path, error: str) -> str:
+    """`the files, or image= in its line 12, and run`."""
+    field = next((field for said, field in ABOUT.items() if said in error), "train")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    line = next(i for i, line in enumerate(lines, 1) if line.startswith(f"    {field}="))
+    if field == "models":
+        return f"it by folds=Folds(n=3) before its line {line} (and import Folds), and run"
+    return f"the files, or {field}= in its line {line}, and run"

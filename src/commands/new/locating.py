@@ -1,0 +1,132 @@
+"""How tables name their pictures: the column or the pattern over columns by which each row's file is found."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import pandas as pd
+
+from src.base.errors import UserError, unknown
+from src.commands.new.looking import Contents, lying, some
+
+PARTS = ("train", "test")
+LOOKED_AT = 20  # values of a column: what finds none of their pictures is no name of any
+SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a column in a pattern cannot have
+
+
+class NotFound(UserError):
+    """No column names the pictures."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to find the pictures."""
+
+    image: str  # as the config has it
+    images: str
+    column: str | None  # None: a pattern that somebody gave
+    paths: Mapping[str, tuple[str, ...]]  # of both parts, a path a row
+    missing: Mapping[str, int]  # rows without their picture
+
+
+def find(contents: Contents, frames: Mapping[str, pd.DataFrame], asked: str | None) -> Way:
+    """The one way that finds the most pictures of train and test.
+
+    Args:
+        frames: By part.
+        asked: The column, or the pattern, that the user named.
+
+    Raises:
+        NotFound: None finds them.
+        UserError: What was asked for does not, or several find as many and not the same.
+    """
+    common = [column for column in frames["train"] if column in frames["test"]]
+    if asked is not None and "{" in asked:
+        return given(contents, frames, asked, common)
+    if asked is not None and asked not in common:
+        raise UserError("--image: " + unknown("column", asked, common) + ", which train and test have")
+    ways = [way for column in common if asked in (None, column) for way in of_column(contents, frames, column)]
+    if not ways:
+        raise NotFound(
+            f"no picture is found by what train and test both have, {asked or some(common)}: "
+            f"{lying(contents)}: give the pattern, as --image '{{part}}/{{id}}.jpg' (part: train or test)"
+        )
+    least = min(sum(way.missing.values()) for way in ways)
+    best = [way for way in ways if sum(way.missing.values()) == least]
+    best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
+    if others := [way for way in best if way.paths != best[0].paths]:
+        found = [f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others)]
+        pattern = best[0].image if "{" in best[0].image else f"{best[0].images}/{{{best[0].image}}}".lstrip("/")
+        raise UserError(f"pictures are found in several ways, {some(found)}: choose by --image, such as '{pattern}'")
+    return best[0]
+
+
+def given(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:
+    """The pictures by a pattern that the user gave."""
+    try:
+        paths = {
+            part: tuple(pattern.format(**{"part": part, **row}) for row in frames[part][common].to_dict("records"))
+            for part in PARTS
+        }
+    except KeyError as error:
+        raise UserError("--image: " + unknown("column", error.args[0], [*common, "part"])) from error
+    except (ValueError, IndexError, AttributeError) as error:
+        raise UserError(
+            f"--image {pattern!r} is no pattern over columns ({error}), as '{{part}}/{{id}}.jpg'"
+        ) from error
+    way = Way(pattern, "", None, paths, missing(contents, paths))
+    for part in PARTS:
+        if way.missing[part] == len(paths[part]):
+            raise UserError(f"--image {pattern!r}: there is no {paths[part][0]} of the {part} rows: {lying(contents)}")
+    return way
+
+
+def missing(contents: Contents, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    return {part: sum(path not in contents.pictures for path in paths[part]) for part in PARTS}
+
+
+def of_column(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> list[Way]:
+    """The ways by one column, in which most rows of both parts have their picture."""
+    found = []
+    around = (affixes(contents, frames[part][column].tolist(), part) for part in PARTS)
+    for (train, suffix), (test, other) in product(*around):
+        folder = shared(train, test)
+        if folder is None or suffix != other or "{" in train + suffix:
+            continue
+        paths = {
+            part: tuple(f"{before}{value}{suffix}" for value in frames[part][column])
+            for part, before in zip(PARTS, (train, test), strict=True)
+        }
+        if not suffix and "{part}" not in folder:
+            found.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
+        elif not SPECIAL.search(column):
+            found.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
+    return found
+
+
+def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str, str]]:
+    """What stands before and behind the values in the paths of pictures, where it is so for most of them."""
+    tried = {}
+    for value in [value for value in dict.fromkeys(values) if value][:LOOKED_AT]:
+        for path in contents.named.get(value.rpartition("/")[2], ()):
+            for suffix in ("", "." + path.rpartition(".")[2]):
+                whole = value + suffix
+                if path == whole or path.endswith(f"/{whole}"):
+                    tried[path.removesuffix(whole), suffix] = None
+    found = []
+    for before, suffix in tried:
+        if 2 * sum(f"{before}{value}{suffix}" in contents.pictures for value in values) >= len(values):
+            found.append((before, suffix))
+    # where both parts count from 1, a train row's id is a test picture's too
+    (other,) = set(PARTS) - {part}
+    own = [pair for pair in found if part in pair[0].lower() or other not in pair[0].lower()]
+    return own or found
+
+
+def shared(train: str, test: str) -> str | None:
+    """One text for the folders of both parts, with {part} in it where they differ by that; None: there is none."""
+    if train == test:
+        return train
+    pattern = train.replace("train", "{part}")
+    return pattern if pattern.replace("{part}", "test") == test else None

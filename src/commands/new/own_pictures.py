@@ -1,0 +1,94 @@
+"""Pictures that are no competition: a folder a class, or a CSV of labels. Their source makes the tables of one."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from src.base.errors import UserError, unknown
+from src.base.files import read_csv
+from src.base.paths import ROOT
+from src.commands.new import answering, inferring, looking, roles, wording
+from src.commands.new.class_folders import PART
+from src.commands.new.guess import Asked, Guess
+from src.commands.new.looking import Contents, some
+from src.data import patterns
+from src.data.sources import written
+from src.data.sources.folder import Folder
+
+
+def are(folder: Path) -> bool:
+    """Whether a folder has no sample submission but one that our source has written."""
+    if (folder / written.RECORD).is_file():
+        return True
+    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not patterns.is_hidden(path.name))
+
+
+def source_of(folder: Path, asked: Asked) -> Folder:
+    """The source of the pictures in a folder.
+
+    Raises:
+        UserError: There are none, or a CSV's columns are ambiguous (says by which flag to choose).
+    """
+    contents = looking.look(folder)
+    looking.pictured(contents)
+    if asked.id is not None:
+        raise UserError(f"--id {asked.id}: {folder} has no sample submission, so rows get ids of their pictures' paths")
+    classes = any(not all(map(PART.match, names)) for names in contents.classes.values())
+    fields = {} if classes else of_table(contents, asked)
+    if not fields and (given := [name for name in ("image", "label") if getattr(asked, name)]):
+        raise UserError(f"{folder}: the labels are its folders' names: leave --{given[0]} out")
+    path = (folder / fields.pop("table", "")).resolve()
+    return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **fields)
+
+
+def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
+    """The one table that names pictures: its file, and its columns of these and of labels; nothing if there is none."""
+    ours = written.TABLES if (contents.root / written.RECORD).is_file() else ()
+    ways = {}
+    for name, df in contents.tables.items():
+        below = name.rpartition("/")[0]
+        for column in df if name not in ours else ():
+            paths = [f"{below}/{value}".lstrip("/") for value in df[column]]
+            if paths and 2 * sum(path in contents.pictures for path in paths) >= len(paths):
+                ways[name, column] = df
+    if asked.image is not None:
+        ways = {way: df for way, df in ways.items() if way[1] == asked.image}
+    if not ways:
+        return {}
+    if len(ways) > 1:
+        raise UserError(
+            f"pictures are named by several columns, {some(f'{column} of {name}' for name, column in ways)}: choose by "
+            "--image, or leave one table there"
+        )
+    (((name, image), df),) = ways.items()
+    if asked.label is not None and asked.label not in df:
+        raise UserError("--label: " + unknown("column", asked.label, df) + f", which {name} has")
+    labels = [column for column in df if column != image and 2 <= df[column].nunique() <= len(df) / 2]
+    called = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
+    labels = [asked.label] if asked.label is not None else called if len(called) == 1 else labels
+    if len(labels) != 1:
+        columns = f"several columns of {name} could be the label, {some(labels)}" if labels else f"{name} has no labels"
+        raise UserError(f"{columns}: choose by --label COLUMN (it has {some(df, 8)})")
+    answering.labels_fit(f"{name}: the column {labels[0]!r}", df[labels[0]])
+    return {"table": name, "image": image, "label": labels[0]}
+
+
+def infer(folder: Path, asked: Asked) -> Guess:
+    """What the tables say that the source has written to `folder`."""
+    tables = {part: read_csv(folder / f"{part}.csv") for part in ("train", "test")}
+    train, paths = tables["train"], {part: df["image"].tolist() for part, df in tables.items()}
+    classes = inferring.ordered(train["label"])
+    metric, why = roles.metric_of(roles_of(folder), asked.metric)
+    guess = Guess("train.csv", "test.csv", "sample_submission.csv", "id", "image", "label", classes, metric, paths)
+    guess.groups = roles.groups_of(train, {"id", "image", "label"})
+    guess.why = {"train": "the source writes these tables", "classes": "the labels, sorted", "metric": why}
+    wording.find(looking.look(folder), guess)
+    return guess
+
+
+def roles_of(folder: Path) -> roles.Roles:
+    sample = read_csv(folder / "sample_submission.csv")
+    return roles.Roles(
+        "sample_submission.csv", sample, "id", "", ["label"], "test.csv", dict[str, pd.DataFrame](), None
+    )

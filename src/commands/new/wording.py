@@ -1,0 +1,54 @@
+"""How CLIP is to call the classes: their names as words, or the names that a file has for codes."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from src.commands.new.guess import Guess
+from src.commands.new.looking import Contents
+
+CODE = re.compile(r"[a-z]{0,2}_?\d+", re.IGNORECASE)  # classes called so have names elsewhere, if any
+
+
+def find(contents: Contents, guess: Guess) -> None:
+    """Sets the words of the classes, where these are not the classes' own names."""
+    if not all(map(CODE.fullmatch, guess.classes)):
+        guess.words = {label: words for label in guess.classes if (words := spoken(label)) != label}
+        guess.why["words"] = "the classes' names as words"
+        return
+    for name, known in lists(contents, guess):
+        words = [known.get(label, "") for label in guess.classes]
+        if all(words) and len(set(words)) == len(words) and not all(map(CODE.fullmatch, words)):
+            guess.words = {label: spoken(word) for label, word in zip(guess.classes, words, strict=True)}
+            guess.why["words"] = f"the classes are codes, whose names are in {name}"
+            return
+    guess.odd.append("the classes are codes: say in prompts.classnames what CLIP is to call them")
+
+
+def lists(contents: Contents, guess: Guess) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What could be names of the classes, with its file: {code: name}."""
+    for name, known in contents.lists.items():
+        yield name, known
+        yield name, {value: key for key, value in known.items()}
+    train = contents.tables.get(guess.train)
+    if train is not None and guess.label in train:
+        for column in train:
+            yield guess.train, one_to_one(train[guess.label], train[column])
+    for name, df in contents.tables.items():
+        for code in df:
+            if df[code].is_unique and set(df[code]) >= set(guess.classes):
+                for words in df:
+                    yield name, dict(zip(df[code], df[words], strict=True))
+
+
+def one_to_one(labels: pd.Series, column: pd.Series) -> dict[str, str]:
+    """What the labels are called in another column; nothing where one has several names."""
+    pairs = set(zip(labels, column, strict=True))
+    return dict(pairs) if len(pairs) == labels.nunique() else {}
+
+
+def spoken(name: str) -> str:
+    """A class as a person would say it: Cassava_Mosaic_Disease_(CMD) is Cassava Mosaic Disease."""
+    words = re.sub(r"\s*\([^)]*\)$", "", " ".join(name.replace("_", " ").split()))
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words) or name

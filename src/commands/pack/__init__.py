@@ -1,0 +1,1 @@
+"""A notebook that predicts a hidden test set by the finished models, without internet."""

@@ -1,0 +1,75 @@
+"""pack: makes the offline notebook that a notebook-only competition wants, rehearses it, and with --push sends it.
+
+Reads a finished run; writes pack/, with dataset/ (code, state, checkpoints, wheels) and notebook/, both as they are
+uploaded. What is in pack/ was rehearsed; what was not is in pack-unrehearsed/.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from src.base import files, machine, threads
+from src.base.errors import UserError, counted
+from src.base.locks import locked
+from src.commands.pack import packing, publishing, rehearsal
+from src.kaggle import api as kaggle_api
+from src.schema.competition import Competition
+
+
+def before(competition: Competition, push: bool = False) -> None:
+    """Refuses what could not be packed after hours of training, or not pushed."""
+    if push:
+        allowed(competition)
+        with kaggle_api.session(competition.source.slug, "a notebook later"):
+            pass
+    packing.check(competition)
+
+
+def run(competition: Competition, push: bool = False, with_wheels: bool = True) -> None:
+    """Packs and rehearses; nothing is pushed without.
+
+    Args:
+        with_wheels: False: the notebook needs an environment that has all packages.
+
+    Raises:
+        UserError: The run is not finished, the rehearsal failed, or Kaggle refuses.
+    """
+    if push:
+        allowed(competition)
+    packing.check(competition)
+    packing.finished(competition)
+    limits, new = competition.notebook, competition.pack.with_name("pack-unrehearsed")
+    gpu = machine.device().type == "cuda" if limits.gpu is None else limits.gpu
+    with locked(competition.folder / ".pack.lock"):
+        shutil.rmtree(new, ignore_errors=True)
+        with files.replacing_folder(new) as part:
+            packing.pack(competition, part / "dataset", with_wheels)
+            packing.write_notebook(competition, part / "notebook", part / "dataset", gpu)
+        print(f"packed {size_of(new / 'dataset')}; rehearsed {rehearsal.isolation()[1]}:")
+        done = rehearsal.rehearse(competition, new, limits, competition.folder / ".rehearsal")
+        print(f"rehearsed: {done.said(limits, gpu, threads.cores())}")
+        print(f"rehearsed: {done.equals}")
+        done.check(limits, gpu)
+        shutil.rmtree(competition.pack, ignore_errors=True)
+        os.replace(new, competition.pack)
+        print(f"ready: {competition.pack}")
+        if push:
+            print(f"pushed: {publishing.push(competition, competition.pack, gpu)}")
+            print("next: Kaggle runs it now; when it has ended, Submit on that page sends what it wrote")
+        elif competition.source.page is not None and competition.limit is None:
+            print(f"next: ./run.sh {competition.name} pack --push")
+
+
+def allowed(competition: Competition) -> None:
+    if competition.source.page is None:
+        raise UserError(f"{competition.name} is no competition of Kaggle's: there is nobody to push a notebook to")
+    if competition.limit is not None:
+        raise UserError(
+            f"a smoke run of {competition.limit} rows is not pushed: ./run.sh {competition.name} pack --push"
+        )
+
+
+def size_of(folder: Path) -> str:
+    """`211 files, 0.35 GB`."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e9:.2f} GB"

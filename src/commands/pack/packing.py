@@ -1,0 +1,208 @@
+"""What an inference notebook needs of a finished run: the code, the state, the checkpoints and the packages, in folders
+that Kaggle takes as a dataset.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.base import files
+from src.base.errors import UserError
+from src.base.paths import ROOT, resolve
+from src.commands.pack import notebook, wheels
+from src.data import patterns
+from src.data.rows import Rows, read_dataset
+from src.networks import backbones, clip, encoders, features
+from src.networks.features import Cache, Columns
+from src.results import shards
+from src.results.model import read_model
+from src.schema.competition import Competition
+from src.schema.models import Encoder, FineTune
+
+# Of a model, not what is said of test rows: these are predicted anew.
+KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
+KEPT += ("judged.json", "fold*-judged.parquet")  # what a probe says of the train rows' labels
+Spec = FineTune | Encoder
+
+
+def check(competition: Competition) -> None:
+    """Refuses what a notebook cannot have.
+
+    Raises:
+        UserError: The config names files outside of the repository, or votes of others.
+    """
+    if competition.blend.csvs:
+        raise UserError("blend.csvs have no answers to hidden rows: pack a config without them")
+    for name, spec in specs(competition):
+        file = Path(spec.weights_file or "").expanduser()
+        if file.is_absolute() or ".." in file.parts:
+            raise UserError(
+                f"model {name!r}: weights_file {file} is not in the repository's folder: put it under input/ and write "
+                "its path from there, which is its path on Kaggle too"
+            )
+
+
+def finished(competition: Competition) -> None:
+    """Raises UserError: Some model is not there."""
+    names = [*competition.models, "blend"]
+    if missing := [name for name in names if read_model(competition.model_folder(name)) is None]:
+        raise UserError(f"there is nothing to pack of {', '.join(missing)}: {command(competition)} makes it")
+
+
+def command(competition: Competition) -> str:
+    """`./run.sh digits --limit 60`."""
+    return " ".join(["./run.sh", competition.name, *limit_of(competition)])
+
+
+def limit_of(competition: Competition) -> list[str]:
+    return [] if competition.limit is None else ["--limit", str(competition.limit)]
+
+
+def specs(competition: Competition) -> Iterator[tuple[str, Spec]]:
+    """All that starts from weights, with the name of its model."""
+    for name, model in competition.models.items():
+        if isinstance(model, (FineTune, Encoder)):
+            for spec in getattr(model, "encoders", (model,)):
+                yield name, spec
+
+
+def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> None:
+    """Writes the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes.
+
+    Raises:
+        UserError: Weights or wheels cannot be had.
+    """
+    project(competition, folder / "project")
+    state(competition, folder / "state")
+    hub(competition, folder / "hub")
+    pins, test = wheels.pins(ROOT / "requirements.txt") if with_wheels else [], competition.test
+    if pins:
+        wheels.collect(pins, folder / "wheels", competition.pack / "dataset")
+    about = {
+        "arguments": [competition.name, *limit_of(competition), "submission"],
+        "folder": competition.folder.name,
+        "competition": competition.source.slug,
+        "test": patterns.fixed(test) if patterns.is_one(test) else test,
+        "python": wheels.pythons(),
+        "packages": pins,
+        "files": contents(folder),
+    }
+    files.write_json(folder / "pack.json", about)
+
+
+def contents(folder: Path) -> dict[str, dict[str, Any]]:
+    """Size and sha256 of all files that have content: the others may get lost on their way, and nobody misses them."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    return {
+        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": files.sha256(path)}
+        for path in paths
+    }
+
+
+def put(source: Path, target: Path) -> None:
+    """The file's content at `target`, without a second copy where the disk allows: all our writes make new files."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def project(competition: Competition, folder: Path) -> None:
+    """The code, and the weights files at the places that the config gives them."""
+    for path in sorted((ROOT / "src").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            target = folder / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)  # editors write into files: no links
+    shutil.copyfile(ROOT / "requirements.txt", folder / "requirements.txt")
+    for file in sorted({spec.weights_file for _, spec in specs(competition) if spec.weights_file is not None}):
+        put(resolve(file), folder / file)
+        if (config := resolve(file).with_name("open_clip_config.json")).is_file():
+            shutil.copyfile(config, (folder / file).with_name(config.name))
+
+
+def state(competition: Competition, folder: Path) -> None:
+    """What the run has made of the train rows."""
+    folder.mkdir(parents=True)
+    for path in (competition.folds_csv, competition.folds_csv.with_suffix(".json")):
+        if path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    for name in [*competition.models, "blend"]:
+        for pattern in KEPT:
+            for path in sorted(competition.model_folder(name).glob(pattern)):
+                if ".running-" not in path.name:
+                    put(path, folder / "models" / name / path.name)
+    train = read_dataset(competition).train
+    starting = [model for model in competition.models.values() if isinstance(model, FineTune) and interpolates(model)]
+    looking = [*competition.encoders, *(model.encoder for model in starting if model.start == "probe")]
+    for cache in (cache for spec in looking for cache in features.feature_caches(competition, spec)):
+        of_train(cache, train, folder / "features" / cache.folder.name)
+    for spec in (*looking, *(model.encoder for model in starting)):
+        texts = competition.text_features(encoders.slug(spec))
+        if texts.is_file() and not (folder / "features" / texts.name).exists():
+            put(texts, folder / "features" / texts.name)
+
+
+def interpolates(model: FineTune) -> bool:
+    """Whether it predicts with the weights, too, that its training started from."""
+    return bool(model.wise_ft)
+
+
+def of_train(cache: Cache, train: Rows, folder: Path) -> None:
+    """The features of the train rows: in the notebook, the encoder sees test pictures only.
+
+    Raises:
+        UserError: There are not all of them.
+    """
+    if folder.is_dir():  # two models look through this encoder
+        return
+    _, first = np.unique(train.shas, return_index=True)
+    rows = train.take(np.sort(first))
+    feats, shas = Columns(cache, rows), shards.binary(rows.shas)
+    folder.mkdir(parents=True)
+    shutil.copyfile(cache.folder / "key.json", folder / "key.json")
+    for start in range(0, len(rows), shards.ROWS):
+        part = np.arange(start, min(start + shards.ROWS, len(rows)))
+        kept = feats[part].astype(cache.spec.stored)
+        shards.write(folder, [rows.ids[i] for i in part], shas[part], kept)
+
+
+def hub(competition: Competition, folder: Path) -> None:
+    """The checkpoints of the hub that the notebook loads, laid out as the hub's own cache.
+
+    Raises:
+        UserError: One is not in this machine's cache and cannot be downloaded.
+    """
+    for _, spec in specs(competition):
+        if spec.weights_file is not None or (isinstance(spec, FineTune) and not interpolates(spec)):
+            continue
+        path = backbones.weights(spec) if spec.clip is None else hub_file(spec)
+        if path is not None:
+            at = len(path.parts) - path.parts[::-1].index("snapshots") - 2
+            repository, _, revision, *_ = parts = path.parts[at:]  # models--<owner>--<name>/snapshots/<revision>/<file>
+            if not folder.joinpath(*parts).exists():
+                put(path, folder.joinpath(*parts))
+            files.write_text(folder / repository / "refs" / "main", revision)
+
+
+def hub_file(spec: Spec) -> Path | None:
+    """A CLIP's checkpoint; None where it has random weights."""
+    if spec.weights is None:
+        return None
+    of = spec.encoder if isinstance(spec, FineTune) else spec
+    return clip.from_hub(of, clip.title(of))
+
+
+def write_notebook(competition: Competition, folder: Path, dataset: Path, gpu: bool) -> None:
+    """Writes the notebook, which knows the dataset that it is for, and what Kaggle is told of both."""
+    name, code = competition.name, f"{command(competition)} pack"
+    made = notebook.ipynb(competition.title, code, name, files.sha256(dataset / "pack.json"))
+    files.write_json(folder / f"{notebook.kernel_slug(name)}.ipynb", made)
+    slug = competition.source.slug if competition.source.page is not None else None
+    files.write_json(folder / "kernel-metadata.json", notebook.kernel_metadata(name, slug, gpu))
+    files.write_json(dataset / "dataset-metadata.json", notebook.dataset_metadata(name))

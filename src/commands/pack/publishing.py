@@ -1,0 +1,100 @@
+"""A packed notebook on its way to Kaggle: its dataset first, then, when that is ready there, the notebook."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.base import files
+from src.commands.pack import notebook
+from src.kaggle import api as kaggle_api
+from src.kaggle.refusals import Refusal, patiently, polls
+from src.schema.competition import Competition
+
+if TYPE_CHECKING:
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+POLLS = (2, 5, 10, 20, 30)  # seconds between two looks at the dataset; the last again and again
+PATIENCE = 3600  # seconds that it may take: Kaggle unpacks and copies it
+
+
+def push(competition: Competition, pack: Path, gpu: bool) -> str:
+    """Sends dataset/ and notebook/ of a pack, both private, and returns the notebook's address.
+
+    Raises:
+        Refusal: By its cause.
+    """
+    with kaggle_api.session(competition.source.slug, f"the notebook of {competition.name}") as api:
+        user = api.config_values.get(api.CONFIG_NAME_USER)
+        if not user:
+            raise Refusal("token", "Kaggle does not say whose token this is: make a new one, or set KAGGLE_USERNAME")
+        data, code = pack / "dataset", pack / "notebook"
+        files.write_json(data / "dataset-metadata.json", notebook.dataset_metadata(competition.name, user))
+        slug = competition.source.slug
+        files.write_json(code / "kernel-metadata.json", notebook.kernel_metadata(competition.name, slug, gpu, user))
+        ref = f"{user}/{notebook.dataset_slug(competition.name)}"
+        send(api, ref, data)
+        wait(api, ref)
+        saved = patiently(api.kernels_push, str(code))
+        unknown = [*(saved.invalid_dataset_sources or []), *(saved.invalid_competition_sources or [])]
+        if saved.error or unknown:
+            raise Refusal(
+                "refused", f"Kaggle refuses the notebook: {saved.error or 'it finds no ' + ', '.join(unknown)}"
+            )
+        return saved.url
+
+
+def send(api: "KaggleApi", ref: str, folder: Path) -> None:
+    """Uploads the dataset, or a new version of it.
+
+    Raises:
+        Refusal: It did not arrive whole.
+    """
+    whole(api, sum(path.name != "dataset-metadata.json" for path in folder.iterdir()))
+    if status(api, ref) is None:
+        print(f"making the dataset {ref}")
+        made = api.dataset_create_new(str(folder), public=False, dir_mode="zip")
+    else:
+        print(f"making a new version of the dataset {ref}")
+        made = api.dataset_create_version(str(folder), "packed again", dir_mode="zip")
+    if made.error or (made.status or "").lower() != "ok":
+        raise Refusal("refused", f"Kaggle refuses the dataset {ref}: {made.error or made.status}")
+
+
+def whole(api: "KaggleApi", n: int) -> None:
+    """Has the client refuse to make a dataset of fewer than n uploads: what did not arrive it would leave out."""
+    upload: Callable[..., None] = api.upload_files
+
+    def checked(request: Any, *arguments: Any, **more: Any) -> None:
+        upload(request, *arguments, **more)
+        if len(request.files) != n:
+            raise Refusal("upload", f"{n - len(request.files)} of {n} uploads did not arrive at Kaggle: push again")
+
+    api.upload_files = checked
+
+
+def status(api: "KaggleApi", ref: str) -> str | None:
+    """Of the dataset; None where there is none, which Kaggle answers as it answers about another's."""
+    from requests.exceptions import HTTPError
+
+    try:
+        return patiently(api.dataset_status, ref)
+    except HTTPError as error:
+        if error.response.status_code in (403, 404):
+            return None
+        raise
+
+
+def wait(api: "KaggleApi", ref: str) -> None:
+    """Until a notebook can read the dataset.
+
+    Raises:
+        Refusal: Kaggle could not make it, or takes too long.
+    """
+    for seconds in polls(POLLS, PATIENCE):
+        now = status(api, ref)
+        if now == "ready":
+            return
+        if now in ("failed", "deleted"):
+            raise Refusal("broken", f"Kaggle could not make the dataset {ref} ({now}): push again")
+        print(f"waiting for the dataset {ref}: {now or 'not there yet'}, {seconds:.0f}s so far", flush=True)
+    raise Refusal("pending", f"Kaggle has not made the dataset {ref} in an hour ({now}): push again later")

@@ -1,0 +1,233 @@
+"""The dress rehearsal of an inference notebook: its code as it is, in a process of its own without network, on a test
+set of the hidden one's size, with nothing to read but the competition's files and the packed dataset.
+"""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.base.errors import UserError, counted, listed
+from src.base.text import duration
+from src.commands.pack import hidden, notebook, wheels
+from src.commands.pack.hidden import Hidden
+from src.data.rows import read_dataset
+from src.leaderboard import submission
+from src.leaderboard.faults import inspected, read, wanted
+from src.results.model import decided_probs, model_tables, read_model
+from src.schema.competition import Competition, Notebook
+from src.scoring.metrics import METRICS
+
+# What the process has of this one's environment. The number of threads changes the last digits.
+INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+OTHERS = 0.01  # the share of rows whose answer may differ from the run's: rounding moves few, other weights move many
+MOVED = 0.01  # a probability that differs by more is another answer
+# A small process in between: of what it starts itself, Linux would count this process's own memory for the child's.
+MEASURED = """\
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+code = subprocess.run(sys.argv[2:]).returncode
+Path(sys.argv[1]).write_text(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+BLOCKED = """\
+import sys
+
+
+def refuse(event, arguments):
+    connects = event in ("socket.connect", "socket.sendto") and isinstance(arguments[1], tuple)
+    if connects or event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        raise OSError("there is no network in a rehearsal")
+
+
+sys.addaudithook(refuse)
+"""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    rows: int  # of the test set
+    seconds: float
+    peak: int  # bytes of memory of its largest process
+    equals: str  # how its submission compares with the run's
+
+    def said(self, limits: Notebook, gpu: bool, cores: int) -> str:
+        """Time and memory beside what is allowed."""
+        seconds, gb = limits.hours * 3600, limits.gb or notebook.GB["GPU" if gpu else "CPU"]
+        # in proportion: what does not grow with the rows is counted as if it did
+        room = int(self.rows * min(seconds / self.seconds, gb * 1e9 / self.peak))
+        here = f"{counted(cores, 'core')} {'and a GPU' if gpu else 'without GPU'}"
+        return (
+            f"{counted(self.rows, 'test row')} in {duration(self.seconds)} of {limits.hours:g} hours "
+            f"({self.seconds / seconds:.1%}) and {self.peak / 1e9:.2f} of {gb:g} GB ({self.peak / gb / 1e9:.0%}), on "
+            f"{here}: there is room for at least {room:,} rows"
+        )
+
+    def check(self, limits: Notebook, gpu: bool) -> None:
+        """Raises UserError: It took more time or memory than the competition allows."""
+        gb = limits.gb or notebook.GB["GPU" if gpu else "CPU"]
+        if self.seconds > limits.hours * 3600:
+            raise UserError(
+                f"the notebook takes {self.seconds / 3600:.1f} hours here and may take {limits.hours:g}: leave models "
+                "or views out, or pack on a machine like Kaggle's"
+            )
+        if self.peak > gb * 1e9:
+            raise UserError(
+                f"the notebook takes {self.peak / 1e9:.1f} GB of memory here and may take {gb:g}: leave models out, or "
+                "lower store_gb"
+            )
+
+
+@contextmanager
+def scene(folder: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Path) -> Rehearsal:
+    """Runs the packed notebook and compares its submission with the run's.
+
+    Args:
+        pack: The folder with dataset/ and notebook/.
+        folder: For all that the notebook reads and writes; is removed.
+
+    Raises:
+        UserError: It fails, or its submission has faults or other answers.
+    """
+    about = json.loads((pack / "dataset" / "pack.json").read_text())
+    (path,) = (pack / "notebook").glob("*.ipynb")
+    with scene(folder):
+        inputs, own = folder / "input", {name: folder / name for name in ("home", "tmp", "output", "scratch")}
+        mount = inputs / "datasets" / "somebody" / notebook.dataset_slug(competition.name)
+        mount.parent.mkdir(parents=True)
+        mount.symlink_to((pack / "dataset").resolve())
+        made_up = hidden.lay_out(competition, limits.hidden_rows, inputs / "competitions" / competition.source.slug)
+        script = folder / "notebook.py"
+        script.write_text(notebook.code_of(json.loads(path.read_text())))
+        for empty in own.values():
+            empty.mkdir()
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
+            "HOME": str(own["home"]),
+            "TMPDIR": str(own["tmp"]),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PYTHONNOUSERSITE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",  # a dataset of Kaggle's cannot be written to
+            "NOTEBOOK_INPUT": str(inputs),
+            "NOTEBOOK_SCRATCH": str(own["scratch"]),
+            "NOTEBOOK_OUTPUT": str(own["output"]),
+        }
+        if limits.gpu is False:
+            environment["CUDA_VISIBLE_DEVICES"] = ""
+        alone, _ = isolation()
+        if not alone:
+            (folder / "blocked").mkdir()
+            (folder / "blocked" / "sitecustomize.py").write_text(BLOCKED)
+            environment["PYTHONPATH"] = str(folder / "blocked")
+        python = image(folder / "image") if about["packages"] else Path(sys.executable)
+        seconds, peak = run([*alone, str(python), str(script)], environment, own["output"])
+        equals = compared(competition, own["output"] / "submission.csv", made_up)
+        return Rehearsal(len(made_up.asked.ids), seconds, peak, equals)
+
+
+def isolation() -> tuple[list[str], str]:
+    """What to put before a command so that it has no network, and what that is called."""
+    unshare = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") and not subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        return unshare, "in a network namespace of its own, with no way out"
+    return [], "with Python's sockets blocked, since this system allows no network namespace"
+
+
+def image(folder: Path) -> Path:
+    """A Python that has of this one's packages torch and torchvision with all that they need, and pip.
+
+    It stands for Kaggle's image: what the wheels lack is missing here too.
+    """
+    venv.EnvBuilder(symlinks=True).create(folder)
+    (site,) = folder.glob("lib/python3.*/site-packages")
+    for name in wheels.needed([*wheels.IMAGE, "pip"]):
+        package = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(package.locate_file(top))
+    return folder / "bin" / "python"
+
+
+def run(command: list[str], environment: Mapping[str, str], folder: Path) -> tuple[float, int]:
+    """Runs a command in `folder` and passes on what it prints: its seconds, and the bytes of its largest process.
+
+    Raises:
+        UserError: It fails.
+    """
+    start, last, peak = time.perf_counter(), "", folder / ".peak"
+    measured = [sys.executable, "-c", MEASURED, str(peak), *command]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    with subprocess.Popen(measured, cwd=folder, env=environment, start_new_session=True, **pipes) as process:
+        try:
+            for line in process.stdout:
+                print(f"| {line}", end="", flush=True)
+                last = line.strip() or last
+        except BaseException:  # stopped: what it has started ends with it
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise UserError(f"the rehearsal failed: {last}: mend that and pack again; nothing was pushed")
+    return time.perf_counter() - start, int(peak.read_text()) * (1 if sys.platform == "darwin" else 1024)
+
+
+def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
+    """Passes the notebook's submission through the doctor, and says how it compares with the run's on the real rows.
+
+    Raises:
+        UserError: It has faults, or other answers than the run, or two answers to one picture.
+    """
+    faults, found = read(competition, path, [made_up.asked])
+    if found is None:
+        raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
+    data, (asked,) = read_dataset(competition), wanted(competition)
+    made = read_model(competition.model_folder("blend"))
+    _, probs = model_tables(competition, "blend", data)
+    text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, made, probs))
+    if path.read_bytes() == text.encode():
+        return "its submission.csv is the run's, byte for byte"
+    _, ours = inspected(competition, text.encode(), asked)
+    real = [id for id in made_up.asked.ids if id not in made_up.twins]
+    differ, most = apart(found.loc[real].to_numpy(), ours.loc[real].to_numpy())
+    new, of = list(made_up.twins), list(made_up.twins.values())
+    twice, _ = apart(found.loc[new].to_numpy(), found.loc[of].to_numpy())
+    for n, rows, what in (
+        (differ, real, "than in the run"),
+        (twice, new, "than for the same picture under its own id"),
+    ):
+        if n > max(1, OTHERS * len(rows)):
+            raise UserError(
+                f"{n} of {len(rows)} rows have another answer in the notebook {what}: was the config, the data or the "
+                f"code changed since? run ./run.sh {competition.name}, and pack again"
+            )
+    if METRICS[competition.metric].of_labels:
+        return f"{differ or 'none'} of its {len(real)} real rows' labels {'is' if differ == 1 else 'are'} not the run's"
+    return f"its {len(real)} real rows' probabilities are the run's to {most:.1e}"
+
+
+def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, float]:
+    """Of how many rows (n, k) the answers differ, and by how much a probability at most."""
+    distance = np.abs(ours - theirs).max(axis=1)
+    return int((distance > MOVED).sum()), float(distance.max(initial=0))

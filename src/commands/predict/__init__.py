@@ -1,0 +1,1 @@
+"""What models say of any picture, and how long they take."""

@@ -1,0 +1,193 @@
+"""predict: what models say of any pictures, side by side, and how long they take.
+
+Reads the pictures, and models by name or a trained competition's; writes the CSV and the page that are asked for.
+"""
+
+import itertools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from src import config
+from src.base import files
+from src.base.errors import UserError, counted, unknown
+from src.base.paths import from_caller, predict_folder
+from src.base.text import align
+from src.commands.predict import finished, gathering, naming, urls
+from src.commands.predict.finished import BLEND, Finished
+from src.commands.predict.gathering import Picture, Unreadable, Word
+from src.commands.predict.naming import DEFAULTS, Classes, Clip, Timm
+from src.commands.predict.sight import Opinion, Sight
+from src.schema.competition import Competition
+
+SHOWN = 100  # pictures whose tables are printed
+Model = Clip | Timm | Finished
+
+
+def run(
+    competition: Competition | None = None,
+    *,
+    words: Sequence[str] = (),
+    models: Sequence[str] = (),
+    classes: str | None = None,
+    top: int = 5,
+    csv: Path | None = None,
+    html: Path | None = None,
+    allow_urls: bool = False,
+) -> int:
+    """Returns the exit code: 1 if a picture could not be read.
+
+    Args:
+        words: Files, folders and URLs.
+        models: Names of models; none: the competition's best, or DEFAULTS.
+
+    Raises:
+        UserError: Nothing is named, or something that is not known or cannot be had.
+    """
+    asked = [Word(text) if urls.is_url(text) else Word(text, from_caller(text)) for text in words]
+    gathering.check(asked, allow_urls)
+    for option, path in (("--csv", csv), ("--html", html)):
+        if path is not None:
+            check_target(option, path)
+    if csv is not None and csv == html:
+        raise UserError(f"--csv and --html are both {csv}: name two files")
+    given = None if classes is None else naming.classes_of(classes, from_caller(classes))
+    named = models_of(list(dict.fromkeys(models)), competition, given)
+    for model in named:
+        model.check()
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures, unreadable = gathering.gather(asked, Path(scratch))
+        for one in unreadable:
+            print(f"{one.name}: {one.why}")
+        if pictures:
+            for model in named:
+                model.fetch()
+            sight = Sight([picture.path for picture in pictures])
+            tell(pictures, unreadable, [model.look(sight) for model in named], top, csv, html)
+    if unreadable:
+        print(
+            f"{counted(len(unreadable), 'picture')} of {len(unreadable) + len(pictures)} could not be read: see above"
+        )
+    return 1 if unreadable else 0
+
+
+def check_target(option: str, path: Path) -> None:
+    """Refuses what could not be written in the end."""
+    folder = path.parent
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder: name a file in it")
+    if path.suffix.lower() in gathering.SUFFIXES:
+        raise UserError(f"{option} {path} has the name of a picture, which would be written over: name another file")
+    if not folder.is_dir():
+        raise UserError(f"{option} {path} cannot be written: the folder {folder} is not there: make it first")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"{option} {path} cannot be written: {folder}: {error.strerror}") from error
+
+
+def models_of(names: list[str], competition: Competition | None, given: Classes | None) -> list[Model]:
+    """The models of these names, not looked at any closer.
+
+    Raises:
+        UserError: A name is not known, or --classes is given and no model heeds it.
+    """
+    if not names and competition is not None:
+        names = [competition.name]
+    if not names:
+        names = list(DEFAULTS)
+        if given is not None and not given.imagenet:
+            names = [name for name in names if name.startswith("clip:")]
+            print(f"only {names[0]}: the head of {DEFAULTS[1]} knows ImageNet's 1,000 classes and no others")
+    found = [model_of(name, competition, given) for name in names]
+    if given is not None and all(isinstance(one, Finished) for one in found):
+        raise UserError(f"--classes is for clip: and timm: models: {found[0].name} knows those that it has learnt")
+    return found
+
+
+def model_of(name: str, competition: Competition | None, given: Classes | None) -> Model:
+    """The model of a name: `clip:ARCH/TAG`, `timm:NAME`, each with @FILE, `corn`, `corn:MODEL`, or a bare MODEL."""
+    kind, colon, rest = name.partition(":")
+    if colon and kind in ("clip", "timm"):
+        what, at, file = rest.partition("@")
+        spec = naming.encoder_of(name, what, from_caller(file) if at else None)
+        if kind == "timm":
+            return Timm(name, spec, given)
+        return Clip(name, spec, given or usual(competition), predict_folder())
+    if competition is not None and not colon and name in (*competition.models, BLEND):
+        return Finished(f"{competition.name}:{name}", competition, name)
+    if kind in config.names() or (competition is not None and kind == competition.name):
+        whose = competition if competition is not None and kind == competition.name else config.load(kind)
+        model = rest if colon else finished.best(whose)
+        if model not in (*whose.models, BLEND):
+            raise UserError(f"{kind}: " + unknown("model", model, [*whose.models, BLEND]))
+        return Finished(f"{kind}:{model}", whose, model)
+    own = [] if competition is None else [*competition.models, BLEND]
+    raise UserError(unknown("model", name, [*own, *DEFAULTS, *config.names()]))
+
+
+def usual(competition: Competition | None) -> Classes:
+    """What a CLIP is asked where no classes are given."""
+    if competition is None:
+        return naming.imagenet()
+    prompts = competition.prompts or naming.of_names(competition.classes, competition.name).prompts
+    return Classes(competition.classes, prompts, competition.classes)
+
+
+def tell(
+    pictures: list[Picture],
+    unreadable: list[Unreadable],
+    opinions: list[Opinion],
+    top: int,
+    csv: Path | None,
+    html: Path | None,
+) -> None:
+    """Prints what the models say, and writes what is asked for."""
+    df = table(pictures, opinions, top)
+    for i, picture in enumerate(pictures[:SHOWN]):
+        print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(opinions, i, top))]))
+    if len(pictures) > SHOWN:
+        print(f"... and {len(pictures) - SHOWN} more pictures" + (": see them with --csv FILE" if csv is None else ""))
+    print("\n".join(times(opinions)))
+    if csv is not None:
+        files.write_text(csv, df.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        print(f"csv: {csv}  {len(df)} rows")
+    if html is not None:
+        from src.commands.predict import page
+
+        text = page.render(pictures, unreadable, opinions, top)
+        files.write_text(html, text)
+        print(f"page: {html}  {len(text.encode()) / 1e6:.2f} MB")
+
+
+def table(pictures: list[Picture], opinions: list[Opinion], top: int) -> pd.DataFrame:
+    """One row a picture, model and rank; `ms` is the model's for one picture, without preparing it."""
+    rows = [
+        (picture.name, one.name, rank, label, probability, round(one.model, 3))
+        for i, picture in enumerate(pictures)
+        for one in opinions
+        for rank, label, probability in one.best(i, top)
+    ]
+    return pd.DataFrame(rows, columns=["image", "model", "rank", "label", "probability", "ms"])
+
+
+def side_by_side(opinions: list[Opinion], i: int, top: int) -> list[str]:
+    """What the models say of a picture, each in a column."""
+    said = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in opinions]
+    ranks = [str(rank) for rank in range(1, max(map(len, said)) + 1)]
+    names = ["", *(one.name for one in opinions)]
+    return align([names, *itertools.zip_longest(ranks, *said, fillvalue="")])
+
+
+def times(opinions: list[Opinion]) -> list[str]:
+    """How long each model takes."""
+    rows = [(one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", networks(one)) for one in opinions]
+    head = ("for one image, warm (median)", "model", "preparing", "")
+    return align([head, *rows])
+
+
+def networks(one: Opinion) -> str:
+    n = len(one.model_ms)
+    return f"{n} passes one after the other" if n > 1 else ""

@@ -1,0 +1,60 @@
+"""report: one page of everything worth looking at, and its charts as pictures.
+
+Reads what a run has left so far; writes report.html and plots/.
+"""
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+from src.base import files
+from src.base.paths import from_here
+from src.base.text import duration
+from src.report import evidence, head, page
+from src.report.sections import advice, blend, compare, data, labels, mistakes, provenance, result, training, trust
+from src.schema.competition import Competition
+
+SECTIONS = (result, advice, mistakes, training, compare, blend, trust, data, labels, provenance)
+KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')
+
+
+def run(competition: Competition) -> None:
+    """Writes the page, unless the one that is there is of the same input.
+
+    Raises:
+        UserError: The competition's tables cannot be read, or the folder cannot be written.
+    """
+    start, path = time.perf_counter(), competition.report_html
+    key = evidence.key(competition)
+    if key_of(path) == key:
+        print(f"report: {from_here(path)} is of all that is there")
+        return
+    found = evidence.read(competition)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
+        sections = [one for module in SECTIONS if (one := module.section(found)) is not None]
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    whole = page.render(competition.title, head.head(found), sections, key, now, found.album.data())
+    for old in competition.plots.glob("*.png"):
+        if old.stem not in whole.plots:
+            old.unlink()
+    for name, png in whole.plots.items():
+        with files.replacing(competition.plots / f"{name}.png") as part:
+            part.write_bytes(png)
+    files.write_text(path, whole.html)
+    size, seconds = len(whole.html.encode()) / 1e6, time.perf_counter() - start
+    for one in found.left_out:
+        print(f"report: without {one.what}: {one.why}")
+    print(f"report: {from_here(path)}  {size:.1f} MB  {len(whole.plots)} plots  {duration(seconds)}")
+
+
+def key_of(path: Path) -> str | None:
+    """The key of the page that is there."""
+    try:
+        with path.open("rb") as file:
+            found = KEY.search(file.read(4096))
+    except OSError:
+        return None
+    return found.group(1).decode() if found else None

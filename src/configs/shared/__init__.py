@@ -1,0 +1,1 @@
+"""What several configs share: baselines, phrasings, lists of class names."""
