@@ -15,7 +15,7 @@ FETCH = """
 import sys
 from pathlib import Path
 from src.config import Kaggle
-from src.errors import UserError
+from src.base.errors import UserError
 try:
     Kaggle("corn").fetch(Path(sys.argv[1]))
 except UserError as error:

@@ -13,7 +13,7 @@ from src.data import images
 from src.data.decoded import Decoded, Squares, Store, Stored
 from src.data.geometry import Geometry
 from tests.conftest import broken_off, picture, snapshot
-from tests.test_features import rows_of
+from tests.networks.test_features import rows_of
 
 
 @pytest.fixture

@@ -268,7 +268,8 @@ def test_a_tolerance_beyond_float32_ends_and_is_told():
 
 PEAK = """
 import numpy as np, torch
-from src.logreg import Design, Problem, solve
+from src.models.logreg.design import Design
+from src.models.logreg.solve import Problem, solve
 torch.set_num_threads(1)
 def high():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -287,7 +288,7 @@ print((high() - before) / run(30_000), (high() - before) / 2**20)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
 def test_memory_peaks_at_three_times_the_features():
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     run = subprocess.run([sys.executable, "-c", PEAK], cwd=root, capture_output=True, text=True, check=True)
     peak = float(run.stdout.split()[1]) * 2**20
     feats = 30_000 * 512 * 4

@@ -162,7 +162,7 @@ def test_a_folder_is_packed_anew_to_the_same_bytes(finished, made, tmp_path):
 def test_a_checkpoint_of_the_hub_is_found_in_the_pack_without_the_hub(made, tmp_path):
     packed_file = made / "dataset" / "hub" / HUB / "snapshots" / "abc" / "model.safetensors"
     assert not packed_file.is_symlink()
-    code = "from src import hub; print(hub.fetch('m', 'timm/test_convnext.r160_in1k', ('model.safetensors',)))"
+    code = "from src.networks import hub; print(hub.fetch('m', 'timm/test_convnext.r160_in1k', ('model.safetensors',)))"
     env = {"HF_HUB_CACHE": str(made / "dataset" / "hub"), "HF_HUB_OFFLINE": "1", "HOME": str(tmp_path)}
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True)
     assert found.stdout.strip() == str(packed_file)

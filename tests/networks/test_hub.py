@@ -14,8 +14,8 @@ from tests.conftest import ROOT, serving
 
 FETCH = """
 import sys
-from src import hub
-from src.errors import UserError
+from src.networks import hub
+from src.base.errors import UserError
 try:
     print(hub.fetch("ViT-H-14 (laion2b_s32b_b79k)", "some/repo", ("model.safetensors", "model.bin")))
 except UserError as error:
