@@ -12,7 +12,7 @@ from pathlib import Path
 from src.base import files
 from src.base.paths import from_here
 from src.base.text import duration
-from src.report import evidence, head, page
+from src.report import head, material, page
 from src.report.sections import advice, blend, compare, data, labels, mistakes, provenance, result, training, trust
 from src.schema.competition import Competition
 
@@ -27,11 +27,11 @@ def run(competition: Competition) -> None:
         UserError: The competition's tables cannot be read, or the folder cannot be written.
     """
     start, path = time.perf_counter(), competition.report_html
-    key = evidence.key(competition)
+    key = material.key(competition)
     if key_of(path) == key:
         print(f"report: {from_here(path)} is of all that is there")
         return
-    found = evidence.read(competition)
+    found = material.read(competition)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
         sections = [one for module in SECTIONS if (one := module.section(found)) is not None]

@@ -4,36 +4,26 @@ A run may have stopped half-way, a model may be of other folds, an image may hav
 and named in `left_out`; nothing is computed anew, and nothing but the report is written.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from src.base import files
 from src.base.errors import UserError
-from src.data import folds, images, patterns, tables
-from src.data.rows import Dataset, Rows
 from src.leaderboard import scored
 from src.leaderboard.scored import Known, Ours
-from src.results import audit, ledger, predictions
+from src.results import audit, ledger
 from src.results.ab import Comparison, read_ab
 from src.results.audit import PARTS, Audit
 from src.results.ledger import Entry
-from src.results.model import oof_scores, read_model
 from src.schema.competition import Competition
-from src.scoring import decisions
 from src.scoring.metrics import METRICS, Metric
 
-if TYPE_CHECKING:
-    from src.report.album import Album
-    from src.report.histories import History
-
-__all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model", "key", "read"]
+__all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
 
 BLEND = "blend"
 
@@ -129,13 +119,6 @@ class Evidence:
             return []
 
     @cached_property
-    def histories(self) -> "dict[str, History]":
-        """What was written down of each model's training."""
-        from src.report import histories  # which reads this
-
-        return histories.read(self)
-
-    @cached_property
     def known(self) -> Known | None:
         """What is known of the leaderboard; None where a file that tells it has faults."""
         try:
@@ -161,13 +144,6 @@ class Evidence:
         if (one := LeftOut(what, why)) not in self.left_out:
             self.left_out.append(one)
 
-    @cached_property
-    def album(self) -> "Album":
-        """The pictures that the page shows: a section puts in what it shows."""
-        from src.report.album import Album  # which reads this
-
-        return Album(self)
-
     def sizes(self, part: str) -> np.ndarray | None:
         """(n, 2) width and height in pixels of the images of a part's rows, NaN of those that nobody has checked yet.
 
@@ -185,115 +161,3 @@ class Evidence:
     def row_of(self) -> dict[str, dict[str, int]]:
         """{part: {id: its row}}."""
         return {part: {id: i for i, id in enumerate(self.rows(part)[self.competition.id])} for part in PARTS}
-
-
-def read(competition: Competition) -> Evidence:
-    """All that there is.
-
-    Raises:
-        UserError: The competition's own tables are not there, or have faults.
-    """
-    found, left_out = tables.read(competition), []
-    index = {name: i for i, name in enumerate(competition.classes)}
-    targets = found.train[competition.label].map(index).to_numpy()
-    ids = found.train[competition.id].tolist()
-    fold = None
-    try:
-        if competition.folds_csv.is_file():
-            fold = folds.read(competition.folds_csv, competition.id, ids)
-    except UserError as error:
-        left_out.append(LeftOut("the folds", str(error)))
-    evidence = Evidence(competition, found.train, found.test, targets, fold, record_of(competition), {}, left_out)
-    for name in names(competition):
-        one = model(evidence, name)
-        if isinstance(one, Model):
-            evidence.models[name] = one
-        else:
-            left_out.append(one)
-    return evidence
-
-
-def names(competition: Competition) -> list[str]:
-    """The config's models, then those whose folders are there without being in it, then the blend."""
-    folder = competition.model_folder("").resolve()
-    there = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    others = [name for name in there if name not in (*competition.models, BLEND) and not name.startswith(".")]
-    return [*competition.models, *others, BLEND]
-
-
-def model(evidence: Evidence, name: str) -> Model | LeftOut:
-    """A finished model, or why it is not shown."""
-    competition = evidence.competition
-    folder = competition.model_folder(name)
-    if (made := read_model(folder)) is None:
-        if name not in (*competition.models, BLEND):
-            return LeftOut(name, "it is not in the config, and not finished")
-        begun = len({path.stem.partition("-")[0] for path in folder.glob("fold*.json")})
-        total = "" if evidence.fold is None else f" of {evidence.fold.max() + 1}"
-        return LeftOut(name, f"not finished: {begun}{total} folds are" if begun else "not made yet")
-    if evidence.fold is None:
-        return LeftOut(name, "there are no folds that it could be of")
-    try:
-        if made["key"]["folds"] != files.sha256(competition.folds_csv):
-            return LeftOut(name, "it was made with other folds: its score is of other rows")
-        oof = predictions.read(folder / "oof.parquet", competition.id, evidence.ids, competition.classes)
-    except UserError as error:
-        return LeftOut(name, str(error))
-    except (KeyError, TypeError):
-        return LeftOut(name, "its model.json was made by another version: run its stage again")
-    try:
-        test = predictions.read(folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)
-    except UserError as error:
-        evidence.leave_out(f"{name} on the test rows", str(error))
-        test = None
-    decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
-    return Model(name, folder, rescored(evidence, made, oof), oof, decided, test)
-
-
-def rescored(evidence: Evidence, made: dict[str, Any], oof: np.ndarray) -> dict[str, Any]:
-    """model.json with the scores of the config's metric, which may have been another when it was made."""
-    if made.get("metric") == evidence.competition.metric and made.keys() >= {"cv", "se", "log_loss", "folds"}:
-        return made
-    nothing = Rows([], [], [], np.empty((0, 2), int))
-    data = Dataset(nothing, evidence.targets, evidence.fold, nothing, "")
-    rest = {name: value for name, value in made.items() if name != "decision"}
-    return {**rest, **oof_scores(evidence.competition, data, oof)}
-
-
-def record_of(competition: Competition) -> pd.DataFrame | None:
-    """images.parquet by path; None where it is not there, or not whole."""
-    try:
-        record = pd.read_parquet(competition.images_record, columns=images.RECORD)
-    except (OSError, ValueError, KeyError):
-        return None
-    return record.drop_duplicates("path").set_index("path")
-
-
-def key(competition: Competition) -> str:
-    """A digest of all that the report reads, and of the code that makes it: the same, and so is the page.
-
-    Of images their presence alone: their content is in the data stage's record.
-    """
-    digest = hashlib.sha256(competition.model_dump_json().encode())
-    here = Path(__file__).parent
-    code = sorted(path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    needed = ("train", "test", "sample_submission", "solution")
-    inputs = [competition.input(getattr(competition, name)) for name in needed]
-    of_stages = ("*.csv", "*.json", "*.parquet")
-    of_models = ("models/*/*.json", "models/*/*.csv", "models/*/oof.parquet", "models/*/test.parquet")
-    made = [path for pattern in (*of_stages, *of_models) for path in competition.folder.glob(pattern)]
-    for path in [*code, *inputs, *sorted(made)]:
-        root = next(root for root in (here, competition.input_root, competition.folder) if path.is_relative_to(root))
-        digest.update(f"{path.relative_to(root)} {files.sha256(path) if path.is_file() else None}\n".encode())
-    for path in sorted(competition.folder.glob("models/*/fold*.safetensors")):  # each checkpoint has a name of its own
-        digest.update(f"{path.relative_to(competition.folder)}\n".encode())
-    for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
-        digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
-    for part in ("train", "test"):
-        if patterns.is_one(table := getattr(competition, part)):
-            paths = tables.read_part(competition, part)[patterns.path_column(table)]
-            digest.update("\n".join(paths).encode())
-    record = record_of(competition)
-    for path in () if record is None else record.index:
-        digest.update(b"1" if Path(path).is_file() else b"0")
-    return digest.hexdigest()

@@ -16,7 +16,8 @@ from src.base import files
 from src.base.threads import parallel
 from src.report import charts, tiles
 from src.report.album import Row, by_hash, name
-from src.report.evidence import PARTS, Evidence
+from src.report.evidence import PARTS
+from src.report.material import Material
 from src.results import shards
 from src.schema.competition import Competition
 from src.schema.models import Encoder
@@ -41,7 +42,7 @@ class Map:
     xy: np.ndarray  # (n, 2)
 
 
-def made(evidence: Evidence) -> Map | None:
+def made(evidence: Material) -> Map | None:
     """The map of the first encoder of the config that has features on the disk, CLIPs before others; None without."""
     if (folder := folder_of(evidence.competition)) is None or evidence.record is None:
         return None
@@ -75,7 +76,7 @@ def start(spec: Encoder) -> str:
     return "-".join([name, *([spec.weights] if spec.weights else [])]).replace("/", "_")
 
 
-def sample(evidence: Evidence) -> list[Row]:
+def sample(evidence: Material) -> list[Row]:
     """At most MOST rows: each class, and the test rows, by their share; which ones is settled by their ids alone."""
     rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
     stratum = np.concatenate([evidence.targets, np.full(len(evidence.test), len(evidence.classes))])
@@ -88,7 +89,7 @@ def sample(evidence: Evidence) -> list[Row]:
     return rows
 
 
-def features_of(evidence: Evidence, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
+def features_of(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
     """Those of the rows that have features, and these, (n, d) float32 of length 1."""
     paths = [str(evidence.album.path(row)) for row in rows]
     shas = evidence.record["sha256"].reindex(paths)
@@ -146,7 +147,7 @@ def tsne(feats: np.ndarray) -> np.ndarray:
     return np.round(xy.astype(float), 2)
 
 
-def data(evidence: Evidence, found: Map) -> dict[str, Any]:
+def data(evidence: Material, found: Map) -> dict[str, Any]:
     """The map for data.js; what is known of its rows goes into the album."""
     evidence.album.know(found.rows)
     groups = grouped(evidence)
@@ -159,7 +160,7 @@ def data(evidence: Evidence, found: Map) -> dict[str, Any]:
     }
 
 
-def grouped(evidence: Evidence) -> list[str]:
+def grouped(evidence: Material) -> list[str]:
     """What each class is called on the map: itself, or one of many that share a colour."""
     k = len(evidence.classes)
     if k <= len(charts.COLOURS + charts.MORE):
@@ -168,7 +169,7 @@ def grouped(evidence: Evidence) -> list[str]:
     return [label if i in most else "other classes" for i, label in enumerate(evidence.classes)]
 
 
-def chart(evidence: Evidence, found: Map) -> alt.TopLevelMixin:
+def chart(evidence: Material, found: Map) -> alt.TopLevelMixin:
     """The rows by their label; data.js gives them other colours."""
     groups = grouped(evidence)
     shown = [groups[evidence.targets[i]] if part == "train" else "(test)" for part, i in found.rows]
@@ -189,7 +190,7 @@ def chart(evidence: Evidence, found: Map) -> alt.TopLevelMixin:
     )
 
 
-def sheet(evidence: Evidence, found: Map) -> dict[str, Any]:
+def sheet(evidence: Material, found: Map) -> dict[str, Any]:
     """All pictures of the map on one."""
     pictures = list(small(evidence, found.rows))
     for side in SIDES:
@@ -202,7 +203,7 @@ def sheet(evidence: Evidence, found: Map) -> dict[str, Any]:
     return {"sheet": uri, "side": side, "columns": columns}
 
 
-def small(evidence: Evidence, rows: list[Row]) -> Iterator[Image.Image | None]:
+def small(evidence: Material, rows: list[Row]) -> Iterator[Image.Image | None]:
     """The pictures, None for one that is gone or cannot be read."""
 
     def one(row: Row) -> Image.Image | None:

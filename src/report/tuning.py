@@ -7,9 +7,10 @@ import numpy as np
 
 from src.base.errors import counted
 from src.report import differences, reliability
-from src.report.evidence import BLEND, Evidence, Model
+from src.report.evidence import BLEND, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
+from src.report.material import Material
 from src.schema.models import FineTune, Probe
 from src.scoring import agreement
 
@@ -31,7 +32,7 @@ TURNS = {  # augmentations under which a picture stays what it is, and the views
 # Fine-tuning
 
 
-def trained(evidence: Evidence) -> Iterator[tuple[Model, FineTune, History]]:
+def trained(evidence: Material) -> Iterator[tuple[Model, FineTune, History]]:
     """The finished fine-tuned models of the config, the best first."""
     found = evidence.histories
     for model in by_cv(evidence):
@@ -46,7 +47,7 @@ def over_folds(difference: np.ndarray) -> tuple[float, float, bool]:
     return mean, se, mean > ERRORS * se and bool((difference > 0).all())
 
 
-def epochs(evidence: Evidence) -> Iterator[Advice]:
+def epochs(evidence: Material) -> Iterator[Advice]:
     """More of them, or fewer, for the best model of which that is to be said.
 
     With a learning rate that falls to 0, a loss that still falls in the last tenth of the epochs has not had enough.
@@ -80,7 +81,7 @@ def epochs(evidence: Evidence) -> Iterator[Advice]:
             return
 
 
-def temperature(evidence: Evidence) -> Iterator[Advice]:
+def temperature(evidence: Material) -> Iterator[Advice]:
     names = []
     for model, spec, _ in trained(evidence):
         if spec.temperature:
@@ -100,7 +101,7 @@ def temperature(evidence: Evidence) -> Iterator[Advice]:
         yield Advice(f"Calibrate {name}", why, "temperature=True")
 
 
-def views(evidence: Evidence) -> Iterator[Advice]:
+def views(evidence: Material) -> Iterator[Advice]:
     names, how = [], ()
     for model, spec, _ in trained(evidence):
         fitting = [TURNS[one.name] for one in spec.augment if one.name in TURNS]
@@ -115,7 +116,7 @@ def views(evidence: Evidence) -> Iterator[Advice]:
         yield Advice("Predict in several views", why, f"views={how}".replace("'", '"'))
 
 
-def seeds(evidence: Evidence) -> Iterator[Advice]:
+def seeds(evidence: Material) -> Iterator[Advice]:
     """The two best are no further apart than chance, and each is of one seed."""
     top = list(trained(evidence))[:2]
     if len(top) < 2 or any(spec.seeds > 1 for _, spec, _ in top):
@@ -133,7 +134,7 @@ def seeds(evidence: Evidence) -> Iterator[Advice]:
 # The blend, the probe, the classes
 
 
-def twins(evidence: Evidence) -> Iterator[Advice]:
+def twins(evidence: Material) -> Iterator[Advice]:
     """Of two blended models that agree nearly everywhere, the one that the blend does not miss."""
     blend = evidence.models.get(BLEND)
     parts: dict[str, dict[str, Any]] = (blend.made.get("models") if blend else None) or {}
@@ -158,7 +159,7 @@ def twins(evidence: Evidence) -> Iterator[Advice]:
         yield Advice(f"Leave {out.name} out", why, f"blend=Blend(models=({rest}))")
 
 
-def no_gain(evidence: Evidence) -> Iterator[Advice]:
+def no_gain(evidence: Material) -> Iterator[Advice]:
     blend = evidence.models.get(BLEND)
     parts = (blend.made.get("weights") or blend.made.get("models") or {}) if blend else {}
     members = [model for model in by_cv(evidence) if model.name in parts]
@@ -178,7 +179,7 @@ def no_gain(evidence: Evidence) -> Iterator[Advice]:
     yield Advice("Add a model of another kind", why, how)
 
 
-def edge_of_cs(evidence: Evidence) -> Iterator[Advice]:
+def edge_of_cs(evidence: Material) -> Iterator[Advice]:
     """C at the end of a grid that may not be widened."""
     said = []
     for name, spec in evidence.competition.models.items():

@@ -18,7 +18,7 @@ from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.models.finetune.resume import Running
 from src.models.finetune.training import Training
-from src.report import evidence
+from src.report import material
 from src.report.sections import compare as section_of
 from src.results.compare import headline, read_about, read_compare, subjects
 from src.schema.competition import Reported
@@ -310,7 +310,7 @@ class TestFailures:
 
 class TestPage:
     def test_it_has_the_section_only_where_something_was_compared(self, compared):
-        section = section_of.section(evidence.read(compared))
+        section = section_of.section(material.read(compared))
         assert set(section.charts) == {"curves", "wise", "templates"}
         resnet = next(line for line in section.about["lines"] if line["name"] == "resnet")
         assert section.about["head"] == ["no epochs", "epoch 0", "epoch 1", "epoch 2"]
@@ -319,7 +319,7 @@ class TestPage:
 
     def test_a_damaged_comparison_stops_no_page(self, folder):
         competition = toy()
-        found = evidence.read(competition)
+        found = material.read(competition)
         assert section_of.section(found) is None
         competition.folder.mkdir(parents=True)
         competition.compare_csv.write_text("a,b\n1,2\n")

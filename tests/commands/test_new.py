@@ -430,14 +430,14 @@ class TestListing:
             patterns.read(tmp_path, pattern, tmp_path)
 
     def test_the_report_has_another_key_when_a_file_is_added(self, put, configs):
-        from src.report import evidence
+        from src.report import material
 
         folder = put("seedlings")
         new.run("seedlings", small=True)
         competition = config.load("seedlings")
-        before = evidence.key(competition)
+        before = material.key(competition)
         picture("red", 1).save(folder / "train/Sugar beet/new.png")
-        assert evidence.key(competition) != before
+        assert material.key(competition) != before
 
     def test_a_hidden_test_set_has_more_files(self, put, tmp_path):
         from src.commands.pack import hidden

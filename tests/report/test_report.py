@@ -11,7 +11,7 @@ import pytest
 from src.base import files
 from src.commands import report
 from src.data.rows import read_dataset
-from src.report import charts, evidence, page
+from src.report import charts, material, page
 from src.report.page import Section
 from src.results.model import model_tables, save_model
 from src.stages import data, folds
@@ -46,13 +46,13 @@ def finished(begun):
     return begun
 
 
-def left_out(found: evidence.Evidence) -> dict[str, str]:
+def left_out(found: material.Material) -> dict[str, str]:
     return {one.what: one.why for one in found.left_out}
 
 
 class TestEvidence:
     def test_of_a_finished_run_is_all_of_it_in_the_configs_order(self, finished):
-        found = evidence.read(finished)
+        found = material.read(finished)
         assert list(found.models) == ["zeroshot", "probe", "convnext", "blend"]
         assert found.left_out == []
         assert found.best.name == "blend"
@@ -63,14 +63,14 @@ class TestEvidence:
         assert found.row_of["test"]["105"] == found.test_ids.index("105")
 
     def test_before_any_model_has_a_line_for_each(self, begun):
-        found = evidence.read(begun)
+        found = material.read(begun)
         assert found.models == {}
         assert found.best is None
         assert left_out(found) == dict.fromkeys([*begun.models, "blend"], "not made yet")
 
     def test_before_the_folds_has_the_rows(self, toy):
         data.run(toy)
-        found = evidence.read(toy)
+        found = material.read(toy)
         assert found.fold is None
         assert len(found.ids) == 36
 
@@ -78,19 +78,19 @@ class TestEvidence:
         for fold in (0, 1):
             files.write_json(begun.model_folder("convnext") / f"fold{fold}.json", {})
             files.write_json(begun.model_folder("convnext") / f"fold{fold}-seed43.json", {})
-        assert left_out(evidence.read(begun))["convnext"] == "not finished: 2 of 3 folds are"
+        assert left_out(material.read(begun))["convnext"] == "not finished: 2 of 3 folds are"
 
     def test_a_model_of_other_folds_is_left_out(self, finished):
         finished.folds_csv.unlink()
         folds.run(finished.model_copy(update={"folds": finished.folds.model_copy(update={"seed": 7})}))
         save(finished, "probe")
-        found = evidence.read(finished)
+        found = material.read(finished)
         assert list(found.models) == ["probe"]
         assert "other folds" in left_out(found)["blend"]
 
     def test_a_model_that_is_not_in_the_config_stands_behind_those_that_are(self, finished):
         save(finished, "another")
-        assert list(evidence.read(finished).models) == ["zeroshot", "probe", "convnext", "another", "blend"]
+        assert list(material.read(finished).models) == ["zeroshot", "probe", "convnext", "another", "blend"]
 
     @pytest.mark.parametrize(
         ("file", "content", "said"),
@@ -101,7 +101,7 @@ class TestEvidence:
     )
     def test_a_damaged_model_is_left_out(self, finished, file, content, said):
         (finished.model_folder("probe") / file).write_bytes(content)
-        found = evidence.read(finished)
+        found = material.read(finished)
         assert "probe" not in found.models
         assert re.search(said, left_out(found)["probe"])
 
@@ -109,19 +109,19 @@ class TestEvidence:
         for name in ("test.csv", "sample_submission.csv"):
             df = pd.read_csv(folder / name, dtype=str)
             df[df["id"] != "105"].to_csv(folder / name, index=False)
-        found = evidence.read(finished)
+        found = material.read(finished)
         assert found.models["probe"].test is None
         assert "of other rows" in left_out(found)["probe on the test rows"]
 
     def test_a_ledger_that_is_none_is_left_out(self, finished):
         finished.scores_csv.write_text("a,b\n1,2\n")
-        found = evidence.read(finished)
+        found = material.read(finished)
         assert found.entries == []
         assert "is no ledger" in left_out(found)["the ledger"]
 
     @pytest.mark.parametrize("what", ["model", "image", "ledger", "config", "labels"])
     def test_the_key_names_what_is_read(self, finished, folder, what):
-        before, same = evidence.key(finished), evidence.key(toy_competition())
+        before, same = material.key(finished), material.key(toy_competition())
         assert before == same
         if what == "model":
             save(finished, "probe", seed=9)
@@ -133,7 +133,7 @@ class TestEvidence:
             (folder / "train.csv").write_text((folder / "train.csv").read_text().replace(",red", ",green", 1))
         else:
             finished = toy_competition(title="Another")
-        assert evidence.key(finished) != before
+        assert material.key(finished) != before
 
 
 class TestPage:

@@ -21,16 +21,16 @@ from src.report import (
     configs,
     differences,
     doubts,
-    evidence,
     foretold,
     head,
     histories,
+    material,
     page,
     reliability,
     spreads,
     tuning,
 )
-from src.report.evidence import Evidence
+from src.report.material import Material
 from src.report.page import Section
 from src.report.sections import advice, blend, provenance, result, training, trust
 from src.results import audit, checkpoints, ledger, predictions
@@ -158,7 +158,7 @@ def drawn(section: Section, name: str) -> list[dict]:
     return [row for rows in charts.specification(section.charts[name])["datasets"].values() for row in rows]
 
 
-def left_out(found: Evidence) -> dict[str, str]:
+def left_out(found: Material) -> dict[str, str]:
     return {one.what: one.why for one in found.left_out}
 
 
@@ -172,7 +172,7 @@ class TestResult:
             save(toy, name, skill)
         blended(toy, {"a": {"share": 0.25}, "b": {"share": 0.75}}, oof=save(toy, "a", 1))
         put_history(toy, "b", history())
-        section = result.section(evidence.read(toy))
+        section = result.section(material.read(toy))
         for name in ("a", "b", "blend"):
             made, row = read_model(toy.model_folder(name)), row_of(section, name)
             assert row["cv"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
@@ -190,7 +190,7 @@ class TestResult:
         toy = competition_of(roots, metric="log_loss")
         save(toy, "a", 1)
         save(toy, "b", 2)
-        section = result.section(evidence.read(toy))
+        section = result.section(material.read(toy))
         assert [row["name"] for row in section.about["rows"] if row["best"]] == ["b"]
 
     def test_scores_of_the_ledger_are_counts_and_have_their_errors(self, toy):
@@ -199,7 +199,7 @@ class TestResult:
             sent(toy, f"other{k}", k, 3 * k + 1)
         sent(toy, "a", 20, 83, cv="0.8000")
         sent(toy, "a", 1, 1, status="error")
-        found = evidence.read(toy)
+        found = material.read(toy)
         section = result.section(found)
         assert row_of(section, "a")["public"] == {"score": "0.83333", "count": "20/24"}
         assert row_of(section, "a")["private"] == {"score": "0.86458", "count": "83/96"}
@@ -213,7 +213,7 @@ class TestResult:
         _, kept = rows_of(toy)
         save(toy, "a", test=np.eye(3, dtype=np.float32)[np.where(np.arange(M) < 12, (kept + 1) % 3, kept)])
         toy.input("kept-solution.csv").rename(toy.input("solution.csv"))
-        section = result.section(evidence.read(toy))
+        section = result.section(material.read(toy))
         assert row_of(section, "a")["public"] == {"score": "0.87500", "count": "21/24"}
         assert row_of(section, "a")["private"] == {"score": "0.90625", "count": "87/96"}
         (dot,) = [row for row in drawn(section, "public") if row.get("name") == "a"]
@@ -224,7 +224,7 @@ class TestResult:
         toy = competition_of(roots, metric="log_loss")
         save(toy, "a")
         sent(toy, "a", 20, 83)
-        section = result.section(evidence.read(toy))
+        section = result.section(material.read(toy))
         assert row_of(section, "a")["public"] == {"score": "0.83333", "count": ""}
 
     def test_reported_scores_stand_beside_ours(self, roots):
@@ -233,7 +233,7 @@ class TestResult:
         save(toy, "a")
         sent(toy, "a", 20, 83)
         sent(toy, "b", 11, 50)
-        first, second = result.section(evidence.read(toy)).about["reported"]
+        first, second = result.section(material.read(toy)).about["reported"]
         assert (first["public"]["count"], first["our_public"]["count"]) == ("18/24", "20/24")
         assert (first["private"]["count"], first["our_private"]["count"]) == ("70/96", "83/96")
         assert second["our_public"]["score"] == second["private"]["score"] == ""
@@ -243,7 +243,7 @@ class TestResult:
         save(toy, "a")
         changed = toy.model_copy(update={"models": {**toy.models, "a": fine_tuned(lr=5e-3)}})
         (toy.model_folder("a") / "test.parquet").write_bytes(b"damaged")
-        found = evidence.read(changed)
+        found = material.read(changed)
         section = result.section(found)
         assert row_of(section, "another")["note"] == "not in the config"
         assert (
@@ -255,7 +255,7 @@ class TestResult:
     def test_a_model_of_another_metric_is_scored_by_the_configs(self, toy):
         oof = save(toy, "a")
         now = toy.model_copy(update={"metric": "macro_f1"})
-        found = evidence.read(now)
+        found = material.read(now)
         model = found.models["a"]
         assert model.made["metric"] == "macro_f1"
         value, se = METRICS["macro_f1"].score(found.targets, model.decided)
@@ -273,7 +273,7 @@ class TestTraining:
     def test_lines_are_folds_and_their_mean_over_seeds(self, toy):
         save(toy, "a")
         put_history(toy, "a", history(seeds=2))
-        section = training.section(evidence.read(toy))
+        section = training.section(material.read(toy))
         rows = [row for row in drawn(section, "loss") if row["what"] == "training" and row["epoch"] == 3]
         assert {row["fold"]: row["value"] for row in rows} == {"0": 0.505, "1": 0.605, "2": 0.705, "mean": 0.605}
         (line,) = section.about["runs"]
@@ -284,7 +284,7 @@ class TestTraining:
         put_history(toy, "a", history())
         path = toy.model_folder("a") / "history.csv"
         path.write_bytes(path.read_bytes()[:-60])
-        found = evidence.read(toy)
+        found = material.read(toy)
         read = histories.read(found)["a"].epochs
         assert len(read) == FOLDS * EPOCHS - 1
         assert left_out(found)["a's history.csv"] == "1 of its lines are damaged"
@@ -293,7 +293,7 @@ class TestTraining:
     def test_a_history_that_is_none_is_left_out(self, toy, content):
         save(toy, "a")
         (toy.model_folder("a") / "history.csv").write_bytes(content)
-        found = evidence.read(toy)
+        found = material.read(toy)
         assert training.section(found).about["switch"] is None
         assert "a's history.csv" in left_out(found)
 
@@ -307,7 +307,7 @@ class TestTraining:
             folder / "fold2.safetensors", {"w": torch.zeros(3)}, {"key": {"model": {"lr": 9}}, "history": whole}
         )
         (folder / "fold3.safetensors").write_bytes(b"damaged")
-        found = evidence.read(toy)
+        found = material.read(toy)
         read = histories.read(found)["b"]
         assert read.epochs.groupby("fold")["epoch"].max().to_dict() == {0: EPOCHS, 1: 2}
         assert read.unfinished == "1 of 3 folds are trained, and 2 of 6 epochs of the next"
@@ -316,7 +316,7 @@ class TestTraining:
     def test_of_many_epochs_some_are_drawn_and_the_last_is(self, toy):
         save(toy, "a")
         put_history(toy, "a", history(epochs=200))
-        epochs = sorted({row["epoch"] for row in drawn(training.section(evidence.read(toy)), "lr")})
+        epochs = sorted({row["epoch"] for row in drawn(training.section(material.read(toy)), "lr")})
         assert len(epochs) <= training.EPOCHS
         assert epochs[-1] == 200
 
@@ -325,7 +325,7 @@ class TestTraining:
         picks = [{"c": 1.0, "normalise": True}, {"c": 10.0, "normalise": False}, {"c": 1.0, "normalise": True}]
         curves = [{"unit": {"1": 0.5 + i, "10": 0.7}, "raw": {"1": 0.9, "10": 0.4}} for i in range(3)]
         save(toy, "a", chosen=picks, c_curves=curves)
-        section = training.section(evidence.read(toy))
+        section = training.section(material.read(toy))
         rows = drawn(section, "sweep")
         chosen = [(row["fold"], row["kind"], row["c"]) for row in rows if row["picked"]]
         assert chosen == [("0", "unit vectors", 1), ("1", "as they are", 10), ("2", "unit vectors", 1)]
@@ -337,7 +337,7 @@ class TestTraining:
     def test_wise_ft_says_how_many_folds_chose_an_alpha(self, toy):
         curve = [{"alpha": alpha, "score": 0.5 + alpha / 10, "se": 0.01} for alpha in (0.0, 0.5, 1.0)]
         save(toy, "a", wise_ft={"curve": curve, "chosen": [0.5, 1.0, 0.5]})
-        rows = drawn(training.section(evidence.read(toy)), "wise")
+        rows = drawn(training.section(material.read(toy)), "wise")
         assert [(row["alpha"], row["folds"]) for row in rows] == [(0, 0), (0.5, 2), (1, 1)]
         assert rows[1]["low"] == pytest.approx(0.54)
 
@@ -348,7 +348,7 @@ class TestTraining:
         rows[14] = ["all", "", "", 2.4, 0.01]
         df = pd.DataFrame(rows, columns=["kind", "class", "text", "log_loss", "se"])
         files.write_text(toy.model_folder("a") / "prompts.csv", df.to_csv(index=False))
-        (counts,) = training.section(evidence.read(toy)).about["prompts"]
+        (counts,) = training.section(material.read(toy)).about["prompts"]
         assert [row["rank"] for row in counts["rows"]] == [*range(1, 11), 15, *range(26, 31)]
         assert counts["rows"][3]["score"] == "1.3000 ± 0.0100"
         assert [row["rank"] for row in counts["rows"] if row["gap"]] == [15, 26]
@@ -358,23 +358,23 @@ class TestTraining:
     def test_a_damaged_side_file_never_stops_the_page(self, toy, file, content):
         save(toy, "a")
         (toy.model_folder("a") / file).write_bytes(content)
-        training.section(evidence.read(toy))
+        training.section(material.read(toy))
 
     def test_the_range_of_learning_rates_stands_beside_the_configs(self, toy):
         files.write_text(toy.model_folder("a") / "lr.csv", "lr,loss,smooth\n1e-5,2,2.1\n1e-4,1,1.5\n")
-        rows = drawn(training.section(evidence.read(toy)), "range")
+        rows = drawn(training.section(material.read(toy)), "range")
         assert [row["smooth"] for row in rows if "smooth" in row] == [2.1, 1.5]
         assert [row["lr"] for row in rows if "smooth" not in row] == [1e-3]
 
     def test_a_soup_names_its_ingredients(self, toy):
         save(toy, "a", ingredients=[["a 42", "b 42"], ["a 42"], ["b 42"]])
-        assert choices.soups(evidence.read(toy)) == [{"name": "a", "folds": ["a 42, b 42", "a 42", "b 42"]}]
+        assert choices.soups(material.read(toy)) == [{"name": "a", "folds": ["a 42, b 42", "a 42", "b 42"]}]
 
 
 class TestBlend:
     def test_disagreement_and_correlation_are_those_of_the_labels(self, toy):
         oofs = [save(toy, name, 1, seed) for seed, name in enumerate(("a", "b", "another"))]
-        found = evidence.read(toy)
+        found = material.read(toy)
         section = blend.section(found)
         names = list(found.models)
         apart = {(row["a"], row["b"]): row["value"] for row in drawn(section, "disagreement")}
@@ -393,7 +393,7 @@ class TestBlend:
         data, _ = rows_of(toy)
         save(toy, "a", oof=np.eye(3)[data.targets])
         save(toy, "b", 1)
-        section = blend.section(evidence.read(toy))
+        section = blend.section(material.read(toy))
         assert set(section.charts) == {"disagreement"}
 
     def test_says_what_the_blend_says_of_itself(self, toy):
@@ -403,7 +403,7 @@ class TestBlend:
         methods["stack"] = {"cv": 0.71, "se": 0.01, "log_loss": 0.4, "gain": 0.01, "gain_se": 0.02}
         auto = {"gain": 0.003, "gain_se": 0.004, "chosen_by_fold": ["mean", "stack", "mean"]}
         blended(toy, {"a": {"share": 0.3, "lost": -0.002}, "b": {"share": 0.7}}, methods=methods, auto=auto)
-        section = blend.section(evidence.read(toy))
+        section = blend.section(material.read(toy))
         facts = section.about["blend"]
         assert facts["picks"] == "mean in 2 of 3 folds, stack in 1 of 3 folds"
         assert facts["gain"] == "+0.0030 ± 0.0040"
@@ -419,7 +419,7 @@ class TestBlend:
     def test_of_one_model_or_of_another_version_is_shown(self, toy, facts):
         save(toy, "a")
         save(toy, "blend", **facts)
-        section = blend.section(evidence.read(toy))
+        section = blend.section(material.read(toy))
         assert section.about["closest"] is None
         assert "lost" not in section.charts
 
@@ -471,7 +471,7 @@ class TestReliability:
     def test_a_temperature_is_fitted_on_other_folds_and_mends_overconfidence(self, toy):
         data, _ = rows_of(toy)
         save(toy, "a", oof=softmax(3 * np.log(guess(data.targets, 3, 1.5, 7)), axis=1))
-        found = evidence.read(toy)
+        found = material.read(toy)
         calibrated = reliability.calibrated(found, found.models["a"])
         assert calibrated.temperature == pytest.approx(3, rel=0.3)
         assert calibrated.gain > 4 * calibrated.gain_se > 0
@@ -482,7 +482,7 @@ class TestTrust:
     def test_numbers_are_those_of_their_sources(self, toy):
         data, _ = rows_of(toy)
         oof = save(toy, "a", temperature=1.25)
-        found = evidence.read(toy)
+        found = material.read(toy)
         section = trust.section(found)
         (line,) = section.about["calibration"]
         assert line["ece"] == f"{reliability.measure(oof, data.targets).ece:.4f}"
@@ -509,7 +509,7 @@ class TestTrust:
         for k in (18, 11, 7):
             sent(toy, f"other{k}", k, 3 * k + 1)
         sent(toy, "a", 4, 83)
-        section = trust.section(evidence.read(toy))
+        section = trust.section(material.read(toy))
         public, private = section.about["foretold"]
         assert (public["rows"], private["rows"]) == (24, 96)
         assert (public["score"], public["outside"], private["outside"]) == ("0.16666", "below", "")
@@ -520,7 +520,7 @@ class TestTrust:
     def test_parts_are_the_solutions_where_there_is_one(self, toy):
         save(toy, "a")
         toy.input("kept-solution.csv").rename(toy.input("solution.csv"))
-        assert foretold.sizes(evidence.read(toy)) == {"public": 24, "private": 96}
+        assert foretold.sizes(material.read(toy)) == {"public": 24, "private": 96}
 
     @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss"])
     def test_folds_that_differ_by_more_than_chance_are_found(self, roots, metric):
@@ -531,7 +531,7 @@ class TestTrust:
         bad = data.fold == 1
         oof[bad] = oof[bad][:, [1, 2, 0]]
         save(toy, "b", oof=oof)
-        found = evidence.read(toy)
+        found = material.read(toy)
         alike, apart = (spreads.by_fold(found, found.models[name]).p(metric) for name in "ab")
         assert alike > 0.01
         assert apart < 1e-4
@@ -548,7 +548,7 @@ class TestTrust:
     def test_of_many_rows_a_sample_is_measured_and_said(self, toy, monkeypatch):
         monkeypatch.setattr(reliability, "NUMBERS", 120)
         save(toy, "a")
-        section = trust.section(evidence.read(toy))
+        section = trust.section(material.read(toy))
         assert section.about["sampled"] == (40, N)
         assert sum(row["rows"] for row in drawn(section, "confidence")) == 40
 
@@ -557,7 +557,7 @@ class TestTrust:
         test = np.full((M, 200), 0.001, np.float32)
         test[:, 150] = 1 - 0.199
         save(toy, "a", test=test)
-        section = trust.section(evidence.read(toy))
+        section = trust.section(material.read(toy))
         assert section.about["classes"] == (20, 200)
         shown = {row["class"] for row in drawn(section, "classes")}
         assert len(shown) == 20
@@ -567,14 +567,14 @@ class TestTrust:
     def test_a_model_without_test_rows_has_no_shift(self, toy):
         save(toy, "a")
         (toy.model_folder("a") / "test.parquet").write_bytes(b"")
-        section = trust.section(evidence.read(toy))
+        section = trust.section(material.read(toy))
         assert section.about["shift"] == []
         assert "classes" not in section.charts
 
 
 def advised(competition: Competition, rule) -> list[str]:
     """What a rule says, each piece as one text."""
-    return [f"{one.what}: {one.why} {one.how}" for one in rule(evidence.read(competition))]
+    return [f"{one.what}: {one.why} {one.how}" for one in rule(material.read(competition))]
 
 
 class TestAdvice:
@@ -592,14 +592,14 @@ class TestAdvice:
         return toy
 
     def test_of_a_sound_run_there_is_none(self, sound):
-        found = evidence.read(sound)
+        found = material.read(sound)
         assert [one for rule in advice.RULES for one in rule(found)] == []
         assert advice.section(found) is None
 
     def test_is_not_more_than_can_be_read(self, sound, monkeypatch):
         one = advice.Advice("Do", "because", "so")
         monkeypatch.setattr(advice, "RULES", (lambda found: iter([one] * 3),) * 3)
-        assert len(advice.section(evidence.read(sound)).about["advice"]) == advice.MOST
+        assert len(advice.section(material.read(sound)).about["advice"]) == advice.MOST
 
     def test_an_unfinished_run_is_to_be_finished(self, toy):
         save(toy, "a")
@@ -734,7 +734,7 @@ class TestAdvice:
         (said,) = advised(toy, doubts.leaks)
         assert "Of 120 test pictures 2 are in train too (1.7 %)" in said
         assert {"name": "In train and test", "value": "2 pictures", "more": "of 120 in test"} in head.tiles(
-            evidence.read(toy)
+            material.read(toy)
         )
 
     def test_near_duplicates_in_two_folds_are_to_be_kept_together(self, sound):
@@ -815,7 +815,7 @@ class TestProvenance:
         torch_was = made["made"]["torch"]
         made["made"] |= {"commit": "1234567-dirty", "torch": "1.0"}
         path.write_text(json.dumps(made))
-        section = provenance.section(evidence.read(toy))
+        section = provenance.section(material.read(toy))
         said = " ".join(section.about["warnings"])
         assert "by different commits: 1234567-dirty (a)," in said
         assert f"with different torch: 1.0 (a), {torch_was} (b)" in said
@@ -825,7 +825,7 @@ class TestProvenance:
 
     def test_one_model_of_one_commit_has_no_warning_of_it(self, toy):
         save(toy, "a")
-        assert not any("different" in said for said in provenance.section(evidence.read(toy)).about["warnings"])
+        assert not any("different" in said for said in provenance.section(material.read(toy)).about["warnings"])
 
     def test_a_model_that_says_nothing_of_where_it_was_made_is_shown(self, toy):
         save(toy, "a")
@@ -833,11 +833,11 @@ class TestProvenance:
         made = json.loads(path.read_text())
         del made["made"], made["seconds"], made["key"]["model"]
         path.write_text(json.dumps(made))
-        (row,) = provenance.section(evidence.read(toy)).about["rows"]
+        (row,) = provenance.section(material.read(toy)).about["rows"]
         assert (row["commit"], row["time"], row["seeds"]) == ("–", "–", "")
 
     def test_a_smoke_run_is_made_again_with_its_limit(self, toy):
-        section = provenance.section(evidence.read(toy.model_copy(update={"limit": 60})))
+        section = provenance.section(material.read(toy.model_copy(update={"limit": 60})))
         assert section.about["commands"][0][0] == "./run.sh toy --limit 60"
 
 
@@ -847,7 +847,7 @@ class TestHead:
         for k in (18, 11, 7):
             sent(toy, f"other{k}", k, 3 * k + 1)
         sent(toy, "a", 20, 83)
-        top = head.head(evidence.read(toy))
+        top = head.head(material.read(toy))
         tiles = {tile["name"]: tile for tile in top["tiles"]}
         made = read_model(toy.model_folder("a"))
         assert tiles["CV accuracy"]["value"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
@@ -860,14 +860,14 @@ class TestHead:
 
     def test_before_the_folds_there_is_a_head(self, toy):
         toy.folds_csv.unlink()
-        top = head.head(evidence.read(toy))
+        top = head.head(material.read(toy))
         assert top["lead"][-1] == "no folds yet"
         assert [tile["name"] for tile in top["tiles"]] == ["Models"]
 
 
 def rendered(competition: Competition) -> str:
     """The page of these sections without Vega; its charts are compiled, and not drawn."""
-    found = evidence.read(competition)
+    found = material.read(competition)
     sections = [one for module in SECTIONS if (one := module.section(found)) is not None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "bundle", lambda: "")
@@ -913,7 +913,7 @@ class TestPage:
             assert f">{title}</h2>" in html
 
     def test_by_a_metric_of_labels_is_whole(self, roots):
-        found = evidence.read(self.everything(roots, metric="macro_f1"))
+        found = material.read(self.everything(roots, metric="macro_f1"))
         sections = {one.name: one for module in SECTIONS if (one := module.section(found)) is not None}
         model = found.models["b"]
         value, se = found.metric.score(found.targets, model.decided)

@@ -14,8 +14,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 
 from src.base import files
 from src.data import images, tables
-from src.report import album, evidence, features_map, page, slices, tiles
-from src.report.evidence import Evidence, Model
+from src.report import album, features_map, material, page, slices, tiles
+from src.report.evidence import Model
+from src.report.material import Material
 from src.report.sections import data, labels, mistakes
 from src.results import audit, shards
 from src.results.ab import Comparison, put_comparison
@@ -23,7 +24,7 @@ from src.scoring import decisions
 from tests.conftest import CLASSES, picture, toy_competition
 
 
-def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, tested=True, checked=True) -> Evidence:
+def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, tested=True, checked=True) -> Material:
     """What a run leaves whose models are right for about that share of the train rows; their files are not written.
 
     Args:
@@ -37,7 +38,7 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
         images.check(map(str, paths), paths, competition.images_record)
     targets = found.train["label"].map(list(competition.classes).index).to_numpy()
     n, m, fold = len(targets), len(found.test), np.arange(len(targets)) // 3 % 3
-    one = Evidence(competition, found.train, found.test, targets, fold, evidence.record_of(competition), {}, [])
+    one = Material(competition, found.train, found.test, targets, fold, material.record_of(competition), {}, [])
     for seed, name in enumerate(models):
         rng = np.random.default_rng(seed)
         likely = np.where(rng.random(n) < right, targets, rng.integers(0, k, n))
@@ -52,7 +53,7 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
     return one
 
 
-def rendered(found: Evidence, *sections) -> str:
+def rendered(found: Material, *sections) -> str:
     """The page of these sections, without their charts."""
     whole = [replace(one.section(found), charts={}) for one in sections]
     head = {"lead": [], "tiles": [], "left_out": found.left_out}

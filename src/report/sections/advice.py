@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 
 from src.report import doubts, tuning
-from src.report.evidence import Evidence
 from src.report.figures import Advice
+from src.report.material import Material
 from src.report.page import Section
 
 MOST = 5
-RULES: tuple[Callable[[Evidence], Iterator[Advice]], ...] = (
+RULES: tuple[Callable[[Material], Iterator[Advice]], ...] = (
     doubts.unfinished,
     doubts.leaks,
     doubts.off_the_board,
@@ -34,7 +34,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Advice]], ...] = (
 )
 
 
-def section(evidence: Evidence) -> Section | None:
+def section(evidence: Material) -> Section | None:
     """The first MOST that apply; None where nothing is to be said."""
     found = list(islice(chain.from_iterable(rule(evidence) for rule in RULES), MOST))
     return Section("next", "What to try next", {"advice": found}) if found else None

@@ -10,7 +10,8 @@ from src.base.errors import counted
 from src.data import copies
 from src.report import features_map, figures
 from src.report.album import by_hash, name
-from src.report.evidence import PARTS, Evidence
+from src.report.evidence import PARTS
+from src.report.material import Material
 from src.report.page import Section
 
 NAME, TITLE = "data", "Data"
@@ -19,7 +20,7 @@ EXAMPLES, A_CLASS, ROOM = 240, 8, 1_000_000  # pictures of all classes, of one, 
 SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; else so many steps a side
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Material) -> Section:
     shown = {"balance": balance(evidence)}
     if (sizes := sizes_of(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
         shown |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
@@ -45,7 +46,7 @@ def section(evidence: Evidence) -> Section:
     return Section(NAME, TITLE, about, shown, data)
 
 
-def balance(evidence: Evidence) -> alt.TopLevelMixin:
+def balance(evidence: Material) -> alt.TopLevelMixin:
     """The share of each class among the train labels, and among those that the best model gives the test rows."""
     classes, best = np.array(evidence.classes), evidence.best
     k = len(classes)
@@ -73,7 +74,7 @@ def balance(evidence: Evidence) -> alt.TopLevelMixin:
     )
 
 
-def facts(evidence: Evidence, part: str) -> dict[str, Any]:
+def facts(evidence: Material, part: str) -> dict[str, Any]:
     """What the data stage knows of the images of a part."""
     found: dict[str, Any] = {"part": part, "rows": len(evidence.rows(part))}
     found |= {"spans": [], "formats": [], "megabytes": None}
@@ -95,7 +96,7 @@ def facts(evidence: Evidence, part: str) -> dict[str, Any]:
     return found
 
 
-def sizes_of(evidence: Evidence) -> pd.DataFrame | None:
+def sizes_of(evidence: Material) -> pd.DataFrame | None:
     """Width and height of all images, with their part; None where nobody has checked any."""
     tables = []
     for part in PARTS:
@@ -160,7 +161,7 @@ def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def examples_of(evidence: Evidence) -> tuple[list[dict[str, Any]], dict[str, list]]:
+def examples_of(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, list]]:
     """A few train rows of each class, which ones settled by their ids: what the template says, and the lists."""
     k = len(evidence.classes)
     each = min(max(EXAMPLES // k, 1), A_CLASS)
@@ -182,7 +183,7 @@ def examples_of(evidence: Evidence) -> tuple[list[dict[str, Any]], dict[str, lis
     return told, lists
 
 
-def copies_of(evidence: Evidence) -> list[str]:
+def copies_of(evidence: Material) -> list[str]:
     """What the data stage says of images that are there twice, byte for byte."""
     if evidence.record is None:
         return []

@@ -5,7 +5,7 @@ from typing import Any
 from src.base import files
 from src.report import figures
 from src.report.album import Row, name
-from src.report.evidence import Evidence
+from src.report.material import Material
 from src.report.page import Section
 from src.results import audit
 from src.results.audit import Audit
@@ -17,7 +17,7 @@ SCORES = {"label": "p(label) {:.3f}", "outlier": "score {:.2g}", "constant": "sp
 PAIR = "alike {:.3f}"
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Material) -> Section:
     competition, found = evidence.competition, evidence.audit
     kinds, lists = ([], {}) if found is None else sheets(evidence, found)
     about = {
@@ -32,7 +32,7 @@ def section(evidence: Evidence) -> Section:
     return Section(NAME, TITLE, about, data={"lists": lists} if lists else {})
 
 
-def sheets(evidence: Evidence, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
+def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
     """Of each kind what the template says, and its first findings with their pictures, by the kind."""
     kinds, lists = [], {}
     for kind, title in audit.KINDS.items():
@@ -47,13 +47,13 @@ def sheets(evidence: Evidence, found: Audit) -> tuple[list[dict[str, Any]], dict
     return kinds, lists
 
 
-def rows_of(evidence: Evidence, one: Any) -> list[Row]:
+def rows_of(evidence: Material, one: Any) -> list[Row]:
     """The row of a finding, and the one that it is paired with."""
     ids = [(one.part, one.id), *([(one.other_part, one.other_id)] if one.kind in audit.PAIRED else [])]
     return [(part, evidence.row_of[part][id]) for part, id in ids]
 
 
-def entry(evidence: Evidence, one: Any, rows: list[Row]) -> dict[str, Any]:
+def entry(evidence: Material, one: Any, rows: list[Row]) -> dict[str, Any]:
     """A finding for album.js: its pictures with their lines, and its score."""
     cards = []
     for part, i in rows:
@@ -86,7 +86,7 @@ def how(kind: str, about: dict[str, Any]) -> str:
     )
 
 
-def notes(evidence: Evidence, found: Audit) -> list[str]:
+def notes(evidence: Material, found: Audit) -> list[str]:
     """What was not looked for, and whether the audit is of what is there now."""
     said = [f"Not looked for: {why}." for why in found.about.get("skipped") or []]
     by = (found.about.get("key") or {}).get("judge") or {}
@@ -100,7 +100,7 @@ def notes(evidence: Evidence, found: Audit) -> list[str]:
     return said
 
 
-def ceiling(evidence: Evidence, found: Audit) -> dict[str, str] | None:
+def ceiling(evidence: Material, found: Audit) -> dict[str, str] | None:
     """The noise ceiling, as text."""
     about = found.about.get("ceiling") or {}
     if not figures.known(about.get("noise"), about.get("se")):
@@ -113,7 +113,7 @@ def ceiling(evidence: Evidence, found: Audit) -> dict[str, str] | None:
     }
 
 
-def comparisons(evidence: Evidence) -> list[dict[str, Any]]:
+def comparisons(evidence: Material) -> list[dict[str, Any]]:
     """The lines of ab.csv, as text."""
     competition = evidence.competition
     folds = files.sha256(competition.folds_csv) if competition.folds_csv.is_file() else None

@@ -10,7 +10,8 @@ import pandas as pd
 
 from src.report import figures, slices
 from src.report.album import Row, name
-from src.report.evidence import Evidence, Model
+from src.report.evidence import Model
+from src.report.material import Material
 from src.report.page import Section
 from src.report.reliability import wilson
 
@@ -23,7 +24,7 @@ PICTURES, ROOM = 1500, 3_500_000  # of all models together, and bytes that they 
 MEASURES = ("precision", "recall", "F1")
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Material) -> Section:
     if (best := evidence.best) is None:
         return Section(NAME, TITLE, {"chosen": None, "run": evidence.competition.name})
     models = switched(evidence, best)
@@ -62,13 +63,13 @@ def section(evidence: Evidence) -> Section:
     return Section(NAME, TITLE, about, shown, data)
 
 
-def switched(evidence: Evidence, best: Model) -> list[Model]:
+def switched(evidence: Material, best: Model) -> list[Model]:
     """The models that can be chosen, in their order; of too many, those of the best CV."""
     kept = {model.name for model in [best, *figures.by_cv(evidence)][:SWITCHED]}
     return [model for each, model in evidence.models.items() if each in kept]
 
 
-def confusion(evidence: Evidence, model: Model) -> np.ndarray:
+def confusion(evidence: Material, model: Model) -> np.ndarray:
     """(k, k) how many rows of each class, by its row, are given each label."""
     k = len(evidence.classes)
     return np.bincount(evidence.targets * k + model.labels, minlength=k * k).reshape(k, k)
@@ -132,7 +133,7 @@ def worst(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
     ]
 
 
-def classes_chart(evidence: Evidence, best: Model, tables: Mapping[str, Mapping[str, np.ndarray]]) -> alt.TopLevelMixin:
+def classes_chart(evidence: Material, best: Model, tables: Mapping[str, Mapping[str, np.ndarray]]) -> alt.TopLevelMixin:
     rows = [
         {"model": each, "label": evidence.classes[label], "measure": measure, "n": int(table["rows"][label])}
         | {"f1": float(table["F1"][label, 0])}
@@ -161,13 +162,13 @@ def classes_chart(evidence: Evidence, best: Model, tables: Mapping[str, Mapping[
     return figures.chosen(chart.properties(width="container", height=int(height)), best.name)
 
 
-def surest(evidence: Evidence, model: Model) -> np.ndarray:
+def surest(evidence: Material, model: Model) -> np.ndarray:
     """The train rows that a model gives another label, those of the highest probability first."""
     wrong = np.flatnonzero(model.labels != evidence.targets)
     return wrong[np.argsort(-model.decided[wrong].max(axis=1), kind="stable")]
 
 
-def put(evidence: Evidence, mistakes: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> dict[Row, None]:
+def put(evidence: Material, mistakes: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> dict[Row, None]:
     """The mistakes whose pictures are in the page: the surest of each model, then some of each kind of mistake.
 
     Args:

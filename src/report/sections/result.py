@@ -11,7 +11,7 @@ from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
 from src.leaderboard.forecast import NAME, PARTS
 from src.leaderboard.scored import Score
 from src.report import configs, histories
-from src.report.evidence import BLEND, Evidence, Model
+from src.report.evidence import BLEND, Model
 from src.report.figures import (
     STEP,
     UNKNOWN,
@@ -25,12 +25,13 @@ from src.report.figures import (
     tips,
     with_interval,
 )
+from src.report.material import Material
 from src.report.page import Section
 from src.results import summary
 from src.results.ledger import COMPLETE
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Material) -> Section:
     sent = submissions(evidence)
     competition, speeds = evidence.competition, evidence.histories
     rows = [row(evidence, model, speeds.get(model.name)) for model in evidence.models.values()]
@@ -54,7 +55,7 @@ def section(evidence: Evidence) -> Section:
     return Section("result", "Result", about, charts)
 
 
-def row(evidence: Evidence, model: Model, history: histories.History | None) -> dict[str, Any]:
+def row(evidence: Material, model: Model, history: histories.History | None) -> dict[str, Any]:
     """A model's line of the table."""
     made, ours = model.made, evidence.ours.get(model.name)
     blend = evidence.models.get(BLEND)
@@ -80,7 +81,7 @@ def texts(score: Score | None) -> dict[str, str]:
     return {"score": score.text, "count": "" if score.k is None else f"{score.k}/{score.n}"}
 
 
-def notes(evidence: Evidence, model: Model) -> list[str]:
+def notes(evidence: Material, model: Model) -> list[str]:
     said, spec = [], evidence.competition.models.get(model.name)
     if spec is None and model.name != BLEND:
         said.append("not in the config")
@@ -92,7 +93,7 @@ def notes(evidence: Evidence, model: Model) -> list[str]:
     return said
 
 
-def reported(evidence: Evidence) -> list[dict[str, Any]]:
+def reported(evidence: Material) -> list[dict[str, Any]]:
     """The scores that others reported, each beside that of the model that it is to be compared with."""
     rows, found = evidence.competition.on_board, evidence.known
     lines = []
@@ -107,7 +108,7 @@ def reported(evidence: Evidence) -> list[dict[str, Any]]:
     return lines
 
 
-def submissions(evidence: Evidence) -> pd.DataFrame:
+def submissions(evidence: Material) -> pd.DataFrame:
     """One row a score that has a CV beside it: name, file, part, cv, cv_se, score, score_se, count.
 
     The ledger's, and those of models without one that the solution gives.
@@ -132,14 +133,14 @@ def submissions(evidence: Evidence) -> pd.DataFrame:
     return df.drop(columns="of")
 
 
-def agreement(evidence: Evidence, sent: pd.DataFrame) -> list[str]:
+def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
     """How CV and each part of the leaderboard go together, a sentence a part."""
     by_part = {part: sent[sent["part"] == part] for part in PARTS}
     said = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
     return [one for one in said if one is not None]
 
 
-def dots(evidence: Evidence, models: list[Model]) -> alt.LayerChart:
+def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     """Each model's CV ± se and its folds, the best on top."""
     order, colours = [model.name for model in models], coloured(list(evidence.models))
     df = pd.DataFrame(
@@ -170,7 +171,7 @@ def dots(evidence: Evidence, models: list[Model]) -> alt.LayerChart:
     ).properties(width="container", height=STEP * len(models))
 
 
-def scatter(evidence: Evidence, df: pd.DataFrame, part: str) -> alt.LayerChart:
+def scatter(evidence: Material, df: pd.DataFrame, part: str) -> alt.LayerChart:
     """CV against the score of a part, with a standard error of each, and the line on which both are the same."""
     df = df.assign(cv_low=df["cv"] - df["cv_se"], cv_high=df["cv"] + df["cv_se"])
     df = df.assign(low=df["score"] - df["score_se"], high=df["score"] + df["score_se"])

@@ -6,7 +6,6 @@ import altair as alt
 import pandas as pd
 
 from src.report import choices
-from src.report.evidence import Evidence
 from src.report.figures import (
     SLIGHT,
     UNKNOWN,
@@ -21,13 +20,14 @@ from src.report.figures import (
     tips,
 )
 from src.report.histories import History
+from src.report.material import Material
 from src.report.page import Section
 
 EPOCHS = 40  # of a line of a chart, at most: of more, each second, third ... one
 LOSS, VALID = "training", "validation"
 
 
-def section(evidence: Evidence) -> Section:
+def section(evidence: Material) -> Section:
     found = evidence.histories
     names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
     drawn, about = {}, {"competition": evidence.competition.name, "switch": None, "sweep": None}
@@ -57,7 +57,7 @@ def section(evidence: Evidence) -> Section:
 # Fine-tuning
 
 
-def run_line(evidence: Evidence, name: str, history: History) -> dict[str, Any]:
+def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
     """What is to be said of a model's training as a whole."""
     epochs = history.epochs
     seeds = epochs["seed"].nunique() if "seed" in epochs else 1
@@ -77,7 +77,7 @@ def run_line(evidence: Evidence, name: str, history: History) -> dict[str, Any]:
     }
 
 
-def curves(evidence: Evidence, found: dict[str, History], first: str) -> dict[str, alt.TopLevelMixin]:
+def curves(evidence: Material, found: dict[str, History], first: str) -> dict[str, alt.TopLevelMixin]:
     """Loss, metric and learning rate of one model, by epoch."""
     metric = evidence.competition.metric
     both = [
@@ -154,7 +154,7 @@ def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Cha
     )
 
 
-def overview(evidence: Evidence, found: dict[str, History], names: list[str]) -> alt.Chart:
+def overview(evidence: Material, found: dict[str, History], names: list[str]) -> alt.Chart:
     """All models beside each other: the validation log loss over the share of the epochs that are done."""
     parts = []
     for name, history in found.items():
