@@ -181,6 +181,14 @@ def test_a_local_checkpoint_is_packed_where_the_config_has_it(finished, run_once
     assert (tmp_path / "project" / "src" / "configs" / "toy.py").is_file()
 
 
+def test_text_files_of_configs_are_packed_with_the_code(finished, tmp_path):
+    packing.project(finished, tmp_path / "project")
+    texts = sorted(path.relative_to(ROOT) for path in (ROOT / "src" / "configs").rglob("*.txt"))
+    assert {"phrasings", "classes"} <= {path.parent.name for path in texts}
+    for path in texts:
+        assert (tmp_path / "project" / path).read_bytes() == (ROOT / path).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

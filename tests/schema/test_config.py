@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from src import config
 from src.base.errors import UserError
 from src.base.paths import ROOT
+from src.configs.shared import class_names
 from src.data.sources.kaggle import Kaggle
 from src.schema.competition import Folds
 from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
@@ -111,6 +112,49 @@ def test_a_variant_replaces_fields_of_another_and_is_checked():
     assert (variant.folds.n, variant.classes) == (4, toy_competition().classes)
     with pytest.raises(ValidationError):
         toy_competition().model_copy(update={"fold": Folds(n=4)})
+
+
+class TestClassNames:
+    """Lists of classes in text files."""
+
+    @pytest.fixture
+    def toys(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(class_names, "FOLDER", tmp_path)
+        return tmp_path / "toys.txt"
+
+    def test_a_line_is_a_label_with_or_without_phrases(self, toys):
+        toys.write_text("# of a shop\nyo-yo, small\nball = red ball; günther's  ball\n  kite  \n", encoding="utf-8")
+        labels, phrases = class_names.read("toys")
+        assert labels == ("yo-yo, small", "ball", "kite")
+        assert phrases == {"ball": ("red ball", "günther's  ball")}
+
+    @pytest.mark.parametrize(
+        ("raw", "said"),
+        [
+            (b"a\n\nb\n", "line 2: '' is neither 'label' nor 'label = phrase; phrase'"),
+            (b"# x\na =\n", "line 2: 'a =' is neither 'label' nor 'label = phrase; phrase'"),
+            (b"= a\n", "line 1: '= a' is neither"),
+            (b"a = b;; c\n", "line 1: 'a = b;; c' is neither"),
+            (b"a\nb\na = c\n", "line 3: the class 'a' is listed twice: take one out"),
+            (b"a\nb\xff\n", "line 2: not UTF-8 text"),
+        ],
+    )
+    def test_a_faulty_line_is_refused_with_its_number(self, raw, said, toys):
+        toys.write_bytes(raw)
+        with pytest.raises(UserError) as error:
+            class_names.read("toys")
+        assert f"{toys}, {said}" in str(error.value)
+
+    def test_a_missing_list_is_refused_with_the_nearest(self, toys):
+        toys.write_text("a\n")
+        with pytest.raises(UserError, match=r"unknown list of classes 'toy': did you mean 'toys'.*in /"):
+            class_names.read("toy")
+
+    def test_each_list_is_that_of_the_config_of_its_name(self):
+        for path in class_names.FOLDER.glob("*.txt"):
+            competition, (labels, phrases) = config.load(path.stem), class_names.read(path.stem)
+            assert competition.classes == labels
+            assert competition.prompts.classnames == phrases
 
 
 def test_paths_are_under_the_two_roots(roots):
