@@ -13,14 +13,7 @@ from src.configs.shared.baselines import BASELINES, CLIP_VIT_B32, CONVNEXT_TINY,
 competition = Competition(
     title="FGVC-Aircraft, variants",
     source=Torchvision("FGVCAircraft"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=class_names.read("aircraft").labels,
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=("a photo of a {}, a type of aircraft.", "a photo of the {}, a type of aircraft."),

@@ -9,14 +9,7 @@ from src.configs.shared.baselines import BASELINES, ON_TEST, published
 competition = Competition(
     title="CIFAR-10, its official split",
     source=Torchvision("CIFAR10"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=(

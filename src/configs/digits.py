@@ -12,14 +12,7 @@ TINY = ClipArch(
 competition = Competition(
     title="Handwritten digits (scikit-learn's), from scratch on a CPU",
     source=Digits(),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=tuple("0123456789"),
-    metric="accuracy",
     prompts=Prompts(templates=("a photo of the number {}.", "a handwritten {}.")),
     models={
         "zeroshot_tiny": ZeroShot(clip=TINY),

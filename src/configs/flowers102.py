@@ -16,14 +16,7 @@ CLASSES = class_names.read("flowers102")
 competition = Competition(
     title="Oxford Flowers 102",
     source=Torchvision("Flowers102"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=CLASSES.labels,
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=("a photo of a {}, a type of flower.",),

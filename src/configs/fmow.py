@@ -14,14 +14,7 @@ CLASSES = class_names.read("fmow")
 competition = Competition(
     title="Functional Map of the World",
     source=Wilds("fmow"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=CLASSES.labels,
-    metric="accuracy",
     prompts=Prompts(
         # WiSE-FT's own, from src/templates of its repository (MIT)
         templates=(

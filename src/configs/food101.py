@@ -7,14 +7,7 @@ from src.configs.shared.baselines import BASELINES, ON_TEST, published
 competition = Competition(
     title="Food-101",
     source=Torchvision("Food101"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=class_names.read("food101").labels,
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=("a photo of {}, a type of food.",),

@@ -9,12 +9,6 @@ from src.configs.shared.baselines import BASELINES
 competition = Competition(
     title="Imagenette, 320 pixels",
     source=Torchvision("Imagenette", size="320px"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=(
         "tench",
         "English springer",
@@ -27,7 +21,6 @@ competition = Competition(
         "golf ball",
         "parachute",
     ),
-    metric="accuracy",
     prompts=Prompts(
         # the seven that CLIP's authors found to do nearly as well as their 80, from their notebook on ImageNet (MIT)
         templates=(

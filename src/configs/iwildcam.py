@@ -14,16 +14,9 @@ SPECIES = class_names.read("iwildcam")
 competition = Competition(
     title="iWildCam 2020",
     source=Wilds("iwildcam"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     group="location",
     classes=SPECIES.labels,
     rare_classes=True,  # some species were seen once, or by one camera alone
-    metric="accuracy",
     prompts=Prompts(
         # WiSE-FT's own, from src/templates of its repository (MIT)
         templates=("a photo of {}.", "{} in the wild."),

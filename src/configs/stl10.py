@@ -6,14 +6,7 @@ from src.configs.shared.baselines import BASELINES, ON_TEST, published
 competition = Competition(
     title="STL-10",
     source=Torchvision("STL10"),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=("a photo of a {}.", "a photo of the {}."),

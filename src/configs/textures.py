@@ -10,14 +10,7 @@ from src.configs.shared.baselines import BASELINES, ON_VAL, published
 competition = Competition(
     title="Describable Textures",
     source=Torchvision("DTD", partition=1),
-    train="train.csv",
-    test="test.csv",
-    sample_submission="sample_submission.csv",
-    id="id",
-    image="image",
-    label="label",
     classes=class_names.read("textures").labels,
-    metric="accuracy",
     prompts=Prompts(
         # CLIP's own, from data/prompts.md of its repository (MIT)
         templates=(

@@ -73,19 +73,20 @@ class Notebook(Strict):
 class Competition(Strict):
     title: Text
     source: SerializeAsAny[Source]
-    train: Text  # a table, or a pattern that lists files: "train/{species}/{file}"; all relative to the source's folder
-    test: Text
-    sample_submission: Text
+    # A table, or a pattern that lists files: "train/{species}/{file}"; all three are relative to the source's folder
+    train: Text = "train.csv"
+    test: Text = "test.csv"
+    sample_submission: Text = "sample_submission.csv"
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
     images: str = ""
-    id: Text
-    image: Text  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
-    label: Text
+    id: Text = "id"
+    image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
+    label: Text = "label"
     group: Text | None = None  # a column: rows that share its value stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     classes: tuple[Text, ...] = Field(min_length=2)
     rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt
-    metric: str  # one of METRICS
+    metric: str = "accuracy"  # one of METRICS
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None

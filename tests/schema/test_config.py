@@ -8,7 +8,7 @@ from src.base.errors import UserError
 from src.base.paths import ROOT
 from src.configs.shared import class_names
 from src.data.sources.kaggle import Kaggle
-from src.schema.competition import Folds
+from src.schema.competition import Competition, Folds
 from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
 from tests.conftest import TINY_CLIP, toy_competition
 
@@ -81,6 +81,7 @@ def written(tmp_path, monkeypatch):
         ("competition.model_copy(update={'models': {'blend': ZeroShot(clip='x')}})", "call the model something else"),
         ("competition.model_copy(update={'blend': Blend(models=('convnext',))})", "did you mean 'convnext_base'"),
         ("Kaggle('../etc')", "Kaggle.slug"),
+        ("Competition(title='x', source=Kaggle('x'), classes=('a', 'b'))", "Competition.models is missing"),
         ("1 +", "src/configs/mine.py, line 3"),
         ("Competitoin()", "Competitoin"),
     ],
@@ -90,6 +91,13 @@ def test_a_wrong_config_is_one_sentence_with_file_and_line(written, statement, s
         written(f"competition = {statement}")
     assert said in str(error.value)
     assert "mine.py, line 3" in str(error.value)
+
+
+def test_the_usual_files_columns_and_metric_need_not_be_given():
+    usual = {"title": "x", "source": Kaggle("x"), "classes": ("a", "b"), "models": {"probe": Probe(clip=TINY_CLIP)}}
+    files = {"train": "train.csv", "test": "test.csv", "sample_submission": "sample_submission.csv"}
+    columns = {"id": "id", "image": "image", "label": "label"}
+    assert Competition(**usual) == Competition(**usual, **files, **columns, metric="accuracy")
 
 
 def test_a_bug_in_a_config_keeps_its_traceback(written):
