@@ -25,7 +25,7 @@ from src.results.model import read_model, same_model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults
-from src.scoring import decisions, label_noise
+from src.scoring import decisions
 from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other numbers are computed from the same key
@@ -127,7 +127,7 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
     more = ""
     if spec.label_noise != "keep":
         counts = ", ".join(str(int(fit.doubted.sum())) for fit in fits)
-        more = f", training rows {label_noise.DONE[spec.label_noise]} for each fold: {counts}"
+        more = f", training rows dropped for each fold: {counts}"
     print(f"  fitted {len(fits)} folds in {duration(time.perf_counter() - start)}{more}")
     return oof.astype(np.float32)  # as a finished model's are
 

@@ -16,10 +16,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
 Positive = Annotated[float, Field(gt=0)]
-# What is done to training rows whose labels are doubtful: nothing, left out, or learnt as half the label and half what
-# the judge says (src/scoring/label_noise.py). Held-out rows are scored with the labels as given. Left as it is, no key
-# names it.
-LabelNoise = Annotated[Literal["keep", "drop", "soften"], Field(exclude_if=lambda value: value == "keep")]
+# What is done to training rows whose labels are doubtful (src/scoring/label_noise.py): nothing, or they are left out.
+# Held-out rows are scored with the labels as given. Left as it is, no key names it.
+LabelNoise = Annotated[Literal["keep", "drop"], Field(exclude_if=lambda value: value == "keep")]
 
 
 class Prompts(Strict):
@@ -143,8 +142,6 @@ class Probe(Encoder):
             raise ValueError("towards='zeroshot' needs a model that reads texts: clip=..., not backbone=...")
         if self.solver == "scikit-learn" and self.towards != "zero":
             raise ValueError("scikit-learn pulls towards zero only: solver='batched'")
-        if self.solver == "scikit-learn" and self.label_noise == "soften":
-            raise ValueError("scikit-learn learns no soft labels: solver='batched', or label_noise='drop'")
         return self
 
 

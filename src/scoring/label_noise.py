@@ -16,7 +16,6 @@ import numpy as np
 
 from src.scoring import bootstrap
 
-DONE = {"drop": "dropped", "soften": "softened"}  # to a doubtful label, by what `label_noise` asks for
 METHOD = "confident learning (Northcutt et al. 2021): the share of rows off the diagonal of cleanlab's confident joint"
 DRAWN = 10_000  # rows that a replicate has at most
 
@@ -97,32 +96,6 @@ def noise(targets: np.ndarray, probs: np.ndarray) -> float:
     return float(np.bincount(targets, minlength=len(joint)) @ wrong / len(targets))
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """What training rows are learnt as, after their labels were judged."""
-
-    mask: np.ndarray  # (n,) bool: rows whose labels are doubtful
-    shares: np.ndarray  # (n, k) float32 of each row in each class: 1 in its label, but for doubtful rows
-
-
-def said(how: str, doubted: int, n: int) -> str:
-    """Of so many of n training rows that were dropped or softened."""
-    return f"{doubted} of {n} training rows {DONE[how]}: their labels are doubtful"
-
-
-def clean_labels(how: str, targets: np.ndarray, probs: np.ndarray) -> Cleaned:
-    """Training rows with what is asked for done to those whose labels are doubtful.
-
-    "drop": their shares are 0. "soften": the mean of the label and the probabilities, which is the soft bootstrapping
-    of Reed et al. 2015, "Training deep neural networks on noisy labels with bootstrapping", with beta = 0.5, and for
-    doubtful rows alone.
-
-    Args:
-        how: One of DONE.
-        targets: (n,) class indices below k.
-        probs: (n, k) of models that have seen neither the row's label nor any of the rows that are to be scored.
-    """
-    mask = issues(targets, probs).mask
-    shares = np.eye(probs.shape[1], dtype=np.float32)[targets]
-    shares[mask] = 0 if how == "drop" else (shares[mask] + probs[mask] / probs[mask].sum(axis=1, keepdims=True)) / 2
-    return Cleaned(mask, shares)
+def said(dropped: int, n: int) -> str:
+    """How many of n training rows were left out."""
+    return f"{dropped} of {n} training rows dropped: their labels are doubtful"

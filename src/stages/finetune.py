@@ -1,6 +1,6 @@
 """finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
-Reads the images and folds.csv, and where doubtful labels are dropped or softened what a probe says of them (see
+Reads the images and folds.csv, and where doubtful labels are dropped what a probe says of them (see
 models/probe/judging.py); writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then its
 tables, and fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made
 last, of the weights of what is finished.
@@ -27,15 +27,14 @@ from src.models.finetune import augment, averaging, heads, soups, training
 from src.models.finetune.batches import Fold
 from src.models.finetune.resume import Running
 from src.models.finetune.run import Run, check_networks, runs_of, squares_of, tables_key, test_rows, weights_key
-from src.models.probe.judging import cleaned_folds, judgements_digest
+from src.models.probe.judging import doubtful, judgements_digest
 from src.networks import classifiers, encoders
 from src.networks.classifiers import Head
 from src.results import checkpoints
 from src.results.model import is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
-from src.scoring import calibration, label_noise
-from src.scoring.label_noise import Cleaned
+from src.scoring import calibration
 from src.scoring.metrics import METRICS
 
 CODE = 4
@@ -51,7 +50,7 @@ def run(competition: Competition) -> list[str]:
     data, models = read_dataset(competition), competition.of_stage("finetune")
     tuned = [Shared(competition, name, data) for name, spec in models.items() if isinstance(spec, FineTune)]
     for shared in tuned:
-        shared.cleaned  # noqa: B018 what the judge has not said is missed before the first night of training
+        shared.doubtful  # noqa: B018 what the judge has not said is missed before the first night of training
     made = [shared.name for shared in tuned if fine_tune(shared)]
     for name, spec in models.items():
         if isinstance(spec, Soup) and soup(competition, name, spec, data):
@@ -73,14 +72,14 @@ class Shared:
 
     @functools.cached_property
     def key(self) -> dict[str, Any]:
-        return key_of(self.competition, self.spec, self.data, self.cleaned)
+        return key_of(self.competition, self.spec, self.data, self.doubtful)
 
     @functools.cached_property
-    def cleaned(self) -> list[Cleaned] | None:
-        """For each fold what is to be learnt of its training rows; None: their labels as given."""
+    def doubtful(self) -> list[np.ndarray] | None:
+        """For each fold which of its training rows are left out; None: none of them."""
         if self.spec.label_noise == "keep":
             return None
-        return cleaned_folds(self.competition, self.spec, self.data)
+        return doubtful(self.competition, self.spec, self.data)
 
     @functools.cached_property
     def squares(self) -> Squares:
@@ -108,7 +107,7 @@ def fine_tune(shared: Shared) -> bool:
 
 
 def key_of(
-    competition: Competition, spec: FineTune, data: Dataset, cleaned: list[Cleaned] | None = None
+    competition: Competition, spec: FineTune, data: Dataset, doubtful: list[np.ndarray] | None = None
 ) -> dict[str, Any]:
     more, side = {}, encoders.store(competition, data).side
     if side is not None:
@@ -117,8 +116,8 @@ def key_of(
         more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
-    if cleaned is not None:
-        more["judged"] = judgements_digest(cleaned, data)
+    if doubtful is not None:
+        more["judged"] = judgements_digest(doubtful, data, len(competition.classes))
     return model_key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
@@ -144,7 +143,7 @@ def run_fold(
             f"{one.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
             f"./run.sh {competition.name} where that may take its time"
         )
-    fold = one.fold(data, shared.squares, None if shared.cleaned is None else shared.cleaned[number])
+    fold = one.fold(data, shared.squares, None if shared.doubtful is None else shared.doubtful[number])
 
     def create(pretrained: bool) -> nn.Module:
         head = shared.starts[number] if pretrained else None
@@ -215,8 +214,8 @@ def assemble(shared: Shared) -> None:
         print(f"{name}  temperature {facts['temperature']:.3f}, cross-fitted")
         oof = calibration.cross_fitted(oof, data.targets, data.fold)
         test = calibration.scale(test, facts["temperature"])
-    if shared.cleaned is not None:
-        facts[label_noise.DONE[spec.label_noise]] = [int(one.mask.sum()) for one in shared.cleaned]
+    if shared.doubtful is not None:
+        facts["dropped"] = [int(mask.sum()) for mask in shared.doubtful]
     history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
     files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     save_model(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)

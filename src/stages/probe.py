@@ -48,9 +48,9 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
     facts = {"chosen": [{"c": fit.c, "normalise": fit.normalise} for fit in fits]}
     facts["c_curves"] = [fit.curves for fit in fits]
     if spec.label_noise != "keep":
-        facts[label_noise.DONE[spec.label_noise]] = doubted = [int(fit.doubted.sum()) for fit in fits]
+        facts["dropped"] = dropped = [int(fit.doubted.sum()) for fit in fits]
         for fold, held_out in enumerate(data.held_out):
-            print(f"{name} fold {fold}  {label_noise.said(spec.label_noise, doubted[fold], int((~held_out).sum()))}")
+            print(f"{name} fold {fold}  {label_noise.said(dropped[fold], int((~held_out).sum()))}")
     seconds = time.perf_counter() - start
     save_model(competition, name, key, data, oof, np.mean(tests, axis=0), seconds, **facts)
 

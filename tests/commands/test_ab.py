@@ -77,15 +77,15 @@ def test_a_second_call_is_known_and_a_changed_probe_is_compared_anew(prepared, c
 
 
 def test_every_probe_is_compared_and_what_cannot_have_the_value_is_left_out(prepared, capsys):
-    other = PROBE.model_copy(update={"solver": "scikit-learn", "tol": 1e-3})
+    other = PROBE.model_copy(update={"towards": "zeroshot"})
     competition = competition_of(models={"probe": PROBE, "other": other})
-    ab.run(competition, "label_noise", "soften")
+    ab.run(competition, "solver", "scikit-learn")
     said = capsys.readouterr().out
-    assert "other  is left out: Probe: scikit-learn learns no soft labels" in said
+    assert "other  is left out: Probe: scikit-learn pulls towards zero only" in said
     assert [one.model for one in read_ab(competition.ab_csv)] == ["probe"]
     ab.run(competition, "label_noise", "drop")
     assert [(one.model, one.value) for one in read_ab(competition.ab_csv)] == [
-        ("probe", "soften"),
+        ("probe", "scikit-learn"),
         ("probe", "drop"),
         ("other", "drop"),
     ]
@@ -93,7 +93,7 @@ def test_every_probe_is_compared_and_what_cannot_have_the_value_is_left_out(prep
 
 REFUSED = [
     ("label_nois", "drop", "unknown field of a probe 'label_nois': did you mean 'label_noise'?"),
-    ("label_noise", "dorp", "probe: Probe.label_noise: input should be 'keep', 'drop' or 'soften', not 'dorp'"),
+    ("label_noise", "soften", "probe: Probe.label_noise: input should be 'keep' or 'drop', not 'soften'"),
     ("label_noise", "keep", "probe: its label_noise is 'keep' already: give another value"),
     ("cs", "0.1", r"probe: Probe.cs must be a tuple: \(..., ...\) with a comma behind a single value, not 0.1"),
     ("views", "('hflip',)", r"needs features that are not there \(tiny-test-.*-hflip\).*run ./run.sh toy features"),

@@ -1,21 +1,21 @@
-"""Labels that a probe doubts: a model that is fine-tuned drops or softens them, and is trained anew when they change."""
+"""Labels that a probe doubts: a model that is fine-tuned drops their rows, and is trained again when they change."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 
 from src.base import files
 from src.base.errors import UserError
-from src.data.rows import read_dataset
-from src.models.finetune import augment, batches, training
+from src.data.rows import Dataset, Rows, read_dataset
+from src.models.finetune import batches
 from src.models.finetune.run import Run, squares_of, weights_key
 from src.models.probe import fitting as probing
-from src.models.probe.judging import cleaned_folds, judgement_paths, judging_probes, write_judgements
+from src.models.probe.judging import doubtful, judgement_paths, judgements_digest, judging_probes, write_judgements
 from src.results import predictions
 from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
@@ -50,11 +50,8 @@ def prepared(folder):
 def doubted(competition) -> list[list[str]]:
     """The ids, of each fold."""
     rows = read_dataset(competition)
-    cleaned = cleaned_folds(competition, competition.models["convnext"], rows)
-    return [
-        [rows.train.take(rows.fold != number).ids[i] for i in np.flatnonzero(one.mask)]
-        for number, one in enumerate(cleaned)
-    ]
+    masks = doubtful(competition, competition.models["convnext"], rows)
+    return [rows.train.take(rows.fold != number).take(mask).ids for number, mask in enumerate(masks)]
 
 
 def check_by_scikit_learn(prepared, rows):
@@ -78,24 +75,20 @@ def test_the_judge_finds_what_was_planted_in_the_training_rows_alone(prepared):
     fold = dict(zip(rows.train.ids, rows.fold, strict=True))
     for number, ids in enumerate(doubted(prepared)):
         assert set(ids) == {id for id in WRONG if fold[id] != number}
-    soft, spec = competition_of("soften"), competition_of("soften").models["convnext"]
-    for one in cleaned_folds(soft, spec, rows):
-        np.testing.assert_allclose(one.shares.sum(axis=1), 1, atol=1e-6)
     check_by_scikit_learn(prepared, rows)
 
 
-@pytest.mark.parametrize(("how", "done"), [("drop", "dropped"), ("soften", "softened")])
-def test_a_model_is_trained_without_them_and_says_so(prepared, how, done, capsys):
-    competition = competition_of(how, mixup=0.2, mix_p=0.5, class_weight="balanced", label_smoothing=0.1)
+def test_a_model_is_trained_without_them_and_says_so(prepared, capsys):
+    competition = competition_of(mixup=0.2, mix_p=0.5, class_weight="balanced", label_smoothing=0.1)
     assert finetune.run(competition) == ["convnext"]
     folder, counts = competition.model_folder("convnext"), [len(ids) for ids in doubted(competition)]
     said = capsys.readouterr().out
     assert sum(counts) == 4  # each is in the training rows of two folds
     for number, count in enumerate(counts):
-        assert f"convnext fold {number}  {count} of 24 training rows {done}: their labels are doubtful" in said
-        assert read_json(folder / f"fold{number}.json")[done] == count
-    assert read_json(folder / "model.json")[done] == counts
-    assert pd.read_csv(folder / "history.csv").groupby("fold")[done].first().tolist() == counts
+        assert f"convnext fold {number}  {count} of 24 training rows dropped: their labels are doubtful" in said
+        assert read_json(folder / f"fold{number}.json")["dropped"] == count
+    assert read_json(folder / "model.json")["dropped"] == counts
+    assert pd.read_csv(folder / "history.csv").groupby("fold")["dropped"].first().tolist() == counts
     before = snapshot(competition.folder)
     assert probe.run(competition) == finetune.run(competition) == []
     assert snapshot(competition.folder) == before
@@ -103,47 +96,29 @@ def test_a_model_is_trained_without_them_and_says_so(prepared, how, done, capsys
 
 @pytest.fixture
 def fold_of(folder):
-    """The first fold, with doubts of the first six of its training rows."""
+    """The first fold; of its training rows the first six are dropped, or kept."""
 
     def made(how, **changes):
         competition = competition_of(how, **changes)
         for module in (data, folds):
             module.run(competition)
         rows, spec = read_dataset(competition), competition.models["convnext"]
-        targets = rows.targets[rows.fold != 0]
-        cleaned = label_noise.Cleaned(np.arange(24) < 6, np.eye(3, dtype=np.float32)[targets])
-        cleaned.shares[cleaned.mask] = 0 if how == "drop" else cleaned.shares[cleaned.mask] / 2 + [0.1, 0.3, 0.1]
-        return Run(competition, "convnext", 0, 42).fold(rows, squares_of(competition, spec, rows), cleaned)
+        doubtful = np.arange(24) < 6 if how == "drop" else None
+        return Run(competition, "convnext", 0, 42).fold(rows, squares_of(competition, spec, rows), doubtful)
 
     return made
 
 
 @pytest.mark.parametrize("sampling", ["all", "balanced"])
 def test_dropped_rows_are_in_no_batch(fold_of, sampling):
-    whole, fold = fold_of("soften"), fold_of("drop", sampling=sampling, batch_size=9)
+    whole, fold = fold_of("keep"), fold_of("drop", sampling=sampling, batch_size=9)
     assert fold.train.tolist() == whole.train[6:].tolist()
     assert fold.targets.tolist() == whole.targets[6:].tolist()
+    assert (whole.noise, fold.noise) == ({}, {"dropped": 6})
     assert fold.steps == 2
     assert np.concatenate(batches.order(fold, 0)).max() < 18
     assert fold.valid.tolist() == whole.valid.tolist()
     assert fold.valid_targets.tolist() == whole.valid_targets.tolist()
-
-
-def test_softened_rows_are_given_to_the_loss_as_shares(fold_of):
-    fold = fold_of("soften")
-    batch = next(batches.Batches(fold, augment.compose(())).of(0))
-    positions = batches.order(fold, 0)[0]
-    assert batch[1].numpy().tolist() == fold.shares[positions].tolist()
-    assert fold.shares[0].tolist() != np.eye(3)[fold.targets[0]].tolist()
-
-
-def test_the_loss_of_shares_is_the_cross_entropy_with_them(fold_of):
-    fold = fold_of("soften", class_weight="balanced", label_smoothing=0.0)
-    made = training.Training(fold, torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3)))
-    pixels, shares = torch.rand(24, 3, 2, 2), torch.from_numpy(fold.shares)
-    weight = 24 / (3 * fold.shares.sum(axis=0))
-    logs = made.model(pixels).log_softmax(1).detach().numpy()
-    assert float(made.gradients(pixels, shares)) == pytest.approx(-(weight * fold.shares * logs).sum() / 24, rel=1e-4)
 
 
 def test_what_is_doubted_is_in_the_key(prepared):
@@ -153,18 +128,26 @@ def test_what_is_doubted_is_in_the_key(prepared):
         for number, path in enumerate(judgement_paths(prepared, "probe", rows)[1])
     ]
 
-    def keys():
-        shared = [finetune.Shared(competition_of(how), "convnext", rows) for how in ("drop", "soften")]
-        return [one.key for one in shared]
+    def key():
+        return finetune.Shared(prepared, "convnext", rows).key
 
-    before = keys()
+    before = key()
     write_judgements(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])
-    drop, soften = keys()
-    assert drop == before[0]  # the same rows are dropped
-    assert soften != before[1]
-    assert weights_key(soften) != weights_key(before[1])
+    assert key() == before  # the same rows are dropped
     write_judgements(prepared, "probe", rows, [np.roll(one, 1, axis=1) for one in tables])
-    assert files.changed(before[0], keys()[0]) == "judged changed"
+    assert files.changed(before, key()) == "judged changed"
+    assert weights_key(key()) != weights_key(before)
+
+
+def test_the_digest_of_doubtful_rows_is_that_of_models_trained_so_far():
+    """Else all that was trained without its doubtful rows would be trained again."""
+    train, test = (
+        Rows(list(ids), [Path(id) for id in ids], list(ids), np.ones((len(ids), 2))) for ids in ("abcdef", "x")
+    )
+    fold = np.array([0, 1, 2, 0, 1, 2])
+    masks = [np.array(mask, bool) for mask in ([0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0])]
+    digest = judgements_digest(masks, Dataset(train, fold, fold, test, "sha"), 3)
+    assert digest == "dae7895da74e0067b290967626aa76bbc2f08cca675e0b00c0676c8a7e539da3"
 
 
 def test_test_rows_change_nothing_of_what_the_judge_says(prepared, folder, capsys):
@@ -201,8 +184,8 @@ def test_without_what_the_judge_says_nothing_is_trained(prepared, monkeypatch):
             {"probe": {}, "convnext": {"judge": "prob"}},
             "models.convnext.judge: unknown probe 'prob': did you mean 'prob",
         ),
-        ({"probe": {"label_noise": "soften", "solver": "scikit-learn"}}, "scikit-learn learns no soft labels"),
-        ({"probe": {"label_noise": "remove"}}, "Input should be 'keep', 'drop' or 'soften'"),
+        ({"probe": {"label_noise": "soften"}}, "Input should be 'keep' or 'drop'"),
+        ({"convnext": {"label_noise": "soften"}}, "Input should be 'keep' or 'drop'"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_the_config(models, said):
@@ -219,7 +202,7 @@ def test_what_does_not_fit_is_refused_in_the_config(models, said):
 def test_the_judge_is_the_first_probe_or_the_one_that_is_named():
     models = {"one": Probe(clip=TINY_CLIP), "two": Probe(clip=TINY_CLIP, seed=1)}
     for judge, name in ((None, "one"), ("two", "two")):
-        tuned = FineTune(backbone="test_convnext", epochs=2, lr=1e-3, label_noise="soften", judge=judge)
+        tuned = FineTune(backbone="test_convnext", epochs=2, lr=1e-3, label_noise="drop", judge=judge)
         competition = toy_competition(models={**models, "tuned": tuned})
         assert competition.judge_of(tuned) == name
         assert judging_probes(competition) == {name}
@@ -244,4 +227,4 @@ def test_models_that_keep_their_labels_have_the_key_that_they_had_before_there_w
 
 
 def test_what_is_done_is_said_in_one_line():
-    assert label_noise.said("drop", 57, 459) == "57 of 459 training rows dropped: their labels are doubtful"
+    assert label_noise.said(57, 459) == "57 of 459 training rows dropped: their labels are doubtful"

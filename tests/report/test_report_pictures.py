@@ -484,7 +484,7 @@ class TestLabels:
     def test_comparisons_are_a_table(self, toy):
         files.write_text(toy.folds_csv, "id,fold\n")
         sha = files.sha256(toy.folds_csv)
-        for value, folds_sha in (("drop", sha), ("soften", "other")):
+        for value, folds_sha in (("drop", sha), ("keep", "other")):
             put_comparison(
                 toy.ab_csv,
                 Comparison(

@@ -83,14 +83,3 @@ def test_many_classes_of_few_rows_are_taken():
     given, _, probs = planted(800, 200, 0.1, sure=8.0)
     assert 0 < label_noise.issues(given, probs).mask.sum() < 200
     assert 0 < label_noise.ceiling(given, probs).noise < 0.3
-
-
-def test_dropped_rows_have_no_share_and_softened_ones_half_of_what_is_said():
-    given, true, probs = planted(300, 4, 0.1)
-    onehot = np.eye(4)[given]
-    for how, expected in (("drop", np.zeros((300, 4))), ("soften", (onehot + probs) / 2)):
-        found = label_noise.clean_labels(how, given, probs.astype(np.float32))
-        assert (found.mask == label_noise.issues(given, probs).mask).all()
-        assert (found.mask & (given != true)).any()
-        np.testing.assert_allclose(found.shares[found.mask], expected[found.mask], atol=1e-6)
-        np.testing.assert_array_equal(found.shares[~found.mask], onehot[~found.mask])

@@ -20,7 +20,6 @@ from src.base.errors import UserError
 from src.data.decoded import Squares
 from src.networks.backbones import DataConfig
 from src.schema.models import FineTune
-from src.scoring import label_noise
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class Fold:
     data_config: DataConfig
     metric: str
     precision: str
-    shares: np.ndarray | None = None  # (n, k) float32: soft targets to be learnt instead
-    doubted: int = 0  # of its training rows: those whose labels made it drop or soften them
+    dropped: int = 0  # rows outside of it that are not in `train`, since their labels are doubtful
 
     @property
     def steps(self) -> int:
@@ -50,21 +48,9 @@ class Fold:
         return math.ceil(len(self.train) / self.spec.batch_size)
 
     @property
-    def learnt(self) -> np.ndarray:
-        """The classes (n,) or shares (n, k) that the loss compares predictions with."""
-        return self.targets if self.shares is None else self.shares
-
-    @property
-    def counts(self) -> np.ndarray:
-        """(k,) of each class how many training rows are learnt as it."""
-        if self.shares is None:
-            return np.bincount(self.targets, minlength=self.k)
-        return self.shares.sum(axis=0, dtype=float)
-
-    @property
     def noise(self) -> dict[str, int]:
-        """How many training rows were dropped or softened, for what is written of the fold; empty where none could."""
-        return {} if self.spec.label_noise == "keep" else {label_noise.DONE[self.spec.label_noise]: self.doubted}
+        """How many rows were dropped, for what is written of the fold; empty where none could be."""
+        return {} if self.spec.label_noise == "keep" else {"dropped": self.dropped}
 
 
 def draw(*numbers: int) -> int:
@@ -103,7 +89,7 @@ class Steps:
 
 
 class Augmented(TorchDataset):
-    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and what they are learnt as.
+    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and their classes (n,).
 
     A batch at a time: to seed the transforms for each picture, and to collate these, takes longer than a flip.
     """
@@ -122,11 +108,11 @@ class Augmented(TorchDataset):
             if augmented.shape != square.shape:
                 raise UserError(f"{fold.title}: its augmentations turn {size} pixels a side into {augmented.shape[:2]}")
             square[:] = augmented
-        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.learnt[positions])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.targets[positions])
 
 
 class Batches:
-    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64 or (n, k) float32.
+    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64.
 
     Workers live as long as this does.
     """

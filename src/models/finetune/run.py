@@ -18,7 +18,6 @@ from src.results import checkpoints, predictions
 from src.results.model import same_model_key
 from src.schema.competition import Competition
 from src.schema.models import FineTune
-from src.scoring.label_noise import Cleaned
 
 
 @dataclass(frozen=True)
@@ -103,18 +102,15 @@ class Run:
         held_out = data.train.take(data.fold == self.number)
         return read(self.table("oof", alpha), ids=held_out.ids), read(self.table("test", alpha), ids=data.test.ids)
 
-    def fold(self, data: Dataset, squares: Squares, cleaned: Cleaned | None = None) -> Fold:
+    def fold(self, data: Dataset, squares: Squares, doubtful: np.ndarray | None = None) -> Fold:
         """What it is trained with.
 
         Args:
-            cleaned: What is to be learnt of the rows outside of the fold; None: their labels as given.
+            doubtful: (n,) bool, which rows outside of the fold are left out; None: none of them.
         """
         train, valid = np.flatnonzero(data.fold != self.number), np.flatnonzero(data.fold == self.number)
-        shares, doubted = None, 0
-        if cleaned is not None:
-            shares, doubted = cleaned.shares, int(cleaned.mask.sum())
-            if self.spec.label_noise == "drop":
-                train, shares = train[~cleaned.mask], None
+        doubtful = np.zeros(len(train), bool) if doubtful is None else doubtful
+        train = train[~doubtful]
         return Fold(
             title=self.title,
             number=self.number,
@@ -130,8 +126,7 @@ class Run:
             data_config=classifiers.data_config(self.spec),
             metric=self.competition.metric,
             precision=machine.precision(self.spec.precision),
-            shares=shares,
-            doubted=doubted,
+            dropped=int(doubtful.sum()),
         )
 
 

@@ -89,7 +89,7 @@ class Training:
             scale_head(self.optimizer, self.model.get_classifier(), spec.head_lr / spec.lr)
         # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
         self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
-        counts = fold.counts
+        counts = np.bincount(fold.targets, minlength=fold.k)
         balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
         self.micro = AdaptiveBatch(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
@@ -119,7 +119,7 @@ class Training:
         head.requires_grad_(True)
 
     def train_step(self, pixels: Tensor, targets: Tensor) -> None:
-        """One step of the optimizer: uint8 (n, 3, size, size), and (n,) or (n, k), from the loader."""
+        """One step of the optimizer: uint8 (n, 3, size, size), and (n,), from the loader."""
         fold, device = self.fold, machine.device()
         self.set_lr()
         machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
@@ -295,8 +295,7 @@ def train_fold(
     spec = fold.spec
     print(f"{fold.title}  train {len(fold.train)}  valid {len(fold.valid)}")
     if spec.label_noise != "keep":
-        given = len(fold.train) + (fold.doubted if spec.label_noise == "drop" else 0)
-        print(f"{fold.title}  {label_noise.said(spec.label_noise, fold.doubted, given)}")
+        print(f"{fold.title}  {label_noise.said(fold.dropped, len(fold.train) + fold.dropped)}")
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.found(fold.title)

@@ -4,8 +4,6 @@ The objective is scikit-learn's, with an L2 penalty and an intercept that is not
 
     f(W, b) = 1/n sum_i w_i CE(W x_i + b + offset_i, y_i) + 1/(2 C n) |W|^2,    n = sum_i w_i over the training rows
 
-A row's y_i is a class, or shares in several (models/logreg/targets.py): then CE is the cross entropy with them.
-
 What makes it fast, without changing the optimum:
 
 * Rotation (models/logreg/design.py). In the eigenbasis of the features' Gram matrix the curvature is nearly
@@ -38,7 +36,7 @@ from torch.nn import functional as F
 from src.models.logreg import lbfgs
 from src.models.logreg.design import Design
 from src.models.logreg.lbfgs import dot, minimise
-from src.models.logreg.targets import Targets, as_targets, classes_in
+from src.models.logreg.targets import Targets, classes_in
 
 NEVER = -1e4  # the logit of a class that the training rows lack
 WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory
@@ -237,8 +235,7 @@ def solve(
     A class that a problem's training rows lack has coefficients of 0 and an intercept too low to be ever predicted.
 
     Args:
-        targets: (n,) class indices below k, or (n, k) shares in the classes, of the rows as they were given to the
-            design. Shares that sum to 1 are soft targets; a row of zeros is left out.
+        targets: (n,) class indices below k, of the rows as they were given to the design; -1 leaves a row out.
         tol: A problem has converged when no entry of its gradient is larger, for the features as they were given.
         offset: (n, k) logits to start from: the penalty draws to them.
         balanced: Weighs the classes as scikit-learn's class_weight="balanced" does, by the problem's training rows.
@@ -250,7 +247,7 @@ def solve(
     coefs, intercepts = np.zeros((p, k, design.d), dtype), np.full((p, k), NEVER, dtype)
     loss, norms, counts = np.full((p, design.blocks), np.nan), np.zeros(p), np.zeros(p, int)
     for present, members in alike(design, targets, problems).items():
-        labels = as_targets(design, targets, present, offset)
+        labels = Targets(design, targets, present, offset)
         # Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with
         # the coefficients of the last that had the same rows.
         members = sorted(members, key=lambda i: problems[i].c)

@@ -1,13 +1,12 @@
-"""What the objective of logistic regression knows of labels: of each row its class, or its shares in several classes.
+"""What the objective of logistic regression knows of labels: each row's class, or that the row is left out.
 
-Labels enter the objective by the sums of features of each class, and by how much each row counts. So soft targets cost
-as much as classes do, and a row whose shares are 0 is as if it were not there.
+Labels enter the objective by the sums of features of each class, and by how much each row counts. So a row that is left
+out is as if it were not there, and the features need not be made ready again.
 
 Shapes: q problems, k classes that are in their training rows, d features, m rows of a piece that stays in the cache.
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -15,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from src.models.logreg.design import Design
 
@@ -22,25 +22,43 @@ LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.scoring.
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
 
 
-class Targets(ABC):
-    """Of the design's rows, in its order; classes are those that a group of problems trains on, numbered from 0."""
+class Targets:
+    """The classes of the design's rows, in its order: those that a group of problems trains on, numbered from 0.
 
-    counts: np.ndarray  # (blocks, k) the sums of the rows' shares in each class
+    Args:
+        targets: (n,) classes of the rows as they were given to the design; -1: the row is left out.
 
-    def __init__(self, design: Design, present: Sequence[int], offset: np.ndarray | None):
+    Attributes:
+        labels: (n,) numbers of classes; k: a class that no training row has, -1: the row is left out.
+        counts: (blocks, k) the rows of each class.
+    """
+
+    def __init__(self, design: Design, targets: np.ndarray, present: Sequence[int], offset: np.ndarray | None):
         self.design, self.present, self.offset, self.k = design, np.array(present), offset, len(present)
+        local = np.full(int(targets.max()) + 2, self.k)
+        local[self.present] = np.arange(self.k)
+        local[-1] = -1
+        ordered = local[targets[design.order]]
+        self.labels, self.whole = torch.from_numpy(ordered).to(design.device), bool((ordered >= 0).all())
+        blocks = [ordered[start:stop] for start, stop in pairwise(design.bounds)]
+        self.counts = np.stack([np.bincount(rows[rows >= 0], minlength=self.k + 1)[: self.k] for rows in blocks])
 
-    @abstractmethod
     def member(self, rows: slice) -> Tensor:
-        """(k - 1, m) the shares in all classes but the last."""
+        """(k - 1, m) 1 in the row's class, of all but the last."""
+        classes = torch.arange(self.k - 1, device=self.labels.device)[:, None]
+        return (self.labels[rows] == classes).to(self.design.dtype)
 
-    @abstractmethod
     def times(self, rows: slice, weights: Tensor | None) -> Tensor | None:
-        """(q or 1, m) how much each row counts, where classes have weights (q, k), or none; None: all alike."""
+        """(q or 1, m) how much each training row counts, with weights (q, k) of classes or without; None: all alike."""
+        if weights is not None:
+            return F.pad(weights, (0, 1))[:, self.labels[rows]]  # -1 finds its 0
+        return None if self.whole else (self.labels[rows] >= 0)[None]
 
-    @abstractmethod
     def likelihood(self, logs: Tensor, rows: slice) -> Tensor:
-        """(q, m) the log likelihood of each row by log probabilities (q, k, m)."""
+        """(q, m) the log likelihood of each row by log probabilities (q, k, m); 0 of a row that is left out."""
+        known = self.labels[rows]
+        true = logs.gather(1, known.clamp(0, self.k - 1).expand(len(logs), 1, -1))[:, 0].clamp_min(LEAST)
+        return torch.where(known == self.k, LEAST, true) * (known >= 0)
 
     def pieces(self, block: int, q: int) -> list[slice]:
         """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
@@ -70,60 +88,7 @@ class Targets(ABC):
         return sums
 
 
-class Classes(Targets):
-    """One class a row."""
-
-    def __init__(self, design: Design, targets: np.ndarray, present: Sequence[int], offset: np.ndarray | None):
-        super().__init__(design, present, offset)
-        local = np.full(int(targets.max()) + 1, -1)
-        local[self.present] = np.arange(self.k)
-        ordered = local[targets[design.order]]
-        self.labels = torch.from_numpy(ordered).to(design.device)
-        blocks = [ordered[start:stop] for start, stop in pairwise(design.bounds)]
-        self.counts = np.stack([np.bincount(rows[rows >= 0], minlength=self.k) for rows in blocks])
-
-    def member(self, rows: slice) -> Tensor:
-        classes = torch.arange(self.k - 1, device=self.labels.device)[:, None]
-        return (self.labels[rows] == classes).to(self.design.dtype)
-
-    def times(self, rows: slice, weights: Tensor | None) -> Tensor | None:
-        return None if weights is None else weights[:, self.labels[rows]]
-
-    def likelihood(self, logs: Tensor, rows: slice) -> Tensor:
-        known = self.labels[rows]
-        true = logs.gather(1, known.clamp_min(0).expand(len(logs), 1, -1))[:, 0]
-        return torch.where(known < 0, LEAST, true).clamp_min(LEAST)
-
-
-class Shares(Targets):
-    """Rows of shares (n, all classes): their sum, mostly 1, is how much the row counts."""
-
-    def __init__(self, design: Design, targets: np.ndarray, present: Sequence[int], offset: np.ndarray | None):
-        super().__init__(design, present, offset)
-        ordered = torch.from_numpy(targets[design.order]).to(design.device, design.dtype)
-        self.shares = ordered[:, torch.from_numpy(self.present).to(design.device)]
-        self.absent = ordered.sum(1) - self.shares.sum(1)  # the share of classes that no training row has
-        blocks = [self.shares[start:stop] for start, stop in pairwise(design.bounds)]
-        self.counts = torch.stack([rows.sum(0, dtype=torch.float64) for rows in blocks]).cpu().numpy()
-
-    def member(self, rows: slice) -> Tensor:
-        return self.shares[rows, :-1].T
-
-    def times(self, rows: slice, weights: Tensor | None) -> Tensor:
-        shares = self.shares[rows]
-        return shares.sum(1)[None] if weights is None else weights.to(shares.dtype) @ shares.T
-
-    def likelihood(self, logs: Tensor, rows: slice) -> Tensor:
-        return (logs.clamp_min(LEAST) * self.shares[rows].T).sum(1) + LEAST * self.absent[rows]
-
-
-def as_targets(design: Design, targets: np.ndarray, present: Sequence[int], offset: np.ndarray | None) -> Targets:
-    """Of classes (n,) or shares (n, all classes), of the rows as they were given to the design."""
-    return (Classes if targets.ndim == 1 else Shares)(design, targets, present, offset)
-
-
 def classes_in(design: Design, targets: np.ndarray) -> list[set[int]]:
-    """For each block the classes that its rows have a share in."""
+    """For each block the classes that its rows have."""
     ordered = targets[design.order]
-    blocks = [ordered[start:stop] for start, stop in pairwise(design.bounds)]
-    return [set(np.unique(rows) if targets.ndim == 1 else np.flatnonzero(rows.any(axis=0))) for rows in blocks]
+    return [set(np.unique(ordered[start:stop])) - {-1} for start, stop in pairwise(design.bounds)]

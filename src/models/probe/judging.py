@@ -1,6 +1,6 @@
 """What a probe says of each fold's training rows, by fits that have seen neither them nor the fold: it judges labels.
 
-The probe stage writes it for models that are fine-tuned with label_noise="drop" or "soften", which read it.
+The probe stage writes it for models that are fine-tuned with label_noise="drop", which read it.
 """
 
 import hashlib
@@ -19,7 +19,6 @@ from src.results.model import same_model_key
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring import label_noise
-from src.scoring.label_noise import Cleaned
 
 
 def judging_probes(competition: Competition) -> set[str]:
@@ -60,8 +59,8 @@ def write_judgements(competition: Competition, name: str, data: Dataset, judged:
     files.write_json(about, {"key": key(competition, name, data)})
 
 
-def cleaned_folds(competition: Competition, spec: FineTune, data: Dataset) -> list[Cleaned]:
-    """For each fold what is to be learnt of the rows outside of it, in their order.
+def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np.ndarray]:
+    """For each fold (m,) bool: which of the rows outside of it, in their order, have labels that are doubtful.
 
     Raises:
         UserError: The judge has said nothing of them yet, or of other rows.
@@ -76,15 +75,19 @@ def cleaned_folds(competition: Competition, spec: FineTune, data: Dataset) -> li
     for number, path in enumerate(judgement_paths(competition, name, data)[1]):
         training = data.fold != number
         probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.classes)
-        found.append(label_noise.clean_labels(spec.label_noise, data.targets[training], probs))
+        found.append(label_noise.issues(data.targets[training], probs).mask)
     return found
 
 
-def judgements_digest(cleaned: Sequence[Cleaned], data: Dataset) -> str:
-    """Of which rows are doubted and, where they are softened, of what they are learnt as."""
+def judgements_digest(masks: Sequence[np.ndarray], data: Dataset, k: int) -> str:
+    """A digest of which rows each fold leaves out.
+
+    Args:
+        masks: What `doubtful` returns.
+        k: The number of classes. Beside the ids stand (rows, k) float32 zeros, as in the keys of finished models.
+    """
     parts = []
-    for number, one in enumerate(cleaned):
-        ids = data.train.take(data.fold != number).ids
-        shares = hashlib.sha256(np.ascontiguousarray(one.shares[one.mask]).tobytes()).hexdigest()
-        parts.append([[ids[i] for i in np.flatnonzero(one.mask)], shares])
+    for number, mask in enumerate(masks):
+        ids = data.train.take(data.fold != number).take(mask).ids
+        parts.append([ids, hashlib.sha256(np.zeros((len(ids), k), np.float32).tobytes()).hexdigest()])
     return files.digest(parts)

@@ -5,7 +5,7 @@ predicted by a fit that has seen neither of the two (nested cross-validation). A
 both choices: the one for a scored on b, and the one for b scored on a. It judges labels, too: those of b where the
 probe of a is to learn from them, and those of a where that of b is.
 
-C is chosen with the labels as given, also where doubtful ones are then dropped or softened.
+C is chosen with the labels as given, also where rows with doubtful ones are then left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from src.models.logreg.solve import Problem
 from src.models.probe.solvers import Solve, solver
 from src.networks.features import ROWS
 from src.schema.models import Probe
-from src.scoring.label_noise import clean_labels
+from src.scoring.label_noise import issues
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 MORE = 2  # values at a time
@@ -47,7 +47,7 @@ class Fit(Linear):
     normalise: bool  # whether it is for unit features
     loss: float  # log loss inside the training rows, of this C and these features
     curves: dict[str, dict[str, float]]  # the same for each C: {"unit": {"0.1": 0.7123, ...}, "raw": ...}
-    doubted: np.ndarray | None = None  # (n,) bool: training pictures whose labels were dropped or softened
+    doubted: np.ndarray | None = None  # (n,) bool: training pictures left out, whose labels are doubtful
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,9 @@ def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
     else:
         solved = []
         for outer, problem in enumerate(problems):
-            shares, doubted[outer] = cleaned(nested, label_noise, outer, problem.c)
-            solution = nested.solve([problem], shares)
+            doubted[outer] = doubtful(nested, outer, problem.c)
+            left = np.where(np.tile(doubted[outer], given.rows), -1, given.targets)
+            solution = nested.solve([problem], left)
             solved.append((solution.coef[0], solution.intercept[0]))
     fits = []
     for outer in folds:
@@ -222,14 +223,13 @@ def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
     return fits
 
 
-def cleaned(nested: Nested, how: str, outer: int, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """What a fold's training rows are learnt as, (n, k) shares, and which pictures' labels are doubted, (m,) bool.
+def doubtful(nested: Nested, outer: int, c: float) -> np.ndarray:
+    """(m,) bool: which pictures outside of a fold have labels that are doubtful.
 
     Neither the fold's labels nor its features have been seen by what decides.
     """
     given = nested.given
     targets, training = given.targets[given.pictures], given.fold[given.pictures] != outer
-    found = clean_labels(how, targets[training], nested.said(outer, c)[training])
-    shares, doubted = np.eye(given.k, dtype=np.float32)[targets], np.zeros(len(targets), bool)
-    shares[training], doubted[training] = found.shares, found.mask
-    return np.tile(shares, (given.rows, 1)), doubted
+    mask = np.zeros(len(targets), bool)
+    mask[training] = issues(targets[training], nested.said(outer, c)[training]).mask
+    return mask

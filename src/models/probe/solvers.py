@@ -21,7 +21,7 @@ from src.models.logreg.solve import NEVER, Problem, Solution, solve
 from src.schema.models import Probe
 from src.scoring.metrics import METRICS
 
-# Problems, and what they learn: (n,) classes or (n, k) shares.
+# Problems, and the classes (n,) that they learn; -1: a row is left out
 Solve = Callable[[Sequence[Problem], np.ndarray], Solution]
 
 
@@ -89,11 +89,9 @@ def scikit_learn(
     """`logreg.solve` one problem after the other by scikit-learn's newton-cg, in float64.
 
     Args:
-        targets: (n,) classes, or (n, k) shares: of these a row has a single one, or none and is left out.
+        targets: (n,) classes; -1 leaves a row out.
     """
-    kept = np.full(len(fold), True)
-    if targets.ndim == 2:
-        kept, targets = targets.any(axis=1), targets.argmax(axis=1)
+    kept = targets >= 0
     coefs, intercepts = np.zeros((len(problems), k, feats.shape[1])), np.full((len(problems), k), NEVER)
     losses = np.full((len(problems), int(fold.max()) + 1), np.nan)
     iterations, converged = np.zeros(len(problems), int), np.ones(len(problems), bool)
