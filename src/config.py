@@ -7,8 +7,8 @@ import importlib
 
 from pydantic import ValidationError
 
+from src.base import paths
 from src.base.errors import UserError, unknown
-from src.base.paths import CONFIGS
 from src.data.sources.digits import Digits
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
@@ -44,7 +44,7 @@ __all__ = [
 
 def names() -> list[str]:
     """The names of all competitions."""
-    return sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in paths.CONFIGS.glob("*.py") if path.stem != "__init__")
 
 
 def load(name: str, limit: int | None = None) -> Competition:
@@ -54,16 +54,16 @@ def load(name: str, limit: int | None = None) -> Competition:
         UserError: There is no such config, or a field of it is unknown, of the wrong type or out of range.
     """
     if name not in names():
-        raise UserError(unknown("competition", name, names()) + f" (a competition is a file in {CONFIGS})")
+        raise UserError(unknown("competition", name, names()) + f" (a competition is a file in {paths.CONFIGS})")
     try:
         competition = importlib.import_module(f"src.configs.{name}").competition
         return competition.model_copy(update={"name": name, "limit": limit})
     except ValidationError as error:
         part = next((part for part in all_parts() if part.__name__ == error.title), None)
-        where = line_of(error, CONFIGS) or f"src/configs/{name}.py"
+        where = line_of(error, paths.CONFIGS) or f"src/configs/{name}.py"
         raise UserError(f"{where}: " + "; ".join(faults(error, part))) from error
     except (SyntaxError, NameError, TypeError, AttributeError) as error:
-        where = line_of(error, CONFIGS)
+        where = line_of(error, paths.CONFIGS)
         if isinstance(error, SyntaxError):
             where = f"src/configs/{name}.py, line {error.lineno}"
         if not where:

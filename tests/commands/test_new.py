@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from src import config, stages
+from src.base import paths
 from src.base.errors import UserError
 from src.cli import ASKED, STAGES
 from src.commands.new import answering, inferring, looking
@@ -32,7 +33,7 @@ def configs(roots, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     folder = roots / "tree" / "src" / "configs"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(config, "CONFIGS", folder)
+    monkeypatch.setattr(paths, "CONFIGS", folder)
     monkeypatch.setattr(src.configs, "__path__", [str(folder), *src.configs.__path__])
     yield folder
     for path in folder.glob("*.py"):

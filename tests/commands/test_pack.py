@@ -19,7 +19,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src import config
+from src.base import paths
 from src.base.errors import UserError
 from src.commands.pack import command, hidden, notebook, packing, publishing, rehearsal, wheels
 from src.commands.pack.rehearsal import Rehearsal
@@ -92,8 +92,7 @@ def at(root: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
     patch.setenv("OMP_NUM_THREADS", "1")
     patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root / "hub"))
-    patch.setattr(packing, "ROOT", root / "repository")
-    patch.setattr(config, "ROOT", root / "repository")
+    patch.setattr(paths, "ROOT", root / "repository")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from src import config
+from src.base import paths
 from src.base.errors import UserError
 from src.base.paths import ROOT
 from src.configs.shared import class_names
@@ -28,7 +29,7 @@ def written(tmp_path, monkeypatch):
         (folder / "mine.py").write_text(
             f"from src.config import *\nfrom src.configs.corn import competition\n{statement}\n"
         )
-        monkeypatch.setattr(config, "CONFIGS", folder)
+        monkeypatch.setattr(paths, "CONFIGS", folder)
         monkeypatch.setattr("src.configs.__path__", [str(folder), str(ROOT / "src/configs")])
         monkeypatch.delitem(__import__("sys").modules, "src.configs.mine", raising=False)
         return config.load("mine")

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 from src import config, stages
-from src.base import files
+from src.base import files, paths
 from src.base.errors import UserError, unknown
 from src.base.locks import alone
-from src.base.paths import CONFIGS, from_caller, input_root
+from src.base.paths import from_caller, input_root
 from src.cli import COMMANDS, STAGES
 from src.commands.new import asking, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import Call, call
@@ -111,7 +111,7 @@ def be_free(name: str, force: bool) -> Path:
             f"{name!r} cannot be a config's name, which is a Python module's, of small letters, digits and _: give "
             "one by --name"
         )
-    path = CONFIGS / f"{name}.py"
+    path = paths.CONFIGS / f"{name}.py"
     if path.exists() and not force:
         raise UserError(f"{path} is there: give another --name, or replace it with --force")
     return path

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from src.base import files
+from src.base import files, paths
 from src.base.errors import UserError
-from src.base.paths import ROOT, resolve
+from src.base.paths import resolve
 from src.commands.pack import notebook, wheels
 from src.data import patterns
 from src.data.rows import Rows, read_dataset
@@ -79,7 +79,7 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
     project(competition, folder / "project")
     state(competition, folder / "state")
     hub(competition, folder / "hub")
-    pins, test = wheels.pins(ROOT / "requirements.txt") if with_wheels else [], competition.test
+    pins, test = wheels.pins(paths.ROOT / "requirements.txt") if with_wheels else [], competition.test
     if pins:
         wheels.collect(pins, folder / "wheels", competition.pack / "dataset")
     about = {
@@ -114,12 +114,12 @@ def put(source: Path, target: Path) -> None:
 
 def project(competition: Competition, folder: Path) -> None:
     """The code, and the weights files at the places that the config gives them."""
-    for path in sorted((ROOT / "src").rglob("*")):
+    for path in sorted((paths.ROOT / "src").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
-            target = folder / path.relative_to(ROOT)
+            target = folder / path.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)  # editors write into files: no links
-    shutil.copyfile(ROOT / "requirements.txt", folder / "requirements.txt")
+    shutil.copyfile(paths.ROOT / "requirements.txt", folder / "requirements.txt")
     for file in sorted({spec.weights_file for _, spec in specs(competition) if spec.weights_file is not None}):
         put(resolve(file), folder / file)
         if (config := resolve(file).with_name("open_clip_config.json")).is_file():

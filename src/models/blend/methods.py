@@ -29,7 +29,7 @@ class Blender(Protocol):
 
 @dataclass(frozen=True)
 class Weighted:
-    weighting: np.ndarray  # (m,) not negative, of sum 1
+    weights: np.ndarray  # (m,) not negative, of sum 1
 
     def predict(self, probs: np.ndarray) -> np.ndarray:
         return weighting.blend(probs, self.weights)
