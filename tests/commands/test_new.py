@@ -1,5 +1,6 @@
 """new: a config is written by looking at the files, and what is not offered is refused with its reason."""
 
+import ast
 import importlib
 import shutil
 import subprocess
@@ -100,6 +101,22 @@ def test_configs_are_formatted_and_clean(put, configs, monkeypatch):
         ]
         done = subprocess.run(ruff, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_config_is_formatted_by_its_own_rules_and_written_where_ruff_is_missing(put, configs, monkeypatch, capsys):
+    monkeypatch.setattr(new, "judge", lambda name, path: None)
+    put("cassava")
+    (configs / "ruff.toml").write_text("line-length = 40\n")  # the caller's
+    monkeypatch.chdir(configs)
+    new.run("cassava", name="formatted")
+    assert "ruff" not in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "ruff", None)
+    new.run("cassava", name="plain")
+    assert capsys.readouterr().out.count("ruff is not installed: the config is not formatted\n") == 1
+    assert ast.dump(ast.parse((configs / "plain.py").read_text())) == ast.dump(
+        ast.parse((configs / "formatted.py").read_text())
+    )
+    assert config.load("plain").classes == ("0", "1", "2")
 
 
 def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):

@@ -16,7 +16,7 @@ from src.base.locks import alone
 from src.base.paths import from_caller, input_root
 from src.cli import COMMANDS, STAGES
 from src.commands.new import asking, drafting, inferring, looking, own_pictures
-from src.commands.new.drafting import Call, call
+from src.commands.new.drafting import call
 from src.commands.new.guess import Asked, Guess
 from src.data.sources.kaggle import Kaggle
 from src.scoring.metrics import METRICS
@@ -139,7 +139,7 @@ def words_of(slug: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def write(path: Path, guess: Guess, root: Path, title: str, source: tuple[Call, str], small: bool) -> None:
+def write(path: Path, guess: Guess, root: Path, title: str, source: tuple[str, str], small: bool) -> None:
     """Writes the config, and says what in it to look at."""
     there = path.exists()
     files.write_text(path, drafting.config(guess, root, path.stem, title, source, small))
