@@ -12,8 +12,8 @@ from src.schema.source import Source
 from src.schema.strict import Strict, Text
 from src.scoring.metrics import METRICS
 
-# https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours, a CPU notebook has 30 GB
-# of memory and a GPU notebook 29. Competitions allow less time: 9 hours unless their code requirements say other.
+# https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours. Competitions allow less
+# time: 9 hours unless their code requirements say other.
 HOURS, SESSION_HOURS = 9.0, 12.0
 
 

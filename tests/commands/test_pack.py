@@ -12,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,8 @@ from safetensors.torch import save_file
 
 from src.base import paths
 from src.base.errors import UserError
-from src.commands.pack import command, hidden, notebook, packing, publishing, rehearsal, wheels
+from src.commands.pack import command, hidden, packing, publishing, rehearsal, wheels
+from src.commands.pack import notebook as notebook_writing
 from src.commands.pack.rehearsal import Rehearsal
 from src.data import tables
 from src.data.rows import read_dataset
@@ -212,15 +214,22 @@ def test_an_unfinished_run_is_not_packed(finished):
     assert not finished.pack.exists()
 
 
-def test_a_failed_rehearsal_leaves_the_pack_before_it_and_pushes_nothing(standin, finished, made, monkeypatch):
+def test_a_failed_rehearsal_leaves_the_pack_before_it_and_pushes_nothing(
+    standin, finished, made, tmp_path, monkeypatch
+):
     shutil.copytree(made, finished.pack)
     before = snapshot(finished.pack)
-    monkeypatch.setattr(notebook, "code_of", lambda notebook: "raise SystemExit('no such thing')")
+    (tmp_path / "cells.py").write_text("# %% inputs\nraise SystemExit('no such thing')\n")
+    monkeypatch.setattr(notebook_writing, "TEMPLATE", tmp_path / "cells.py")
     with pytest.raises(UserError, match="the rehearsal failed: no such thing"):
         command.run(finished, push=True, with_wheels=False)
     assert snapshot(finished.pack) == before
     assert not standin.datasets
     assert not standin.kernels
+
+
+def cell_of(notebook: str, id: str) -> str:
+    return next(cell.source for cell in nbformat.reads(notebook, 4).cells if cell.id == id)
 
 
 STUB = """\
@@ -232,7 +241,7 @@ sys.exit(len(sys.argv) - 3)
 
 
 def test_the_stages_run_offline_and_may_not_train(tmp_path, capfd):
-    (cell,) = (source for id, _, source in notebook.CELLS if id == "stages")
+    cell = cell_of(notebook_writing.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "stages")
     (tmp_path / "project" / "src").mkdir(parents=True)
     (tmp_path / "project" / "src" / "__main__.py").write_text(STUB)
     found = {
@@ -256,8 +265,7 @@ class TestCells:
     @pytest.fixture
     def cell(self, made, tmp_path, monkeypatch):
         monkeypatch.setenv("NOTEBOOK_INPUT", str(tmp_path / "kaggle"))
-        made_of = read_json(made / "notebook" / "toy-inference.ipynb")
-        source = "".join(next(cell["source"] for cell in made_of["cells"] if cell["id"] == "inputs"))
+        source = cell_of((made / "notebook" / "toy-inference.ipynb").read_text(), "inputs")
         return lambda: exec(source, found := {}) or found  # noqa: S102
 
     @pytest.fixture(params=["", "new"])
@@ -297,8 +305,10 @@ class TestCells:
 
 
 def test_the_notebook_is_one_as_jupyter_has_it(made):
-    nbformat = pytest.importorskip("nbformat")
-    nbformat.validate(nbformat.read(made / "notebook" / "toy-inference.ipynb", 4))
+    found = nbformat.read(made / "notebook" / "toy-inference.ipynb", 4)
+    nbformat.validate(found)
+    assert found.cells[0].source.startswith("# Toy: inference\n\n")
+    assert "by `./run.sh toy pack`: change it there" in found.cells[0].source
 
 
 def test_its_metadata_are_as_kaggle_wants_them(made):
@@ -309,12 +319,12 @@ def test_its_metadata_are_as_kaggle_wants_them(made):
     assert (made / "notebook" / kernel["code_file"]).is_file()
     assert kernel["competition_sources"] == ["toy"]
     assert kernel["dataset_sources"] == [data["id"]]
-    assert notebook.kernel_metadata("toy", "toy", gpu=True)["machine_shape"] == "NvidiaTeslaT4"
+    assert notebook_writing.kernel_metadata("toy", "toy", gpu=True)["machine_shape"] == "NvidiaTeslaT4"
 
 
 @pytest.mark.parametrize("name", ["a", "corn", "corn_small", "a" * 80, "x.y_z"])
 def test_names_are_of_the_length_that_kaggle_takes(name):
-    for made in (notebook.dataset_metadata(name), notebook.kernel_metadata(name, None, False)):
+    for made in (notebook_writing.dataset_metadata(name), notebook_writing.kernel_metadata(name, None, False)):
         slug = made["id"].partition("/")[2]
         assert 6 <= len(slug) <= 50
         assert made["title"].replace(" ", "-") == slug  # Kaggle makes the slug of it
@@ -508,7 +518,7 @@ class TestWheels:
             )
             archive.writestr("tiny-1.0.dist-info/RECORD", "")
         about = {"packages": ["tiny==1.0"], "python": [wheels.here()]}
-        (cell,) = (source for id, _, source in notebook.CELLS if id == "packages")
+        cell = cell_of(notebook_writing.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "packages")
         given = (
             f"import shutil, subprocess, sys\nfrom pathlib import Path\nPACK = SCRATCH = Path('.')\nabout = {about}\n"
         )

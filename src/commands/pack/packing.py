@@ -202,7 +202,7 @@ def write_notebook(competition: Competition, folder: Path, dataset: Path, gpu: b
     """Writes the notebook, which knows the dataset that it is for, and what Kaggle is told of both."""
     name, code = competition.name, f"{command(competition)} pack"
     made = notebook.ipynb(competition.title, code, name, files.sha256(dataset / "pack.json"))
-    files.write_json(folder / f"{notebook.kernel_slug(name)}.ipynb", made)
+    files.write_text(folder / f"{notebook.kernel_slug(name)}.ipynb", made)
     slug = competition.source.slug if competition.source.page is not None else None
     files.write_json(folder / "kernel-metadata.json", notebook.kernel_metadata(name, slug, gpu))
     files.write_json(dataset / "dataset-metadata.json", notebook.dataset_metadata(name))

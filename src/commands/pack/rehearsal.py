@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import numpy as np
 
 from src.base.errors import UserError, counted, listed
@@ -122,7 +123,8 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
         mount.symlink_to((pack / "dataset").resolve())
         made_up = hidden.lay_out(competition, limits.hidden_rows, inputs / "competitions" / competition.source.slug)
         script = folder / "notebook.py"
-        script.write_text(notebook.code_of(json.loads(path.read_text())))
+        cells = nbformat.read(path, as_version=4).cells
+        script.write_text("\n\n\n".join(cell.source for cell in cells if cell.cell_type == "code"))
         for empty in own.values():
             empty.mkdir()
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {

@@ -23,6 +23,8 @@ IMAGE = ("torch", "torchvision")  # Kaggle's own
 UNUSED = (
     "kaggle",
     "six",
+    "jupytext",
+    "nbformat",
     "wilds",
     "ogb",
     "outdated",
