@@ -20,18 +20,18 @@ def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:
 def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     """How often two samples of one mix are as unlike as these: p of a chi-square test, exact but for its random draws.
 
-    Rows are drawn from both together without replacement (Fisher's margins): classes of few rows, for which the
-    chi-square distribution is no good, need no rule of their own.
+    Tables are drawn with the margins of this one (Fisher's): classes of few rows, for which the chi-square distribution
+    is no good, need no rule of their own.
 
     Args:
-        ours, theirs: (k,) counts of the classes.
+        ours, theirs: (k,) counts of the classes; neither is of no rows.
     """
-    total = ours + theirs
-    ours, total = ours[total > 0], total[total > 0]
-    drawn = np.random.default_rng(0).multivariate_hypergeometric(total, ours.sum(), size=DRAWS)
-    mean = total * (ours.sum() / total.sum())
-    found, by_chance = (np.square(counts - mean) @ (1 / total) for counts in (ours, drawn))  # chi-square x a constant
-    return float((1 + np.sum(by_chance >= found * (1 - 1e-9))) / (DRAWS + 1))
+    from scipy import stats
+
+    table = np.stack([ours, theirs])
+    draws = stats.MonteCarloMethod(n_resamples=DRAWS, rng=np.random.default_rng(0))
+    found = stats.chi2_contingency(table[:, table.any(axis=0)], correction=False, method=draws)
+    return float(found.pvalue)
 
 
 def mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> str | None:
