@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.base.errors import UserError, counted, unknown
-from src.base.files import read_csv
+from src.base.errors import UserError, counted, listed
 from src.base.paths import resolve
+from src.leaderboard.faults import read, wanted
 from src.schema.competition import Competition
 
 
@@ -15,26 +15,13 @@ def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
     """The labels, as class indices (n,), that a submission CSV gives to `ids`; of a smoke run it may have more rows.
 
     Raises:
-        UserError: It is not there, or it is no submission of labels for these ids.
+        UserError: It has faults, all of which are listed.
     """
-    file, id, label = resolve(path), competition.id, competition.label
-    check(path, file)
-    sub = read_csv(file)
-    if set(sub.columns) != {id, label}:
-        raise UserError(f"blend.csvs: {file} has the columns {', '.join(sub.columns)}, not {id}, {label}")
-    if (twice := sub[id].duplicated()).any():
-        raise UserError(f"blend.csvs: {file} has {id} {sub[id][twice].iloc[0]!r} in more than one row")
-    missing = sorted(set(ids) - set(sub[id]))
-    others = sorted(set(sub[id]) - set(ids)) if competition.limit is None else []
-    if missing or others:
-        raise UserError(
-            f"blend.csvs: {file} is of other rows: {counted(len(missing), 'id')} of the test table missing and "
-            f"{len(others)} that it has not, such as {(missing or others)[0]!r}"
-        )
-    labels = sub.set_index(id)[label].loc[list(ids)]
-    if wrong := sorted(set(labels) - set(competition.classes)):
-        raise UserError(f"blend.csvs: {file}: {unknown('class', wrong[0], competition.classes)}")
-    return labels.map(list(competition.classes).index).to_numpy()
+    file, asked = resolve(path), wanted(competition, more=competition.limit is not None)
+    faults, answers = read(competition, file, asked)
+    if answers is None:
+        raise UserError(f"blend.csvs: {file} has {counted(len(faults), 'fault')}:\n{listed(faults)}")
+    return answers.loc[list(ids)].to_numpy().argmax(axis=1)
 
 
 def check(path: str, file: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from src.base import files
 from src.base.errors import UserError
+from src.data import tables
 from src.data.rows import read_dataset
 from src.leaderboard import solution, votes
 from src.leaderboard import submission as submissions
@@ -194,17 +195,31 @@ class TestVotes:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda df: df.rename(columns={"label": "class"}), "has the columns id, class, not id, label"),
-            (lambda df: df.assign(more=1), "has the columns id, label, more, not id, label"),
-            (lambda df: df[2:], "2 ids of the test table missing and 0 that it has not, such as '100'"),
-            (lambda df: df.assign(id="9" + df["id"]), "12 ids of the test table missing and 12 that it has not"),
-            (lambda df: pd.concat([df, df[:1]]), "has id '100' in more than one row"),
+            (
+                lambda df: df.rename(columns={"label": "class"}),
+                "the column 'label' is missing and 'class' is one too many",
+            ),
+            (lambda df: df.assign(more=1), "the column 'more' is one too many"),
+            (lambda df: df[["label", "id"]], "its columns are in the order label, id"),
+            (lambda df: df[2:], r"theirs0.csv has 1 fault:\n  2 ids missing, the first '101'"),
+            (
+                lambda df: df.assign(id="9" + df["id"]),
+                r"has 2 faults:\n  12 ids missing, .*\n  12 ids unknown, the first '9100'",
+            ),
+            (lambda df: pd.concat([df, df[:1]]), "1 id in more than one row, the first '100'"),
             (lambda df: df.replace("green", "gren"), "unknown class 'gren': did you mean 'green'"),
         ],
     )
     def test_a_csv_that_does_not_fit_is_refused(self, voted, change, said):
         with pytest.raises(UserError, match=said):
             voted(change)
+
+    def test_of_a_smoke_run_are_of_its_rows(self, voted, tmp_path):
+        competition, _ = voted(lambda df: df)
+        ids = tables.read(smoke := competition.model_copy(update={"limit": 8})).test["id"].tolist()
+        assert len(ids) == 8
+        right = [int(id) % 100 % 3 for id in ids]
+        assert votes.read(smoke, str(tmp_path / "theirs0.csv"), ids).tolist() == right
 
     def test_a_csv_that_is_missing_is_refused_before_anything_is_computed(self):
         with pytest.raises(UserError, match="there is no file"):
