@@ -7,7 +7,7 @@ import numpy as np
 
 from src.base.errors import UserError, counted, listed
 from src.base.paths import resolve
-from src.leaderboard.faults import read, wanted
+from src.leaderboard import faults
 from src.schema.competition import Competition
 
 
@@ -17,10 +17,10 @@ def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: It has faults, all of which are listed.
     """
-    file, asked = resolve(path), wanted(competition, more=competition.limit is not None)
-    faults, answers = read(competition, file, asked)
+    file, asked = resolve(path), faults.wanted(competition, more=competition.limit is not None)
+    found, answers = faults.read(competition, file, asked)
     if answers is None:
-        raise UserError(f"blend.csvs: {file} has {counted(len(faults), 'fault')}:\n{listed(faults)}")
+        raise UserError(f"blend.csvs: {file} has {counted(len(found), 'fault')}:\n{listed(found)}")
     return answers.loc[list(ids)].to_numpy().argmax(axis=1)
 
 

@@ -22,8 +22,7 @@ from safetensors.torch import save_file
 
 from src.base import paths
 from src.base.errors import UserError
-from src.commands.pack import command, hidden, packing, publishing, rehearsal, wheels
-from src.commands.pack import notebook as notebook_writing
+from src.commands.pack import command, hidden, notebook, packing, publishing, rehearsal, wheels
 from src.commands.pack.rehearsal import Rehearsal
 from src.data import tables
 from src.data.rows import read_dataset
@@ -220,7 +219,7 @@ def test_a_failed_rehearsal_leaves_the_pack_before_it_and_pushes_nothing(
     shutil.copytree(made, finished.pack)
     before = snapshot(finished.pack)
     (tmp_path / "cells.py").write_text("# %% inputs\nraise SystemExit('no such thing')\n")
-    monkeypatch.setattr(notebook_writing, "TEMPLATE", tmp_path / "cells.py")
+    monkeypatch.setattr(notebook, "TEMPLATE", tmp_path / "cells.py")
     with pytest.raises(UserError, match="the rehearsal failed: no such thing"):
         command.run(finished, push=True, with_wheels=False)
     assert snapshot(finished.pack) == before
@@ -241,7 +240,7 @@ sys.exit(len(sys.argv) - 3)
 
 
 def test_the_stages_run_offline_and_may_not_train(tmp_path, capfd):
-    cell = cell_of(notebook_writing.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "stages")
+    cell = cell_of(notebook.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "stages")
     (tmp_path / "project" / "src").mkdir(parents=True)
     (tmp_path / "project" / "src" / "__main__.py").write_text(STUB)
     found = {
@@ -319,12 +318,12 @@ def test_its_metadata_are_as_kaggle_wants_them(made):
     assert (made / "notebook" / kernel["code_file"]).is_file()
     assert kernel["competition_sources"] == ["toy"]
     assert kernel["dataset_sources"] == [data["id"]]
-    assert notebook_writing.kernel_metadata("toy", "toy", gpu=True)["machine_shape"] == "NvidiaTeslaT4"
+    assert notebook.kernel_metadata("toy", "toy", gpu=True)["machine_shape"] == "NvidiaTeslaT4"
 
 
 @pytest.mark.parametrize("name", ["a", "corn", "corn_small", "a" * 80, "x.y_z"])
 def test_names_are_of_the_length_that_kaggle_takes(name):
-    for made in (notebook_writing.dataset_metadata(name), notebook_writing.kernel_metadata(name, None, False)):
+    for made in (notebook.dataset_metadata(name), notebook.kernel_metadata(name, None, False)):
         slug = made["id"].partition("/")[2]
         assert 6 <= len(slug) <= 50
         assert made["title"].replace(" ", "-") == slug  # Kaggle makes the slug of it
@@ -518,7 +517,7 @@ class TestWheels:
             )
             archive.writestr("tiny-1.0.dist-info/RECORD", "")
         about = {"packages": ["tiny==1.0"], "python": [wheels.here()]}
-        cell = cell_of(notebook_writing.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "packages")
+        cell = cell_of(notebook.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "packages")
         given = (
             f"import shutil, subprocess, sys\nfrom pathlib import Path\nPACK = SCRATCH = Path('.')\nabout = {about}\n"
         )

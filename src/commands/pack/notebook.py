@@ -8,7 +8,7 @@ from typing import Any
 import jupytext
 import nbformat
 
-TEMPLATE = Path(__file__).with_name("notebook_template.py")
+TEMPLATE = Path(__file__).with_name("template.py")
 # Of memory: https://www.kaggle.com/docs/notebooks, technical specifications.
 GB = {"CPU": 30.0, "GPU": 29.0}
 # What Kaggle gives without it, a P100, computes nothing with the torch of Kaggle's image (Kaggle/kaggle-cli#1151).
@@ -61,7 +61,7 @@ def kernel_metadata(name: str, competition: str | None, gpu: bool, user: str = U
 
 
 def ipynb(title: str, command: str, name: str, pack: str) -> str:
-    """The notebook's text: the cells of notebook_template.py, with a value for each `$name` in them.
+    """The notebook's text: the cells of template.py, with a value for each `$name` in them.
 
     Args:
         title: The competition's.
