@@ -138,7 +138,10 @@ class Store:
     def complete(self, rows: Rows) -> Pictures:
         key = {"code": CODE, "side": self.side}
         have = files.read_json(self.folder / "key.json")
-        known = index_of(self.folder) if have == key else pd.DataFrame(columns=COLUMNS)
+        known, cut_off = read_index(self.folder) if have == key else (pd.DataFrame(columns=COLUMNS), 0)
+        if cut_off:
+            pixels = self.folder / "pixels.bin"
+            print(f"{pixels} is truncated: {cut_off} of its {len(known) + cut_off} pictures are decoded again")
         path_of = dict(zip(rows.shas, rows.paths, strict=True))
         if todo := sorted(path_of.keys() - set(known["sha256"])):
             needed = bytes_of(rows.take(np.isin(rows.shas, todo)), self.side)
@@ -166,19 +169,16 @@ def bytes_of(rows: Rows, side: int | None) -> int:
     return int((rows.sizes.prod(axis=1) * scale**2 * 3).sum())
 
 
-def index_of(folder: Path) -> pd.DataFrame:
-    """The index's rows whose pixels are there: fewer than it has where the file of the pixels is cut off."""
+def read_index(folder: Path) -> tuple[pd.DataFrame, int]:
+    """The index's rows whose pixels exist, and how many have none because the file of the pixels is cut off."""
     try:
         known = pd.read_parquet(folder / "index.parquet", columns=COLUMNS)
     except (OSError, ValueError, KeyError):
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=COLUMNS), 0
     pixels = folder / "pixels.bin"
-    there = (known["offset"] + known["height"] * known["width"] * 3) <= (
-        pixels.stat().st_size if pixels.exists() else 0
-    )
-    if not there.all():
-        print(f"{pixels} is truncated: {int((~there).sum())} of its {len(there)} pictures are decoded again")
-    return known[there]
+    size = pixels.stat().st_size if pixels.exists() else 0
+    whole = known["offset"] + known["height"] * known["width"] * 3 <= size
+    return known[whole], int((~whole).sum())
 
 
 def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> pd.DataFrame:

@@ -7,10 +7,12 @@ cosine below 0.9 to those of its own transform.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    import torch
 
 # The exact views: on an array whose last two axes are height and width, both equal.
 VIEWS: dict[str, Callable] = {
@@ -73,6 +75,9 @@ def resized(picture: np.ndarray, size: tuple[int, int], interpolation: str = "bi
     """(h, w, 3) uint8 -> (*size, 3) uint8, antialiased."""
     if picture.shape[:2] == size:
         return picture
+    import torch  # here: who only reads the decoded store does not wait for it
+    from torch.nn import functional as F
+
     pixels = torch.from_numpy(picture).permute(2, 0, 1)[None]
     return F.interpolate(pixels, size=size, mode=interpolation, antialias=True)[0].permute(1, 2, 0).numpy()
 
@@ -102,12 +107,19 @@ def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:
 
 
 def normalised(
-    squares: torch.Tensor,
+    squares: "torch.Tensor",
     mean: Sequence[float],
     std: Sequence[float],
-    layout: torch.memory_format = torch.preserve_format,
-) -> torch.Tensor:
-    """uint8 (n, 3, size, size) -> float32, as torchvision's ToTensor and Normalize have it, where the squares are."""
+    layout: "torch.memory_format | None" = None,
+) -> "torch.Tensor":
+    """uint8 (n, 3, size, size) -> float32, as torchvision's ToTensor and Normalize have it, where the squares are.
+
+    Args:
+        layout: The memory layout of what is returned; None keeps that of the squares.
+    """
+    import torch
+
+    layout = torch.preserve_format if layout is None else layout
     pixels = squares.to(torch.float32, memory_format=layout).div_(255)  # in place: fresh memory costs more than sums
     mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
     return pixels.sub_(mean).div_(std)

@@ -3,7 +3,6 @@
 A finished model has history.csv. Before that, each checkpoint says the same of its fold.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 
 from src.report import configs
 from src.report.evidence import Evidence
+from src.results import checkpoints
 from src.schema.models import FineTune
 
 NEEDED = ("fold", "epoch", "loss", "valid_log_loss")
@@ -54,7 +54,7 @@ def read(evidence: Evidence) -> dict[str, History]:
             found[name] = History(epochs)
     for name, spec in competition.of_stage("finetune").items():
         if name not in evidence.models and isinstance(spec, FineTune):
-            rows = list(checkpoints(competition.model_folder(name), spec))
+            rows = list(of_checkpoints(competition.model_folder(name), spec))
             if (epochs := checked(pd.DataFrame(rows))) is not None:
                 found[name] = History(epochs, so_far(epochs, spec, competition.folds.n))
     return found
@@ -86,30 +86,16 @@ def checked(df: pd.DataFrame) -> pd.DataFrame | None:
     return df.astype({"fold": int, "epoch": int}) if len(df) else None
 
 
-def checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
+def of_checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
     """The epochs of the folds that are finished, or begun, by the config's recipe."""
     seen = set()
     finished = sorted(path for path in folder.glob("fold*.safetensors") if ".running-" not in path.name)
     for path in [*finished, *sorted(folder.glob("fold*.running-*.safetensors"), reverse=True)]:
-        about = about_of(path)
+        about = checkpoints.about(path)
         if path.name.partition(".")[0] in seen or not isinstance(about, dict) or not of_recipe(about, spec):
             continue
         seen.add(path.name.partition(".")[0])
         yield from (row for row in about.get("history") or () if isinstance(row, dict))
-
-
-def about_of(path: Path) -> Any:
-    """What a checkpoint says of itself, as `src.results.model.checkpoints` writes it; None where it is damaged.
-
-    (Read here by hand, because that module, and the library itself, take seconds to load.)
-    """
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(size, path.stat().st_size)))
-        return json.loads(header["__metadata__"]["about"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def of_recipe(about: dict[str, Any], spec: FineTune) -> bool:

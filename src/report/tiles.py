@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from src.data import decoded as decoded_store
 from src.data import images
 from src.schema.competition import Competition
 
@@ -74,21 +75,13 @@ def decoded(data: bytes, side: int) -> Image.Image:
 
 
 def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """The decoded store's offset, height and width by sha256, of the pictures whose pixels are there; and the pixels.
-
-    As data/decoded.py writes them; its own reader would bring torch with it.
-    """
-    columns = ["offset", "height", "width"]
-    nothing = pd.DataFrame(columns=columns), np.empty(0, np.uint8)
-    if not (folder / "key.json").is_file():  # without it, pixels are nobody's
-        return nothing
-    try:
-        places = pd.read_parquet(folder / "index.parquet", columns=["sha256", *columns]).set_index("sha256")
+    """The decoded store's offset, height and width by sha256, of the pictures whose pixels exist; and the pixels."""
+    places, pixels = pd.DataFrame(columns=decoded_store.COLUMNS), np.empty(0, np.uint8)
+    if (folder / "key.json").is_file():  # without it, pixels are nobody's
+        places, _ = decoded_store.read_index(folder)
+    if len(places):
         pixels = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, mode="r"))
-    except (OSError, ValueError, KeyError):
-        return nothing
-    whole = places["offset"] + places["height"] * places["width"] * 3 <= len(pixels)
-    return places[whole & ~places.index.duplicated()], pixels
+    return places.drop_duplicates("sha256").set_index("sha256"), pixels
 
 
 def encoded(image: Image.Image) -> str:

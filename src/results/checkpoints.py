@@ -1,23 +1,29 @@
-"""Checkpoints of our own making: tensors as safetensors with a JSON description inside, one whole file."""
+"""Checkpoints of our own making: tensors as safetensors with a JSON description inside, one whole file.
+
+torch is imported by those who save or load: the report reads descriptions alone.
+"""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from src.base.errors import UserError
 from src.base.files import replacing
 
+if TYPE_CHECKING:
+    import torch
 
-def save(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> None:
+
+def save(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any]) -> None:
     """Writes the tensors and what there is to say of them.
 
     Raises:
         UserError: The disk is full or the folder not writable.
     """
+    from safetensors.torch import save_file
+
     with replacing(path) as part:
         try:
             whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -34,12 +40,13 @@ def save(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) ->
 def about(path: Path) -> dict[str, Any] | None:
     """What a file written by `save` says of itself; None if there is none, or it is not ours."""
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, "np") as file:  # which refuses a file that is cut off
             return json.loads((file.metadata() or {}).get("about", "null"))
     except (FileNotFoundError, SafetensorError, ValueError):
         return None
 
 
-def load(path: Path) -> dict[str, torch.Tensor]:
+def load(path: Path) -> "dict[str, torch.Tensor]":
+    """The tensors of a checkpoint, on the CPU."""
     with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no dictionary

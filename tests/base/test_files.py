@@ -67,7 +67,7 @@ def test_a_full_disk_is_said_of_a_checkpoint(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise SafetensorError('I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }')
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(UserError, match="the disk is full"):
         checkpoints.save(tmp_path / "a.safetensors", {"x": torch.zeros(10)}, {})
     assert snapshot(tmp_path) == {}

@@ -71,7 +71,7 @@ def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded
     whole = Store(tmp_path / "s", rows, 32, 10**9)
     with broken_off(store, "flush", 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         whole.pictures(rows)
-    done = len(store.index_of(tmp_path / "s"))
+    done = len(store.read_index(tmp_path / "s")[0])
     assert 0 < done < 12
     decoded.clear()
     stored = whole.pictures(rows)
