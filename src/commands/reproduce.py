@@ -89,13 +89,13 @@ def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], 
     metric, reasons = known.competition.metric, []
     if not theirs:
         reasons.append("neither its public nor its private score is given")
-    elif metric in counts.SHARES and not known.splits:
+    elif METRICS[metric].is_share and not known.splits:
         reasons.append(f"the known scores are no counts of these {known.rows} test rows")
     if reported.model is None:
         reasons.append("no model of ours is of its kind")
     if reasons or not ours.scores:
         return reasons
-    if metric not in counts.SHARES:
+    if not METRICS[metric].is_share:
         return [f"{metric} is no share of rows: of the plain difference there is no exact test"]
     if len(known.splits) > 1:
         return [f"{len(known.splits)} splits fit: how many rows are behind the scores is not known"]
@@ -142,7 +142,7 @@ def hits(known: Known, probs: np.ndarray, among: np.ndarray, parts: Sequence[str
 
 def table(competition: Competition, rows: Sequence[Row]) -> str:
     """The rows, with what is to be said beneath each."""
-    unit = "images" if competition.metric in counts.SHARES else "difference"
+    unit = "images" if METRICS[competition.metric].is_share else "difference"
     head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
     lines = [cells(row, unit) for row in rows]
     header, *aligned = align([head, *(line for of_row in lines for line in of_row)])

@@ -15,11 +15,10 @@ import numpy as np
 from src.base.errors import UserError, counted
 from src.results.ledger import COMPLETE, Entry
 from src.schema.competition import Competition
+from src.scoring.metrics import METRICS
 
 FEW = 3  # scores at least, for a correlation
 How = Literal["cut", "rounded"]
-SHARES = ("accuracy", "top5")  # of METRICS: means of zeros and ones
-BOUNDS = {"log_loss": (0.0, np.inf), "quadratic_kappa": (-1.0, 1.0)}  # of METRICS; all others are in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def of(competition: Competition, entries: Sequence[Entry], rows: int) -> list[Sp
         UserError: A score is no number.
     """
     public, private = known(competition, entries)
-    if competition.metric not in SHARES or not (public or private):
+    if not METRICS[competition.metric].is_share or not (public or private):
         return []
     return splits(public, private, rows) or splits(public, private, rows, "rounded")
 
@@ -135,7 +134,7 @@ def of(competition: Competition, entries: Sequence[Entry], rows: int) -> list[Sp
 def said(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
     """One sentence of what `of` finds, and of what would help where that is not one split."""
     public, private = known(competition, entries)
-    if competition.metric not in SHARES:
+    if not METRICS[competition.metric].is_share:
         return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
     if not (public or private):
         return "no score of the leaderboard is known: how many rows are behind it cannot be told"
@@ -196,12 +195,12 @@ def foretold(cv: float, se: float, rows: int, n: int, level: float = 0.95, *, me
     from scipy import stats
 
     tail = (1 - level) / 2
-    if metric in SHARES:
+    if METRICS[metric].is_share:
         hits = cv * rows
         low, high = stats.betabinom(n, hits + 0.5, rows - hits + 0.5).ppf([tail, 1 - tail]) / n
         return float(low), float(high)
     reach = stats.norm.ppf(1 - tail) * se * np.sqrt(1 + rows / n)
-    low, high = np.clip([cv - reach, cv + reach], *BOUNDS.get(metric, (0.0, 1.0)))
+    low, high = np.clip([cv - reach, cv + reach], *METRICS[metric].bounds)
     return float(low), float(high)
 
 

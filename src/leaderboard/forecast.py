@@ -13,6 +13,7 @@ from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import read_model
 from src.schema.competition import Competition
+from src.scoring.metrics import METRICS
 
 NAME = re.compile(r"(?P<what>.+)-cv(?P<cv>-?\d+\.\d+)-(?P<sha>[0-9a-f]{7})\.csv")  # of the files that we write
 PARTS = ("public", "private")
@@ -64,7 +65,7 @@ class Standing:
         """The interval in which 19 of 20 scores of that part lie, or of all test rows; None where it is not known."""
         n = self.rows[1] if part is None else self.size(part)
         metric = self.competition.metric
-        if not entry.cv or n is None or not (entry.se or metric in counts.SHARES):
+        if not entry.cv or n is None or not (entry.se or METRICS[metric].is_share):
             return None
         return counts.foretold(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
 

@@ -15,6 +15,7 @@ from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
 from src.results.model import decided_probs, read_model
 from src.schema.competition import Competition
+from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def by_solution(known: Known, model: str, made: dict[str, Any]) -> Ours:
     probs, scores = decided_probs(competition, made, probs), {}
     for part, (score, n) in graded(competition, known.ids, probs).items():
         k = round(score * n)
-        counted = competition.metric in counts.SHARES
+        counted = METRICS[competition.metric].is_share
         scores[part] = Score(counts.cut(k, n), k, n) if counted else Score(f"{score:.5f}")
     return Ours(scores, f"{model}'s test table, by {competition.solution}", probs)
 

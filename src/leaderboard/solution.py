@@ -79,7 +79,7 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     said = []
     for usage, (score, se, n) in graded(competition, ids, probs).items():
         said.append(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {counted(n, 'row')}")
-        if competition.metric in counts.SHARES:
+        if METRICS[competition.metric].is_share:
             hits = round(score * n)
             said[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"
     return said

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from src.leaderboard import scored
-from src.leaderboard.counts import SHARES, foretold
+from src.leaderboard.counts import foretold
 from src.leaderboard.forecast import PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
 from src.results.model import decided_probs
 from src.scoring import agreement
+from src.scoring.metrics import METRICS
 
 SLOW = 100_000  # rows from which on the best model alone is looked at: each takes a second
 WHOLE = "all test rows"
@@ -33,10 +34,10 @@ def sizes(evidence: Evidence) -> dict[str, int]:
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     """What each model's CV foretells, and what was scored: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
-    slow = metric in SHARES and max(parts.values()) > SLOW
+    slow = METRICS[metric].is_share and max(parts.values()) > SLOW
     for model in models:
         cv, se = model.made["cv"], model.made["se"]
-        if not known(cv) or not (known(se) or metric in SHARES) or (slow and model is not evidence.best):
+        if not known(cv) or not (known(se) or METRICS[metric].is_share) or (slow and model is not evidence.best):
             continue
         ours = evidence.ours.get(model.name)
         for part, n in parts.items():

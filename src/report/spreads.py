@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from src.leaderboard import counts
 from src.report.evidence import Evidence, Model
+from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Folds:
         """
         if not np.isfinite(self.score).all() or len(self.score) < 2:
             return None
-        if metric in counts.SHARES:
+        if METRICS[metric].is_share:
             rate = self.score @ self.rows / self.rows.sum()
             variance = rate * (1 - rate) / self.rows
         else:

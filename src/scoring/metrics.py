@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class Metric:
     per_row: PerRow | None = None  # (n,) whose mean it is; None: it is no mean over rows
     replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
     of_counts: Callable[[Counts], np.ndarray] | None = None  # of labels that more rows may get than argmax gives them
+    is_share: bool = False  # a mean of zeros and ones: a count of rows
+    bounds: tuple[float, float] = (0.0, 1.0)  # the least and the greatest value that it can have
+    kaggle_names: tuple[str, ...] = ()  # how Kaggle spells it, in small letters and digits alone
 
     @property
     def sign(self) -> int:
@@ -71,26 +75,51 @@ def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return (((probs > true) | ((probs == true) & behind)).sum(axis=1) < top).astype(float)
 
 
-def mean_of(per_row: PerRow, greater_is_better: bool, of_labels: bool) -> Metric:
-    return Metric(lambda targets, probs: float(per_row(targets, probs).mean()), greater_is_better, of_labels, per_row)
+def mean_of(per_row: PerRow, greater_is_better: bool, of_labels: bool, **facts: Any) -> Metric:
+    """A metric that is the mean over rows; `facts` are further fields of Metric."""
+
+    def value(targets: np.ndarray, probs: np.ndarray) -> float:
+        return float(per_row(targets, probs).mean())
+
+    return Metric(value, greater_is_better, of_labels, per_row, **facts)
 
 
-def of_labels(of_counts: Callable[[Counts], np.ndarray]) -> Metric:
-    """A metric of the labels' confusion matrix."""
+def of_labels(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric:
+    """A metric of the labels' confusion matrix; `facts` are further fields of Metric."""
 
     def value(targets: np.ndarray, probs: np.ndarray) -> float:
         return float(of_counts(confusion.count(targets, probs.argmax(axis=1), probs.shape[1])))
 
     replicates = partial(bootstrap.of_labels, of_counts)
-    return Metric(value, greater_is_better=True, of_labels=True, replicates=replicates, of_counts=of_counts)
+    return Metric(value, greater_is_better=True, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
 
 
 METRICS = {
-    "accuracy": mean_of(correct, greater_is_better=True, of_labels=True),
-    "balanced_accuracy": of_labels(confusion.balanced_accuracy),
-    "macro_f1": of_labels(confusion.macro_f1),
-    "quadratic_kappa": of_labels(confusion.quadratic_kappa),
-    "log_loss": mean_of(surprise, greater_is_better=False, of_labels=False),
-    "auc": Metric(auc.value, greater_is_better=True, of_labels=False, replicates=bootstrap.of_auc),
-    "top5": mean_of(partial(among, 5), greater_is_better=True, of_labels=False),
+    "accuracy": mean_of(
+        correct,
+        greater_is_better=True,
+        of_labels=True,
+        is_share=True,
+        kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy"),
+    ),
+    "balanced_accuracy": of_labels(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
+    "macro_f1": of_labels(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
+    "quadratic_kappa": of_labels(
+        confusion.quadratic_kappa, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
+    ),
+    "log_loss": mean_of(
+        surprise,
+        greater_is_better=False,
+        of_labels=False,
+        bounds=(0.0, np.inf),
+        kaggle_names=("multiclassloss", "logloss"),
+    ),
+    "auc": Metric(
+        auc.value,
+        greater_is_better=True,
+        of_labels=False,
+        replicates=bootstrap.of_auc,
+        kaggle_names=("auc", "rocaucscore", "areaunderreceiveroperatingcharacteristiccurve", "meancolumnwiseauc"),
+    ),
+    "top5": mean_of(partial(among, 5), greater_is_better=True, of_labels=False, is_share=True),
 }

@@ -8,23 +8,7 @@ from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.scoring.metrics import METRICS
 
-# Kaggle's names of our metrics, by small letters and digits alone
-CALLED = {
-    "accuracy": "accuracy",
-    "accuracyscore": "accuracy",
-    "categorizationaccuracy": "accuracy",
-    "balancedaccuracy": "balanced_accuracy",
-    "macrofscore": "macro_f1",
-    "macrof1score": "macro_f1",
-    "meanfscoremacro": "macro_f1",
-    "quadraticweightedkappa": "quadratic_kappa",
-    "multiclassloss": "log_loss",
-    "logloss": "log_loss",
-    "auc": "auc",
-    "rocaucscore": "auc",
-    "areaunderreceiveroperatingcharacteristiccurve": "auc",
-    "meancolumnwiseauc": "auc",
-}
+CALLED = {spelt: name for name, metric in METRICS.items() for spelt in metric.kaggle_names}
 OF_NUMBERS = re.compile(r"rmse|mse|mae|r2|root ?mean|mean ?(squared|absolute) ?error", re.IGNORECASE)
 
 
