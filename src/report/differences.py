@@ -14,14 +14,3 @@ def correlation(evidence: Evidence, models: Sequence[Model]) -> np.ndarray:
     size = np.sqrt(np.square(wrong).sum(axis=1, dtype=float))
     sizes = np.outer(size, size)
     return np.divide(wrong @ wrong.T, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
-
-
-def dendrogram_order(apart: np.ndarray) -> np.ndarray:
-    """Models that differ little beside each other: the leaves of average linkage, in their optimal order.
-
-    (Bar-Joseph, Gifford & Jaakkola 2001, "Fast optimal leaf ordering for hierarchical clustering".)
-    """
-    from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import squareform
-
-    return leaves_list(linkage(squareform(apart, checks=False), "average", optimal_ordering=True))

@@ -6,7 +6,7 @@ import numpy as np
 
 from src.base import files
 from src.base.errors import counted
-from src.report import foretold, reliability, spreads
+from src.report import foretold, reliability
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import Advice, called, command, gained, known, measured, percent
 from src.scoring import agreement, calibration
@@ -56,26 +56,6 @@ def off_the_board(evidence: Evidence) -> Iterator[Advice]:
                 f"{one.high:.4f} (19 of 20): test rows are unlike train rows, or rows of different folds are alike."
             )
             yield Advice("Find out why CV and leaderboard differ", why, command(evidence.competition, "audit"))
-
-
-def fold_apart(evidence: Evidence) -> Iterator[Advice]:
-    """One fold that is more than ERRORS standard errors from the mean of the others."""
-    if evidence.best is None:
-        return
-    folds, metric = spreads.by_fold(evidence, evidence.best), evidence.competition.metric
-    if not np.isfinite(folds.score).all():
-        return
-    i = int(np.abs(folds.score - np.median(folds.score)).argmax())
-    others = np.arange(len(folds.score)) != i
-    mean = folds.score[others] @ folds.rows[others] / folds.rows[others].sum()
-    off = abs(folds.score[i] - mean)
-    error = float(np.sqrt(folds.se[i] ** 2 + np.mean(folds.se[others] ** 2) / others.sum()))
-    if error > 0 and off > ERRORS * error:
-        why = (
-            f"On fold {i} {called(evidence.best.name)} has {metric} {measured(folds.score[i], folds.se[i])}, on the "
-            f"others {mean:.4f}: that is {off / error:.1f} standard errors. Are rows of one kind together?"
-        )
-        yield Advice(f"Look at fold {i}", why, 'group="..."  # a column: rows that share its value stay in one fold')
 
 
 def shifted(evidence: Evidence) -> Iterator[Advice]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from src.base.errors import counted
-from src.report import differences, reliability
+from src.report import reliability
 from src.report.evidence import BLEND, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
@@ -157,26 +157,6 @@ def twins(evidence: Material) -> Iterator[Advice]:
         )
         rest = ", ".join(f'"{one.name}"' for one in inside if one is not out)
         yield Advice(f"Leave {out.name} out", why, f"blend=Blend(models=({rest}))")
-
-
-def no_gain(evidence: Material) -> Iterator[Advice]:
-    blend = evidence.models.get(BLEND)
-    parts = (blend.made.get("weights") or blend.made.get("models") or {}) if blend else {}
-    members = [model for model in by_cv(evidence) if model.name in parts]
-    if len(members) < 2:
-        return
-    best = members[0]
-    gain, se = evidence.metric.gain(evidence.targets, blend.decided, than=best.decided)
-    if gain > se:
-        return
-    alike = differences.correlation(evidence, members)[np.triu_indices(len(members), 1)]
-    nearest = f" Mistakes of its members correlate by up to {np.nanmax(alike):.2f}." if np.isfinite(alike).any() else ""
-    why = (
-        f"The blend gains {gained(gain, se)} {evidence.competition.metric} over {best.name} alone (paired): no more "
-        f"than chance.{nearest}"
-    )
-    how = 'models={..., "another": ...}  # another backbone, another size: one that errs elsewhere'
-    yield Advice("Add a model of another kind", why, how)
 
 
 def edge_of_cs(evidence: Material) -> Iterator[Advice]:

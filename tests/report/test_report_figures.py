@@ -19,7 +19,6 @@ from src.report import (
     charts,
     choices,
     configs,
-    differences,
     doubts,
     foretold,
     head,
@@ -27,7 +26,6 @@ from src.report import (
     material,
     page,
     reliability,
-    spreads,
     tuning,
 )
 from src.report.material import Material
@@ -384,11 +382,6 @@ class TestBlend:
             assert apart[names[i], names[j]] == agreement.disagreement(oofs)[i, j]
             assert alike[names[i], names[j]] == pytest.approx(np.corrcoef(wrong)[i, j], abs=1e-5)
 
-    def test_models_that_are_alike_are_neighbours(self):
-        apart = np.array([[0, 0.5, 0.1, 0.6], [0.5, 0, 0.5, 0.1], [0.1, 0.5, 0, 0.6], [0.6, 0.1, 0.6, 0]])
-        order = differences.dendrogram_order(apart).tolist()
-        assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset((0, 2)), frozenset((1, 3))}
-
     def test_a_model_without_mistakes_has_no_correlation(self, toy):
         data, _ = rows_of(toy)
         save(toy, "a", oof=np.eye(3)[data.targets])
@@ -492,8 +485,6 @@ class TestTrust:
         right = sum(row["rows"] for row in cells if row["kind"] == "right")
         assert right == (oof.argmax(axis=1) == data.targets).sum()
         made = read_model(toy.model_folder("a"))
-        folds = {row["fold"]: row["score"] for row in drawn(section, "folds") if "fold" in row}
-        assert list(folds.values()) == made["folds"]
         (interval,) = section.about["foretold"]
         low, high = counts.foretold(made["cv"], made["se"], N, M, metric="accuracy")
         assert (interval["part"], interval["interval"]) == ("all test rows", f"{low:.4f} to {high:.4f}")
@@ -521,29 +512,6 @@ class TestTrust:
         save(toy, "a")
         toy.input("kept-solution.csv").rename(toy.input("solution.csv"))
         assert foretold.sizes(material.read(toy)) == {"public": 24, "private": 96}
-
-    @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss"])
-    def test_folds_that_differ_by_more_than_chance_are_found(self, roots, metric):
-        toy = competition_of(roots, metric=metric)
-        data, _ = rows_of(toy)
-        oof = guess(data.targets, 3, 1.5, 3)
-        save(toy, "a", oof=oof)
-        bad = data.fold == 1
-        oof[bad] = oof[bad][:, [1, 2, 0]]
-        save(toy, "b", oof=oof)
-        found = material.read(toy)
-        alike, apart = (spreads.by_fold(found, found.models[name]).p(metric) for name in "ab")
-        assert alike > 0.01
-        assert apart < 1e-4
-        lines = [trust.fold_line(found, name, spreads.by_fold(found, found.models[name])) for name in "ab"]
-        assert [line["more"] for line in lines] == [False, True]
-
-    def test_p_of_hits_is_the_chi_square_tests(self):
-        rows, hits = np.array([100, 90, 110]), np.array([80, 60, 95])
-        p = spreads.Folds(rows, hits / rows, np.zeros(3)).p("accuracy")
-        assert p == pytest.approx(stats.chi2_contingency(np.stack([hits, rows - hits]), correction=False).pvalue)
-        assert spreads.Folds(rows, np.ones(3), np.zeros(3)).p("accuracy") == 1
-        assert spreads.Folds(rows, np.array([0.5, np.nan, 0.5]), np.ones(3)).p("auc") is None
 
     def test_of_many_rows_a_sample_is_measured_and_said(self, toy, monkeypatch):
         monkeypatch.setattr(reliability, "NUMBERS", 120)
@@ -625,14 +593,6 @@ class TestAdvice:
         (said,) = advised(sound, doubts.off_the_board)
         assert "The public score of the blend is 0.16666" in said
 
-    def test_a_fold_that_is_off_is_named(self, sound):
-        data, _ = rows_of(sound)
-        oof = guess(data.targets, 3, 1.5, 3)
-        oof[data.fold == 2] = oof[data.fold == 2][:, [1, 2, 0]]
-        save(sound, "blend", oof=oof)
-        (said,) = advised(sound, doubts.fold_apart)
-        assert said.startswith("Look at fold 2: On fold 2 the blend has accuracy")
-
     def test_another_mix_of_classes_on_the_test_rows_is_said(self, sound):
         save(sound, "blend", test=np.tile(np.float32([0.8, 0.1, 0.1]), (M, 1)))
         (said,) = advised(sound, doubts.shifted)
@@ -694,11 +654,6 @@ class TestAdvice:
         save(toy, "b", 1.2, 0)  # as a
         (said,) = advised(toy, tuning.seeds)
         assert "differ by +0.0000 ± 0.0000" in said
-
-    def test_a_blend_that_gains_nothing_wants_another_model(self, sound):
-        blended(sound, {"a": {}, "b": {}}, oof=save(sound, "b", 1.2, 1))
-        (said,) = advised(sound, tuning.no_gain)
-        assert "gains +0.0000 ± 0.0000 accuracy over b alone" in said
 
     def test_of_twins_the_one_that_is_not_missed_is_to_go(self, sound):
         models = {**sound.models, "c": fine_tuned(lr=3e-3)}

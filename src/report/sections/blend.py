@@ -35,7 +35,7 @@ def section(evidence: Evidence) -> Section:
     if len(models) > 1:
         apart = agreement.disagreement([model.oof for model in models])
         alike = differences.correlation(evidence, models)
-        names = [models[i].name for i in differences.dendrogram_order(apart)]
+        names = [model.name for model in models]
         drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")
         if len(pairs := frame(models, alike)):
             drawn["errors"] = heat_map(pairs, names, "correlation", ".2f")

@@ -1,4 +1,4 @@
-"""The section 'trust': are the probabilities honest, are the folds alike, and what will the leaderboard say?"""
+"""The section 'trust': are the probabilities honest, and what will the leaderboard say?"""
 
 from typing import Any
 
@@ -6,17 +6,14 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src.report import charts, foretold, reliability, spreads
+from src.report import charts, foretold, reliability
 from src.report.evidence import Evidence
 from src.report.figures import (
-    STEP,
-    UNKNOWN,
     chosen,
     coloured,
     gained,
     known,
     number,
-    score_title,
     spread,
     switch,
     tips,
@@ -25,10 +22,8 @@ from src.report.figures import (
 from src.report.foretold import Mix
 from src.report.page import Section
 from src.report.reliability import Calibration
-from src.report.spreads import Folds
 from src.scoring import agreement
 
-RARE = 0.01  # the p below which a spread of folds is called more than chance: a page has a dozen of them
 CELLS = 20  # of the histogram of confidence
 MANY = 50  # classes, above which mixes are compared of the best model alone: a test of each takes half a second
 SHOWN = 20  # classes whose shares are shown: those that differ most
@@ -41,7 +36,6 @@ def section(evidence: Evidence) -> Section:
         return Section("trust", "Trust", {"competition": competition.name, "best": None})
     rows = reliability.sample(*best.oof.shape)
     curves = {name: reliability.calibrated(evidence, model, rows) for name, model in evidence.models.items()}
-    folds = {name: spreads.by_fold(evidence, model) for name, model in evidence.models.items()}
     intervals = foretold.intervals(evidence, evidence.models.values())
     mixes = {name: mix for name, model in evidence.models.items() if (mix := foretold.mix(evidence, model)) is not None}
     few = len(evidence.classes) <= MANY
@@ -49,10 +43,9 @@ def section(evidence: Evidence) -> Section:
         "competition": competition.name,
         "metric": competition.metric,
         "best": best.name,
-        "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "folds", "classes")),
+        "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "classes")),
         "sampled": None if isinstance(rows, slice) else (len(rows), len(best.oof)),
         "calibration": [calibration_line(evidence, name, curve) for name, curve in curves.items()],
-        "folds": [fold_line(evidence, name, scores) for name, scores in folds.items()],
         "foretold": [foretold_line(one) for one in intervals.to_dict("records")],
         "outside": outside(intervals),
         "left": len(evidence.models) - intervals["model"].nunique(),
@@ -62,7 +55,6 @@ def section(evidence: Evidence) -> Section:
     drawn = {
         "reliability": reliability_chart(curves, best.name),
         "confidence": confidence_chart(evidence, best.name, rows),
-        "folds": folds_chart(evidence, folds, best.name),
     }
     if len(intervals):
         drawn["foretold"] = foretold_chart(evidence, intervals)
@@ -140,45 +132,6 @@ def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -
         )
         .properties(width="container", height=320)
     )
-
-
-# Folds
-
-
-def fold_line(evidence: Evidence, name: str, folds: Folds) -> dict[str, Any]:
-    p = folds.p(evidence.competition.metric)
-    whole = np.isfinite(folds.score).all()
-    return {
-        "name": name,
-        "spread": number(float(folds.score.std(ddof=1))) if whole else UNKNOWN,
-        "chance": number(float(np.sqrt(np.mean(folds.se**2)))),
-        "p": number(p, 3),
-        "more": p is not None and p < RARE,
-    }
-
-
-def folds_chart(evidence: Evidence, folds: dict[str, Folds], first: str) -> alt.LayerChart:
-    df = pd.DataFrame(
-        [
-            (name, f"fold {i}", score, se, n)
-            for name, one in folds.items()
-            for i, (score, se, n) in enumerate(zip(one.score, one.se, one.rows.tolist(), strict=True))
-        ],
-        columns=["model", "fold", "score", "se", "rows"],
-    )
-    df = with_interval(df, "score", "se")
-    whole = pd.DataFrame([(name, evidence.models[name].made["cv"]) for name in folds], columns=["model", "cv"]).dropna()
-    x = alt.X("score:Q", scale=alt.Scale(zero=False), title=score_title(evidence, ""))
-    y = alt.Y("fold:N", sort=list(dict.fromkeys(df["fold"])), title=None)
-    hover = tips(df, fold="fold", score=evidence.competition.metric, se="± se", rows="rows")
-    marks = chosen(alt.Chart(df), first)
-    return alt.layer(
-        chosen(alt.Chart(whole), first)
-        .mark_rule(strokeDash=[4, 4])
-        .encode(x=alt.X("cv:Q"), tooltip=tips(whole, cv="all folds")),
-        marks.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q", y=y, tooltip=hover),
-        marks.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y, tooltip=hover),
-    ).properties(width="container", height=STEP * df["fold"].nunique())
 
 
 # The leaderboard
