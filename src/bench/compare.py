@@ -16,9 +16,9 @@ from PIL import Image
 
 from src.base import machine, threads
 from src.base.errors import UserError
+from src.data import images
 
 T = TypeVar("T")
-ENDINGS = (".png", ".jpg", ".jpeg")
 SEED = (130, 140)  # width and height of made-up pictures
 
 
@@ -89,9 +89,9 @@ def timed(function: Callable[[T], Any], clock: Callable[[], float] = time.perf_c
 
 def found(folder: Path, most: int) -> list[Path]:
     """Up to `most` pictures of a folder and the folders in it, by name."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS)
+    paths = (path for path in sorted(folder.rglob("*")) if images.is_picture(path.name))
     if not (some := list(islice(paths, most))):
-        raise UserError(f"--images: {folder} has no picture that ends in {', '.join(ENDINGS)}")
+        raise UserError(f"--images: {folder} has no picture that ends in {', '.join(images.ENDINGS)}")
     return some
 
 

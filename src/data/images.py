@@ -20,12 +20,24 @@ from src.base.errors import UserError, counted, listed
 from src.base.files import write_parquet
 from src.base.threads import parallel
 
+# The endings of files that are looked for in folders: whether one can be decoded is found when it is.
+ENDINGS = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 
 # A picture of up to 2 x this many pixels is decoded (179 million: Pillow's own limit), without its warning.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the last chunk's name and checksum
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name, or path, has the ending of a picture."""
+    return name.lower().endswith(ENDINGS)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is not to be looked at: __MACOSX is what a Mac's zip has beside the files."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def decode(data: bytearray) -> np.ndarray:

@@ -9,18 +9,12 @@ from pathlib import Path
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm")
+from src.data.images import is_hidden, is_picture
 
 
 def is_one(table: str) -> bool:
     """Whether a config's `train` or `test` lists files instead of naming one."""
     return "{" in table
-
-
-def is_picture(name: str) -> bool:
-    """By the ending of its name: whether it can be decoded is the data stage's to find."""
-    return name.lower().endswith(PICTURES)
 
 
 def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
@@ -88,7 +82,3 @@ def pictures(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (Path(parent, name) for name in names if is_picture(name) and not is_hidden(name))
-
-
-def is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"

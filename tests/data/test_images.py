@@ -235,3 +235,19 @@ class TestDecode:
         assert decoded.shape == expected.shape
         assert (decoded == expected).all()
         assert decoded.flags.c_contiguous
+
+
+@pytest.mark.parametrize("ending", images.ENDINGS)
+def test_what_folders_are_searched_for_can_be_decoded(tmp_path, ending):
+    path = tmp_path / f"seed{ending.upper()}"
+    Image.new("L" if ending == ".pgm" else "RGB", (12, 9), 130).save(path)
+    assert images.is_picture(path.name)
+    assert images.fault_of(path.read_bytes()) is None
+    assert images.decode(bytearray(path.read_bytes())).shape == (9, 12, 3)
+
+
+def test_what_is_no_picture_or_hidden_is_not_looked_at():
+    assert not any(map(images.is_picture, ("seed.txt", "jpg", "seed.jpg.bak")))
+    assert images.is_hidden(".DS_Store")
+    assert images.is_hidden("__MACOSX")
+    assert not images.is_hidden("seed.jpg")

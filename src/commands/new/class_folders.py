@@ -12,7 +12,8 @@ from src.commands.new.guess import Asked, Guess
 from src.commands.new.locating import SPECIAL
 from src.commands.new.looking import Contents, lying, some
 from src.commands.new.roles import Roles
-from src.data.patterns import is_picture, path_column
+from src.data.images import is_picture
+from src.data.patterns import path_column
 
 PART = re.compile(r"(train|test|val|images?|pictures|data)", re.IGNORECASE)  # folders called so are no classes
 

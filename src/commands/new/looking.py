@@ -12,7 +12,7 @@ import pandas as pd
 from src.base import files
 from src.base.errors import UserError
 from src.base.files import read_csv
-from src.data import patterns
+from src.data import images
 
 # What pictures come in that is neither a picture nor a table.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
@@ -70,8 +70,8 @@ def look(root: Path) -> Contents:
     """
     paths, lists, frames, damaged = [], {}, {}, {}
     for parent, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not patterns.is_hidden(name))
-        paths += [Path(parent, name).relative_to(root).as_posix() for name in names if not patterns.is_hidden(name)]
+        folders[:] = sorted(name for name in folders if not images.is_hidden(name))
+        paths += [Path(parent, name).relative_to(root).as_posix() for name in names if not images.is_hidden(name)]
     for path in sorted(paths):
         try:
             path.encode()
@@ -87,7 +87,7 @@ def look(root: Path) -> Contents:
             if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):
                 lists[path] = {str(key): str(value) for key, value in known.items()}
     ended = {ends: tuple(one for one in sorted(paths) if one.lower().endswith(ends)) for ends in (PACKED, OTHERS)}
-    pictures = dict.fromkeys(path for path in sorted(paths) if patterns.is_picture(path))
+    pictures = dict.fromkeys(path for path in sorted(paths) if images.is_picture(path))
     return Contents(root, pictures, frames, lists, damaged, ended[PACKED], ended[OTHERS])
 
 

@@ -12,7 +12,7 @@ from src.commands.new import answering, inferring, looking, roles, wording
 from src.commands.new.class_folders import PART
 from src.commands.new.guess import Asked, Guess
 from src.commands.new.looking import Contents, some
-from src.data import patterns
+from src.data import images
 from src.data.sources import written
 from src.data.sources.folder import Folder
 
@@ -21,7 +21,7 @@ def are(folder: Path) -> bool:
     """Whether a folder has no sample submission but one that our source has written."""
     if (folder / written.RECORD).is_file():
         return True
-    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not patterns.is_hidden(path.name))
+    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not images.is_hidden(path.name))
 
 
 def source_of(folder: Path, asked: Asked) -> Folder:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data import patterns, tables
+from src.data import images, patterns, tables
 from src.leaderboard import faults
 from src.leaderboard.faults import Asked
 from src.schema.competition import Competition
@@ -62,7 +62,7 @@ def fresh(ids: list[str], taken: set[str]) -> list[str]:
     """A new id for each, like none before; of an id that is a picture's name, the name of another."""
     taken, made = set(taken), []
     for id in ids:
-        stem, dot, ending = id.rpartition(".") if patterns.is_picture(id) else (id, "", "")
+        stem, dot, ending = id.rpartition(".") if images.is_picture(id) else (id, "", "")
         new, k = f"{stem}x1{dot}{ending}", 1
         while new in taken:
             k += 1

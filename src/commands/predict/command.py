@@ -20,6 +20,7 @@ from src.commands.predict.finished import BLEND, Finished
 from src.commands.predict.gathering import Picture, Unreadable, Word
 from src.commands.predict.naming import DEFAULTS, Classes, Clip, Timm
 from src.commands.predict.sight import Opinion, Sight
+from src.data import images
 from src.schema.competition import Competition
 
 SHOWN = 100  # pictures whose tables are printed
@@ -78,7 +79,7 @@ def check_target(option: str, path: Path) -> None:
     folder = path.parent
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder: name a file in it")
-    if path.suffix.lower() in gathering.SUFFIXES:
+    if images.is_picture(path.name):
         raise UserError(f"{option} {path} has the name of a picture, which would be written over: name another file")
     if not folder.is_dir():
         raise UserError(f"{option} {path} cannot be written: the folder {folder} is not there: make it first")

@@ -9,8 +9,6 @@ from src.base.threads import parallel
 from src.commands.predict import urls
 from src.data import images
 
-SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # what a folder is searched for
-
 
 @dataclass(frozen=True)
 class Word:
@@ -48,7 +46,7 @@ def check(words: Sequence[Word], allow_urls: bool) -> None:
         elif word.path.is_dir() and not inside(word.path):
             deeper = any(one.is_dir() for one in word.path.iterdir())
             more = ", and folders in it are not looked into: name them" if deeper else ""
-            raise UserError(f"the folder {word.text} has no picture in it ({', '.join(SUFFIXES)}){more}")
+            raise UserError(f"the folder {word.text} has no picture in it ({', '.join(images.ENDINGS)}){more}")
 
 
 def gather(words: Sequence[Word], scratch: Path) -> tuple[list[Picture], list[Unreadable]]:
@@ -90,7 +88,7 @@ def line_of(name: str) -> str:
 
 def inside(folder: Path) -> list[Path]:
     """The pictures in a folder, by name; those of hidden files and of folders in it are left out."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    files = (path for path in folder.iterdir() if images.is_picture(path.name) and not images.is_hidden(path.name))
     return sorted((path for path in files if not path.is_dir()), key=lambda path: path.name)
 
 

@@ -10,11 +10,11 @@ from pydantic import Field
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, sha256
 from src.base.paths import ROOT
+from src.data import images
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
 from src.schema.strict import Text
 
-ENDINGS = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}  # torchvision's ImageFolder's
 TRAIN = ("train", "training")
 TEST = ("val", "valid", "validation", "test", "testing")  # the first that is there is validated on
 
@@ -92,7 +92,7 @@ def state_of(path: Path) -> str:
 
 
 def is_picture(file: Path) -> bool:
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.is_file()
+    return images.is_picture(file.name) and not images.is_hidden(file.name) and file.is_file()
 
 
 def placed(root: Path, image: str, folder: Path) -> str:
@@ -124,7 +124,7 @@ def pictures(path: Path, root: Path, name: str) -> pd.DataFrame:
         found = sorted(file.relative_to(root).as_posix() for file in (path / label).rglob("*") if is_picture(file))
         rows += [(image, label) for image in found]
     if not rows:
-        raise UserError(f"{path} has no pictures in folders, one a class{name}: {', '.join(sorted(ENDINGS))} are seen")
+        raise UserError(f"{path} has no pictures in folders, one a class{name}: {', '.join(images.ENDINGS)} are seen")
     return pd.DataFrame(rows, columns=["image", "label"])
 
 
