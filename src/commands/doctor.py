@@ -11,7 +11,7 @@ from src.schema.competition import Competition
 def run(competition: Competition) -> int:
     """The exit code: 0, or that of the first thing that stands in the way."""
     if competition.source.page is None:
-        print(f"{competition.name} is no competition of Kaggle's: nothing is sent, and no account is needed")
+        print(f"{competition.name} is not a Kaggle competition: nothing is sent, and no account is needed")
         return 0
     cause = ""
     for check in preflight.local():
@@ -23,7 +23,7 @@ def run(competition: Competition) -> int:
                     cause = cause or said(check)
         except Refusal as error:
             cause = cause or said(Check("kaggle", str(error), error.cause))
-    print(f"doctor: {'all is well' if not cause else 'mend what is marked with no'}")
+    print(f"doctor: {'all is well' if not cause else 'fix what is marked with no'}")
     return CODES[cause] if cause else 0
 
 

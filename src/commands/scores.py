@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from src.base import text
-from src.base.errors import UserError, counted
+from src.base.errors import counted
 from src.kaggle import api as kaggle_api
-from src.leaderboard import counts, sending
+from src.leaderboard import counts, preflight, sending
 from src.leaderboard.forecast import NAME, PARTS, Standing, sha_of
 from src.results import ledger
 from src.results.ledger import Entry
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 
 def run(competition: Competition) -> None:
-    if competition.source.page is None:
-        raise UserError(f"{competition.name} is no competition of Kaggle's: grade FILE gives its scores")
+    preflight.require_kaggle_competition(competition, "grade FILE gives its scores")
     slug = competition.source.slug
     with kaggle_api.session(slug, f"the submissions of {slug}") as api:
         synchronise(competition, kaggle_api.submissions(api, slug))

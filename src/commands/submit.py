@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 def before(competition: Competition, **arguments: object) -> None:
     """Refuses what would be refused after hours of training."""
-    allowed(competition)
+    require_can_be_sent(competition)
     with kaggle_api.session(competition.source.slug, "a submission later") as api:
-        preflight.demand(api, competition)
+        preflight.require_can_submit(api, competition)
 
 
 def run(competition: Competition, file: Path | None = None, message: str | None = None, anyway: bool = False) -> int:
@@ -43,7 +43,7 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     Raises:
         Refusal: By its cause.
     """
-    allowed(competition)
+    require_can_be_sent(competition)
     path, slug = newest(competition) if file is None else file, competition.source.slug
     found = submission.inspect(competition, path)
     for warning in found.warnings:
@@ -58,13 +58,6 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
             entry = sent(api, competition, standing, path, message, found.repeats)
         entry = sending.scored(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)
-
-
-def allowed(competition: Competition) -> None:
-    if competition.source.page is None:
-        raise UserError(f"{competition.name} is no competition of Kaggle's: there is nobody to send a submission to")
-    if competition.limit is not None:
-        raise UserError(f"a smoke run of {competition.limit} rows is not sent: ./run.sh {competition.name} submit")
 
 
 def newest(competition: Competition) -> Path:
@@ -108,7 +101,7 @@ def sent(
         return entry
     if repeats:
         raise Refusal("sent", f"{path.name}: {repeats[0]}")
-    preflight.demand(api, competition)
+    preflight.require_can_submit(api, competition)
     if promise := standing.promise(entry):
         print(promise)
     if entry not in ledger.read(book):
@@ -159,3 +152,9 @@ def end(competition: Competition, standing: Standing, entry: Entry) -> int:
         print(f"{entry.file}: {verdict}")
     print(f"next: ./run.sh {competition.name} scores")
     return 0
+
+
+def require_can_be_sent(competition: Competition) -> None:
+    """Raises UserError: Kaggle does not hold the competition, or this is a smoke run."""
+    preflight.require_kaggle_competition(competition, "there is nobody to send a submission to")
+    preflight.require_whole_run(competition, "sent", "submit")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from src.base.errors import UserError
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
@@ -24,6 +25,19 @@ class Check:
     said: str
     cause: str = ""  # what stands in the way, one of refusals.CODES; empty: nothing does
     warning: bool = False  # nothing stands in the way, but it should be seen to
+
+
+def require_kaggle_competition(competition: Competition, otherwise: str) -> None:
+    """Raises UserError: Kaggle does not hold the competition; `otherwise` says what follows from that."""
+    if competition.source.page is None:
+        raise UserError(f"{competition.name} is not a Kaggle competition: {otherwise}")
+
+
+def require_whole_run(competition: Competition, done: str, command: str) -> None:
+    """Raises UserError: This is a smoke run, for which nothing is `done` (`sent`) by `command` (`submit`)."""
+    if competition.limit is not None:
+        rows = f"a smoke run of {competition.limit} rows"
+        raise UserError(f"{rows} is not {done}: ./run.sh {competition.name} {command}")
 
 
 def local() -> Iterator[Check]:
@@ -114,7 +128,7 @@ def quota(limits: Any, found: Any) -> Check:
     return Check("quota", f"none is left today, {today} used: the next day begins at 00:00 UTC", "quota")
 
 
-def demand(api: "KaggleApi", competition: Competition) -> None:
+def require_can_submit(api: "KaggleApi", competition: Competition) -> None:
     """The examination in short, before hours of work or a submission.
 
     Raises:

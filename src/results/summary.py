@@ -62,7 +62,7 @@ def next_step(competition: Competition, submission: Path) -> str:
         return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: ./run.sh {competition.name}"
     source = competition.source
     if source.page is None:
-        return f"submission: {submission}\nnext: ./run.sh corn"
+        return f"submission: {submission}\nnext: ./run.sh new SLUG|FOLDER writes a config for your own competition"
     return (
         f"submission: {submission}\nnext: ./run.sh {competition.name} submit\n"
         f"  or upload it at {source.page}/submissions"

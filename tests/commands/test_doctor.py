@@ -78,7 +78,7 @@ def test_nobody_is_asked_of_a_competition_that_is_not_kaggles(capsys, roots, mon
 
     monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
     assert doctor.run(load("digits")) == 0
-    assert "digits is no competition of Kaggle's" in capsys.readouterr().out
+    assert "digits is not a Kaggle competition" in capsys.readouterr().out
 
 
 class TestCredentials:

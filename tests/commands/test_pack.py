@@ -588,7 +588,7 @@ class TestPush:
 
     @pytest.mark.parametrize(
         ("changes", "said"),
-        [({"limit": 30}, "a smoke run of 30 rows is not pushed"), ({"source": None}, "no competition")],
+        [({"limit": 30}, "a smoke run of 30 rows is not pushed"), ({"source": None}, "not a Kaggle competition")],
     )
     def test_is_of_a_whole_run_of_a_competition_of_kaggles(self, finished, changes, said):
         from src.schema.source import Source

@@ -210,7 +210,7 @@ def test_what_is_not_allowed_is_refused_before_a_byte_is_sent(toy, csv, standin,
     [({"disabled": True}, "closed"), ({"kernels_only": True}, "notebook"), ({"quota": 0}, "quota")],
 )
 def test_what_kaggle_refuses_in_the_last_moment_is_told_by_its_words(toy, csv, standin, monkeypatch, setting, cause):
-    monkeypatch.setattr("src.leaderboard.preflight.demand", lambda api, competition: None)
+    monkeypatch.setattr("src.leaderboard.preflight.require_can_submit", lambda api, competition: None)
     for name, value in setting.items():
         setattr(standin, name, value)
     with pytest.raises(Refusal) as refused:
@@ -290,7 +290,7 @@ def test_two_at_a_time_send_one(toy, csv, standin):
 def test_smoke_runs_and_data_sets_without_a_board_are_not_sent(folder, standin):
     with pytest.raises(UserError, match="a smoke run of 9 rows is not sent"):
         submit.run(toy_competition(limit=9))
-    with pytest.raises(UserError, match="digits is no competition of Kaggle's"):
+    with pytest.raises(UserError, match="digits is not a Kaggle competition"):
         submit.run(load("digits"))
     with pytest.raises(UserError, match=r"make one by ./run.sh toy"):
         submit.run(toy_competition())

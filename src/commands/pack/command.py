@@ -9,17 +9,18 @@ import shutil
 from pathlib import Path
 
 from src.base import files, machine, threads
-from src.base.errors import UserError, counted
+from src.base.errors import counted
 from src.base.locks import locked
 from src.commands.pack import packing, publishing, rehearsal
 from src.kaggle import api as kaggle_api
+from src.leaderboard import preflight
 from src.schema.competition import Competition
 
 
 def before(competition: Competition, push: bool = False) -> None:
     """Refuses what could not be packed after hours of training, or not pushed."""
     if push:
-        allowed(competition)
+        require_can_be_pushed(competition)
         with kaggle_api.session(competition.source.slug, "a notebook later"):
             pass
     packing.check(competition)
@@ -35,7 +36,7 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
         UserError: The run is not finished, the rehearsal failed, or Kaggle refuses.
     """
     if push:
-        allowed(competition)
+        require_can_be_pushed(competition)
     packing.check(competition)
     packing.finished(competition)
     limits, new = competition.notebook, competition.pack.with_name("pack-unrehearsed")
@@ -60,16 +61,13 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
             print(f"next: ./run.sh {competition.name} pack --push")
 
 
-def allowed(competition: Competition) -> None:
-    if competition.source.page is None:
-        raise UserError(f"{competition.name} is no competition of Kaggle's: there is nobody to push a notebook to")
-    if competition.limit is not None:
-        raise UserError(
-            f"a smoke run of {competition.limit} rows is not pushed: ./run.sh {competition.name} pack --push"
-        )
-
-
 def size_of(folder: Path) -> str:
     """`211 files, 0.35 GB`."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e9:.2f} GB"
+
+
+def require_can_be_pushed(competition: Competition) -> None:
+    """Raises UserError: Kaggle does not hold the competition, or this is a smoke run."""
+    preflight.require_kaggle_competition(competition, "there is nobody to push a notebook to")
+    preflight.require_whole_run(competition, "pushed", "pack --push")
