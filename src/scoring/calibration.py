@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from src.scoring.cross_fitting import cross_fit
+from src.scoring.metrics import MIN_PROB
 
-LEAST = np.finfo(np.float32).eps  # of a probability, as in `src.scoring.metrics.surprise`
 COLDEST, HOTTEST = 0.05, 20.0
 
 
@@ -46,4 +46,4 @@ def cross_fitted(probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np
 
 
 def logarithm(probs: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(probs, LEAST, dtype=float))
+    return np.log(np.maximum(probs, MIN_PROB, dtype=float))

@@ -13,7 +13,7 @@ from src.scoring.confusion import Counts, count
 from src.scoring.cross_fitting import cross_fit
 from src.scoring.metrics import Metric
 
-LEAST = 1e-12  # of a probability: its logarithm stays finite
+MIN_WEIGHED_PROB = 1e-12  # so small that no bias a class, which multiplies it, makes it the largest
 CUTS, CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
 SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and what a sweep has to gain for another one
 
@@ -22,7 +22,7 @@ def apply(probs: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """(n, k) probabilities as probs * exp(bias) has them: their argmax is the label. Of no bias, `probs` itself."""
     if not np.any(bias):
         return probs
-    weighed = np.maximum(probs, LEAST) * np.exp(bias - np.max(bias))
+    weighed = np.maximum(probs, MIN_WEIGHED_PROB) * np.exp(bias - np.max(bias))
     return weighed / weighed.sum(axis=1, keepdims=True)
 
 
@@ -49,7 +49,7 @@ def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     k = probs.shape[1]
     if metric.of_counts is None or (targets == targets[0]).all():  # or nothing to learn
         return np.zeros(k)
-    logs = np.log(np.maximum(probs, LEAST, dtype=float))
+    logs = np.log(np.maximum(probs, MIN_WEIGHED_PROB, dtype=float))
     frequency = np.maximum(np.bincount(targets, minlength=k), 1) / len(targets)
     found = [climb(metric, logs, targets, start) for start in (np.zeros(k), -np.log(frequency))]
     bias = max(found, key=lambda pair: pair[0])[1]  # of equal ones the first

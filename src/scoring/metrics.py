@@ -10,6 +10,7 @@ import numpy as np
 from src.scoring import auc, bootstrap, confusion
 from src.scoring.confusion import Counts
 
+MIN_PROB = np.finfo(np.float32).eps  # that a logarithm is taken of, as in scikit-learn
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -65,7 +66,7 @@ def correct(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
 
 def surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """-log of the true class's probability, which is kept from 0 by float32's resolution, as scikit-learn does."""
-    return -np.log(np.clip(probs[np.arange(len(targets)), targets], np.finfo(np.float32).eps, 1).astype(float))
+    return -np.log(np.clip(probs[np.arange(len(targets)), targets], MIN_PROB, 1).astype(float))
 
 
 def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from src.models.logreg.solve import Problem, Solution, solve
 CS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 TOL = 3e-4  # of the gradient: far finer than what C decides
 SMALL = 2_000_000  # numbers in the table of columns
-LEAST = 1e-5  # of a probability: a model that is wrongly certain is no feature out of all proportion
+MIN_FEATURE_PROB = 1e-5  # of a probability: a model that is wrongly certain is no feature out of all proportion
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def plus(without: tuple[int, ...], fold: int) -> tuple[int, ...]:
 
 def columns(probs: np.ndarray) -> np.ndarray:
     """(n, m (k - 1)) float32: log probabilities, of each model with mean 0, but for the last class, which follows."""
-    logs = np.log(np.maximum(probs, LEAST))
+    logs = np.log(np.maximum(probs, MIN_FEATURE_PROB))
     logs -= logs.mean(axis=2, keepdims=True)
     return np.ascontiguousarray(logs[:, :, :-1].transpose(1, 0, 2), np.float32).reshape(probs.shape[1], -1)
 
 
 def towards(probs: np.ndarray) -> np.ndarray:
     """(n, k) the log of the models' mean."""
-    return np.log(np.maximum(probs.mean(axis=0), LEAST))
+    return np.log(np.maximum(probs.mean(axis=0), MIN_FEATURE_PROB))

@@ -7,7 +7,7 @@ from src.scoring import decisions
 from src.scoring.confusion import count
 from src.scoring.metrics import METRICS, Metric
 
-EPS = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
+ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
 ROUNDS, PATIENCE = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
 
 
@@ -30,7 +30,7 @@ def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     p_true = oofs[:, np.arange(n), targets].astype(np.float64)  # all that log loss looks at: (m, n)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        blended = weights @ p_true + EPS
+        blended = weights @ p_true + ADDED_PROB
         return -np.log(blended).mean(), p_true @ (1 / blended) / -n
 
     found = minimize(
@@ -66,7 +66,7 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
         return metric.sign * score(metric, targets, total, size)
 
     def log_loss(total: np.ndarray, size: int) -> float:
-        return -np.log(total.ravel()[true] / size + EPS, dtype=float).mean()
+        return -np.log(total.ravel()[true] / size + ADDED_PROB, dtype=float).mean()
 
     def best(total: np.ndarray | float, size: int) -> tuple[int, float]:
         """The model to add to a sum of so many, and the value it makes."""

@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.models.logreg.design import Design
+from src.scoring.metrics import MIN_PROB
 
-LEAST = math.log(np.finfo(np.float32).eps)  # of a probability, as `src.scoring.metrics.surprise` has it
+MIN_LOG_PROB = math.log(MIN_PROB)
 CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
 
 
@@ -57,8 +58,8 @@ class Targets:
     def likelihood(self, logs: Tensor, rows: slice) -> Tensor:
         """(q, m) the log likelihood of each row by log probabilities (q, k, m); 0 of a row that is left out."""
         known = self.labels[rows]
-        true = logs.gather(1, known.clamp(0, self.k - 1).expand(len(logs), 1, -1))[:, 0].clamp_min(LEAST)
-        return torch.where(known == self.k, LEAST, true) * (known >= 0)
+        true = logs.gather(1, known.clamp(0, self.k - 1).expand(len(logs), 1, -1))[:, 0].clamp_min(MIN_LOG_PROB)
+        return torch.where(known == self.k, MIN_LOG_PROB, true) * (known >= 0)
 
     def pieces(self, block: int, q: int) -> list[slice]:
         """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
