@@ -31,15 +31,14 @@ Commands that need no competition:
                   writes src/configs/<name>.py for a competition or a folder of pictures by looking at its files
 """
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from src.base.errors import UserError, unknown
 from src.base.paths import from_caller
 from src.commands import ALONE, COMMANDS, NEEDED, WORDS, Command, Option
+from src.configs import titles
 from src.stages import ASKED, STAGES
 
 
@@ -53,31 +52,6 @@ class Request:
     command: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the command
     whole: bool = False  # all stages, since none was named: then the report is written too
-
-
-def titles() -> dict[str, str]:
-    """The title of every competition, read without running its config."""
-    configs = (Path(__file__).parent / "configs").glob("*.py")
-    return {path.stem: title_of(path) for path in sorted(configs) if path.stem != "__init__"}
-
-
-def title_of(config: Path) -> str:
-    """The first text that the file gives a title: Competition(title="...") or update={"title": "..."}."""
-    try:
-        tree = ast.parse(config.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError):
-        return "(cannot be read)"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword):
-            pairs = [(node.arg, node.value)]
-        elif isinstance(node, ast.Dict):
-            pairs = [(getattr(key, "value", None), value) for key, value in zip(node.keys, node.values, strict=True)]
-        else:
-            continue
-        for name, value in pairs:
-            if name == "title" and isinstance(value, ast.Constant):
-                return str(value.value)
-    return ""
 
 
 def usage() -> str:

@@ -14,12 +14,13 @@ from src.base import files, paths
 from src.base.errors import UserError, unknown
 from src.base.locks import alone
 from src.base.paths import from_caller, input_root
-from src.cli import COMMANDS, STAGES
+from src.commands import COMMANDS
 from src.commands.new import asking, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Asked, Guess
 from src.data.sources.kaggle import Kaggle
 from src.scoring.metrics import METRICS
+from src.stages import STAGES
 
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
