@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from src import commands, stages
 from src.base.errors import UserError
-from src.cli import Request, parse, usage
+from src.cli import Request, parse
 
 if TYPE_CHECKING:
     from src.schema.competition import Competition
@@ -58,10 +58,10 @@ def main(arguments: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     sys.stdout.reconfigure(line_buffering=True)
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print(usage())
-        return 0 if arguments else 2
     try:
+        if not arguments:
+            commands.module("help").run()
+            return 2
         return run(parse(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

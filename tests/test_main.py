@@ -1,5 +1,7 @@
 """The command line: stages run with what they need, mistakes are one sentence and exit code 2."""
 
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,10 +12,13 @@ import pytest
 
 from src import __main__ as main
 from src import cli, config, stages
-from src.base import locks
+from src.base import locks, paths
 from src.base.errors import UserError
+from src.base.text import docstring
 from src.cli import Request
+from src.commands import COMMANDS, file_of, parser
 from src.kaggle.refusals import CODES
+from src.stages import STAGES
 from tests.conftest import ROOT, snapshot, toy_competition
 
 
@@ -109,30 +114,41 @@ def test_a_command_without_a_competition_has_its_arguments(words, arguments, mon
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
-        (["new"], "new needs a competition's slug, or a folder: ./run.sh new SLUG|FOLDER [--name NAME]"),
+        (["new"], "the following arguments are required: SLUG|FOLDER: ./run.sh new [--name NAME]"),
         (["new", "a", "b"], "new does not take 'b'"),
         (["digits", "new", "a"], "new stands without a competition: ./run.sh new"),
         (["digits", "compare"], "compare stands without a competition: ./run.sh compare [NAME ...]"),
-        (["predict", "a.jpg", "--top", "0"], "predict --top takes a whole number, 1 or more, not '0'"),
-        (["predict", "a.jpg", "--models", "--top", "3"], "predict --models takes a model"),
+        (["predict", "a.jpg", "--top", "0"], "--top: must be a whole number, 1 or more, not '0': ./run.sh predict ["),
+        (
+            ["predict", "a.jpg", "--models", "--top", "3"],
+            "--models: expected at least one argument: ./run.sh predict [",
+        ),
         (["predict", "a.jpg", "--clases", "a"], "unknown option '--clases': did you mean '--classes'"),
         (["predict", "a.jpg", "--limit", "3"], "predict takes no --limit"),
-        (["digits", "ab"], "ab needs a field: ./run.sh <competition> ab FIELD VALUE"),
-        (["digits", "ab", "label_noise"], "ab needs a value: ./run.sh <competition> ab FIELD VALUE"),
+        (["predict", "a.jpg", "--clas", "a"], "unknown option '--clas': did you mean '--classes'"),
+        (["predict", "a.jpg", "--classes="], "--classes: must not be empty"),
+        (["digits", "ab"], "arguments are required: FIELD, VALUE: ./run.sh digits ab FIELD VALUE"),
+        (["digits", "ab", "label_noise"], "arguments are required: VALUE: ./run.sh digits ab FIELD VALUE"),
         (["digits", "ab", "label_noise", "drop", "now"], "ab does not take 'now'"),
         (["digits", "submti"], "unknown stage 'submti': did you mean 'submit'"),
-        (["digits", "check"], "check needs a file: ./run.sh <competition> check FILE"),
+        (["digits", "check"], "arguments are required: FILE: ./run.sh digits check FILE"),
         (["digits", "check", "a", "b"], "check does not take 'b'"),
-        (["digits", "doctor", "now"], "doctor does not take 'now': ./run.sh <competition> doctor"),
-        (["digits", "submit", "-m"], "submit -m takes a text"),
+        (["digits", "doctor", "now"], "doctor does not take 'now': ./run.sh digits doctor"),
+        (["digits", "submit", "-m"], "-m/--message: expected one argument: ./run.sh digits submit ["),
         (["digits", "submit", "--mesage", "x"], "unknown option '--mesage': did you mean '--message'"),
+        (["digits", "submit", "--any"], "unknown option '--any': did you mean '--anyway'"),
+        (["digits", "submit", "--limti", "3"], "unknown option '--limti': did you mean '--limit'"),
         (["digits", "scores", "--push"], "unknown option '--push'"),
         (["digits", "data", "scores"], "scores stands alone: ./run.sh digits scores"),
         (["digits", "--limt", "3"], "unknown option '--limt': did you mean '--limit'"),
-        (["digits", "--limit"], "--limit takes a number of rows, not ''"),
-        (["digits", "--limit", "many"], "--limit takes a number of rows, not 'many'"),
-        (["digits", "--limit", "0"], "--limit takes a number of rows, not '0'"),
+        (["digits", "--limit"], "--limit: expected one argument"),
+        (["digits", "--limit", "many"], "--limit: must be a whole number, 1 or more, not 'many'"),
+        (["digits", "--limit", "0"], "--limit: must be a whole number, 1 or more, not '0'"),
+        (["digits", "--lim", "3"], "unknown option '--lim': did you mean '--limit'"),
         (["--limit", "3"], "no competition is named"),
+        (["digits", "help"], "help stands without a competition: ./run.sh help [TOPIC ...]"),
+        (["help", "exitcodes"], "unknown topic 'exitcodes': did you mean 'exit-codes'?"),
+        (["help", "finetne"], "unknown topic 'finetne': did you mean 'finetune'"),
     ],
 )
 def test_a_mistake_is_one_sentence(words, said, capsys):
@@ -140,12 +156,108 @@ def test_a_mistake_is_one_sentence(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_help_lists_the_competitions_with_their_titles(capsys):
-    assert main.main(["--help"]) == 0
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["digits", "--help"], []])
+def test_help_lists_all_that_can_be_typed(words, capsys):
+    assert main.main(words) == (0 if words else 2)
     said = capsys.readouterr().out
+    assert said.startswith("./run.sh <competition> [stage ...] [command [arguments]] [--limit N]\n")
     for name in config.names():
-        assert f"{name} " in said
+        assert f"  {name} " in said
         assert config.load(name).title in said
+    for name in (*STAGES, *COMMANDS, "bench", "base", "sources", "logreg", "config", "exit-codes"):
+        assert len(re.findall(rf"^ +{name}  +\S.*[^.]$", said, flags=re.MULTILINE)) >= 1, name
+    assert "  submit     sends a CSV to Kaggle, the blend's newest if none is named, and waits for its score\n" in said
+    assert "find_lr and audit run only where they are named:\n" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "usage", "said"),
+    [
+        (["corn", "submit", "--help"], "./run.sh corn submit [", "submit: sends a CSV to Kaggle"),
+        (["--limit", "40", "corn", "submit", "-h"], "./run.sh <competition> submit [", "--anyway  "),
+        (["corn", "data", "submit", "a.csv", "--help"], "./run.sh corn submit [", "--anyway  "),
+        (["corn", "ab", "--help"], "./run.sh corn ab FIELD VALUE\n", "\n  FIELD  "),
+        (["corn", "doctor", "--help"], "./run.sh corn doctor\n", "doctor: what stands"),
+        (["predict", "--help"], "./run.sh predict [", "--allow-urls  "),
+        (["corn", "predict", "a.jpg", "--help"], "./run.sh corn predict [", "--allow-urls  "),
+        (["compare", "--help"], "./run.sh compare [NAME ...]\n", "compare: what zero-shot"),
+        (["corn", "compare", "--help"], "./run.sh compare [NAME ...]\n", "compare: what zero-shot"),
+        (["new", "--help"], "./run.sh new [", "SLUG|FOLDER  "),
+        (["help", "--help"], "./run.sh help [TOPIC ...]\n", "TOPIC  "),
+        (["help", "submit"], "./run.sh <competition> submit [", "submit: sends a CSV to Kaggle"),
+    ],
+)
+def test_help_of_a_command_says_what_it_takes(words, usage, said, capsys):
+    assert main.main(words) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: {usage}")
+    assert said in out
+
+
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        (["corn", "probe", "--help"], ["stages/probe.py", "models/probe/__init__.py"]),
+        (["corn", "features", "zeroshot", "-h"], ["stages/features.py", "stages/zeroshot.py"]),
+        (["help", "audit"], ["stages/audit.py", "audit/__init__.py"]),
+        (["help", "sources", "corn_small"], ["data/sources/__init__.py", "configs/corn_small.py"]),
+        (["help", "bench"], ["bench/__main__.py", "bench/__init__.py"]),
+        (["help", "exit-codes"], ["kaggle/refusals.py"]),
+        (["help", "config"], ["config.py"]),
+    ],
+)
+def test_help_of_a_topic_is_the_docstring_of_its_files(words, files, capsys):
+    assert main.main(words) == 0
+    texts = (f"== src/{file}\n{docstring(ROOT / 'src' / file)}" for file in files)
+    assert capsys.readouterr().out == "\n\n".join(texts) + "\n"
+
+
+def test_help_of_a_command_ends_with_that_of_the_room_of_its_name(capsys):
+    assert main.main(["help", "report"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("usage: ./run.sh <competition> report\n")
+    assert out.endswith(f"\n\n== src/report/__init__.py\n{docstring(ROOT / 'src/report/__init__.py')}\n")
+
+
+def test_help_of_a_config_that_is_no_python_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken.py").write_text("competition = (")
+    monkeypatch.setattr(paths, "CONFIGS", tmp_path)
+    assert main.main(["help", "broken"]) == 2
+    assert f"error: {tmp_path}/broken.py cannot be read: " in capsys.readouterr().err
+
+
+def test_help_of_everything_needs_no_package():
+    """With a Python that has no site-packages: of all topics, of each command behind a competition, of the benchmarks."""
+    code = (
+        "from src.__main__ import main\n"
+        "from src.bench.__main__ import main as bench\n"
+        "from src.cli import COMMANDS, STAGES\n"
+        "from src.commands import help\n"
+        "asked = [[], ['--help'], *(['help', name.strip()] for rows in help.sections().values() for name, _ in rows)]\n"
+        "asked += [[*behind, name, '--help'] for behind in ([], ['corn']) for name in (*COMMANDS, *STAGES)]\n"
+        "print([words for words in asked if main(words) != (0 if words else 2)] + [1] * bench(['--help']), end='')\n"
+    )
+    done = subprocess.run([sys.executable, "-E", "-S", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[]")
+
+
+def examples(name: str) -> list[str]:
+    """The command lines in the docstring of a command, without ./run.sh."""
+    return re.findall(r"^    \./run\.sh (.*)$", docstring(file_of(name)), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_takes_the_examples_of_its_docstring(name):
+    requests = [cli.parse(shlex.split(line)) for line in examples(name)]
+    assert {request.command for request in requests} <= {name}
+    assert requests or parser(name).given([]) == {}  # what takes no arguments needs no example
+
+
+def test_options_may_stand_before_between_and_after_other_words():
+    asked = Request(None, command="predict", arguments={"words": ["a", "b"], "top": 3, "allow_urls": True})
+    assert cli.parse(["predict", "a", "--top", "3", "b", "--allow-urls"]) == asked
+    assert cli.parse(["predict", "--allow-urls", "--top=3", "a", "b"]) == asked
 
 
 def test_an_lr_is_suggested_where_it_is_asked_for(toy_run, capsys, roots):

@@ -1,6 +1,10 @@
-"""Tables for the terminal: cells of text in aligned columns."""
+"""Text for the terminal: tables in aligned columns, durations, and the docstrings of files."""
 
+import ast
 from collections.abc import Sequence
+from pathlib import Path
+
+from src.base.errors import UserError
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -17,3 +21,21 @@ def duration(seconds: float) -> str:
     if minutes == 0:
         return f"{rest}s"
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def docstring(path: Path) -> str:
+    """What a Python file says of itself, read without running it.
+
+    Raises:
+        UserError: It is no Python.
+    """
+    try:
+        return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def first_sentence(text: str, name: str) -> str:
+    """On one line, without `name: ` before it and its full stop."""
+    line = " ".join(text.partition("\n\n")[0].split())
+    return line.partition(". ")[0].removesuffix(".").removeprefix(f"{name}: ")

@@ -1,82 +1,109 @@
 """What else can be typed, one command a file or folder, and the table of what each takes."""
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
+from src.base.arguments import Parser, count
 from src.base.paths import from_caller
+from src.base.text import docstring
 
 
-def count(text: str) -> int:
-    """Raises ValueError: Not a whole number of 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("a whole number, 1 or more")
-    return int(text)
+def csv_argument(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", type=from_caller, help="a submission CSV")
 
 
-@dataclass(frozen=True)
-class Option:
-    """An option with a value."""
+def submit_arguments(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="?", type=from_caller, help="a CSV instead of the blend's newest")
+    parser.add_argument("-m", "--message", metavar="TEXT", help="your own words in the submission's message")
+    parser.add_argument("--anyway", action="store_true", help="send it in spite of warnings")
 
-    name: str  # of the argument
-    value: str = "TEXT"  # what stands for it in a synopsis
-    read: Callable[[str], Any] = str
-    many: bool = False  # takes all words up to the next option
+
+def pack_arguments(parser: Parser) -> None:
+    parser.add_argument("--push", action="store_true", help="send what was rehearsed to Kaggle")
+
+
+def ab_arguments(parser: Parser) -> None:
+    parser.add_argument("field", metavar="FIELD", help="a field of Probe in src/schema/models.py")
+    parser.add_argument("value", metavar="VALUE", help="its other value, as a config has it; a text needs no quotes")
+
+
+def predict_arguments(parser: Parser) -> None:
+    parser.add_argument("words", metavar="IMAGE|FOLDER|URL", nargs="*", help="pictures")
+    parser.add_argument("--models", metavar="MODEL", nargs="+", help="clip:ARCH/TAG, timm:NAME or COMPETITION[:MODEL]")
+    parser.add_argument("--classes", metavar="imagenet|A,B,C|FILE", help="what a CLIP chooses from")
+    parser.add_argument("--top", metavar="N", type=count, help="how many classes are shown of a picture")
+    parser.add_argument("--csv", metavar="FILE", type=from_caller, help="where a table is written")
+    parser.add_argument("--html", metavar="FILE", type=from_caller, help="where a page is written")
+    parser.add_argument("--allow-urls", action="store_true", help="fetch pictures from the network")
+
+
+def compare_arguments(parser: Parser) -> None:
+    parser.add_argument("names", metavar="NAME", nargs="*", help="competitions; all data sets if none is named")
+
+
+def new_arguments(parser: Parser) -> None:
+    parser.add_argument("what", metavar="SLUG|FOLDER", help="a competition's slug or page, or a folder of pictures")
+    parser.add_argument("--name", metavar="NAME", help="what the config is called")
+    parser.add_argument("--id", metavar="COLUMN", help="the column of ids")
+    parser.add_argument("--image", metavar="COLUMN", help="the column of pictures, or a pattern of their paths")
+    parser.add_argument("--label", metavar="COLUMN", help="the column of labels")
+    parser.add_argument("--metric", metavar="METRIC", help="the metric, where Kaggle's page does not say it")
+    parser.add_argument("--small", action="store_true", help="tiny models from scratch, for a machine without GPU")
+    parser.add_argument("--force", action="store_true", help="replace a config of that name")
+
+
+def help_arguments(parser: Parser) -> None:
+    parser.add_argument("topics", metavar="TOPIC", nargs="*", help="a name from the list that help alone prints")
 
 
 @dataclass(frozen=True)
 class Command:
-    """What acts on finished files, or on what is named, with the arguments that it takes."""
+    """What acts on finished files, or on what is named."""
 
-    file: bool | None = None  # needed, may be left out, or None: takes none
-    options: Mapping[str, Option] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()  # names of words that are needed, in their order
-    rest: str | None = None  # name of the list of all further words
+    add_arguments: Callable[[Parser], None] = lambda parser: None
     stands: Literal["behind", "alone", "both"] = "behind"  # a competition, without one, either
     after_stages: bool = False  # may stand behind stages, which then run first
 
 
-MESSAGE = Option("message")
 COMMANDS = {
     "doctor": Command(),
-    "check": Command(file=True),
-    "grade": Command(file=True),
-    "submit": Command(False, {"-m": MESSAGE, "--message": MESSAGE}, flags=("--anyway",), after_stages=True),
+    "check": Command(csv_argument),
+    "grade": Command(csv_argument),
+    "submit": Command(submit_arguments, after_stages=True),
     "scores": Command(),
     "reproduce": Command(),
-    "pack": Command(flags=("--push",), after_stages=True),
-    "ab": Command(words=("field", "value"), after_stages=True),
+    "pack": Command(pack_arguments, after_stages=True),
+    "ab": Command(ab_arguments, after_stages=True),
     "report": Command(after_stages=True),
-    "predict": Command(
-        options={
-            "--models": Option("models", "MODEL", many=True),
-            "--classes": Option("classes", "imagenet|A,B,C|FILE"),
-            "--top": Option("top", "N", count),
-            "--csv": Option("csv", "FILE", from_caller),
-            "--html": Option("html", "FILE", from_caller),
-        },
-        flags=("--allow-urls",),
-        rest="words",
-        stands="both",
-    ),
-    "compare": Command(rest="names", stands="alone"),
-    "new": Command(
-        options={f"--{name}": Option(name, name.upper()) for name in ("name", "id", "image", "label", "metric")},
-        flags=("--small", "--force"),
-        words=("what",),
-        stands="alone",
-    ),
+    "predict": Command(predict_arguments, "both"),
+    "compare": Command(compare_arguments, "alone"),
+    "new": Command(new_arguments, "alone"),
+    "help": Command(help_arguments, "alone"),
 }
-WORDS = {"what": "SLUG|FOLDER", "words": "IMAGE|FOLDER|URL ...", "names": "[NAME ...]"}  # where the name says little
-NEEDED = {"what": "a competition's slug, or a folder"}
 ALONE = tuple(name for name, command in COMMANDS.items() if command.stands != "behind")
+
+
+def file_of(name: str) -> Path:
+    """The file that describes a command, and runs it."""
+    here = Path(__file__).parent
+    return here / name / "command.py" if (here / name).is_dir() else here / f"{name}.py"
 
 
 def module(name: str) -> ModuleType:
     """The module of a command, imported when it is wanted, since most import torch."""
-    in_folder = (Path(__file__).parent / name).is_dir()
-    return importlib.import_module(f"src.commands.{name}" + (".command" if in_folder else ""))
+    path = file_of(name).relative_to(Path(__file__).parent).with_suffix("")
+    return importlib.import_module(".".join(("src.commands", *path.parts)))
+
+
+def parser(name: str, competition: str | None = None) -> Parser:
+    """The parser of a command; its usage is what is typed, behind `competition` where the command may stand there."""
+    stands = COMMANDS[name].stands
+    behind = {"behind": competition or "<competition>", "alone": None, "both": competition}[stands]
+    elsewhere = ("--help",) if behind is None else ("--limit", "--help")
+    made = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
+    COMMANDS[name].add_arguments(made)
+    return made

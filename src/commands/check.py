@@ -1,4 +1,9 @@
-"""check: what is wrong with a submission CSV, before one is spent on it. Offline; writes nothing."""
+"""check: what is wrong with a submission CSV, before one is spent on it.
+
+    ./run.sh corn check submissions/corn/blend-cv0.8123-0a1b2c3.csv
+
+Offline; writes nothing.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,9 @@
-"""grade: a submission's public and private score, where the competition's solution is in its folder. Offline."""
+"""grade: a submission's public and private score, where the competition's solution is in its folder.
+
+    ./run.sh corn grade submissions/corn/blend-cv0.8123-0a1b2c3.csv
+
+Offline; writes nothing.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,9 @@
 """submit: sends a CSV to Kaggle, the blend's newest if none is named, and waits for its score.
 
+    ./run.sh corn submit
+    ./run.sh corn submit my.csv -m "three seeds" --anyway
+    ./run.sh corn blend submission submit
+
 Reads the CSV, which must have no faults; writes its row in scores.csv before it is sent, and completes it after.
 """
 

@@ -378,7 +378,9 @@ def test_an_existing_config_is_replaced_only_by_force(put, configs, capsys):
     assert "replaced src/configs/corn.py" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["predict", "data", "test", "bench", "class", "my-leaves", "2018", "../x", "Leaves"])
+@pytest.mark.parametrize(
+    "name", ["predict", "data", "help", "test", "bench", "class", "my-leaves", "2018", "../x", "Leaves"]
+)
 def test_a_name_that_is_none_is_refused(name, put, configs):
     put("corn")
     assert "--name" in refused("corn", name=name)

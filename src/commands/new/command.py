@@ -1,5 +1,8 @@
 """new: writes src/configs/<name>.py for a competition of pictures, or for pictures of your own, by looking at them.
 
+    ./run.sh new leaf-classification-2
+    ./run.sh new pictures/leaves --name leaves --label species --small
+
 Reads input/<slug>/, which is fetched where it is not there; ends by data and folds, which judge what was written.
 """
 

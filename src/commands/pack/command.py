@@ -1,5 +1,7 @@
 """pack: makes the offline notebook that a notebook-only competition wants, rehearses it, and with --push sends it.
 
+    ./run.sh corn pack --push
+
 Reads a finished run; writes pack/, with dataset/ (code, state, checkpoints, wheels) and notebook/, both as they are
 uploaded. What is in pack/ was rehearsed; what was not is in pack-unrehearsed/.
 """

@@ -1,6 +1,10 @@
 """predict: what models say of any pictures, side by side, and how long they take.
 
-Reads the pictures, and models by name or a trained competition's; writes the CSV and the page that are asked for.
+    ./run.sh predict photo.jpg pictures/ --models clip:ViT-B-32/openai timm:resnet50 --top 3 --html page.html
+    ./run.sh corn predict photo.jpg
+
+Behind a competition it is the competition's blend that says it, if no model is named. Reads the pictures, and models by
+name or a trained competition's; writes the CSV and the page that are asked for.
 """
 
 import itertools

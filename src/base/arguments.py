@@ -1,0 +1,58 @@
+"""What is typed behind a command: argparse's parser, whose mistakes are UserErrors."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from src.base.errors import UserError, unknown
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of options spelled in full, between which other words may stand.
+
+    Args:
+        prog: What is typed before the arguments.
+        description: What its help says between usage and arguments, in lines that stay as they are.
+        elsewhere: Options that the caller reads, which a mistyped one may have meant.
+    """
+
+    def __init__(self, prog: str, description: str = "", elsewhere: tuple[str, ...] = ("--help",)):
+        lines = argparse.RawDescriptionHelpFormatter
+        super().__init__(prog, description=description, formatter_class=lines, allow_abbrev=False, add_help=False)
+        self.register("type", None, not_empty)
+        self.elsewhere = elsewhere
+
+    def given(self, words: Sequence[str]) -> dict[str, Any]:
+        """The arguments by name, without those that were left out.
+
+        Raises:
+            UserError: A word or option is unknown, lacks its value or does not fit; or one that is needed is missing.
+        """
+        found, rest = self.parse_known_intermixed_args(words)
+        for word in rest:
+            option = word.partition("=")[0]
+            if option.startswith("-"):
+                raise UserError(unknown("option", option, [*self._option_string_actions, *self.elsewhere]))
+        if rest:
+            self.error(f"{self.prog.rpartition(' ')[2]} does not take {rest[0]!r}")
+        return {name: value for name, value in vars(found).items() if value}
+
+    @property
+    def synopsis(self) -> str:
+        """The usage as one line."""
+        return " ".join(self.format_usage().split()[1:])
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}: {self.synopsis}")
+
+
+def not_empty(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
+    return int(text)
