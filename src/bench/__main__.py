@@ -1,88 +1,81 @@
-"""./run.sh bench [decode] [features] [probe] [finetune] [--quick] [--images FOLDER] [--model NAME] [--rows N]
+"""bench: times this repository's code side by side with what people use elsewhere; all benchmarks if none is named.
 
-Times this repository's code side by side with what people use elsewhere; all benchmarks where none is named.
+    ./run.sh bench
+    ./run.sh bench decode finetune --quick
+    ./run.sh bench features --model tiny
 
-  decode           pictures to squares on one core, beside open_clip's own transform
-  features         pictures to stored features, beside the model alone, open_clip's README loop and clip_benchmark
-  probe            the linear probe, beside scikit-learn
-  finetune         an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
-  --quick          few pictures and rounds: does it run? its numbers mean little
-  --images FOLDER  real pictures (PNG, JPEG) instead of made-up ones
-  --model NAME     of features, one model alone: tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14
-  --rows N         of features, another case alone: the memory it takes to write, find and read N rows of features
+  decode    pictures to squares on one core, beside open_clip's own transform
+  features  pictures to stored features, beside the model alone, open_clip's README loop and clip_benchmark
+  probe     the linear probe, beside scikit-learn
+  finetune  an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
 
 For people there is a table, for programs a line of JSON for each comparison.
 """
 
+import argparse
 import importlib
-import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from src.base.arguments import Parser, count
 from src.base.errors import UserError, unknown
+from src.base.paths import from_caller
 
-BENCHES = ("decode", "features", "probe", "finetune")
-OPTIONS = ("--quick", "--images", "--model", "--rows", "--help")
-
-
-@dataclass
-class Asked:
-    """A command line."""
-
-    benches: list[str]
-    quick: bool = False
-    images: Path | None = None
-    model: str | None = None
-    rows: int | None = None
+BENCHES = {  # each with its options beside --quick
+    "decode": ("images",),
+    "features": ("images", "model", "rows"),
+    "probe": (),
+    "finetune": ("images",),
+}
+ALONE = ("model", "rows")  # options of features that no other benchmark may stand beside
 
 
-def parse(arguments: list[str]) -> Asked:
-    """Raises UserError: An unknown benchmark or option, or a value that does not fit."""
-    asked, given = Asked([]), iter(arguments)
-    for word in given:
-        option, _, value = word.partition("=")
-        if word == "--quick":
-            asked.quick = True
-        elif option in ("--images", "--model", "--rows"):
-            setattr(asked, option[2:], taken(option, value or next(given, "")))
-        elif word.startswith("-"):
-            raise UserError(unknown("option", word, OPTIONS))
-        elif word not in BENCHES:
-            raise UserError(unknown("benchmark", word, BENCHES))
-        else:
-            asked.benches.append(word)
-    if (asked.rows or asked.model) and asked.benches != ["features"]:
+def parser() -> Parser:
+    made = Parser("./run.sh bench", __doc__)
+    made.add_argument("benches", metavar="BENCHMARK", nargs="*", type=benchmark, help=", ".join(BENCHES))
+    made.add_argument("--quick", action="store_true", help="few pictures and rounds: does it run? numbers mean little")
+    made.add_argument("--images", metavar="FOLDER", type=folder, help="real pictures (PNG, JPEG), not made-up ones")
+    of_features = made.add_argument_group("options of features alone")
+    of_features.add_argument("--model", metavar="NAME", help="one of tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14")
+    of_features.add_argument(
+        "--rows", metavar="N", type=count, help="the memory that it takes to write, find and read N rows, instead"
+    )
+    return made
+
+
+def benchmark(name: str) -> str:
+    if name not in BENCHES:
+        raise UserError(unknown("benchmark", name, BENCHES))
+    return name
+
+
+def folder(name: str) -> Path:
+    path = from_caller(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path}")
+    return path
+
+
+def parse(words: list[str]) -> dict[str, Any]:
+    """The benchmarks in their order, and the options.
+
+    Raises:
+        UserError: An unknown benchmark or option, or a value that does not fit.
+    """
+    given = parser().given(words)
+    named = given.pop("benches", BENCHES)
+    if set(ALONE) & given.keys() and list(named) != ["features"]:
         raise UserError("--rows and --model are options of one benchmark: ./run.sh bench features ...")
-    asked.benches = [bench for bench in BENCHES if bench in asked.benches or not asked.benches]
-    return asked
+    return {"benches": [bench for bench in BENCHES if bench in named], **given}
 
 
-def taken(option: str, value: str) -> Path | str | int:
-    """An option's value."""
-    if not value:
-        raise UserError(f"{option} needs a value")
-    if option == "--images":
-        folder = Path(os.environ.get("CALLED_FROM", "")) / value  # run.sh has changed the folder
-        if not folder.is_dir():
-            raise UserError(f"--images: there is no folder {folder}")
-        return folder
-    if option == "--rows" and not (value.isdecimal() and int(value) >= 1):
-        raise UserError(f"--rows takes a number of rows, not {value!r}")
-    return int(value) if option == "--rows" else value
-
-
-def run(asked: Asked) -> None:
-    options = {
-        "decode": {"images": asked.images},
-        "features": {"images": asked.images, "model": asked.model, "rows": asked.rows},
-        "probe": {},
-        "finetune": {"images": asked.images},
-    }
-    for bench in asked.benches:
+def run(benches: list[str], quick: bool = False, **options: Any) -> None:
+    for bench in benches:
         print(f"== bench: {bench}")
-        importlib.import_module(f"src.bench.{bench}").run(quick=asked.quick, **options[bench])
+        own = {name: value for name, value in options.items() if name in BENCHES[bench]}
+        importlib.import_module(f"src.bench.{bench}").run(quick=quick, **own)
 
 
 def main(arguments: list[str]) -> int:
@@ -94,10 +87,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)  # so that folders for a time are cleared away
     sys.stdout.reconfigure(line_buffering=True)
     if {"-h", "--help"} & set(arguments):
-        print(__doc__)
+        print(parser().format_help())
         return 0
     try:
-        run(parse(arguments))
+        run(**parse(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
