@@ -3,6 +3,7 @@
 # ./run.sh <competition> submit ...    and other commands, by which a run meets Kaggle (see ./run.sh --help)
 # ./run.sh test [pytest arguments]     lint, format check and tests
 # ./run.sh bench [name ...]            timings beside other people's code (see ./run.sh bench --help)
+# ./run.sh help [topic ...]            what is written of a stage, a command, a competition or a room of src
 set -euo pipefail
 
 # Paths that the caller gave are the caller's; everything else is relative to this file's folder.
@@ -62,9 +63,16 @@ add_peers() { # what the benchmarks compare with; --no-deps: else pip would add 
   fi
 }
 
-if [[ ${USE_CURRENT_ENV:-} == 1 ]]; then
-  python=$(find_python)
-elif [[ $# == 0 || $1 == --help || $1 == -h ]]; then # help needs no environment
+is_help() { # is help asked for, which needs no environment? (./run.sh test --help is pytest's)
+  local word
+  if [[ ${1:-help} == help ]]; then return; fi
+  for word in "$@"; do
+    if [[ $1 != test && ($word == --help || $word == -h) ]]; then return; fi
+  done
+  return 1
+}
+
+if [[ ${USE_CURRENT_ENV:-} == 1 ]] || is_help "$@"; then
   python=$(find_python)
 else
   cmp -s requirements.txt .venv/requirements.txt || make_venv
@@ -80,7 +88,7 @@ if [[ ${1:-} == test ]]; then
 fi
 if [[ ${1:-} == bench ]]; then
   shift
-  if [[ ${USE_CURRENT_ENV:-} != 1 ]]; then
+  if [[ $python == .venv/bin/python ]]; then
     cmp -s src/bench/requirements.txt .venv/bench-requirements.txt || add_peers
   fi
   exec "$python" -m src.bench "$@"

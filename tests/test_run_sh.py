@@ -134,9 +134,27 @@ class TestVenv:
         assert self.run(clone, "digits").returncode == 0
         assert self.made(clone) == 2
 
-    def test_help_needs_none(self, clone):
-        assert self.run(clone, "--help").stdout == "ran --help\n"
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ((), "ran"),
+            (("--help",), "ran --help"),
+            (("help",), "ran help"),
+            (("help", "probe"), "ran help probe"),
+            (("corn", "predict", "-h"), "ran corn predict -h"),
+            (("new", "--help"), "ran new --help"),
+            (("bench", "--help"), "timed --help"),
+            (("bench", "decode", "-h"), "timed decode -h"),
+        ],
+    )
+    def test_help_needs_none(self, clone, words, said):
+        done = self.run(clone, *words)
+        assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
         assert not (clone / ".venv").exists()
+
+    def test_words_that_hold_those_of_help_ask_for_none(self, clone):
+        assert self.run(clone, "corn", "submit", "-m", "no -h, no --help in it").returncode == 0
+        assert self.made(clone) == 1
 
     def test_peers_of_the_benchmarks_are_added_once(self, clone):
         for _ in range(2):
