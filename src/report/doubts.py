@@ -8,8 +8,8 @@ from src.base import files
 from src.base.errors import counted
 from src.report import foretold, reliability
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import Advice, called, command, gained, known, measured, percent
-from src.scoring import agreement, calibration
+from src.report.figures import Advice, called, command, gained, measured, percent
+from src.scoring import calibration
 
 ERRORS = 3  # standard errors that make a difference worth a word
 FEW = 0.01  # share of labels that are doubtful, below which it is not worth a try
@@ -44,30 +44,6 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
 
 
 # What would make CV untrue
-
-
-def off_the_board(evidence: Evidence) -> Iterator[Advice]:
-    """A score that is as far beyond its interval as chance would have it once in hundreds."""
-    for one in foretold.intervals(evidence, [evidence.best]).itertuples() if evidence.best else ():
-        middle, reach = (one.low + one.high) / 2, (one.high - one.low) / 2
-        if known(one.score) and abs(one.score - middle) > ERRORS / 2 * reach:  # which is of two standard errors
-            why = (
-                f"The {one.part} score of {called(one.model)} is {one.score:.5f}, and CV foretold {one.low:.4f} to "
-                f"{one.high:.4f} (19 of 20): test rows are unlike train rows, or rows of different folds are alike."
-            )
-            yield Advice("Find out why CV and leaderboard differ", why, command(evidence.competition, "audit"))
-
-
-def shifted(evidence: Evidence) -> Iterator[Advice]:
-    if evidence.best is None or (mix := foretold.mix(evidence, evidence.best)) is None or mix.p >= agreement.RARE:
-        return
-    i = int(np.abs(mix.apart).argmax())
-    share = mix.shares["test"][i]
-    why = (
-        f"As {evidence.classes[i]!r} {called(evidence.best.name)} names {share:.1%} of the test rows, and of the train "
-        f"rows, out of fold, {share - mix.apart[i]:.1%} (p {mix.p:.4f}): CV is of another mix of classes."
-    )
-    yield Advice("Compare test pictures with train pictures", why, command(evidence.competition, "audit"))
 
 
 # What the audit has found
@@ -138,18 +114,3 @@ def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
             f"wrong on {counted(wrong, 'row')}; {expected:.1f} would be by chance."
         )
         yield Advice("Look for wrong labels and duplicates", why, command(evidence.competition, "audit"))
-
-
-def never_given(evidence: Evidence) -> Iterator[Advice]:
-    if evidence.best is None:
-        return
-    rows = np.bincount(evidence.targets, minlength=len(evidence.classes))
-    given = np.bincount(evidence.best.labels, minlength=len(evidence.classes))
-    never = [i for i in np.argsort(-rows, kind="stable") if given[i] == 0 and rows[i]]
-    share, se = rows[never].sum() / rows.sum(), evidence.best.made["se"]
-    if not never or (evidence.competition.metric == "accuracy" and not share > se):
-        return
-    some = ", ".join(f"{evidence.classes[i]} ({counted(int(rows[i]), 'row')})" for i in never[:3])
-    more = f" and {len(never) - 3} more" if len(never) > 3 else ""
-    why = f"Out of fold {called(evidence.best.name)} never gives {some}{more}: {percent(share)} of the train rows."
-    yield Advice("Give rare classes more weight", why, 'class_weight="balanced"  # or sampling="balanced"')

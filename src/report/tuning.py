@@ -11,7 +11,7 @@ from src.report.evidence import BLEND, Model
 from src.report.figures import Advice, by_cv, gained, known, measured, single, took
 from src.report.histories import History
 from src.report.material import Material
-from src.schema.models import FineTune, Probe
+from src.schema.models import FineTune
 from src.scoring import agreement
 
 ERRORS = 3  # standard errors that make a difference worth a word
@@ -157,19 +157,3 @@ def twins(evidence: Material) -> Iterator[Advice]:
         )
         rest = ", ".join(f'"{one.name}"' for one in inside if one is not out)
         yield Advice(f"Leave {out.name} out", why, f"blend=Blend(models=({rest}))")
-
-
-def edge_of_cs(evidence: Material) -> Iterator[Advice]:
-    """C at the end of a grid that may not be widened."""
-    said = []
-    for name, spec in evidence.competition.models.items():
-        model = evidence.models.get(name)
-        if not isinstance(spec, Probe) or spec.widen or model is None or len(spec.cs) < 2:
-            continue
-        picks = [one.get("c") for one in model.made.get("chosen", ())]
-        for end in (min(spec.cs), max(spec.cs)):
-            if 2 * (n := picks.count(end)) > len(picks):
-                said.append(f"{name} chose C={end:g} in {n} of {len(picks)} folds")
-    if said:
-        why = f"At the edge of the values that were tried: {', '.join(said)}."
-        yield Advice("Try other values of C", why, "widen=True")

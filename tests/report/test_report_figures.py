@@ -585,19 +585,6 @@ class TestAdvice:
         assert f"{low:.4f} to {high:.4f} on all test rows" in said
         assert said.endswith("./run.sh toy submit")
 
-    def test_a_score_far_off_is_to_be_explained(self, sound):
-        sound.scores_csv.unlink()
-        for k in (18, 11, 7):
-            sent(sound, f"other{k}", k, 3 * k + 1)
-        sent(sound, "blend", 4, 70)
-        (said,) = advised(sound, doubts.off_the_board)
-        assert "The public score of the blend is 0.16666" in said
-
-    def test_another_mix_of_classes_on_the_test_rows_is_said(self, sound):
-        save(sound, "blend", test=np.tile(np.float32([0.8, 0.1, 0.1]), (M, 1)))
-        (said,) = advised(sound, doubts.shifted)
-        assert "'<b>red</b>' the blend names 100.0% of the test rows" in said
-
     @pytest.mark.parametrize(("flipped", "n"), [(0, 0), (15, 1)])
     def test_confident_mistakes_are_looked_for_in_the_labels(self, sound, flipped, n):
         data, _ = rows_of(sound)
@@ -610,14 +597,6 @@ class TestAdvice:
         said = advised(sound, doubts.sure_mistakes)
         assert len(said) == n
         assert all(f"it is wrong on {wrong.sum()} rows" in text for text in said)
-
-    def test_a_class_that_is_never_given_is_named(self, sound):
-        data, _ = rows_of(sound)
-        oof = guess(data.targets, 3, 2, 1)
-        oof[:, 2] = 0
-        save(sound, "blend", oof=oof / oof.sum(axis=1, keepdims=True))
-        (said,) = advised(sound, doubts.never_given)
-        assert f"never gives 🌽 ({(data.targets == 2).sum()} rows)" in said
 
     def test_a_loss_that_still_falls_wants_more_epochs(self, sound):
         put_history(sound, "b", history(valid=lambda fold, epoch: 2 - 0.1 * epoch + 0.001 * fold * epoch))
@@ -665,16 +644,6 @@ class TestAdvice:
         (said,) = advised(toy, tuning.twins)
         assert said.startswith("Leave c out: On 100.0% of the rows a and c agree")
         assert said.endswith('blend=Blend(models=("a", "b"))')
-
-    def test_a_c_at_the_edge_is_said_where_the_grid_may_not_grow(self, sound):
-        picks = [{"c": c, "normalise": True} for c in (10.0, 10.0, 1.0)]
-        for widen, n in ((False, 1), (True, 0)):
-            models = {**sound.models, "p": Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0), widen=widen)}
-            toy = sound.model_copy(update={"models": models})
-            save(toy, "p", chosen=picks)
-            said = advised(toy, tuning.edge_of_cs)
-            assert len(said) == n
-        assert "chose" not in "".join(said)
 
     def audited(self, competition: Competition, rows: list[dict]) -> Competition:
         found = pd.DataFrame(rows).assign(score=0.9).reindex(columns=audit.COLUMNS, fill_value="")
