@@ -22,6 +22,7 @@ from src.commands.new import asking, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Asked, Guess
 from src.data.sources.kaggle import Kaggle
+from src.data.sources.written import slug_of
 from src.scoring.metrics import METRICS
 from src.stages import STAGES
 
@@ -123,9 +124,7 @@ def be_free(name: str, force: bool) -> Path:
 
 def linked(folder: Path) -> str:
     """The slug of a competition's folder, for which input/ gets a link where it lies elsewhere."""
-    slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", folder.name).strip("-_.")
-    if not slug:
-        raise UserError(f"{folder}: give the folder a name of letters and digits")
+    slug = slug_of(folder.name)
     here = input_root() / slug
     if here.exists():
         if here.resolve() != folder.resolve():
