@@ -8,6 +8,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,10 +157,16 @@ def food101(root: Path, monkeypatch, classes: Sequence[str]) -> None:
         written(folder / f"meta/{split}.json", json.dumps(listed))
 
 
+def shrunk(monkeypatch, name: str, classes: Sequence[str]) -> None:
+    """Says that WILDS' published splits have as many rows as the miniature."""
+    about = wilds_sets.WILDS[name]
+    sizes = {split: ROWS[split] * len(classes) for split in about.rows}
+    monkeypatch.setitem(wilds_sets.WILDS, name, replace(about, rows=sizes))
+
+
 def fmow(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str] = ("train", "id_val")) -> None:
     """All splits, with the pictures of some, and rows that WILDS leaves out ("seq") in between, so that a row's number is not its picture's."""
-    sizes = {split: ROWS[split] * len(classes) for split in wilds_sets.WILDS["fmow"][0]}
-    monkeypatch.setitem(wilds_sets.WILDS, "fmow", (sizes, wilds_sets.WILDS["fmow"][1]))
+    shrunk(monkeypatch, "fmow", classes)
     data, rows = root / "fmow_v1.1", []
     years = {"train": (2010, "train"), "id_val": (2011, "val"), "id_test": (2012, "test")}
     years |= {"val": (2014, "val"), "test": (2016, "test"), "seq": (2017, "seq")}
@@ -179,8 +186,7 @@ def fmow(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str
 
 def iwildcam(root: Path, monkeypatch, classes: Sequence[str], pictured: Sequence[str] = ("train", "id_val")) -> None:
     """All splits, with the pictures of some: six cameras, every class before two of them; classes as in categories.csv, in the numbers' order."""
-    sizes = {split: ROWS[split] * len(classes) for split in wilds_sets.WILDS["iwildcam"][0]}
-    monkeypatch.setitem(wilds_sets.WILDS, "iwildcam", (sizes, wilds_sets.WILDS["iwildcam"][1]))
+    shrunk(monkeypatch, "iwildcam", classes)
     data, rows = root / "iwildcam_v2.0", []
     for target in range(len(classes)):
         for split, camera in (("train", 0), ("train", 1), ("id_val", 0), ("id_test", 1), ("val", 4), ("test", 5)):

@@ -4,13 +4,16 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import types
 import urllib.error
+import urllib.parse
 import urllib.request
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 from PIL import Image
 from pydantic import ValidationError
 
@@ -24,7 +27,7 @@ from src.data.sources.wilds_sets import Wilds
 from src.schema.strict import faults
 from src.stages import data
 from tests import miniatures
-from tests.conftest import ROOT, broken_off, picture
+from tests.conftest import ROOT, broken_off, picture, serving
 
 FIRST = {  # of train.csv: id, image, what else, label
     "imagenette": "train/n01440764/n01440764_0,imagenette2-320/train/n01440764/n01440764_0.JPEG,tench",
@@ -47,7 +50,15 @@ def offline(monkeypatch):
     def refused(request, *arguments, **named):
         raise urllib.error.URLError("no network in tests")
 
+    send = requests.adapters.HTTPAdapter.send
+
+    def here(adapter, request, **named):
+        if urllib.parse.urlsplit(request.url).hostname != "127.0.0.1":
+            raise requests.ConnectionError("no network in tests")
+        return send(adapter, request, **named)
+
     monkeypatch.setattr(urllib.request, "urlopen", refused)
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", here)
 
 
 @pytest.fixture
@@ -125,23 +136,150 @@ def test_groups_are_camera_and_sequence_or_region_and_year_and_two_numbers_of_on
     assert set(places["region"]) == {"Europe", "Africa", "Other"}
 
 
-def test_wilds_is_imported_without_a_question_to_the_network_and_pillow_keeps_its_limit(monkeypatch):
-    asked = []
-    stand_in = types.ModuleType("outdated")
-    stand_in.check_outdated = lambda *arguments: asked.append(arguments) or (False, "")
-    kept = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "wilds"}
-    monkeypatch.setitem(sys.modules, "outdated", stand_in)
-    try:
-        limit = Image.MAX_IMAGE_PIXELS
-        assert wilds_sets.imported("fmow").__name__ == "FMoWDataset"
-        assert limit == Image.MAX_IMAGE_PIXELS
-        assert sys.modules["outdated"] is stand_in
-        assert not hasattr(sys.modules["wilds.version"], "thread")
-        assert not asked
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "wilds"]:
-            del sys.modules[name]
-        sys.modules.update(kept)
+FMOW = """\
+,split,category,country_code,timestamp
+0,train,zoo,FRA,2002-08-14T23:59:59Z
+1,seq,zoo,FRA,1999-05-01T00:00:00Z
+2,train,crop_field,KEN,2012-12-31T23:59:59.643Z
+3,train,zoo,FRA,2013-01-01T00:00:00Z
+4,val,zoo,XXX,2012-12-31T23:59:59Z
+5,val,crop_field,FRA,2013-01-01T00:00:00.000Z
+6,val,zoo,,2015-12-31T23:59:59.999Z
+7,val,zoo,FRA,2016-01-01T00:00:00Z
+8,test,zoo,KEN,2009-12-31T23:59:59Z
+9,test,zoo,KEN,2014-06-01T00:00:00Z
+10,test,crop_field,ATA,2016-01-01T00:00:00Z
+11,test,zoo,KEN,2017-12-31T23:59:59Z
+12,train,zoo,FRA,2015-01-01T01:00:00+02:00
+"""
+FMOW_ROWS = {  # the picture's number, region, year, label
+    "train": [(0, "Europe", 2002, "zoo"), (2, "Africa", 2012, "crop field")],
+    "id_val": [(4, "Other", 2012, "zoo")],
+    "id_test": [(8, "Africa", 2009, "zoo")],
+    "val": [(5, "Europe", 2013, "crop field"), (6, "Other", 2015, "zoo")],
+    "test": [(10, "", 2016, "crop field"), (11, "Africa", 2017, "zoo")],
+}
+
+
+def test_fmows_official_splits_are_cut_by_year_and_its_sequestered_rows_count_for_the_pictures_number(tmp_path):
+    (tmp_path / "rgb_metadata.csv").write_text(FMOW)
+    (tmp_path / "country_code_mapping.csv").write_text("name,alpha-3,region\nA,FRA,Europe\nB,KEN,Africa\nC,ATA,\n")
+    df = wilds_sets.fmow(tmp_path).fillna("")
+    assert list(df) == ["split", "image", "region", "year", "label"]
+    for split, rows in FMOW_ROWS.items():
+        found = df[df["split"] == split].drop(columns="split").itertuples(index=False, name=None)
+        assert list(found) == [(f"images/rgb_img_{i}.png", *rest) for i, *rest in rows], split
+    assert len(df) == 12
+    (tmp_path / "rgb_metadata.csv").write_text(FMOW.replace("2017-12-31", "2018-12-31"))
+    with pytest.raises(ValueError, match="not of 2002 to 2017"):
+        wilds_sets.fmow(tmp_path)
+
+
+def test_iwildcams_rows_are_those_of_its_metadata_with_the_names_of_its_categories(tmp_path):
+    (tmp_path / "metadata.csv").write_text(
+        ",split,filename,datetime,location,location_remapped,sequence_remapped,y\n"
+        "0,train,a.jpg,2013-04-05 06:07:08.000,501,3,0,2\n"
+        "1,id_val,b.jpg,2013-04-05 06:07:08.000,502,0,1,0\n"
+        "2,train,c.jpg,2013-04-05 06:07:08.000,501,3,0,1\n"
+    )
+    (tmp_path / "categories.csv").write_text(
+        "category_id,name,y\n0,empty,0\n9,mazama temama,2\n4,mazama temama,1\n5,lama glama,99999\n6,ara,99999\n"
+    )
+    assert wilds_sets.iwildcam(tmp_path).to_dict("split")["data"] == [
+        ["train", "train/a.jpg", 3, 0, "mazama temama (2)"],
+        ["id_val", "train/b.jpg", 0, 1, "empty"],
+        ["train", "train/c.jpg", 3, 0, "mazama temama"],
+    ]
+
+
+def packed(data, archive, *more) -> None:
+    """Packs the folder of a WILDS data set as its archive, with further entries: (name, type)."""
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(data, ".")
+        for name, kind in more:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "rgb_metadata.csv"
+            tar.addfile(entry)
+
+
+@pytest.fixture
+def archive(inputs, monkeypatch, tmp_path):
+    """A miniature of fmow as an archive, outside of input/; its data set and the folder that it is for."""
+    data = inputs / "fmow/fmow_v1.1"
+    miniatures.fmow(inputs / "fmow", monkeypatch, ("airport", "zoo"))
+    packed(data, tmp_path / "fmow.tar.gz")
+    shutil.rmtree(data)
+    return tmp_path / "fmow.tar.gz", Wilds("fmow"), data
+
+
+def test_a_wilds_archive_that_lies_there_is_unpacked_and_removed(archive, inputs):
+    path, source, data = archive
+    data.mkdir()
+    path.rename(data / "archive.tar.gz")
+    (data / "images").mkdir()
+    (data / "images/rgb_img_0.png").write_bytes(b"half")  # of an unpacking that was killed
+    source.fetch(inputs)
+    names = ["RELEASE_v1.1.txt", "country_code_mapping.csv", "images", "rgb_metadata.csv"]
+    assert sorted(path.name for path in data.iterdir()) == names
+    assert Image.open(data / "images/rgb_img_0.png").size == (16, 16)
+    assert len(pd.read_csv(inputs / "fmow/train.csv")) == 4
+
+
+def test_a_wilds_archive_is_downloaded_as_it_is(archive, inputs, monkeypatch):
+    path, source, data = archive
+    body, asked = path.read_bytes(), []
+
+    class Server(BaseHTTPRequestHandler):
+        length = len(body)
+
+        def do_GET(self):
+            asked.append(self.headers["Accept-Encoding"])
+            self.send_response(200)
+            self.send_header("Content-Length", str(self.length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with serving(Server) as server:
+        about = replace(wilds_sets.WILDS["fmow"], url=f"http://127.0.0.1:{server.server_port}/blob/")
+        monkeypatch.setitem(wilds_sets.WILDS, "fmow", about)
+        Server.length += 1
+        said = refusal(source, inputs)
+        assert f"download {about.url} to {data / 'archive.tar.gz'}, or" in said
+        assert list(data.iterdir()) == []  # no half of it
+        Server.length -= 1
+        source.fetch(inputs)
+    assert asked == ["identity"] * 2
+    assert len(pd.read_csv(inputs / "fmow/train.csv")) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (lambda path, data: path.write_bytes(path.read_bytes()[:2000]), "end-of-stream"),
+        (lambda path, data: path.write_bytes(b"<html>"), "not a gzip file"),
+        (lambda path, data: packed(data, path, ("../out.txt", tarfile.REGTYPE)), "outside the destination"),
+        (lambda path, data: packed(data, path, ("link.csv", tarfile.SYMTYPE)), "'link.csv' is a link"),
+        (lambda path, data: packed(data, path, ("hard.csv", tarfile.LNKTYPE)), "'hard.csv' is a link"),
+        (lambda path, data: packed(data / "images", path), "no RELEASE_v1.1.txt in it"),
+    ],
+)
+def test_a_wilds_archive_that_is_broken_or_would_escape_is_refused(inputs, monkeypatch, tmp_path, fault, said):
+    data = inputs / "fmow/fmow_v1.1"
+    miniatures.fmow(inputs / "fmow", monkeypatch, ("airport", "zoo"))
+    packed(data, path := tmp_path / "archive.tar.gz")
+    fault(path, data)
+    shutil.rmtree(data)
+    data.mkdir()
+    path = path.rename(data / path.name)
+    for _ in range(2):  # what it leaves does not count as the data set
+        refused = refusal(Wilds("fmow"), inputs)
+        assert said in refused
+        assert f"codalab.org/rest/bundles/0xaec91eb7c9d548ebb15e1b5e60f966ab/contents/blob/ to {path}, or" in refused
+        assert not (data / "RELEASE_v1.1.txt").exists()
+    assert not (data.parent / "out.txt").exists()
 
 
 def test_unknown_data_sets_splits_and_options_are_refused_with_what_there_is():
@@ -322,7 +460,7 @@ def test_configs_of_data_sets_load_without_torch_and_say_what_the_article_had():
     code = (
         "import sys; from src import config\n"
         f"for name in {names}: config.load(name)\n"
-        "print([name for name in ('torch', 'torchvision', 'wilds', 'timm') if name in sys.modules])"
+        "print([name for name in ('torch', 'torchvision', 'timm') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "[]\n"
     scores = {}

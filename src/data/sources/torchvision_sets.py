@@ -1,6 +1,6 @@
-"""Data sets as competitions: pictures that were published with their labels, in the library's own layout on disk.
+"""Data sets as competitions: pictures that were published with their labels, in their own layout on disk.
 
-Each source fetches a data set by the library's own code to input/<slug>/ and writes the tables of a competition there:
+Each source fetches a data set to input/<slug>/ and writes the tables of a competition there:
 train.csv, test.csv, sample_submission.csv and solution.csv, whose rows are all Public. The official validation rows
 are the test rows. A data set that is there already is used.
 """

@@ -1,34 +1,26 @@
-"""WILDS' data sets: their import without a question to the network, and their rows (Koh et al. 2021)."""
+"""WILDS' data sets: their archives, and the rows of their official splits (Koh et al. 2021)."""
 
-import contextlib
-import functools
-import importlib
-import io
-import sys
-import types
-import warnings
+import gzip
+import os.path
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
 from src.base.errors import UserError, unknown
+from src.base.files import refusals, replacing
+from src.base.progress import track
 from src.data.sources import written
 from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
 from src.schema.strict import Text
 
-# The splits with their rows (Koh et al. 2021, and the code of wilds 2.0.0), and what a row is of.
-WILDS = {
-    "fmow": (
-        {"train": 76_863, "id_val": 11_483, "id_test": 11_327, "val": 19_915, "test": 22_108},
-        ("region", "year"),
-    ),
-    "iwildcam": (
-        {"train": 129_809, "id_val": 7_314, "id_test": 8_154, "val": 14_961, "test": 42_791},
-        ("location", "sequence"),
-    ),
-}
+CHUNK = 1_000_000  # bytes at a time
+TIMEOUT = 60  # seconds without a byte until a download is given up
 
 
 class Wilds(DataSet):
@@ -49,7 +41,7 @@ class Wilds(DataSet):
     def is_known(self):
         if self.name not in WILDS:
             raise ValueError(unknown("WILDS data set", self.name, WILDS))
-        return splits_fit(self, self.name, WILDS[self.name][0])
+        return splits_fit(self, self.name, WILDS[self.name].rows)
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         return splits_of(self.name, folder, (self.train, self.test))
@@ -61,95 +53,175 @@ def splits_of(name: str, folder: Path, wanted: tuple[str, str]) -> tuple[pd.Data
     Raises:
         UserError: It cannot be fetched, or is not whole.
     """
-    sizes, groups = WILDS[name]
-    made, data = opened(name, folder)
-    columns = {field: made.metadata_array[:, i].tolist() for i, field in enumerate(made.metadata_fields)}
-    for field in groups:
-        if names := (made.metadata_map or {}).get(field):
-            columns[field] = [names[value] if value >= 0 else "" for value in columns[field]]
-    df = pd.DataFrame({"image": [f"{data.relative_to(folder).as_posix()}/{image}" for image in images(name, made)]})
-    df = df.assign(**{field: columns[field] for field in groups}, label=words(name, made, data))
+    about, data = WILDS[name], folder / f"{name}_v{WILDS[name].version}"
+    fetch(name, data)
     remedy = f"delete {data} and fetch it again"
-    train, test = (df[made.split_array == made.split_dict[split]].reset_index(drop=True) for split in wanted)
+    try:
+        df = about.read(data)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{name} is there but not whole ({error}): {remedy}") from error
+    df["image"] = f"{data.name}/" + df["image"]
+    rows = df[["image", *about.groups, "label"]]
+    train, test = (rows[df["split"] == split].reset_index(drop=True) for split in wanted)
     for split, part in zip(wanted, (train, test), strict=True):
-        of_official_size(name, split, len(part), sizes[split], remedy)
+        of_official_size(name, split, len(part), about.rows[split], remedy)
     written.be_whole(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
     return train, test
 
 
-def opened(name: str, folder: Path) -> tuple[Any, Path]:
-    """The library's data set, and the folder that it lies in."""
-    library = imported(name)
-    version, about = next(iter(library._versions_dict.items()))
-    data, url = folder / f"{name}_v{version}", about["download_url"]
-    archive, release = data / "archive.tar.gz", data / f"RELEASE_v{version}.txt"
-    if not release.is_file():
-        print(f"{name}: {archive if archive.is_file() else url} is unpacked to {data}")
-    said = io.StringIO()  # it catches all that goes wrong in a download, and prints it
-    try:
-        with contextlib.redirect_stdout(said), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that no picture is of the first year, and the like
-            return library(root_dir=str(folder), download=True), data
-    except (OSError, ValueError, KeyError, AssertionError) as error:
-        if release.is_file():
-            raise UserError(f"{name} is there but not whole ({error}): delete {data} and fetch it again") from error
-        lines = [line for line in said.getvalue().splitlines() if line.startswith("Exception:")]
-        why = lines[0].removeprefix("Exception:").strip() if lines else error
-        raise UserError(
-            f"{name} cannot be fetched ({why}): download {url} to {archive}, or delete that file if it is there and "
-            "broken, and run the same command again"
-        ) from error
+def fetch(name: str, data: Path) -> None:
+    """Unpacks the archive to `data`, and downloads it unless it lies there; a data set with its RELEASE file is used.
 
-
-def images(name: str, made: Any) -> list[str]:
-    """The pictures as the library's get_input opens them, below the data set's own folder."""
-    if name == "fmow":
-        return [f"images/rgb_img_{i}.png" for i in made.full_idxs]
-    return [f"train/{file}" for file in made._input_array]
-
-
-def words(name: str, made: Any, data: Path) -> list[str]:
-    """Each row's class.
-
-    iWildCam's are Latin names, of categories.csv; two numbers share one, and the second gets its number behind it.
+    Raises:
+        UserError: The archive cannot be had, is broken or not this data set's, or the disk is full.
     """
-    if name == "fmow":
-        named = {index: word.replace("_", " ") for word, index in made.category_to_idx.items()}
-        return [named[int(y)] for y in made.y_array]
+    from requests import RequestException
+
+    about = WILDS[name]
+    archive, release = data / "archive.tar.gz", data / f"RELEASE_v{about.version}.txt"
+    if release.is_file():
+        return
+    print(f"{name}: {archive if archive.is_file() else about.url} is unpacked to {data}")
+    with refusals(data):
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            if not archive.is_file():
+                download(about, archive)
+            unpack(archive, release)
+        except (RequestException, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise UserError(
+                f"{name} cannot be fetched ({error}): download {about.url} to {archive}, or delete that file if it is "
+                "there and broken, and run the same command again"
+            ) from error
+
+
+def download(about: "About", archive: Path) -> None:
+    """Downloads all of the archive or nothing: its server sends no parts and names no size."""
+    import requests
+
+    plain = {"Accept-Encoding": "identity"}  # or the server packs it a second time
+    with requests.get(about.url, headers=plain, stream=True, timeout=TIMEOUT) as response, replacing(archive) as part:
+        response.raise_for_status()
+        with part.open("wb") as file:
+            for chunk in track(response.iter_content(CHUNK), archive.parent.name, about.size, "bytes", of=len):
+                file.write(chunk)
+
+
+def unpack(archive: Path, release: Path) -> None:
+    """Unpacks `archive` where it lies and removes it.
+
+    `release`, by which a data set counts as whole, gets its name last.
+
+    Raises:
+        TarError: An entry would land outside of the folder or is a link, or there is no `release`, or no archive.
+    """
+    waiting = release.with_name(f".{release.name}.part")
+
+    def allowed(entry: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+        if entry.issym() or entry.islnk():
+            raise tarfile.TarError(f"its entry {entry.name!r} is a link")
+        entry = tarfile.data_filter(entry, folder)
+        return entry.replace(name=waiting.name) if os.path.normpath(entry.name) == release.name else entry
+
+    with tarfile.open(archive, "r:gz") as tar:
+        tar.extractall(archive.parent, filter=allowed)
+    if not waiting.is_file():
+        raise tarfile.TarError(f"there is no {release.name} in it")
+    waiting.replace(release)
+    archive.unlink()
+
+
+def fmow(data: Path) -> pd.DataFrame:
+    """The rows of Functional Map of the World but the sequestered ones: split, image, region, year, label.
+
+    The rows to train on are those before 2013, and so are id_val and id_test; val is of 2013 to 2015, test of 2016 on.
+    """
+    df = pd.read_csv(data / "rgb_metadata.csv", usecols=["split", "category", "country_code", "timestamp"])
+    df = df[df["split"] != "seq"]  # but a picture's number is that of its row among all
+    countries = pd.read_csv(data / "country_code_mapping.csv", usecols=["alpha-3", "region"])
+    region_of = dict(zip(countries["alpha-3"], countries["region"], strict=True))
+    year = pd.to_datetime(df["timestamp"], format="ISO8601", utc=True).dt.year  # some have milliseconds
+    if not year.between(2002, 2017).all():
+        raise ValueError("rgb_metadata.csv has timestamps that are not of 2002 to 2017")
+    early, late = year < 2013, year >= 2016
+    parts = {
+        "train": ("train", early),
+        "id_val": ("val", early),
+        "id_test": ("test", early),
+        "val": ("val", ~early & ~late),
+        "test": ("test", late),
+    }
+    return pd.DataFrame(
+        {
+            "split": np.select([(df["split"] == official) & years for official, years in parts.values()], [*parts], ""),
+            "image": [f"images/rgb_img_{i}.png" for i in df.index],
+            "region": [region_of.get(code, "Other") for code in df["country_code"]],
+            "year": year,
+            "label": df["category"].str.replace("_", " "),
+        }
+    )
+
+
+def iwildcam(data: Path) -> pd.DataFrame:
+    """All rows of iWildCam 2020: split, image, location (the camera), sequence, label."""
+    df = pd.read_csv(
+        data / "metadata.csv", usecols=["split", "filename", "location_remapped", "sequence_remapped", "y"]
+    )
+    return pd.DataFrame(
+        {
+            "split": df["split"],
+            "image": "train/" + df["filename"],
+            "location": df["location_remapped"],
+            "sequence": df["sequence_remapped"],
+            "label": df["y"].map(species(data, set(df["y"]))),
+        }
+    )
+
+
+def species(data: Path, numbers: set[int]) -> dict[int, str]:
+    """The Latin name of each number, of categories.csv; of two numbers that share one, the second is added to it.
+
+    Raises:
+        UserError: The file is missing, or has no name for a number.
+    """
     path = data / "categories.csv"
     try:
-        df = pd.read_csv(path).drop_duplicates("y")
-        given = dict(zip(df["y"].astype(int), df["name"].astype(str), strict=True))
-        named, taken = {}, set()
-        for y in sorted(given):
-            named[y] = given[y] if given[y] not in taken else f"{given[y]} ({y})"
-            taken.add(given[y])
-        return [named[int(y)] for y in made.y_array]
+        df = pd.read_csv(path).drop_duplicates("y").sort_values("y")
+        names = df["name"].where(~df.duplicated("name"), df["name"] + " (" + df["y"].astype(str) + ")")
+        named = dict(zip(df["y"], names, strict=True))
+        return {y: named[y] for y in numbers}
     except (OSError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} is missing, or has not the columns y and name with every class: delete {data} and fetch it again"
         ) from error
 
 
-def imported(name: str) -> type:
-    """The WILDS class of a data set.
+@dataclass(frozen=True)
+class About:
+    version: str
+    url: str
+    size: int  # of the archive in bytes, about
+    rows: dict[str, int]  # of each official split
+    groups: tuple[str, str]  # columns that say what rows have in common
+    read: Callable[[Path], pd.DataFrame]
 
-    At its import wilds asks the package index for its newest version, by the package `outdated`, unless that cannot be
-    imported; and switches off Pillow's limit of a picture's size. Neither happens here. And pandas before 2.0 read
-    fmow's timestamps, some with milliseconds, where later ones must be told their format (wilds' issue 146).
-    """
-    from PIL import Image
 
-    kept, limit = sys.modules.get("outdated"), Image.MAX_IMAGE_PIXELS
-    sys.modules["outdated"] = None  # an ImportError for who asks
-    try:
-        module = importlib.import_module(f"wilds.datasets.{name}_dataset")
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-        sys.modules.pop("outdated")
-        if kept is not None:
-            sys.modules["outdated"] = kept
-    if name == "fmow":
-        to_datetime = functools.partial(pd.to_datetime, format="ISO8601")
-        module.pd = types.SimpleNamespace(read_csv=pd.read_csv, to_datetime=to_datetime)  # all that it uses of pandas
-    return getattr(module, {"fmow": "FMoWDataset", "iwildcam": "IWildCamDataset"}[name])
+# Rows: Koh et al. 2021. The rest: the code of wilds 2.0.0.
+WILDS = {
+    "fmow": About(
+        "1.1",
+        "https://worksheets.codalab.org/rest/bundles/0xaec91eb7c9d548ebb15e1b5e60f966ab/contents/blob/",
+        53_893_324_800,
+        {"train": 76_863, "id_val": 11_483, "id_test": 11_327, "val": 19_915, "test": 22_108},
+        ("region", "year"),
+        fmow,
+    ),
+    "iwildcam": About(
+        "2.0",
+        "https://worksheets.codalab.org/rest/bundles/0x6313da2b204647e79a14b468131fcd64/contents/blob/",
+        11_957_420_032,
+        {"train": 129_809, "id_val": 7_314, "id_test": 8_154, "val": 14_961, "test": 42_791},
+        ("location", "sequence"),
+        iwildcam,
+    ),
+}
