@@ -1,13 +1,18 @@
-"""One run at a time in a folder."""
+"""One run at a time in a folder, one process at a time at a file."""
 
-import fcntl
+import errno
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from src.base.errors import UserError
 from src.base.files import refusals
+
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network drives
 
 
 @contextmanager
@@ -21,14 +26,15 @@ def alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel frees it, however the process ends
-        yield
-    except BlockingIOError as error:
-        raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it") from error
+        if not lock(handle, blocking=False):
+            raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it")
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
     finally:
         os.close(handle)
-        with suppress(OSError):
-            folder.rmdir()
 
 
 @contextmanager
@@ -38,5 +44,25 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # the kernel frees it, however the process ends
+        lock(handle.fileno(), blocking=True)
         yield
+
+
+def lock(handle: int, blocking: bool) -> bool:
+    """Whether this process may go on: what is open has its lock, or is where there are none, which is said.
+
+    The kernel frees the lock when `handle` is closed, however the process ends.
+    """
+    try:
+        return lock_descriptor(handle, blocking=blocking)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        say(f"no locks on this file system ({error.strerror}): start no second run of a competition beside this one")
+        return True
+
+
+@functools.cache
+def say(text: str) -> None:
+    """Prints it the first time."""
+    print(text)

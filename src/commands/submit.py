@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.base import files, provenance
+from src.base import files, locks, provenance
 from src.base.errors import UserError, counted, listed
-from src.base.locks import locked
 from src.base.paths import ROOT
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal
@@ -58,7 +57,7 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
         raise Refusal("check", f"{path.name} is not sent: look at its warnings, or send it as it is with --anyway")
     standing = Standing(competition)
     with kaggle_api.session(slug, f"the submission of {path.name}") as api:
-        with locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
+        with locks.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
             entry = sent(api, competition, standing, path, message, found.repeats)
         entry = sending.scored(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)

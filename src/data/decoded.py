@@ -14,9 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from src.base import files
+from src.base import files, locks
 from src.base.errors import UserError
-from src.base.locks import locked
 from src.base.text import duration
 from src.base.threads import parallel
 from src.data import images
@@ -132,7 +131,7 @@ class Store:
         if not self.fits:
             return Decoded(rows.paths, self.side)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
-        with locked(self.folder.with_name(f".{self.folder.name}.lock")):
+        with locks.locked(self.folder.with_name(f".{self.folder.name}.lock")):
             return self.complete(rows)
 
     def complete(self, rows: Rows) -> Pictures:

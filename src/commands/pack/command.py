@@ -10,9 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
-from src.base import files, machine, threads
+from src.base import files, locks, machine, threads
 from src.base.errors import counted
-from src.base.locks import locked
 from src.commands.pack import packing, publishing, rehearsal
 from src.kaggle import api as kaggle_api
 from src.leaderboard import preflight
@@ -43,7 +42,7 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
     packing.finished(competition)
     limits, new = competition.notebook, competition.pack.with_name("pack-unrehearsed")
     gpu = machine.device().type == "cuda" if limits.gpu is None else limits.gpu
-    with locked(competition.folder / ".pack.lock"):
+    with locks.locked(competition.folder / ".pack.lock"):
         shutil.rmtree(new, ignore_errors=True)
         with files.replacing_folder(new) as part:
             packing.pack(competition, part / "dataset", with_wheels)
