@@ -1,7 +1,10 @@
 """predict: what a stage says of test rows, a finished model says of these pictures; and any picture, URL and class."""
 
 import re
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from typing import ClassVar
 
 import numpy as np
 import open_clip
@@ -308,6 +311,12 @@ def test_weights_that_cannot_be_had_are_asked_for_by_the_models_name(photo, monk
 
 class Web(BaseHTTPRequestHandler):
     picture = b""
+    redirections: ClassVar = {
+        "/to-file": "file:///etc/passwd",
+        "/to-ftp": "ftp://127.0.0.1/a",
+        "/to-itself": "/to-itself",
+        "/to-endless": "ftp://127.0.0.1/b",
+    }
 
     def do_GET(self):
         status, body, length, where = 200, self.picture, None, None
@@ -322,14 +331,17 @@ class Web(BaseHTTPRequestHandler):
         elif self.path == "/none":
             status = 404
         elif self.path.startswith("/to-"):
-            status, where = 302, {"/to-file": "file:///etc/passwd", "/to-ftp": "ftp://127.0.0.1/a"}.get(self.path, "/a")
+            status, where = 302, self.redirections.get(self.path, "/a")
         self.send_response(status)
         if where:
             self.send_header("Location", where)
         if self.path != "/large.png":  # or its length would tell
             self.send_header("Content-Length", str(length or len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(ConnectionError):  # who asks may hang up
+            self.wfile.write(body)
+            while self.path == "/to-endless":
+                self.wfile.write(bytes(1 << 16))
 
     def log_message(self, *_):
         pass
@@ -341,6 +353,7 @@ def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatc
     with serving(Web) as server:
         base, said = f"http://127.0.0.1:{server.server_port}", {}
         paths = ["a b.png", "to-here", "large.png", "says-large", "cut.png", "page.png", "none", "to-file", "to-ftp"]
+        paths += ["to-itself", "to-endless"]
         for i, path in enumerate(paths):
             said[path] = urls.fetch(f"{base}/{path}", tmp_path / str(i)) or images.fault_of(
                 (tmp_path / str(i)).read_bytes()
@@ -351,9 +364,42 @@ def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatc
     assert said["cut.png"] == "broke off on its way"
     assert said["page.png"] == "is not an image"
     assert said["none"] == "cannot be fetched: the server says 404 Not Found"
-    assert "file:///etc/passwd' is not allowed" in said["to-file"]
-    assert "sends on to ftp://127.0.0.1/a, which is not fetched" in said["to-ftp"]
+    for path, target in (("to-file", "file:///etc/passwd"), ("to-ftp", "ftp://127.0.0.1/a")):
+        assert said[path] == f"cannot be fetched: the server sends on to {target}, which is not fetched"
+    assert said["to-itself"] == "cannot be fetched: Exceeded 30 redirects."
+    assert said["to-endless"] == "cannot be fetched: the server sends on to ftp://127.0.0.1/b, which is not fetched"
     assert "refused" in urls.fetch(f"{base}/a", tmp_path / "a")  # nobody is there any more
+
+
+def test_a_server_that_is_silent_slow_or_breaks_off_is_not_waited_for(tmp_path, monkeypatch):
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.path != "/says-nothing":
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+            end = time.monotonic() + 3
+            with suppress(ConnectionError):
+                while self.path != "/cut" and time.monotonic() < end:
+                    time.sleep(0.1)
+                    if self.path == "/drips":
+                        self.wfile.write(b"1\r\nx\r\n")
+                        self.wfile.flush()
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(urls, "SILENCE", 0.5)
+    monkeypatch.setattr(urls, "PATIENCE", 1)
+    with serving(Slow) as server:
+        base = f"http://127.0.0.1:{server.server_port}"
+        for path, said in (
+            ("says-nothing", "cannot be fetched: the server was silent for 0.5 seconds"),
+            ("stops", "cannot be fetched: the server was silent for 0.5 seconds"),
+            ("drips", "did not arrive within 1 seconds"),
+            ("cut", "broke off on its way"),
+        ):
+            assert urls.fetch(f"{base}/{path}", tmp_path / path) == said
 
 
 def test_names_of_files_and_classes_are_text_on_the_page(photo):

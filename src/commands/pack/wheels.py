@@ -23,6 +23,7 @@ IMAGE = ("torch", "torchvision")  # Kaggle's own
 UNUSED = (
     "kaggle",
     "six",
+    "requests",
     "jupytext",
     "nbformat",
     "altair",

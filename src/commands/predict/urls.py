@@ -1,12 +1,12 @@
 """A picture from the web: of a limited size, within a limited time, and by no other way than http and https."""
 
-import http.client
-import string
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
+from http.client import IncompleteRead
 from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
 
 from src.base.errors import UserError
 
@@ -14,7 +14,8 @@ SCHEMES = ("http", "https")
 MOST = 20 << 20  # bytes
 SILENCE, PATIENCE = 20, 60  # seconds without a byte, and for all of it
 CHUNK = 1 << 16
-AGENT = "Mozilla/5.0 (compatible; predict)"  # some servers refuse urllib's own
+# Some servers refuse a library's own name; and what is counted is what is written.
+HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; predict)", "Accept-Encoding": "identity"}
 
 
 def is_url(word: str) -> bool:
@@ -28,67 +29,46 @@ def check(url: str) -> None:
     if scheme.lower() not in SCHEMES:
         raise UserError(f"{url} cannot be fetched: only http:// and https:// are, and a file is named by its path")
     try:
-        host = urllib.parse.urlsplit(url).hostname
+        host = urlsplit(url).hostname
     except ValueError:
         host = None
     if not host:
         raise UserError(f"{url} names no server: http://server/picture.jpg")
 
 
-class OnTheWeb(urllib.request.HTTPRedirectHandler):
+class OnTheWeb(requests.Session):
     """Follows a server's redirection to another page of the web, and to nothing else."""
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if urllib.parse.urlsplit(newurl).scheme.lower() not in SCHEMES:
-            raise urllib.error.URLError(f"the server sends on to {newurl}, which is not fetched")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def opener() -> urllib.request.OpenerDirector:
-    """One that knows http and https alone: urllib's own also opens file: and ftp:."""
-    made = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.UnknownHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        OnTheWeb,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-    ):
-        made.add_handler(handler())
-    return made
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        if (target := super().get_redirect_target(resp)) is not None:
+            resp.close()  # or all that it sends would be read first, whatever its size
+            if urlsplit(urljoin(resp.url, target)).scheme not in SCHEMES:
+                raise requests.exceptions.InvalidSchema(f"the server sends on to {target}, which is not fetched")
+        return target
 
 
 def fetch(url: str, target: Path) -> str | None:
     """Writes what the URL gives to `target`; returns why it could not, or None. What it is, is not asked."""
+    end = time.monotonic() + PATIENCE
     try:
-        # an address is typed as a browser shows it; what is a % already stays one
-        asked = urllib.request.Request(urllib.parse.quote(url, safe=string.punctuation), headers={"User-Agent": AGENT})
-        end = time.monotonic() + PATIENCE
-        with opener().open(asked, timeout=SILENCE) as response, target.open("wb") as file:
-            if int(response.headers.get("Content-Length") or 0) > MOST:
-                return too_large()
-            size = 0
-            while chunk := response.read1(CHUNK):
-                size += len(chunk)
-                if size > MOST:
-                    return too_large()
-                if time.monotonic() > end:
-                    return f"did not arrive within {PATIENCE} seconds"
-                file.write(chunk)
-            if response.length:
-                return "broke off on its way"
-    except urllib.error.HTTPError as error:
-        return f"cannot be fetched: the server says {error.code} {error.reason}"
-    except urllib.error.URLError as error:
-        return f"cannot be fetched: {error.reason}"
-    except TimeoutError:
-        return f"cannot be fetched: the server was silent for {SILENCE} seconds"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return f"cannot be fetched: {error or type(error).__name__}"
+        with OnTheWeb() as web, web.get(url, headers=HEADERS, stream=True, timeout=SILENCE) as response:
+            if not 200 <= response.status_code < 300:
+                return f"cannot be fetched: the server says {response.status_code} {response.reason}"
+            size, announced = 0, response.raw.length_remaining or 0
+            with target.open("wb") as file:
+                while max(size, announced) <= MOST and (chunk := response.raw.read1(CHUNK)):  # what has come by now
+                    if time.monotonic() > end:
+                        return f"did not arrive within {PATIENCE} seconds"
+                    size += file.write(chunk)
+            if max(size, announced) > MOST:
+                return f"is larger than {MOST >> 20} MB"
+    except (OSError, HTTPError, ValueError) as error:
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__context__) is not None:  # below what requests and urllib3 make of it
+            causes.append(cause)
+        if any(isinstance(cause, IncompleteRead) for cause in causes):
+            return "broke off on its way"
+        if isinstance(causes[-1], TimeoutError):
+            return f"cannot be fetched: the server was silent for {SILENCE} seconds"
+        return f"cannot be fetched: {causes[-1] or type(causes[-1]).__name__}"
     return None
-
-
-def too_large() -> str:
-    return f"is larger than {MOST >> 20} MB"
