@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 def another(name, path):
     """A process that has the lock of `path`, until it is killed."""
     code = (
-        "import sys, time; from pathlib import Path; from src import locks\n"
+        "import sys, time; from pathlib import Path; from src.base import locks\n"
         "with getattr(locks, sys.argv[1])(Path(sys.argv[2])): print('in it', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, name, path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -90,7 +90,7 @@ def test_another_fault_of_a_lock_is_not_passed_over(tmp_path, monkeypatch):
 def test_a_system_without_fcntl_has_the_modules_too(tmp_path):
     code = (
         "import sys; sys.modules['fcntl'] = None\n"
-        "from pathlib import Path; from src import ledger, locks, store\n"
+        "from pathlib import Path; from src.base import locks; from src.data import decoded; from src.results import ledger\n"
         "with locks.locked(Path(sys.argv[1])): print('in it')"
     )
     done = subprocess.run(
