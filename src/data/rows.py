@@ -93,9 +93,7 @@ def read_parts(competition: Competition) -> Parts:
     both = Rows(*together, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
     n = len(rows.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
-    index = {name: i for i, name in enumerate(competition.classes)}
-    targets = rows.train[competition.label].map(index).to_numpy()
-    return Parts(train, targets, test)
+    return Parts(train, competition.targets(rows.train[competition.label]), test)
 
 
 def read_dataset(competition: Competition) -> Dataset:

@@ -48,8 +48,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     labels = solution[competition.label].iloc[rows]
     if strange := set(labels) - set(competition.classes):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: mend them")
-    index = {name: i for i, name in enumerate(competition.classes)}
-    return Answers(rows, labels.map(index).to_numpy(), usage.iloc[rows].to_numpy())
+    return Answers(rows, competition.targets(labels), usage.iloc[rows].to_numpy())
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:

@@ -67,15 +67,10 @@ def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.D
         if theirs is not None:
             break
     else:
-        theirs, whose = targets(competition, train), "the train table"
+        theirs, whose = competition.targets(train[competition.label]), "the train table"
     if not (shares := mix(labels, theirs, competition.classes)):
         return []
     return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
-
-
-def targets(competition: Competition, train: pd.DataFrame) -> np.ndarray:
-    """(n,) class indices of the train rows."""
-    return train[competition.label].map(list(competition.classes).index).to_numpy()
 
 
 def of_others(
@@ -132,4 +127,4 @@ def foretold(competition: Competition, ours: np.ndarray | None, other: Path, tra
     theirs = oof_labels(competition, model_of(other), train[competition.id].tolist())
     if theirs is None or len(np.unique(theirs)) == 1:
         return None
-    return float(np.mean(theirs == (targets(competition, train) if ours is None else ours)))
+    return float(np.mean(theirs == (competition.targets(train[competition.label]) if ours is None else ours)))

@@ -39,7 +39,7 @@ def read(competition: Competition, spec: Encoder) -> Texts:
         UserError: The model cannot be had.
     """
     path, key = competition.text_features(encoders.slug(spec)), {"code": CODE, **clip.identity(spec)}
-    wanted = sorted({text for label in competition.classes for text in competition.prompts.texts(label)})
+    wanted = sorted({text for told in competition.prompt_texts.values() for text in told})
     about = checkpoints.about(path)
     if about is None or about["key"] != key or not set(wanted) <= set(about["texts"]):
         model = clip.load(spec)

@@ -8,7 +8,7 @@ from src.base import files
 from src.base.errors import counted
 from src.report import foretold, reliability
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import Advice, called, command, gained, measured, percent
+from src.report.figures import Advice, called, gained, measured, percent
 from src.scoring import calibration
 
 ERRORS = 3  # standard errors that make a difference worth a word
@@ -29,7 +29,7 @@ def unfinished(evidence: Evidence) -> Iterator[Advice]:
         f"Not there, or not as they should be, are {len(missing)} of {len(every)}: "
         f"{', '.join(missing)}. What is finished is kept."
     )
-    yield Advice("Finish the run", why, command(competition))
+    yield Advice("Finish the run", why, competition.command())
 
 
 def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
@@ -40,7 +40,7 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     said = ", ".join(f"{one.low:.4f} to {one.high:.4f} on {one.part}" for one in ends)
     cv = measured(blend.made["cv"], blend.made["se"]) + (f" foretells {said} (19 of 20)" if said else "")
     why = f"The blend's CV of {cv}, and no submission says yet whether that holds."
-    yield Advice("Send the blend", why, command(competition, "submit"))
+    yield Advice("Send the blend", why, competition.command("submit"))
 
 
 # What would make CV untrue
@@ -95,7 +95,7 @@ def doubtful_labels(evidence: Evidence) -> Iterator[Advice]:
             yield Advice("Train without the doubtful labels", why, f'label_noise="{one.value}"')
     elif not tried and n >= FEW * rows:
         why = f"Confident learning doubts {n} of {rows} labels ({percent(n / rows)}): is a probe better without them?"
-        yield Advice("Try without the doubtful labels", why, command(competition, "ab label_noise drop"))
+        yield Advice("Try without the doubtful labels", why, competition.command("ab label_noise drop"))
 
 
 def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
@@ -113,4 +113,4 @@ def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
             f"Where {called(evidence.best.name)} is {percent(SURE, 0)} sure or more, at its best temperature, it is "
             f"wrong on {counted(wrong, 'row')}; {expected:.1f} would be by chance."
         )
-        yield Advice("Look for wrong labels and duplicates", why, command(evidence.competition, "audit"))
+        yield Advice("Look for wrong labels and duplicates", why, evidence.competition.command("audit"))

@@ -20,12 +20,11 @@ from src.results import audit, ledger
 from src.results.ab import Comparison, read_ab
 from src.results.audit import PARTS, Audit
 from src.results.ledger import Entry
+from src.results.model import BLEND, best_model
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS, Metric
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
-
-BLEND = "blend"
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,7 @@ class Evidence:
     @property
     def best(self) -> Model | None:
         """The model that the page begins with: the blend, or else the one of the best CV."""
-        if BLEND in self.models:
-            return self.models[BLEND]
-        sign = self.metric.sign
-        return max(self.models.values(), key=lambda model: sign * model.made["cv"], default=None)
+        return self.models.get(best_model(self.competition, {name: one.made for name, one in self.models.items()}))
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -12,7 +12,6 @@ import pandas as pd
 from src.base.text import duration
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
-from src.schema.competition import Competition
 
 STEP = 24  # pixels of a row in a chart with a row a model: said, since Vega complains of its own steps
 SLIGHT = 0.3  # opacity of a fold's line beside that of the mean
@@ -108,12 +107,6 @@ class Advice:
     what: str  # to do
     why: str  # with its numbers
     how: str  # a command, or a line of the config
-
-
-def command(competition: Competition, words: str = "") -> str:
-    """What is to be typed."""
-    limit = "" if competition.limit is None else f" --limit {competition.limit}"
-    return f"./run.sh {competition.name}{' ' + words if words else ''}{limit}"
 
 
 def called(name: str) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,7 @@ from src.report.album import Album
 from src.report.evidence import BLEND, Evidence, LeftOut, Model
 from src.report.histories import History
 from src.results import predictions
-from src.results.model import oof_scores, read_model
+from src.results.model import read_model, rescored
 from src.schema.competition import Competition
 from src.scoring import decisions
 
@@ -43,8 +42,7 @@ def read(competition: Competition) -> Material:
         UserError: The competition's own tables are not there, or have faults.
     """
     found, left_out = tables.read(competition), []
-    index = {name: i for i, name in enumerate(competition.classes)}
-    targets = found.train[competition.label].map(index).to_numpy()
+    targets = competition.targets(found.train[competition.label])
     ids = found.train[competition.id].tolist()
     fold = None
     try:
@@ -96,17 +94,9 @@ def model(evidence: Evidence, name: str) -> Model | LeftOut:
         evidence.leave_out(f"{name} on the test rows", str(error))
         test = None
     decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
-    return Model(name, folder, rescored(evidence, made, oof), oof, decided, test)
-
-
-def rescored(evidence: Evidence, made: dict[str, Any], oof: np.ndarray) -> dict[str, Any]:
-    """model.json with the scores of the config's metric, which may have been another when it was made."""
-    if made.get("metric") == evidence.competition.metric and made.keys() >= {"cv", "se", "log_loss", "folds"}:
-        return made
     nothing = Rows([], [], [], np.empty((0, 2), int))
-    data = Dataset(nothing, evidence.targets, evidence.fold, nothing, "")
-    rest = {name: value for name, value in made.items() if name != "decision"}
-    return {**rest, **oof_scores(evidence.competition, data, oof)}
+    made = rescored(competition, made, Dataset(nothing, evidence.targets, evidence.fold, nothing, ""), oof)
+    return Model(name, folder, made, oof, decided, test)
 
 
 def record_of(competition: Competition) -> pd.DataFrame | None:

@@ -1,7 +1,7 @@
 """A model's folder: its tables of probabilities, and model.json, written last, which says how they were made."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from src.base.errors import UserError
 from src.base.paths import ROOT
 from src.base.provenance import current_provenance
 from src.base.text import duration
-from src.data.rows import Dataset
+from src.data.rows import Dataset, read_dataset
 from src.results import predictions
 from src.schema.competition import Competition
 from src.schema.models import Model
 from src.scoring import decisions
 from src.scoring.metrics import METRICS
+
+BLEND = "blend"
 
 
 def model_key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
@@ -36,6 +38,11 @@ def model_key(competition: Competition, spec: Model, data: Dataset, code: int, *
         **data.key,
         **more,
     }
+
+
+def without_test_rows(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key changes the numbers of the train rows."""
+    return {name: value for name, value in key.items() if name != "test"}
 
 
 def same_model_key(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
@@ -122,18 +129,66 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
     }
 
 
+def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof: np.ndarray) -> dict[str, Any]:
+    """What model.json says, with the scores of the config's metric where it has those of another.
+
+    Args:
+        oof: The model's probabilities (n, k) of data.train.
+    """
+    if made.get("metric") == competition.metric and made.keys() >= {"cv", "se", "log_loss", "folds"}:
+        return made
+    rest = {name: value for name, value in made.items() if name not in ("decision", "key", "made")}
+    last = {name: made[name] for name in ("key", "made") if name in made}
+    return {**rest, **oof_scores(competition, data, oof), **last}
+
+
 def rescore(competition: Competition, name: str, data: Dataset) -> None:
     """Scores a finished model again if that was by another metric: its tables need not be made anew."""
     folder = competition.model_folder(name)
     made = read_model(folder)
     if made["metric"] == competition.metric:
         return
-    oof, _ = model_tables(competition, name, data)
-    scored = oof_scores(competition, data, oof)
-    made.pop("decision", None)
-    made = {**made, **scored, "key": made.pop("key"), "made": made.pop("made")}
+    made = rescored(competition, made, data, model_tables(competition, name, data)[0])
     files.write_json(folder / "model.json", made)
     print(f"{name}  scored again: {score_text(made)}")
+
+
+def finished_models(competition: Competition, data: Dataset | None = None) -> dict[str, dict[str, Any]]:
+    """What model.json says of the config's models and the blend, with scores of the config's metric.
+
+    Those that are not finished, or of other folds, are left out.
+
+    Args:
+        data: The rows, whose pictures and labels must be the models' too. None: these are not compared, and the rows
+            are read only where a score is missing.
+
+    Raises:
+        UserError: The rows, or the tables of a model that is to be scored again, cannot be read.
+    """
+    found, have = {}, {"folds": files.sha256(competition.folds_csv)} if competition.folds_csv.is_file() else None
+    if data is not None:
+        have = {part: data.key[part] for part in ("folds", "train")}
+    for name in [*competition.models, BLEND]:
+        made = read_model(competition.model_folder(name))
+        if made is None or have is None or any(made["key"].get(part) != sha for part, sha in have.items()):
+            continue
+        if made["metric"] != competition.metric:
+            data = read_dataset(competition) if data is None else data
+            made = rescored(competition, made, data, model_tables(competition, name, data)[0])
+        found[name] = made
+    return found
+
+
+def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """The model to begin with: the blend, or where there is none the one of the best CV. None where none is finished.
+
+    Args:
+        finished: What model.json says of each, with scores of the config's metric; see `finished_models`.
+    """
+    if BLEND in finished:
+        return BLEND
+    sign = METRICS[competition.metric].sign
+    return max(finished, key=lambda name: sign * finished[name]["cv"], default=None)
 
 
 def none_if_nan(score: float) -> float | None:

@@ -1,8 +1,10 @@
 """The schema of a competition, and the only place that builds its paths."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base.errors import unknown
@@ -184,6 +186,21 @@ class Competition(Strict):
     def judge_of(self, model: FineTune) -> str:
         """The probe that finds the doubtful labels of a model's training rows."""
         return model.judge or next(iter(self.of_stage("probe")))
+
+    def targets(self, labels: Iterable[str]) -> np.ndarray:
+        """(n,) the class index of each label, all of which are classes."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        return np.array([index[label] for label in labels], int)
+
+    @property
+    def prompt_texts(self) -> dict[str, list[str]]:
+        """What CLIP is told of each class."""
+        return {label: self.prompts.texts(label) for label in self.classes}
+
+    def command(self, *words: str) -> str:
+        """What is to be typed: `./run.sh digits probe --limit 60`."""
+        limit = () if self.limit is None else ("--limit", str(self.limit))
+        return " ".join(["./run.sh", self.name, *words, *limit])
 
     @property
     def on_board(self) -> tuple[Reported, ...]:

@@ -16,10 +16,9 @@ from src.base.errors import counted
 from src.data.rows import Dataset, Rows, read_dataset
 from src.networks import encoders
 from src.results import audit
-from src.results.model import model_tables, oof_scores, read_model
+from src.results.model import best_model, finished_models, model_tables
 from src.schema.competition import Competition
 from src.scoring import label_noise
-from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other findings come from the same key
 SHOWN = 3  # examples of each kind that are printed
@@ -27,7 +26,7 @@ SHOWN = 3  # examples of each kind that are printed
 
 def run(competition: Competition) -> None:
     data = read_dataset(competition)
-    judge = best(competition, data)
+    judge = best_model(competition, finished_models(competition, data))  # by its out-of-fold probabilities
     oof = None if judge is None else competition.model_folder(judge) / "oof.parquet"
     key = {
         "code": CODE,
@@ -78,25 +77,6 @@ def run(competition: Competition) -> None:
     }
     audit.write(competition, table, about)
     tell(competition, table, about)
-
-
-def best(competition: Competition, data: Dataset) -> str | None:
-    """The finished model whose out-of-fold probabilities judge the labels: the blend, else that of the best CV.
-
-    None where no model is of these folds, pictures and labels.
-    """
-    cvs = {}
-    for name in ["blend", *competition.models]:
-        made = read_model(competition.model_folder(name))
-        if made is None or any(made["key"].get(part) != data.key[part] for part in ("folds", "train")):
-            continue
-        if name == "blend":
-            return name
-        cv = made["cv"]
-        if made["metric"] != competition.metric:
-            cv = oof_scores(competition, data, model_tables(competition, name, data)[0])["cv"]
-        cvs[name] = METRICS[competition.metric].sign * cv
-    return max(cvs, key=cvs.get, default=None)
 
 
 def paired(competition: Competition, data: Dataset, both: Pairs) -> pd.DataFrame:

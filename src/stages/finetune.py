@@ -25,10 +25,11 @@ from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
 from src.models.finetune import augment, averaging, heads, soups, training
 from src.models.finetune.batches import Fold
+from src.models.finetune.keys import CODE, finetune_key, tables_key, weights_key
 from src.models.finetune.resume import Running
-from src.models.finetune.run import Run, check_networks, runs_of, squares_of, tables_key, test_rows, weights_key
-from src.models.probe.judging import doubtful, judgements_digest
-from src.networks import classifiers, encoders
+from src.models.finetune.run import Run, check_networks, runs_of, squares_of, test_rows
+from src.models.probe.judging import doubtful
+from src.networks import classifiers
 from src.networks.classifiers import Head
 from src.results import checkpoints
 from src.results.model import is_reused, model_key, read_model, save_model
@@ -36,8 +37,6 @@ from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
-
-CODE = 4
 
 
 def check(competition: Competition) -> None:
@@ -72,7 +71,7 @@ class Shared:
 
     @functools.cached_property
     def key(self) -> dict[str, Any]:
-        return key_of(self.competition, self.spec, self.data, self.doubtful)
+        return finetune_key(self.competition, self.spec, self.data, self.doubtful)
 
     @functools.cached_property
     def doubtful(self) -> list[np.ndarray] | None:
@@ -104,21 +103,6 @@ def fine_tune(shared: Shared) -> bool:
                 run_fold(competition, name, number, one.seed, shared)
     assemble(shared)
     return True
-
-
-def key_of(
-    competition: Competition, spec: FineTune, data: Dataset, doubtful: list[np.ndarray] | None = None
-) -> dict[str, Any]:
-    more, side = {}, encoders.store(competition, data).side
-    if side is not None:
-        more["pictures"] = side
-    if spec.start == "zeroshot":
-        more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
-    if spec.wise_ft:
-        more["metric"] = competition.metric  # alpha is chosen by it
-    if doubtful is not None:
-        more["judged"] = judgements_digest(doubtful, data, len(competition.classes))
-    return model_key(competition, spec, data, CODE, checkpoint=classifiers.identity(spec), **more)
 
 
 def run_fold(

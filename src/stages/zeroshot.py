@@ -26,10 +26,9 @@ SHOWN = 10  # rows of the leaderboard
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
     data, made = read_dataset(competition), []
-    prompts = competition.prompts
     for name, spec in competition.of_stage("zeroshot").items():
-        wanted = {label: prompts.texts(label) for label in competition.classes}
-        key = model_key(competition, spec, data, CODE, clip=features.encoder_identity(spec), prompts=wanted)
+        told = competition.prompt_texts
+        key = model_key(competition, spec, data, CODE, clip=features.encoder_identity(spec), prompts=told)
         if is_reused(competition.model_folder(name), key):
             continue
         start = time.perf_counter()

@@ -12,7 +12,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.results import audit
-from src.results.model import save_model
+from src.results.model import best_model, finished_models, save_model
 from src.schema.models import Probe
 from src.scoring import bootstrap
 from src.stages import audit as stage
@@ -181,17 +181,21 @@ def test_without_an_encoder_outliers_are_not_looked_for_and_the_rest_is(planted,
     assert read_json(competition.folder / "audit.json")["encoder"] is None
 
 
+def judge(competition, rows):
+    return best_model(competition, finished_models(competition, rows))
+
+
 def test_the_blend_judges_before_the_best_model_and_no_model_of_other_folds(folder):
     models = {name: Probe(clip=TINY_CLIP) for name in ("weak", "strong", "other")}
     competition = folded(models)
     rows = read_dataset(competition)
-    assert stage.best(competition, rows) is None
+    assert judge(competition, rows) is None
     finished(competition, "weak", wrong=(1, 2, 3, 4))
     finished(competition, "strong")
     finished(competition, "other", wrong=(), folds="other folds")
-    assert stage.best(competition, rows) == "strong"
+    assert judge(competition, rows) == "strong"
     finished(competition, "blend", wrong=range(9))
-    assert stage.best(competition, rows) == "blend"
+    assert judge(competition, rows) == "blend"
 
 
 def test_the_best_model_is_so_by_a_metric_that_is_better_when_less(folder):
@@ -200,7 +204,7 @@ def test_the_best_model_is_so_by_a_metric_that_is_better_when_less(folder):
     for name, sure in (("weak", 0.5), ("strong", 0.9)):
         finished(competition, name, wrong=(), sure=sure)
     other = competition.model_copy(update={"metric": "log_loss"})  # the models were scored by accuracy
-    assert stage.best(other, read_dataset(competition)) == "strong"
+    assert judge(other, read_dataset(competition)) == "strong"
 
 
 def test_ids_that_are_in_both_parts_are_told_apart(folder):

@@ -16,6 +16,7 @@ from src.base.errors import UserError
 from src.data.geometry import normalised
 from src.data.rows import read_dataset
 from src.models.finetune import batches, training
+from src.models.finetune.keys import finetune_key
 from src.models.finetune.run import Run, runs_of, squares_of
 from src.networks import backbones
 from src.results import checkpoints
@@ -160,7 +161,7 @@ def test_a_larger_test_set_changes_no_pixel_that_was_trained_on(prepared, folder
     def pixels():
         data = read_dataset(competition)
         square = squares_of(competition, competition.models["convnext"], data)[0].copy()
-        return finetune.key_of(competition, competition.models["convnext"], data)["pictures"], square
+        return finetune_key(competition, competition.models["convnext"], data)["pictures"], square
 
     side, square = pixels()
     df = pd.read_csv(folder / "test.csv", dtype=str)
@@ -183,7 +184,7 @@ def test_weights_that_are_trained_again_predict_again(trained):
 
 def test_weights_whose_key_still_names_the_test_rows_are_taken(trained):
     """Those that an earlier version wrote."""
-    key = finetune.key_of(trained, trained.models["convnext"], read_dataset(trained))
+    key = finetune_key(trained, trained.models["convnext"], read_dataset(trained))
     one = runs_of(trained, "convnext", 0)[0]
     about = checkpoints.about(one.finished)
     checkpoints.save(one.finished, checkpoints.load(one.finished), {**about, "key": {**about["key"], "test": "other"}})

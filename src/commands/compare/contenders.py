@@ -14,8 +14,9 @@ from src.base import files, machine
 from src.commands.compare.cells import Cell, said
 from src.models.finetune import augment, averaging, heads, training
 from src.models.finetune.batches import Fold, draw
+from src.models.finetune.keys import network_key
 from src.models.finetune.resume import Running
-from src.models.finetune.run import squares_of
+from src.models.finetune.run import fold_of, squares_of
 from src.models.finetune.training import Training
 from src.networks import backbones, classifiers, clip, encoders, features, texts
 from src.results.compare import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
@@ -74,7 +75,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
         "clip": features.encoder_identity(spec),
         "precision": machine.precision(spec.precision),
         "metric": competition.metric,
-        "prompts": prompts_of(competition),
+        "prompts": competition.prompt_texts,
         **cell.digests,
     }
     if (about := cell.reused(files.plain(key))) is not None:
@@ -84,10 +85,6 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
     cell.write("valid", probs)
     point = {"epoch": 0, **cell.scored(probs), "seconds": None}
     return cell.save(files.plain(key), ZERO_SHOT, [point], parameters=parameters([spec]), trained=0)
-
-
-def prompts_of(competition: Competition) -> dict[str, list[str]]:
-    return {label: competition.prompts.texts(label) for label in competition.classes}
 
 
 def parameters(specs: Sequence[Encoder]) -> int:
@@ -112,13 +109,6 @@ def size_of(model: nn.Module) -> int:
 
 def key_of(cell: Cell) -> dict[str, Any]:
     competition, spec, data = cell.competition, cell.spec, cell.data
-    more, side = {}, encoders.store(competition, data).side
-    if side is not None:
-        more["pictures"] = side
-    if spec.start == "zeroshot":
-        more["prompts"] = prompts_of(competition)
-    if spec.start == "probe":
-        more["folds"] = data.folds_sha
     return files.plain(
         {
             "code": CODE,
@@ -126,9 +116,9 @@ def key_of(cell: Cell) -> dict[str, Any]:
             "classes": list(competition.classes),
             "metric": competition.metric,
             "precision": machine.precision(spec.precision),
-            "checkpoint": classifiers.identity(spec),
+            **network_key(competition, spec, data),
+            **({"folds": data.folds_sha} if spec.start == "probe" else {}),
             **cell.digests,
-            **more,
         }
     )
 
@@ -139,21 +129,17 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
     if (about := cell.reused(key)) is not None:
         return about
     (cell.folder / "cell.json").unlink(missing_ok=True)  # first: while its tables are replaced, nothing is finished
-    fold = Fold(
+    fold = fold_of(
+        competition,
+        spec,
+        cell.data,
+        squares_of(competition, spec, cell.data),
         title=cell.title,
         number=0,
         seed=spec.seed,
-        spec=spec,
-        squares=squares_of(competition, spec, cell.data),
-        ids=cell.data.rows.ids,
         train=split.train,
-        targets=split.targets,
         valid=split.valid,
         valid_targets=split.valid_targets,
-        k=len(competition.classes),
-        data_config=classifiers.data_config(spec),
-        metric=competition.metric,
-        precision=machine.precision(spec.precision),
     )
 
     @functools.cache

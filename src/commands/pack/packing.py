@@ -50,12 +50,7 @@ def finished(competition: Competition) -> None:
     """Raises UserError: Some model is not there."""
     names = [*competition.models, "blend"]
     if missing := [name for name in names if read_model(competition.model_folder(name)) is None]:
-        raise UserError(f"there is nothing to pack of {', '.join(missing)}: {command(competition)} makes it")
-
-
-def command(competition: Competition) -> str:
-    """`./run.sh digits --limit 60`."""
-    return " ".join(["./run.sh", competition.name, *limit_of(competition)])
+        raise UserError(f"there is nothing to pack of {', '.join(missing)}: {competition.command()} makes it")
 
 
 def limit_of(competition: Competition) -> list[str]:
@@ -200,7 +195,7 @@ def hub_file(spec: Spec) -> Path | None:
 
 def write_notebook(competition: Competition, folder: Path, dataset: Path, gpu: bool) -> None:
     """Writes the notebook, which knows the dataset that it is for, and what Kaggle is told of both."""
-    name, code = competition.name, f"{command(competition)} pack"
+    name, code = competition.name, f"{competition.command()} pack"
     made = notebook.ipynb(competition.title, code, name, files.sha256(dataset / "pack.json"))
     files.write_text(folder / f"{notebook.kernel_slug(name)}.ipynb", made)
     slug = competition.source.slug if competition.source.page is not None else None

@@ -22,13 +22,11 @@ from src.models.probe.nested import Fit
 from src.networks import classifiers, features, texts
 from src.networks.inference import Tower
 from src.results import checkpoints
-from src.results.model import model_tables, read_model
+from src.results.model import BLEND, best_model, finished_models, model_tables, read_model
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe, Soup, ZeroShot
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
-
-BLEND = "blend"
 
 
 def best(competition: Competition) -> str:
@@ -37,20 +35,9 @@ def best(competition: Competition) -> str:
     Raises:
         UserError: Nothing is finished.
     """
-    made = {name: read_model(competition.model_folder(name)) for name in [*competition.models, BLEND]}
-    if made[BLEND] is not None:
-        return BLEND
-    sign = METRICS[competition.metric].sign
-    scored = {name: sign * one["cv"] for name, one in made.items() if one is not None}
-    if not scored:
-        raise UserError(f"{competition.name} has no finished model: {command(competition)}")
-    return max(scored, key=scored.get)
-
-
-def command(competition: Competition, stage: str = "") -> str:
-    """What makes it: `./run.sh corn probe`."""
-    limit = f" --limit {competition.limit}" if competition.limit is not None else ""
-    return f"./run.sh {competition.name}{f' {stage}' if stage else ''}{limit}"
+    if (name := best_model(competition, finished_models(competition))) is None:
+        raise UserError(f"{competition.name} has no finished model: {competition.command()}")
+    return name
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,7 @@ class Finished:
 
     @property
     def command(self) -> str:
-        return command(self.competition, BLEND if self.model == BLEND else self.spec.stage)
+        return self.competition.command(BLEND if self.model == BLEND else self.spec.stage)
 
     @cached_property
     def made(self) -> dict[str, Any]:
@@ -100,7 +87,7 @@ class Finished:
         prompts = self.key.get("prompts")
         if prompts is not None and self.competition.prompts is not None:
             have["prompts"] = prompts
-            wanted["prompts"] = {label: self.competition.prompts.texts(label) for label in self.competition.classes}
+            wanted["prompts"] = self.competition.prompt_texts
         self.refuse_other(have, wanted)
         checks = {
             ZeroShot: self.check_encoders,

@@ -13,6 +13,7 @@ from src.data.decoded import Squares
 from src.data.rows import Dataset
 from src.models.finetune import augment
 from src.models.finetune.batches import Fold, draw
+from src.models.finetune.keys import held_out_key, tables_key, weights_key
 from src.networks import classifiers, encoders
 from src.results import checkpoints, predictions
 from src.results.model import same_model_key
@@ -73,9 +74,9 @@ class Run:
         return {"history": trained["history"], "seconds": trained["seconds"] + predicted["seconds"]}
 
     def held(self, key: dict[str, Any]) -> bool:
-        """Whether the held-out rows' tables are there, and what a model of this key wants: they know no test rows."""
+        """Whether the held-out rows' tables are there, and what a model of this key wants."""
         predicted = files.read_json(self.predicted)
-        if predicted is None or not same_model_key(*(of_train(one) for one in (predicted["key"], tables_key(key)))):
+        if predicted is None or not same_model_key(held_out_key(predicted["key"]), held_out_key(key)):
             return False
         return all(table.is_file() for table in self.tables("oof"))
 
@@ -110,41 +111,42 @@ class Run:
         """
         train, valid = np.flatnonzero(data.fold != self.number), np.flatnonzero(data.fold == self.number)
         doubtful = np.zeros(len(train), bool) if doubtful is None else doubtful
-        train = train[~doubtful]
-        return Fold(
+        return fold_of(
+            self.competition,
+            self.spec,
+            data,
+            squares,
             title=self.title,
             number=self.number,
             seed=self.seed,
-            spec=self.spec,
-            squares=squares,
-            ids=data.rows.ids,
-            train=train,
-            targets=data.targets[train],
+            train=train[~doubtful],
             valid=valid,
             valid_targets=data.targets[valid],
-            k=len(self.competition.classes),
-            data_config=classifiers.data_config(self.spec),
-            metric=self.competition.metric,
-            precision=machine.precision(self.spec.precision),
             dropped=int(doubtful.sum()),
         )
 
 
-def tables_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the numbers of a run."""
-    model = {name: value for name, value in key["model"].items() if name not in FineTune.of_model}
-    return {name: value for name, value in key.items() if name != "metric"} | {"model": model}
+def fold_of(
+    competition: Competition, spec: FineTune, data: Dataset, squares: Squares, *, train: np.ndarray, **rest: Any
+) -> Fold:
+    """What some train rows train a model with.
 
-
-def weights_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the weights of a run: the test rows are only predicted."""
-    key = of_train(tables_key(key))
-    return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
-
-
-def of_train(key: dict[str, Any]) -> dict[str, Any]:
-    """A key without the test rows."""
-    return {name: value for name, value in key.items() if name != "test"}
+    Args:
+        squares: Of data.rows; `train` are positions in it.
+        rest: The fields of `Fold` that competition, spec and data do not tell.
+    """
+    return Fold(
+        spec=spec,
+        squares=squares,
+        ids=data.rows.ids,
+        train=train,
+        targets=data.targets[train],
+        k=len(competition.classes),
+        data_config=classifiers.data_config(spec),
+        metric=competition.metric,
+        precision=machine.precision(spec.precision),
+        **rest,
+    )
 
 
 def check_networks(competition: Competition) -> None:

@@ -21,14 +21,9 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
     """All that changes the numbers of a probe."""
     more = {}
     if spec.towards == "zeroshot":
-        more["prompts"] = {label: competition.prompts.texts(label) for label in competition.classes}
+        more["prompts"] = competition.prompt_texts
     identity = [features.encoder_identity(encoder) for encoder in spec.encoders]
     return model_key(competition, spec, data, CODE, encoders=identity, **more)
-
-
-def without_test_rows(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a key changes the numbers of the train rows."""
-    return {name: value for name, value in key.items() if name != "test"}
 
 
 class ProbeRows:

@@ -13,9 +13,9 @@ import numpy as np
 from src.base import files
 from src.base.errors import UserError
 from src.data.rows import Dataset
-from src.models.probe.fitting import probe_key, without_test_rows
+from src.models.probe.fitting import probe_key
 from src.results import predictions
-from src.results.model import same_model_key
+from src.results.model import same_model_key, without_test_rows
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring import label_noise

@@ -1,0 +1,54 @@
+"""The keys of fine-tuned models and of their runs: all that changes weights, tables and what is made of them."""
+
+from typing import Any
+
+import numpy as np
+
+from src.data.rows import Dataset
+from src.models.probe.judging import judgements_digest
+from src.networks import classifiers, encoders
+from src.results.model import model_key, without_test_rows
+from src.schema.competition import Competition
+from src.schema.models import FineTune
+
+CODE = 4
+
+
+def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
+    """What weights start from and what pictures they are trained with."""
+    side = encoders.store(competition, data).side
+    key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
+    return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
+
+
+def finetune_key(
+    competition: Competition, spec: FineTune, data: Dataset, doubtful: list[np.ndarray] | None = None
+) -> dict[str, Any]:
+    """All that changes a model's numbers.
+
+    Args:
+        doubtful: For each fold which of its training rows are left out; None: none of them.
+    """
+    more = network_key(competition, spec, data)
+    if spec.wise_ft:
+        more["metric"] = competition.metric  # alpha is chosen by it
+    if doubtful is not None:
+        more["judged"] = judgements_digest(doubtful, data, len(competition.classes))
+    return model_key(competition, spec, data, CODE, **more)
+
+
+def tables_key(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key changes the numbers of a run."""
+    model = {name: value for name, value in key["model"].items() if name not in FineTune.of_model}
+    return {name: value for name, value in key.items() if name != "metric"} | {"model": model}
+
+
+def weights_key(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key changes the weights of a run: the test rows are only predicted."""
+    key = without_test_rows(tables_key(key))
+    return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
+
+
+def held_out_key(key: dict[str, Any]) -> dict[str, Any]:
+    """What of a model's key, or of a run's, changes the tables of the held-out rows: they know no test rows."""
+    return without_test_rows(tables_key(key))
