@@ -82,9 +82,7 @@ def weights(spec: FineTune | Encoder) -> Path | None:
 
 def arguments(spec: FineTune | Encoder) -> dict[str, Any]:
     """What timm.create_model is told beside the name."""
-    args = dict(spec.backbone_args)
-    if isinstance(spec, FineTune) and spec.drop_path > 0:  # not every backbone has it
-        args["drop_path_rate"] = spec.drop_path
+    args = spec.backbone_arguments
     config = timm.get_pretrained_cfg(spec.backbone)
     if spec.img_size is not None and config is not None and config.fixed_input_size:  # others refuse to be told
         args["img_size"] = spec.img_size

@@ -10,7 +10,7 @@ from src.data.rows import Dataset, Parts, Rows
 from src.networks import backbones, classifiers, clip
 from src.networks.inference import Tower, base_of
 from src.schema.competition import Competition
-from src.schema.models import Encoder, FineTune
+from src.schema.models import Encoder
 
 
 def title(spec: Encoder) -> str:
@@ -67,8 +67,7 @@ def tower(spec: Encoder) -> Tower:
 def store(competition: Competition, data: Parts | Dataset) -> Store:
     """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
     seen = [geometry(spec) for spec in competition.encoders]
-    trained = [spec for spec in competition.models.values() if isinstance(spec, FineTune)]
-    need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in trained])
+    need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in competition.trained.values()])
     whole = not all(one.exact_at(need) for one in seen) or any(
         view in CROPS for spec in competition.encoders for view in spec.views
     )

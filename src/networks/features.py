@@ -109,7 +109,6 @@ def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Par
     Raises:
         UserError: As `make`.
     """
-    store = encoders.store(competition, data)
     views: dict[str, dict[str, Cache]] = {}  # of each encoder: models may share it and its views
     for spec in specs:
         for cache in feature_caches(competition, spec):
@@ -117,7 +116,7 @@ def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Par
     for slug, named in views.items():
         spec = next(iter(named.values())).spec
         load = functools.partial(encoders.tower, spec)
-        pictures = functools.partial(encoders.pictures, store, spec, list(named))
+        pictures = functools.partial(encoders.pictures, encoders.store(competition, data), spec, list(named))
         counts = make_features(list(named.values()), data.rows, load, pictures)
         if reused := [view for view, n in counts.items() if n == 0]:
             print(f"{slug}  {', '.join(reused)}  reused: {len(set(data.rows.shas))} images")

@@ -52,8 +52,8 @@ def read(evidence: Evidence) -> dict[str, History]:
         path = model.folder / "history.csv"
         if path.is_file() and (epochs := read_csv(evidence, name, path)) is not None:
             found[name] = History(epochs)
-    for name, spec in competition.of_stage("finetune").items():
-        if name not in evidence.models and isinstance(spec, FineTune):
+    for name, spec in competition.trained.items():
+        if name not in evidence.models:
             rows = list(of_checkpoints(competition.model_folder(name), spec))
             if (epochs := checked(pd.DataFrame(rows))) is not None:
                 found[name] = History(epochs, so_far(epochs, spec, competition.folds.n))

@@ -36,8 +36,8 @@ def trained(evidence: Material) -> Iterator[tuple[Model, FineTune, History]]:
     """The finished fine-tuned models of the config, the best first."""
     found = evidence.histories
     for model in by_cv(evidence):
-        spec = evidence.competition.models.get(model.name)
-        if isinstance(spec, FineTune) and model.name in found:
+        spec = evidence.competition.trained.get(model.name)
+        if spec is not None and model.name in found:
             yield model, spec, found[model.name]
 
 

@@ -14,14 +14,15 @@ from src.base import files
 from src.base.errors import UserError, counted
 from src.base.text import align, duration
 from src.schema.competition import Blend, Competition, Reported
-from src.schema.models import FineTune, Soup
+from src.schema.models import FineTune, Probe, ZeroShot
 from src.scoring.significance import verdict
 
 SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
 # Of WiSE-FT, named before anything is scored: Wortsman et al. 2022 ("Robust fine-tuning of zero-shot models")
 # recommend it where there are no rows to choose by. The best alpha of the scored rows would flatter.
 ALPHA = 0.5
-ZERO_SHOT, PROBE, FINE_TUNED, WISE_FT = "zero-shot", "probe", "fine-tuned", "WiSE-FT"
+WISE_FT = "WiSE-FT"
+ZERO_SHOT, PROBE, FINE_TUNED = (kind.compared_as for kind in (ZeroShot, Probe, FineTune))
 COLUMNS = (
     *("data_set", "model", "templates", "kind", "epoch", "alpha", "metric", "score", "se", "rows", "published"),
     *("seconds", "parameters", "trained", "images_per_second", "memory_gb", "device"),
@@ -38,13 +39,13 @@ def subjects(competition: Competition) -> Competition:
         UserError: There are none, or one of them asks for what a single run cannot give.
     """
     given = competition.models if competition.compared is None else competition.compared
-    models = {name: spec for name, spec in given.items() if not isinstance(spec, Soup)}
+    models = {name: spec for name, spec in given.items() if spec.compared_as is not None}
     if not models:
         raise UserError(
             f"{competition.name} has no model to compare: name some in compared={{...}} in its config, or in models"
         )
     for name, spec in models.items():
-        if isinstance(spec, FineTune) and spec.label_noise != "keep":
+        if spec.needs_judge:
             raise UserError(
                 f"{competition.name}: {name} has label_noise={spec.label_noise!r}, which needs folds: compare learns "
                 "all rows with their labels as given; leave it out of compared={...}"

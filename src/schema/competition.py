@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base.errors import unknown
 from src.base.paths import input_root, submissions_root
-from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.models import AnyModel, ComparedModel, Encoder, Prompts
 from src.schema.source import Source
 from src.schema.strict import Strict, Text
 from src.scoring.metrics import METRICS
@@ -17,11 +17,6 @@ from src.scoring.metrics import METRICS
 # https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours. Competitions allow less
 # time: 9 hours unless their code requirements say other.
 HOURS, SESSION_HOURS = 9.0, 12.0
-
-
-# What fine-tuned models of one soup share: the network, and the weights that all start from.
-NETWORK = ("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed")
-NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
 
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]  # names a folder
@@ -92,8 +87,8 @@ class Competition(Strict):
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
-    models: dict[ModelName, ZeroShot | Probe | FineTune | Soup] = Field(min_length=1)
-    compared: dict[ModelName, ZeroShot | Probe | FineTune] | None = None  # what `compare` makes; None: the models
+    models: dict[ModelName, AnyModel] = Field(min_length=1)
+    compared: dict[ModelName, ComparedModel] | None = None  # what `compare` makes; None: the models
     phrasings: Text | None = None  # the file of templates, of one kind and of many, that `compare` tries beside prompts
     blend: Blend = Blend()
     reported: tuple[Reported, ...] = ()
@@ -139,36 +134,8 @@ class Competition(Strict):
             if self.models.get(name, model) != model:
                 raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
         for name, model in {**self.models, **(self.compared or {})}.items():
-            reads = {model.stage, getattr(model, "towards", None), getattr(model, "start", None)}
-            if self.prompts is None and "zeroshot" in reads:
-                raise ValueError(f"prompts are missing: the model {name!r} needs them")
-            if isinstance(model, Soup):
-                self.soup_fits(name, model)
-            if isinstance(model, FineTune):
-                self.judge_fits(name, model)
+            model.check_against(name, self.models, self.prompts)
         return self
-
-    def judge_fits(self, name: str, model: FineTune) -> None:
-        probes = self.of_stage("probe")
-        if model.judge is not None and model.judge not in probes:
-            raise ValueError(f"models.{name}.judge: " + (unknown("probe", model.judge, probes) if probes else NO_PROBE))
-        if model.label_noise != "keep" and not probes:
-            raise ValueError(f"models.{name}: label_noise={model.label_noise!r}: {NO_PROBE}")
-
-    def soup_fits(self, name: str, soup: Soup) -> None:
-        ingredients = {}
-        for other in soup.of:
-            if other not in self.models:
-                raise ValueError(f"models.{name}: " + unknown("model", other, self.models))
-            if not isinstance(self.models[other], FineTune):
-                raise ValueError(f"models.{name}: a soup is of fine-tuned models, and {other!r} is none")
-            ingredients[other] = self.models[other]
-        first = next(iter(ingredients.values()))
-        for other, spec in ingredients.items():
-            if [getattr(spec, field) for field in NETWORK] != [getattr(first, field) for field in NETWORK]:
-                raise ValueError(f"models.{name}: {soup.of[0]!r} and {other!r} are other networks, or start elsewhere")
-        if sum(spec.seeds for spec in ingredients.values()) < 2:
-            raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
 
     def prompts_fit(self, prompts: Prompts) -> None:
         for field in ("classnames", "class_templates"):
@@ -179,13 +146,9 @@ class Competition(Strict):
             if not prompts.templates_of(label):
                 raise ValueError(f"prompts: the class {label!r} has no template: give templates, or class_templates")
 
-    def of_stage(self, stage: str) -> dict[str, Any]:
+    def of_stage(self, stage: str) -> dict[str, AnyModel]:
         """The models that a stage makes: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
-
-    def judge_of(self, model: FineTune) -> str:
-        """The probe that finds the doubtful labels of a model's training rows."""
-        return model.judge or next(iter(self.of_stage("probe")))
 
     def targets(self, labels: Iterable[str]) -> np.ndarray:
         """(n,) the class index of each label, all of which are classes."""
@@ -203,6 +166,11 @@ class Competition(Strict):
         return " ".join(["./run.sh", self.name, *words, *limit])
 
     @property
+    def trained(self) -> dict[str, AnyModel]:
+        """The models that are networks of their own."""
+        return {name: model for name, model in self.models.items() if model.is_trained}
+
+    @property
     def on_board(self) -> tuple[Reported, ...]:
         """What was reported of a leaderboard; the rest is of a data set's validation rows, for `compare`."""
         return tuple(row for row in self.reported if row.valid is None)
@@ -210,9 +178,7 @@ class Competition(Strict):
     @property
     def encoders(self) -> list[Encoder]:
         """All encoders that the models look through."""
-        models = self.models.values()
-        specs = [spec for model in models for spec in (model.encoders if isinstance(model, Probe) else (model,))]
-        return [spec for spec in specs if isinstance(spec, Encoder)]
+        return [encoder for model in self.models.values() for encoder in model.encoders]
 
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
 

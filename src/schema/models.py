@@ -1,13 +1,16 @@
 """What a config may ask of models: encoders, zero-shot, probes, fine-tuning by a recipe, soups of what was tuned.
 
-Each model is a part of a competition's config; the stage of its name makes it. Each default of fine-tuning names its
+Each model is a part of a competition's config; the stage of its kind makes it. What others ask of a model is a property
+of it (`Kind`), so that nobody else asks which kind it is. Each default of fine-tuning names its
 source; what a paper's authors use beyond it is in src/configs/corn.py.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from src.base.errors import unknown
 from src.schema.strict import Strict, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -19,6 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 # What is done to training rows whose labels are doubtful (src/scoring/label_noise.py): nothing, or they are left out.
 # Held-out rows are scored with the labels as given. Left as it is, no key names it.
 LabelNoise = Annotated[Literal["keep", "drop"], Field(exclude_if=lambda value: value == "keep")]
+NO_PROBE = "a probe judges the labels, and there is none among the models: add one"
 
 
 class Prompts(Strict):
@@ -69,6 +73,80 @@ class Model(Strict):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
 
+class Kind(Strict):
+    """What others ask of a model, with the answers of a kind that has nothing to do with what is asked.
+
+    A kind has the field `precision`, too.
+    """
+
+    stage: ClassVar[str]  # that makes it
+    module: ClassVar[str]  # in src/models/: its `load` gives the fitted model; see src/models/fitted.py
+    compared_as: ClassVar[str | None] = None  # its kind in compare.csv; None: `compare` leaves it out
+    is_trained: ClassVar[bool] = False  # whether it is a network of its own, and its epochs have a history
+    judges_labels: ClassVar[bool] = False  # whether others can ask it which labels are doubtful
+
+    @property
+    def encoders(self) -> "tuple[Encoder, ...]":
+        """All whose features of every picture it reads."""
+        return ()
+
+    @property
+    def weights_from(self) -> "tuple[Encoder | FineTune, ...]":
+        """All that has weights of its own to start from."""
+        return self.encoders
+
+    @property
+    def encoders_to_predict(self) -> "tuple[Encoder, ...]":
+        """Those whose weights and texts a finished model still needs for new pictures."""
+        return self.encoders
+
+    @property
+    def features_to_predict(self) -> "tuple[Encoder, ...]":
+        """Those whose features of the train rows a finished model still needs for new pictures."""
+        return self.encoders
+
+    @property
+    def reads_prompts(self) -> bool:
+        return False
+
+    @property
+    def starts_from_prompts(self) -> bool:
+        """Whether it is CLIP's zero-shot classifier before it has learnt anything."""
+        return False
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether a model with `judges_labels` must have found the doubtful labels of its training rows."""
+        return False
+
+    @property
+    def ingredients(self) -> tuple[str, ...]:
+        """The models that it is made of."""
+        return ()
+
+    @property
+    def fixed_cs(self) -> tuple[float, ...]:
+        """The values of C that it chooses from, where it tries no others."""
+        return ()
+
+    def n_learnt(self, d: int, k: int) -> int:
+        """How many numbers it learns of d features and k classes, on top of its encoders."""
+        return 0
+
+    def check_against(self, name: str, models: "Mapping[str, Kind]", prompts: Prompts | None) -> None:
+        """Compares it with the rest of the config.
+
+        Args:
+            name: Its own.
+            models: All of the config's.
+
+        Raises:
+            ValueError: It asks for what the config does not have.
+        """
+        if self.reads_prompts and prompts is None:
+            raise ValueError(f"prompts are missing: the model {name!r} needs them")
+
+
 class Encoder(Model):
     """What turns a picture into features: the image tower of a CLIP, or a timm backbone without its head."""
 
@@ -84,6 +162,11 @@ class Encoder(Model):
     batch_size: int | None = Field(default=None, ge=1)  # None: 32 on a CPU, found by trying on a GPU
     compile: bool = False  # torch.compile: a minute or more before the first batch
 
+    @property
+    def backbone_arguments(self) -> dict[str, Any]:
+        """What timm.create_model is told beside the backbone's name."""
+        return dict(self.backbone_args)
+
     @model_validator(mode="after")
     def is_one_encoder(self):
         if (self.clip is None) == (self.backbone is None):
@@ -97,12 +180,20 @@ class Encoder(Model):
         return self
 
 
-class ZeroShot(Encoder):
+class ZeroShot(Encoder, Kind):
     stage: ClassVar[str] = "zeroshot"
+    module: ClassVar[str] = "zeroshot"
+    compared_as: ClassVar[str] = "zero-shot"
+    reads_prompts: ClassVar[bool] = True
+    starts_from_prompts: ClassVar[bool] = True
 
     # of the prompts; greedy: the templates and phrases that do best on training folds
     ensemble: Literal["all", "greedy"] = "all"
     prior: Literal["none", "train"] = "none"  # train: a bias a class, so that they are foretold as often as they occur
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        return (self,)
 
     @model_validator(mode="after")
     def has_texts(self):
@@ -111,10 +202,13 @@ class ZeroShot(Encoder):
         return self
 
 
-class Probe(Encoder):
+class Probe(Encoder, Kind):
     """Logistic regression on features; C, and whether they are made unit vectors, is chosen inside each fold."""
 
     stage: ClassVar[str] = "probe"
+    module: ClassVar[str] = "probe.fitted"
+    compared_as: ClassVar[str] = "probe"
+    judges_labels: ClassVar[bool] = True
 
     cs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
     widen: bool = True  # go on beyond the grid of `cs` while the best value is at its edge
@@ -129,8 +223,19 @@ class Probe(Encoder):
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:
-        """All whose features it reads: itself and those beside it."""
+        """Itself and those beside it."""
         return self, *self.beside
+
+    @property
+    def reads_prompts(self) -> bool:
+        return self.towards == "zeroshot"
+
+    @property
+    def fixed_cs(self) -> tuple[float, ...]:
+        return () if self.widen else self.cs
+
+    def n_learnt(self, d: int, k: int) -> int:
+        return k * (1 + d)
 
     @model_validator(mode="after")
     def options_fit(self):
@@ -155,10 +260,17 @@ class Augment(Strict):
         super().__init__(name=name, args=args)
 
 
-class FineTune(Model):
+class FineTune(Model, Kind):
     """A timm backbone, or a CLIP's image tower, trained on each fold's training rows for a fixed number of epochs."""
 
     stage: ClassVar[str] = "finetune"
+    module: ClassVar[str] = "finetune.fitted"
+    compared_as: ClassVar[str] = "fine-tuned"
+    is_trained: ClassVar[bool] = True
+    # Fields of the network, and of the weights that all its runs start from.
+    of_network: ClassVar[tuple[str, ...]] = (
+        *("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed"),
+    )
     # Fields that do not reach a run's weights: a change of them trains nothing again. What is of the model alone does
     # not reach a run's tables of probabilities either.
     of_tables: ClassVar[frozenset[str]] = frozenset({"views", "wise_ft"})
@@ -222,6 +334,44 @@ class FineTune(Model):
         """Where the head starts."""
         return self.head or ("random" if self.clip is None else "zeroshot")
 
+    @property
+    def backbone_arguments(self) -> dict[str, Any]:
+        """What timm.create_model is told beside the backbone's name: not every backbone has a drop path."""
+        return {**self.backbone_args, **({"drop_path_rate": self.drop_path} if self.drop_path > 0 else {})}
+
+    @property
+    def weights_from(self) -> "tuple[FineTune, ...]":
+        return (self,)
+
+    @property
+    def encoders_to_predict(self) -> tuple[Encoder, ...]:
+        """WiSE-FT predicts with the weights, too, that training started from."""
+        return (self.encoder,) if self.wise_ft else ()
+
+    @property
+    def features_to_predict(self) -> tuple[Encoder, ...]:
+        return self.encoders_to_predict if self.start == "probe" else ()
+
+    @property
+    def reads_prompts(self) -> bool:
+        return self.start == "zeroshot"
+
+    @property
+    def starts_from_prompts(self) -> bool:
+        return self.start == "zeroshot"
+
+    @property
+    def needs_judge(self) -> bool:
+        return self.label_noise != "keep"
+
+    def check_against(self, name: str, models: Mapping[str, Kind], prompts: Prompts | None) -> None:
+        super().check_against(name, models, prompts)
+        judges = [other for other, model in models.items() if model.judges_labels]
+        if self.judge is not None and self.judge not in judges:
+            raise ValueError(f"models.{name}.judge: " + (unknown("probe", self.judge, judges) if judges else NO_PROBE))
+        if self.needs_judge and not judges:
+            raise ValueError(f"models.{name}: label_noise={self.label_noise!r}: {NO_PROBE}")
+
     @model_validator(mode="after")
     def is_one_network(self):
         if (self.clip is None) == (self.backbone is None):
@@ -255,12 +405,36 @@ class FineTune(Model):
         return self
 
 
-class Soup(Strict):
+class Soup(Kind):
     """The mean of weights of fine-tuned models of one network and start, the greedy choice of them cross-fitted.
 
     Wortsman et al. 2022, "Model soups". The ingredients are all seeds of all models named.
     """
 
     stage: ClassVar[str] = "finetune"
+    module: ClassVar[str] = "finetune.soups"
+
     of: Annotated[tuple[Text, ...], Field(min_length=1)]
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    @property
+    def ingredients(self) -> tuple[str, ...]:
+        return self.of
+
+    def check_against(self, name: str, models: Mapping[str, Kind], prompts: Prompts | None) -> None:
+        super().check_against(name, models, prompts)
+        for other in self.of:
+            if other not in models:
+                raise ValueError(f"models.{name}: " + unknown("model", other, models))
+            if not models[other].is_trained:
+                raise ValueError(f"models.{name}: a soup is of fine-tuned models, and {other!r} is none")
+        first = models[self.of[0]]
+        for other in self.of:
+            if any(getattr(models[other], field) != getattr(first, field) for field in FineTune.of_network):
+                raise ValueError(f"models.{name}: {self.of[0]!r} and {other!r} are other networks, or start elsewhere")
+        if sum(models[other].seeds for other in dict.fromkeys(self.of)) < 2:
+            raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
+
+
+AnyModel = ZeroShot | Probe | FineTune | Soup  # what a config's models may be
+ComparedModel = ZeroShot | Probe | FineTune  # those of them that have a `compared_as`

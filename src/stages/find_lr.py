@@ -23,9 +23,7 @@ def check(competition: Competition) -> None:
 
 def run(competition: Competition) -> None:
     data = read_dataset(competition)
-    for name, spec in competition.of_stage("finetune").items():
-        if not isinstance(spec, FineTune):
-            continue
+    for name, spec in competition.trained.items():
         one = Run(competition, name, 0, spec.seed)
         head = heads.starts(competition, spec, data)[0]
         model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)

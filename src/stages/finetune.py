@@ -46,15 +46,13 @@ def check(competition: Competition) -> None:
 
 def run(competition: Competition) -> list[str]:
     """Returns the names of the models that were made and not reused."""
-    data, models = read_dataset(competition), competition.of_stage("finetune")
-    tuned = [Shared(competition, name, data) for name, spec in models.items() if isinstance(spec, FineTune)]
+    data = read_dataset(competition)
+    tuned = [Shared(competition, name, data) for name in competition.trained]
     for shared in tuned:
         shared.doubtful  # noqa: B018 what the judge has not said is missed before the first night of training
     made = [shared.name for shared in tuned if fine_tune(shared)]
-    for name, spec in models.items():
-        if isinstance(spec, Soup) and soup(competition, name, spec, data):
-            made.append(name)
-    return made
+    mixed = {name: spec for name, spec in competition.of_stage("finetune").items() if spec.ingredients}
+    return [*made, *(name for name, spec in mixed.items() if soup(competition, name, spec, data))]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ from src.data.rows import Dataset, Rows, read_dataset
 from src.models.finetune import batches
 from src.models.finetune.run import Run, squares_of, weights_key
 from src.models.probe import fitting as probing
-from src.models.probe.judging import doubtful, judgement_paths, judgements_digest, judging_probes, write_judgements
+from src.models.probe.judging import (
+    doubtful,
+    judge_of,
+    judgement_paths,
+    judgements_digest,
+    judging_probes,
+    write_judgements,
+)
 from src.results import predictions
 from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
@@ -204,7 +211,7 @@ def test_the_judge_is_the_first_probe_or_the_one_that_is_named():
     for judge, name in ((None, "one"), ("two", "two")):
         tuned = FineTune(backbone="test_convnext", epochs=2, lr=1e-3, label_noise="drop", judge=judge)
         competition = toy_competition(models={**models, "tuned": tuned})
-        assert competition.judge_of(tuned) == name
+        assert judge_of(competition, tuned) == name
         assert judging_probes(competition) == {name}
     assert judging_probes(toy_competition()) == set()
 

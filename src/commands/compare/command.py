@@ -27,9 +27,6 @@ from src.networks import encoders
 from src.results import compare
 from src.results.compare import ALPHA, WISE_FT
 from src.schema.competition import Competition
-from src.schema.models import FineTune, ZeroShot
-
-FEATURES = ("features", "zeroshot", "probe")  # stages that make what is not fine-tuned
 
 
 def run(names: list[str] | None = None) -> int:
@@ -97,8 +94,9 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
             return False
         return True
 
-    quick = [name for name, spec in subject.models.items() if not isinstance(spec, FineTune)]
-    missing = [] if not quick or attempt(" and ".join(quick), lambda: stages.run(subject, FEATURES)) else quick
+    quick = [name for name in subject.models if name not in subject.trained]
+    needed = ("features", *(stage for stage in stages.STAGES if any(name in subject.of_stage(stage) for name in quick)))
+    missing = [] if not quick or attempt(" and ".join(quick), lambda: stages.run(subject, needed)) else quick
     wanted = [Cell(subject, name, "", data, split) for name in subject.models if name not in missing]
     wanted += [cell for cell in of_templates(subject, kinds, data, split) if cell.model not in missing]
     print(f"== {competition.name}: {counted(len(wanted), 'cell')} of the comparison")
@@ -115,7 +113,7 @@ def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Spli
     for kind, templates in kinds.items():
         other = contenders.with_templates(subject, templates)
         for name, spec in subject.models.items():
-            if isinstance(spec, ZeroShot) or (isinstance(spec, FineTune) and spec.start == "zeroshot"):
+            if spec.starts_from_prompts:
                 found.append(Cell(other, name, kind, data, split))
     return sorted(found, key=lambda cell: list(subject.models).index(cell.model))
 
@@ -123,7 +121,7 @@ def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Spli
 def pairs(made: list[Cell]) -> list[dict[str, Any]]:
     """Differences on the same rows: of the first CLIP to each backbone, of WiSE-FT to the end, of templates."""
     own = {cell.model: cell for cell in made if not cell.templates}
-    tuned = [cell for cell in own.values() if isinstance(cell.spec, FineTune)]
+    tuned = [cell for cell in own.values() if cell.spec.is_trained]
     towers = [cell for cell in tuned if cell.spec.clip is not None]
     found = []
     for tower in towers:

@@ -19,10 +19,10 @@ from src.models.finetune.resume import Running
 from src.models.finetune.run import fold_of, squares_of
 from src.models.finetune.training import Training
 from src.networks import backbones, classifiers, clip, encoders, features, texts
-from src.results.compare import ALPHA, FINE_TUNED, PROBE, ZERO_SHOT
+from src.results.compare import ALPHA
 from src.results.model import model_tables, none_if_nan, read_model
 from src.schema.competition import Competition
-from src.schema.models import Encoder, FineTune, ZeroShot
+from src.schema.models import Encoder
 
 CODE = 1  # raised when other numbers are computed from the same key
 ONE_VIEW = ("identity",)
@@ -35,7 +35,7 @@ def make(cell: Cell) -> dict[str, Any]:
     Raises:
         UserError: The model cannot be had or trained; zero-shot and probe need their stages to have run.
     """
-    if isinstance(cell.spec, FineTune):
+    if cell.spec.is_trained:
         return fine_tuned(cell)
     return zero_shot(cell) if cell.templates else of_stage(cell)
 
@@ -53,17 +53,15 @@ def of_stage(cell: Cell) -> dict[str, Any]:
     oof, test = model_tables(competition, name, cell.data)
     probs = np.concatenate([oof, test])[cell.split.valid]
     cell.write("valid", probs)
-    zero = isinstance(spec, ZeroShot)
-    trained = 0 if zero else len(competition.classes) * (1 + features_of(cell).shape[1])
-    size = parameters([spec] if zero else spec.encoders)
-    point = {"epoch": 0 if zero else None, **cell.scored(probs), "seconds": made["seconds"]}
-    return cell.save(key, ZERO_SHOT if zero else PROBE, [point], parameters=size + trained, trained=trained)
+    trained = spec.n_learnt(features_of(cell).shape[1] if spec.encoders else 0, len(competition.classes))
+    size = parameters(spec.encoders)
+    point = {"epoch": None if trained else 0, **cell.scored(probs), "seconds": made["seconds"]}
+    return cell.save(key, spec.compared_as, [point], parameters=size + trained, trained=trained)
 
 
 def features_of(cell: Cell) -> features.Features:
     """Those of the rows to validate on."""
-    encoders_ = [cell.spec] if isinstance(cell.spec, ZeroShot) else list(cell.spec.encoders)
-    return features.Features(cell.competition, encoders_, cell.data.rows.take(cell.split.valid))
+    return features.Features(cell.competition, cell.spec.encoders, cell.data.rows.take(cell.split.valid))
 
 
 def zero_shot(cell: Cell) -> dict[str, Any]:
@@ -84,7 +82,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
     probs = softmax(known.scale * features_of(cell).dot(known.classifier(competition.prompts, competition.classes)), 1)
     cell.write("valid", probs)
     point = {"epoch": 0, **cell.scored(probs), "seconds": None}
-    return cell.save(files.plain(key), ZERO_SHOT, [point], parameters=parameters([spec]), trained=0)
+    return cell.save(files.plain(key), spec.compared_as, [point], parameters=parameters([spec]), trained=0)
 
 
 def parameters(specs: Sequence[Encoder]) -> int:
@@ -172,7 +170,13 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
     files.write_text(cell.folder / "history.csv", pd.DataFrame(points).to_csv(index=False, lineterminator="\n"))
     size, memory = size_of(model), max((row.get("memory_gb", 0) for row in history), default=0)
     made = cell.save(
-        key, FINE_TUNED, points, wise_ft=curve, parameters=size, trained=size, memory_gb=memory if on_gpu else None
+        key,
+        spec.compared_as,
+        points,
+        wise_ft=curve,
+        parameters=size,
+        trained=size,
+        memory_gb=memory if on_gpu else None,
     )
     running.clear()
     (cell.folder / "epoch0.json").unlink(missing_ok=True)
@@ -218,7 +222,7 @@ def with_templates(competition: Competition, templates: Sequence[str]) -> Compet
     """The competition with these templates for all classes, and no WiSE-FT; the classes' phrases stay."""
     prompts = competition.prompts.model_copy(update={"templates": tuple(templates), "class_templates": {}})
     models = {
-        name: spec.model_copy(update={"wise_ft": ()}) if isinstance(spec, FineTune) else spec
+        name: spec.model_copy(update={"wise_ft": ()}) if spec.is_trained else spec
         for name, spec in competition.models.items()
     }
     return competition.model_copy(update={"prompts": prompts, "models": models})

@@ -16,8 +16,8 @@ from src.base.paths import resolve
 from src.commands.pack import notebook, wheels
 from src.data import patterns
 from src.data.rows import Rows, read_dataset
-from src.networks import backbones, clip, encoders, features
-from src.networks.features import Cache, Columns
+from src.networks import backbones, clip, encoders
+from src.networks.features import Cache, Columns, feature_caches
 from src.results import shards
 from src.results.model import read_model
 from src.schema.competition import Competition
@@ -26,7 +26,6 @@ from src.schema.models import Encoder, FineTune
 # Of a model, not what is said of test rows: these are predicted anew.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
 KEPT += ("judged.json", "fold*-judged.parquet")  # what a probe says of the train rows' labels
-Spec = FineTune | Encoder
 
 
 def check(competition: Competition) -> None:
@@ -37,7 +36,7 @@ def check(competition: Competition) -> None:
     """
     if competition.blend.csvs:
         raise UserError("blend.csvs have no answers to hidden rows: pack a config without them")
-    for name, spec in specs(competition):
+    for name, spec in starting(competition):
         file = Path(spec.weights_file or "").expanduser()
         if file.is_absolute() or ".." in file.parts:
             raise UserError(
@@ -57,12 +56,9 @@ def limit_of(competition: Competition) -> list[str]:
     return [] if competition.limit is None else ["--limit", str(competition.limit)]
 
 
-def specs(competition: Competition) -> Iterator[tuple[str, Spec]]:
+def starting(competition: Competition) -> Iterator[tuple[str, Encoder | FineTune]]:
     """All that starts from weights, with the name of its model."""
-    for name, model in competition.models.items():
-        if isinstance(model, (FineTune, Encoder)):
-            for spec in getattr(model, "encoders", (model,)):
-                yield name, spec
+    return ((name, spec) for name, model in competition.models.items() for spec in model.weights_from)
 
 
 def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> None:
@@ -115,7 +111,7 @@ def project(competition: Competition, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)  # editors write into files: no links
     shutil.copyfile(paths.ROOT / "requirements.txt", folder / "requirements.txt")
-    for file in sorted({spec.weights_file for _, spec in specs(competition) if spec.weights_file is not None}):
+    for file in sorted({spec.weights_file for _, spec in starting(competition) if spec.weights_file is not None}):
         put(resolve(file), folder / file)
         if (config := resolve(file).with_name("open_clip_config.json")).is_file():
             shutil.copyfile(config, (folder / file).with_name(config.name))
@@ -133,19 +129,13 @@ def state(competition: Competition, folder: Path) -> None:
                 if ".running-" not in path.name:
                     put(path, folder / "models" / name / path.name)
     train = read_dataset(competition).train
-    starting = [model for model in competition.models.values() if isinstance(model, FineTune) and interpolates(model)]
-    looking = [*competition.encoders, *(model.encoder for model in starting if model.start == "probe")]
-    for cache in (cache for spec in looking for cache in features.feature_caches(competition, spec)):
-        of_train(cache, train, folder / "features" / cache.folder.name)
-    for spec in (*looking, *(model.encoder for model in starting)):
-        texts = competition.text_features(encoders.slug(spec))
-        if texts.is_file() and not (folder / "features" / texts.name).exists():
-            put(texts, folder / "features" / texts.name)
-
-
-def interpolates(model: FineTune) -> bool:
-    """Whether it predicts with the weights, too, that its training started from."""
-    return bool(model.wise_ft)
+    for model in competition.models.values():
+        for cache in (cache for spec in model.features_to_predict for cache in feature_caches(competition, spec)):
+            of_train(cache, train, folder / "features" / cache.folder.name)
+        for spec in model.encoders_to_predict:
+            texts = competition.text_features(encoders.slug(spec))
+            if texts.is_file() and not (folder / "features" / texts.name).exists():
+                put(texts, folder / "features" / texts.name)
 
 
 def of_train(cache: Cache, train: Rows, folder: Path) -> None:
@@ -173,8 +163,8 @@ def hub(competition: Competition, folder: Path) -> None:
     Raises:
         UserError: One is not in this machine's cache and cannot be downloaded.
     """
-    for _, spec in specs(competition):
-        if spec.weights_file is not None or (isinstance(spec, FineTune) and not interpolates(spec)):
+    for spec in (spec for model in competition.models.values() for spec in model.encoders_to_predict):
+        if spec.weights_file is not None:
             continue
         path = backbones.weights(spec) if spec.clip is None else hub_file(spec)
         if path is not None:
@@ -185,12 +175,9 @@ def hub(competition: Competition, folder: Path) -> None:
             files.write_text(folder / repository / "refs" / "main", revision)
 
 
-def hub_file(spec: Spec) -> Path | None:
+def hub_file(spec: Encoder) -> Path | None:
     """A CLIP's checkpoint; None where it has random weights."""
-    if spec.weights is None:
-        return None
-    of = spec.encoder if isinstance(spec, FineTune) else spec
-    return clip.from_hub(of, clip.title(of))
+    return None if spec.weights is None else clip.from_hub(spec, clip.title(spec))
 
 
 def write_notebook(competition: Competition, folder: Path, dataset: Path, gpu: bool) -> None:

@@ -155,9 +155,7 @@ def check_networks(competition: Competition) -> None:
     Raises:
         UserError: Names the model.
     """
-    for name, spec in competition.of_stage("finetune").items():
-        if not isinstance(spec, FineTune):
-            continue
+    for name, spec in competition.trained.items():
         try:
             classifiers.check(spec)
             augment.compose(spec.augment)

@@ -23,9 +23,12 @@ from src.scoring import label_noise
 
 def judging_probes(competition: Competition) -> set[str]:
     """The probes that models of the config want to judge labels."""
-    models = competition.of_stage("finetune").values()
-    cleaning = [model for model in models if isinstance(model, FineTune) and model.label_noise != "keep"]
-    return {competition.judge_of(model) for model in cleaning}
+    return {judge_of(competition, spec) for spec in competition.trained.values() if spec.needs_judge}
+
+
+def judge_of(competition: Competition, spec: FineTune) -> str:
+    """The probe that finds the doubtful labels of a model's training rows: the config's first where none is named."""
+    return spec.judge or next(name for name, model in competition.models.items() if model.judges_labels)
 
 
 def key(competition: Competition, name: str, data: Dataset) -> dict[str, Any]:
@@ -65,7 +68,7 @@ def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np
     Raises:
         UserError: The judge has said nothing of them yet, or of other rows.
     """
-    name = competition.judge_of(spec)
+    name = judge_of(competition, spec)
     if why := why_not_judged(competition, name, data):
         raise UserError(
             f"what the probe {name!r} says of the training rows' labels {why}: run "
