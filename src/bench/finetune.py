@@ -27,9 +27,10 @@ from src.bench.peers import flops, matrix_rate, synchronise
 from src.data.decoded import Squares, Store
 from src.models.finetune import augment
 from src.models.finetune.batches import Batches, Fold
-from src.models.finetune.training import LAYOUT, Training, placed
+from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.networks.inference import Tower
+from src.networks.predictor import LAYOUT, placed
 from src.schema.models import Augment, FineTune
 
 ROUNDS, QUICK_ROUNDS = 7, 3

@@ -17,11 +17,11 @@ from src.base import files
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
-from src.models.probe.fitting import TrainRows, probe_key, without_test_rows
+from src.models.probe.fitting import TrainRows, probe_key
 from src.networks import features
 from src.results import predictions, shards
 from src.results.ab import Comparison, put_comparison, read_ab
-from src.results.model import read_model, same_model_key
+from src.results.model import read_model, same_model_key, without_test_rows
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults

@@ -12,7 +12,13 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from src.schema.models import Prompts
+from src.models.fitted import FinishedModel
+from src.models.pictures import Pictures
+from src.networks import features, texts
+from src.networks.features import CombinedFeatures
+from src.networks.texts import Texts
+from src.schema.competition import Competition
+from src.schema.models import Prompts, ZeroShot
 from src.scoring.metrics import METRICS, Metric
 
 ROWS = 8192  # compared at a time: memory does not grow with the rows
@@ -156,3 +162,49 @@ def prior_bias(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return value, np.exp(log_probs).mean(axis=0) - frequency + 1e-6 * bias
 
     return minimize(loss, np.zeros(k), jac=True, method="L-BFGS-B", options={"gtol": 1e-8, "ftol": 0}).x
+
+
+class Logits:
+    """The logits (n, k) of pictures by the classifiers of some texts, each computed once."""
+
+    def __init__(self, known: Texts, feats: CombinedFeatures):
+        self.known, self.feats, self.found = known, feats, {}
+
+    def of(self, told: Sequence[Sequence[str]]) -> np.ndarray:
+        """`told`: the texts of each class."""
+        if (at := str(told)) not in self.found:
+            self.found[at] = self.known.scale * self.feats.dot(self.known.classifier_of(told))
+        return self.found[at]
+
+
+@dataclass(frozen=True)
+class FoldClassifier:
+    """What a fold has chosen."""
+
+    told: Sequence[Sequence[str]]  # the texts of each class
+    bias: np.ndarray  # (k,) added to the logits
+
+
+@dataclass(frozen=True)
+class FittedZeroShot:
+    competition: Competition
+    spec: ZeroShot
+    folds: Sequence[FoldClassifier]
+
+    def predict(self, pictures: Pictures) -> np.ndarray:
+        """(n, k) probabilities, the mean over folds."""
+        logits = Logits(texts.read(self.competition, self.spec), pictures.features([self.spec]))
+        return np.mean([softmax(logits.of(fold.told) + fold.bias, axis=1) for fold in self.folds], axis=0)
+
+
+def load(one: FinishedModel) -> FittedZeroShot:
+    """Raises UserError: The CLIP is another one now."""
+    one.refuse_other(one.key["clip"], features.encoder_identity(one.spec))
+    classes, made = one.competition.classes, one.made
+    told = made.get("ensemble", [one.key["prompts"] for _ in one.folds])
+    bias = made.get("bias", [dict.fromkeys(classes, 0.0) for _ in one.folds])
+    folds = [
+        FoldClassifier([told[fold][label] for label in classes], np.array([bias[fold][label] for label in classes]))
+        for fold in one.folds
+    ]
+    return FittedZeroShot(one.competition, one.spec, folds)

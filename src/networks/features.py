@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -182,30 +182,21 @@ def encode(
     print(f"{slug}  {', '.join(views)}  {times.said(len(todo))}")
 
 
-class Features:
-    """Features of some rows, read from their caches when they are asked for: feats[index] -> (m, d) float32.
+class CombinedFeatures:
+    """Features of n pictures, read when they are asked for: feats[index] -> (m, d) float32.
 
     Several encoders stand beside each other, each in its scale. Views are averaged, or are rows of their own: then the
     first view's rows come first, and `shape` has n x views rows.
     """
 
-    def __init__(
-        self,
-        competition: Competition,
-        specs: Sequence[Encoder],
-        rows: Rows,
-        normalise: bool = True,
-        views_as: str = "mean",
-    ):
-        self.rows, self.normalise, self.views_as = rows, normalise, views_as
-        self.parts = [
-            (spec.scale, [Columns(cache, rows) for cache in feature_caches(competition, spec)]) for spec in specs
-        ]
+    def __init__(self, n: int, parts: "Sequence[tuple[float, Sequence[Column]]]", normalise: bool, views_as: str):
+        """`parts`: for each encoder its scale and the features of each view."""
+        self.n, self.parts, self.normalise, self.views_as = n, parts, normalise, views_as
 
     @cached_property
     def shape(self) -> tuple[int, int]:
         times = len(self.parts[0][1]) if self.views_as == "rows" else 1
-        return len(self.rows) * times, sum(views[0].d for _, views in self.parts)
+        return self.n * times, sum(views[0].d for _, views in self.parts)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -219,9 +210,9 @@ class Features:
         """(n, k) products with weights (d, k), a few rows at a time: memory holds one part of the features."""
         return np.concatenate([self[i : i + ROWS] @ weights for i in range(0, len(self), ROWS)])
 
-    def part(self, views: Sequence["Columns"], index: np.ndarray) -> np.ndarray:
+    def part(self, views: "Sequence[Column]", index: np.ndarray) -> np.ndarray:
         if self.views_as == "rows":
-            view, row = np.divmod(index, len(self.rows))
+            view, row = np.divmod(index, self.n)
             feats = np.empty((len(index), views[0].d), np.float32)
             for i, columns in enumerate(views):
                 feats[view == i] = columns[row[view == i]]
@@ -229,6 +220,30 @@ class Features:
         if not self.normalise:
             return sum(columns[index] for columns in views) / len(views)
         return unit(sum(unit(columns[index]) for columns in views))
+
+
+class Features(CombinedFeatures):
+    """Features of a competition's rows, from their caches."""
+
+    def __init__(
+        self,
+        competition: Competition,
+        specs: Sequence[Encoder],
+        rows: Rows,
+        normalise: bool = True,
+        views_as: str = "mean",
+    ):
+        """Raises UserError: As `Columns`."""
+        parts = [(spec.scale, [Columns(cache, rows) for cache in feature_caches(competition, spec)]) for spec in specs]
+        super().__init__(len(rows), parts, normalise, views_as)
+
+
+class Column(Protocol):
+    """One encoder's and view's features: column[index] -> (m, d) float32."""
+
+    d: int
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray: ...
 
 
 class Columns:

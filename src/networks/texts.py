@@ -29,7 +29,11 @@ class Texts:
 
         For one phrase a class it is `open_clip.build_zero_shot_classifier`; more phrases weigh like more templates.
         """
-        return np.stack([self.mean(prompts.texts(label)) for label in classes], axis=1)
+        return self.classifier_of([prompts.texts(label) for label in classes])
+
+    def classifier_of(self, told: Sequence[Sequence[str]]) -> np.ndarray:
+        """As `classifier`, (d, k), of the texts of each class."""
+        return np.stack([self.mean(texts) for texts in told], axis=1)
 
 
 def read(competition: Competition, spec: Encoder) -> Texts:

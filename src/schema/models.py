@@ -124,11 +124,6 @@ class Kind(Strict):
         """The models that it is made of."""
         return ()
 
-    @property
-    def fixed_cs(self) -> tuple[float, ...]:
-        """The values of C that it chooses from, where it tries no others."""
-        return ()
-
     def n_learnt(self, d: int, k: int) -> int:
         """How many numbers it learns of d features and k classes, on top of its encoders."""
         return 0
@@ -229,10 +224,6 @@ class Probe(Encoder, Kind):
     @property
     def reads_prompts(self) -> bool:
         return self.towards == "zeroshot"
-
-    @property
-    def fixed_cs(self) -> tuple[float, ...]:
-        return () if self.widen else self.cs
 
     def n_learnt(self, d: int, k: int) -> int:
         return k * (1 + d)

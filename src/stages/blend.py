@@ -14,7 +14,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.base.progress import track
 from src.data.rows import read_dataset
-from src.models.blend.methods import Fitted, Pool, choose, fit, methods_for, without_model
+from src.models.blend.methods import FittedMethod, Pool, choose, fit, methods_for, without_model
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
@@ -62,7 +62,7 @@ def run(competition: Competition) -> list[str]:
     return ["blend"]
 
 
-def made(competition: Competition, pool: Pool) -> tuple[str, Fitted, np.ndarray, dict[str, Any]]:
+def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.ndarray, dict[str, Any]]:
     """Scores the methods, prints them as a table, and chooses.
 
     Returns:
@@ -95,7 +95,7 @@ def made(competition: Competition, pool: Pool) -> tuple[str, Fitted, np.ndarray,
     return method, fitted[method], oof, {"method": method, "methods": facts, "auto": auto}
 
 
-def parts(competition: Competition, names: list[str], pool: Pool, method: str, fitted: Fitted) -> dict[str, Any]:
+def parts(competition: Competition, names: list[str], pool: Pool, method: str, fitted: FittedMethod) -> dict[str, Any]:
     """What each model is worth to the blend, printed as a table; as facts of model.json.
 
     A stack has no weights: its `share` is that of the model's coefficients in the sum of their absolute values.

@@ -7,14 +7,14 @@ to judge its labels, also that probe's fold<k>-judged.parquet: see models/probe/
 import time
 
 import numpy as np
-import torch
 
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
-from src.models.probe.fitting import ProbeRows, TrainRows, probe_key
+from src.models.pictures import test_pictures
+from src.models.probe.fitted import FittedProbe
+from src.models.probe.fitting import TrainRows, probe_key
 from src.models.probe.judging import judging_probes, why_not_judged, write_judgements
 from src.models.probe.nested import Fit
-from src.results import checkpoints
 from src.results.model import is_reused, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -37,13 +37,12 @@ def run(competition: Competition) -> list[str]:
 def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
     start, folder = time.perf_counter(), competition.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    train, test = TrainRows(competition, spec, data, folder), ProbeRows(competition, spec, data.test)
-    fits, tests = train.fits(), []
-    for fold, fit in enumerate(fits):
-        tests.append(test.predict(fit, np.arange(len(data.test))))
-        tensors = {"coef": torch.from_numpy(fit.coef), "intercept": torch.from_numpy(fit.intercept)}
-        checkpoints.save(folder / f"fold{fold}.safetensors", tensors, {"c": fit.c, "normalise": fit.normalise})
-    oof = train.out_of_fold(fits)
+    train, test = TrainRows(competition, spec, data, folder), test_pictures(competition, data)
+    test.features(spec.encoders)  # what is missing of them is missed before anything is fitted
+    fits = train.fits()
+    fitted = FittedProbe(competition, spec, fits)
+    fitted.save(folder)
+    oof, probs = train.out_of_fold(fits), fitted.predict(test)
     print(curve(name, fits))
     facts = {"chosen": [{"c": fit.c, "normalise": fit.normalise} for fit in fits]}
     facts["c_curves"] = [fit.curves for fit in fits]
@@ -52,7 +51,7 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
         for fold, held_out in enumerate(data.held_out):
             print(f"{name} fold {fold}  {label_noise.said(dropped[fold], int((~held_out).sum()))}")
     seconds = time.perf_counter() - start
-    save_model(competition, name, key, data, oof, np.mean(tests, axis=0), seconds, **facts)
+    save_model(competition, name, key, data, oof, probs, seconds, **facts)
 
 
 def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:

@@ -3,7 +3,6 @@
 Reads features/<encoder>-<view>/; writes features/<encoder>-texts.safetensors, models/<model>/ and its prompts.csv.
 """
 
-import functools
 import time
 
 import numpy as np
@@ -13,6 +12,8 @@ from scipy.special import softmax
 from src.base import files
 from src.data.rows import Dataset, read_dataset
 from src.models import zeroshot
+from src.models.pictures import test_pictures, train_pictures
+from src.models.zeroshot import FittedZeroShot, FoldClassifier, Logits
 from src.networks import features, texts
 from src.results.model import is_reused, model_key, save_model
 from src.schema.competition import Competition
@@ -41,11 +42,13 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
     classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition.metric), np.arange(data.n_folds)
     metric = METRICS[judge]
     known = texts.read(competition, spec)
-    train, test = (features.Features(competition, [spec], rows) for rows in (data.train, data.test))
+    train, test = (part(competition, data) for part in (train_pictures, test_pictures))
+    test.features([spec])  # what is missing of them is missed before anything is computed
+    feats = train.features([spec])
 
     def evaluate(candidates: list[Prompts]) -> zeroshot.Scores:
         classifiers = [known.classifier(prompts, classes) for prompts in candidates]
-        return zeroshot.scores(train, data.targets, data.fold, classifiers, known.scale, metric)
+        return zeroshot.scores(feats, data.targets, data.fold, classifiers, known.scale, metric)
 
     tried = zeroshot.variants(competition.prompts, classes)
     board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), judge)
@@ -53,25 +56,20 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
     if len(board) > 1:
         print(shown(name, board, judge))
 
-    @functools.cache
-    def logits_of(prompts: str) -> tuple[np.ndarray, np.ndarray]:
-        classifier = known.classifier(Prompts.model_validate_json(prompts), classes)
-        return tuple(known.scale * feats.dot(classifier) for feats in (train, test))
-
-    oof, tests, facts = np.zeros((len(data.train), len(classes))), [], {}
+    logits, oof, facts, fits = Logits(known, feats), np.zeros((len(data.train), len(classes))), {}, []
     for fold in folds:
         held_out, chosen = data.fold == fold, competition.prompts
         if spec.ensemble == "greedy":
             chosen = zeroshot.greedy(chosen, classes, evaluate, metric, folds[folds != fold])
             facts.setdefault("ensemble", []).append({label: chosen.texts(label) for label in classes})
-        logits, test_logits = logits_of(chosen.model_dump_json())
-        bias = np.zeros(len(classes))
+        told, bias = [chosen.texts(label) for label in classes], np.zeros(len(classes))
         if spec.prior == "train":
-            bias = zeroshot.prior_bias(logits[~held_out], data.targets[~held_out])
+            bias = zeroshot.prior_bias(logits.of(told)[~held_out], data.targets[~held_out])
             facts.setdefault("bias", []).append(dict(zip(classes, bias.round(4).tolist(), strict=True)))
-        oof[held_out] = softmax(logits[held_out] + bias, axis=1)
-        tests.append(softmax(test_logits + bias, axis=1))
-    save_model(competition, name, key, data, oof, np.mean(tests, axis=0), time.perf_counter() - start, **facts)
+        oof[held_out] = softmax(logits.of(told)[held_out] + bias, axis=1)
+        fits.append(FoldClassifier(told, bias))
+    probs = FittedZeroShot(competition, spec, fits).predict(test)
+    save_model(competition, name, key, data, oof, probs, time.perf_counter() - start, **facts)
 
 
 def shown(name: str, board: pd.DataFrame, metric: str) -> str:

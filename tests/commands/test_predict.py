@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from scipy.special import softmax
 
 from src.base.errors import UserError
-from src.commands.predict import command, naming, page, sight, urls
+from src.commands.predict import command, naming, page, session, urls
 from src.commands.predict.finished import Finished
-from src.commands.predict.sight import Opinion, Sight
+from src.commands.predict.session import InferenceSession, Prediction
 from src.data import images
 from src.data.rows import read_dataset
 from src.models.finetune import heads
@@ -50,7 +50,7 @@ BESIDE = (Encoder(backbone="test_resnet", pretrained=False, img_size=32, scale=0
 def hasty(monkeypatch):
     """One pass is time enough for a time that nobody looks at."""
     for name, value in {"WARM": 0, "WARM_PASSES": 1, "SECONDS": 0, "PASSES": 1}.items():
-        monkeypatch.setattr(sight, name, value)
+        monkeypatch.setattr(session, name, value)
 
 
 @pytest.fixture(scope="module")
@@ -94,17 +94,17 @@ def there(trained, monkeypatch):
 def looked(competition, model):
     one = Finished(f"toy:{model}", competition, model)
     one.check()
-    return one.look(Sight(read_dataset(competition).test.paths))
+    return InferenceSession(read_dataset(competition).test.paths).prediction(one)
 
 
 @pytest.mark.parametrize("model", ["plain", "greedy", "probe", "rows", "tuned", "wise", "soup", "blend"])
 def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, model):
     before = snapshot(there.folder)
-    opinion, rows = looked(there, model), read_dataset(there)
+    prediction, rows = looked(there, model), read_dataset(there)
     # what model.json has of biases, temperatures and weights is rounded to four decimals
     bound = {"greedy": 5e-5, "tuned": 5e-5, "blend": 1e-4}.get(model, 1e-5)
-    assert np.abs(opinion.probs - model_tables(there, model, rows)[1]).max() < bound
-    assert opinion.labels == CLASSES
+    assert np.abs(prediction.probs - model_tables(there, model, rows)[1]).max() < bound
+    assert prediction.labels == CLASSES
     assert snapshot(there.folder) == before
 
 
@@ -114,17 +114,19 @@ def test_a_blend_is_predicted_by_the_method_that_it_has(there, method):
     kept = {path.name: path.read_bytes() for path in there.model_folder("blend").iterdir()}
     blend.run(other)
     try:
-        opinion = looked(other, "blend")
+        prediction = looked(other, "blend")
         said = model_tables(other, "blend", read_dataset(other))[1]
     finally:
         for name, content in kept.items():
             (there.model_folder("blend") / name).write_bytes(content)
-    assert np.abs(opinion.probs - said).max() < (1e-4 if method == "greedy" else 1e-5)
+    assert np.abs(prediction.probs - said).max() < (1e-4 if method == "greedy" else 1e-5)
 
 
 def test_what_models_of_a_blend_share_is_timed_once():
-    one, other = (Opinion(name, (), np.empty(0), {"shared": 2.0, name: 1.0}, {"same": 4.0}) for name in "ab")
-    both = Opinion("blend", (), np.empty(0), {**one.model_ms, **other.model_ms}, {**one.prepare_ms, **other.prepare_ms})
+    one, other = (Prediction(name, (), np.empty(0), {"shared": 2.0, name: 1.0}, {"same": 4.0}) for name in "ab")
+    both = Prediction(
+        "blend", (), np.empty(0), {**one.model_ms, **other.model_ms}, {**one.prepare_ms, **other.prepare_ms}
+    )
     assert (one.model, both.model, both.prepare) == (3.0, 4.0, 4.0)
 
 
@@ -404,7 +406,7 @@ def test_a_server_that_is_silent_slow_or_breaks_off_is_not_waited_for(tmp_path, 
 
 def test_names_of_files_and_classes_are_text_on_the_page(photo):
     nasty = command.Picture('<img src="x">\'&🌽', photo)
-    text = page.render([nasty], [], [Opinion("<b>", ("<script>alert(1)</script>",), np.ones((1, 1)), {}, {})], 5)
+    text = page.render([nasty], [], [Prediction("<b>", ("<script>alert(1)</script>",), np.ones((1, 1)), {}, {})], 5)
     assert "<script>alert" not in text
     assert '<img src="x">' not in text
     assert "🌽" in text

@@ -126,16 +126,14 @@ class TestStage:
         assert len(facts["chosen"]) == 3
         assert "alpha chosen for each fold on the others" in capsys.readouterr().out
         one, plain = Run(competition, "clip", 0, 42), Run(competition, "plain", 0, 42)
-        assert (one.read(rows, 1.0)[0] == plain.read(rows, None)[0]).all()
+        assert (one.read(rows, "oof", 1.0) == plain.read(rows, "oof", None)).all()
         head = heads.zero_shot(competition, CLIP)
-        start, fold = (
-            classifiers.create(CLIP, 3, 0, True, head),
-            plain.fold(rows, squares_of(competition, CLIP, rows)),
-        )
-        assert np.abs(one.read(rows, 0.0)[0] - training.predict(start, fold, fold.valid, ("identity",), 8)).max() < 1e-6
+        start, fold = classifiers.create(CLIP, 3, 0, True, head), plain.fold(rows, squares_of(competition, CLIP, rows))
+        zero_shot = training.predict(start, fold, fold.valid, ("identity",), 8)
+        assert np.abs(one.read(rows, "oof", 0.0) - zero_shot).max() < 1e-6
         oof, _ = model_tables(competition, "clip", rows)
         for number, alpha in enumerate(facts["chosen"]):
-            expected = Run(competition, "clip", number, 42).read(rows, alpha)[0]
+            expected = Run(competition, "clip", number, 42).read(rows, "oof", alpha)
             assert (oof[rows.fold == number] == expected).all()
         assert len(list(competition.model_folder("clip").glob("*.safetensors"))) == 3
 
@@ -144,9 +142,9 @@ class TestStage:
         competition = with_models(convnext=toy.model_copy(update={"seeds": 2}), one=toy)
         finetune.run(competition)
         rows = read_dataset(competition)
-        tables = [Run(competition, "convnext", 1, seed).read(rows, None)[0] for seed in (42, 43)]
+        tables = [Run(competition, "convnext", 1, seed).read(rows, "oof", None) for seed in (42, 43)]
         assert np.abs(tables[0] - tables[1]).max() > 1e-3
-        assert (tables[0] == Run(competition, "one", 1, 42).read(rows, None)[0]).all()
+        assert (tables[0] == Run(competition, "one", 1, 42).read(rows, "oof", None)).all()
         oof, _ = model_tables(competition, "convnext", rows)
         assert np.abs(oof[rows.fold == 1] - np.mean(tables, axis=0)).max() < 1e-6
         history = pd.read_csv(competition.model_folder("convnext") / "history.csv")

@@ -14,6 +14,8 @@ from src.base.errors import UserError
 from src.data.rows import Dataset, Rows, read_dataset
 from src.models.finetune import batches
 from src.models.finetune.run import Run, squares_of, weights_key
+from src.models.finetune.shared import Shared
+from src.models.pictures import train_pictures
 from src.models.probe import fitting as probing
 from src.models.probe.judging import (
     doubtful,
@@ -63,7 +65,7 @@ def doubted(competition) -> list[list[str]]:
 
 def check_by_scikit_learn(prepared, rows):
     """What is said of a row is by a fit that has seen neither its fold nor the one that is to be scored."""
-    train = probing.ProbeRows(prepared, JUDGE, rows.train)
+    train = probing.ProbeRows(prepared, JUDGE, train_pictures(prepared, rows))
     chosen = read_json(prepared.model_folder("probe") / "model.json")["chosen"]
     for outer, path in enumerate(judgement_paths(prepared, "probe", rows)[1]):
         outside = rows.fold != outer
@@ -136,7 +138,7 @@ def test_what_is_doubted_is_in_the_key(prepared):
     ]
 
     def key():
-        return finetune.Shared(prepared, "convnext", rows).key
+        return Shared(prepared, "convnext", rows).key
 
     before = key()
     write_judgements(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])

@@ -19,6 +19,7 @@ from src.models.finetune.resume import Running
 from src.models.finetune.run import fold_of, squares_of
 from src.models.finetune.training import Training
 from src.networks import backbones, classifiers, clip, encoders, features, texts
+from src.networks.predictor import placed
 from src.results.compare import ALPHA
 from src.results.model import model_tables, none_if_nan, read_model
 from src.schema.competition import Competition
@@ -193,7 +194,7 @@ def before(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[bool],
     path = cell.folder / "epoch0.json"
     kept = files.read_json(path)
     if kept is None or kept["key"] != key or not cell.table("epoch0").is_file():
-        model = training.placed(create(True))
+        model = placed(create(True))
         probs = training.predict(model, fold, fold.valid, ONE_VIEW, at_a_time(fold))
         cell.write("epoch0", probs)
         kept = {"key": key, "point": cell.scored(probs)}

@@ -20,11 +20,12 @@ from src.base.errors import UserError, counted, unknown
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
 from src.commands.predict import finished, gathering, naming, urls
-from src.commands.predict.finished import BLEND, Finished
+from src.commands.predict.finished import Finished
 from src.commands.predict.gathering import Picture, Unreadable, Word
 from src.commands.predict.naming import DEFAULTS, Classes, Clip, Timm
-from src.commands.predict.sight import Opinion, Sight
+from src.commands.predict.session import InferenceSession, Prediction
 from src.data import images
+from src.results.model import BLEND
 from src.schema.competition import Competition
 
 SHOWN = 100  # pictures whose tables are printed
@@ -69,8 +70,8 @@ def run(
         if pictures:
             for model in named:
                 model.fetch()
-            sight = Sight([picture.path for picture in pictures])
-            tell(pictures, unreadable, [model.look(sight) for model in named], top, csv, html)
+            session = InferenceSession([picture.path for picture in pictures])
+            tell(pictures, unreadable, [session.prediction(model) for model in named], top, csv, html)
     if unreadable:
         print(
             f"{counted(len(unreadable), 'picture')} of {len(unreadable) + len(pictures)} could not be read: see above"
@@ -144,55 +145,55 @@ def usual(competition: Competition | None) -> Classes:
 def tell(
     pictures: list[Picture],
     unreadable: list[Unreadable],
-    opinions: list[Opinion],
+    predictions: list[Prediction],
     top: int,
     csv: Path | None,
     html: Path | None,
 ) -> None:
     """Prints what the models say, and writes what is asked for."""
-    df = table(pictures, opinions, top)
+    df = table(pictures, predictions, top)
     for i, picture in enumerate(pictures[:SHOWN]):
-        print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(opinions, i, top))]))
+        print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
     if len(pictures) > SHOWN:
         print(f"... and {len(pictures) - SHOWN} more pictures" + (": see them with --csv FILE" if csv is None else ""))
-    print("\n".join(times(opinions)))
+    print("\n".join(times(predictions)))
     if csv is not None:
         files.write_text(csv, df.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         print(f"csv: {csv}  {len(df)} rows")
     if html is not None:
         from src.commands.predict import page
 
-        text = page.render(pictures, unreadable, opinions, top)
+        text = page.render(pictures, unreadable, predictions, top)
         files.write_text(html, text)
         print(f"page: {html}  {len(text.encode()) / 1e6:.2f} MB")
 
 
-def table(pictures: list[Picture], opinions: list[Opinion], top: int) -> pd.DataFrame:
+def table(pictures: list[Picture], predictions: list[Prediction], top: int) -> pd.DataFrame:
     """One row a picture, model and rank; `ms` is the model's for one picture, without preparing it."""
     rows = [
         (picture.name, one.name, rank, label, probability, round(one.model, 3))
         for i, picture in enumerate(pictures)
-        for one in opinions
+        for one in predictions
         for rank, label, probability in one.best(i, top)
     ]
     return pd.DataFrame(rows, columns=["image", "model", "rank", "label", "probability", "ms"])
 
 
-def side_by_side(opinions: list[Opinion], i: int, top: int) -> list[str]:
+def side_by_side(predictions: list[Prediction], i: int, top: int) -> list[str]:
     """What the models say of a picture, each in a column."""
-    said = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in opinions]
+    said = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in predictions]
     ranks = [str(rank) for rank in range(1, max(map(len, said)) + 1)]
-    names = ["", *(one.name for one in opinions)]
+    names = ["", *(one.name for one in predictions)]
     return align([names, *itertools.zip_longest(ranks, *said, fillvalue="")])
 
 
-def times(opinions: list[Opinion]) -> list[str]:
+def times(predictions: list[Prediction]) -> list[str]:
     """How long each model takes."""
-    rows = [(one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", networks(one)) for one in opinions]
+    rows = [(one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", networks(one)) for one in predictions]
     head = ("for one image, warm (median)", "model", "preparing", "")
     return align([head, *rows])
 
 
-def networks(one: Opinion) -> str:
+def networks(one: Prediction) -> str:
     n = len(one.model_ms)
     return f"{n} passes one after the other" if n > 1 else ""

@@ -19,7 +19,7 @@ from torch import Tensor
 from src.base import files, machine
 from src.base.errors import UserError
 from src.base.progress import track
-from src.commands.predict.sight import Opinion, Sight
+from src.commands.predict.session import InferenceSession
 from src.networks import backbones, clip, encoders, hub
 from src.networks.features import unit
 from src.networks.inference import Tower
@@ -139,14 +139,17 @@ class Clip:
         with saying(self.name):
             clip.weights(self.spec, clip.title(self.spec))
 
-    def look(self, sight: Sight) -> Opinion:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.classes.labels
+
+    def predict(self, session: InferenceSession) -> np.ndarray:
+        """(n, k) probabilities."""
         loaded, cfg, geometry = clip.load(self.spec), clip.preprocessing(self.spec), clip.geometry(self.spec)
         known = self.texts(loaded)
         classifier = known.scale * known.classifier(self.classes.prompts, self.classes.names)
         tower = Tower(loaded.model.encode_image, geometry, tuple(cfg.mean), tuple(cfg.std))
-        feats, ms, prepare = sight.look(self.name, tower)
-        probs = softmax(unit(feats["identity"]) @ classifier, axis=1)
-        return Opinion(self.name, self.classes.labels, probs, {self.name: ms}, prepare)
+        return softmax(unit(session.outputs(self.name, tower)) @ classifier, axis=1)
 
     def texts(self, loaded: clip.ClipModel) -> Texts:
         """What it makes of the classes; of many texts that is kept, for it takes minutes without a GPU."""
@@ -214,7 +217,12 @@ class Timm:
             k = backbones.classes_of(path, "fc" if own is None else own.classifier)
         return usual if k is None else k
 
-    def look(self, sight: Sight) -> Opinion:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.classes.labels
+
+    def predict(self, session: InferenceSession) -> np.ndarray:
+        """(n, k) probabilities."""
         path = backbones.weights(self.spec)
         k = len(self.classes.labels)
         with hub.refusing_bad_weights(self.name, path):
@@ -224,8 +232,7 @@ class Timm:
             )
         data = backbones.data_config(self.spec)
         tower = Tower(machine.placed(model), backbones.geometry(self.spec), data.mean, data.std)
-        logits, ms, prepare = sight.look(self.name, tower)
-        return Opinion(self.name, self.classes.labels, softmax(logits["identity"], axis=1), {self.name: ms}, prepare)
+        return softmax(session.outputs(self.name, tower), axis=1)
 
 
 def encoder_of(name: str, what: str, path: Path | None) -> Encoder:

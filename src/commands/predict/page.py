@@ -6,14 +6,16 @@ from pathlib import Path
 from src.base.errors import counted
 from src.base.threads import parallel
 from src.commands.predict.gathering import Picture, Unreadable
-from src.commands.predict.sight import Opinion
+from src.commands.predict.session import Prediction
 from src.report import page, tiles
 
 MOST = 1000  # pictures on a page
 SIDES = {100: 320, MOST: tiles.SIDE}  # pixels of a picture's longer side, of so many pictures at most
 
 
-def render(pictures: Sequence[Picture], unreadable: Sequence[Unreadable], opinions: Sequence[Opinion], top: int) -> str:
+def render(
+    pictures: Sequence[Picture], unreadable: Sequence[Unreadable], predictions: Sequence[Prediction], top: int
+) -> str:
     """The page; of many pictures the first ones, which it says."""
     shown = pictures[:MOST]
     side = next(side for most, side in SIDES.items() if len(shown) <= most)
@@ -22,7 +24,7 @@ def render(pictures: Sequence[Picture], unreadable: Sequence[Unreadable], opinio
         {
             "name": picture.name,
             "tile": image,
-            "models": [{"name": one.name, "rows": one.best(i, top)} for one in opinions],
+            "models": [{"name": one.name, "rows": one.best(i, top)} for one in predictions],
         }
         for i, (picture, image) in enumerate(zip(shown, drawn, strict=True))
     ]
@@ -30,10 +32,10 @@ def render(pictures: Sequence[Picture], unreadable: Sequence[Unreadable], opinio
         page.templates(Path(__file__).parent)
         .get_template("predict.html")
         .render(
-            title=f"{counted(len(pictures), 'picture')}, {counted(len(opinions), 'model')}",
+            title=f"{counted(len(pictures), 'picture')}, {counted(len(predictions), 'model')}",
             more=len(pictures) - len(shown),
             unreadable=unreadable,
-            opinions=opinions,
+            predictions=predictions,
             pictures=said,
             style=page.source("page.css"),
             script=page.source("page.js"),

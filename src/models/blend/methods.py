@@ -81,7 +81,7 @@ METHODS: dict[str, Fit] = {  # the simplest first
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedMethod:
     """A method, fitted on all rows and without each fold."""
 
     final: Blender  # for the test rows
@@ -90,7 +90,7 @@ class Fitted:
     inner: list[np.ndarray]  # for each fold f (n, k): rows of another fold by the blender without both, f's rows NaN
 
 
-def fit(method: str, pool: Pool, nested: bool = True) -> Fitted:
+def fit(method: str, pool: Pool, nested: bool = True) -> FittedMethod:
     """Fits a method as often as its score needs it and, if `nested`, the choice among methods."""
     singles = [(f,) for f in pool.folds]
     pairs = list(combinations(pool.folds, 2)) if nested else []
@@ -99,7 +99,7 @@ def fit(method: str, pool: Pool, nested: bool = True) -> Fitted:
     without = dict(zip(pairs, others[len(singles) :], strict=True))
     for f in pool.folds if nested else ():
         inner.append(assembled(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
-    return Fitted(final, outer, assembled(pool, dict(enumerate(outer))), inner)
+    return FittedMethod(final, outer, assembled(pool, dict(enumerate(outer))), inner)
 
 
 def assembled(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
@@ -121,7 +121,7 @@ def simplest(metric: Metric, targets: np.ndarray, tables: dict[str, np.ndarray])
     return best
 
 
-def choose(pool: Pool, fitted: dict[str, Fitted]) -> tuple[str, list[str], np.ndarray]:
+def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str], np.ndarray]:
     """The method by all rows, for each fold the method by the other folds' rows, and what these predict: (n, k).
 
     Only the latter is honest to score: the method by all rows has been chosen by the very rows.
@@ -144,7 +144,7 @@ def methods_for(method: str, pool: Pool) -> list[str]:
     return [name for name in METHODS if name != "stack" or m * k <= STACKABLE]
 
 
-def without_model(method: str, pool: Pool, fitted: Fitted, model: int) -> np.ndarray:
+def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> np.ndarray:
     """(n, k) what the method's `oof` would be without a model. A fold in which it has no weight does not miss it.
 
     A stack keeps the C that each fold has chosen.

@@ -1,7 +1,6 @@
 """One fine-tuning run, a (model, fold, seed): what it is trained with, and the files that it leaves."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +96,10 @@ class Run:
     def write(self, part: str, alpha: float | None, ids: list[str], probs: np.ndarray) -> None:
         predictions.write(self.table(part, alpha), self.competition.id, ids, self.competition.classes, probs)
 
-    def read(self, data: Dataset, alpha: float | None) -> tuple[np.ndarray, np.ndarray]:
-        """The probabilities of the held-out and the test rows."""
-        read = partial(predictions.read, id=self.competition.id, classes=self.competition.classes)
-        held_out = data.train.take(data.fold == self.number)
-        return read(self.table("oof", alpha), ids=held_out.ids), read(self.table("test", alpha), ids=data.test.ids)
+    def read(self, data: Dataset, part: str, alpha: float | None) -> np.ndarray:
+        """The probabilities of the held-out rows, `oof`, or of the test rows, `test`."""
+        rows = data.test if part == "test" else data.train.take(data.fold == self.number)
+        return predictions.read(self.table(part, alpha), self.competition.id, rows.ids, self.competition.classes)
 
     def fold(self, data: Dataset, squares: Squares, doubtful: np.ndarray | None = None) -> Fold:
         """What it is trained with.

@@ -6,53 +6,94 @@ averaged as weights are.
 """
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
+from src.base.errors import UserError
 from src.data.rows import Dataset
-from src.models.finetune import averaging, training
+from src.models import fitted
+from src.models.finetune import averaging
 from src.models.finetune.averaging import merit
-from src.models.finetune.run import Run, runs_of, squares_of, test_rows
-from src.networks import classifiers
+from src.models.finetune.fitted import blank
+from src.models.finetune.run import Run
+from src.models.fitted import FinishedModel
+from src.models.pictures import Pictures, StoredPictures
+from src.networks.predictor import Predictor, predictor
 from src.results import checkpoints
 from src.schema.competition import Competition
-from src.schema.models import Soup
+from src.schema.models import FineTune, Soup
 from src.scoring.metrics import METRICS
 
-Ingredient = tuple[str, int]  # model, number of its seed
+Ingredient = tuple[str, int]  # model, seed
 
 
-def cook(competition: Competition, spec: Soup, data: Dataset) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:
-    """The probabilities (n, k) of data.train and of data.test (the mean over folds), and each fold's ingredients."""
-    metric, first, k = METRICS[competition.metric], competition.models[spec.of[0]], len(competition.classes)
-    squares = squares_of(competition, first, data)
-    model = classifiers.create(first, k, 0, pretrained=False)
+@dataclass(frozen=True)
+class FittedSoup:
+    competition: Competition
+    name: str
+    taken: Sequence[Sequence[Ingredient]]  # of each fold
+    side: int | None = None  # to which pictures were reduced
 
-    def run_of(ingredient: Ingredient, number: int) -> Run:
-        return runs_of(competition, ingredient[0], number)[ingredient[1]]
+    @property
+    def spec(self) -> Soup:
+        return self.competition.models[self.name]
 
-    def predicted(soup: Collection[Ingredient], number: int, rows: np.ndarray) -> np.ndarray:
-        model.load_state_dict(averaging.mean([checkpoints.load(run_of(one, number).finished) for one in sorted(soup)]))
-        fold = run_of((spec.of[0], 0), number).fold(data, squares)
-        return training.predict(training.placed(model), fold, rows, first.views, first.batch_size)
+    @property
+    def first(self) -> FineTune:
+        """The model whose network and views all have."""
+        return self.competition.models[self.spec.of[0]]
+
+    def predict(self, pictures: Pictures) -> np.ndarray:
+        """(n, k) probabilities, the mean over folds."""
+        model = blank(self.first, len(self.competition.classes))
+        total = np.zeros((len(pictures), len(self.competition.classes)))
+        for number, soup in enumerate(self.taken):
+            total += pictures.probabilities(self.network(model, soup, number)) / len(self.taken)
+        return total
+
+    def network(self, model: nn.Module, soup: Collection[Ingredient], number: int) -> Predictor:
+        """`model` with the mean of the weights that a fold's ingredients have."""
+        runs = [Run(self.competition, name, number, seed) for name, seed in sorted(soup)]
+        model.load_state_dict(averaging.mean([checkpoints.load(one.finished) for one in runs]))
+        return predictor(self.first, model, f"{self.name} fold {number}", self.side)
+
+
+def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, np.ndarray]:
+    """Chooses the ingredients of each fold; and the probabilities (n, k) of data.train, each row's by its fold's."""
+    metric, k = METRICS[competition.metric], len(competition.classes)
+    plain = FittedSoup(competition, name, ())
+    model, models = blank(plain.first, k), competition.models
+    pictures = [StoredPictures(competition, data, np.flatnonzero(held_out)) for held_out in data.held_out]
 
     @functools.cache
     def held_out(soup: frozenset[Ingredient], number: int) -> np.ndarray:
         """By the fold's soup, of the rows that it held out."""
-        return predicted(soup, number, np.flatnonzero(data.fold == number))
+        return pictures[number].probabilities(plain.network(model, soup, number))
 
     def merit_on(folds: Collection[int], soup: Collection[Ingredient]) -> tuple[float, float]:
         targets = np.concatenate([data.targets[data.fold == number] for number in folds])
         return merit(metric, targets, np.concatenate([held_out(frozenset(soup), number) for number in folds]))
 
-    every = [(name, i) for name in spec.of for i in range(competition.models[name].seeds)]
-    oof, test, taken = np.zeros((len(data.train), k)), np.zeros((len(data.test), k)), []
+    every = [(other, models[other].seed + i) for other in plain.spec.of for i in range(models[other].seeds)]
+    oof, taken = np.zeros((len(data.train), k)), []
     for number in range(data.n_folds):
         others = [other for other in range(data.n_folds) if other != number]
         on_others = functools.partial(merit_on, others)
         soup = averaging.greedy(sorted(every, key=lambda one: on_others([one]), reverse=True), on_others)
         oof[data.fold == number] = held_out(frozenset(soup), number)
-        test += predicted(soup, number, test_rows(data)) / data.n_folds
-        taken.append([f"{name} {run_of((name, i), number).seed}" for name, i in soup])
-    return oof, test, taken
+        taken.append(soup)
+    return FittedSoup(competition, name, taken), oof
+
+
+def load(one: FinishedModel) -> FittedSoup:
+    """Raises UserError: An ingredient is not there, or another one than it was."""
+    known = one.key["ingredients"]
+    for other in one.spec.of:
+        fitted.load(one.competition, other)
+        if fitted.finished(one.competition, other).key != known[other]:
+            raise UserError(f"{one.title} is of another {other} than there is now: {one.command} makes it again")
+    taken = [[(name, int(seed)) for name, seed in map(str.split, soup)] for soup in one.made["ingredients"]]
+    return FittedSoup(one.competition, one.name, taken, known[one.spec.of[0]].get("pictures"))

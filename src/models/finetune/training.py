@@ -28,16 +28,13 @@ from src.base.progress import track
 from src.data.geometry import normalised
 from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.resume import Running
-from src.networks.inference import Loader, Times, seen
+from src.networks.predictor import LAYOUT, Predictor, placed
 from src.schema.models import FineTune
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
 
 T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
-# Convolutions on a GPU want it. On a CPU too where they are trained: test_resnet at 128 pixels takes 250 images/s in it
-# and 170 without, resnet18 at 96 pixels 57 and 50, test_convnext at 32 as many as without (2 cores, AVX2).
-LAYOUT = torch.channels_last
 
 
 def lr_at(step: float, steps: int, warmup: float, peak: float) -> float:
@@ -54,11 +51,6 @@ def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tens
     if not ways or float(torch.rand(())) >= spec.mix_p:
         return pixels, targets
     return ways[int(torch.randint(len(ways), ()))](pixels, targets)
-
-
-def placed(model: nn.Module) -> nn.Module:
-    """The model on this machine's device."""
-    return model.to(machine.device(), memory_format=LAYOUT)
 
 
 def scale_head(optimizer: torch.optim.Optimizer, head: nn.Module, scale: float) -> None:
@@ -249,27 +241,11 @@ class Training:
 Looked = Callable[[Training, np.ndarray], dict[str, Any]]
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
     """The mean of the views' probabilities: (n, k) float32; in smaller parts where memory is too small."""
-    model.eval()
-    probs, device, config = [], machine.device(), fold.data_config
-    portion = AdaptiveBatch(fold.title, batch_size)
-    loader = Loader(fold.squares.pictures, rows, fold.squares.geometry, ["identity"], Times())
-
-    def probabilities(squares: Tensor) -> Tensor:
-        total = 0.0
-        for view in views:
-            pixels = normalised(seen({"identity": squares}, view), config.mean, config.std, LAYOUT)
-            with machine.autocast(fold.precision):
-                logits = model(pixels)
-            total = total + logits.float().softmax(dim=1)
-        return total / len(views)
-
-    for batch in loader.batches(batch_size):
-        squares = batch["identity"].to(device, non_blocking=True)
-        probs += portion.run(lambda size, squares=squares: [probabilities(part) for part in squares.split(size)])
-    return torch.cat(probs).cpu().numpy()
+    data, geometry = fold.data_config, fold.squares.geometry
+    network = Predictor(fold.title, model, geometry, data.mean, data.std, fold.precision, views, batch_size)
+    return network.predict(fold.squares.pictures, rows)
 
 
 def train_fold(

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from src.data.rows import Dataset, Rows
+from src.data.rows import Dataset
+from src.models.pictures import Pictures, train_pictures
 from src.models.probe import nested
 from src.models.probe.nested import Fit
 from src.networks import features, texts
-from src.networks.features import ROWS, Features
+from src.networks.features import ROWS
 from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -27,16 +28,16 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
 
 
 class ProbeRows:
-    """The features of the train or the test rows, and what is predicted of them."""
+    """The features of some pictures, and what is predicted of them."""
 
-    def __init__(self, competition: Competition, spec: Probe, rows: Rows):
-        self.n, self.views = len(rows), len(spec.views) if spec.views_as == "rows" else 1
-        both = {unit: Features(competition, spec.encoders, rows, unit, spec.views_as) for unit in spec.normalise}
+    def __init__(self, competition: Competition, spec: Probe, pictures: Pictures):
+        self.n, self.views = len(pictures), len(spec.views) if spec.views_as == "rows" else 1
+        both = {unit: pictures.features(spec.encoders, unit, spec.views_as) for unit in spec.normalise}
         self.feats = both.__getitem__
         self.offset = None
         if spec.towards == "zeroshot":
             known = texts.read(competition, spec)
-            unit = Features(competition, [spec], rows, True, spec.views_as)
+            unit = pictures.features([spec], True, spec.views_as)
             self.offset = known.scale * unit.dot(known.classifier(competition.prompts, competition.classes))
 
     def predict(self, fit: Fit, index: np.ndarray) -> np.ndarray:
@@ -58,7 +59,7 @@ class TrainRows(ProbeRows):
 
     def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
         """Features that are too large for memory go to the folder `scratch` while something is fitted."""
-        super().__init__(competition, spec, data.train)
+        super().__init__(competition, spec, train_pictures(competition, data))
         self.fold, self.k = data.fold, len(competition.classes)
         self.given = (spec, self.feats, np.tile(data.targets, self.views), np.tile(data.fold, self.views), self.k)
         self.options = {"rows": self.views, "offset": self.offset, "scratch": scratch}

@@ -1,0 +1,63 @@
+"""A fitted blend: what a blender makes of what its models say of the same pictures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.base import files
+from src.base.errors import UserError
+from src.data.rows import read_dataset
+from src.models import fitted
+from src.models.blend import methods
+from src.models.blend.methods import Blender, Pool, Weighted
+from src.models.fitted import FinishedModel, Fitted
+from src.models.pictures import Pictures
+from src.results.model import model_tables
+from src.scoring.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class FittedBlend:
+    models: Mapping[str, Fitted]
+    blender: Callable[[], Blender]  # gives it when it is first wanted: a stack takes its time
+
+    def predict(self, pictures: Pictures) -> np.ndarray:
+        """(n, k) probabilities."""
+        return self.blender().predict(np.stack([model.predict(pictures) for model in self.models.values()]))
+
+
+def load(one: FinishedModel) -> FittedBlend:
+    """Raises UserError: A model is not there, or another one than it was; or one with a weight cannot be loaded."""
+    competition, weights = one.competition, weights_of(one)
+    for name, known in one.key["models"].items():
+        if name not in competition.models:
+            raise UserError(f"{one.title} has a model {name!r}, which the config lacks: {one.command} makes it again")
+        fitted.finished(competition, name)
+        tables = [competition.model_folder(name) / f"{part}.parquet" for part in ("oof", "test")]
+        if files.digest([files.sha256(table) for table in tables]) != known:
+            raise UserError(f"{one.title} is of another {name} than there is now: {one.command} makes it again")
+    models = {name: fitted.load(competition, name) for name in weights}
+    if one.made["method"] == "stack":
+        return FittedBlend(models, lambda: stack(one))
+    return FittedBlend(models, lambda: Weighted(np.array(list(weights.values()))))
+
+
+def weights_of(one: FinishedModel) -> dict[str, float]:
+    """The models that it is made of, each with its weight; of a stack, which has none, all."""
+    made = one.made
+    if made["method"] == "stack":
+        return dict.fromkeys(one.key["models"], 1.0)
+    some = {name: weight for name, weight in made["weights"].items() if weight > 0}
+    if made["method"] == "mean":  # of which four digits are kept
+        some = dict.fromkeys(some, 1.0)
+    total = sum(some.values())
+    return {name: weight / total for name, weight in some.items()}
+
+
+def stack(one: FinishedModel) -> Blender:
+    """Solved again of the models' out-of-fold tables: its coefficients are not kept."""
+    data = read_dataset(one.competition)
+    oofs = np.stack([model_tables(one.competition, name, data)[0] for name in one.key["models"]])
+    pool = Pool(oofs, data.targets, data.fold, METRICS[one.competition.metric])
+    return methods.METHODS["stack"](pool, [()])[0]

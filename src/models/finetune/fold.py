@@ -1,0 +1,97 @@
+"""One run of a fine-tuned model, from names to files: trained where its weights are not there, then predicted."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from src.base import files
+from src.base.errors import UserError
+from src.base.text import duration
+from src.data.rows import Dataset, read_dataset
+from src.models.finetune import augment, averaging, training
+from src.models.finetune.batches import Fold
+from src.models.finetune.keys import tables_key, weights_key
+from src.models.finetune.resume import Running
+from src.models.finetune.run import Run, test_rows
+from src.models.finetune.shared import Shared
+from src.networks import classifiers
+from src.networks.predictor import placed
+from src.results import checkpoints
+from src.schema.competition import Competition
+from src.scoring.metrics import METRICS
+
+
+def run_fold(
+    competition: Competition, name: str, number: int, seed: int | None = None, shared: Shared | None = None
+) -> None:
+    """Trains one (model, fold, seed) and writes its weights and tables: a unit of work, started with nothing but names.
+
+    Weights that are there are taken.
+
+    Args:
+        seed: The model's first, where there is none.
+        shared: Where the caller has more runs of the model to make.
+
+    Raises:
+        UserError: It would have to be trained, and PREDICT_ONLY is set.
+    """
+    shared = Shared(competition, name, read_dataset(competition)) if shared is None else shared
+    spec, data, key = shared.spec, shared.data, shared.key
+    one = Run(competition, name, number, spec.seed if seed is None else seed)
+    if os.environ.get("PREDICT_ONLY") == "1" and (why := one.untrained(key)):
+        raise UserError(
+            f"{one.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
+            f"./run.sh {competition.name} where that may take its time"
+        )
+    fold = one.fold(data, shared.squares, None if shared.doubtful is None else shared.doubtful[number])
+
+    def create(pretrained: bool) -> nn.Module:
+        head = shared.starts[number] if pretrained else None
+        return classifiers.create(spec, fold.k, one.init_seed, pretrained, head)
+
+    model = trained(one, key, fold, create)
+    predict(one, key, fold, create, model, data)
+    score = METRICS[competition.metric].value(
+        fold.valid_targets, one.read(data, "oof", max(spec.wise_ft, default=None))
+    )
+    print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
+
+
+def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
+    """The network that predicts: with its weights as they are on the disk, or else trained, and written there."""
+    running = Running(one.finished, weights_key(key))
+    if one.trained(key) is None:
+        one.predicted.unlink(missing_ok=True)  # of other weights
+        model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
+        about = {"key": running.key, "history": history, "seconds": sum(row["seconds"] for row in history)}
+        checkpoints.save(one.finished, model.state_dict(), about)
+    else:
+        print(f"{one.title}  predicts with the weights that it has")
+        model = placed(create(False))
+        model.load_state_dict(checkpoints.load(one.finished))
+    running.clear()
+    return model
+
+
+def predict(
+    one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module, data: Dataset
+) -> None:
+    """Writes a run's tables, for each alpha between the weights that training started from and those of `model`.
+
+    Where only the test rows are others, the held-out rows' tables stay.
+    """
+    start, spec = time.perf_counter(), fold.spec
+    parts = {"test": test_rows(data)} if one.held(key) else {"oof": fold.valid, "test": test_rows(data)}
+    one.predicted.unlink(missing_ok=True)
+    weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+    origin = create(True).state_dict() if spec.wise_ft else {}
+    for alpha in spec.wise_ft or (None,):
+        if alpha is not None:
+            model.load_state_dict(averaging.interpolated(origin, weights, alpha))
+        for part, rows in parts.items():
+            probs = training.predict(model, fold, rows, spec.views, spec.batch_size)
+            one.write(part, alpha, data.rows.take(rows).ids, probs)
+    files.write_json(one.predicted, {"key": tables_key(key), "seconds": time.perf_counter() - start, **fold.noise})
