@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from src.schema.competition import Competition
 
 
-STAGES = {  # each with the stages it needs; in the order in which they run
+ASKED = ("find_lr", "audit")  # stages that run only where they are named
+BEFORE_BLEND = {  # each with the stages it needs; in the order in which they run
     "data": (),
     "folds": ("data",),
     "features": ("data", "folds"),
@@ -18,11 +19,13 @@ STAGES = {  # each with the stages it needs; in the order in which they run
     "probe": ("features",),
     "find_lr": ("folds",),
     "finetune": ("folds",),
-    "blend": ("zeroshot", "probe", "finetune"),
+}
+STAGES = {
+    **BEFORE_BLEND,
+    "blend": tuple(name for name in BEFORE_BLEND if name not in ASKED),
     "submission": ("blend",),
     "audit": ("features",),
 }
-ASKED = ("find_lr", "audit")  # stages that run only where they are named
 
 
 def module(name: str) -> ModuleType:

@@ -1,0 +1,147 @@
+"""A model kind is a class of the schema, a module of models/, a stage, and a line for it: nobody else knows of it."""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.results import predictions
+from tests.conftest import CLASSES, ROOT, TINY_CLIP, read_json, toy_competition
+
+SCHEMA = '''\
+class Prior(Model, Kind):
+    """The share of each class among a fold's training rows, whatever the picture."""
+
+    stage: ClassVar[str] = "prior"
+    module: ClassVar[str] = "prior"
+
+
+'''
+MODULE = """\
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FittedPrior:
+    shares: np.ndarray  # (folds, k)
+
+    def predict(self, pictures):
+        return np.tile(self.shares.mean(axis=0), (len(pictures), 1))
+
+
+def load(one):
+    return FittedPrior(np.array(one.made["shares"]))
+"""
+STAGE = '''\
+"""prior: takes the shares of the classes."""
+
+import time
+
+import numpy as np
+
+from src.data.rows import read_dataset
+from src.models.pictures import test_pictures
+from src.models.prior import FittedPrior
+from src.results.model import is_reused, model_key, save_model
+
+
+def run(competition):
+    data, made, start = read_dataset(competition), [], time.perf_counter()
+    for name, spec in competition.of_stage("prior").items():
+        key = model_key(competition, spec, data, 1)
+        if is_reused(competition.model_folder(name), key):
+            continue
+        counts = [np.bincount(data.targets[~rows], minlength=len(competition.classes)) for rows in data.held_out]
+        shares = np.array([one / one.sum() for one in counts])
+        probs = FittedPrior(shares).predict(test_pictures(competition, data))
+        seconds = time.perf_counter() - start
+        save_model(competition, name, key, data, shares[data.fold], probs, seconds, shares=shares.tolist())
+        made.append(name)
+    return made
+'''
+CONFIG = f"""\
+from src.config import *
+from src.schema.models import Prior
+
+CLASSES = {CLASSES!r}
+TINY_CLIP = ClipArch(**{TINY_CLIP.model_dump()!r})
+{inspect.getsource(toy_competition)}
+
+competition = toy_competition(
+    models={{"prior": Prior(), "zeroshot": ZeroShot(clip=TINY_CLIP)}}, blend=Blend(method="mean")
+)
+"""
+NAMES = ("prior", "zeroshot", "blend")
+
+
+def replace(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture
+def python(folder, tmp_path, monkeypatch):
+    """Runs Python in a copy of the project that has a fifth kind; there are fewer blue train rows than others."""
+    df = pd.read_csv(folder / "train.csv", dtype=str)
+    df.drop(index=[0, 3, 6]).to_csv(folder / "train.csv", index=False)
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.txt", project)
+    src = project / "src"
+    (src / "models" / "prior.py").write_text(MODULE)
+    (src / "stages" / "prior.py").write_text(STAGE)
+    replace(src / "schema" / "models.py", "AnyModel = ZeroShot", SCHEMA + "AnyModel = Prior | ZeroShot")
+    replace(src / "stages" / "__init__.py", '    "finetune": (', '    "prior": ("folds",),\n    "finetune": (')
+    (src / "configs" / "toy.py").write_text(CONFIG)
+
+    def run(*arguments):
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=project, env=env, capture_output=True, text=True, timeout=200
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_a_fifth_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path):
+    said = python("-m", "src", "toy")
+    assert "== toy: prior" in said
+    models, ids = tmp_path / "submissions" / "toy" / "models", [f"{100 + i}" for i in range(12)]
+    shares = np.array(read_json(models / "prior" / "model.json")["shares"])
+    tables = [predictions.read(models / one / "test.parquet", "id", ids, CLASSES) for one in NAMES]
+    probs, zero, blend = tables
+    assert np.abs(probs - shares.mean(axis=0)).max() < 1e-6
+    assert np.abs(blend - (probs + zero) / 2).max() < 1e-6
+    assert "prior" in (tmp_path / "submissions" / "toy" / "report.html").read_text()
+    assert "prior  reused" in python("-m", "src", "toy", "prior")
+
+    csv = tmp_path / "said.csv"
+    photo = str(folder / "test" / "100.png")
+    python("-m", "src", "predict", photo, "--models", "toy:prior", "toy:blend", "--csv", str(csv))
+    said = pd.read_csv(csv).set_index(["model", "label"])["probability"]
+    for name, expected in (("toy:prior", probs[0]), ("toy:blend", blend[0])):
+        assert said[name][list(CLASSES)].to_numpy() == pytest.approx(expected, abs=1e-5)
+
+    pack = "from src import config; from src.commands.pack import command; command.run(config.load('toy'), {})"
+    said = python("-c", pack.format("with_wheels=False"))
+    assert "== toy: prior" in said
+    assert "its submission.csv is the run's, byte for byte" in said
+
+
+def test_nobody_asks_which_kind_a_model_is():
+    asks = re.compile(r"isinstance\([^()]*\b(ZeroShot|Probe|FineTune|Soup)\b")
+    found = [
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "src").rglob("*.py") if asks.search(path.read_text())
+    ]
+    assert found == []
