@@ -1,6 +1,40 @@
-"""The face for config files, and `load(name)`.
+"""The face for config files: `from src.config import Competition, Probe, Kaggle`, and `load(name)`.
 
-A config is Python, src/configs/<name>.py, and holds facts and numbers only: its variable `competition`.
+A config is Python, src/configs/<name>.py, and holds facts and numbers only: its variable `competition`. No other file
+has to name it. An example of all that is commonly set:
+
+    from src.config import Augment, Competition, FineTune, Folds, Kaggle, Probe, Prompts, ZeroShot
+
+    competition = Competition(
+        title="Leaves",
+        source=Kaggle("leaf-classification-2"),  # its files are in input/leaf-classification-2/
+        train="train.csv",
+        test="test.csv",
+        sample_submission="sample_submission.csv",
+        images="images",  # the folder that image names are relative to
+        id="id",
+        image="{id}.jpg",  # a column, or a pattern over columns
+        label="species",
+        group="plant",  # rows that share its value stay in one fold
+        classes=("acer", "quercus"),
+        metric="accuracy",  # with log_loss the submission has a probability per class
+        folds=Folds(n=5, seed=42),
+        prompts=Prompts(templates=("a photo of a {} leaf.",), classnames={"acer": ("maple",), "quercus": ("oak",)}),
+        models={
+            "zeroshot_b32": ZeroShot(clip="ViT-B-32", weights="laion2b_s34b_b79k"),
+            "probe_b32": Probe(clip="ViT-B-32", weights="laion2b_s34b_b79k", views=("identity", "hflip")),
+            "convnext": FineTune(
+                backbone="convnext_tiny.fb_in22k_ft_in1k",
+                epochs=10,
+                lr=1e-4,
+                augment=(Augment("HorizontalFlip", p=0.5),),
+            ),
+        },
+    )
+
+`train`, `test`, `sample_submission`, `id`, `image`, `label` and `metric` may be left out: they are then `train.csv`,
+`test.csv`, `sample_submission.csv`, `id`, `image`, `label` and `accuracy`. `rare_classes=True` allows classes that have
+no train row, or have all of them in one fold.
 """
 
 import importlib

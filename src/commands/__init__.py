@@ -1,4 +1,4 @@
-"""What else can be typed, one command a file or folder, and the table of what each takes."""
+"""What else can be typed, one command a file or folder (`compare/ new/ pack/ predict/`); `__init__` has the table."""
 
 import importlib
 from collections.abc import Callable

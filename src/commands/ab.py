@@ -1,9 +1,10 @@
-"""ab: each probe of the config as it is beside the same probe with one field changed, on the same folds and features.
+"""ab: compares each probe of the config with the same probe with one field changed, on the same folds and features.
 
     ./run.sh corn ab label_noise drop
     ./run.sh corn ab cs "(0.1, 1.0, 10.0)"
 
-Reads features/ and folds.csv, and models/<model>/ where the probe is finished; writes ab.csv and no model.
+Takes minutes. Prints the paired difference ± its standard error. Reads features/ and folds.csv, and models/<model>/ if
+the probe is finished; writes ab.csv and no model.
 """
 
 import ast

@@ -2,7 +2,8 @@
 
     ./run.sh corn check submissions/corn/blend-cv0.8123-0a1b2c3.csv
 
-Offline; writes nothing.
+Each fault in ids, columns, labels or probabilities is a line that says how to fix it. Warnings are printed for a mix of
+classes that differs from the out-of-fold one, and for rows that look misaligned. Offline; writes nothing.
 """
 
 from pathlib import Path

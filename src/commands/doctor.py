@@ -1,4 +1,9 @@
-"""doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there."""
+"""doctor: what stands between this machine and a submission, one line a check. Changes nothing, here or there.
+
+Run it before hours of training: it distinguishes a missing token, an expired token, a mistyped competition, rules that
+are not accepted (with the page to accept them), a closed competition, a competition for notebooks only, and a used-up
+number of submissions. The exit code is that of the first problem: ./run.sh help exit-codes
+"""
 
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials

@@ -1,8 +1,9 @@
-"""grade: a submission's public and private score, where the competition's solution is in its folder.
+"""grade: a submission's public and private score, if the competition's solution is in its folder.
 
     ./run.sh corn grade submissions/corn/blend-cv0.8123-0a1b2c3.csv
 
-Offline; writes nothing.
+The solution is input/<slug>/solution.csv with the columns id, label and Usage (Public, Private or Ignored). Offline;
+writes nothing.
 """
 
 from pathlib import Path

@@ -1,6 +1,18 @@
-"""report: one page of everything worth looking at, and its charts as pictures.
+"""report: one page with results, mistakes, curves and the data, and its charts as pictures.
 
-Reads what a run has left so far; writes report.html and plots/.
+Reads what a run has left so far; writes report.html and plots/. Every full run ends with it. It also works after a run
+that stopped half-way and beside one that trains, and it says which models of other folds it leaves out.
+
+The page is one file that loads nothing from the network, for screens, phones or paper, light or dark. It has
+
+  results beside the leaderboard and beside what others reported, and what to try next
+  Confusion matrix and Most confident mistakes of any model, scores by class and by part of the data
+  learning curves, the WiSE-FT curve, the sweep of C, the prompts
+  the blend, and which models disagree
+  calibration, Expected public score
+  examples, a map of the features with the picture under the pointer
+  doubtful labels and duplicates as contact sheets
+  how everything was made
 """
 
 import re

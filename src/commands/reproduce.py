@@ -1,7 +1,8 @@
 """reproduce: the scores that others reported beside ours, in images, and whether chance explains the difference.
 
-Reads the config's `reported`, scores.csv and the submissions it names, the models' test tables, and the solution where
-there is one. Writes nothing.
+Reads the config's `reported`, scores.csv and the submissions it names, the models' test tables, and the solution if one
+exists. Writes nothing. Prints for each reported score its count of images, ours, the difference, an exact p-value and a
+verdict.
 """
 
 import textwrap

@@ -1,6 +1,7 @@
-"""scores: brings the ledger up to date from Kaggle, and shows CV beside public and private, as counts.
+"""scores: updates the ledger from Kaggle, and shows CV beside the public and private scores, as counts.
 
-Reads and writes scores.csv; the public leaderboard is read for ranks, and not kept.
+Reads and writes scores.csv, with scores that came late and submissions that were made by hand. Prints the rank and the
+correlation of CV and public score. The public leaderboard is read for ranks, and not kept.
 """
 
 import io

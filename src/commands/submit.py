@@ -4,7 +4,14 @@
     ./run.sh corn submit my.csv -m "three seeds" --anyway
     ./run.sh corn blend submission submit
 
-Reads the CSV, which must have no faults; writes its row in scores.csv before it is sent, and completes it after.
+Nothing is sent unless this command is typed. It refuses a file with faults, a file with warnings (unless --anyway is
+given), answers that were sent before (by sha256, also from another machine), and what Kaggle would refuse. Behind
+stages, it asks Kaggle first whether a submission will be allowed, and then runs the stages.
+
+Nothing is sent twice: the row in scores.csv is written before the upload and completed after it. A run that was killed
+in between, or whose answer was lost, looks for the sha256 in the messages of Kaggle's list before it sends anything.
+
+The score that is expected, and how scores are read: ./run.sh help leaderboard
 """
 
 from collections.abc import Sequence

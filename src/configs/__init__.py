@@ -1,4 +1,14 @@
-"""Competitions, one a file: facts and numbers only."""
+"""One competition a file. `shared/`: baselines, phrasings, lists of class names.
+
+A config holds facts and numbers only, as the variable `competition` of src/configs/<name>.py. `./run.sh new` writes one
+by looking at the files. An example of all that is commonly set: ./run.sh help config
+
+Many classes are better read from a text file, shared/classes/<name>.txt: one class per line, with the phrase that
+zero-shot uses for it (`equus quagga = plains zebra`). `class_names.read("<name>")` gives its `labels` and `phrases`;
+fmow.py is an example.
+
+A variant replaces fields of another config, `corn.model_copy(update={...})`, as corn_small.py does.
+"""
 
 import ast
 from pathlib import Path

@@ -1,6 +1,7 @@
 """CIFAR-10: Kaggle's own competition, 50,000 photographs of 32 x 32 pixels in ten classes, from scratch on one GPU.
 
-A ResNet of timm's sees its pictures enlarged: its stem reduces them by 4, as for ImageNet.
+Kaggle's zip goes to input/cifar-10.zip. A ResNet of timm's sees its pictures enlarged: its stem reduces them by 4, as
+for ImageNet.
 """
 
 from src.config import Augment, Competition, FineTune, Folds, Kaggle

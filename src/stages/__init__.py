@@ -1,4 +1,8 @@
-"""The pipeline, one stage a file: their order, what each needs, and how they are run one after the other."""
+"""The pipeline, one stage a file; `__init__` has their order and what each needs.
+
+A stage that is named runs with the stages that it needs: `./run.sh corn probe blend`. Two stages run only if they are
+named: find_lr and audit.
+"""
 
 import importlib
 import time

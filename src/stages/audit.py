@@ -1,7 +1,24 @@
-"""audit: looks for doubtful labels, near-duplicates, pictures in train and in test, and outliers; where it is named.
+"""audit: looks for doubtful labels, near-duplicates, pictures in train and in test, and outliers.
 
-Reads images, features and the out-of-fold probabilities of the best finished model; writes audit.csv, audit.json, and
-duplicates/, which the folds stage may have made.
+Runs only if it is named. Reads images, features and the out-of-fold probabilities of the blend or the best model.
+Writes audit.csv, audit.json and duplicates/. Prints what was found, the worst of it by id, the noise ceiling, and what
+to do next; `./run.sh corn report` shows the pictures.
+
+  doubtful labels   confident learning on the out-of-fold probabilities, as in cleanlab (Northcutt et al. 2021)
+  near-duplicates   pictures that occur twice: in train with two labels, or in train and in test
+  outliers          pictures far from all others, of one colour, or tiny
+
+Check a finding before you trust it:
+
+  folds=Folds(groups="near-duplicates")   in the config keeps near-duplicates in one fold
+  label_noise="drop"                      of a Probe or a FineTune leaves out training rows whose label is doubtful
+  ./run.sh corn ab label_noise drop       tests in minutes whether the probe is better without them
+
+A label is doubted by a probe that has seen neither the row nor the fold's held-out rows. Held-out rows are scored with
+the labels as given. The result is as good as this probe: on scikit-learn's digits with 10 to 20 % of the labels made
+wrong, "drop" gained 0.6 to 2.2 points; on 574 seeds of corn, with a probe of accuracy 0.72, it changed accuracy by
+-0.0174 ± 0.0098. Learning such labels as half the label and half the probe's prediction (Reed et al. 2015) changed it
+by -0.0105 ± 0.0065 on these seeds, and is not offered.
 """
 
 from typing import Any

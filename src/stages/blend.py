@@ -1,7 +1,8 @@
-"""blend: makes one model of many, by the simplest method that is as good as the best within a standard error.
+"""blend: combines the models by the simplest method that is within one standard error of the best.
 
-Reads models/*/ of the config's models; writes models/blend/, whose oof.parquet is cross-fitted, and in it
-disagreement.csv.
+Reads the oof.parquet and test.parquet of the config's models. Writes models/blend/, whose oof.parquet is cross-fitted,
+and in it disagreement.csv. Prints each method's score and its paired gain over the mean, and what the blend loses
+without each model.
 """
 
 import time

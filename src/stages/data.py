@@ -1,6 +1,7 @@
 """data: fetches the competition's files and checks all of them before any model is loaded.
 
-Reads the source; writes input/<slug>/ (once) and images.parquet, which remembers what was checked.
+Reads the source: a folder or zip in input/, or the Kaggle API. Writes input/<slug>/ (once) and images.parquet, which
+records what was checked. Prints class counts, image sizes and duplicate files, and lists all faults at once.
 """
 
 import pandas as pd

@@ -1,6 +1,8 @@
-"""find_lr: for each model to fine-tune, the loss while the lr rises, and the lr that is suggested.
+"""find_lr: for each model to fine-tune, the loss while the learning rate rises, and a suggested learning rate.
 
-Reads the images and folds.csv; writes models/<model>/lr.csv. It trains on fold 0's training rows, and keeps no weights.
+Runs only if it is named. Reads the images and folds.csv, writes models/<model>/lr.csv, and prints the curve and the
+suggestion. It trains on the training rows of fold 0 and keeps no weights. The test is that of Smith 2017, "Cyclical
+learning rates".
 """
 
 import pandas as pd

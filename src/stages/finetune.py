@@ -1,9 +1,9 @@
 """finetune: trains each network on each fold's training rows and predicts its held-out rows and the test rows.
 
-Reads the images and folds.csv, and where doubtful labels are dropped what a probe says of them (see
-models/probe/judging.py); writes models/<model>/, for each fold (and further seed) first fold<k>.safetensors, then its
-tables, and fold<k>.json, which says how these were made: other views or alphas train nothing again. Soups are made
-last, of the weights of what is finished.
+Reads the images and folds.csv, and a probe's judgement of the labels if doubtful ones are dropped. Writes
+models/<model>/ with history.csv; for each fold, and each further seed, first fold<k>.safetensors, then its tables, and
+fold<k>.json, which records how they were made. Soups are made last, from the weights of finished models. Prints a line
+per epoch and the score of each fold.
 """
 
 import time

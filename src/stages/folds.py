@@ -1,7 +1,11 @@
-"""folds: writes folds.csv (id, fold), and folds.json beside it, which says of what it was made.
+"""folds: assigns each train row to a fold and writes folds.csv.
 
-A folds.csv without a folds.json is somebody's own and is taken as it is. groups="near-duplicates" looks for these in
-the train rows' pictures; what it finds is kept in duplicates/.
+Reads the train table, and the images if near-duplicates are grouped. Writes folds.csv (id, fold), and folds.json beside
+it, which records what the folds were made from. Prints the rows of each class in each fold.
+
+Rows that share a value of the config's `group` column stay in one fold. folds=Folds(groups="near-duplicates") also
+keeps near-duplicates together; the pairs it finds are kept in duplicates/. A folds.csv of your own, without a
+folds.json beside it, is used as it is.
 """
 
 from typing import Any

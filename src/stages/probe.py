@@ -1,7 +1,8 @@
 """probe: fits a logistic regression on an encoder's features for each fold.
 
-Reads features/<encoder>-<view>/ and folds.csv; writes models/<model>/. Where a model that is fine-tuned wants a probe
-to judge its labels, also that probe's fold<k>-judged.parquet: see models/probe/judging.py.
+Reads features/<encoder>-<view>/ and folds.csv. Writes models/<model>/, and fold<k>-judged.parquet if a model that is
+fine-tuned drops the labels that this probe doubts (models/probe/judging.py). Prints the log loss by C, what each fold
+chose, and the score.
 """
 
 import time

@@ -1,8 +1,9 @@
-"""submission: writes the blend's answer in sample_submission's columns, ids and order.
+"""submission: writes the blend's answers in sample_submission's columns, ids and order.
 
-Reads models/blend/ and sample_submission.csv; writes <what>-cv<score>-<sha7>.csv, named by the sha256 of its content.
-Also one for each model that a reported score of the config is compared with, so that this score can be had again.
-Where the config has blend.csvs, also votes-of<n>-<sha7>.csv: the majority of the blend's labels and theirs.
+Reads models/blend/ and sample_submission.csv. Writes <what>-cv<score>-<sha7>.csv, where sha7 begins the sha256 of its
+content; one more for each model that a reported score of the config is compared with; and, if the config has
+blend.csvs, votes-of<n>-<sha7>.csv, the majority of the blend's labels and theirs. Prints the shares of the classes, and
+the public and private score if input/<slug>/ has a solution.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,13 @@
 """zeroshot: compares each image with the classes' prompts, and ranks the prompts on the training rows.
 
-Reads features/<encoder>-<view>/; writes features/<encoder>-texts.safetensors, models/<model>/ and its prompts.csv.
+Reads features/<encoder>-<view>/ and the config's prompts. Writes features/<encoder>-texts.safetensors, models/<model>/
+and in it prompts.csv: every template and phrase, scored alone and left out. Prints the ranking and the score.
+
+The classifier is open_clip.build_zero_shot_classifier for the config's templates and phrases. Fields of a ZeroShot,
+both fitted on each fold's training rows:
+
+  ensemble="greedy"   leaves out the templates and phrases that lower the score
+  prior="train"       adds a bias per class, so that classes are predicted as often as they occur
 """
 
 import time

@@ -3,7 +3,13 @@
     ./run.sh new leaf-classification-2
     ./run.sh new pictures/leaves --name leaves --label species --small
 
-Reads input/<slug>/, which is fetched where it is not there; ends by data and folds, which judge what was written.
+Infers the tables, the columns of ids, images and labels, folders that are classes, the classes and their names, and the
+metric (Kaggle's own, if Kaggle can be asked); a comment beside each says what it was inferred from. Columns that may
+group rows are proposed and not switched on. What is ambiguous is listed with the option that decides it. Several labels
+per picture, numbers, boxes, masks, tables and texts are refused with the reason.
+
+Reads input/<slug>/, which is downloaded if it does not exist. Ends by running data and folds on the new config. The
+metrics: ./run.sh help scoring
 """
 
 import importlib

@@ -2,8 +2,13 @@
 
     ./run.sh corn pack --push
 
-Reads a finished run; writes pack/, with dataset/ (code, state, checkpoints, wheels) and notebook/, both as they are
-uploaded. What is in pack/ was rehearsed; what was not is in pack-unrehearsed/.
+Reads a finished run. Writes pack/ as it is uploaded: dataset/ (code, folds, weights, features of the train rows,
+checkpoints, wheels) and notebook/, which runs the project's own stages on whatever test set it finds, and trains
+nothing (it sets PREDICT_ONLY=1). What is pushed is private.
+
+The notebook is rehearsed first, in a process without network, on a test set of the hidden size: time and memory are
+printed beside the limits, and its CSV is compared with the run's. The limits are in the config,
+notebook=Notebook(hidden_rows=20_000, hours=9). What is in pack/ was rehearsed; what was not is in pack-unrehearsed/.
 """
 
 import os

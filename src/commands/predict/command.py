@@ -1,10 +1,23 @@
 """predict: what models say of any pictures, side by side, and how long they take.
 
     ./run.sh predict photo.jpg pictures/ --models clip:ViT-B-32/openai timm:resnet50 --top 3 --html page.html
-    ./run.sh corn predict photo.jpg
+    ./run.sh predict photo.jpg --models corn:blend timm:resnet50@input/r.safetensors
+    ./run.sh corn predict photo.jpg --models probe_vit_h14
 
-Behind a competition it is the competition's blend that says it, if no model is named. Reads the pictures, and models by
-name or a trained competition's; writes the CSV and the page that are asked for.
+Prints the top classes of each model, with probabilities and milliseconds per image: one picture at a time, warm, the
+median of several passes, with decoding reported separately. The page that --html writes contains the pictures and loads
+nothing from the network.
+
+A model is a CLIP of open_clip (zero-shot) or a timm network with its ImageNet head, from the hub or from a local file
+that is named behind @. The default is clip:ViT-B-32-quickgelu/openai and timm:resnext50_32x4d. The classes are
+ImageNet's 1,000, or a list, or a file with one per line.
+
+A trained competition is a model too: behind its name the command asks its blend, or those of its models that --models
+names; corn:blend compares it with other models. The prediction is the one that the model's stage makes for a test row.
+Nothing is trained for it but a stack's weights, and the starting probe of a network that did not keep it.
+
+A picture that cannot be read is named, the others are predicted, and the exit code is 1. URLs are fetched only with
+--allow-urls, pictures of 20 MB at most.
 """
 
 import itertools

@@ -1,1 +1,15 @@
-"""Where a competition's files come from, one source a file."""
+"""Where a competition's files come from, one source a file.
+
+  source=Kaggle("<slug>")         a Kaggle competition: the folder input/<slug>/, input/<slug>.zip, or the Kaggle API
+  source=Folder("input/pets")     pictures of your own: a folder per class, or a CSV with columns of images and labels
+  source=Torchvision("DTD", ...)  a data set that torchvision can download
+  source=Wilds("fmow")            fmow or iwildcam of WILDS
+  source=Digits()                 scikit-learn's handwritten digits
+
+Ten public data sets are configs: imagenette, cifar10_official, cifar100, textures, fmow, aircraft, flowers102, food101,
+iwildcam and stl10. They are downloaded to input/<slug>/ (all but fmow and iwildcam by torchvision's own code, with
+their checksums); files that lie there already are used. The official validation rows are the test rows (the official
+test rows, for a data set without validation rows), and their labels are in solution.csv: every stage runs unchanged,
+and the score of the test rows is printed. Folds of iwildcam keep a camera together; its sequences, and the region and
+year of fmow, are columns. CLIP and ResNet on these data sets: ./run.sh help compare
+"""
