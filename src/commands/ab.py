@@ -26,7 +26,7 @@ from src.results.model import read_model, same_model_key, without_test_rows
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults
-from src.scoring import decisions
+from src.scoring import decisions, intervals
 from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other numbers are computed from the same key
@@ -165,11 +165,13 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
 
 def said(found: Comparison, n: int, more: str = "") -> str:
     """Both scores, their difference and what it is worth."""
-    gain = f"{found.difference:+.4f} ± {found.difference_se:.4f}"
+    gain = intervals.gain_text(found.difference, found.difference_se)
+    base = intervals.score_text(found.metric, found.base, found.base_se, n)
+    arm = intervals.score_text(found.metric, found.arm, found.arm_se, n)
     return "\n".join(
         [
-            f"  as it is    {found.metric} {found.base:.4f} ± {found.base_se:.4f}{more}",
-            f"  changed     {found.metric} {found.arm:.4f} ± {found.arm_se:.4f}",
+            f"  as it is    {found.metric} {base}{more}",
+            f"  changed     {found.metric} {arm}",
             f"  difference  {gain} (paired, + is better; {found.rows} of {n} rows get another label): {found.verdict}",
         ]
     )

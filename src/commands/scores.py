@@ -16,10 +16,11 @@ from src.base import text
 from src.base.errors import counted
 from src.kaggle import api as kaggle_api
 from src.leaderboard import counts, preflight, sending
-from src.leaderboard.forecast import NAME, PARTS, Standing, sha_of
+from src.leaderboard.forecast import AS_EXPECTED, NAME, PARTS, Standing, sha_of
 from src.results import ledger
 from src.results.ledger import Entry
 from src.schema.competition import Competition
+from src.scoring.intervals import error_text
 from src.scoring.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -107,11 +108,22 @@ def table(competition: Competition, standing: Standing, entries: list[Entry], pu
     head = ["sent (UTC)", "file", "cv", *PARTS, *(["rank"] if public else []), "status"]
     rows = []
     for entry in entries:
-        cv = f"{entry.cv} ± {entry.se}" if entry.se else entry.cv
+        cv = cv_text(competition, entry, standing.rows[0])
         scores = [standing.shown(getattr(entry, part), part) for part in PARTS]
         rank = [public.rank(entry.public, best) if entry.public else ""] if public else []
         rows.append([entry.time.replace("T", " ").rstrip("Z"), entry.file, cv, *scores, *rank, entry.status])
     return "\n".join(text.align([head, *rows]))
+
+
+def cv_text(competition: Competition, entry: Entry, rows: int) -> str:
+    """`0.9910 ± 0.0025`; the bare CV where its standard error is not known.
+
+    Args:
+        rows: Train rows, that CV is of.
+    """
+    if not (entry.cv and entry.se):
+        return entry.cv
+    return f"{entry.cv} {error_text(competition.metric, float(entry.cv), float(entry.se), rows)}"
 
 
 def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[str]:
@@ -124,7 +136,7 @@ def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[
         )
     if entry.reason:
         said.append(entry.reason)
-    if (verdict := standing.verdict(entry)) and verdict != "as foretold":
+    if (verdict := standing.verdict(entry)) and verdict != AS_EXPECTED:
         said.append(verdict)
     return said
 

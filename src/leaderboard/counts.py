@@ -15,6 +15,7 @@ import numpy as np
 from src.base.errors import UserError, counted
 from src.results.ledger import COMPLETE, Entry
 from src.schema.competition import Competition
+from src.scoring import intervals
 from src.scoring.metrics import METRICS
 
 FEW = 3  # scores at least, for a correlation
@@ -176,13 +177,17 @@ def cv_correlation(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> 
 
 
 @functools.lru_cache
-def foretold(cv: float, se: float, rows: int, n: int, level: float = 0.95, *, metric: str) -> tuple[float, float]:
+def expected_interval(
+    cv: float, se: float, rows: int, n: int, level: float = 0.95, *, metric: str
+) -> tuple[float, float] | None:
     """The interval in which the score on n fresh rows lies with probability `level`, of a model that had `cv`.
 
     Of a share of rows, the equal-tailed interval of the beta-binomial distribution: the rate is known from cv * rows
     hits (Jeffreys' prior; Brown, Cai and DasGupta 2001), the fresh hits are counted. Unlike the normal approximation it
     holds near 0 and 1, and is no point where se is 0. Of other metrics cv ± z * sqrt(se^2 + se^2 * rows / n), within
-    the metric's bounds: se^2 * rows is the variance of one row (Hahn and Meeker 1991, chapter 4).
+    the metric's bounds: se^2 * rows is the variance of one row (Hahn and Meeker 1991, chapter 4). Where se says nothing
+    (see `intervals.at_edge`), that would be a point: then the interval is a share's, from the least to the greatest
+    value of the metric. A metric without an upper bound has none if se is 0: None.
 
     It takes the fresh rows to be drawn as the train rows were, and the model to be as good as those of the folds. The
     mean of these is often a little better.
@@ -194,16 +199,24 @@ def foretold(cv: float, se: float, rows: int, n: int, level: float = 0.95, *, me
     """
     from scipy import stats
 
-    tail = (1 - level) / 2
-    if METRICS[metric].is_share:
-        hits = cv * rows
-        low, high = stats.betabinom(n, hits + 0.5, rows - hits + 0.5).ppf([tail, 1 - tail]) / n
+    tail, (least, greatest) = (1 - level) / 2, METRICS[metric].bounds
+    if METRICS[metric].is_share or (intervals.at_edge(metric, cv, se) and np.isfinite([least, greatest]).all()):
+        hits = rows * (cv - least) / (greatest - least)
+        shares = stats.betabinom(n, hits + 0.5, rows - hits + 0.5).ppf([tail, 1 - tail]) / n
+        low, high = least + (greatest - least) * shares
         return float(low), float(high)
+    if not se > intervals.ROUNDING:
+        return None
     reach = stats.norm.ppf(1 - tail) * se * np.sqrt(1 + rows / n)
-    low, high = np.clip([cv - reach, cv + reach], *METRICS[metric].bounds)
+    low, high = np.clip([cv - reach, cv + reach], least, greatest)
     return float(low), float(high)
 
 
 def standard_error(k: int, n: int) -> float:
     """The binomial standard error of the share k / n."""
     return float(np.sqrt(k * (n - k) / n) / n)
+
+
+def error_text(k: int, n: int) -> str:
+    """`± 0.0141` of the share k / n, and at an edge an interval: see `intervals.error_text`."""
+    return intervals.error_text("accuracy", k / n, standard_error(k, n), n)

@@ -17,6 +17,7 @@ from src.scoring.metrics import METRICS
 
 NAME = re.compile(r"(?P<what>.+)-cv(?P<cv>-?\d+\.\d+)-(?P<sha>[0-9a-f]{7})\.csv")  # of the files that we write
 PARTS = ("public", "private")
+AS_EXPECTED = "as expected"
 
 
 def score_of(competition: Competition, path: Path, sha: str) -> tuple[str, str]:
@@ -59,23 +60,23 @@ class Standing:
         n = self.size(part)
         if not score or n is None or (k := self.split.count(part, score)) is None:
             return score
-        return f"{score} = {k}/{n} ± {counts.standard_error(k, n):.4f}"
+        return f"{score} = {k}/{n} {counts.error_text(k, n)}"
 
-    def foretold(self, entry: Entry, part: str | None) -> tuple[float, float] | None:
+    def expected_interval(self, entry: Entry, part: str | None) -> tuple[float, float] | None:
         """The interval in which 19 of 20 scores of that part lie, or of all test rows; None where it is not known."""
         n = self.rows[1] if part is None else self.size(part)
         metric = self.competition.metric
         if not entry.cv or n is None or not (entry.se or METRICS[metric].is_share):
             return None
-        return counts.foretold(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
+        return counts.expected_interval(float(entry.cv), float(entry.se or 0), self.rows[0], n, metric=metric)
 
     def intervals(self, entry: Entry) -> dict[str, tuple[float, float]]:
-        """`foretold` of the parts of which it is known."""
-        return {part: interval for part in PARTS if (interval := self.foretold(entry, part)) is not None}
+        """`expected_interval` of the parts of which it is known."""
+        return {part: interval for part in PARTS if (interval := self.expected_interval(entry, part)) is not None}
 
     def promise(self, entry: Entry) -> str | None:
         """What to expect of a submission, said before it is sent."""
-        if (whole := self.foretold(entry, None)) is None:
+        if (whole := self.expected_interval(entry, None)) is None:
             return None
         said = ", ".join(
             f"{part} {low:.4f} to {high:.4f} ({self.size(part)} rows)"
@@ -84,18 +85,18 @@ class Standing:
         if not said:
             low, high = whole
             said = f"{low:.4f} to {high:.4f} on all {self.rows[1]} test rows, and further off on a part of them"
-        return f"its CV of {entry.cv} foretells, 19 times of 20: {said}"
+        return f"its CV of {entry.cv} predicts, 19 times of 20: {said}"
 
     def verdict(self, entry: Entry) -> str:
-        """Whether the scores are where CV foretold them, in a word; empty where that is not known."""
+        """Whether the scores are where CV predicts them, in a word; empty where that is not known."""
         known = {part: interval for part, interval in self.intervals(entry).items() if getattr(entry, part)}
         said = []
         for part, (low, high) in known.items():
             score = float(getattr(entry, part))
             if not low <= score <= high:
                 way = "below" if score < low else "above"
-                said.append(f"{part} is {way} what CV foretold ({low:.4f} to {high:.4f})")
-        return "; ".join(said) or ("as foretold" if known else "")
+                said.append(f"{part} is {way} what CV predicted ({low:.4f} to {high:.4f})")
+        return "; ".join(said) or (AS_EXPECTED if known else "")
 
 
 def sha_of(competition: Competition, file: str) -> str:

@@ -9,6 +9,7 @@ from src.base.errors import UserError, counted, unknown
 from src.base.files import read_csv
 from src.leaderboard import counts
 from src.schema.competition import Competition
+from src.scoring.intervals import score_text
 from src.scoring.metrics import METRICS
 
 USAGES = ("Public", "Private", "Ignored")
@@ -77,7 +78,9 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     """
     said = []
     for usage, (score, se, n) in graded(competition, ids, probs).items():
-        said.append(f"{usage}: {competition.metric} {score:.4f} ± {se:.4f} on {counted(n, 'row')}")
+        said.append(
+            f"{usage}: {competition.metric} {score_text(competition.metric, score, se, n)} on {counted(n, 'row')}"
+        )
         if METRICS[competition.metric].is_share:
             hits = round(score * n)
             said[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"

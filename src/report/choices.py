@@ -44,11 +44,12 @@ def wise_ft(evidence: Evidence) -> pd.DataFrame | None:
 
 
 def wise_chart(evidence: Evidence, df: pd.DataFrame, names: list[str]) -> alt.LayerChart:
-    df = with_interval(df.astype({"alpha": float, "score": float, "se": float}), "score", "se")
+    df = df.astype({"alpha": float, "score": float, "se": float})
+    df = with_interval(df, evidence.competition.metric, "score", "se", len(evidence.train))
     shown = [name for name in names if name in set(df["model"])]
     color = alt.Color("model:N", scale=coloured(names), legend=alt.Legend(title=None, values=shown))
     metric = evidence.competition.metric
-    hover = tips(df, model="model", alpha="alpha", score=metric, se="± se", folds="folds that chose it")
+    hover = tips(df, model="model", alpha="alpha", score=metric, error="error", folds="folds that chose it")
     x = alt.X("alpha:Q", title="alpha: from the start (0) to fine-tuned (1)")
     y = alt.Y("score:Q", title=score_title(evidence, "CV"), scale=alt.Scale(zero=False))
     marks = alt.Chart(df).encode(x=x, color=color, tooltip=hover)
@@ -175,7 +176,7 @@ def prompts(evidence: Evidence, name: str) -> dict[str, Any] | None:
             "kind": df["kind"].iloc[i] if df["kind"].iloc[i] != "all" else "all prompts together",
             "label": df["class"].iloc[i],
             "text": df["text"].iloc[i],
-            "score": measured(float(df[metric].iloc[i]), float(df["se"].iloc[i])),
+            "score": measured(metric, float(df[metric].iloc[i]), float(df["se"].iloc[i]), len(evidence.train)),
             "log_loss": number(float(df["log_loss"].iloc[i])),
         }
         for place, i in enumerate(shown)

@@ -6,7 +6,7 @@ import numpy as np
 
 from src.base import files
 from src.base.errors import counted
-from src.report import foretold, reliability
+from src.report import forecast, reliability
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import Advice, called, gained, measured, percent
 from src.scoring import calibration
@@ -36,9 +36,10 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     competition, blend = evidence.competition, evidence.models.get(BLEND)
     if blend is None or competition.source.page is None or competition.limit is not None or evidence.entries:
         return
-    ends = foretold.intervals(evidence, [blend]).itertuples()
+    ends = forecast.intervals(evidence, [blend]).itertuples()
     said = ", ".join(f"{one.low:.4f} to {one.high:.4f} on {one.part}" for one in ends)
-    cv = measured(blend.made["cv"], blend.made["se"]) + (f" foretells {said} (19 of 20)" if said else "")
+    cv = measured(competition.metric, blend.made["cv"], blend.made["se"], len(evidence.train))
+    cv += f" predicts {said} (19 of 20)" if said else ""
     why = f"The blend's CV of {cv}, and no submission says yet whether that holds."
     yield Advice("Send the blend", why, competition.command("submit"))
 

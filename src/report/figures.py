@@ -7,11 +7,13 @@ from numbers import Real
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from src.base.text import duration
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
+from src.scoring import intervals
 
 STEP = 24  # pixels of a row in a chart with a row a model: said, since Vega complains of its own steps
 SLIGHT = 0.3  # opacity of a fold's line beside that of the mean
@@ -27,14 +29,16 @@ def number(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if known(value) else UNKNOWN
 
 
-def measured(value: Any, se: Any, digits: int = 4) -> str:
-    """`0.8415 ± 0.0152`."""
-    return f"{number(value, digits)} ± {number(se, digits)}" if known(value, se) else number(value, digits)
+def measured(metric: str, value: Any, se: Any, n: int) -> str:
+    """`0.8415 ± 0.0152` of a score of n rows: see `intervals.score_text`."""
+    return intervals.score_text(metric, value, se, n) if known(value, se) else number(value)
 
 
-def gained(value: Any, se: Any, digits: int = 4) -> str:
-    """`+0.0035 ± 0.0070`."""
-    return f"{value:+.{digits}f} ± {number(se, digits)}" if known(value) else UNKNOWN
+def gained(value: Any, se: Any) -> str:
+    """`+0.0035 ± 0.0070`: see `intervals.gain_text`."""
+    if known(value, se):
+        return intervals.gain_text(value, se)
+    return f"{value:+.4f} ± {UNKNOWN}" if known(value) else UNKNOWN
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -67,9 +71,17 @@ def coloured(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=charts.palette(len(names)))
 
 
-def with_interval(df: pd.DataFrame, value: str, error: str) -> pd.DataFrame:
-    """The table with columns low and high: value ± error; none where the error is not known."""
-    return df.assign(low=df[value] - df[error], high=df[value] + df[error])
+def with_interval(df: pd.DataFrame, metric: str, value: str, se: str, rows: Any) -> pd.DataFrame:
+    """The table with an error bar a score, columns low and high, and in words, column error; NaN and "" if not known.
+
+    Args:
+        value, se: Columns of the scores and of their standard errors.
+        rows: That each score is of: a number, or one a line.
+    """
+    scores = list(zip(df[value], df[se], np.broadcast_to(rows, len(df)).tolist(), strict=True))
+    bars = np.array([intervals.error_bar(metric, *score) for score in scores]).reshape(-1, 2)
+    texts = [intervals.error_text(metric, *score) if known(*score[:2]) else "" for score in scores]
+    return df.assign(low=bars[:, 0], high=bars[:, 1], error=texts)
 
 
 def spread(values: pd.Series, pad: float = 0.05) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 from src.base.errors import counted
 from src.leaderboard import counts
 from src.leaderboard.forecast import PARTS
-from src.report import foretold
+from src.report import forecast
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured
 
@@ -29,9 +29,15 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
     competition, best, found = evidence.competition, evidence.best, []
     if best is not None:
         made = best.made
-        found.append(tile(f"CV {competition.metric}", measured(made["cv"], made["se"]), best.name))
-        for one in foretold.intervals(evidence, [best]).itertuples():
-            name, value = f"Foretold, {one.part}", f"{one.low:.4f} to {one.high:.4f}"
+        found.append(
+            tile(
+                f"CV {competition.metric}",
+                measured(competition.metric, made["cv"], made["se"], len(evidence.train)),
+                best.name,
+            )
+        )
+        for one in forecast.intervals(evidence, [best]).itertuples():
+            name, value = forecast.heading(one.part), f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
     for part in PARTS:
         if (top := best_of(evidence, part)) is not None:
@@ -57,5 +63,5 @@ def best_of(evidence: Evidence, part: str) -> tuple[str, str] | None:
     if not scores:
         return None
     name, score = max(scores, key=lambda one: evidence.metric.sign * float(one[1].text))
-    count = "" if score.k is None else f" = {score.k}/{score.n} ± {counts.standard_error(score.k, score.n):.4f}"
+    count = "" if score.k is None else f" = {score.k}/{score.n} {counts.error_text(score.k, score.n)}"
     return score.text, f"{name}{count}"

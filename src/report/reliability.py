@@ -13,12 +13,12 @@ import pandas as pd
 
 from src.report.evidence import Evidence, Model
 from src.scoring import calibration
+from src.scoring.intervals import wilson
 from src.scoring.metrics import METRICS
 
 BINS, LEAST = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
 REPLICATES, SEED = 1000, 0
-Z = 1.959963984540054  # the normal distribution's quantile of 0.975
 
 
 def sample(n: int, k: int) -> np.ndarray | slice:
@@ -88,12 +88,3 @@ def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slic
     gain, se = METRICS["log_loss"].gain(targets, scaled, than=probs)
     before, after = measure(probs, targets), measure(scaled, targets)
     return Calibration(before, after, gain, se, calibration.temperature(probs, targets))
-
-
-def wilson(hits: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """(..., 3) shares hits / n and the ends of Wilson's (1927) 95 % interval; NaN where n is 0."""
-    hits, n = np.asarray(hits, float), np.where(np.asarray(n) > 0, n, np.nan).astype(float)
-    share = hits / n
-    middle = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    return np.stack([share, np.maximum(middle - half, 0), np.minimum(middle + half, 1)], axis=-1)

@@ -8,7 +8,7 @@ import numpy as np
 from src.base.errors import counted
 from src.report import reliability
 from src.report.evidence import BLEND, Model
-from src.report.figures import Advice, by_cv, gained, known, measured, single, took
+from src.report.figures import Advice, by_cv, gained, known, single, took
 from src.report.histories import History
 from src.report.material import Material
 from src.schema.models import FineTune
@@ -47,6 +47,11 @@ def over_folds(difference: np.ndarray) -> tuple[float, float, bool]:
     return mean, se, mean > ERRORS * se and bool((difference > 0).all())
 
 
+def unsigned(gain: float, se: float) -> str:
+    """`0.0990 ± 0.0006`, a difference that is above 0."""
+    return gained(gain, se).removeprefix("+")
+
+
 def epochs(evidence: Material) -> Iterator[Advice]:
     """More of them, or fewer, for the best model of which that is to be said.
 
@@ -63,7 +68,7 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         if sure and fell > LITTLE * level:
             why = (
                 f"The validation log loss of {model.name} still falls in the last {counted(tail, 'epoch')} of "
-                f"{spec.epochs}, by {fell:.4f} ± {se:.4f} (mean over folds), with the learning rate near 0."
+                f"{spec.epochs}, by {unsigned(fell, se)} (mean over folds), with the learning rate near 0."
             )
             yield Advice(f"Train {model.name} longer", why, f"epochs={round(1.5 * spec.epochs)}")
             return
@@ -74,8 +79,8 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         better = metric.sign * float((score.iloc[-1] - score.iloc[at]).mean())
         if sure and rose > 5 * LITTLE * level and not better > 0:
             why = (
-                f"The validation log loss of {model.name} is least at epoch {at + 1} of {spec.epochs} and {rose:.4f} ± "
-                f"{se:.4f} higher at the end, and the score is no better: it learns the rows by heart."
+                f"The validation log loss of {model.name} is least at epoch {at + 1} of {spec.epochs} and "
+                f"{unsigned(rose, se)} higher at the end, and the score is no better: it learns the rows by heart."
             )
             yield Advice(f"Train {model.name} less, or augment more", why, f"epochs={at + 1}")
             return
@@ -95,7 +100,7 @@ def temperature(evidence: Material) -> Iterator[Advice]:
         name, found = names[0]
         others = f", and so for {', '.join(one for one, _ in names[1:])}" if len(names) > 1 else ""
         why = (
-            f"A temperature of {found.temperature:.2f} saves {name} {measured(found.gain, found.gain_se)} log loss and "
+            f"A temperature of {found.temperature:.2f} saves {name} {unsigned(found.gain, found.gain_se)} log loss and "
             f"takes its ECE from {found.before.ece:.3f} to {found.after.ece:.3f}{others}. Nothing is trained again."
         )
         yield Advice(f"Calibrate {name}", why, "temperature=True")

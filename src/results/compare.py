@@ -4,7 +4,7 @@ compare.json beside it says of which rows it is, and how models differ on the sa
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from src.base.errors import UserError, counted
 from src.base.text import align, duration
 from src.schema.competition import Blend, Competition, Reported
 from src.schema.models import FineTune, Probe, ZeroShot
+from src.scoring import intervals
 from src.scoring.significance import verdict
 
 SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
@@ -124,9 +125,12 @@ def read_about(path: Path) -> dict[str, Any]:
 # In words
 
 
-def measured(score: float, se: float) -> str:
-    """`0.9501 ± 0.0022`."""
-    return UNKNOWN if math.isnan(score) else f"{score:.4f}" + ("" if math.isnan(se) else f" ± {se:.4f}")
+def measured(row: Mapping[str, Any]) -> str:
+    """`0.9501 ± 0.0022` of a row's metric, score, se and rows: see `intervals.score_text`."""
+    score, se = row["score"], row["se"]
+    if math.isnan(score):
+        return UNKNOWN
+    return f"{score:.4f}" if math.isnan(se) else intervals.score_text(row["metric"], score, se, int(row["rows"]))
 
 
 def apart(score: float, se: float, published: float) -> str:
@@ -142,7 +146,7 @@ def said_of(pair: dict[str, Any]) -> str:
     if se is None:
         found, by = "not known", UNKNOWN
     else:
-        found, by = verdict(difference, se), f"{difference:+.4f} ± {se:.4f}"
+        found, by = verdict(difference, se), intervals.gain_text(difference, se)
     return f"{pair['one']} against {pair['other']}: {by} (paired, {pair['rows']:,} rows): {found}"
 
 
@@ -174,7 +178,7 @@ def table(df: pd.DataFrame) -> str:
     first = 0 if any(line["cells"][0] for line in lines) else 1
     for line in lines:
         cells = line["cells"][first:]
-        out.append([line["title"], *(measured(cell["score"], cell["se"]) if cell else "" for cell in cells)])
+        out.append([line["title"], *(measured(cell) if cell else "" for cell in cells)])
         known = [apart(cell["score"], cell["se"], cell["published"]) if cell else "" for cell in cells]
         if any(known):
             out.append(["  published", *known])

@@ -16,7 +16,7 @@ from src.data.rows import Dataset, read_dataset
 from src.results import predictions
 from src.schema.competition import Competition
 from src.schema.models import Model
-from src.scoring import decisions
+from src.scoring import decisions, intervals
 from src.scoring.metrics import METRICS
 
 BLEND = "blend"
@@ -62,14 +62,20 @@ def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
     if (made := read_model(folder)) is None:
         return False
     if same_model_key(made["key"], wanted):
-        print(f"{folder.name}  reused: {score_text(made)}")
+        print(f"{folder.name}  reused: {made['metric']} {cv_text(folder, made)}")
         return True
     print(f"{folder.name}  is made anew: {files.changed(made['key'], wanted)}")
     return False
 
 
-def score_text(made: dict[str, Any]) -> str:
-    return f"{made['metric']} {made['cv']:.4f} ± {made['se']:.4f}"
+def cv_text(folder: Path, made: dict[str, Any]) -> str:
+    """`0.9910 ± 0.0025`: see `intervals.score_text`.
+
+    Args:
+        made: What model.json of the folder says, whatever version wrote it: the rows are counted in oof.parquet.
+    """
+    rows = predictions.count_rows(folder / "oof.parquet")
+    return intervals.score_text(made["metric"], made["cv"], made["se"], rows)
 
 
 def save_model(
@@ -102,7 +108,8 @@ def save_model(
         "made": current_provenance(ROOT),
     }
     files.write_json(folder / "model.json", made)
-    print(f"{name}  oof {score_text(made)}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
+    score = f"{made['metric']} {cv_text(folder, made)}"
+    print(f"{name}  oof {score}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
     return made
 
 
@@ -150,7 +157,7 @@ def rescore(competition: Competition, name: str, data: Dataset) -> None:
         return
     made = rescored(competition, made, data, model_tables(competition, name, data)[0])
     files.write_json(folder / "model.json", made)
-    print(f"{name}  scored again: {score_text(made)}")
+    print(f"{name}  scored again: {made['metric']} {cv_text(folder, made)}")
 
 
 def finished_models(competition: Competition, data: Dataset | None = None) -> dict[str, dict[str, Any]]:

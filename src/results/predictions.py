@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import parquet
 
 from src.base.errors import UserError
 from src.base.files import write_parquet
@@ -50,6 +51,14 @@ def read(path: Path, id: str, ids: Sequence[str], classes: Sequence[str]) -> np.
             f"(such as {example!r}): delete it and run again"
         )
     return df.set_index(id).loc[list(ids), list(classes)].to_numpy(np.float32)
+
+
+def count_rows(path: Path) -> int | None:
+    """How many rows a table has, by its footer; None where it cannot be read."""
+    try:
+        return parquet.read_metadata(path).num_rows
+    except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+        return None
 
 
 def check(path: Path, df: pd.DataFrame, id: str, classes: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from src.base import text
 from src.base.paths import from_here
 from src.base.text import duration
-from src.results.model import read_model
+from src.results.model import cv_text, read_model
 from src.schema.competition import Competition
 
 
@@ -20,13 +20,14 @@ def table(competition: Competition, made: Collection[str]) -> str:
     blend = read_model(competition.model_folder("blend"))
     rows = []
     for name in [*competition.models, "blend"]:
-        if (model := read_model(competition.model_folder(name))) is None:
+        folder = competition.model_folder(name)
+        if (model := read_model(folder)) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
         rows.append(
             (
                 name,
-                f"{model['cv']:.4f} ± {model['se']:.4f}",
+                cv_text(folder, model),
                 f"{model['log_loss']:.4f}",
                 span(model["folds"]),
                 share(blend, name),

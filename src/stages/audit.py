@@ -35,7 +35,7 @@ from src.networks import encoders
 from src.results import audit
 from src.results.model import best_model, finished_models, model_tables
 from src.schema.competition import Competition
-from src.scoring import label_noise
+from src.scoring import intervals, label_noise
 
 CODE = 1  # raised when other findings come from the same key
 SHOWN = 3  # examples of each kind that are printed
@@ -165,10 +165,8 @@ def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -
     for why in about["skipped"]:
         print(f"not looked for: {why}")
     if (ceiling := about["ceiling"]) is not None:
-        print(
-            f"labels judged by {about['model']}, out of fold; noise ceiling {ceiling['accuracy']:.4f} ± "
-            f"{ceiling['se']:.4f} by confident learning"
-        )
+        accuracy = intervals.score_text("accuracy", ceiling["accuracy"], ceiling["se"], about["rows"]["train"])
+        print(f"labels judged by {about['model']}, out of fold; noise ceiling {accuracy} by confident learning")
     print(f"wrote {competition.audit_csv}")
     counts, run = about["counts"], f"./run.sh {competition.name}"
     print(f"next: {run} report shows the pictures")

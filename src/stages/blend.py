@@ -19,6 +19,7 @@ from src.models.blend.methods import FittedMethod, Pool, choose, fit, methods_fo
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
+from src.scoring.intervals import gain_text, score_text
 from src.scoring.metrics import METRICS
 
 CODE = 2
@@ -73,14 +74,15 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
     methods = methods_for(asked, pool)
     fitted = {method: fit(method, pool, nested=asked == "auto") for method in methods}
     mean, facts = pool.decided(fitted["mean"].oof), {}
-    print(f"{'method':8s} {competition.metric:17s} gain over the mean  log loss")
+    lines = [("method", competition.metric, "gain over the mean", "log loss")]
     for method, fits in fitted.items():
         decided = pool.decided(fits.oof)
         (cv, se), (gain, gain_se) = metric.score(targets, decided), metric.gain(targets, decided, than=mean)
         log_loss = METRICS["log_loss"].value(targets, fits.oof)
         facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": log_loss}
-        more = f"{gain:+.4f} ± {gain_se:.4f}" if method != "mean" else ""
-        print(f"{method:8s} {cv:.4f} ± {se:.4f}   {more:18s}  {log_loss:.4f}")
+        more = gain_text(gain, gain_se) if method != "mean" else ""
+        lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{log_loss:.4f}"))
+    print_columns(lines, (8, 17, 18))
     if asked != "auto":
         return asked, fitted[asked], fitted[asked].oof, {"method": asked, "methods": facts}
     if "stack" not in methods:
@@ -90,7 +92,7 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
     gain, se = metric.gain(targets, pool.decided(oof), than=mean)
     print(
         f"{method} it is, the simplest within a standard error of the best. Chosen inside each fold: "
-        f"{', '.join(by_fold)}; gain of that {gain:+.4f} ± {se:.4f} over the mean (paired)"
+        f"{', '.join(by_fold)}; gain of that {gain_text(gain, se)} over the mean (paired)"
     )
     auto = {"gain": gain, "gain_se": se, "chosen_by_fold": by_fold}
     return method, fitted[method], oof, {"method": method, "methods": facts, "auto": auto}
@@ -111,17 +113,26 @@ def parts(competition: Competition, names: list[str], pool: Pool, method: str, f
     shares = fitted.final.shares(len(names))
     for name, share in zip(names, shares, strict=True):
         models[name]["share"] = float(share)
-    some, width = shown(models), max(map(len, ["model", *names]))
+    some, n = shown(models), len(targets)
     head = "share of coefs" if method == "stack" else "weight"
-    print(f"{'model':{width}s}  {competition.metric:17s} {head:14s}  {method} loses without it{of_all(some, names)}")
+    lines = [("model", competition.metric, head, f"{method} loses without it{of_all(some, names)}")]
     for name in some:
         model = models[name]
-        print(
-            f"{name:{width}s}  {model['cv']:.4f} ± {model['se']:.4f}   {model['share']:<14.3f}  "
-            f"{model['lost']:+.4f} ± {model['lost_se']:.4f}"
+        cv, lost = (
+            score_text(competition.metric, model["cv"], model["se"], n),
+            gain_text(model["lost"], model["lost_se"]),
         )
+        lines.append((name, cv, f"{model['share']:.3f}", lost))
+    print_columns(lines, (max(map(len, ["model", *names])) + 1, 17, 14))
     weights = {} if method == "stack" else {name: model["share"] for name, model in models.items()}
     return {"weights": weights, "models": models}
+
+
+def print_columns(rows: list[tuple[str, str, str, str]], least: tuple[int, int, int]) -> None:
+    """Prints the rows in columns: the first three are as wide as their widest cell, and so wide at `least`."""
+    widths = [max(*map(len, column), wide) for column, wide in zip(zip(*rows, strict=True), (*least, 0), strict=True)]
+    for name, score, middle, last in rows:
+        print(f"{name:{widths[0]}s} {score:{widths[1]}s} {middle:{widths[2]}s}  {last}")
 
 
 def shown(models: dict[str, dict[str, float]]) -> list[str]:

@@ -25,6 +25,7 @@ from src.networks import features, texts
 from src.results.model import is_reused, model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
+from src.scoring import intervals
 from src.scoring.metrics import METRICS
 
 CODE = 2
@@ -61,7 +62,7 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
     board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), judge)
     files.write_text(competition.model_folder(name) / "prompts.csv", board.to_csv(index=False, lineterminator="\n"))
     if len(board) > 1:
-        print(shown(name, board, judge))
+        print(shown(name, board, judge, len(data.train)))
 
     logits, oof, facts, fits = Logits(known, feats), np.zeros((len(data.train), len(classes))), {}, []
     for fold in folds:
@@ -79,11 +80,16 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
     save_model(competition, name, key, data, oof, probs, time.perf_counter() - start, **facts)
 
 
-def shown(name: str, board: pd.DataFrame, metric: str) -> str:
-    """The best prompts and, if it is not among them, the whole ensemble, as a table."""
+def shown(name: str, board: pd.DataFrame, metric: str, n: int) -> str:
+    """The best prompts and, if it is not among them, the whole ensemble, as a table.
+
+    Args:
+        n: Training rows, that the scores are of.
+    """
     rows = board.reset_index(drop=True)
     rows.index += 1
-    rows = rows[(rows.index <= SHOWN) | (rows["kind"] == "all")]
-    numbers = {metric: "{:.4f}".format, "se": "± {:.4f}".format, "log_loss": "{:.4f}".format}
+    rows = rows[(rows.index <= SHOWN) | (rows["kind"] == "all")].copy()
+    numbers = {metric: "{:.4f}".format, "log_loss": "{:.4f}".format}
+    rows["se"] = [intervals.error_text(metric, *one, n) for one in zip(rows[metric], rows["se"], strict=True)]
     table = rows.to_string(formatters=numbers, justify="left")
     return f"{name}  prompts on the training rows, {len(rows)} of {len(board)} (all: prompts.csv)\n{table}"

@@ -50,7 +50,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     assert (found.base, found.base_se) == pytest.approx(accuracy.score(rows.targets, base))
     assert found.rows == (base.argmax(axis=1) != arm.argmax(axis=1)).sum() > 0
     assert found.folds == rows.folds_sha
-    assert f"as it is    accuracy {found.base:.4f} ± {found.base_se:.4f}" in said
+    assert f"as it is    accuracy {found.base:.4f} (0.9036 to 1.0000)" in said
     assert (
         f"difference  {gain:+.4f} ± {se:.4f} (paired, + is better; {found.rows} of 36 rows get another label)" in said
     )

@@ -57,7 +57,7 @@ def test_uses_the_competitions_metric(graded, folder):
         **{name: np.where(TRUTH["label"] == name, 0.5, 0.25) for name in ("red", "blue", "green")}
     )
     (line, *_) = graded(SOLUTION, probs, toy_competition(metric="log_loss"))
-    assert line == "public: log_loss 0.6931 ± 0.0000 on 3 rows"
+    assert line == "public: log_loss 0.6931 (se unknown) on 3 rows"
 
 
 def test_uses_a_metric_of_labels_that_is_no_count(graded):
@@ -69,7 +69,7 @@ def test_uses_a_metric_of_labels_that_is_no_count(graded):
 def test_of_a_smoke_run_is_of_its_rows(graded):
     smoke = toy_competition(limit=8)
     assert graded(SOLUTION, TRUTH, smoke)[-1].startswith(
-        "test: accuracy 1.0000 ± 0.0000 on 8 rows (8/8, cut to 1.00000"
+        "test: accuracy 1.0000 (0.6756 to 1.0000) on 8 rows (8/8, cut to 1.00000"
     )
 
 

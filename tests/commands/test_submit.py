@@ -59,7 +59,7 @@ def test_a_submission_is_sent_scored_and_recorded(toy, csv, standin, capsys):
     assert (entry.file, entry.sha256, entry.cv, entry.se) == (csv.name, sha, "0.8333", "0.0621")
     assert (entry.public, entry.private, entry.status, entry.ref) == ("1.00000", "", "complete", str(sent.ref))
     assert entry.time.endswith("Z")
-    assert "its CV of 0.8333 foretells, 19 times of 20:" in said
+    assert "its CV of 0.8333 predicts, 19 times of 20:" in said
     assert f"{csv.name}: public 1.00000" in said
     assert standin.token_text not in said
 
@@ -330,10 +330,10 @@ class TestScores:
         scores.run(toy)
         said = capsys.readouterr().out
         assert Standing(toy).split == Split(4, 8)
-        assert "1.00000 = 4/4 ± 0.0000" in said
+        assert "1.00000 = 4/4 (0.5101 to 1.0000)" in said
         assert "0.87500 = 7/8 ± 0.1169" in said
 
-    def test_a_score_outside_of_what_cv_foretold_is_flagged(self, toy, standin, capsys):
+    def test_a_score_outside_of_what_cv_predicts_is_flagged(self, toy, standin, capsys):
         wrong = np.roll(RIGHT, 1, axis=1)
         csv = blend(toy, wrong)
         submit.run(toy)
@@ -342,7 +342,7 @@ class TestScores:
         assert entry.public == "0.00000"
         standing = Standing(toy)
         object.__setattr__(standing, "split", type("Split", (), {"public": 4, "private": 8, "how": "cut"})())
-        assert standing.verdict(entry).startswith("public is below what CV foretold (")
+        assert standing.verdict(entry).startswith("public is below what CV predicted (")
         assert csv.name == entry.file
 
     def test_the_correlation_of_cv_and_public(self):

@@ -1,4 +1,4 @@
-"""The leaderboard's scores: which rows are behind them, how many are right, and what a CV foretells."""
+"""The leaderboard's scores: which rows are behind them, how many are right, and what a CV predicts."""
 
 from fractions import Fraction
 
@@ -197,7 +197,7 @@ class TestForetold:
         rng = np.random.default_rng(0)
         hits, fresh = rng.binomial(rows, rate, 200), rng.binomial(n, rate, 200)
         intervals = [
-            counts.foretold(k / rows, float(np.sqrt(k * (rows - k) / rows)) / rows, rows, n, metric="accuracy")
+            counts.expected_interval(k / rows, float(np.sqrt(k * (rows - k) / rows)) / rows, rows, n, metric="accuracy")
             for k in hits
         ]
         inside = [low <= k / n <= high for (low, high), k in zip(intervals, fresh, strict=True)]
@@ -209,19 +209,19 @@ class TestForetold:
         for _ in range(400):
             train, fresh = rng.exponential(0.5, 600), rng.exponential(0.5, 150)
             se = train.std() / np.sqrt(600)
-            low, high = counts.foretold(train.mean(), se, 600, 150, metric="log_loss")
+            low, high = counts.expected_interval(train.mean(), se, 600, 150, metric="log_loss")
             inside.append(low <= fresh.mean() <= high)
         assert 0.92 < np.mean(inside) < 0.98
 
     def test_is_the_normal_one_where_both_are_large(self):
         cv, rows, n = 0.8, 14322, 2783
         se = float(np.sqrt(cv * (1 - cv) / rows))
-        exact = counts.foretold(cv, se, rows, n, metric="accuracy")
-        assert exact == pytest.approx(counts.foretold(cv, se, rows, n, metric="macro_f1"), abs=1 / n)
+        exact = counts.expected_interval(cv, se, rows, n, metric="accuracy")
+        assert exact == pytest.approx(counts.expected_interval(cv, se, rows, n, metric="macro_f1"), abs=1 / n)
 
     def test_is_wider_for_fewer_rows_and_a_higher_level(self):
         def width(n: int, level: float) -> float:
-            low, high = counts.foretold(0.8, 0.0033, 14322, n, level, metric="accuracy")
+            low, high = counts.expected_interval(0.8, 0.0033, 14322, n, level, metric="accuracy")
             return high - low
 
         assert width(696, 0.95) > width(2783, 0.95)
@@ -229,7 +229,7 @@ class TestForetold:
 
     def test_stays_within_the_metrics_bounds(self):
         def of(metric: str, cv: float) -> tuple[float, float]:
-            return counts.foretold(cv, 0.2, 100, 20, metric=metric)
+            return counts.expected_interval(cv, 0.2, 100, 20, metric=metric)
 
         assert of("auc", 0.9)[1] == 1
         assert of("log_loss", 0.3)[0] == 0
@@ -237,8 +237,21 @@ class TestForetold:
         assert of("quadratic_kappa", 0.0)[0] < 0
 
     def test_of_a_faultless_cv_is_no_point(self):
-        low, high = counts.foretold(1.0, 0.0, 100, 200, metric="accuracy")
+        low, high = counts.expected_interval(1.0, 0.0, 100, 200, metric="accuracy")
         assert low < 1 == high
+
+    @pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "auc", "quadratic_kappa"])
+    def test_at_an_edge_of_another_metric_is_that_of_a_share_between_its_bounds(self, name):
+        least, greatest = METRICS[name].bounds
+        for cv, share in ((least, 0.0), (greatest, 1.0), ((least + greatest) / 2, 0.5)):
+            of_share = np.array(counts.expected_interval(share, 0.0, 100, 200, metric="accuracy"))
+            low, high = counts.expected_interval(cv, 0.0, 100, 200, metric=name)
+            assert (low, high) == pytest.approx(tuple(least + (greatest - least) * of_share))
+            assert low < high
+
+    def test_of_a_log_loss_without_spread_is_not_known(self):
+        assert counts.expected_interval(0.0, 0.0, 100, 200, metric="log_loss") is None
+        assert counts.expected_interval(0.6931, 1e-17, 100, 200, metric="log_loss") is None
 
 
 def test_a_share_is_a_mean_of_zeros_and_ones():

@@ -20,7 +20,7 @@ from src.report import (
     choices,
     configs,
     doubts,
-    foretold,
+    forecast,
     head,
     histories,
     material,
@@ -485,8 +485,8 @@ class TestTrust:
         right = sum(row["rows"] for row in cells if row["kind"] == "right")
         assert right == (oof.argmax(axis=1) == data.targets).sum()
         made = read_model(toy.model_folder("a"))
-        (interval,) = section.about["foretold"]
-        low, high = counts.foretold(made["cv"], made["se"], N, M, metric="accuracy")
+        (interval,) = section.about["expected"]
+        low, high = counts.expected_interval(made["cv"], made["se"], N, M, metric="accuracy")
         assert (interval["part"], interval["interval"]) == ("all test rows", f"{low:.4f} to {high:.4f}")
         shares = {(row["kind"], row["class"]): row["share"] for row in drawn(section, "classes")}
         test = predictions.read(toy.model_folder("a") / "test.parquet", "id", found.test_ids, toy.classes)
@@ -495,23 +495,23 @@ class TestTrust:
             assert shares["out of fold", label] == (oof.argmax(axis=1) == i).mean()
             assert shares["train labels", label] == (data.targets == i).mean()
 
-    def test_parts_and_scores_of_the_leaderboard_stand_beside_what_was_foretold(self, toy):
+    def test_parts_and_scores_of_the_leaderboard_stand_beside_what_was_expected(self, toy):
         save(toy, "a", 2)
         for k in (18, 11, 7):
             sent(toy, f"other{k}", k, 3 * k + 1)
         sent(toy, "a", 4, 83)
         section = trust.section(material.read(toy))
-        public, private = section.about["foretold"]
+        public, private = section.about["expected"]
         assert (public["rows"], private["rows"]) == (24, 96)
         assert (public["score"], public["outside"], private["outside"]) == ("0.16666", "below", "")
         assert section.about["outside"].startswith("1 of 2 scores")
-        rows = [row for row in drawn(section, "foretold") if "part" in row]
+        rows = [row for row in drawn(section, "expected") if "part" in row]
         assert rows[0]["score_off"] == pytest.approx(0.16666 - rows[0]["cv"])
 
     def test_parts_are_the_solutions_where_there_is_one(self, toy):
         save(toy, "a")
         toy.input("kept-solution.csv").rename(toy.input("solution.csv"))
-        assert foretold.sizes(material.read(toy)) == {"public": 24, "private": 96}
+        assert forecast.sizes(material.read(toy)) == {"public": 24, "private": 96}
 
     def test_of_many_rows_a_sample_is_measured_and_said(self, toy, monkeypatch):
         monkeypatch.setattr(reliability, "NUMBERS", 120)
@@ -581,7 +581,7 @@ class TestAdvice:
         sound.scores_csv.unlink()
         (said,) = advised(sound, doubts.nothing_sent)
         made = read_model(sound.model_folder("blend"))
-        low, high = counts.foretold(made["cv"], made["se"], N, M, metric="accuracy")
+        low, high = counts.expected_interval(made["cv"], made["se"], N, M, metric="accuracy")
         assert f"{low:.4f} to {high:.4f} on all test rows" in said
         assert said.endswith("./run.sh toy submit")
 
@@ -632,7 +632,7 @@ class TestAdvice:
         toy = sound.model_copy(update={"models": {"a": fine_tuned(), "b": fine_tuned(lr=2e-3)}})
         save(toy, "b", 1.2, 0)  # as a
         (said,) = advised(toy, tuning.seeds)
-        assert "differ by +0.0000 ± 0.0000" in said
+        assert "differ by +0.0000 (identical)" in said
 
     def test_of_twins_the_one_that_is_not_missed_is_to_go(self, sound):
         models = {**sound.models, "c": fine_tuned(lr=3e-3)}
@@ -766,7 +766,7 @@ class TestProvenance:
 
 
 class TestHead:
-    def test_tiles_have_the_best_scores_and_what_is_foretold(self, toy):
+    def test_tiles_have_the_best_scores_and_what_is_expected(self, toy):
         save(toy, "a", 2)
         for k in (18, 11, 7):
             sent(toy, f"other{k}", k, 3 * k + 1)
@@ -775,7 +775,7 @@ class TestHead:
         tiles = {tile["name"]: tile for tile in top["tiles"]}
         made = read_model(toy.model_folder("a"))
         assert tiles["CV accuracy"]["value"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
-        low, high = counts.foretold(made["cv"], made["se"], N, 24, metric="accuracy")
+        low, high = counts.expected_interval(made["cv"], made["se"], N, 24, metric="accuracy")
         assert tiles["Foretold, public"]["value"] == f"{low:.4f} to {high:.4f}"
         assert tiles["Best public"]["value"] == "0.83333"
         assert tiles["Best public"]["more"] == "a = 20/24 ± 0.0761"
@@ -842,8 +842,10 @@ class TestPage:
         model = found.models["b"]
         value, se = found.metric.score(found.targets, model.decided)
         assert row_of(sections["result"], "b")["cv"] == f"{value:.4f} ± {se:.4f}"
-        line = next(one for one in sections["trust"].about["foretold"] if one["name"] == "b")
-        assert line["interval"] == "{:.4f} to {:.4f}".format(*counts.foretold(value, se, N, M, metric="macro_f1"))
+        line = next(one for one in sections["trust"].about["expected"] if one["name"] == "b")
+        assert line["interval"] == "{:.4f} to {:.4f}".format(
+            *counts.expected_interval(value, se, N, M, metric="macro_f1")
+        )
 
     @pytest.mark.parametrize("there", ["nothing", "folds", "one model", "no test table"])
     def test_of_little_is_whole(self, roots, there):

@@ -113,7 +113,7 @@ class Cell:
         if (made := self.about()) is None:
             return None
         if equal_keys(made["key"], key, asked=getattr(self.spec, "precision", None)):
-            print(f"{self.title}  reused: {made['metric']} {said(made['points'][-1])}")
+            print(f"{self.title}  reused: {made['metric']} {self.said(made['points'][-1])}")
             return made
         print(f"{self.title}  is made anew: {files.changed(made['key'], key)}")
         return None
@@ -135,7 +135,7 @@ class Cell:
             "made": provenance,
         }
         files.write_json(self.folder / "cell.json", about)
-        print(f"{self.title}  {about['metric']} {said(points[-1])}  {duration(points[-1]['seconds'] or 0)}")
+        print(f"{self.title}  {about['metric']} {self.said(points[-1])}  {duration(points[-1]['seconds'] or 0)}")
         return about
 
     def scored(self, probs: np.ndarray) -> dict[str, Any]:
@@ -144,10 +144,10 @@ class Cell:
         log_loss = METRICS["log_loss"].value(self.split.valid_targets, probs)
         return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": log_loss}
 
-
-def said(point: dict[str, Any]) -> str:
-    """A point's score and standard error."""
-    return measured(*(float("nan") if point[name] is None else point[name] for name in ("score", "se")))
+    def said(self, point: dict[str, Any]) -> str:
+        """A point's score and standard error."""
+        numbers = {name: float("nan") if point[name] is None else point[name] for name in ("score", "se")}
+        return measured({"metric": self.competition.metric, "rows": len(self.split.valid), **numbers})
 
 
 def pair(one: Cell, other: Cell, said: tuple[str, str], what: tuple[str, str] = ("valid", "valid")) -> dict[str, Any]:

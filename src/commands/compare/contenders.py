@@ -11,7 +11,7 @@ from scipy.special import softmax
 from torch import nn
 
 from src.base import files, machine
-from src.commands.compare.cells import Cell, said
+from src.commands.compare.cells import Cell
 from src.models.finetune import augment, averaging, heads, training
 from src.models.finetune.batches import Fold, draw
 from src.models.finetune.keys import network_key
@@ -199,7 +199,7 @@ def before(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[bool],
         cell.write("epoch0", probs)
         kept = {"key": key, "point": cell.scored(probs)}
         files.write_json(path, kept)
-    print(f"{cell.title}  before training  valid {cell.competition.metric} {said(kept['point'])}")
+    print(f"{cell.title}  before training  valid {cell.competition.metric} {cell.said(kept['point'])}")
     return kept["point"]
 
 

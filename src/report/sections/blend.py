@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.report import charts, differences
 from src.report.evidence import BLEND, Evidence, Model
-from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips, with_interval
+from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips
 from src.report.page import Section
 from src.scoring import agreement
 
@@ -45,12 +45,12 @@ def section(evidence: Evidence) -> Section:
 
 def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
     """What the blend's model.json says, as text; of a version that did not say it, nothing."""
-    made = blend.made
+    made, metric, n = blend.made, evidence.competition.metric, len(evidence.train)
     methods = [
         {
             "name": name,
             "chosen": name == made.get("method"),
-            "cv": measured(one.get("cv"), one.get("se")),
+            "cv": measured(metric, one.get("cv"), one.get("se"), n),
             "gain": gained(one.get("gain"), one.get("gain_se")) if name != "mean" else "",
             "log_loss": number(one.get("log_loss")),
         }
@@ -59,7 +59,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
     auto = made.get("auto") or {}
     picks = auto.get("chosen_by_fold", [])
     return {
-        "cv": measured(made["cv"], made["se"]),
+        "cv": measured(metric, made["cv"], made["se"], n),
         "method": made.get("method", UNKNOWN),
         "methods": methods,
         "picks": ", ".join(f"{name} in {picks.count(name)} of {len(picks)} folds" for name in dict.fromkeys(picks)),
@@ -68,7 +68,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
             {
                 "name": one.model,
                 "share": number(one.share, 3),
-                "cv": measured(one.cv, one.cv_se),
+                "cv": measured(metric, one.cv, one.cv_se, n),
                 "lost": gained(one.lost, one.lost_se),
             }
             for one in parts_of(evidence, blend).itertuples()
@@ -104,11 +104,12 @@ def weights_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.Chart:
 
 
 def lost_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.LayerChart:
-    df = with_interval(parts, "lost", "lost_se")
+    ends = {"low": parts["lost"] - parts["lost_se"], "high": parts["lost"] + parts["lost_se"]}
+    df = parts.assign(**ends, text=[gained(*one) for one in zip(parts["lost"], parts["lost_se"], strict=True)])
     metric, zero = evidence.competition.metric, pd.DataFrame([{"none": 0.0}])
     y = alt.Y("model:N", sort=df["model"].tolist(), title=None)
     color = alt.Color("model:N", scale=coloured(list(evidence.models)), legend=None)
-    hover = tips(df, model="model", lost=f"{metric} lost without it", lost_se="± se")
+    hover = tips(df, model="model", text=f"{metric} lost without it")
     marks = alt.Chart(df).encode(y=y, color=color, tooltip=hover)
     return alt.layer(
         alt.Chart(zero).mark_rule(strokeDash=[4, 4]).encode(x="none:Q"),

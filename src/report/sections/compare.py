@@ -12,8 +12,6 @@ from src.report.page import Section
 from src.results import compare
 from src.results.compare import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
 
-SCORE = "score"  # of a field, whatever the metric is called
-
 
 def section(evidence: Evidence) -> Section | None:
     path = evidence.competition.compare_csv
@@ -69,21 +67,21 @@ def table(df: pd.DataFrame) -> dict[str, Any]:
 
 
 def cell_of(row: dict[str, Any] | None) -> dict[str, str]:
-    """A score, its standard error and what was published; "" where there is none."""
+    """A score, its error in words and what was published; "" where there is none."""
     if row is None:
-        return {"score": "", "se": "", "published": ""}
-    score, _, se = compare.measured(row["score"], row["se"]).partition(" ± ")
-    return {"score": score, "se": se, "published": compare.apart(row["score"], row["se"], row["published"])}
+        return {"score": "", "error": "", "published": ""}
+    score, _, error = compare.measured(row).partition(" ")
+    return {"score": score, "error": error, "published": compare.apart(row["score"], row["se"], row["published"])}
 
 
 def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.LayerChart:
     """The curves from before any training on; zero-shot a ring at epoch 0, a probe a dashed line."""
     title = score_title(evidence, "validation")
-    df = with_interval(plain(df[df["kind"] != WISE_FT]), SCORE, "error")
+    df = plain(evidence, df[df["kind"] != WISE_FT])
     color = alt.Color("model:N", scale=coloured(models), legend=alt.Legend(title=None, labelLimit=240, symbolOpacity=1))
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
-    hover = tips(df, model="model", epoch="epoch", score=title, error="standard error", published="published")
+    hover = tips(df, model="model", epoch="epoch", score=title, error="error", published="published")
     base = alt.Chart(df).encode(x=x, color=color, tooltip=hover)
     curves = base.transform_filter(f"datum.kind === '{FINE_TUNED}'")
     layers = [
@@ -103,23 +101,23 @@ def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.Lay
     return alt.layer(*layers).properties(width="container", height=320)
 
 
-def plain(df: pd.DataFrame) -> pd.DataFrame:
-    """What charts read: numbers, None where there are none."""
-    df = df[["model", "templates", "kind", "epoch", "alpha", "score", "se", "published"]].rename(
-        columns={"se": "error"}
-    )
-    return df.astype({"error": float, "score": float, "published": float})
+def plain(evidence: Evidence, df: pd.DataFrame) -> pd.DataFrame:
+    """What charts read: numbers, None where there are none, and error bars."""
+    rows = df["rows"].astype(int)
+    df = df[["model", "templates", "kind", "epoch", "alpha", "score", "se", "published"]]
+    df = df.astype({"se": float, "score": float, "published": float})
+    return with_interval(df, evidence.competition.metric, "score", "se", rows)
 
 
 def between(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.LayerChart:
     """WiSE-FT's curve; the alpha that was named beforehand is a ring."""
     title = score_title(evidence, "validation")
-    df = with_interval(plain(df[df["kind"] == WISE_FT]), SCORE, "error")
+    df = plain(evidence, df[df["kind"] == WISE_FT])
     legend = alt.Legend(title=None) if df["model"].nunique() > 1 else None
     base = alt.Chart(df).encode(
         x=alt.X("alpha:Q", title="alpha: 0 as at the start, 1 fine-tuned", scale=alt.Scale(domain=[0, 1])),
         color=alt.Color("model:N", scale=coloured(models), legend=legend),
-        tooltip=tips(df, model="model", alpha="alpha", score=title, error="standard error"),
+        tooltip=tips(df, model="model", alpha="alpha", score=title, error="error"),
     )
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     return alt.layer(
@@ -133,13 +131,13 @@ def templates(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
     """The score after the last epoch with each kind of templates."""
     title = score_title(evidence, "validation")
     last = df.groupby(["model", "templates"], sort=False).tail(1)
-    df = with_interval(plain(last), SCORE, "error")
+    df = plain(evidence, last)
     kinds = list(dict.fromkeys(df["templates"]))
     base = alt.Chart(df).encode(
         y=alt.Y("model:N", title=None, sort=list(dict.fromkeys(df["model"]))),
         yOffset=alt.YOffset("templates:N", sort=kinds),
         color=alt.Color("templates:N", scale=coloured(kinds), legend=alt.Legend(title="templates")),
-        tooltip=tips(df, model="model", templates="templates", score=title, error="standard error"),
+        tooltip=tips(df, model="model", templates="templates", score=title, error="error"),
     )
     x = alt.Scale(zero=False)
     return alt.layer(

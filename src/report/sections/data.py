@@ -28,7 +28,7 @@ def section(evidence: Material) -> Section:
     about = {
         "run": evidence.competition.name,
         "facts": [facts(evidence, part) for part in PARTS],
-        "foretold": None if (best := evidence.best) is None or best.test is None else best.name,
+        "predicted_by": None if (best := evidence.best) is None or best.test is None else best.name,
         "bars": BARS if len(evidence.classes) > BARS else None,
         "classes": len(evidence.classes),
         "examples": examples,

@@ -9,6 +9,7 @@ from src.report.material import Material
 from src.report.page import Section
 from src.results import audit
 from src.results.audit import Audit
+from src.scoring import intervals
 
 NAME, TITLE = "labels", "Labels and leaks"
 SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures
@@ -105,9 +106,11 @@ def ceiling(evidence: Material, found: Audit) -> dict[str, str] | None:
     about = found.about.get("ceiling") or {}
     if not figures.known(about.get("noise"), about.get("se")):
         return None
+    n = len(evidence.train)
+    error = intervals.error_text("accuracy", about["noise"], about["se"], n, digits=1, scale=100)
     return {
-        "noise": f"{100 * about['noise']:.1f} % ± {100 * about['se']:.1f}",
-        "accuracy": figures.measured(1 - about["noise"], about["se"]),
+        "noise": f"{figures.percent(about['noise'])} {error}",
+        "accuracy": figures.measured("accuracy", 1 - about["noise"], about["se"], n),
         "method": about.get("method", ""),
         "model": found.about.get("model"),
     }
@@ -115,13 +118,13 @@ def ceiling(evidence: Material, found: Audit) -> dict[str, str] | None:
 
 def comparisons(evidence: Material) -> list[dict[str, Any]]:
     """The lines of ab.csv, as text."""
-    competition = evidence.competition
+    competition, n = evidence.competition, len(evidence.train)
     folds = files.sha256(competition.folds_csv) if competition.folds_csv.is_file() else None
     return [
         {
             **vars(one),
-            "base": figures.measured(one.base, one.base_se),
-            "arm": figures.measured(one.arm, one.arm_se),
+            "base": figures.measured(one.metric, one.base, one.base_se, n),
+            "arm": figures.measured(one.metric, one.arm, one.arm_se, n),
             "difference": figures.gained(one.difference, one.difference_se),
             "verdict": one.verdict,
             "other_folds": one.folds != folds,

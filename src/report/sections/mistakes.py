@@ -13,7 +13,7 @@ from src.report.album import Row, name
 from src.report.evidence import Model
 from src.report.material import Material
 from src.report.page import Section
-from src.report.reliability import wilson
+from src.scoring.intervals import wilson
 
 NAME, TITLE = "mistakes", "Where it errs"
 MATRIX = 20  # classes up to which the whole matrix is shown; of more, LISTED of the pairs and of the classes

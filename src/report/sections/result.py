@@ -63,7 +63,7 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
     return {
         "name": model.name,
         "best": model is by_cv(evidence)[0],
-        "cv": measured(made["cv"], made["se"]),
+        "cv": measured(evidence.competition.metric, made["cv"], made["se"], len(evidence.train)),
         "folds": summary.span([score for score in made["folds"] if known(score)]),
         "log_loss": number(made["log_loss"]),
         **{part: texts(ours.scores.get(part) if ours else None) for part in PARTS},
@@ -109,7 +109,7 @@ def reported(evidence: Material) -> list[dict[str, Any]]:
 
 
 def submissions(evidence: Material) -> pd.DataFrame:
-    """One row a score that has a CV beside it: name, file, part, cv, cv_se, score, score_se, count.
+    """One row a score that has a CV beside it: name, file, part, cv, cv_se, score, score_se, rows, count.
 
     The ledger's, and those of models without one that the solution gives.
     """
@@ -129,6 +129,7 @@ def submissions(evidence: Material) -> pd.DataFrame:
     df = pd.DataFrame(rows, columns=["name", "file", "part", "cv", "cv_se", "score", "of"])
     counts = [(one.k, one.n) for one in df["of"]]
     df["score_se"] = [math.nan if k is None else standard_error(k, n) for k, n in counts]
+    df["rows"] = [n for _, n in counts]
     df["count"] = ["" if k is None else f"{k} of {n} rows" for k, n in counts]
     return df.drop(columns="of")
 
@@ -147,7 +148,7 @@ def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
         [(model.name, model.made["cv"], model.made["se"], model.made["log_loss"]) for model in models],
         columns=["model", "cv", "se", "log_loss"],
     )
-    df = with_interval(df, "cv", "se")
+    df = with_interval(df, evidence.competition.metric, "cv", "se", len(evidence.train))
     folds = pd.DataFrame(
         [(model.name, i, score) for model in models for i, score in enumerate(model.made["folds"]) if known(score)],
         columns=["model", "fold", "score"],
@@ -156,7 +157,7 @@ def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     scale = alt.Scale(domain=spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
     x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
     color = alt.Color("model:N", scale=colours, legend=None)
-    hover = tips(df, model="model", cv=f"CV {evidence.competition.metric}", se="± se", log_loss="log loss")
+    hover = tips(df, model="model", cv=f"CV {evidence.competition.metric}", error="error", log_loss="log loss")
     return alt.layer(
         alt.Chart(folds)
         .mark_tick(thickness=1.5, size=12, opacity=0.45)
@@ -172,18 +173,27 @@ def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
 
 
 def scatter(evidence: Material, df: pd.DataFrame, part: str) -> alt.LayerChart:
-    """CV against the score of a part, with a standard error of each, and the line on which both are the same."""
-    df = df.assign(cv_low=df["cv"] - df["cv_se"], cv_high=df["cv"] + df["cv_se"])
-    df = df.assign(low=df["score"] - df["score_se"], high=df["score"] + df["score_se"])
+    """CV against the score of a part, with an error bar of each, and the line on which both are the same."""
+    metric = evidence.competition.metric
+    df = with_interval(df, metric, "cv", "cv_se", len(evidence.train))
+    df = df.rename(columns={"low": "cv_low", "high": "cv_high", "error": "cv_error"})
+    df = with_interval(df, metric, "score", "score_se", df["rows"])
     names = list(dict.fromkeys([*evidence.models, *df["name"]]))
     domain = spread(pd.concat([df[name] for name in ("cv", "cv_low", "cv_high", "score", "low", "high")]))
     scale = alt.Scale(domain=domain, nice=False)
     x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
-    y = alt.Y("score:Q", scale=scale, title=f"{part} {evidence.competition.metric}")
+    y = alt.Y("score:Q", scale=scale, title=f"{part} {metric}")
     shown = [name for name in names if name in set(df["name"])]
     legend = alt.Legend(title=None, columns=2, values=shown, labelLimit=200)
     color = alt.Color("name:N", scale=coloured(names), legend=legend)
-    titles = {"file": "submission", "cv": "CV", "cv_se": "± se", "score": part, "score_se": "± se", "count": "count"}
+    titles = {
+        "file": "submission",
+        "cv": "CV",
+        "cv_error": "error of CV",
+        "score": part,
+        "error": f"error of {part}",
+        "count": "count",
+    }
     dots = alt.Chart(df).encode(color=color, tooltip=tips(df, **titles))
     equal = pd.DataFrame([{"low": domain[0], "high": domain[1]}])
     return alt.layer(

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src.report import charts, foretold, reliability
+from src.report import charts, forecast, reliability
 from src.report.evidence import Evidence
 from src.report.figures import (
     chosen,
@@ -19,7 +19,7 @@ from src.report.figures import (
     tips,
     with_interval,
 )
-from src.report.foretold import Mix
+from src.report.forecast import Mix
 from src.report.page import Section
 from src.report.reliability import Calibration
 from src.scoring import agreement
@@ -36,8 +36,8 @@ def section(evidence: Evidence) -> Section:
         return Section("trust", "Trust", {"competition": competition.name, "best": None})
     rows = reliability.sample(*best.oof.shape)
     curves = {name: reliability.calibrated(evidence, model, rows) for name, model in evidence.models.items()}
-    intervals = foretold.intervals(evidence, evidence.models.values())
-    mixes = {name: mix for name, model in evidence.models.items() if (mix := foretold.mix(evidence, model)) is not None}
+    intervals = forecast.intervals(evidence, evidence.models.values())
+    mixes = {name: mix for name, model in evidence.models.items() if (mix := forecast.mix(evidence, model)) is not None}
     few = len(evidence.classes) <= MANY
     about = {
         "competition": competition.name,
@@ -46,7 +46,7 @@ def section(evidence: Evidence) -> Section:
         "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "classes")),
         "sampled": None if isinstance(rows, slice) else (len(rows), len(best.oof)),
         "calibration": [calibration_line(evidence, name, curve) for name, curve in curves.items()],
-        "foretold": [foretold_line(one) for one in intervals.to_dict("records")],
+        "expected": [expected_line(one) for one in intervals.to_dict("records")],
         "outside": outside(intervals),
         "left": len(evidence.models) - intervals["model"].nunique(),
         "shift": [shift_line(evidence, name, mix) for name, mix in mixes.items() if few or name == best.name],
@@ -57,7 +57,7 @@ def section(evidence: Evidence) -> Section:
         "confidence": confidence_chart(evidence, best.name, rows),
     }
     if len(intervals):
-        drawn["foretold"] = foretold_chart(evidence, intervals)
+        drawn["expected"] = expected_chart(evidence, intervals)
     if mixes:
         drawn["classes"] = classes_chart(evidence, mixes, best.name if best.name in mixes else next(iter(mixes)))
     return Section("trust", "Trust", about, drawn)
@@ -137,7 +137,7 @@ def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -
 # The leaderboard
 
 
-def foretold_line(one: dict[str, Any]) -> dict[str, Any]:
+def expected_line(one: dict[str, Any]) -> dict[str, Any]:
     score, outside = one["score"], ""
     if known(score) and not one["low"] <= score <= one["high"]:
         outside = "below" if score < one["low"] else "above"
@@ -152,7 +152,7 @@ def foretold_line(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def outside(intervals: pd.DataFrame) -> str:
-    """Which scores are not where CV foretold them, as a sentence; empty where all are."""
+    """Which scores are not where CV predicted them, as a sentence; empty where all are."""
     wrong = [one for one in intervals.itertuples() if known(one.score) and not one.low <= one.score <= one.high]
     scored = intervals["score"].notna().sum()
     if not wrong:
@@ -161,7 +161,7 @@ def outside(intervals: pd.DataFrame) -> str:
     return f"{len(wrong)} of {scored} scores are outside of their intervals, where 1 in 20 would be by chance: {some}."
 
 
-def foretold_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
+def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
     """Beside CV, so that models of all kinds are on one scale."""
     parts, names = list(dict.fromkeys(df["part"])), list(dict.fromkeys(df["model"]))
     df = df.assign(score=df["score"].astype(float))
@@ -201,12 +201,15 @@ def classes_chart(evidence: Evidence, mixes: dict[str, Mix], first: str) -> alt.
     for name, found in mixes.items():
         for kind, share in found.shares.items():
             n = {"train labels": found.train, "out of fold": found.oof, "test": found.test}[kind].sum()
-            rows += [(name, evidence.classes[i], kind, share[i], np.sqrt(share[i] * (1 - share[i]) / n)) for i in order]
-    df = with_interval(pd.DataFrame(rows, columns=["model", "class", "kind", "share", "se"]), "share", "se")
+            rows += [
+                (name, evidence.classes[i], kind, share[i], np.sqrt(share[i] * (1 - share[i]) / n), n) for i in order
+            ]
+    df = pd.DataFrame(rows, columns=["model", "class", "kind", "share", "se", "rows"])
+    df = with_interval(df, "accuracy", "share", "se", df["rows"])
     shown, kinds = [evidence.classes[i] for i in sorted(order)], list(dict.fromkeys(df["kind"]))
     y, offset = alt.Y("class:N", sort=shown, title=None), alt.YOffset("kind:N", sort=kinds)
     color = alt.Color("kind:N", scale=coloured(kinds), legend=alt.Legend(title=None))
-    hover = tips(df, **{"class": "class", "kind": "share of", "share": "share", "se": "± se"})
+    hover = tips(df, **{"class": "class", "kind": "share of", "share": "share", "error": "error"})
     marks = chosen(alt.Chart(df), first).encode(y=y, yOffset=offset, color=color, tooltip=hover)
     x = alt.X("share:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False), title="share of rows")
     return alt.layer(

@@ -1,4 +1,4 @@
-"""What is foretold of the test rows, and what came: scores, and how often each class is given."""
+"""What CV predicts of the test rows, and what came: scores, and how often each class is given."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.leaderboard import scored
-from src.leaderboard.counts import foretold
+from src.leaderboard.counts import expected_interval
 from src.leaderboard.forecast import PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
@@ -31,8 +31,13 @@ def sizes(evidence: Evidence) -> dict[str, int]:
     return {WHOLE: n}
 
 
+def heading(part: str) -> str:
+    """`Expected public score`."""
+    return "Expected test score" if part == WHOLE else f"Expected {part} score"
+
+
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
-    """What each model's CV foretells, and what was scored: model, part, rows, cv, low, high, score."""
+    """What each model's CV predicts, and what was scored: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
     slow = METRICS[metric].is_share and max(parts.values()) > SLOW
     for model in models:
@@ -41,9 +46,10 @@ def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
             continue
         ours = evidence.ours.get(model.name)
         for part, n in parts.items():
-            low, high = foretold(cv, se, len(evidence.train), n, metric=metric)
+            if (ends := expected_interval(cv, se, len(evidence.train), n, metric=metric)) is None:
+                continue
             score = ours.scores.get(part) if ours else None
-            found.append((model.name, part, n, cv, low, high, None if score is None else float(score.text)))
+            found.append((model.name, part, n, cv, *ends, None if score is None else float(score.text)))
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
 
 
