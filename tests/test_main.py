@@ -281,12 +281,17 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
         "convnext",
         "blend",
     ]
-    assert table.count("±") == 4
+    lines = table.splitlines()[1:]
+    assert sum(" ± " in line or " to 1.0000)  " in line for line in lines) == 4
+    assert len({line.index(".", lines[0].index("log loss")) for line in lines if "made now" in line}) == 1  # aligned
+    assert "± 0.0000" not in said
     assert "next: ./run.sh toy submit" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
     assert len(sub.read_text().splitlines()) == 13
     assert table.splitlines()[-1].startswith(f"report: {roots}/submissions/toy/report.html")
-    assert (roots / "submissions/toy/report.html").read_text().endswith("</html>\n")
+    html = (roots / "submissions/toy/report.html").read_text()
+    assert html.endswith("</html>\n")
+    assert "± 0.0000" not in html
     # zero-shot and probe share one cache: two views of one model
     caches = [path.name.rpartition("-")[2] for path in (roots / "submissions/toy/features").iterdir()]
     assert sorted(caches) == ["hflip", "identity", "texts.safetensors"]

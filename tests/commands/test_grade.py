@@ -47,7 +47,7 @@ def test_leaves_out_rows_that_kaggle_ignores(graded):
     ignored = SOLUTION.assign(Usage=["Public"] * 3 + ["Private"] * 6 + ["Ignored"] * 3)
     ignored.loc[9:, "label"] = "of no class"
     lines = graded(ignored, wrong(0, 10, 11))
-    assert [line.split("(")[1].split(",")[0] for line in lines] == ["2/3", "6/6", "8/9"]
+    assert [line.split("(")[-1].split(",")[0] for line in lines] == ["2/3", "6/6", "8/9"]
 
 
 def test_uses_the_competitions_metric(graded, folder):

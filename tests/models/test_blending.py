@@ -276,6 +276,24 @@ class TestStage:
         assert model["cv"] == 1
         assert "mean it is" in capsys.readouterr().out
 
+    def test_perfect_models_stand_with_intervals_in_columns(self, toy, made, capsys):
+        made(zeroshot=5, probe=5, convnext=0)
+        assert blend.run(toy) == ["blend"]
+        said = capsys.readouterr().out
+        assert "blend  oof accuracy 1.0000 (0.9036 to 1.0000)  log loss" in said
+        assert "gain of that +0.0000 (identical) over the mean (paired)" in said
+        lines = said.splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("method"))
+        assert lines[start + 1].startswith("mean     1.0000 (0.9036 to 1.0000) ")
+        assert len({line.rindex("0.") for line in lines[start + 1 : start + 1 + len(METHODS)]}) == 1
+        start = next(i for i, line in enumerate(lines) if line.startswith("model "))
+        assert lines[start + 2].startswith("probe     1.0000 (0.9036 to 1.0000) 0.333  ")
+        assert "± 0.0000" not in said
+        assert blend.run(toy) == []
+        assert capsys.readouterr().out == "blend  reused: accuracy 1.0000 (0.9036 to 1.0000)\n"
+        (line,) = [line for line in summary.table(toy, []).splitlines() if line.startswith("blend")]
+        assert line.startswith("blend     1.0000 (0.9036 to 1.0000)  ")
+
     def test_takes_the_weights_where_they_are_better(self, toy, made):
         made(zeroshot=-2, probe=3, convnext=-2)
         oofs = [model_tables(toy, name, read_dataset(toy))[0] for name in toy.models]

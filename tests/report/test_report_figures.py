@@ -776,11 +776,31 @@ class TestHead:
         made = read_model(toy.model_folder("a"))
         assert tiles["CV accuracy"]["value"] == f"{made['cv']:.4f} ± {made['se']:.4f}"
         low, high = counts.expected_interval(made["cv"], made["se"], N, 24, metric="accuracy")
-        assert tiles["Foretold, public"]["value"] == f"{low:.4f} to {high:.4f}"
+        assert tiles["Expected public score"]["value"] == f"{low:.4f} to {high:.4f}"
         assert tiles["Best public"]["value"] == "0.83333"
         assert tiles["Best public"]["more"] == "a = 20/24 ± 0.0761"
         assert tiles["Models"] == {"name": "Models", "value": "1", "more": "of 2 in the config"}
         assert top["lead"] == ["toy", "accuracy", "300 train and 120 test rows", "3 classes", "3 folds"]
+
+    def test_a_perfect_model_stands_with_intervals(self, toy):
+        save(toy, "a", oof=np.eye(3)[rows_of(toy)[0].targets])
+        sent(toy, "a", 24, 96, cv="1.0000", se="0.0000")
+        for k in (18, 11, 7):
+            sent(toy, f"other{k}", k, 3 * k + 1)
+        found = material.read(toy)
+        tiles = {tile["name"]: tile for tile in head.head(found)["tiles"]}
+        assert tiles["CV accuracy"]["value"] == "1.0000 (0.9874 to 1.0000)"
+        assert tiles["Best public"]["more"] == "a = 24/24 (0.8620 to 1.0000)"
+        section = result.section(found)
+        assert row_of(section, "a")["cv"] == "1.0000 (0.9874 to 1.0000)"
+        (dot,) = [row for row in drawn(section, "cv") if "low" in row]
+        assert (dot["low"], dot["high"]) == pytest.approx((0.98736, 1), abs=1e-5)
+        assert dot["error"] == "(0.9874 to 1.0000)"
+        (point,) = [row for row in drawn(section, "public") if row.get("name") == "a"]
+        assert [point["cv_low"], point["cv_high"]] == pytest.approx([0.98736, 1], abs=1e-5)
+        assert [point["low"], point["high"]] == pytest.approx([0.86202, 1], abs=1e-5)
+        folds = [row for row in drawn(trust.section(found), "folds") if "low" in row]
+        assert all(row["low"] < 0.97 and row["high"] == pytest.approx(1) for row in folds)
 
     def test_before_the_folds_there_is_a_head(self, toy):
         toy.folds_csv.unlink()

@@ -481,6 +481,12 @@ class TestLabels:
         assert "14.1 % ± 2.3" in html
         assert "0.8590 ± 0.0230" in html
 
+    def test_without_a_doubtful_label_the_ceiling_is_an_interval(self, toy):
+        self.audited(toy, [], ceiling={"noise": 0.0, "se": 0.0, "method": "confident learning"}, model="probe")
+        html = rendered(seen(toy), labels)
+        assert "0.0 % (0.0 to 9.6)" in html
+        assert "1.0000 (0.9036 to 1.0000)" in html
+
     def test_comparisons_are_a_table(self, toy):
         files.write_text(toy.folds_csv, "id,fold\n")
         sha = files.sha256(toy.folds_csv)
