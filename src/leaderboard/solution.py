@@ -78,9 +78,8 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     """
     said = []
     for usage, (score, se, n) in graded(competition, ids, probs).items():
-        said.append(
-            f"{usage}: {competition.metric} {score_text(competition.metric, score, se, n)} on {counted(n, 'row')}"
-        )
+        text = score_text(competition.metric, score, se, n)
+        said.append(f"{usage}: {competition.metric} {text} on {counted(n, 'row')}")
         if METRICS[competition.metric].is_share:
             hits = round(score * n)
             said[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"

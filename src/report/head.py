@@ -29,13 +29,8 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
     competition, best, found = evidence.competition, evidence.best, []
     if best is not None:
         made = best.made
-        found.append(
-            tile(
-                f"CV {competition.metric}",
-                measured(competition.metric, made["cv"], made["se"], len(evidence.train)),
-                best.name,
-            )
-        )
+        cv = measured(competition.metric, made["cv"], made["se"], len(evidence.train))
+        found.append(tile(f"CV {competition.metric}", cv, best.name))
         for one in forecast.intervals(evidence, [best]).itertuples():
             name, value = forecast.heading(one.part), f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))

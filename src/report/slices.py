@@ -87,11 +87,8 @@ def said(evidence: Evidence, best: Model) -> str:
 
 def chart(evidence: Evidence, best: Model, df: pd.DataFrame) -> alt.TopLevelMixin:
     """Scores with their standard errors, a line a slice, and the score of all rows."""
-    df = (
-        figures.with_interval(df, evidence.competition.metric, "score", "se", df["rows"])
-        .assign(slice=df["column"] + ": " + df["value"])
-        .round(4)
-    )
+    df = figures.with_interval(df, evidence.competition.metric, "score", "se", df["rows"])
+    df = df.assign(slice=df["column"] + ": " + df["value"]).round(4)
     base = alt.Chart(df).encode(
         y=alt.Y("slice:N", title=None, sort=df["slice"].unique().tolist(), axis=alt.Axis(labelLimit=230)),
         color=alt.Color("column:N", scale=figures.coloured(df["column"].unique().tolist()), legend=None),

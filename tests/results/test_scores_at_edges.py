@@ -75,10 +75,8 @@ def test_prompts():
         columns=["kind", "class", "text", "accuracy", "se", "log_loss"],
     )
     *_, first, second = zeroshot.shown("clip", board, "accuracy", 288).splitlines()
-    assert "  1.0000  (0.9868 to 1.0000)  0.1000" in " ".join(first.split()).replace(" ", "  ").replace(
-        "  to  ", " to "
-    )
-    assert "± 0.0300" in second
+    assert first.split()[-5:] == ["1.0000", "(0.9868", "to", "1.0000)", "0.1000"]
+    assert second.split()[-4:] == ["0.5000", "±", "0.0300", "0.7000"]
     assert len(first) == len(second)
     assert board["se"].tolist() == [0.0, 0.03]
 
@@ -116,4 +114,5 @@ class TestLedger:
 
     def test_of_a_log_loss_without_spread_there_is_no_forecast(self, toy):
         standing = Standing(toy.model_copy(update={"metric": "log_loss"}))
+        object.__setattr__(standing, "rows", (36, 12))
         assert standing.promise(self.entry("0.0000", "0.0000")) is None
