@@ -22,14 +22,14 @@ def run(request: Request) -> int:
     """
     if request.competition is None:
         return commands.module(request.command).run(**request.arguments) or 0
-    from src.base.locks import alone
+    from src.base.locks import exclusive
     from src.config import load  # pydantic and all the rest: not for a mistyped name or --help
 
     competition = load(request.competition, request.limit)
     command = commands.module(request.command) if request.command else None
     if request.stages:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
-        with alone(competition.folder):
+        with exclusive(competition.folder):
             stages.run(competition, request.stages)
     if request.whole:
         report(competition)
@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
         print(f"error: torch and torchvision do not fit each other ({error}): {INSTALL}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print("\nstopped; what was finished is kept, and the same command goes on from there", file=sys.stderr)
+        print("\nstopped; what was finished is kept, and the same command resumes from there", file=sys.stderr)
         return 128 + (error.args[0] if error.args else signal.SIGINT)
     except BrokenPipeError:  # whoever read our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -59,7 +59,7 @@ def picture(label: str, seed: int, size: tuple[int, int] = (20, 18)) -> Image.Im
 
 @pytest.fixture(autouse=True)
 def drawn_anew(request):
-    """A module's RNG begins anew for each test: what one draws does not depend on which ran before it."""
+    """A module's RNG begins again for each test: what one draws does not depend on which ran before it."""
     if (rng := getattr(request.module, "RNG", None)) is not None:
         rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
 

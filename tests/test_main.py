@@ -375,7 +375,7 @@ def test_a_folder_that_cannot_be_written_is_said(monkeypatch, folder, tmp_path, 
 
 def test_a_second_run_beside_the_first_is_kept_out(toy_run, roots, capsys):
     toy_run("data")
-    with locks.alone(roots / "submissions/toy"):
+    with locks.exclusive(roots / "submissions/toy"):
         assert toy_run("data") == 2
     assert "another run of toy is at work" in capsys.readouterr().err
     assert toy_run("data") == 0
@@ -389,7 +389,7 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
     monkeypatch.setattr(data, "run", lambda competition: signal.raise_signal(number))
     assert toy_run() == code
     signal.signal(signal.SIGINT, before)
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command resumes from there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_whether_a_submission_will_be_allowed_is_asked_before_the_stages_run(toy
 
 def test_a_command_stands_beside_a_run_that_trains(toy_run, standin, roots, capsys):
     (roots / "submissions/toy").mkdir(parents=True)
-    with locks.alone(roots / "submissions/toy"):
+    with locks.exclusive(roots / "submissions/toy"):
         assert toy_run("data") == 2
         assert toy_run("doctor") == 0
 

@@ -27,11 +27,11 @@ from src.schema.models import Encoder
 def encoder(competition: Competition) -> Encoder | None:
     """Whose features bring candidates: the config's first encoder, or the one that folds.csv was made with.
 
-    (A model that is put before the others would make other folds, and so all models anew.)
+    (A model that is put before the others would make other folds, and so all models again.)
     """
     known = competition.encoders
     used = (files.read_json(competition.folds_csv.with_suffix(".json")) or {}).get("encoder")
-    same = [spec for spec in known if files.plain(encoder_key(spec)) == used]
+    same = [spec for spec in known if files.as_json_value(encoder_key(spec)) == used]
     return next(iter(same + known), None)
 
 
@@ -102,7 +102,7 @@ def kept(
     Args:
         rows: Part and id of each position.
     """
-    path, key = competition.duplicates / f"{name}.json", files.plain(key)
+    path, key = competition.duplicates / f"{name}.json", files.as_json_value(key)
     have = files.read_json(path) or {}
     if have.get("key") == key:
         place = {row: i for i, row in enumerate(rows)}

@@ -16,27 +16,27 @@ import pandas as pd
 
 from src.base.errors import UserError
 
-REFUSED = {
+OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your disk quota is used up",
     errno.EACCES: "you may not write there",
     errno.EPERM: "you may not write there",
     errno.EROFS: "that file system is read-only",
-    errno.ENOTDIR: "a part of that path is a file and no folder",
+    errno.ENOTDIR: "a parent of that path is a file, not a folder",
     errno.EEXIST: "there is a file of that name",
     errno.ENOENT: "its folder is not there and cannot be made",
 }
 
 
 @contextmanager
-def refusals(path: Path, remedy: str = "mend that and run the same command again; what was finished is kept"):
+def explain_os_errors(path: Path, remedy: str = "fix that and run the same command again; what was finished is kept"):
     """Turns the operating system's refusal to write `path` into a UserError."""
     try:
         yield
     except OSError as error:
-        if error.errno not in REFUSED:
+        if error.errno not in OS_ERRORS:
             raise
-        raise UserError(f"cannot write {path}: {REFUSED[error.errno]}: {remedy}") from error
+        raise UserError(f"cannot write {path}: {OS_ERRORS[error.errno]}: {remedy}") from error
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
         UserError: The disk is full or the folder is not writable.
     """
     part = path.with_name(f".{path.name}.part")
-    with refusals(path):
+    with explain_os_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """As `replacing`, for a folder that is not there yet: yields an empty one beside it, moved when complete."""
     part = path.with_name(f".{path.name}.part")
-    with refusals(path):
+    with explain_os_errors(path):
         try:
             shutil.rmtree(part, ignore_errors=True)  # of a killed run
             part.mkdir(parents=True)
@@ -118,7 +118,7 @@ def text_sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plain(value: Any) -> Any:
+def as_json_value(value: Any) -> Any:
     """As JSON gives it back, so that a key can be compared with one that was read: tuples are lists."""
     return json.loads(json.dumps(value))
 
@@ -128,7 +128,7 @@ def digest(value: Any) -> str:
     return text_sha256(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
-def changed(old: Any, new: dict[str, Any], inside: str = "") -> str:
+def describe_changes(old: Any, new: dict[str, Any], inside: str = "") -> str:
     """`seed changed (42 to 43), data changed`: what differs between a stored key and the one that is wanted."""
     if not isinstance(old, dict):
         return f"{inside or 'its key'} is not known"
@@ -138,7 +138,7 @@ def changed(old: Any, new: dict[str, Any], inside: str = "") -> str:
         if a == b:
             continue
         if isinstance(b, dict):
-            said.append(changed(a, b, inside=name))
+            said.append(describe_changes(a, b, inside=name))
         elif len(f"{a}{b}") <= 40:
             said.append(f"{name} changed ({a} to {b})")
         else:

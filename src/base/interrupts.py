@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something is half done: noted, and heeded where it is whole."""
+"""Ctrl-C and SIGTERM while something is half done: deferred to where it is whole."""
 
 import signal
 import threading
@@ -10,21 +10,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
-class Asked:
+class StopRequest:
     """The signal that asked to stop; None: none did."""
 
     signal: int | None = None
 
-    def heed(self) -> None:
+    def raise_if_set(self) -> None:
         """Raises KeyboardInterrupt if a signal asked to stop."""
         if self.signal is not None:
             raise KeyboardInterrupt(self.signal)
 
 
 @contextmanager
-def noted() -> Iterator[Asked]:
+def deferred_signals() -> Iterator[StopRequest]:
     """In the block, the first signal is noted and the second is raised at once; afterwards all is as before."""
-    asked = Asked()
+    asked = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # only the main thread has handlers
         yield asked
         return

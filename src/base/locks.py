@@ -10,19 +10,19 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from src.base.errors import UserError
-from src.base.files import refusals
+from src.base.files import explain_os_errors
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network drives
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Makes the folder and keeps a second run out of it; a folder that stays empty goes again.
 
     Raises:
         UserError: Another process is in it, or it cannot be made.
     """
-    with refusals(folder):
+    with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -40,7 +40,7 @@ def alone(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Only one process at a time is in the block for `path`, a file that is made for that; the others wait."""
-    with refusals(path):
+    with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     with handle:

@@ -62,7 +62,7 @@ def layout() -> "torch.memory_format":
     return torch.channels_last if device().type == "cuda" else torch.contiguous_format
 
 
-def placed(model: "nn.Module") -> "nn.Module":
+def on_device(model: "nn.Module") -> "nn.Module":
     """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
     return model.eval().requires_grad_(False).to(device(), memory_format=layout())
 
@@ -111,4 +111,4 @@ class AdaptiveBatch:
             # Out of the handler: the error held what the memory is full of.
             torch.cuda.empty_cache()
             self.size = (self.size + 1) // 2
-            print(f"{self.title}: out of GPU memory{where}, going on with {self.size} images at a time")
+            print(f"{self.title}: out of GPU memory{where}, continuing with {self.size} images at a time")

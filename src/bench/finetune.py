@@ -65,7 +65,7 @@ def fold_of(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
 
 
 class Ours:
-    """Epochs of one training that goes on; its loader's workers live as long as it."""
+    """Epochs of one training that continues; its loader's workers live as long as it."""
 
     def __init__(self, fold: Fold, model: nn.Module):
         self.training, self.batches = Training(fold, model), Batches(fold, augment.compose(fold.spec.augment))

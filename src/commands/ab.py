@@ -45,7 +45,7 @@ def run(competition: Competition, field: str, value: str) -> None:
     probes = with_value(competition, field, parsed(value))
     data = read_dataset(competition)
     for name, arm in probes.items():
-        be_there(competition, name, f"{field}={value}", arm, data)
+        require_features(competition, name, f"{field}={value}", arm, data)
     for name, arm in probes.items():
         print(f"{name}  {field}: {getattr(competition.models[name], field)} -> {getattr(arm, field)}")
         compare(competition, data, name, field, arm)
@@ -89,7 +89,7 @@ def with_value(competition: Competition, field: str, value: Any) -> dict[str, Pr
     return can
 
 
-def be_there(competition: Competition, name: str, change: str, arm: Probe, data: Dataset) -> None:
+def require_features(competition: Competition, name: str, change: str, arm: Probe, data: Dataset) -> None:
     """Raises UserError: Features that one of the two needs are not there."""
     if missing := lacking(competition, competition.models[name], data):
         raise UserError(

@@ -47,7 +47,7 @@ def run(competition: Competition) -> None:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
     known = scored.read(competition)
-    print(counts.said(competition, known.entries, known.rows))
+    print(counts.sizes_sentence(competition, known.entries, known.rows))
     print(table(competition, [compared(known, reported) for reported in competition.on_board]))
 
 

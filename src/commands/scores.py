@@ -37,7 +37,7 @@ def run(competition: Competition) -> None:
     if not entries:
         print(f"nothing was sent to {slug} yet: ./run.sh {competition.name} submit")
         return
-    print(counts.said(competition, entries, standing.rows[1]))
+    print(counts.sizes_sentence(competition, entries, standing.rows[1]))
     print(table(competition, standing, entries, public))
     for entry in entries:
         for line in remarks(competition, standing, entry):
@@ -81,13 +81,13 @@ class Leaderboard:
 
 
 def leaderboard(api: "KaggleApi", slug: str) -> Leaderboard | None:
-    """The public one; None, with a word, where it cannot be had: scores are worth having without ranks."""
+    """The public one; None, with a word, where it is not available: scores are worth having without ranks."""
     from requests.exceptions import RequestException
 
     try:
         return read(kaggle_api.leaderboard(api, slug))
     except (RequestException, zipfile.BadZipFile, ValueError, KeyError) as error:
-        print(f"the leaderboard cannot be had ({type(error).__name__}): no ranks")
+        print(f"the leaderboard is not available ({type(error).__name__}): no ranks")
         return None
 
 

@@ -34,7 +34,7 @@ def find(df: pd.DataFrame) -> Copies:
     return Copies([group for _, group in twice.groupby("sha", sort=False)])
 
 
-def some(groups: list[pd.DataFrame]) -> str:
+def examples(groups: list[pd.DataFrame]) -> str:
     """`4.png (broken), 7.png (test); ...` of the first groups."""
     shown = [", ".join(f"{row.id} ({row.label or 'test'})" for row in group.itertuples()) for group in groups[:SHOWN]]
     return "; ".join(shown) + ("; ..." if len(groups) > SHOWN else "")

@@ -2,7 +2,7 @@
 
 A folder with key.json, pixels.bin (one picture behind the other, uint8 RGB) and index.parquet (sha256 of the image's
 file, offset, height, width). Pictures are found by the bytes of their files: a changed file is another picture. The
-index is replaced after the pixels that it tells of are on the disk: a killed run goes on behind the last of them.
+index is replaced after the pixels that it tells of are on the disk: a killed run resumes behind the last of them.
 """
 
 import os
@@ -156,7 +156,7 @@ class Store:
 
     def clear(self, have: Any, key: dict[str, Any]) -> None:
         if have is not None:
-            print(f"the store of decoded pictures is made anew: {files.changed(have, key)}")
+            print(f"decoding the pictures again: {files.describe_changes(have, key)}")
         for name in ("key.json", "index.parquet", "pixels.bin"):  # the key first: without it, pixels are nobody's
             (self.folder / name).unlink(missing_ok=True)
         files.write_json(self.folder / "key.json", key)
@@ -184,7 +184,7 @@ def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) 
     """Decodes the pictures of `source` and puts them behind those that are `known`; returns the new index."""
     start, rows = time.perf_counter(), [tuple(row) for row in known.itertuples(index=False)]
     end = max((offset + height * width * 3 for _, offset, height, width in rows), default=0)
-    with files.refusals(folder), (folder / "pixels.bin").open("ab") as file:
+    with files.explain_os_errors(folder), (folder / "pixels.bin").open("ab") as file:
         file.truncate(end)  # what a killed run wrote and did not tell of
         flushed = end
         decoded = parallel(source.__getitem__, range(len(shas)), "decoding")

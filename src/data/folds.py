@@ -60,11 +60,11 @@ def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
     df = read_csv(path)
     if list(df.columns) != [id, "fold"]:
         raise UserError(
-            f"{path} must have the columns {id},fold and has {','.join(df.columns)}: delete it to make it anew"
+            f"{path} must have the columns {id},fold and has {','.join(df.columns)}: delete it to recompute it"
         )
     if df[id].duplicated().any() or set(df[id]) != set(ids):
-        raise UserError(f"{path} is of other rows than the train table: delete it to make it anew")
+        raise UserError(f"{path} is of other rows than the train table: delete it to recompute it")
     fold = pd.to_numeric(df.set_index(id)["fold"].loc[ids], errors="coerce").to_numpy()
     if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < 3:
-        raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: delete it to make it anew")
+        raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: delete it to recompute it")
     return fold.astype(int)

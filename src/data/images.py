@@ -65,7 +65,7 @@ def is_plain(data: bytearray) -> bool:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
         if marker in (0xC0, 0xC1, 0xC2):
             return data[at + 4] == 8 and data[at + 9] in (1, 3)
-        if marker == 0xE1 and data.find(b"Orientation", at, at + 2 + length) >= 0:  # in XMP, which Pillow heeds as well
+        if marker == 0xE1 and data.find(b"Orientation", at, at + 2 + length) >= 0:  # in XMP, which Pillow reads as well
             return False
         at += 2 + length
     return False
@@ -141,7 +141,7 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
     rows = list(parallel(facts, paths, "data"))
     faults = [f"{id}: {path} {row}" for id, path, row in zip(ids, paths, rows, strict=True) if isinstance(row, str)]
     if faults:
-        raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be mended or restored:\n{listed(faults)}")
+        raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be fixed or restored:\n{listed(faults)}")
     df = pd.DataFrame(rows, columns=RECORD)
     distinct = df.drop_duplicates("path").reset_index(drop=True)
     if not distinct.equals(known.reset_index(drop=True)):

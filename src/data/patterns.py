@@ -44,7 +44,7 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
             rows.append([*found.groups(), path.relative_to(images).as_posix()])
     if others:
         raise UserError(
-            f"{counted(len(others), 'picture')} in {start} not of the pattern {pattern!r}: move them away, or mend the "
+            f"{counted(len(others), 'picture')} in {start} not of the pattern {pattern!r}: move them away, or fix the "
             f"pattern\n{listed(others)}"
         )
     return pd.DataFrame(rows, columns=[*fields, path_column(pattern)], dtype=object)

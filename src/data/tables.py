@@ -49,7 +49,7 @@ def of_columns(df: pd.DataFrame) -> list[str]:
     return [" + ".join(names[row]) for row in ones]
 
 
-def be_there(competition: Competition) -> None:
+def require_data(competition: Competition) -> None:
     """Raises UserError: The competition's files were not fetched yet."""
     if not (folder := competition.input("")).is_dir():
         fetch = f"./run.sh {competition.name} data"
@@ -77,7 +77,7 @@ def read(competition: Competition) -> Tables:
     Raises:
         UserError: Lists every fault that the tables have.
     """
-    be_there(competition)
+    require_data(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_part(competition, part) for part in files}
     needed = columns_needed(competition)
@@ -96,7 +96,7 @@ def read(competition: Competition) -> Tables:
         faults = faults_between(competition, files, frames)
     if faults:
         raise UserError(
-            f"{competition.name}: the tables have {counted(len(faults), 'fault')}, to be mended:\n{listed(faults)}"
+            f"{competition.name}: the tables have {counted(len(faults), 'fault')} to fix:\n{listed(faults)}"
         )
     for part in ("train", "test"):
         df = frames[part]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.kaggle import credentials
-from src.kaggle.refusals import TIMEOUT, Refusal, page_of, passing, patiently, refusal
+from src.kaggle.refusals import TIMEOUT, Refusal, is_transient, page_of, refusal, retry_transient
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -65,11 +65,11 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
 def authenticated() -> "KaggleApi":
     """The client with the credentials that it takes, on connections that are given up after TIMEOUT."""
     try:
-        api = quietly(client)
+        api = suppress_output(client)
         api.clock = timedelta(0)  # Kaggle's, less this machine's
         build = api.build_kaggle_client
         api.build_kaggle_client = lambda: watched(api, build())
-        patiently(quietly, api.authenticate)
+        retry_transient(suppress_output, api.authenticate)
     except SystemExit as error:
         raise Refusal(
             "token",
@@ -79,14 +79,14 @@ def authenticated() -> "KaggleApi":
 
 
 def client() -> "KaggleApi":
-    with without_traces():
+    with temporary_config_dir():
         from kaggle.api.kaggle_api_extended import KaggleApi
 
         return KaggleApi()
 
 
 @contextmanager
-def without_traces() -> Iterator[None]:
+def temporary_config_dir() -> Iterator[None]:
     """Lets the client find a folder for its configuration: where there is none it would make one in the home."""
     if credentials.folder().is_dir():
         yield
@@ -102,7 +102,7 @@ def without_traces() -> Iterator[None]:
                 os.environ["KAGGLE_CONFIG_DIR"] = before
 
 
-def quietly(call: Callable[[], T]) -> T:
+def suppress_output(call: Callable[[], T]) -> T:
     """Calls what prints: the client's page of help would bury our one sentence."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -153,12 +153,12 @@ def ask(api: "KaggleApi", method: str, **fields: Any) -> Any:
 
 def competition(api: "KaggleApi", slug: str) -> Any:
     """What Kaggle says of a competition: an ApiCompetition."""
-    return patiently(lambda: ask(api, "get_competition", competition_name=slug))
+    return retry_transient(lambda: ask(api, "get_competition", competition_name=slug))
 
 
 def limits(api: "KaggleApi", slug: str) -> Any:
     """How many submissions were made and are left: an ApiSubmissionLimits. All zero before a team's first."""
-    return patiently(api.competition_get_submission_limits, slug)
+    return retry_transient(api.competition_get_submission_limits, slug)
 
 
 def submissions(api: "KaggleApi", slug: str) -> list[Any]:
@@ -166,7 +166,7 @@ def submissions(api: "KaggleApi", slug: str) -> list[Any]:
     found, token = [], ""
     while True:
         fields = {"competition_name": slug, "page_size": PAGE, "page_token": token}
-        answer = patiently(lambda fields=fields: ask(api, "list_submissions", **fields))
+        answer = retry_transient(lambda fields=fields: ask(api, "list_submissions", **fields))
         found += answer.submissions or []
         token = answer.next_page_token
         if not token or not answer.submissions:
@@ -175,7 +175,7 @@ def submissions(api: "KaggleApi", slug: str) -> list[Any]:
 
 def submission(api: "KaggleApi", ref: int) -> Any:
     """One that was sent: an ApiSubmission."""
-    return patiently(lambda: ask(api, "get_submission", ref=ref))
+    return retry_transient(lambda: ask(api, "get_submission", ref=ref))
 
 
 def upload(api: "KaggleApi", slug: str, path: Path) -> str:
@@ -197,7 +197,7 @@ def upload(api: "KaggleApi", slug: str, path: Path) -> str:
         try:
             requests.put(start.create_url, data=content, timeout=TIMEOUT).raise_for_status()
         except requests.RequestException as error:
-            if passing(error):
+            if is_transient(error):
                 raise
             status = error.response.status_code
             raise Refusal(
@@ -206,7 +206,7 @@ def upload(api: "KaggleApi", slug: str, path: Path) -> str:
         return start.token
 
     try:
-        return patiently(once)
+        return retry_transient(once)
     except requests.HTTPError:
         raise
     except requests.RequestException as error:
@@ -223,11 +223,11 @@ def create(api: "KaggleApi", slug: str, token: str, message: str) -> Any:
 
 def leaderboard(api: "KaggleApi", slug: str) -> bytes:
     """The public leaderboard: a zip with a CSV in it."""
-    return patiently(lambda: ask(api, "download_leaderboard", competition_name=slug).content)
+    return retry_transient(lambda: ask(api, "download_leaderboard", competition_name=slug).content)
 
 
 def download(slug: str, folder: Path) -> Path:
-    """Downloads all files of a competition as one zip into `folder` and returns its path; goes on where it broke off.
+    """Downloads all files of a competition as one zip into `folder` and returns its path; resumes where it broke off.
 
     Raises:
         Refusal: Kaggle refused or could not be reached, or what it sent is no zip; says what it answered.

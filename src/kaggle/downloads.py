@@ -44,7 +44,7 @@ def fetch(ask: Callable[[], "Response"], archive: Path) -> None:
         except RequestException as error:
             if size_of(part) > before:
                 waits = list(refusals.WAITS)
-            if not waits or not refusals.passing(error):
+            if not waits or not refusals.is_transient(error):
                 raise
             refusals.pause(error, waits.pop(0))
     if not zipfile.is_zipfile(part):
@@ -79,7 +79,7 @@ def stream(response: "Response", part: Path) -> None:
         if response.status_code != 206:  # the whole, again
             have = 0
     if have:
-        print(f"going on from {have / 1e6:,.1f} MB")
+        print(f"resuming from {have / 1e6:,.1f} MB")
     else:
         files.write_json(about(part), identity)
     with response, part.open("ab" if have else "wb") as file:

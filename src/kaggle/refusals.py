@@ -146,7 +146,7 @@ def status_of(error: Exception) -> int | None:
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
-def passing(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a second try may have another answer."""
     from requests.exceptions import ChunkedEncodingError, ConnectionError, HTTPError, Timeout
 
@@ -191,12 +191,12 @@ def tried(call: Callable[..., T], again: Callable[[Exception], bool], *arguments
     return call(*arguments)
 
 
-def patiently(call: Callable[..., T], *arguments: Any) -> T:
+def retry_transient(call: Callable[..., T], *arguments: Any) -> T:
     """A call that may be made twice: tried again while what is wrong may pass."""
-    return tried(call, passing, *arguments)
+    return tried(call, is_transient, *arguments)
 
 
-def while_busy(call: Callable[[], T]) -> T:
+def retry_rate_limited(call: Callable[[], T]) -> T:
     """A call that must not be made twice: tried again only while Kaggle answers 429, which says that it did nothing."""
     return tried(call, lambda error: status_of(error) == 429)
 

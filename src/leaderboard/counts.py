@@ -23,7 +23,7 @@ How = Literal["cut", "rounded"]
 
 
 @dataclass(frozen=True)
-class Split:
+class BoardSizes:
     """How many of the test rows are behind each of the two leaderboards."""
 
     public: int
@@ -35,7 +35,7 @@ class Split:
         return count(score, getattr(self, part), self.how)
 
 
-def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[Split]:
+def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[BoardSizes]:
     """All splits of the test rows in two parts in which every score is a whole count; ordered by their public part.
 
     Args:
@@ -51,7 +51,7 @@ def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = 
         for score in sorted({decimal(score) for score in scores}):
             low, high = limits(*score, sizes, how)
             fits &= (low <= high).astype(bool)
-    return [Split(int(size), rows - int(size), how) for size in n[fits]]
+    return [BoardSizes(int(size), rows - int(size), how) for size in n[fits]]
 
 
 def count(score: str, n: int, how: How = "cut") -> int | None:
@@ -105,7 +105,7 @@ def cut(k: int, n: int, digits: int = 5) -> str:
     return f"{whole}.{rest:0{digits}}"
 
 
-def known(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+def known_scores(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
     """The public and the private scores of the config's reported rows and of the ledger's scored entries."""
     parts = [], []
     for part, scores in zip(("public", "private"), parts, strict=True):
@@ -114,7 +114,7 @@ def known(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str]
     return parts
 
 
-def of(competition: Competition, entries: Sequence[Entry], rows: int) -> list[Split]:
+def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -> list[BoardSizes]:
     """The splits of the test rows that all known scores allow: cut, or else rounded.
 
     Empty where none fits, no score is known, or the metric is no share of rows.
@@ -126,20 +126,20 @@ def of(competition: Competition, entries: Sequence[Entry], rows: int) -> list[Sp
     Raises:
         UserError: A score is no number.
     """
-    public, private = known(competition, entries)
+    public, private = known_scores(competition, entries)
     if not METRICS[competition.metric].is_share or not (public or private):
         return []
     return splits(public, private, rows) or splits(public, private, rows, "rounded")
 
 
-def said(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
+def sizes_sentence(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
     """One sentence of what `of` finds, and of what would help where that is not one split."""
-    public, private = known(competition, entries)
+    public, private = known_scores(competition, entries)
     if not METRICS[competition.metric].is_share:
         return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
     if not (public or private):
         return "no score of the leaderboard is known: how many rows are behind it cannot be told"
-    found, n = of(competition, entries, rows), len({*public}) + len({*private})
+    found, n = board_sizes(competition, entries, rows), len({*public}) + len({*private})
     scores = "the one known score is a whole count" if n == 1 else f"all {n} known scores are whole counts"
     if not found:
         return f"there is no split of {rows} test rows in which {scores}" + suspects(public, private, rows)

@@ -1,4 +1,4 @@
-"""What is wrong with a submission CSV, from its bytes to its answers: every fault is one line, with its mend."""
+"""What is wrong with a submission CSV, from its bytes to its answers: every fault is one line, with its fix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
     Raises:
         UserError: The competition's tables have other faults.
     """
-    tables.be_there(competition)
+    tables.require_data(competition)
     id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
     test, sample = frames = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
     columns, source = list(sample.columns), " and ".join(path.name for path in paths)
@@ -57,7 +57,7 @@ def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        return [f"there is no file {path}: mend the path, or make one with ./run.sh {competition.name}"], None
+        return [f"there is no file {path}: fix the path, or make one with ./run.sh {competition.name}"], None
     except OSError as error:
         return [f"{path} cannot be read ({error.strerror}): name a CSV file that you may read"], None
     looks = [(*inspected(competition, raw, one), one) for one in asked]
@@ -153,11 +153,11 @@ def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list
         wrong &= ~rows
     if wrong.any():
         values = column[wrong]
-        mend = unknown("class", values.iloc[0], classes)
+        fix = unknown("class", values.iloc[0], classes)
         if pd.to_numeric(values, errors="coerce").notna().all():
-            mend = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:SHOWN])}"
+            fix = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:SHOWN])}"
         n = counted(len(values), "label")
-        faults.append(f"{n} of no class, {place(competition, df, wrong)}: {mend}")
+        faults.append(f"{n} of no class, {place(competition, df, wrong)}: {fix}")
     return (column.to_numpy()[:, None] == np.array(classes, object)).astype(np.float32), faults
 
 
@@ -178,12 +178,12 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
         ),
     }
     faults, wrong = [], np.full(len(df), False)
-    for kind, (there, mend) in kinds.items():
+    for kind, (there, fix) in kinds.items():
         if there.any():
             rows = there.any(axis=1)
             column = there[rows][0].argmax()
             cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
-            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {mend}")
+            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
             wrong |= rows
     sums = probs.sum(axis=1)
     if (off := ~wrong & (np.abs(sums - 1) > TOLERANCE)).any():

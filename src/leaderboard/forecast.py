@@ -8,7 +8,7 @@ from pathlib import Path
 from src.base import files
 from src.data import tables
 from src.leaderboard import counts
-from src.leaderboard.counts import Split
+from src.leaderboard.counts import BoardSizes
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import read_model
@@ -47,10 +47,10 @@ class Standing:
         return len(read.train), len(read.test)
 
     @cached_property
-    def split(self) -> Split | None:
+    def split(self) -> BoardSizes | None:
         """Which test rows are public; None where the known scores leave it open."""
         entries = ledger.read(self.competition.scores_csv)
-        return splits[0] if len(splits := counts.of(self.competition, entries, self.rows[1])) == 1 else None
+        return splits[0] if len(splits := counts.board_sizes(self.competition, entries, self.rows[1])) == 1 else None
 
     def size(self, part: str) -> int | None:
         return None if self.split is None else getattr(self.split, part)

@@ -117,7 +117,7 @@ def bare(text: str) -> str:
     return name.rpartition(".")[0] or name
 
 
-SPELLINGS: dict[str, tuple[Callable[[str], Hashable], str]] = {  # what two spellings of a name share, and the mend
+SPELLINGS: dict[str, tuple[Callable[[str], Hashable], str]] = {  # what two spellings of a name share, and the fix
     "with spaces around": (str.strip, "take them away"),
     "in another case": (lambda text: text.strip().casefold(), "write them as train and sample_submission do"),
     "without leading zeros, or as decimals": (number, "read and write the column as text, dtype=str"),

@@ -9,7 +9,7 @@ import numpy as np
 from src.base import files
 from src.data import tables
 from src.leaderboard import counts, solution, submission
-from src.leaderboard.counts import Split
+from src.leaderboard.counts import BoardSizes
 from src.leaderboard.forecast import NAME, PARTS
 from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
@@ -48,7 +48,7 @@ class Known:
     ids: Sequence[str]  # of the test rows
     graded: bool  # whether there is a solution
     rows: int  # that the leaderboard's parts have together
-    splits: Sequence[Split]  # into these parts that all known scores allow, and the solution where there is one
+    splits: Sequence[BoardSizes]  # into these parts that all known scores allow, and the solution where there is one
 
     def score(self, part: str, text: str) -> Score:
         """What the leaderboard shows, with its count if that is one."""
@@ -72,7 +72,7 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
     rows = sum(sizes.values()) or len(ids)
-    splits = counts.of(competition, entries, rows)
+    splits = counts.board_sizes(competition, entries, rows)
     if sizes:
         splits = [split for split in splits if all(getattr(split, part) == n for part, n in sizes.items())]
     return Known(competition, entries, ids, bool(sizes), rows, splits)

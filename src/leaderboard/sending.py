@@ -95,7 +95,7 @@ def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> E
     token = kaggle_api.upload(api, slug, path)
     doing = f"the submission of {path.name}"
     try:
-        ref = refusals.while_busy(lambda: kaggle_api.create(api, slug, token, entry.message)).ref
+        ref = refusals.retry_rate_limited(lambda: kaggle_api.create(api, slug, token, entry.message)).ref
     except HTTPError as error:
         if error.response.status_code >= 500:
             return looked_for(api, slug, entry, book, error)

@@ -48,7 +48,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     rows = np.flatnonzero((usage != "Ignored").to_numpy())
     labels = solution[competition.label].iloc[rows]
     if strange := set(labels) - set(competition.classes):
-        raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: mend them")
+        raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: fix them")
     return Answers(rows, competition.targets(labels), usage.iloc[rows].to_numpy())
 
 

@@ -17,7 +17,7 @@ from src.scoring.metrics import METRICS
 
 @dataclass(frozen=True)
 class Findings:
-    """What is to be said of a submission: a line each, with its mend."""
+    """What is to be said of a submission: a line each, with its fix."""
 
     faults: list[str]  # it is not to be sent
     warnings: list[str]  # it can be sent, and it may be a mistake
@@ -51,7 +51,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     asked = wanted(competition, more=competition.limit is not None)
     faults, found = read(competition, path, asked)
     if found is None:
-        raise Refusal("check", f"{path} has {counted(len(faults), 'fault')}, to be mended:\n{listed(faults)}")
+        raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     if strangers := sorted(set(ids) - set(found.index)):
         raise UserError(f"{path} has no answer to {competition.id} {strangers[0]!r}, which is in no test table")
     return found.loc[list(ids)].to_numpy()

@@ -26,7 +26,7 @@ def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
 
 def check(path: str, file: Path) -> None:
     if not file.is_file():
-        raise UserError(f"blend.csvs: there is no file {file}: mend the path {path!r} or leave it out")
+        raise UserError(f"blend.csvs: there is no file {file}: fix the path {path!r} or leave it out")
 
 
 def majority(votes: np.ndarray, prior: np.ndarray) -> np.ndarray:

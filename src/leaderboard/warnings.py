@@ -94,15 +94,15 @@ def of_others(
                     f"0 rows differ from {other.name}, which was sent on {entry.time}: do not spend a submission on it"
                 )
             continue
-        expected = foretold(competition, ours, other, train)
+        expected = expected_agreement(competition, ours, other, train)
         if are_unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
             unrelated.append((float(np.mean(labels == theirs)), by_chance(labels, theirs), other.name))
     if unrelated:
         agreement, chance, name = max(unrelated)
-        look, mend = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
+        look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
         if agreement < chance - ERRORS * error(chance, len(labels)):
-            look, mend = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
-        said.append(f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {mend}")
+            look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
+        said.append(f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}")
     return said, repeats
 
 
@@ -118,7 +118,9 @@ def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
     return next((one for one in sent if one.sha256 == sha or (not one.sha256 and one.file == path.name)), None)
 
 
-def foretold(competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame) -> float | None:
+def expected_agreement(
+    competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame
+) -> float | None:
     """On which share of rows another submission agrees with ours out of fold; None where its model is not known.
 
     Args:

@@ -61,15 +61,15 @@ class FinishedModel:
     def refuse_other(self, have: Any, wanted: Any) -> None:
         """Raises UserError: What the model was made with is not what the config asks for now."""
         if have != wanted:
-            why = files.changed(have, wanted)
-            raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} makes it again")
+            why = files.describe_changes(have, wanted)
+            raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} recomputes it")
 
     def check_config(self) -> None:
         """Raises UserError: Classes, prompts or fields of the model are others in the config than they were."""
         have = {"classes": self.key["classes"], "model": self.key.get("model", {})}
         wanted = {"classes": list(self.competition.classes), "model": {}}
         if self.name != BLEND:
-            wanted["model"] = files.plain(self.spec.model_dump(mode="json", exclude={"weights_file"}))
+            wanted["model"] = files.as_json_value(self.spec.model_dump(mode="json", exclude={"weights_file"}))
         if (prompts := self.key.get("prompts")) is not None and self.competition.prompts is not None:
             have["prompts"], wanted["prompts"] = prompts, self.competition.prompt_texts
         self.refuse_other(have, wanted)

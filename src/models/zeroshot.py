@@ -148,7 +148,7 @@ def greedy(prompts: Prompts, classes: Sequence[str], evaluate, metric: Metric, f
 
 
 def prior_bias(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(k,) to add to logits (n, k), so that the classes are foretold as often on the mean as they occur.
+    """(k,) to add to logits (n, k), so that the classes are predicted as often on the mean as they occur.
 
     That is where the log loss of logits + bias is least: its gradient is the mean probability less the frequency. A
     class that does not occur is kept from minus infinity by a penalty of 1e-6 of the squares.

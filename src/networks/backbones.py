@@ -152,4 +152,4 @@ def tower(spec: Encoder) -> Tower:
     data = data_config(spec)
     with torch.random.fork_rng():
         model = create(spec, 0, spec.seed, weights(spec))
-    return Tower(machine.placed(model), geometry(spec), data.mean, data.std)
+    return Tower(machine.on_device(model), geometry(spec), data.mean, data.std)

@@ -118,7 +118,7 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
         head: Of a CLIP.
 
     Raises:
-        UserError: The weights cannot be had or do not fit, or timm refuses the arguments.
+        UserError: The weights are not available or do not fit, or timm refuses the arguments.
     """
     if spec.clip is None:
         model = backbones.create(spec, k, seed, backbones.weights(spec) if pretrained else None)

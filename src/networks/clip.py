@@ -123,7 +123,9 @@ def identity(spec: Encoder) -> dict[str, Any]:
         checkpoint = {"tag": spec.weights, "sha256": files.remembered_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
-    return files.plain({"arch": arch(spec), "checkpoint": checkpoint, "preprocess": asdict(preprocessing(spec))})
+    return files.as_json_value(
+        {"arch": arch(spec), "checkpoint": checkpoint, "preprocess": asdict(preprocessing(spec))}
+    )
 
 
 def sized(spec: Encoder, img_size: int | None) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     if path is not None:
         with hub.refusing_bad_weights(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
-    model = machine.placed(model)
+    model = machine.on_device(model)
     if isinstance(spec.clip, ClipArch):
         kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
         tokenizer = simple_tokenizer(model.context_length, **kwargs)

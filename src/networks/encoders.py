@@ -47,7 +47,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
         data = backbones.data_config(spec)
         preprocess = {**vars(geometry(spec)), "mean": data.mean, "std": data.std}
         known = {"backbone": spec.backbone, "args": spec.backbone_args, "checkpoint": backbones.identity(spec)}
-        known = files.plain({**known, "preprocess": preprocess})
+        known = files.as_json_value({**known, "preprocess": preprocess})
     return {**known, "stored": spec.stored, **({"compile": True} if spec.compile else {})}
 
 

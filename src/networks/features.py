@@ -60,7 +60,7 @@ class Cache:
         if not self.takes(self.have()):
             return np.arange(len(shas))
         places = np.flatnonzero(self.index().find(shas) < 0)
-        # what a machine of the other precision began is finished by one of its kind, or made anew
+        # what a machine of the other precision began is finished by one of its kind, or recomputed
         return places if len(places) == 0 or self.have() == self.key() else np.arange(len(shas))
 
     def begin(self) -> None:
@@ -69,7 +69,7 @@ class Cache:
         if have == wanted:
             return
         if have is not None:
-            print(f"{self.folder.name} is encoded anew: {files.changed(have, wanted)}")
+            print(f"{self.folder.name} encoding again: {files.describe_changes(have, wanted)}")
         (self.folder / "key.json").unlink(missing_ok=True)  # first: without it, shards are nobody's
         for path in shards.paths(self.folder):
             path.unlink()
@@ -137,7 +137,7 @@ def make_features(
         For each view how many images were encoded.
 
     Raises:
-        UserError: The model cannot be had, or its features are not finite, or the disk is full.
+        UserError: The model is not available, or its features are not finite, or the disk is full.
     """
     _, first = np.unique(rows.shas, return_index=True)
     distinct = rows.take(np.sort(first))

@@ -1,4 +1,4 @@
-"""Weights: a local file or the Hugging Face hub's, and one sentence when they cannot be had or do not fit."""
+"""Weights: a local file or the Hugging Face hub's, and one sentence when they are not available or do not fit."""
 
 import pickle
 import threading
@@ -81,7 +81,7 @@ def unreachable(endpoint: str) -> str | None:
 def local(model: str, path: Path) -> Path:
     """`path`, if there is such a file."""
     if not path.is_file():
-        raise UserError(f"{model}: its weights_file {path} is missing: put it there, or mend the config")
+        raise UserError(f"{model}: its weights_file {path} is missing: put it there, or fix the config")
     return path
 
 

@@ -151,7 +151,7 @@ class EncoderRunner:
     def encode(self, squares: Tensor, size: int) -> Tensor:
         """Of `size` images or fewer."""
         n = len(squares)
-        if self.compiled and n < size:  # it would be compiled anew for each shape
+        if self.compiled and n < size:  # it would be compiled again for each shape
             squares = torch.cat([squares, squares.new_zeros((size - n, *squares.shape[1:]))])
         pixels = normalised(squares, self.tower.mean, self.tower.std, machine.layout())
         with machine.autocast(self.precision):

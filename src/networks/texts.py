@@ -40,7 +40,7 @@ def read(competition: Competition, spec: Encoder) -> Texts:
     """All texts of the competition's prompts, by the encoder's own text tower.
 
     Raises:
-        UserError: The model cannot be had.
+        UserError: The model is not available.
     """
     path, key = competition.text_features(encoders.slug(spec)), {"code": CODE, **clip.identity(spec)}
     wanted = sorted({text for told in competition.prompt_texts.values() for text in told})

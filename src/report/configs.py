@@ -17,15 +17,15 @@ def changes(stored: dict[str, Any], spec: Strict, without: Collection[str] = ())
     A field that one of the two does not name is as by default there: an older version did not know it, or no key does.
     """
     without = {"weights_file", *without}  # of that a key has the content
-    now = files.plain(spec.model_dump(mode="json", exclude=without))
+    now = files.as_json_value(spec.model_dump(mode="json", exclude=without))
     unusual = spec.model_dump(mode="json", exclude=without, exclude_defaults=True)
     old, new = {}, {}
     for name in type(spec).model_fields:
         if name in without or (name not in stored and name not in unusual):
             continue
         old[name] = stored.get(name)
-        new[name] = now[name] if name in now else files.plain(getattr(spec, name))
-    return files.changed(old, new)
+        new[name] = now[name] if name in now else files.as_json_value(getattr(spec, name))
+    return files.describe_changes(old, new)
 
 
 def code(value: Any, indent: int = 0, without: tuple[str, ...] = ()) -> str:

@@ -62,7 +62,7 @@ def leaks(evidence: Evidence) -> Iterator[Advice]:
     yield Advice("Look at pictures that are in train and in test", why, "audit.csv, kind leak")
 
 
-def parted(evidence: Evidence) -> Iterator[Advice]:
+def split_duplicates(evidence: Evidence) -> Iterator[Advice]:
     """Near-duplicates of which a model has learnt one and is scored on the other."""
     if (found := evidence.audit) is None or evidence.fold is None or evidence.competition.folds.groups:
         return

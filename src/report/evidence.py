@@ -1,7 +1,7 @@
 """What the report is made from: all that a run has left on the disk so far, read without a complaint about the rest.
 
 A run may have stopped half-way, a model may be of other folds, an image may have gone. What cannot be used is left out
-and named in `left_out`; nothing is computed anew, and nothing but the report is written.
+and named in `left_out`; nothing is computed again, and nothing but the report is written.
 """
 
 from collections.abc import Mapping

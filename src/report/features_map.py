@@ -52,7 +52,7 @@ def made(evidence: Material) -> Map | None:
     # the same pictures have one place; and if all were the same, scikit-learn's t-SNE would end the process
     distinct, which = np.unique(feats, axis=0, return_inverse=True)
     few = len(distinct) < FEWEST
-    xy = (principal(distinct, 2) if few else placed(folder, distinct))[which]
+    xy = (principal(distinct, 2) if few else tsne_places(folder, distinct))[which]
     method = "the first two principal components" if few else f"t-SNE (perplexity {TSNE['perplexity']})"
     return Map(folder.name, method, rows, xy)
 
@@ -101,7 +101,7 @@ def features_of(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list
         try:
             there, feats = shards.read(path)
         except (OSError, ValueError, KeyError, IndexError):
-            continue  # the features stage says so, and makes it anew
+            continue  # the features stage says so, and recomputes it
         order = np.argsort(there)
         place = order[np.minimum(np.searchsorted(there[order], wanted), len(there) - 1)]
         for i in np.flatnonzero(there[place] == wanted):
@@ -119,7 +119,7 @@ def principal(feats: np.ndarray, n: int) -> np.ndarray:
     return np.pad(found, ((0, 0), (0, max(n - found.shape[1], 0)))).astype(float)
 
 
-def placed(folder: Path, feats: np.ndarray) -> np.ndarray:
+def tsne_places(folder: Path, feats: np.ndarray) -> np.ndarray:
     """(n, 2) by t-SNE; from the file beside the features, if it was made of the same."""
     path = folder.with_name(f"{folder.name}-map.json")
     digest = hashlib.sha256(np.ascontiguousarray(feats).data).hexdigest()

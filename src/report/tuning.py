@@ -139,7 +139,7 @@ def seeds(evidence: Material) -> Iterator[Advice]:
 # The blend, the probe, the classes
 
 
-def twins(evidence: Material) -> Iterator[Advice]:
+def near_identical_models(evidence: Material) -> Iterator[Advice]:
     """Of two blended models that agree nearly everywhere, the one that the blend does not miss."""
     blend = evidence.models.get(BLEND)
     parts: dict[str, dict[str, Any]] = (blend.made.get("models") if blend else None) or {}

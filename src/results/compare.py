@@ -140,7 +140,7 @@ def apart(score: float, se: float, published: float) -> str:
     return f"{published:.4f}" + (f" ({(score - published) / se:+.1f} se)" if se > 0 else "")
 
 
-def said_of(pair: dict[str, Any]) -> str:
+def pair_text(pair: dict[str, Any]) -> str:
     """`clip less resnet50: +0.0291 ± 0.0020 (paired, 10,000 rows): clearly better`."""
     difference, se = pair["difference"], pair["se"]
     if se is None:

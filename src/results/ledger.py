@@ -51,9 +51,9 @@ def read(path: Path) -> list[Entry]:
         return []
     df = read_csv(path)
     if missing := [column for column in ("time", "file", "status") if column not in df]:
-        raise UserError(f"{path} is no ledger: it lacks the column {missing[0]!r}: mend it, or move it away")
+        raise UserError(f"{path} is no ledger: it lacks the column {missing[0]!r}: fix it, or move it away")
     if others := [column for column in df if column not in COLUMNS]:
-        raise UserError(f"{path} has the column {others[0]!r}, which no ledger has: mend it, or move it away")
+        raise UserError(f"{path} has the column {others[0]!r}, which no ledger has: fix it, or move it away")
     for column in NUMBERS:
         for line, cell in enumerate(df.get(column, []), start=2):
             if cell and not is_number(cell):

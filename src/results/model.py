@@ -58,13 +58,13 @@ def read_model(folder: Path) -> dict[str, Any] | None:
 
 
 def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
-    """Whether the folder has the wanted result, with one line that says so, or why what it has is made anew."""
+    """Whether the folder has the wanted result, with one line that says so, or why what it has is recomputed."""
     if (made := read_model(folder)) is None:
         return False
     if same_model_key(made["key"], wanted):
         print(f"{folder.name}  reused: {made['metric']} {cv_text(folder, made)}")
         return True
-    print(f"{folder.name}  is made anew: {files.changed(made['key'], wanted)}")
+    print(f"{folder.name}  recomputing: {files.describe_changes(made['key'], wanted)}")
     return False
 
 
@@ -150,7 +150,7 @@ def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof:
 
 
 def rescore(competition: Competition, name: str, data: Dataset) -> None:
-    """Scores a finished model again if that was by another metric: its tables need not be made anew."""
+    """Scores a finished model again if that was by another metric: its tables need not be recomputed."""
     folder = competition.model_folder(name)
     made = read_model(folder)
     if made["metric"] == competition.metric:
@@ -230,7 +230,7 @@ def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.nd
         return None
     try:
         probs = predictions.read(folder / "oof.parquet", competition.id, ids, competition.classes)
-    except UserError:  # of other rows, or damaged: the next run makes it anew
+    except UserError:  # of other rows, or damaged: the next run recomputes it
         return None
     return decided_probs(competition, made, probs).argmax(axis=1)
 

@@ -184,7 +184,7 @@ class ZeroShot(Encoder, Kind):
 
     # of the prompts; greedy: the templates and phrases that do best on training folds
     ensemble: Literal["all", "greedy"] = "all"
-    prior: Literal["none", "train"] = "none"  # train: a bias a class, so that they are foretold as often as they occur
+    prior: Literal["none", "train"] = "none"  # train: a bias a class, so that they are predicted as often as they occur
 
     @property
     def encoders(self) -> tuple[Encoder, ...]:

@@ -21,6 +21,6 @@ class Source(Strict):
         """Puts the files at `input_dir`/<slug>/ unless they are there.
 
         Raises:
-            UserError: They cannot be had; says how to get them.
+            UserError: They are not available; says how to get them.
         """
         raise NotImplementedError

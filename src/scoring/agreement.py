@@ -7,7 +7,7 @@ import numpy as np
 
 DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
 RARE = 0.001  # the p below which a mix of classes is called another
-ERRORS = 3  # standard errors within which an agreement is that of chance, or the one that was foretold
+ERRORS = 3  # standard errors within which an agreement is that of chance, or the expected one
 SHOWN = 4  # classes of which the shares are told
 
 
@@ -55,11 +55,11 @@ def by_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(p @ q)
 
 
-def are_unrelated(ours: np.ndarray, theirs: np.ndarray, foretold: float | None) -> bool:
+def are_unrelated(ours: np.ndarray, theirs: np.ndarray, expected: float | None) -> bool:
     """Whether labels (n,) of the same rows agree no more than chance has it, and out of fold they did.
 
     Args:
-        foretold: The share of rows on which the two agree out of fold. A weak model may agree with a good one by
+        expected: The share of rows on which the two agree out of fold. A weak model may agree with a good one by
             chance only, which says nothing of the rows. None: not known.
     """
     if len(np.unique(ours)) == 1 or len(np.unique(theirs)) == 1:  # then any order of rows agrees as well
@@ -67,7 +67,7 @@ def are_unrelated(ours: np.ndarray, theirs: np.ndarray, foretold: float | None) 
     n, agreement, expected = len(ours), float(np.mean(ours == theirs)), by_chance(ours, theirs)
     if agreement > expected + ERRORS * error(expected, n):
         return False
-    return foretold is None or agreement < foretold - ERRORS * error(foretold, n)
+    return expected is None or agreement < expected - ERRORS * error(expected, n)
 
 
 def error(share: float, n: int) -> float:

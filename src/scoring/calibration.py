@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number mends over-confidence.
+"""Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"): one number for over-confidence.
 
 Log probabilities are divided by a temperature T and made probabilities again: T > 1 makes them less sure, no label
 changes. T has the least log loss on rows that the model was not trained on. The log loss is convex in 1/T, so that its

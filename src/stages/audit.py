@@ -52,12 +52,12 @@ def run(competition: Competition) -> None:
         "classes": list(competition.classes),
         "judge": None if oof is None else {"model": judge, "oof": files.sha256(oof)},
     }
-    key, made = files.plain(key), audit.about(competition)
+    key, made = files.as_json_value(key), audit.about(competition)
     if made is not None and made["key"] == key:
         print(f"reused {competition.audit_csv}: {counted(sum(made['counts'].values()), 'finding')}")
         return
     if made is not None:
-        print(f"{competition.audit_csv} is made anew: {files.changed(made['key'], key)}")
+        print(f"recomputing {competition.audit_csv}: {files.describe_changes(made['key'], key)}")
     looks, skipped = duplicates.look(data.rows), []
     train = pairs.of_train(competition, data, looks.take(len(data.train)))
     test = pairs.with_test(competition, data, train, looks)

@@ -91,7 +91,7 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
     method, by_fold, oof = choose(pool, fitted)
     gain, se = metric.gain(targets, pool.decided(oof), than=mean)
     print(
-        f"{method} it is, the simplest within a standard error of the best. Chosen inside each fold: "
+        f"chose {method}: the simplest method within one standard error of the best. Chosen inside each fold: "
         f"{', '.join(by_fold)}; gain of that {gain_text(gain, se)} over the mean (paired)"
     )
     auto = {"gain": gain, "gain_se": se, "chosen_by_fold": by_fold}

@@ -46,7 +46,7 @@ def duplicates(competition: Competition, train: pd.DataFrame, test: pd.DataFrame
     found, said = copies.find(df), []
     if found.conflicts:
         n = counted(len(found.conflicts), "image")
-        said.append(f"{n} in train with different labels: {copies.some(found.conflicts)}")
+        said.append(f"{n} in train with different labels: {copies.examples(found.conflicts)}")
     if found.shared:
-        said.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.some(found.shared)}")
+        said.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.examples(found.shared)}")
     return said

@@ -41,7 +41,7 @@ def run(competition: Competition) -> None:
         if made and files.sha256(path) != made.get("sha256"):
             raise UserError(
                 f"{path} was changed since it was made: restore it, or delete {described.name} to use it as it is, "
-                f"or delete both to make it anew"
+                f"or delete both to recompute it"
             )
         print(f"reused {path}" + (", which is your own" if own else ""))
     else:
@@ -52,9 +52,10 @@ def run(competition: Competition) -> None:
         about |= {"key": key, "sha256": files.text_sha256(text)}
         same = path.exists() and files.sha256(path) == about["sha256"]
         if same:
-            print(f"{path} stays as it is: {files.changed(made.get('key'), key)}, and the folds are the same")
+            print(f"{path} stays as it is: {files.describe_changes(made.get('key'), key)}, and the folds are the same")
         elif path.exists():
-            print(f"{path} is made anew: {files.changed(made.get('key'), key)}; so are the models of the old folds")
+            changes = files.describe_changes(made.get("key"), key)
+            print(f"recomputing {path}: {changes}; the models of the old folds are recomputed too")
             path.unlink()
         # the description first: killed in between, the folds are made again and not taken for the user's own
         files.write_json(described, about)
@@ -76,7 +77,7 @@ def looked_for(competition: Competition) -> tuple[str, Any]:
     from src.audit import pairs  # and with it torch, for this alone
     from src.data.rows import read_parts
 
-    key = files.plain(pairs.key(competition, read_parts(competition).train))
+    key = files.as_json_value(pairs.key(competition, read_parts(competition).train))
     return files.digest(key), key["encoder"]
 
 

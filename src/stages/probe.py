@@ -31,7 +31,7 @@ def run(competition: Competition) -> list[str]:
             make(competition, name, spec, data, key)
             made.append(name)
         if name in judges:
-            judge(competition, name, spec, data)
+            write_judgements_of(competition, name, spec, data)
     return made
 
 
@@ -55,7 +55,7 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
     save_model(competition, name, key, data, oof, probs, seconds, **facts)
 
 
-def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
+def write_judgements_of(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
     """Writes what a finished probe says of each fold's training rows, unless that is there."""
     if not why_not_judged(competition, name, data):
         print(f"{name}  what it says of labels is reused")

@@ -91,8 +91,8 @@ def test_a_missing_or_damaged_checkpoint_says_nothing(tmp_path, data):
 
 def test_changed_names_what_differs():
     old, new = {"lr": 1, "data": {"a": 1, "b": "x" * 40}}, {"lr": 2, "data": {"a": 1, "b": "y" * 40}}
-    assert files.changed(old, new) == "b changed, lr changed (1 to 2)"
-    assert files.changed(None, new) == "its key is not known"
+    assert files.describe_changes(old, new) == "b changed, lr changed (1 to 2)"
+    assert files.describe_changes(None, new) == "its key is not known"
 
 
 def test_a_digest_does_not_depend_on_the_order_of_keys():

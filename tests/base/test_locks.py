@@ -34,10 +34,10 @@ def test_a_second_run_is_refused_at_once_until_the_first_is_killed(tmp_path):
         assert process.stdout.readline() == "in it\n"
         start = time.monotonic()
         with pytest.raises(UserError, match=r"^another run of toy is at work: wait for it, or stop it$"):
-            locks.alone(tmp_path / "toy").__enter__()
+            locks.exclusive(tmp_path / "toy").__enter__()
         assert time.monotonic() - start < 1
         assert list((tmp_path / "toy").iterdir()) == []
-    with locks.alone(tmp_path / "toy"):
+    with locks.exclusive(tmp_path / "toy"):
         assert list((tmp_path / "toy").iterdir()) == []
     assert list(tmp_path.iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_who_wants_a_locked_file_waits_until_its_process_is_killed(tmp_path):
 
 
 def test_a_folder_that_has_something_stays(tmp_path):
-    with locks.alone(tmp_path / "a/toy"):
+    with locks.exclusive(tmp_path / "a/toy"):
         (tmp_path / "a/toy/folds.csv").write_text("")
     assert [path.name for path in (tmp_path / "a/toy").iterdir()] == ["folds.csv"]
 
@@ -69,7 +69,7 @@ def test_a_file_system_without_locks_is_said_once_and_gone_on_with(tmp_path, mon
     monkeypatch.setattr("fcntl.flock", flock)
     locks.say.cache_clear()
     for _ in range(2):
-        with locks.alone(tmp_path / "toy"), locks.locked(tmp_path / "toy/.scores.csv.lock"):
+        with locks.exclusive(tmp_path / "toy"), locks.locked(tmp_path / "toy/.scores.csv.lock"):
             pass
     assert [path.name for path in (tmp_path / "toy").iterdir()] == [".scores.csv.lock"]
     (line,) = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""The check of a submission: every fault is one line with its mend, and what is right gives none."""
+"""The check of a submission: every fault is one line with its fix, and what is right gives none."""
 
 import io
 
@@ -241,7 +241,7 @@ def test_right_probabilities_have_no_findings(inspected, log_loss):
 
 def test_a_file_that_is_not_there_is_a_fault(toy, tmp_path):
     (fault,) = submission.inspect(toy, tmp_path / "nope.csv").faults
-    assert fault.endswith("nope.csv: mend the path, or make one with ./run.sh toy")
+    assert fault.endswith("nope.csv: fix the path, or make one with ./run.sh toy")
     (fault,) = submission.inspect(toy, tmp_path).faults
     assert fault.endswith("cannot be read (Is a directory): name a CSV file that you may read")
 
@@ -279,8 +279,8 @@ class TestIds:
     def test_of_a_stale_sample_submission_are_told_apart(self, folder, inspected, rows, said):
         path = folder / "sample_submission.csv"
         pd.read_csv(path, dtype=str)[1:].to_csv(path, index=False)
-        mend = "one of the two tables is stale: download the competition's data again"
-        assert inspected(rows).faults == [said + mend]
+        fix = "one of the two tables is stale: download the competition's data again"
+        assert inspected(rows).faults == [said + fix]
 
     def test_of_a_smoke_run_are_its_own(self, inspected):
         smoke = toy_competition(limit=8)
@@ -313,7 +313,7 @@ class TestAnswers:
     def test_with_faults_are_refused_with_all_of_them(self, toy, tmp_path):
         put(RIGHT, 4, "label", "gren")[1:].to_csv(tmp_path / "x.csv", index=False)
         with pytest.raises(
-            UserError, match=r"x\.csv has 2 faults, to be mended:\n  1 id missing, .*\n  1 label of no class"
+            UserError, match=r"x\.csv has 2 faults to fix:\n  1 id missing, .*\n  1 label of no class"
         ) as error:
             submission.answers(toy, tmp_path / "x.csv", ["101"])
         assert error.value.code == CODES["check"]
@@ -384,7 +384,7 @@ def model(competition, name, labels) -> None:
 
 
 def noisy(labels, accuracy: float, seed: int) -> np.ndarray:
-    """`labels`, of which so many stay and the others are drawn anew."""
+    """`labels`, of which so many stay and the others are drawn again."""
     rng = np.random.default_rng(seed)
     return np.where(rng.random(len(labels)) < accuracy, labels, rng.choice(CORN, len(labels), p=SHARES))
 

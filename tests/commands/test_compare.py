@@ -212,7 +212,7 @@ class TestReuse:
                 assert not (folder / "cell.json").exists()
                 capsys.readouterr()
             assert command.run(["toy"]) == 0
-            assert kill is None or "goes on after epoch 1" in capsys.readouterr().out
+            assert kill is None or "resuming after epoch 1" in capsys.readouterr().out
             assert not list(folder.glob("*running*"))
             about = cell(competition, "clip")
             numbers = [(point["score"], point["log_loss"], point.get("loss")) for point in about["points"]]
@@ -232,7 +232,7 @@ class TestReuse:
         command.run(["toy"])
         said = capsys.readouterr().out
         assert "one  reused: accuracy" in said
-        assert "other  is made anew: head_lr changed (None to 0.01)" in said
+        assert "other  recomputing: head_lr changed (None to 0.01)" in said
         assert (competition.folder / "compare" / "one" / "cell.json").read_bytes() == made
 
 

@@ -363,7 +363,7 @@ class TestHidden:
         assert (tmp_path / "toy/train.csv").read_bytes() == toy.input("train.csv").read_bytes()
 
     def test_new_ids_are_like_none_that_are_there(self):
-        assert hidden.fresh(["1", "1", "2"], {"1", "2", "1x1", "2x1"}) == ["1x2", "1x3", "2x2"]
+        assert hidden.unused_ids(["1", "1", "2"], {"1", "2", "1x1", "2x1"}) == ["1x2", "1x3", "2x2"]
 
 
 class TestComparison:

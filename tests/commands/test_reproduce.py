@@ -289,13 +289,13 @@ class TestSolution:
 
     def test_decides_between_splits(self, solved, capsys):
         competition = toy_competition(reported=(Reported("theirs", public=0.66666, model="probe"),))
-        assert len(counts.of(competition, [], 12)) == 3
+        assert len(counts.board_sizes(competition, [], 12)) == 3
         finish(competition, np.eye(3)[answering([])])
         assert "2/3" in row_of(said(competition, capsys))[0]
 
     def test_a_leaderboard_of_other_rows_is_not_compared(self, solved, capsys):
         competition = toy_competition(reported=(Reported("theirs", public=0.5, private=0.8333, model="probe"),))
-        assert counts.of(competition, [], 12)  # 6 and 6 would fit, but public are 3
+        assert counts.board_sizes(competition, [], 12)  # 6 and 6 would fit, but public are 3
         finish(competition, np.eye(3)[answering([])])
         lines = row_of(said(competition, capsys))
         assert lines[0].endswith("not comparable")

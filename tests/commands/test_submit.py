@@ -15,7 +15,7 @@ from src.kaggle import api as kaggle_api
 from src.kaggle import refusals
 from src.kaggle.refusals import CODES, Refusal
 from src.leaderboard import sending
-from src.leaderboard.counts import Split
+from src.leaderboard.counts import BoardSizes
 from src.leaderboard.forecast import Standing
 from src.results import ledger
 from src.results.model import save_model
@@ -329,7 +329,7 @@ class TestScores:
         submit.run(toy)
         scores.run(toy)
         said = capsys.readouterr().out
-        assert Standing(toy).split == Split(4, 8)
+        assert Standing(toy).split == BoardSizes(4, 8)
         assert "1.00000 = 4/4 (0.5101 to 1.0000)" in said
         assert "0.87500 = 7/8 ± 0.1169" in said
 
@@ -358,7 +358,7 @@ class TestScores:
         standin.fail("DownloadLeaderboard", times=9, status=404)
         scores.run(toy)
         said = capsys.readouterr().out
-        assert "the leaderboard cannot be had" in said
+        assert "the leaderboard is not available" in said
         assert csv.name in said
 
     def test_nothing_sent(self, toy, standin, capsys):

@@ -102,7 +102,7 @@ def test_a_store_of_another_key_is_made_anew_and_that_is_said(rows, tmp_path, ca
     key = files.read_json(tmp_path / "s" / "key.json")
     files.write_json(tmp_path / "s" / "key.json", {**key, "side": 8})
     same(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Decoded(rows.paths))
-    assert "made anew: side changed (8 to None)" in capsys.readouterr().out
+    assert "recomputed: side changed (8 to None)" in capsys.readouterr().out
 
 
 class TestLimit:
@@ -151,7 +151,7 @@ def test_squares_are_resized_from_the_store_as_from_the_files(rows, tmp_path):
 
 
 def test_many_at_once_have_the_right_pictures(rows, tmp_path):
-    """Of one key, and of another, which makes it anew under the others' eyes."""
+    """Of one key, and of another, which recomputes it under the others' eyes."""
     makers = [Store(tmp_path / "s", rows, need, 10**9) for need in (8, 8, 32, 8, 16, 32)]
     with ThreadPoolExecutor(len(makers)) as pool:
         found = list(pool.map(lambda maker: maker.pictures(rows), makers))

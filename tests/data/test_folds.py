@@ -80,7 +80,7 @@ class TestStage:
         stage.run(toy)
         before = toy.folds_csv.read_text()
         stage.run(toy_competition(folds=Folds(n=3, seed=43)))
-        assert "is made anew: seed changed (42 to 43)" in capsys.readouterr().out
+        assert "recomputing: seed changed (42 to 43)" in capsys.readouterr().out
         assert toy.folds_csv.read_text() != before
 
     def test_a_changed_file_is_refused(self, toy):
@@ -150,7 +150,7 @@ class TestNearDuplicates:
         said = capsys.readouterr().out
         assert "blue   6  3  3" in said
         assert "near-duplicates: 1 cluster of 6 train rows stay together, the largest of 6" in said
-        assert "is made anew: near_duplicates changed; so are the models of the old folds" in said
+        assert "near_duplicates changed; the models of the old folds are recomputed too" in said
 
     def test_together_with_the_rows_of_their_groups(self, planted):
         df = pd.read_csv(planted / "train.csv", dtype=str)

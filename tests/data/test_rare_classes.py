@@ -1,4 +1,4 @@
-"""A class with one train row, or none: every stage runs, and nothing is foretold of it but by zero-shot."""
+"""A class with one train row, or none: every stage runs, and nothing is expected of it but by zero-shot."""
 
 import numpy as np
 import pandas as pd

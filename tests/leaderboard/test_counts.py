@@ -8,7 +8,7 @@ import pytest
 from src import config
 from src.base.errors import UserError
 from src.leaderboard import counts
-from src.leaderboard.counts import Split
+from src.leaderboard.counts import BoardSizes
 from src.results.ledger import Entry
 from src.schema.competition import Reported
 from src.scoring.metrics import METRICS
@@ -34,14 +34,14 @@ def shown(k: int, n: int, digits: int = 5) -> str:
 
 class TestSplits:
     def test_of_corn_is_the_one_that_is_known(self):
-        assert counts.splits(PUBLIC, PRIVATE, CORN) == [Split(696, 2783)]
+        assert counts.splits(PUBLIC, PRIVATE, CORN) == [BoardSizes(696, 2783)]
 
     def test_of_corn_is_none_if_scores_were_rounded(self):
         assert counts.splits(PUBLIC, PRIVATE, CORN, "rounded") == []
 
     def test_few_scores_leave_several(self):
         found = counts.splits(["0.71982"], ["0.725"], CORN)
-        assert Split(696, 2783) in found
+        assert BoardSizes(696, 2783) in found
         assert len(found) > 1
         assert all(counts.count("0.71982", split.public) is not None for split in found)
 
@@ -57,7 +57,7 @@ class TestSplits:
         assert counts.splits([score], [], 50, how) == []
 
     def test_without_scores_all_are_open(self):
-        assert counts.splits([], [], 4) == [Split(1, 3), Split(2, 2), Split(3, 1)]
+        assert counts.splits([], [], 4) == [BoardSizes(1, 3), BoardSizes(2, 2), BoardSizes(3, 1)]
         assert counts.splits([], [], 1) == []
 
     def test_zeros_at_the_end_are_digits(self):
@@ -66,7 +66,7 @@ class TestSplits:
         assert many > one  # 3 of 5 is 0.6, 5 of 9 is 0.55: cut to one digit also 0.5
 
     def test_digits_that_are_left_out_were_cut(self):
-        assert counts.splits([*PUBLIC, "0.816"], PRIVATE, CORN) == [Split(696, 2783)]
+        assert counts.splits([*PUBLIC, "0.816"], PRIVATE, CORN) == [BoardSizes(696, 2783)]
         assert counts.splits([*PUBLIC, "0.815"], PRIVATE, CORN) == []  # 567 of 696 is 0.81465, 568 is 0.81609
 
     @pytest.mark.parametrize("seed", range(40))
@@ -76,7 +76,7 @@ class TestSplits:
         n = int(rng.integers(1, rows))
         sizes, digits = (n, rows - n), int(rng.integers(3, 7))
         scores = [[shown(int(k), size, digits) for k in rng.integers(0, size + 1, rng.integers(6))] for size in sizes]
-        assert Split(*sizes) in counts.splits(*scores, rows)
+        assert BoardSizes(*sizes) in counts.splits(*scores, rows)
 
     @pytest.mark.parametrize("seed", range(20))
     def test_the_true_one_is_among_them_if_scores_were_rounded(self, seed):
@@ -86,7 +86,7 @@ class TestSplits:
         scores = [
             [f"{float(k) / size:.5f}" for k in rng.integers(0, size + 1, rng.integers(6))] for size in (n, rows - n)
         ]
-        assert Split(n, rows - n, "rounded") in counts.splits(*scores, rows, "rounded")
+        assert BoardSizes(n, rows - n, "rounded") in counts.splits(*scores, rows, "rounded")
 
     def test_they_are_those_of_a_search_through_all_counts(self):
         public, private = ["0.714", "0.42857"], ["0.6", "0.99"]
@@ -95,7 +95,7 @@ class TestSplits:
             ("rounded", lambda share, value, digits: abs(share * 10**digits - value) <= Fraction(1, 2)),
         ):
             found = [
-                Split(n, 120 - n, how)
+                BoardSizes(n, 120 - n, how)
                 for n in range(1, 120)
                 if all(
                     any(fits(Fraction(k, size), int(score[2:]), len(score) - 2) for k in range(size + 1))
@@ -150,45 +150,47 @@ class TestCount:
 
 class TestOf:
     def test_reads_the_reported_rows_of_corn(self):
-        assert counts.of(config.load("corn"), [], CORN) == [Split(696, 2783)]
+        assert counts.board_sizes(config.load("corn"), [], CORN) == [BoardSizes(696, 2783)]
 
     def test_reads_the_ledgers_scores_too(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.71982),))
         entries = [Entry("", "a.csv", public=public, status="complete") for public in PUBLIC]
         entries += [Entry("", "a.csv", private=private, status="complete") for private in PRIVATE]
-        assert len(counts.of(toy, [], CORN)) > 1
-        assert counts.of(toy, entries, CORN) == [Split(696, 2783)]
+        assert len(counts.board_sizes(toy, [], CORN)) > 1
+        assert counts.board_sizes(toy, entries, CORN) == [BoardSizes(696, 2783)]
 
     def test_passes_over_what_has_no_score(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.5),))
         entry = Entry("", "a.csv", public="0.00001", status="error")
-        assert counts.of(toy, [entry, Entry("", "a.csv", status="pending")], 12) == counts.splits(["0.5"], [], 12)
+        assert counts.board_sizes(toy, [entry, Entry("", "a.csv", status="pending")], 12) == counts.splits(
+            ["0.5"], [], 12
+        )
 
     def test_where_nothing_fits_cut_it_tries_rounded(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.66667, private=0.14286),))
-        assert counts.of(toy, [], 10) == [Split(3, 7, "rounded")]
-        assert "3 public and 7 private rows" in counts.said(toy, [], 10)
-        assert "rounded after their decimals" in counts.said(toy, [], 10)
+        assert counts.board_sizes(toy, [], 10) == [BoardSizes(3, 7, "rounded")]
+        assert "3 public and 7 private rows" in counts.sizes_sentence(toy, [], 10)
+        assert "rounded after their decimals" in counts.sizes_sentence(toy, [], 10)
 
     def test_is_nothing_without_a_score_or_for_another_metric(self):
         row = Reported("theirs", public=0.5)
-        assert counts.of(toy_competition(), [], 12) == []
-        assert counts.of(toy_competition(metric="log_loss", reported=(row,)), [], 12) == []
-        assert "no score of the leaderboard is known" in counts.said(toy_competition(), [], 12)
-        assert "log_loss is no share of rows" in counts.said(toy_competition(metric="log_loss"), [], 12)
+        assert counts.board_sizes(toy_competition(), [], 12) == []
+        assert counts.board_sizes(toy_competition(metric="log_loss", reported=(row,)), [], 12) == []
+        assert "no score of the leaderboard is known" in counts.sizes_sentence(toy_competition(), [], 12)
+        assert "log_loss is no share of rows" in counts.sizes_sentence(toy_competition(metric="log_loss"), [], 12)
 
     def test_several_are_said_to_be_narrowed_by_more_scores(self):
         toy = toy_competition(reported=(Reported("theirs", public=0.66666),))
-        assert counts.said(toy, [], 12).startswith("3 splits of 12 test rows fit: 3 to 9 are public")
-        assert counts.said(toy, [], 12).endswith("more scores narrow it")
+        assert counts.sizes_sentence(toy, [], 12).startswith("3 splits of 12 test rows fit: 3 to 9 are public")
+        assert counts.sizes_sentence(toy, [], 12).endswith("more scores narrow it")
 
     def test_none_is_said_with_the_score_that_stands_in_the_way(self):
         corn = config.load("corn")
         typed = Reported("mistyped", public=0.71983)
-        said = counts.said(corn.model_copy(update={"reported": (*corn.reported, typed)}), [], CORN)
+        said = counts.sizes_sentence(corn.model_copy(update={"reported": (*corn.reported, typed)}), [], CORN)
         assert "there is no split of 3479 test rows" in said
         assert "without public 0.71983 there is: was it typed or rounded by hand?" in said
-        assert "without" not in counts.said(corn, [], 144)
+        assert "without" not in counts.sizes_sentence(corn, [], 144)
 
 
 class TestForetold:

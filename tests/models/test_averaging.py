@@ -202,4 +202,4 @@ class TestStage:
         finetune.run(competition)
         other = competition.model_copy(update={"prompts": Prompts(templates=("quite {} it is",))})
         assert finetune.run(other) == ["clip"]
-        assert "clip  is made anew: blue changed" in capsys.readouterr().out
+        assert "clip  recomputing: blue changed" in capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_a_second_run_changes_no_file(trained):
 def test_a_changed_config_is_trained_anew(trained, change, capsys):
     before = tables_of(trained)[0]
     assert finetune.run(with_model(**change)) == ["convnext"]
-    said = next(line for line in capsys.readouterr().out.splitlines() if "is made anew" in line)
+    said = next(line for line in capsys.readouterr().out.splitlines() if "is recomputed" in line)
     assert f"{next(iter(change))} changed" in said
     assert np.abs(tables_of(trained)[0] - before).max() > 1e-4
 
@@ -278,7 +278,7 @@ def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, cap
     finetune.run(prepared)
     said = capsys.readouterr().out
     assert "convnext fold 0  reused" in said
-    assert "convnext fold 1  goes on after epoch 2" in said
+    assert "convnext fold 1  resuming after epoch 2" in said
     assert said.count("epoch ") == 1 + 1 + 3  # "after epoch 2", one epoch of fold 1, three of fold 2
     assert not list(prepared.model_folder("convnext").glob("*.running.*"))
 
@@ -303,7 +303,7 @@ def test_an_epoch_of_another_config_is_not_gone_on_from(prepared, monkeypatch, c
             finetune.run(prepared)
     finetune.run(with_model(lr=1e-4))
     said = capsys.readouterr().out
-    assert "convnext fold 0  starts anew: lr changed (0.003 to 0.0001)" in said
+    assert "convnext fold 0  starting over: lr changed (0.003 to 0.0001)" in said
     assert "goes on after" not in said
 
 

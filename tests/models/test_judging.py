@@ -144,7 +144,7 @@ def test_what_is_doubted_is_in_the_key(prepared):
     write_judgements(prepared, "probe", rows, [0.999 * one + 0.001 / 3 for one in tables])
     assert key() == before  # the same rows are dropped
     write_judgements(prepared, "probe", rows, [np.roll(one, 1, axis=1) for one in tables])
-    assert files.changed(before, key()) == "judged changed"
+    assert files.describe_changes(before, key()) == "judged changed"
     assert weights_key(key()) != weights_key(before)
 
 

@@ -326,7 +326,7 @@ class TestStopped:
         assert error.value.args == (number,)
         assert len(steps) == step
         again, history_again = fit(self.SPEC, tmp_path / "it")
-        assert "it fold 0  goes on after epoch" in capsys.readouterr().out
+        assert "it fold 0  resuming after epoch" in capsys.readouterr().out
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
 
@@ -351,7 +351,7 @@ class TestStopped:
 
     def test_a_second_signal_is_heeded_at_once_and_the_handlers_come_back(self):
         before = signal.getsignal(signal.SIGINT)
-        with interrupts.noted() as asked:
+        with interrupts.deferred_signals() as asked:
             os.kill(os.getpid(), signal.SIGINT)
             assert asked.signal == signal.SIGINT
             with pytest.raises(KeyboardInterrupt):
@@ -373,7 +373,7 @@ class TestStopped:
         again, _ = fit(self.SPEC, tmp_path / "it")
         said = capsys.readouterr().out
         assert f"{newer.name} is damaged" in said
-        assert "goes on after epoch 1" in said
+        assert "resuming after epoch 1" in said
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert checkpoints.about(older) is None  # it has made room
 

@@ -94,7 +94,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(pictures, capsys):
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert set(small.sizes) == {4, 2}
     said = capsys.readouterr().out.splitlines()
-    assert said == [f"it: out of GPU memory, going on with {n} images at a time" for n in (8, 4)]
+    assert said == [f"it: out of GPU memory, continuing with {n} images at a time" for n in (8, 4)]
 
 
 def test_no_memory_for_one_image_is_a_sentence(pictures):

@@ -15,19 +15,7 @@ from src import config
 from src.base import files
 from src.data.rows import Dataset, Rows
 from src.leaderboard import counts
-from src.report import (
-    charts,
-    choices,
-    configs,
-    doubts,
-    forecast,
-    head,
-    histories,
-    material,
-    page,
-    reliability,
-    tuning,
-)
+from src.report import charts, choices, configs, doubts, forecast, head, histories, material, page, reliability, tuning
 from src.report.material import Material
 from src.report.page import Section
 from src.report.sections import advice, blend, provenance, result, training, trust
@@ -641,7 +629,7 @@ class TestAdvice:
         blended(
             toy, {"a": {}, "b": {}, "c": {"lost": 0.0, "lost_se": 0.001}}, oof=guess(rows_of(toy)[0].targets, 3, 2, 9)
         )
-        (said,) = advised(toy, tuning.twins)
+        (said,) = advised(toy, tuning.near_identical_models)
         assert said.startswith("Leave c out: On 100.0% of the rows a and c agree")
         assert said.endswith('blend=Blend(models=("a", "b"))')
 
@@ -665,12 +653,12 @@ class TestAdvice:
         pair = {"part": "train", "kind": "duplicate", "other_part": "train"}
         apart = [{"id": str(i + 1), "other_id": str(i), **pair} for i in range(0, 60, 2)]
         within = [{"id": str(i + 3), "other_id": str(i), **pair} for i in range(0, 60, 2)]
-        (said,) = advised(self.audited(sound, apart), doubts.parted)
+        (said,) = advised(self.audited(sound, apart), doubts.split_duplicates)
         assert "Of 300 train pictures 60 have a near-duplicate in another fold (20.0 %)" in said
-        assert advised(self.audited(sound, within), doubts.parted) == []
-        assert advised(self.audited(sound, apart[:1]), doubts.parted) == []
+        assert advised(self.audited(sound, within), doubts.split_duplicates) == []
+        assert advised(self.audited(sound, apart[:1]), doubts.split_duplicates) == []
         grouped = sound.model_copy(update={"folds": Folds(n=3, groups="near-duplicates")})
-        assert advised(self.audited(grouped, apart), doubts.parted) == []
+        assert advised(self.audited(grouped, apart), doubts.split_duplicates) == []
 
     def test_doubtful_labels_are_tried_and_then_what_came_of_it_counts(self, sound):
         models = {**sound.models, "p": Probe(clip=TINY_CLIP)}

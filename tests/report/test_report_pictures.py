@@ -369,12 +369,12 @@ class TestMap:
         monkeypatch.setattr(features_map, "tsne", lambda feats: calls.append(1) or feats[:, :2].astype(float))
         one, other = (rng.normal(size=(5, 4)).astype(np.float32) for _ in range(2))
         folder = tmp_path / "features" / "x-identity"
-        first = features_map.placed(folder, one)
-        assert (features_map.placed(folder, one) == first).all()
+        first = features_map.tsne_places(folder, one)
+        assert (features_map.tsne_places(folder, one) == first).all()
         assert len(calls) == 1
-        assert (features_map.placed(folder, other) != first).any()
+        assert (features_map.tsne_places(folder, other) != first).any()
         (tmp_path / "features" / "x-identity-map.json").write_text("{}")
-        features_map.placed(folder, other)
+        features_map.tsne_places(folder, other)
         assert len(calls) == 3
 
     def test_tsne_parts_what_is_apart_and_gives_the_same_again(self):

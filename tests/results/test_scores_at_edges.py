@@ -50,7 +50,7 @@ class TestCompare:
     def test_a_difference(self):
         pair = {"one": "a", "other": "b", "difference": 0.0, "se": 0.0, "rows": 288}
         said = "a against b: +0.0000 (identical) (paired, 288 rows): not distinguishable"
-        assert compare.said_of(pair) == said
+        assert compare.pair_text(pair) == said
 
     def test_the_columns_stay_aligned(self):
         cell = {"model": "m", "templates": "", "kind": compare.FINE_TUNED, "alpha": math.nan, "published": math.nan}

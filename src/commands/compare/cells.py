@@ -26,7 +26,7 @@ from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
-class Split:
+class Holdout:
     """Which rows are learnt and which are scored; rows are positions in data.rows."""
 
     official: bool  # the data set's own; else fold 0 is held out of the train rows
@@ -40,7 +40,7 @@ class Split:
         return {"official": self.official, "train": len(self.train), "valid": len(self.valid)}
 
 
-def split(competition: Competition, data: Dataset) -> Split:
+def split(competition: Competition, data: Dataset) -> Holdout:
     """All train rows, and the test rows that a solution knows; without one, fold 0 is scored and the others learnt.
 
     Raises:
@@ -50,8 +50,8 @@ def split(competition: Competition, data: Dataset) -> Split:
     if known is None:
         held_out = data.fold == 0
         learnt, scored = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        return Split(False, learnt, data.targets[learnt], scored, data.targets[scored])
-    return Split(True, np.arange(n), data.targets, n + known.rows, known.targets)
+        return Holdout(False, learnt, data.targets[learnt], scored, data.targets[scored])
+    return Holdout(True, np.arange(n), data.targets, n + known.rows, known.targets)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Cell:
     model: str
     templates: str  # their kind, of an experiment with templates; empty: the config's own
     data: Dataset
-    split: Split
+    split: Holdout
 
     @property
     def spec(self) -> Any:
@@ -115,7 +115,7 @@ class Cell:
         if equal_keys(made["key"], key, asked=getattr(self.spec, "precision", None)):
             print(f"{self.title}  reused: {made['metric']} {self.said(made['points'][-1])}")
             return made
-        print(f"{self.title}  is made anew: {files.changed(made['key'], key)}")
+        print(f"{self.title}  recomputing: {files.describe_changes(made['key'], key)}")
         return None
 
     def save(self, key: dict[str, Any], kind: str, points: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ import pandas as pd
 
 from src import config, stages
 from src.base.errors import UserError, counted
-from src.base.locks import alone
+from src.base.locks import exclusive
 from src.base.paths import compare_csv, from_here
 from src.base.text import align
 from src.commands.compare import cells, contenders, phrasings
@@ -56,7 +56,7 @@ def run(names: list[str] | None = None) -> int:
     for competition in competitions:
         print(f"== {competition.name}: compare")
         try:
-            with alone(competition.folder):
+            with exclusive(competition.folder):
                 faults = compared(competition, subjects[competition.name])
                 tables.append(compare.read_compare(competition.compare_csv))
         except UserError as error:
@@ -90,7 +90,7 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
     """Makes all cells of a data set, writes and prints what they say, and returns what could not be made.
 
     Raises:
-        UserError: Its rows cannot be had, or its config asks for what there is not.
+        UserError: Its rows are not available, or its config asks for what there is not.
     """
     kinds = phrasings.kinds(competition.phrasings) if competition.phrasings and subject.prompts else {}
     for encoder in subject.encoders:
@@ -122,7 +122,7 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
     return faults
 
 
-def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Split) -> list[Cell]:
+def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Holdout) -> list[Cell]:
     """The experiment with templates of one kind against varied ones: what starts from prompts, with each kind."""
     found = []
     for kind, templates in kinds.items():
@@ -155,7 +155,7 @@ def pairs(made: list[Cell]) -> list[dict[str, Any]]:
     return found
 
 
-def write(competition: Competition, split: cells.Split, made: list[Cell]) -> None:
+def write(competition: Competition, split: cells.Holdout, made: list[Cell]) -> None:
     rows = [row for cell in made for row in compare.rows_of(competition, cell.about())]
     about, path = {**split.about, "pairs": pairs(made)}, competition.compare_csv
     compare.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
@@ -176,6 +176,6 @@ def tell(competition: Competition) -> None:
     if about["pairs"]:
         print("differences, where positive is better:")
     for pair in about["pairs"]:
-        print(compare.said_of(pair))
+        print(compare.pair_text(pair))
     print("\n".join(align([compare.COSTS, *compare.costs(df)])))
     print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")

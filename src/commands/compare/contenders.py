@@ -34,7 +34,7 @@ def make(cell: Cell) -> dict[str, Any]:
     """What cell.json says, of a cell that is made if it is not there.
 
     Raises:
-        UserError: The model cannot be had or trained; zero-shot and probe need their stages to have run.
+        UserError: The model is not available or trained; zero-shot and probe need their stages to have run.
     """
     if cell.spec.is_trained:
         return fine_tuned(cell)
@@ -77,13 +77,13 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
         "prompts": competition.prompt_texts,
         **cell.digests,
     }
-    if (about := cell.reused(files.plain(key))) is not None:
+    if (about := cell.reused(files.as_json_value(key))) is not None:
         return about
     known = texts.read(competition, spec)
     probs = softmax(known.scale * features_of(cell).dot(known.classifier(competition.prompts, competition.classes)), 1)
     cell.write("valid", probs)
     point = {"epoch": 0, **cell.scored(probs), "seconds": None}
-    return cell.save(files.plain(key), spec.compared_as, [point], parameters=parameters([spec]), trained=0)
+    return cell.save(files.as_json_value(key), spec.compared_as, [point], parameters=parameters([spec]), trained=0)
 
 
 def parameters(specs: Sequence[Encoder]) -> int:
@@ -108,7 +108,7 @@ def size_of(model: nn.Module) -> int:
 
 def key_of(cell: Cell) -> dict[str, Any]:
     competition, spec, data = cell.competition, cell.spec, cell.data
-    return files.plain(
+    return files.as_json_value(
         {
             "code": CODE,
             "model": spec.model_dump(mode="json", exclude=set(UNSEEN)),
@@ -190,7 +190,7 @@ def at_a_time(fold: Fold) -> int:
 
 
 def before(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> dict[str, Any]:
-    """The point before any training; kept, so that a run that goes on need not look again."""
+    """The point before any training; kept, so that a resumed run need not look again."""
     path = cell.folder / "epoch0.json"
     kept = files.read_json(path)
     if kept is None or kept["key"] != key or not cell.table("epoch0").is_file():

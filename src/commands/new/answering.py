@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError
-from src.commands.new.looking import some
+from src.commands.new.looking import examples
 
 ONLY = "here each picture has one class"
 BOXES = re.compile(r"box|^[xy]_?(min|max)$|predictionstring")
@@ -46,10 +46,10 @@ def labels_fit(where: str, labels: pd.Series) -> None:
     if len(values) < 2:
         raise UserError(f"{where} has {'one value only' if len(values) else 'no values'}: two classes are needed")
     if 2 * len(values) > n:
-        kind = "a number to be foretold (regression), or " if np.isfinite(numbers).all() else "a text, or "
+        kind = "a number to predict (regression), or " if np.isfinite(numbers).all() else "a text, or "
         raise UserError(
-            f"{where} has {len(values)} values in {n} rows, as {some(map(shown, values), 2)}: it is {kind}classes too "
-            f"small to learn: {ONLY}, and a class needs two rows"
+            f"{where} has {len(values)} values in {n} rows, as {examples(map(shown, values), 2)}: it is {kind}classes "
+            f"too small to learn: {ONLY}, and a class needs two rows"
         )
 
 
@@ -76,14 +76,14 @@ def is_one_hot(where: str, df: pd.DataFrame) -> None:
     numbers = df.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if not np.isin(numbers, (0, 1)).all():
         raise UserError(
-            f"{where} has a column for each of {some(df.columns)} whose cells are not 0 and 1: several targets a "
+            f"{where} has a column for each of {examples(df.columns)} whose cells are not 0 and 1: several targets a "
             f"picture, or shares of classes: {ONLY}"
         )
     ones = numbers.sum(axis=1)
     if (ones != 1).any():
         raise UserError(
-            f"{where} has a column for each of {some(df.columns)}, of which {int((ones > 1).sum())} rows have several "
-            f"that are 1 and {int((ones == 0).sum())} have none (multi-label): {ONLY}"
+            f"{where} has a column for each of {examples(df.columns)}, of which {int((ones > 1).sum())} rows have "
+            f"several that are 1 and {int((ones == 0).sum())} have none (multi-label): {ONLY}"
         )
 
 
@@ -100,8 +100,9 @@ def sample_fits(where: str, column: pd.Series, labels: pd.Series) -> str | None:
     numbers = pd.to_numeric(pd.Series(strange), errors="coerce").to_numpy(float)
     if (numbers % 1 > 0).any():
         raise UserError(
-            f"{where} has numbers with decimals, as {shown(strange[0])}, where the labels are {some(sorted(known))}: "
-            "one probability, or a number, a picture is not offered here: a submission has labels, or a column a class"
+            f"{where} has numbers with decimals, as {shown(strange[0])}, where the labels are "
+            f"{examples(sorted(known))}: one probability, or a number, a picture is not offered here: a "
+            "submission has labels, or a column a class"
         )
     if all(len(words := value.split()) > 1 and set(words) <= known for value in strange):
         raise UserError(f"{where} has several labels in a cell, as {shown(strange[0])}, best first: {ONLY}")

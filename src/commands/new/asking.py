@@ -25,11 +25,11 @@ def ask(slug: str) -> tuple[str | None, str | None]:
     return known.title or None, known.evaluation_metric or None
 
 
-def heed(guess: Guess, said: str) -> None:
+def take_kaggle_metric(guess: Guess, said: str) -> None:
     """Takes Kaggle's metric, if it is one of ours and fits the sample submission.
 
     Raises:
-        UserError: It is one of numbers that are foretold.
+        UserError: It is one of numbers, a regression.
     """
     if OF_NUMBERS.match(said):
         raise UserError(

@@ -10,7 +10,7 @@ from src.base.errors import UserError
 from src.commands.new import answering
 from src.commands.new.guess import Asked, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, lying, some
+from src.commands.new.looking import Contents, examples, lying
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
 from src.data.patterns import path_column
@@ -58,7 +58,7 @@ def infer(contents: Contents, asked: Asked, found: Roles) -> Guess:
     if overlap := len({name.removesuffix(ending) for name in files} & set(found.sample[id])):
         guess.ids_overlap, guess.why["ids_overlap"] = True, f"{overlap:,} ids are in train and in test"
     if found.others:
-        guess.odd.append(f"{some(found.others)} not used: the labels are the folders in {above}")
+        guess.odd.append(f"{examples(found.others)} not used: the labels are the folders in {above}")
     return guess
 
 
@@ -71,12 +71,14 @@ def above_classes(contents: Contents, found: Roles) -> str:
     if not folders:
         raise UserError(unlabelled(found))
     if len(folders) > 1:
-        raise UserError(f"several folders have a folder a class, {some(folders)}: call one of them train, or leave one")
+        raise UserError(
+            f"several folders have a folder a class, {examples(folders)}: call one of them train, or leave one"
+        )
     ((above, names),) = folders.items()
     if not above:
         raise UserError(
-            f"the classes' folders, {some(names)}, lie beside all else in {contents.root}: move them into one folder, "
-            "train"
+            f"the classes' folders, {examples(names)}, lie beside all else in {contents.root}: move them into one "
+            "folder, train"
         )
     return above
 
@@ -87,12 +89,14 @@ def unlabelled(found: Roles) -> str:
         answering.columns_fit(name, list(df))
         if found.id not in df and any(column in df for column in found.answer):
             return (
-                f"{found.sample_file} calls its ids {found.id!r}, and {name} has no such column ({some(df)}): choose "
-                "by --id, or rename that column so that all tables have one name"
+                f"{found.sample_file} calls its ids {found.id!r}, and {name} has no such column ({examples(df)}): "
+                "choose by --id, or rename that column so that all tables have one name"
             )
     answer = found.answer
-    asked = f"the column {answer[0]!r}" if len(answer) == 1 else f"{len(answer)} columns, {some(answer)},"
-    tables = "; ".join(f"{name} has {some(df, 6)}" for name, df in found.others.items()) or "there is no other table"
+    asked = f"the column {answer[0]!r}" if len(answer) == 1 else f"{len(answer)} columns, {examples(answer)},"
+    tables = (
+        "; ".join(f"{name} has {examples(df, 6)}" for name, df in found.others.items()) or "there is no other table"
+    )
     return (
         f"{found.sample_file} wants {asked} by {found.id!r}, and nothing tells these of train rows: {tables}, and no "
         "folder has a folder a class"
@@ -113,5 +117,7 @@ def test_folder(contents: Contents, ids: list[str], above: str) -> tuple[str, st
     best = [pair for pair in found if found[pair] == max(found.values())]
     best = best if len(best) == 1 else [pair for pair in best if "test" in pair[0].lower()]
     if len(best) != 1:
-        raise UserError(f"test pictures lie in several folders, {some(folder for folder, _ in found)}: leave one there")
+        raise UserError(
+            f"test pictures lie in several folders, {examples(folder for folder, _ in found)}: leave one there"
+        )
     return best[0]

@@ -21,7 +21,7 @@ from pathlib import Path
 from src import config, stages
 from src.base import files, paths
 from src.base.errors import UserError, unknown
-from src.base.locks import alone
+from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
 from src.commands.new import asking, drafting, inferring, looking, own_pictures
@@ -67,7 +67,7 @@ def run(
     """
     folder, slug = place(what)
     name = name or re.sub(r"\W+", "_", (slug or folder.name).lower(), flags=re.ASCII).strip("_")
-    path = be_free(name, force)
+    path = require_free_name(name, force)
     if metric is not None and metric not in METRICS:
         raise UserError("--metric: " + unknown("metric", metric, METRICS))
     asked = Asked(id, image, label, metric)
@@ -86,9 +86,9 @@ def run(
         if slug is not None:
             title, scored_by = asking.ask(slug)
             if scored_by is not None and metric is None:
-                asking.heed(guess, scored_by)
+                asking.take_kaggle_metric(guess, scored_by)
     write(path, guess, input_root() / source.slug, title or words_of(source.slug), item, small)
-    judge(name, path)
+    try_config(name, path)
 
 
 def place(what: str) -> tuple[Path | None, str | None]:
@@ -109,7 +109,7 @@ def place(what: str) -> tuple[Path | None, str | None]:
     return None, what
 
 
-def be_free(name: str, force: bool) -> Path:
+def require_free_name(name: str, force: bool) -> Path:
     """The config's path.
 
     Raises:
@@ -136,7 +136,7 @@ def linked(folder: Path) -> str:
         if here.resolve() != folder.resolve():
             raise UserError(f"{here} is there and is another folder than {folder}: rename one of them")
         return slug
-    with files.refusals(here):
+    with files.explain_os_errors(here):
         here.parent.mkdir(parents=True, exist_ok=True)
         here.symlink_to(folder, target_is_directory=True)
     print(f"linked {here} to {folder}")
@@ -162,25 +162,25 @@ def shown(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def judge(name: str, path: Path) -> None:
+def try_config(name: str, path: Path) -> None:
     """Runs data and folds, and says what comes next.
 
     Raises:
-        UserError: They refuse what the config says; names the line to mend.
+        UserError: They refuse what the config says; names the line to fix.
     """
     importlib.invalidate_caches()  # the file is newer than what Python knows of its folder
     try:
         competition = config.load(name)
-        with alone(competition.folder):
+        with exclusive(competition.folder):
             stages.run(competition, JUDGED_BY)
     except UserError as error:
         again = " ".join(["./run.sh", name, *JUDGED_BY])
-        raise UserError(f"{error}\n{shown(path)} stays: mend {to_mend(path, str(error))}: {again}") from error
+        raise UserError(f"{error}\n{shown(path)} stays: fix {to_fix(path, str(error))}: {again}") from error
     rows = max(40, 6 * len(competition.classes))  # of some class, one for each fold
     print(f"read {shown(path)}; then: ./run.sh {name} --limit {rows}, and ./run.sh {name}")
 
 
-def to_mend(path: Path, error: str) -> str:
+def to_fix(path: Path, error: str) -> str:
     """`the files, or image= in its line 12, and run`."""
     field = next((field for said, field in ABOUT.items() if said in error), "train")
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -5,7 +5,7 @@ import pandas as pd
 from src.base.errors import UserError, unknown
 from src.commands.new import answering, class_folders, locating, looking, roles, wording
 from src.commands.new.guess import Asked, Guess
-from src.commands.new.looking import Contents, some
+from src.commands.new.looking import Contents, examples
 from src.commands.new.roles import Roles
 
 
@@ -19,7 +19,7 @@ def infer(contents: Contents, asked: Asked) -> Guess:
     found = roles.find(contents, asked.id)
     if len(found.answer) > 1 and asked.label in found.answer:
         raise UserError(
-            f"{found.sample_file} wants {len(found.answer)} columns of answers, {some(found.answer)}, and --label "
+            f"{found.sample_file} wants {len(found.answer)} columns of answers, {examples(found.answer)}, and --label "
             f"{asked.label} is one of them: {answering.ONLY}"
         )
     metric, of_metric = roles.metric_of(found, asked.metric)
@@ -27,7 +27,9 @@ def infer(contents: Contents, asked: Asked) -> Guess:
     if len(trains := {name: df for name, df in labelled.items() if "train" in name.lower()}) == 1:
         labelled = trains
     if len(labelled) > 1:
-        raise UserError(f"several tables could be that of the train rows, {some(labelled)}: leave one of them there")
+        raise UserError(
+            f"several tables could be that of the train rows, {examples(labelled)}: leave one of them there"
+        )
     guess = of_tables(contents, asked, found, next(iter(labelled))) if labelled else None
     if guess is None:
         guess = class_folders.infer(contents, asked, found)
@@ -101,11 +103,11 @@ def labels_of(
     if asked is not None:
         if asked not in columns:
             answering.labels_fit(f"{train_file}: the column {asked!r}", train[asked])
-            raise UserError(f"--label {asked}: its values are not the columns of {sample_file}, {some(answer)}")
+            raise UserError(f"--label {asked}: its values are not the columns of {sample_file}, {examples(answer)}")
         columns = [asked]
     if len(columns) > 1:
         raise UserError(
-            f"several columns of {train_file} could be the label, {some(columns)}: choose by --label {columns[0]}"
+            f"several columns of {train_file} could be the label, {examples(columns)}: choose by --label {columns[0]}"
         )
     if columns:
         return columns[0], tuple(answer), f"its values are the columns of {sample_file}", order

@@ -8,7 +8,7 @@ from itertools import product
 import pandas as pd
 
 from src.base.errors import UserError, unknown
-from src.commands.new.looking import Contents, lying, some
+from src.commands.new.looking import Contents, examples, lying
 
 PARTS = ("train", "test")
 LOOKED_AT = 20  # values of a column: what finds none of their pictures is no name of any
@@ -49,7 +49,7 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], asked: str | No
     ways = [way for column in common if asked in (None, column) for way in of_column(contents, frames, column)]
     if not ways:
         raise NotFound(
-            f"no picture is found by what train and test both have, {asked or some(common)}: "
+            f"no picture is found by what train and test both have, {asked or examples(common)}: "
             f"{lying(contents)}: give the pattern, as --image '{{part}}/{{id}}.jpg' (part: train or test)"
         )
     least = min(sum(way.missing.values()) for way in ways)
@@ -58,7 +58,9 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], asked: str | No
     if others := [way for way in best if way.paths != best[0].paths]:
         found = [f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others)]
         pattern = best[0].image if "{" in best[0].image else f"{best[0].images}/{{{best[0].image}}}".lstrip("/")
-        raise UserError(f"pictures are found in several ways, {some(found)}: choose by --image, such as '{pattern}'")
+        raise UserError(
+            f"pictures are found in several ways, {examples(found)}: choose by --image, such as '{pattern}'"
+        )
     return best[0]
 
 

@@ -97,25 +97,27 @@ def pictured(contents: Contents) -> None:
         return
     root = contents.root
     if contents.packed:
-        raise UserError(f"{root} has no picture, but {some(contents.packed)}: unpack that there, then run again")
+        raise UserError(f"{root} has no picture, but {examples(contents.packed)}: unpack that there, then run again")
     if contents.others:
         raise UserError(
-            f"{root} has no picture that is read here, but {some(contents.others)}: write them as PNG or JPEG files"
+            f"{root} has no picture that is read here, but {examples(contents.others)}: write them as PNG or JPEG files"
         )
     if contents.tables:
         told = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
         if told:
-            raise UserError(f"{root} has no picture, but texts ({some(told)}): this is for competitions of pictures")
+            raise UserError(
+                f"{root} has no picture, but texts ({examples(told)}): this is for competitions of pictures"
+            )
         raise UserError(
-            f"{root} has no picture, but tables ({some(contents.tables)}): this is for competitions of pictures"
+            f"{root} has no picture, but tables ({examples(contents.tables)}): this is for competitions of pictures"
         )
     raise UserError(f"{root} has no picture and no table: is the competition's data whole?")
 
 
 def lying(contents: Contents) -> str:
     """Where pictures are, for a sentence on where they are not."""
-    packed = f", and {some(contents.packed)} is not unpacked" if contents.packed else ""
-    return f"pictures lie as {some(contents.pictures, 2)}{packed}"
+    packed = f", and {examples(contents.packed)} is not unpacked" if contents.packed else ""
+    return f"pictures lie as {examples(contents.pictures, 2)}{packed}"
 
 
 def is_prose(column: pd.Series) -> bool:
@@ -123,7 +125,7 @@ def is_prose(column: pd.Series) -> bool:
     return len(column) > 0 and column.head(200).str.count(r"\s").mean() >= 4
 
 
-def some(names: Iterable[str], most: int = 4) -> str:
+def examples(names: Iterable[str], most: int = 4) -> str:
     """`a, b, c, d and 3 more`."""
     names = list(names)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -11,7 +11,7 @@ from src.base.paths import ROOT
 from src.commands.new import answering, inferring, looking, roles, wording
 from src.commands.new.class_folders import PART
 from src.commands.new.guess import Asked, Guess
-from src.commands.new.looking import Contents, some
+from src.commands.new.looking import Contents, examples
 from src.data import images
 from src.data.sources import written
 from src.data.sources.folder import Folder
@@ -58,8 +58,8 @@ def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
         return {}
     if len(ways) > 1:
         raise UserError(
-            f"pictures are named by several columns, {some(f'{column} of {name}' for name, column in ways)}: choose by "
-            "--image, or leave one table there"
+            f"pictures are named by several columns, {examples(f'{column} of {name}' for name, column in ways)}: "
+            "choose by --image, or leave one table there"
         )
     (((name, image), df),) = ways.items()
     if asked.label is not None and asked.label not in df:
@@ -68,8 +68,10 @@ def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
     called = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
     labels = [asked.label] if asked.label is not None else called if len(called) == 1 else labels
     if len(labels) != 1:
-        columns = f"several columns of {name} could be the label, {some(labels)}" if labels else f"{name} has no labels"
-        raise UserError(f"{columns}: choose by --label COLUMN (it has {some(df, 8)})")
+        columns = (
+            f"several columns of {name} could be the label, {examples(labels)}" if labels else f"{name} has no labels"
+        )
+        raise UserError(f"{columns}: choose by --label COLUMN (it has {examples(df, 8)})")
     answering.labels_fit(f"{name}: the column {labels[0]!r}", df[labels[0]])
     return {"table": name, "image": image, "label": labels[0]}
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new import answering
-from src.commands.new.looking import Contents, some
+from src.commands.new.looking import Contents, examples
 from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds
@@ -52,7 +52,7 @@ def find(contents: Contents, id: str | None) -> Roles:
     id, why = id_of(sample_file, sample, others, id)
     answer = [column for column in sample if column != id]
     if not answer:
-        raise UserError(f"{sample_file} has one column, {id!r}: it does not tell what is to be foretold")
+        raise UserError(f"{sample_file} has one column, {id!r}: it does not say what to predict")
     test_file = test_of(others, sample_file, sample, id)
     others.pop(test_file, None)
     return Roles(sample_file, sample, id, why, answer, test_file, others, next(iter(solutions), None))
@@ -73,11 +73,11 @@ def sample_of(contents: Contents) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"several tables could be the sample submission, {some(found)}: leave one of them there")
+        raise UserError(f"several tables could be the sample submission, {examples(found)}: leave one of them there")
     damaged = "".join(f"; {why}" for why in list(contents.damaged.values())[:1])
-    tables = f"among {some(contents.tables)}" if contents.tables else "and no other table"
+    tables = f"among {examples(contents.tables)}" if contents.tables else "and no other table"
     raise UserError(
-        f"{contents.root} has no sample submission {tables}: what is to be foretold is not told (of pictures of your "
+        f"{contents.root} has no sample submission {tables}: nothing says what to predict (of pictures of your "
         f"own, name the folder: ./run.sh new {contents.root}){damaged}"
     )
 
@@ -94,10 +94,10 @@ def id_of(
     shared = [column for column in unique if any(column in df for df in others.values())]
     found = [column for column in shared if all(df[column].is_unique for df in others.values() if column in df)]
     if not (found := found or shared or unique[:1]):
-        raise UserError(f"no column of {sample_file} names its rows: each of {some(sample)} has values twice")
+        raise UserError(f"no column of {sample_file} names its rows: each of {examples(sample)} has values twice")
     if len(found) > 1:
         raise UserError(
-            f"several columns of {sample_file} could name the rows, {some(found)}: choose by --id {found[0]}"
+            f"several columns of {sample_file} could name the rows, {examples(found)}: choose by --id {found[0]}"
         )
     return found[0], f"its values in {sample_file} are all different"
 

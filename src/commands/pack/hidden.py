@@ -34,7 +34,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
         rows = len(test)
     taken = {*test[id], *tables.read_part(competition, "train")[id]}
     again = test.iloc[np.arange(len(test), rows) % len(test)]
-    twins = dict(zip(fresh(again[id].tolist(), taken), again[id], strict=True))
+    twins = dict(zip(unused_ids(again[id].tolist(), taken), again[id], strict=True))
     added = again.assign(**{id: list(twins)})
     larger = pd.concat([test[:rows], added])
     if files:
@@ -58,7 +58,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), twins)
 
 
-def fresh(ids: list[str], taken: set[str]) -> list[str]:
+def unused_ids(ids: list[str], taken: set[str]) -> list[str]:
     """A new id for each, like none before; of an id that is a picture's name, the name of another."""
     taken, made = set(taken), []
     for id in ids:

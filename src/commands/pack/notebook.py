@@ -16,17 +16,17 @@ ACCELERATOR = "NvidiaTeslaT4"
 USER = "INSERT_USERNAME_HERE"  # the owner, whom only the push knows
 
 
-def plain(name: str) -> str:
+def kaggle_name(name: str) -> str:
     """A name as Kaggle has it in addresses: small letters, digits and hyphens; cut, since 50 characters are allowed."""
     return re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")[:39].rstrip("-")
 
 
 def dataset_slug(name: str) -> str:
-    return f"{plain(name)}-pack"
+    return f"{kaggle_name(name)}-pack"
 
 
 def kernel_slug(name: str) -> str:
-    return f"{plain(name)}-inference"
+    return f"{kaggle_name(name)}-inference"
 
 
 def dataset_metadata(name: str, user: str = USER) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from src.results.model import read_model
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune
 
-# Of a model, not what is said of test rows: these are predicted anew.
+# Of a model, not what is said of test rows: these are predicted again.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
 KEPT += ("judged.json", "fold*-judged.parquet")  # what a probe says of the train rows' labels
 
@@ -65,7 +65,7 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
     """Writes the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes.
 
     Raises:
-        UserError: Weights or wheels cannot be had.
+        UserError: Weights or wheels are not available.
     """
     project(competition, folder / "project")
     state(competition, folder / "state")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from src.base import files
 from src.commands.pack import notebook
 from src.kaggle import api as kaggle_api
-from src.kaggle.refusals import Refusal, patiently, polls
+from src.kaggle.refusals import Refusal, polls, retry_transient
 from src.schema.competition import Competition
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def push(competition: Competition, pack: Path, gpu: bool) -> str:
         ref = f"{user}/{notebook.dataset_slug(competition.name)}"
         send(api, ref, data)
         wait(api, ref)
-        saved = patiently(api.kernels_push, str(code))
+        saved = retry_transient(api.kernels_push, str(code))
         unknown = [*(saved.invalid_dataset_sources or []), *(saved.invalid_competition_sources or [])]
         if saved.error or unknown:
             raise Refusal(
@@ -49,7 +49,7 @@ def send(api: "KaggleApi", ref: str, folder: Path) -> None:
     Raises:
         Refusal: It did not arrive whole.
     """
-    whole(api, sum(path.name != "dataset-metadata.json" for path in folder.iterdir()))
+    require_all_uploads(api, sum(path.name != "dataset-metadata.json" for path in folder.iterdir()))
     if status(api, ref) is None:
         print(f"making the dataset {ref}")
         made = api.dataset_create_new(str(folder), public=False, dir_mode="zip")
@@ -60,7 +60,7 @@ def send(api: "KaggleApi", ref: str, folder: Path) -> None:
         raise Refusal("refused", f"Kaggle refuses the dataset {ref}: {made.error or made.status}")
 
 
-def whole(api: "KaggleApi", n: int) -> None:
+def require_all_uploads(api: "KaggleApi", n: int) -> None:
     """Has the client refuse to make a dataset of fewer than n uploads: what did not arrive it would leave out."""
     upload: Callable[..., None] = api.upload_files
 
@@ -77,7 +77,7 @@ def status(api: "KaggleApi", ref: str) -> str | None:
     from requests.exceptions import HTTPError
 
     try:
-        return patiently(api.dataset_status, ref)
+        return retry_transient(api.dataset_status, ref)
     except HTTPError as error:
         if error.response.status_code in (403, 404):
             return None

@@ -94,7 +94,7 @@ class Rehearsal:
 
 
 @contextmanager
-def scene(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """An empty folder that is gone afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -116,7 +116,7 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
     """
     about = json.loads((pack / "dataset" / "pack.json").read_text())
     (path,) = (pack / "notebook").glob("*.ipynb")
-    with scene(folder):
+    with scratch_folder(folder):
         inputs, own = folder / "input", {name: folder / name for name in ("home", "tmp", "output", "scratch")}
         mount = inputs / "datasets" / "somebody" / notebook.dataset_slug(competition.name)
         mount.parent.mkdir(parents=True)
@@ -191,7 +191,7 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path) -> tup
             os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode:
-        raise UserError(f"the rehearsal failed: {last}: mend that and pack again; nothing was pushed")
+        raise UserError(f"the rehearsal failed: {last}: fix that and pack again; nothing was pushed")
     return time.perf_counter() - start, int(peak.read_text()) * (1 if sys.platform == "darwin" else 1024)
 
 
@@ -211,7 +211,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     if path.read_bytes() == text.encode():
         return "its submission.csv is the run's, byte for byte"
     _, ours = inspected(competition, text.encode(), asked)
-    real = [id for id in made_up.asked.ids if id not in made_up.twins]
+    real = [id for id in made_up.asked.ids if id not in made_up.copied_from]
     differ, most = apart(found.loc[real].to_numpy(), ours.loc[real].to_numpy())
     new, of = list(made_up.twins), list(made_up.twins.values())
     twice, _ = apart(found.loc[new].to_numpy(), found.loc[of].to_numpy())

@@ -63,7 +63,7 @@ def run(
         models: Names of models; none: the competition's best, or DEFAULTS.
 
     Raises:
-        UserError: Nothing is named, or something that is not known or cannot be had.
+        UserError: Nothing is named, or something that is not known or is not available.
     """
     asked = [Word(text) if urls.is_url(text) else Word(text, from_caller(text)) for text in words]
     gathering.check(asked, allow_urls)
@@ -111,7 +111,7 @@ def models_of(names: list[str], competition: Competition | None, given: Classes 
     """The models of these names, not looked at any closer.
 
     Raises:
-        UserError: A name is not known, or --classes is given and no model heeds it.
+        UserError: A name is not known, or --classes is given and no model reads it.
     """
     if not names and competition is not None:
         names = [competition.name]

@@ -135,7 +135,7 @@ class Clip:
             clip.geometry(self.spec)
 
     def fetch(self) -> None:
-        """Finds its weights. Raises UserError: They cannot be had."""
+        """Finds its weights. Raises UserError: They are not available."""
         with saying(self.name):
             clip.weights(self.spec, clip.title(self.spec))
 
@@ -203,7 +203,7 @@ class Timm:
             raise UserError(f"{self.name} has {f'a head of {k} classes' if k else 'no head'} and not {asked}: {remedy}")
 
     def fetch(self) -> None:
-        """Finds its weights. Raises UserError: They cannot be had."""
+        """Finds its weights. Raises UserError: They are not available."""
         with saying(self.name):
             backbones.weights(self.spec)
 
@@ -231,7 +231,7 @@ class Timm:
                 self.spec.backbone, pretrained=True, pretrained_cfg_overlay=overlay, num_classes=k
             )
         data = backbones.data_config(self.spec)
-        tower = Tower(machine.placed(model), backbones.geometry(self.spec), data.mean, data.std)
+        tower = Tower(machine.on_device(model), backbones.geometry(self.spec), data.mean, data.std)
         return softmax(session.outputs(self.name, tower), axis=1)
 
 

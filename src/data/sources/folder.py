@@ -73,8 +73,10 @@ def rows_of(source: Folder, path: Path, folder: Path) -> tuple[pd.DataFrame, pd.
         train, test = train[~held_out].reset_index(drop=True), train[held_out].reset_index(drop=True)
     classes_fit(path, train, test)
     for rows in (train, test):
-        rows["image"] = [placed(path if path.is_dir() else path.parent, image, folder) for image in rows["image"]]
-    written.be_whole(folder, train, test, f"put them there, or take their rows out of {path}")
+        rows["image"] = [
+            relative_path(path if path.is_dir() else path.parent, image, folder) for image in rows["image"]
+        ]
+    written.check_complete(folder, train, test, f"put them there, or take their rows out of {path}")
     return train, test
 
 
@@ -88,14 +90,14 @@ def state_of(path: Path) -> str:
         return digest([file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if is_picture(file)])
     if path.is_file():
         return sha256(path)
-    raise UserError(f"there is no folder or CSV file {path}: put the pictures there, or mend the path")
+    raise UserError(f"there is no folder or CSV file {path}: put the pictures there, or fix the path")
 
 
 def is_picture(file: Path) -> bool:
     return images.is_picture(file.name) and not images.is_hidden(file.name) and file.is_file()
 
 
-def placed(root: Path, image: str, folder: Path) -> str:
+def relative_path(root: Path, image: str, folder: Path) -> str:
     """A picture's path, relative to `folder` where it lies below it."""
     path = Path(os.path.abspath(root / image))
     below = Path(os.path.abspath(folder))
@@ -174,7 +176,7 @@ def of_csv(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | Non
         if n > 1
     ]
     if faults:
-        raise UserError(f"{counted(len(faults), 'fault')} to be mended:\n{listed(faults)}")
+        raise UserError(f"{counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     df = df.rename(columns={source.image: "image", source.label: "label"})
     df = df.drop(columns=[name for name in df if name == "id"])  # rows get ids of their paths
     if source.split is None:

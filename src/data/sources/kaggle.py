@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from src.base.errors import UserError
-from src.base.files import refusals, replacing_folder
+from src.base.files import explain_os_errors, replacing_folder
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.schema.source import Source
@@ -38,8 +38,8 @@ class Kaggle(Source):
                     f"KAGGLE_API_TOKEN to it",
                 )
             print(f"downloading {self.slug} with the credentials in {credentials.where()}")
-            part = input_dir / f".{self.slug}.download"  # kept when killed: the next run goes on in it
-            with refusals(part):
+            part = input_dir / f".{self.slug}.download"  # kept when killed: the next run resumes in it
+            with explain_os_errors(part):
                 part.mkdir(parents=True, exist_ok=True)
                 kaggle_api.download(self.slug, part).replace(archive)
                 shutil.rmtree(part)

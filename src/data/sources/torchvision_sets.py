@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from src.base.errors import UserError, unknown
-from src.base.files import refusals, replacing_folder
+from src.base.files import explain_os_errors, replacing_folder
 from src.base.threads import parallel
 from src.data.sources import written
 from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
@@ -127,7 +127,7 @@ class Torchvision(DataSet):
         about = TORCHVISION[self.name]
         train, test = (self.of_split(folder, split) for split in (self.train, self.test))
         remedy = f"the unpacking stopped, perhaps: {about.remedy(folder, self.options)}"
-        written.be_whole(folder, train, test, remedy)
+        written.check_complete(folder, train, test, remedy)
         for split, df in ((self.train, train), (self.test, test)):
             of_official_size(self.name, split, len(df), about.rows[split], remedy)
         return train, test
@@ -160,7 +160,7 @@ def fetching(name: str, folder: Path, about: About, library: Any, options: dict[
     again = "and run the same command again"
     if not made.exists():
         print(f"{name}: {archive if archive.is_file() else url} is unpacked to {made}")
-    with refusals(folder):
+    with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             yield

@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from src.base.errors import UserError, unknown
-from src.base.files import refusals, replacing
+from src.base.files import explain_os_errors, replacing
 from src.base.progress import track
 from src.data.sources import written
 from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
@@ -65,7 +65,7 @@ def splits_of(name: str, folder: Path, wanted: tuple[str, str]) -> tuple[pd.Data
     train, test = (rows[df["split"] == split].reset_index(drop=True) for split in wanted)
     for split, part in zip(wanted, (train, test), strict=True):
         of_official_size(name, split, len(part), about.rows[split], remedy)
-    written.be_whole(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
+    written.check_complete(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
     return train, test
 
 
@@ -73,7 +73,7 @@ def fetch(name: str, data: Path) -> None:
     """Unpacks the archive to `data`, and downloads it unless it lies there; a data set with its RELEASE file is used.
 
     Raises:
-        UserError: The archive cannot be had, is broken or not this data set's, or the disk is full.
+        UserError: The archive is not available, is broken or not this data set's, or the disk is full.
     """
     from requests import RequestException
 
@@ -82,7 +82,7 @@ def fetch(name: str, data: Path) -> None:
     if release.is_file():
         return
     print(f"{name}: {archive if archive.is_file() else about.url} is unpacked to {data}")
-    with refusals(data):
+    with explain_os_errors(data):
         data.mkdir(parents=True, exist_ok=True)
         try:
             if not archive.is_file():

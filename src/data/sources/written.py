@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, counted, unknown
-from src.base.files import changed, plain, read_json, refusals, replacing, write_json
+from src.base.files import as_json_value, describe_changes, explain_os_errors, read_json, replacing, write_json
 from src.schema.source import Source
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
@@ -31,11 +31,11 @@ def is_written(folder: Path, key: dict[str, Any]) -> bool:
                 "or move that file away"
             )
         return False
-    made, key = read_json(record), plain(key)
+    made, key = read_json(record), as_json_value(key)
     if made != key:
         raise UserError(
-            f"the tables in {folder} are of other rows than the config asks for: {changed(made, key)}: give the source "
-            f"another slug=..., or delete {record} and {', '.join(TABLES)} to have them written anew"
+            f"the tables in {folder} are of other rows than the config asks for: {describe_changes(made, key)}: give "
+            f"the source another slug=..., or delete {record} and {', '.join(TABLES)} to write them again"
         )
     return len(there) == len(TABLES)
 
@@ -66,7 +66,7 @@ def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataF
         "sample_submission.csv": test[["id"]].assign(label=least),
         "solution.csv": test[["id", "label"]].assign(Usage="Public"),
     }
-    with refusals(folder):
+    with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     # the record first: killed in between, the tables are known for ours, and those that lack are written
     write_json(folder / RECORD, key)
@@ -85,7 +85,7 @@ def ids_of(images: Sequence[str]) -> list[str]:
     return [name.removesuffix(ending) for name in names]
 
 
-def be_whole(folder: Path, train: pd.DataFrame, test: pd.DataFrame, remedy: str) -> None:
+def check_complete(folder: Path, train: pd.DataFrame, test: pd.DataFrame, remedy: str) -> None:
     """Raises UserError: Pictures that the tables name are not there."""
     images = [*train["image"], *test["image"]]
     there: dict[str, set[str]] = {}

@@ -32,11 +32,11 @@ def load(one: FinishedModel) -> FittedBlend:
     competition, weights = one.competition, weights_of(one)
     for name, known in one.key["models"].items():
         if name not in competition.models:
-            raise UserError(f"{one.title} has a model {name!r}, which the config lacks: {one.command} makes it again")
+            raise UserError(f"{one.title} has a model {name!r}, which the config lacks: {one.command} recomputes it")
         fitted.finished(competition, name)
         tables = [competition.model_folder(name) / f"{part}.parquet" for part in ("oof", "test")]
         if files.digest([files.sha256(table) for table in tables]) != known:
-            raise UserError(f"{one.title} is of another {name} than there is now: {one.command} makes it again")
+            raise UserError(f"{one.title} is of another {name} than there is now: {one.command} recomputes it")
     models = {name: fitted.load(competition, name) for name in weights}
     if one.made["method"] == "stack":
         return FittedBlend(models, lambda: stack(one))

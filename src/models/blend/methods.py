@@ -1,7 +1,7 @@
 """Blending: four ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
 
 A way is fitted without some folds. Without one fold: for the score of that fold's rows. Without two: for the choice of
-a way, which is made anew for each fold inside the other folds' rows (nested cross-validation), so that the choice is a
+a way, which is recomputed for each fold inside the other folds' rows (nested cross-validation), so that the choice is a
 part of what is scored. A fit without the folds a and b serves the choice for a on b's rows, and that for b on a's.
 """
 

@@ -1,6 +1,6 @@
 """The batches of training: each epoch's order and each picture's augmentation, the same however many workers there are.
 
-All randomness is a function of (seed, fold, epoch, step), so that a run that was killed goes on as it would have.
+All randomness is a function of (seed, fold, epoch, step), so that a run that was killed resumes as it would have.
 """
 
 import math

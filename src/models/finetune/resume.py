@@ -29,7 +29,7 @@ class Running:
             if about is None:
                 print(f"{title}  {path.name} is damaged: the checkpoint before it is taken")
             elif about["key"] != self.key:
-                print(f"{title}  starts anew: {files.changed(about['key'], self.key)}")
+                print(f"{title}  starting over: {files.describe_changes(about['key'], self.key)}")
                 break
             else:
                 return checkpoints.load(path), about

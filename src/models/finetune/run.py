@@ -61,7 +61,7 @@ class Run:
             return f"{self.finished.name} is missing or no checkpoint of ours"
         # of both, since weights of an earlier version name the test rows
         have, wanted = weights_key(about["key"]), weights_key(key)
-        return "" if same_model_key(have, wanted) else files.changed(have, wanted)
+        return "" if same_model_key(have, wanted) else files.describe_changes(have, wanted)
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """What weights and tables say of themselves, if both are there and what a model of this key wants."""

@@ -94,6 +94,6 @@ def load(one: FinishedModel) -> FittedSoup:
     for other in one.spec.of:
         fitted.load(one.competition, other)
         if fitted.finished(one.competition, other).key != known[other]:
-            raise UserError(f"{one.title} is of another {other} than there is now: {one.command} makes it again")
+            raise UserError(f"{one.title} is of another {other} than there is now: {one.command} recomputes it")
     taken = [[(name, int(seed)) for name, seed in map(str.split, soup)] for soup in one.made["ingredients"]]
     return FittedSoup(one.competition, one.name, taken, known[one.spec.of[0]].get("pictures"))

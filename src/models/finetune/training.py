@@ -22,7 +22,7 @@ from torchvision.transforms import v2
 
 from src.base import machine
 from src.base.errors import UserError
-from src.base.interrupts import Asked, noted
+from src.base.interrupts import StopRequest, deferred_signals
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
@@ -166,7 +166,7 @@ class Training:
             )
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training goes on from, as named tensors."""
+        """Everything that training resumes from, as named tensors."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if self.ema is not None:
             tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.module.state_dict().items()}
@@ -255,7 +255,7 @@ def train_fold(
     running: Running,
     looked: Looked | None = None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Trains one fold, going on from where `running` has it.
+    """Trains one fold, resuming from where `running` has it.
 
     Args:
         create: Makes the network, with its pretrained weights if its argument is true.
@@ -279,15 +279,15 @@ def train_fold(
     if before is not None:
         training.restore(*before)
         where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
-        print(f"{fold.title}  goes on after {where}")
+        print(f"{fold.title}  resuming after {where}")
     batches = Batches(fold, transform)
-    with noted() as asked:
+    with deferred_signals() as asked:
         while training.epoch < spec.epochs:
             train_epoch(training, batches, running, asked)
     return training.predictor, training.history
 
 
-def train_epoch(training: Training, batches: Batches, running: Running, asked: Asked) -> None:
+def train_epoch(training: Training, batches: Batches, running: Running, asked: StopRequest) -> None:
     """From the step where it is to the end, which is saved; or to where a signal asks to stop, which is saved too."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
@@ -304,10 +304,10 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: A
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
         training.losses.zero_()
     running.save(training.state(), training.about())
-    asked.heed()
+    asked.raise_if_set()
 
 
-def timed(items: Iterator[T], seconds: dict[str, float], asked: Asked) -> Iterator[T]:
+def timed(items: Iterator[T], seconds: dict[str, float], asked: StopRequest) -> Iterator[T]:
     """Passes `items` on and counts the time that they were waited for; none come after a signal asked to stop."""
     while asked.signal is None:
         start = time.perf_counter()

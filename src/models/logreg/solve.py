@@ -177,7 +177,7 @@ class Batch:
         for piece in self.pieces:
             some = which[piece.problems]
             piece.problems = number[piece.problems[some]]
-            if not some.all():  # in the same memory; the changes are set anew for the next direction
+            if not some.all():  # in the same memory; the changes are set again for the next direction
                 left = len(piece.problems)
                 piece.logits[:left] = piece.logits[some]
                 piece.logits, piece.changes = piece.logits[:left], piece.changes[:left]

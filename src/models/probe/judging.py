@@ -49,7 +49,7 @@ def why_not_judged(competition: Competition, name: str, data: Dataset) -> str:
     have, want = (files.read_json(about) or {}).get("key"), key(competition, name, data)
     if have is None or not all(path.is_file() for path in tables):
         return "is missing"
-    return "" if same_model_key(have, want) else f"is of another state ({files.changed(have, want)})"
+    return "" if same_model_key(have, want) else f"is of another state ({files.describe_changes(have, want)})"
 
 
 def write_judgements(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:

@@ -35,7 +35,7 @@ def section(evidence: Evidence) -> Section | None:
     if len(tried):
         drawn["templates"] = templates(evidence, tried)
     shown = compare.headline(df)
-    pairs = [(compare.said_of(pair), bool(pair.get("templates"))) for pair in about["pairs"]]
+    pairs = [(compare.pair_text(pair), bool(pair.get("templates"))) for pair in about["pairs"]]
     return Section(
         "compare",
         "Comparison",

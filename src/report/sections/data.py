@@ -199,7 +199,7 @@ def copies_of(evidence: Material) -> list[str]:
         return [f"No two of the {len(df):,} images are the same byte for byte."] if len(df) else []
     said = [f"The same byte for byte in more than one row: {counted(len(found.groups), 'image')}."]
     if found.conflicts:
-        said.append(f"{len(found.conflicts)} of them with different labels: {copies.some(found.conflicts)}.")
+        said.append(f"{len(found.conflicts)} of them with different labels: {copies.examples(found.conflicts)}.")
     if found.shared:
-        said.append(f"{len(found.shared)} of them in train and in test: {copies.some(found.shared)}.")
+        said.append(f"{len(found.shared)} of them in train and in test: {copies.examples(found.shared)}.")
     return said

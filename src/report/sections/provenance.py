@@ -126,6 +126,6 @@ def warnings(evidence: Evidence) -> list[str]:
         if len({str(key_of(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
             found.append(
                 f"Not all models were made of the same {part} rows or images: ./run.sh "
-                f"{evidence.competition.name} makes those anew that were not."
+                f"{evidence.competition.name} recomputes those that were not."
             )
     return found

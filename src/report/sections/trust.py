@@ -8,17 +8,7 @@ import pandas as pd
 
 from src.report import charts, forecast, reliability
 from src.report.evidence import Evidence
-from src.report.figures import (
-    chosen,
-    coloured,
-    gained,
-    known,
-    number,
-    spread,
-    switch,
-    tips,
-    with_interval,
-)
+from src.report.figures import chosen, coloured, gained, known, number, spread, switch, tips, with_interval
 from src.report.forecast import Mix
 from src.report.page import Section
 from src.report.reliability import Calibration
