@@ -24,7 +24,7 @@ CODE = 1  # raised when other pairs are found from the same key
 CANDIDATES = {"upright": 3, "turned": 1, "hash": 1, "features": 2}  # of each picture, by each measure
 BACK = 2  # of each earlier picture among the later ones: a later one may be a crop of it, which only its own crops see
 # The correlation from which on two pictures are one: where unrelated pictures end, and never outside of these.
-LEAST, MOST = 0.75, 0.95
+MIN_THRESHOLD, MAX_THRESHOLD = 0.75, 0.95
 DRAWN, DEVIATIONS = 1000, 6.0  # pairs that tell of unrelated pictures, and the standard deviations above their median
 
 
@@ -104,10 +104,10 @@ def unrelated_threshold(squares: np.ndarray) -> float:
     pairs = np.sort(rng.integers(0, n, (min(DRAWN, 10 * n), 2)), axis=1)
     pairs = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
     if len(pairs) == 0:
-        return LEAST
+        return MIN_THRESHOLD
     z = np.arctanh(registration.correlations(squares, pairs).clip(-0.999, 0.999))
     middle, high = np.quantile(z, [0.5, 0.99])
-    return float(np.clip(np.tanh(middle + DEVIATIONS * (high - middle) / 2.326), LEAST, MOST))
+    return float(np.clip(np.tanh(middle + DEVIATIONS * (high - middle) / 2.326), MIN_THRESHOLD, MAX_THRESHOLD))
 
 
 def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, old: int) -> np.ndarray:

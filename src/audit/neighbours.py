@@ -9,7 +9,7 @@ from src.base import machine
 from src.base.progress import track
 
 BLOCK = {"cpu": 1 << 21, "cuda": 1 << 27}  # inner products at a time: on a CPU they stay in its cache
-LEAST, MOST = 64, 1024  # rows at a time
+MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 1024  # rows at a time
 
 Vectors = Callable[[np.ndarray], torch.Tensor]  # positions (m,) -> (m, v, d) float32, each vector of length 1
 
@@ -27,9 +27,9 @@ def nearest(views: Vectors, keys: Vectors, rows: np.ndarray, among: np.ndarray, 
     found = np.full((len(rows), k), -1)
     if found.size == 0:
         return found
-    parts = [keys(among[i : i + MOST])[:, 0].to(device) for i in range(0, len(among), MOST)]
+    parts = [keys(among[i : i + MAX_BLOCK_ROWS])[:, 0].to(device) for i in range(0, len(among), MAX_BLOCK_ROWS)]
     against, place = torch.cat(parts).T.contiguous(), {position: i for i, position in enumerate(among.tolist())}
-    size = min(max(BLOCK[device.type] // len(among), LEAST), MOST)
+    size = min(max(BLOCK[device.type] // len(among), MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
     blocks = [rows[i : i + size] for i in range(0, len(rows), size)]
     for i, block in enumerate(track(blocks, what, len(rows), "images", of=len)):
         best = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NEIGHBOURS = 10  # cleanlab's own
-MOST = 20_000  # rows among which neighbours are sought: of more, a sample
+MAX_SAMPLE_ROWS = 20_000  # rows among which neighbours are sought: of more, a sample
 # Tukey's fence (1977) for what is far out, in quartile ranges above the upper quartile, here of the distances'
 # logarithm: these are skewed, and of a normal distribution it leaves one in a million outside.
 FENCE = 3.0
@@ -32,10 +32,10 @@ def far(feats: np.ndarray) -> Far:
     from cleanlab.outlier import OutOfDistribution
 
     n, measure = len(feats), OutOfDistribution({"k": min(NEIGHBOURS, len(feats) - 1)})
-    if n <= MOST:
+    if n <= MAX_SAMPLE_ROWS:
         score = measure.fit_score(features=feats, verbose=False)
     else:
-        some, others = np.split(np.random.default_rng(0).permutation(n), [MOST])
+        some, others = np.split(np.random.default_rng(0).permutation(n), [MAX_SAMPLE_ROWS])
         score = np.empty(n)
         score[some] = measure.fit_score(features=feats[some], verbose=False)
         score[others] = measure.score(features=feats[others])

@@ -16,7 +16,7 @@ from src.base.errors import counted
 from src.base.paths import resolve
 from src.base.text import align
 from src.leaderboard import counts, scored, submission
-from src.leaderboard.forecast import PARTS
+from src.leaderboard.forecast import BOARD_PARTS
 from src.leaderboard.scored import Known, Ours, Score
 from src.schema.competition import Competition, Reported
 from src.scoring.metrics import METRICS
@@ -53,7 +53,7 @@ def run(competition: Competition) -> None:
 
 def compared(known: Known, reported: Reported) -> Row:
     """The row of a reported score. Its two parts are compared together where both are known."""
-    shown = {part: counts.digits_shown(score) for part in PARTS if (score := getattr(reported, part)) is not None}
+    shown = {part: counts.digits_shown(score) for part in BOARD_PARTS if (score := getattr(reported, part)) is not None}
     theirs = {part: known.score(part, text) for part, text in shown.items()}
     ours = Ours({}, "") if reported.model is None else scored.of(known, reported.model)
     source = f"ours: {ours.source}" if ours.scores else ""

@@ -16,7 +16,7 @@ from src.base import text
 from src.base.errors import counted
 from src.kaggle import api as kaggle_api
 from src.leaderboard import counts, preflight, sending
-from src.leaderboard.forecast import AS_EXPECTED, NAME, PARTS, Standing, sha_of
+from src.leaderboard.forecast import AS_EXPECTED, BOARD_PARTS, NAME, Standing, sha_of
 from src.results import ledger
 from src.results.ledger import Entry
 from src.schema.competition import Competition
@@ -105,11 +105,11 @@ def read(archive: bytes) -> Leaderboard:
 def table(competition: Competition, standing: Standing, entries: list[Entry], public: Leaderboard | None) -> str:
     """One line a submission, oldest first."""
     best = METRICS[competition.metric].greater_is_better
-    head = ["sent (UTC)", "file", "cv", *PARTS, *(["rank"] if public else []), "status"]
+    head = ["sent (UTC)", "file", "cv", *BOARD_PARTS, *(["rank"] if public else []), "status"]
     rows = []
     for entry in entries:
         cv = cv_text(competition, entry, standing.rows[0])
-        scores = [standing.shown(getattr(entry, part), part) for part in PARTS]
+        scores = [standing.shown(getattr(entry, part), part) for part in BOARD_PARTS]
         rank = [public.rank(entry.public, best) if entry.public else ""] if public else []
         rows.append([entry.time.replace("T", " ").rstrip("Z"), entry.file, cv, *scores, *rank, entry.status])
     return "\n".join(text.align([head, *rows]))

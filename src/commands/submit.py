@@ -26,7 +26,7 @@ from src.base.paths import ROOT
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal
 from src.leaderboard import preflight, sending, submission
-from src.leaderboard.forecast import PARTS, Standing, score_of
+from src.leaderboard.forecast import BOARD_PARTS, Standing, score_of
 from src.results import ledger
 from src.results.ledger import Entry
 from src.schema.competition import Competition
@@ -137,7 +137,7 @@ def told(standing: Standing, entry: Entry) -> str:
     """`public 0.83333 = 580/696 ± 0.0141, private ...`, or why there is no score."""
     if entry.status == ledger.ERROR:
         return f"Kaggle rejected it ({entry.reason or 'without a reason'})"
-    scores = [f"{part} {standing.shown(getattr(entry, part), part)}" for part in PARTS if getattr(entry, part)]
+    scores = [f"{part} {standing.shown(getattr(entry, part), part)}" for part in BOARD_PARTS if getattr(entry, part)]
     return ", ".join(scores) or "its score is not shown"
 
 
@@ -151,7 +151,7 @@ def end(competition: Competition, standing: Standing, entry: Entry) -> int:
         reason, page = entry.reason or "it gives no reason", f"{competition.source.page}/submissions"
         raise Refusal("rejected", f"Kaggle rejected {entry.file}: {reason}: see {page}")
     if entry.status == ledger.PENDING:
-        minutes = sending.PATIENCE // 60
+        minutes = sending.SCORE_TIMEOUT_S // 60
         raise Refusal(
             "pending",
             f"Kaggle has {entry.file} and no score for it after {minutes} minutes: ./run.sh {competition.name} scores "

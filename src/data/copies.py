@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-SHOWN = 5  # groups of copies that are named
+GROUPS_NAMED = 5  # groups of copies that are named
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,7 @@ def find(df: pd.DataFrame) -> Copies:
 
 def examples(groups: list[pd.DataFrame]) -> str:
     """`4.png (broken), 7.png (test); ...` of the first groups."""
-    shown = [", ".join(f"{row.id} ({row.label or 'test'})" for row in group.itertuples()) for group in groups[:SHOWN]]
-    return "; ".join(shown) + ("; ..." if len(groups) > SHOWN else "")
+    shown = [
+        ", ".join(f"{row.id} ({row.label or 'test'})" for row in group.itertuples()) for group in groups[:GROUPS_NAMED]
+    ]
+    return "; ".join(shown) + ("; ..." if len(groups) > GROUPS_NAMED else "")

@@ -16,7 +16,7 @@ from src.scoring.metrics import METRICS
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
 SLACK = 1e-6  # what a float32 probability may be above 1
-SHOWN = 12  # classes that a line tells of
+CLASSES_NAMED = 12  # classes that a line tells of
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list
         values = column[wrong]
         fix = unknown("class", values.iloc[0], classes)
         if pd.to_numeric(values, errors="coerce").notna().all():
-            fix = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:SHOWN])}"
+            fix = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:CLASSES_NAMED])}"
         n = counted(len(values), "label")
         faults.append(f"{n} of no class, {place(competition, df, wrong)}: {fix}")
     return (column.to_numpy()[:, None] == np.array(classes, object)).astype(np.float32), faults

@@ -16,7 +16,7 @@ from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 NAME = re.compile(r"(?P<what>.+)-cv(?P<cv>-?\d+\.\d+)-(?P<sha>[0-9a-f]{7})\.csv")  # of the files that we write
-PARTS = ("public", "private")
+BOARD_PARTS = ("public", "private")
 AS_EXPECTED = "as expected"
 
 
@@ -72,7 +72,7 @@ class Standing:
 
     def intervals(self, entry: Entry) -> dict[str, tuple[float, float]]:
         """`expected_interval` of the parts of which it is known."""
-        return {part: interval for part in PARTS if (interval := self.expected_interval(entry, part)) is not None}
+        return {part: interval for part in BOARD_PARTS if (interval := self.expected_interval(entry, part)) is not None}
 
     def promise(self, entry: Entry) -> str | None:
         """What to expect of a submission, said before it is sent."""

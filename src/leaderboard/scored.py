@@ -10,7 +10,7 @@ from src.base import files
 from src.data import tables
 from src.leaderboard import counts, solution, submission
 from src.leaderboard.counts import BoardSizes
-from src.leaderboard.forecast import NAME, PARTS
+from src.leaderboard.forecast import BOARD_PARTS, NAME
 from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
 from src.results.model import decided_probs, read_model
@@ -85,7 +85,7 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
         probs: (n, k) of `ids`.
     """
     parts = solution.graded(competition, ids, probs)
-    return {part: (parts[part][0], parts[part][2]) for part in PARTS if part in parts}
+    return {part: (parts[part][0], parts[part][2]) for part in BOARD_PARTS if part in parts}
 
 
 def of(known: Known, model: str) -> Ours:
@@ -98,7 +98,7 @@ def of(known: Known, model: str) -> Ours:
     entries = [entry for entry in known.entries if (name := NAME.fullmatch(entry.file)) and name["what"] == model]
     if complete := [entry for entry in entries if entry.status == COMPLETE and (entry.public or entry.private)]:
         entry = max(complete, key=lambda entry: entry.time)
-        scores = {part: known.score(part, text) for part in PARTS if (text := getattr(entry, part))}
+        scores = {part: known.score(part, text) for part in BOARD_PARTS if (text := getattr(entry, part))}
         return Ours(scores, f"{entry.file}, by the leaderboard", sent(known, entry))
     made = read_model(competition.model_folder(model))
     if made is not None and known.graded:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOOKS = (0, 2, 5, 10)  # seconds before each look for a submission whose answer was lost
 SECOND_LOOKS = (0, 5)  # when a run that was stopped is run again
-PATIENCE = 600  # seconds that a score is waited for
+SCORE_TIMEOUT_S = 600  # seconds that a score is waited for
 POLLS = (2, 3, 5, 8, 13, 20, 30)  # seconds between two looks; the last again and again
 
 
@@ -131,7 +131,7 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
 
 def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
     """The entry once Kaggle has scored or rejected it, or as it is after PATIENCE seconds."""
-    for seconds in refusals.polls(POLLS, PATIENCE):
+    for seconds in refusals.polls(POLLS, SCORE_TIMEOUT_S):
         now = updated(entry, kaggle_api.submission(api, int(entry.ref)))
         if now != entry:
             entry = ledger.put(book, now, instead_of=entry)

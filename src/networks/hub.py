@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from src.base.errors import UserError
 
-PATIENCE = 12  # seconds until an unreachable hub is given up; the hub's own client tries for minutes
+HUB_TIMEOUT_S = 12  # seconds until an unreachable hub is given up; the hub's own client tries for minutes
 
 
 def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
@@ -60,11 +60,11 @@ def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
 
 def unreachable(endpoint: str) -> str | None:
     """Why the hub cannot be reached; None if it answers anything at all within `PATIENCE` seconds."""
-    reason = [f"no answer in {PATIENCE} seconds"]
+    reason = [f"no answer in {HUB_TIMEOUT_S} seconds"]
 
     def ask() -> None:
         try:
-            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=PATIENCE).close()
+            urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
         except urllib.error.HTTPError:
             reason.clear()  # it is there
         except OSError as error:
@@ -74,7 +74,7 @@ def unreachable(endpoint: str) -> str | None:
 
     asking = threading.Thread(target=ask, daemon=True)  # a name server that is silent does not keep urllib's time-out
     asking.start()
-    asking.join(PATIENCE)
+    asking.join(HUB_TIMEOUT_S)
     return reason[0] if reason else None
 
 

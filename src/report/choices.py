@@ -22,7 +22,7 @@ from src.report.figures import (
 from src.scoring.metrics import METRICS
 
 BEST, WORST = 10, 5  # prompts that are shown
-KINDS = {"unit": "unit vectors", "raw": "as they are"}
+FEATURE_KINDS = {"unit": "unit vectors", "raw": "as they are"}
 
 
 # Fine-tuning
@@ -117,7 +117,7 @@ def sweep_of(evidence: Evidence, name: str) -> pd.DataFrame | None:
         for kind, losses in curve.items():
             for c, loss in losses.items():
                 picked = (kind == "unit") == pick.get("normalise") and float(c) == pick.get("c")
-                rows.append((name, KINDS.get(kind, kind), str(i), float(c), loss, picked))
+                rows.append((name, FEATURE_KINDS.get(kind, kind), str(i), float(c), loss, picked))
     df = pd.DataFrame(rows, columns=["model", "kind", "fold", "c", "loss", "picked"])
     if not len(df):
         return None
@@ -127,14 +127,14 @@ def sweep_of(evidence: Evidence, name: str) -> pd.DataFrame | None:
 
 def c_line(evidence: Evidence, name: str) -> dict[str, str]:
     picks = evidence.models[name].made["chosen"]
-    said = [f"{one.get('c', np.nan):g} ({KINDS['unit' if one.get('normalise') else 'raw']})" for one in picks]
+    said = [f"{one.get('c', np.nan):g} ({FEATURE_KINDS['unit' if one.get('normalise') else 'raw']})" for one in picks]
     counted = [f"{value} in {said.count(value)} of {len(said)} folds" for value in dict.fromkeys(said)]
     return {"name": name, "chosen": ", ".join(counted)}
 
 
 def sweep_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
     legend = alt.Legend(title="features", symbolOpacity=1)
-    color = alt.Color("kind:N", scale=coloured(list(KINDS.values())), legend=legend)
+    color = alt.Color("kind:N", scale=coloured(list(FEATURE_KINDS.values())), legend=legend)
     hover = tips(df, kind="features", fold="fold", c="C", loss="log loss")
     axis = alt.Axis(format="~g", values=sorted(set(df["c"])))
     x = alt.X("c:Q", scale=alt.Scale(type="log", nice=False, padding=8), title="C", axis=axis)

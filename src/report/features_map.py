@@ -23,7 +23,7 @@ from src.schema.competition import Competition
 from src.schema.models import Encoder
 
 CODE = 1  # raised when the same features give another map
-MOST = 1500  # rows of the sample: some 6 seconds
+MAX_MAP_ROWS = 1500  # rows of the sample: some 6 seconds
 COMPONENTS = 50  # of a PCA before, as van der Maaten & Hinton have it
 TSNE = {"perplexity": 30, "max_iter": 500, "init": "pca", "random_state": 0}
 FEWEST = 3 * TSNE["perplexity"] + 2  # rows: of fewer, each row would be a neighbour of each
@@ -80,12 +80,12 @@ def sample(evidence: Material) -> list[Row]:
     """At most MOST rows: each class, and the test rows, by their share; which ones is settled by their ids alone."""
     rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
     stratum = np.concatenate([evidence.targets, np.full(len(evidence.test), len(evidence.classes))])
-    if len(rows) > MOST:
+    if len(rows) > MAX_MAP_ROWS:
         order = by_hash([f"{part}/{id}" for part in PARTS for id in evidence.rows(part)[evidence.competition.id]])
         order = order[np.argsort(stratum[order], kind="stable")]  # a stratum behind the other, shuffled inside
         size = np.bincount(stratum)
         rank = np.concatenate([(np.arange(n) + 0.5) / n for n in size if n])
-        rows = [rows[i] for i in np.sort(order[np.argsort(rank, kind="stable")[:MOST]])]
+        rows = [rows[i] for i in np.sort(order[np.argsort(rank, kind="stable")[:MAX_MAP_ROWS]])]
     return rows
 
 

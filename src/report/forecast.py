@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.leaderboard import scored
 from src.leaderboard.counts import expected_interval
-from src.leaderboard.forecast import PARTS
+from src.leaderboard.forecast import BOARD_PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
 from src.results.model import decided_probs
@@ -27,7 +27,7 @@ def sizes(evidence: Evidence) -> dict[str, int]:
         flat = np.full((n, len(evidence.classes)), 1 / len(evidence.classes))
         return {part: rows for part, (_, rows) in scored.graded(evidence.competition, evidence.test_ids, flat).items()}
     if there is not None and len(there.splits) == 1:
-        return {part: getattr(there.splits[0], part) for part in PARTS}
+        return {part: getattr(there.splits[0], part) for part in BOARD_PARTS}
     return {WHOLE: n}
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from src.base.errors import counted
 from src.leaderboard import counts
-from src.leaderboard.forecast import PARTS
+from src.leaderboard.forecast import BOARD_PARTS
 from src.report import forecast
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured
@@ -34,7 +34,7 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
         for one in forecast.intervals(evidence, [best]).itertuples():
             name, value = forecast.heading(one.part), f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
-    for part in PARTS:
+    for part in BOARD_PARTS:
         if (top := best_of(evidence, part)) is not None:
             found.append(tile(f"Best {part}", *top))
     if (audit := evidence.audit) is not None:

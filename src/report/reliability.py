@@ -16,7 +16,7 @@ from src.scoring import calibration
 from src.scoring.intervals import wilson
 from src.scoring.metrics import METRICS
 
-BINS, LEAST = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
+BINS, MIN_BIN_ROWS = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
 REPLICATES, SEED = 1000, 0
 
@@ -62,7 +62,7 @@ def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:
     """The bins of probabilities (n, k) of rows with class indices (n,)."""
     confidence, right = probs.max(axis=1).astype(float), probs.argmax(axis=1) == targets
     order = np.argsort(confidence, kind="stable")
-    bins = np.array_split(order, min(BINS, max(1, len(order) // LEAST)))
+    bins = np.array_split(order, min(BINS, max(1, len(order) // MIN_BIN_ROWS)))
     return Reliability(
         np.array([len(rows) for rows in bins]),
         np.array([right[rows].sum() for rows in bins]),

@@ -10,7 +10,7 @@ from src.report import figures
 from src.report.evidence import Evidence, Model
 
 VALUES, COLUMNS = 12, 8  # values of a column that is taken, at most, and such columns
-LEAST = 5  # rows of a slice
+MIN_SLICE_ROWS = 5  # rows of a slice
 DRAWN = 20_000  # rows on which a score is computed that takes long
 
 
@@ -36,7 +36,7 @@ def cut(evidence: Evidence) -> list[Slice]:
     if evidence.fold is not None:
         found += of_values("fold", pd.Series(evidence.fold))
     found += of_sizes(evidence)
-    return [one for one in found if len(one.rows) >= LEAST]
+    return [one for one in found if len(one.rows) >= MIN_SLICE_ROWS]
 
 
 def of_values(column: str, values: pd.Series) -> list[Slice]:

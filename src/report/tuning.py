@@ -16,7 +16,7 @@ from src.scoring import agreement
 
 ERRORS = 3  # standard errors that make a difference worth a word
 ALIKE = 0.99  # share of rows on which two models agree, from which on one of them is enough
-PARTS = 10  # of a training: what happens in the last of them
+TENTHS = 10  # of a training: what happens in the last of them
 LITTLE = 0.01  # of a log loss: what is not worth another training
 ALL = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
 TURNS = {  # augmentations under which a picture stays what it is, and the views that go with them
@@ -60,9 +60,9 @@ def epochs(evidence: Material) -> Iterator[Advice]:
     metric = evidence.metric
     for model, spec, history in trained(evidence):
         loss = history.lines("valid_log_loss")
-        if loss.isna().to_numpy().any() or not PARTS // 2 <= len(loss) == spec.epochs or loss.shape[1] < 2:
+        if loss.isna().to_numpy().any() or not TENTHS // 2 <= len(loss) == spec.epochs or loss.shape[1] < 2:
             continue
-        tail = max(1, round(len(loss) / PARTS))
+        tail = max(1, round(len(loss) / TENTHS))
         level = float(loss.iloc[-1].mean())
         fell, se, sure = over_folds((loss.iloc[-1 - tail] - loss.iloc[-1]).to_numpy())
         if sure and fell > LITTLE * level:

@@ -38,7 +38,7 @@ class Comparison:
         return verdict(self.difference, self.difference_se)
 
 
-KINDS = {field.name: field.type for field in fields(Comparison)}
+FIELD_TYPES = {field.name: field.type for field in fields(Comparison)}
 
 
 def read_ab(path: Path) -> list[Comparison]:
@@ -51,9 +51,11 @@ def read_ab(path: Path) -> list[Comparison]:
         return []
     df = read_csv(path)
     try:
-        if list(df.columns) != list(KINDS):
+        if list(df.columns) != list(FIELD_TYPES):
             raise ValueError(f"its columns are {', '.join(df.columns)}")
-        return [Comparison(**{name: kind(row[name]) for name, kind in KINDS.items()}) for row in df.to_dict("records")]
+        return [
+            Comparison(**{name: kind(row[name]) for name, kind in FIELD_TYPES.items()}) for row in df.to_dict("records")
+        ]
     except ValueError as error:
         raise UserError(f"{path} is no table of comparisons ({error}): move it away") from error
 
@@ -66,5 +68,5 @@ def put_comparison(path: Path, comparison: Comparison) -> None:
     with locked(path.with_name(f".{path.name}.lock")):
         kept = {one.identity: one for one in read_ab(path)}
         kept[comparison.identity] = comparison
-        df = pd.DataFrame([asdict(one) for one in kept.values()], columns=list(KINDS))
+        df = pd.DataFrame([asdict(one) for one in kept.values()], columns=list(FIELD_TYPES))
         write_text(path, df.to_csv(index=False, lineterminator="\n", na_rep="nan"))

@@ -21,7 +21,7 @@ PARTS = ("train", "test")
 # Each kind in words, in the order of the file. The score of a pair is the correlation of the two pictures, 1 for the
 # same pixels; of a label and of an outlier what cleanlab gives it, of which a small one is the worst; of a constant
 # picture its pixels' standard deviation, of 255; of a tiny one its shorter side, in pixels.
-KINDS = {
+FINDING_KINDS = {
     "label": "doubtful label",  # suggested: the likeliest class
     "conflict": "in train with different labels",  # suggested: the other's label
     "leak": "in train and in test",  # id is the test row's; suggested: the train row's label
@@ -81,8 +81,8 @@ def fault_of(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[
     """Why a table of text is no audit of rows with these ids of each part; None if it is."""
     if list(found.columns) != COLUMNS:
         return f"its columns are {', '.join(found.columns)}, not {', '.join(COLUMNS)}"
-    for kind in set(found["kind"]) - KINDS.keys():
-        return unknown("kind", kind, KINDS)
+    for kind in set(found["kind"]) - FINDING_KINDS.keys():
+        return unknown("kind", kind, FINDING_KINDS)
     if not np.isfinite(pd.to_numeric(found["score"], errors="coerce")).all():
         return "a score is no number"
     paired = found["kind"].isin(PAIRED)

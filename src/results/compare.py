@@ -18,7 +18,7 @@ from src.schema.models import FineTune, Probe, ZeroShot
 from src.scoring import intervals
 from src.scoring.significance import verdict
 
-SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
+EPOCHS_SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
 # Of WiSE-FT, named before anything is scored: Wortsman et al. 2022 ("Robust fine-tuning of zero-shot models")
 # recommend it where there are no rows to choose by. The best alpha of the scored rows would flatter.
 ALPHA = 0.5
@@ -158,7 +158,9 @@ def headline(df: pd.DataFrame) -> pd.DataFrame:
 def epochs_shown(df: pd.DataFrame) -> list[int]:
     """Those of SHOWN that there are, and each model's last."""
     have = df["epoch"].dropna()
-    return sorted({int(e) for e in have if e in SHOWN} | {int(e) for e in df.groupby("model")["epoch"].max().dropna()})
+    return sorted(
+        {int(e) for e in have if e in EPOCHS_SHOWN} | {int(e) for e in df.groupby("model")["epoch"].max().dropna()}
+    )
 
 
 def lines_of(df: pd.DataFrame) -> list[dict[str, Any]]:

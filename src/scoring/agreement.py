@@ -8,7 +8,7 @@ import numpy as np
 DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
 RARE = 0.001  # the p below which a mix of classes is called another
 ERRORS = 3  # standard errors within which an agreement is that of chance, or the expected one
-SHOWN = 4  # classes of which the shares are told
+SHARES_SHOWN = 4  # classes of which the shares are told
 
 
 def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:
@@ -44,7 +44,7 @@ def mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> str | N
     if chance(*counts) >= RARE:
         return None
     p, q = (count / count.sum() for count in counts)
-    most = np.argsort(-np.abs(p - q), kind="stable")[:SHOWN]
+    most = np.argsort(-np.abs(p - q), kind="stable")[:SHARES_SHOWN]
     return ", ".join(f"{classes[i]} {p[i]:.1%} (not {q[i]:.1%})" for i in most)
 
 

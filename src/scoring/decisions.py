@@ -14,7 +14,7 @@ from src.scoring.cross_fitting import cross_fit
 from src.scoring.metrics import Metric
 
 MIN_WEIGHED_PROB = 1e-12  # so small that no bias a class, which multiplies it, makes it the largest
-CUTS, CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
+CUTS, MAX_CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
 SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and what a sweep has to gain for another one
 
 
@@ -90,7 +90,7 @@ def best_cut(metric: Metric, scores: np.ndarray, targets: np.ndarray, label: int
     between = np.flatnonzero(behind[1:] > behind[:-1])  # a cut behind this row: no two rows that tie are parted
     if not len(between):
         return -np.inf, 0.0
-    most = min(CUTS, max(CELLS // k, 10))
+    most = min(CUTS, max(MAX_CELLS // k, 10))
     cuts = between[np.unique(np.linspace(0, len(between) - 1, most).astype(int))]
     start = count(true, rival, k)
     part = np.searchsorted(cuts, np.arange(n))  # the first cut that has the row before it

@@ -38,7 +38,7 @@ from src.schema.competition import Competition
 from src.scoring import intervals, label_noise
 
 CODE = 1  # raised when other findings come from the same key
-SHOWN = 3  # examples of each kind that are printed
+EXAMPLES_PRINTED = 3  # examples of each kind that are printed
 
 
 def run(competition: Competition) -> None:
@@ -78,7 +78,7 @@ def run(competition: Competition) -> None:
     table = ordered(pd.concat(found))
     about = {
         "key": key,
-        "counts": {kind: int((table["kind"] == kind).sum()) for kind in audit.KINDS},
+        "counts": {kind: int((table["kind"] == kind).sum()) for kind in audit.FINDING_KINDS},
         "rows": {"train": len(data.train), "test": len(data.test)},
         "model": judge,
         "encoder": None if spec is None else encoders.title(spec),
@@ -148,7 +148,7 @@ def doubtful(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.D
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
     """The findings by kind, the worst first."""
     table = table.reindex(columns=audit.COLUMNS).fillna({name: "" for name in audit.COLUMNS if name != "score"})
-    rank = table["kind"].map(list(audit.KINDS).index)
+    rank = table["kind"].map(list(audit.FINDING_KINDS).index)
     worst = table["score"].astype(float) * np.where(table["kind"].isin(audit.PAIRED), -1, 1)
     order = np.lexsort((table["other_id"], table["id"], table["part"], worst, rank))
     return table.iloc[order].reset_index(drop=True)
@@ -157,10 +157,10 @@ def ordered(table: pd.DataFrame) -> pd.DataFrame:
 def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -> None:
     """Prints the findings, and what to do with them."""
     rows = [("finding", "rows", "the worst")]
-    for kind, words in audit.KINDS.items():
+    for kind, words in audit.FINDING_KINDS.items():
         of_kind = table[table["kind"] == kind]
-        shown = ", ".join(said(row) for row in of_kind.head(SHOWN).itertuples())
-        rows.append((words, str(len(of_kind)), shown + (", ..." if len(of_kind) > SHOWN else "")))
+        shown = ", ".join(said(row) for row in of_kind.head(EXAMPLES_PRINTED).itertuples())
+        rows.append((words, str(len(of_kind)), shown + (", ..." if len(of_kind) > EXAMPLES_PRINTED else "")))
     print("\n".join(text.align(rows)))
     for why in about["skipped"]:
         print(f"not looked for: {why}")

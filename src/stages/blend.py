@@ -23,7 +23,7 @@ from src.scoring.intervals import gain_text, score_text
 from src.scoring.metrics import METRICS
 
 CODE = 2
-SHOWN = 12  # models of the printed tables, those with the greatest weights
+MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
 
 
 def run(competition: Competition) -> list[str]:
@@ -137,7 +137,7 @@ def print_columns(rows: list[tuple[str, str, str, str]], least: tuple[int, int, 
 
 def shown(models: dict[str, dict[str, float]]) -> list[str]:
     """The models with the greatest weights, in the config's order."""
-    greatest = sorted(models, key=lambda name: -models[name]["share"])[:SHOWN]
+    greatest = sorted(models, key=lambda name: -models[name]["share"])[:MODELS_PRINTED]
     return [name for name in models if name in greatest]
 
 

@@ -29,7 +29,7 @@ from src.scoring import intervals
 from src.scoring.metrics import METRICS
 
 CODE = 2
-SHOWN = 10  # rows of the leaderboard
+PROMPTS_PRINTED = 10  # rows of the leaderboard
 
 
 def run(competition: Competition) -> list[str]:
@@ -88,7 +88,7 @@ def shown(name: str, board: pd.DataFrame, metric: str, n: int) -> str:
     """
     rows = board.reset_index(drop=True)
     rows.index += 1
-    rows = rows[(rows.index <= SHOWN) | (rows["kind"] == "all")].copy()
+    rows = rows[(rows.index <= PROMPTS_PRINTED) | (rows["kind"] == "all")].copy()
     numbers = {metric: "{:.4f}".format, "log_loss": "{:.4f}".format}
     rows["se"] = [intervals.error_text(metric, *one, n) for one in zip(rows[metric], rows["se"], strict=True)]
     table = rows.to_string(formatters=numbers, justify="left")

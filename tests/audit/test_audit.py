@@ -272,8 +272,8 @@ class TestReader:
     def test_gives_what_was_found_with_numbers_for_scores(self, competition):
         read = audit.read(competition, *self.IDS)
         assert read.found["score"].dtype == float
-        assert read.about["counts"] == {**dict.fromkeys(audit.KINDS, 1), "label": 2}
-        assert list(dict.fromkeys(read.found["kind"])) == list(audit.KINDS)
+        assert read.about["counts"] == {**dict.fromkeys(audit.FINDING_KINDS, 1), "label": 2}
+        assert list(dict.fromkeys(read.found["kind"])) == list(audit.FINDING_KINDS)
 
     def test_gives_none_where_there_is_none(self, toy):
         assert audit.read(toy, *self.IDS) is None
@@ -322,7 +322,7 @@ class TestOutliers:
         assert far.score.argmin() == 77
 
     def test_of_many_rows_a_sample_is_compared(self, monkeypatch):
-        monkeypatch.setattr(outliers, "MOST", 200)
+        monkeypatch.setattr(outliers, "MAX_SAMPLE_ROWS", 200)
         rng = np.random.default_rng(0)
         feats = rng.normal(size=(1000, 20)) * 0.3 + np.ones(20)
         feats[[5, 999]] = np.tile([3, -3], 10), np.tile([-3, 3], 10)

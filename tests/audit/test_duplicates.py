@@ -132,9 +132,9 @@ def test_strokes_that_can_always_be_laid_on_each_other_need_more(monkeypatch):
     digits = [np.repeat((image * 15).astype(np.uint8)[..., None], 3, axis=2) for image in images]
     looks = looks_of(digits)
     found = duplicates.find(looks, None)
-    assert 0.85 < found.threshold <= duplicates.MOST
+    assert 0.85 < found.threshold <= duplicates.MAX_THRESHOLD
     near = duplicates.candidates(looks.squares, None, np.arange(60), 0)
-    taken = registration.correlations(looks.squares, near) >= duplicates.LEAST
+    taken = registration.correlations(looks.squares, near) >= duplicates.MIN_THRESHOLD
     assert taken.mean() > 0.1  # which the same threshold for all data would have taken for one picture
     assert len(found.places) <= 2
 
@@ -167,8 +167,8 @@ def test_tiny_pictures_are_the_means_of_a_crop():
 
 class TestNeighbours:
     def test_are_those_of_all_comparisons(self, monkeypatch):
-        monkeypatch.setattr(neighbours, "LEAST", 1)
-        monkeypatch.setattr(neighbours, "MOST", 4)
+        monkeypatch.setattr(neighbours, "MIN_BLOCK_ROWS", 1)
+        monkeypatch.setattr(neighbours, "MAX_BLOCK_ROWS", 4)
         rng = np.random.default_rng(0)
         vectors = torch.from_numpy(rng.normal(size=(30, 2, 5)).astype(np.float32))
         rows, among = np.array([3, 28, 7, 9, 20]), np.arange(5, 25)

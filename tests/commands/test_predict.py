@@ -323,9 +323,9 @@ class Web(BaseHTTPRequestHandler):
     def do_GET(self):
         status, body, length, where = 200, self.picture, None, None
         if self.path == "/large.png":
-            body = bytes(urls.MOST + 1)
+            body = bytes(urls.MAX_BYTES + 1)
         elif self.path == "/says-large":
-            length = urls.MOST + 1
+            length = urls.MAX_BYTES + 1
         elif self.path == "/cut.png":
             length = len(body) + 9
         elif self.path == "/page.png":
@@ -350,7 +350,7 @@ class Web(BaseHTTPRequestHandler):
 
 
 def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatch):
-    monkeypatch.setattr(urls, "MOST", 1 << 20)
+    monkeypatch.setattr(urls, "MAX_BYTES", 1 << 20)
     monkeypatch.setattr(Web, "picture", photo.read_bytes())
     with serving(Web) as server:
         base, said = f"http://127.0.0.1:{server.server_port}", {}
@@ -392,7 +392,7 @@ def test_a_server_that_is_silent_slow_or_breaks_off_is_not_waited_for(tmp_path, 
             pass
 
     monkeypatch.setattr(urls, "SILENCE", 0.5)
-    monkeypatch.setattr(urls, "PATIENCE", 1)
+    monkeypatch.setattr(urls, "TOTAL_TIMEOUT_S", 1)
     with serving(Slow) as server:
         base = f"http://127.0.0.1:{server.server_port}"
         for path, said in (

@@ -238,7 +238,7 @@ def test_a_rejection_is_told_with_kaggles_reason(toy, csv, standin):
 
 
 def test_a_score_that_does_not_come_is_fetched_later(toy, csv, standin, monkeypatch, capsys):
-    monkeypatch.setattr(sending, "PATIENCE", 0.05)
+    monkeypatch.setattr(sending, "SCORE_TIMEOUT_S", 0.05)
     standin.pending_for = 10**6
     with pytest.raises(Refusal, match=r"no score for it after .*: ./run.sh toy scores looks again") as refused:
         submit.run(toy)

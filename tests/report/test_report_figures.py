@@ -555,7 +555,7 @@ class TestAdvice:
     def test_is_not_more_than_can_be_read(self, sound, monkeypatch):
         one = advice.Advice("Do", "because", "so")
         monkeypatch.setattr(advice, "RULES", (lambda found: iter([one] * 3),) * 3)
-        assert len(advice.section(material.read(sound)).about["advice"]) == advice.MOST
+        assert len(advice.section(material.read(sound)).about["advice"]) == advice.MAX_ADVICE
 
     def test_an_unfinished_run_is_to_be_finished(self, toy):
         save(toy, "a")

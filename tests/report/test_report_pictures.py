@@ -357,7 +357,7 @@ class TestMap:
         assert shard.is_file()
 
     def test_of_more_rows_it_is_a_sample_of_each_class_by_its_share(self, toy, monkeypatch):
-        monkeypatch.setattr(features_map, "MOST", 16)
+        monkeypatch.setattr(features_map, "MAX_MAP_ROWS", 16)
         one = seen(toy)
         rows = features_map.sample(one)
         assert len(set(rows)) == 16

@@ -8,7 +8,7 @@ from src.base.errors import UserError, unknown
 from src.base.paths import CONFIGS
 
 FOLDER = CONFIGS / "shared" / "phrasings"
-PARTS = ("one kind", "varied")
+PHRASING_KINDS = ("one kind", "varied")
 
 
 def names() -> list[str]:
@@ -38,26 +38,28 @@ def kinds(name: str) -> dict[str, tuple[str, ...]]:
             continue
         if line.startswith("["):
             part = line.strip("[] ")
-            if part not in PARTS:
-                raise UserError(f"{where}: {unknown('part', part, PARTS)}")
+            if part not in PHRASING_KINDS:
+                raise UserError(f"{where}: {unknown('part', part, PHRASING_KINDS)}")
             if part in parts:
                 raise UserError(f"{where}: the part [{part}] stands there twice: make one of them")
             parts[part] = []
             continue
         if part is None:
-            raise UserError(f"{where}: {line!r} is in no part: put [{PARTS[0]}] or [{PARTS[1]}] above it")
+            raise UserError(
+                f"{where}: {line!r} is in no part: put [{PHRASING_KINDS[0]}] or [{PHRASING_KINDS[1]}] above it"
+            )
         if line.count("{}") != 1 or line.replace("{}", "").count("{"):
             raise UserError(f"{where}: the template {line!r} needs one {{}}, where the class goes")
         if line in parts[part]:
             raise UserError(f"{where}: the template {line!r} stands there twice: take one out")
         parts[part].append(line)
-    for part in PARTS:
+    for part in PHRASING_KINDS:
         if not parts.get(part):
             raise UserError(f"{path} has no templates under [{part}]: add them, as many as in the other part")
-    counts = [len(parts[part]) for part in PARTS]
+    counts = [len(parts[part]) for part in PHRASING_KINDS]
     if counts[0] != counts[1]:
         raise UserError(
             f"{path} has {counts[0]} templates of one kind and {counts[1]} varied ones: equally many are needed, or "
             "their number would be compared and not their kind"
         )
-    return {part: tuple(parts[part]) for part in PARTS}
+    return {part: tuple(parts[part]) for part in PHRASING_KINDS}

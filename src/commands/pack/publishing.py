@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
 POLLS = (2, 5, 10, 20, 30)  # seconds between two looks at the dataset; the last again and again
-PATIENCE = 3600  # seconds that it may take: Kaggle unpacks and copies it
+READY_TIMEOUT_S = 3600  # seconds that it may take: Kaggle unpacks and copies it
 
 
 def push(competition: Competition, pack: Path, gpu: bool) -> str:
@@ -90,7 +90,7 @@ def wait(api: "KaggleApi", ref: str) -> None:
     Raises:
         Refusal: Kaggle could not make it, or takes too long.
     """
-    for seconds in polls(POLLS, PATIENCE):
+    for seconds in polls(POLLS, READY_TIMEOUT_S):
         now = status(api, ref)
         if now == "ready":
             return

@@ -41,7 +41,7 @@ from src.data import images
 from src.results.model import BLEND
 from src.schema.competition import Competition
 
-SHOWN = 100  # pictures whose tables are printed
+TABLES_PRINTED = 100  # pictures whose tables are printed
 Model = Clip | Timm | Finished
 
 
@@ -165,10 +165,13 @@ def tell(
 ) -> None:
     """Prints what the models say, and writes what is asked for."""
     df = table(pictures, predictions, top)
-    for i, picture in enumerate(pictures[:SHOWN]):
+    for i, picture in enumerate(pictures[:TABLES_PRINTED]):
         print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
-    if len(pictures) > SHOWN:
-        print(f"... and {len(pictures) - SHOWN} more pictures" + (": see them with --csv FILE" if csv is None else ""))
+    if len(pictures) > TABLES_PRINTED:
+        print(
+            f"... and {len(pictures) - TABLES_PRINTED} more pictures"
+            + (": see them with --csv FILE" if csv is None else "")
+        )
     print("\n".join(times(predictions)))
     if csv is not None:
         files.write_text(csv, df.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -9,15 +9,15 @@ from src.commands.predict.gathering import Picture, Unreadable
 from src.commands.predict.session import Prediction
 from src.report import page, tiles
 
-MOST = 1000  # pictures on a page
-SIDES = {100: 320, MOST: tiles.SIDE}  # pixels of a picture's longer side, of so many pictures at most
+MAX_PAGE_PICTURES = 1000  # pictures on a page
+SIDES = {100: 320, MAX_PAGE_PICTURES: tiles.SIDE}  # pixels of a picture's longer side, of so many pictures at most
 
 
 def render(
     pictures: Sequence[Picture], unreadable: Sequence[Unreadable], predictions: Sequence[Prediction], top: int
 ) -> str:
     """The page; of many pictures the first ones, which it says."""
-    shown = pictures[:MOST]
+    shown = pictures[:MAX_PAGE_PICTURES]
     side = next(side for most, side in SIDES.items() if len(shown) <= most)
     drawn = list(parallel(lambda picture: tile(picture.path, side), shown, "page"))
     said = [

@@ -29,7 +29,7 @@ from src.schema.models import Encoder
 BATCH = 32
 CACHED = 1 << 30  # bytes of squeezed pictures in memory, where several networks look at the same
 # Of what is timed: seconds and passes that are thrown away, seconds and passes that count, and passes at most
-WARM, WARM_PASSES, SECONDS, PASSES, MOST = 0.3, 2, 1.5, 5, 300
+WARM, WARM_PASSES, SECONDS, PASSES, MAX_PASSES = 0.3, 2, 1.5, 5, 300
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def median_ms(run: Callable[[int], None]) -> float:
     while next(numbers) < WARM_PASSES or time.perf_counter() - start < WARM:
         run(0)
     start = time.perf_counter()
-    while len(taken) < PASSES or (time.perf_counter() - start < SECONDS and len(taken) < MOST):
+    while len(taken) < PASSES or (time.perf_counter() - start < SECONDS and len(taken) < MAX_PASSES):
         before = time.perf_counter()
         run(len(taken))
         taken.append(time.perf_counter() - before)

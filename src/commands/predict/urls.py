@@ -11,8 +11,8 @@ from urllib3.exceptions import HTTPError
 from src.base.errors import UserError
 
 SCHEMES = ("http", "https")
-MOST = 20 << 20  # bytes
-SILENCE, PATIENCE = 20, 60  # seconds without a byte, and for all of it
+MAX_BYTES = 20 << 20  # bytes
+SILENCE, TOTAL_TIMEOUT_S = 20, 60  # seconds without a byte, and for all of it
 CHUNK = 1 << 16
 # Some servers refuse a library's own name; and what is counted is what is written.
 HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; predict)", "Accept-Encoding": "identity"}
@@ -49,19 +49,21 @@ class OnTheWeb(requests.Session):
 
 def fetch(url: str, target: Path) -> str | None:
     """Writes what the URL gives to `target`; returns why it could not, or None. What it is, is not asked."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TOTAL_TIMEOUT_S
     try:
         with OnTheWeb() as web, web.get(url, headers=HEADERS, stream=True, timeout=SILENCE) as response:
             if not 200 <= response.status_code < 300:
                 return f"cannot be fetched: the server says {response.status_code} {response.reason}"
             size, announced = 0, response.raw.length_remaining or 0
             with target.open("wb") as file:
-                while max(size, announced) <= MOST and (chunk := response.raw.read1(CHUNK)):  # what has come by now
+                while max(size, announced) <= MAX_BYTES and (
+                    chunk := response.raw.read1(CHUNK)
+                ):  # what has come by now
                     if time.monotonic() > end:
-                        return f"did not arrive within {PATIENCE} seconds"
+                        return f"did not arrive within {TOTAL_TIMEOUT_S} seconds"
                     size += file.write(chunk)
-            if max(size, announced) > MOST:
-                return f"is larger than {MOST >> 20} MB"
+            if max(size, announced) > MAX_BYTES:
+                return f"is larger than {MAX_BYTES >> 20} MB"
     except (OSError, HTTPError, ValueError) as error:
         causes: list[BaseException] = [error]
         while (cause := causes[-1].__context__) is not None:  # below what requests and urllib3 make of it

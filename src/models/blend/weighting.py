@@ -8,7 +8,7 @@ from src.scoring.confusion import count
 from src.scoring.metrics import METRICS, Metric
 
 ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
-ROUNDS, PATIENCE = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
+ROUNDS, STALLED_ROUNDS = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
 
 
 def blend(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
         waited += 1
         if reached > top + 1e-9:
             found, top, waited = counts, reached, 0
-        if waited == PATIENCE:
+        if waited == STALLED_ROUNDS:
             break
     return found / found.sum()
 

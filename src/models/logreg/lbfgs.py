@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 DEPTH = 8  # steps that are remembered
-PATIENCE = 300  # iterations without a smaller gradient after which rounding is taken to rule
+STALLED_ITERATIONS = 300  # iterations without a smaller gradient after which rounding is taken to rule
 SEARCHES = 12  # steps that are tried in an iteration
 ARMIJO, CURVATURE = 1e-4, 0.9  # of the conditions of Wolfe (Nocedal & Wright, chapter 3)
 
@@ -57,7 +57,7 @@ def minimise(
         size = gradient.flatten(1).norm(dim=1)
         waited = torch.where(size < least, 0, waited + 1)
         least = torch.minimum(size, least)
-        hopeless = (failures > 1) | (waited > PATIENCE) | (iteration == max_iter)
+        hopeless = (failures > 1) | (waited > STALLED_ITERATIONS) | (iteration == max_iter)
         norm = functions.norm(gradient, math.inf if hopeless.any() else tol)
         done = (norm <= tol) | hopeless
         if done.any():

@@ -12,7 +12,7 @@ from src.report.figures import Advice
 from src.report.material import Material
 from src.report.page import Section
 
-MOST = 5
+MAX_ADVICE = 5
 RULES: tuple[Callable[[Material], Iterator[Advice]], ...] = (
     doubts.unfinished,
     doubts.leaks,
@@ -30,5 +30,5 @@ RULES: tuple[Callable[[Material], Iterator[Advice]], ...] = (
 
 def section(evidence: Material) -> Section | None:
     """The first MOST that apply; None where nothing is to be said."""
-    found = list(islice(chain.from_iterable(rule(evidence) for rule in RULES), MOST))
+    found = list(islice(chain.from_iterable(rule(evidence) for rule in RULES), MAX_ADVICE))
     return Section("next", "What to try next", {"advice": found}) if found else None

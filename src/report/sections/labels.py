@@ -36,7 +36,7 @@ def section(evidence: Material) -> Section:
 def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
     """Of each kind what the template says, and its first findings with their pictures, by the kind."""
     kinds, lists = [], {}
-    for kind, title in audit.KINDS.items():
+    for kind, title in audit.FINDING_KINDS.items():
         of_kind = found.found[found.found["kind"] == kind]
         entries = [(one, rows_of(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
         there = set(evidence.album.put([row for _, rows in entries for row in rows], ROOM))

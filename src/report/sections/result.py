@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.base.text import duration
 from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
-from src.leaderboard.forecast import NAME, PARTS
+from src.leaderboard.forecast import BOARD_PARTS, NAME
 from src.leaderboard.scored import Score
 from src.report import configs, histories
 from src.report.evidence import BLEND, Model
@@ -41,15 +41,15 @@ def section(evidence: Material) -> Section:
         "metric": competition.metric,
         "rows": rows,
         "noted": any(one["note"] for one in rows),
-        "parts": [part for part in PARTS if any(part in ours.scores for ours in evidence.ours.values())],
+        "parts": [part for part in BOARD_PARTS if any(part in ours.scores for ours in evidence.ours.values())],
         "reported": (theirs := reported(evidence)),
-        "compared": any(line[f"our_{part}"]["score"] for line in theirs for part in PARTS),
+        "compared": any(line[f"our_{part}"]["score"] for line in theirs for part in BOARD_PARTS),
         "agreement": agreement(evidence, sent),
     }
     charts = {}
     if scored := [model for model in by_cv(evidence) if known(model.made["cv"])]:
         charts["cv"] = dots(evidence, scored)
-    for part in PARTS:
+    for part in BOARD_PARTS:
         if len(of := sent[sent["part"] == part]):
             charts[part] = scatter(evidence, of, part)
     return Section("result", "Result", about, charts)
@@ -66,7 +66,7 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
         "cv": measured(evidence.competition.metric, made["cv"], made["se"], len(evidence.train)),
         "folds": summary.span([score for score in made["folds"] if known(score)]),
         "log_loss": number(made["log_loss"]),
-        **{part: texts(ours.scores.get(part) if ours else None) for part in PARTS},
+        **{part: texts(ours.scores.get(part) if ours else None) for part in BOARD_PARTS},
         "weight": summary.share(blend.made, model.name) if whole else "",
         "time": duration(made["seconds"]) if known(made.get("seconds")) else UNKNOWN,
         "speed": f"{history.speed:.0f}" if history is not None and known(history.speed) else "",
@@ -100,7 +100,7 @@ def reported(evidence: Material) -> list[dict[str, Any]]:
     for one in rows if found is not None else ():
         ours = evidence.ours.get(one.model)
         line = {"title": one.title, "model": one.model or "", "note": one.note}
-        for part in PARTS:
+        for part in BOARD_PARTS:
             theirs = getattr(one, part)
             line[part] = texts(None if theirs is None else found.score(part, digits_shown(theirs)))
             line[f"our_{part}"] = texts(ours.scores.get(part) if ours else None)
@@ -116,7 +116,7 @@ def submissions(evidence: Material) -> pd.DataFrame:
     rows, there = [], evidence.known
     for entry in evidence.entries if there is not None else ():
         named = NAME.fullmatch(entry.file)
-        for part in PARTS:
+        for part in BOARD_PARTS:
             if entry.status == COMPLETE and entry.cv and (text := getattr(entry, part)):
                 score, se = there.score(part, text), float(entry.se) if entry.se else math.nan
                 name = named["what"] if named else entry.file
@@ -136,7 +136,7 @@ def submissions(evidence: Material) -> pd.DataFrame:
 
 def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
     """How CV and each part of the leaderboard go together, a sentence a part."""
-    by_part = {part: sent[sent["part"] == part] for part in PARTS}
+    by_part = {part: sent[sent["part"] == part] for part in BOARD_PARTS}
     said = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
     return [one for one in said if one is not None]
 

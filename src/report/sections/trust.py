@@ -14,9 +14,9 @@ from src.report.page import Section
 from src.report.reliability import Calibration
 from src.scoring import agreement
 
-CELLS = 20  # of the histogram of confidence
+HISTOGRAM_BINS = 20  # of the histogram of confidence
 MANY = 50  # classes, above which mixes are compared of the best model alone: a test of each takes half a second
-SHOWN = 20  # classes whose shares are shown: those that differ most
+CLASSES_SHOWN = 20  # classes whose shares are shown: those that differ most
 AS_IS, SCALED = "as it is", "with a temperature"
 
 
@@ -40,7 +40,7 @@ def section(evidence: Evidence) -> Section:
         "outside": outside(intervals),
         "left": len(evidence.models) - intervals["model"].nunique(),
         "shift": [shift_line(evidence, name, mix) for name, mix in mixes.items() if few or name == best.name],
-        "classes": (min(SHOWN, len(evidence.classes)), len(evidence.classes)),
+        "classes": (min(CLASSES_SHOWN, len(evidence.classes)), len(evidence.classes)),
     }
     drawn = {
         "reliability": reliability_chart(curves, best.name),
@@ -97,7 +97,7 @@ def reliability_chart(curves: dict[str, Calibration], first: str) -> alt.LayerCh
 
 def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -> alt.Chart:
     """How often each confidence occurs, among hits and among misses."""
-    edges, found = np.linspace(0, 1, CELLS + 1), []
+    edges, found = np.linspace(0, 1, HISTOGRAM_BINS + 1), []
     for name, model in evidence.models.items():
         probs = model.oof[rows]
         right = probs.argmax(axis=1) == evidence.targets[rows]
@@ -174,7 +174,7 @@ def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
 
 
 def shift_line(evidence: Evidence, name: str, found: Mix) -> dict[str, Any]:
-    most = np.argsort(-np.abs(found.apart), kind="stable")[: agreement.SHOWN]
+    most = np.argsort(-np.abs(found.apart), kind="stable")[: agreement.SHARES_SHOWN]
     shares, apart = found.shares["test"], found.apart
     said = [f"{evidence.classes[i]} {shares[i]:.1%} ({apart[i]:+.1%})" for i in most if abs(apart[i]) >= 5e-4]
     return {
@@ -186,7 +186,7 @@ def shift_line(evidence: Evidence, name: str, found: Mix) -> dict[str, Any]:
 
 
 def classes_chart(evidence: Evidence, mixes: dict[str, Mix], first: str) -> alt.LayerChart:
-    order = np.argsort(-np.abs(mixes[first].apart), kind="stable")[:SHOWN]
+    order = np.argsort(-np.abs(mixes[first].apart), kind="stable")[:CLASSES_SHOWN]
     rows = []
     for name, found in mixes.items():
         for kind, share in found.shares.items():
