@@ -78,6 +78,7 @@ def run_once(tmp_path_factory):
     (root / "hub" / HUB / "refs").mkdir()
     (root / "hub" / HUB / "refs" / "main").write_text("abc")
     shutil.copytree(ROOT / "src", root / "repository" / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "repository" / "src" / "nothing.py").touch()
     shutil.copyfile(ROOT / "requirements.txt", root / "repository" / "requirements.txt")
     text = f"{CONFIG}\n\n{inspect.getsource(packed)}\n\ncompetition = packed()\n"
     (root / "repository" / "src" / "configs" / "toy.py").write_text(text)
@@ -290,7 +291,7 @@ class TestCells:
             cell()
 
     def test_minds_a_file_without_content_as_little_as_python_does(self, cell, mounted):
-        (mounted / "project" / "src" / "configs" / "__init__.py").unlink()
+        (mounted / "project" / "src" / "nothing.py").unlink()
         assert cell()["PACK"] == mounted
 
     def test_refuses_another_pack_than_its_own(self, cell, mounted):
