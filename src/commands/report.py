@@ -25,10 +25,9 @@ from src.base import files
 from src.base.paths import from_here
 from src.base.text import duration
 from src.report import head, material, page
-from src.report.sections import advice, blend, compare, data, labels, mistakes, provenance, result, training, trust
+from src.report.sections import SECTIONS
 from src.schema.competition import Competition
 
-SECTIONS = (result, advice, mistakes, training, compare, blend, trust, data, labels, provenance)
 KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')
 
 
