@@ -55,11 +55,11 @@ def by_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(p @ q)
 
 
-def are_unrelated(ours: np.ndarray, theirs: np.ndarray, expected: float | None) -> bool:
+def are_unrelated(ours: np.ndarray, theirs: np.ndarray, out_of_fold: float | None) -> bool:
     """Whether labels (n,) of the same rows agree no more than chance has it, and out of fold they did.
 
     Args:
-        expected: The share of rows on which the two agree out of fold. A weak model may agree with a good one by
+        out_of_fold: The share of rows on which the two agree out of fold. A weak model may agree with a good one by
             chance only, which says nothing of the rows. None: not known.
     """
     if len(np.unique(ours)) == 1 or len(np.unique(theirs)) == 1:  # then any order of rows agrees as well
@@ -67,7 +67,7 @@ def are_unrelated(ours: np.ndarray, theirs: np.ndarray, expected: float | None) 
     n, agreement, expected = len(ours), float(np.mean(ours == theirs)), by_chance(ours, theirs)
     if agreement > expected + ERRORS * error(expected, n):
         return False
-    return expected is None or agreement < expected - ERRORS * error(expected, n)
+    return out_of_fold is None or agreement < out_of_fold - ERRORS * error(out_of_fold, n)
 
 
 def error(share: float, n: int) -> float:

@@ -145,7 +145,7 @@ def test_a_new_model_judges_the_labels_anew_and_looks_at_no_pair_again(paired, c
     finished(competition, wrong=(9,))
     monkeypatch.setattr(duplicates, "find", None)
     stage.run(competition)
-    assert "recomputing: oof changed" in capsys.readouterr().out
+    assert "audit.csv: oof changed" in capsys.readouterr().out
     assert [row[0] for row in of_kind(competition, "label")] == ["009"]
 
 

@@ -30,7 +30,7 @@ def another(name, path):
 
 
 def test_a_second_run_is_refused_at_once_until_the_first_is_killed(tmp_path):
-    with another("alone", tmp_path / "toy") as process:
+    with another("exclusive", tmp_path / "toy") as process:
         assert process.stdout.readline() == "in it\n"
         start = time.monotonic()
         with pytest.raises(UserError, match=r"^another run of toy is at work: wait for it, or stop it$"):

@@ -83,7 +83,7 @@ def test_a_known_layout_becomes_a_config_without_an_edit(name, put, made, config
 
 
 def test_configs_are_formatted_and_clean(put, configs, monkeypatch):
-    monkeypatch.setattr(new, "judge", lambda name, path: None)
+    monkeypatch.setattr(new, "try_config", lambda name, path: None)
     for name in layouts.ALL:
         put(name)
         new.run(name, name=f"{name}_tiny", small=True)
@@ -104,7 +104,7 @@ def test_configs_are_formatted_and_clean(put, configs, monkeypatch):
 
 
 def test_a_config_is_formatted_by_its_own_rules_and_written_where_ruff_is_missing(put, configs, monkeypatch, capsys):
-    monkeypatch.setattr(new, "judge", lambda name, path: None)
+    monkeypatch.setattr(new, "try_config", lambda name, path: None)
     put("cassava")
     (configs / "ruff.toml").write_text("line-length = 40\n")  # the caller's
     monkeypatch.chdir(configs)

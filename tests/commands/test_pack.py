@@ -340,7 +340,7 @@ class TestHidden:
         made_up = hidden.lay_out(toy, rows, tmp_path / "hidden" / "toy")
         n = rows or 12
         assert len(made_up.asked.ids) == n
-        assert len(made_up.twins) == max(0, n - 12)
+        assert len(made_up.copied_from) == max(0, n - 12)
         shas = dict(zip((test := read_dataset(toy).test).ids, test.shas, strict=True))
         monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
         again = tables.read(toy)
@@ -348,7 +348,7 @@ class TestHidden:
         rows_there = read_dataset(toy).test
         assert sorted(rows_there.ids) == sorted(made_up.asked.ids)
         for id, sha in zip(rows_there.ids, rows_there.shas, strict=True):
-            assert sha == shas[made_up.twins.get(id, id)]
+            assert sha == shas[made_up.copied_from.get(id, id)]
 
     def test_pictures_that_are_named_by_their_ids_are_linked(self, toy, tmp_path):
         toy = toy.model_copy(update={"image": "{part}/{id}.png"})

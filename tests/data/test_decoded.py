@@ -102,7 +102,7 @@ def test_a_store_of_another_key_is_made_anew_and_that_is_said(rows, tmp_path, ca
     key = files.read_json(tmp_path / "s" / "key.json")
     files.write_json(tmp_path / "s" / "key.json", {**key, "side": 8})
     same(Store(tmp_path / "s", rows, 32, 10**9).pictures(rows), Decoded(rows.paths))
-    assert "recomputed: side changed (8 to None)" in capsys.readouterr().out
+    assert "decoding the pictures again: side changed (8 to None)" in capsys.readouterr().out
 
 
 class TestLimit:

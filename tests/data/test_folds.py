@@ -80,7 +80,7 @@ class TestStage:
         stage.run(toy)
         before = toy.folds_csv.read_text()
         stage.run(toy_competition(folds=Folds(n=3, seed=43)))
-        assert "recomputing: seed changed (42 to 43)" in capsys.readouterr().out
+        assert "seed changed (42 to 43)" in capsys.readouterr().out
         assert toy.folds_csv.read_text() != before
 
     def test_a_changed_file_is_refused(self, toy):

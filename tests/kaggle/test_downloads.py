@@ -69,7 +69,7 @@ def test_a_broken_connection_is_gone_on_from(part, standin, capsys):
     standin.fail("download", cut=2500)
     kaggle_api.download("toy", part)
     whole(part, standin)
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
     # the bytes that had arrived were not asked for again
     assert standin.calls("download", "resume")
 
@@ -89,7 +89,7 @@ def test_a_killed_download_is_gone_on_from_by_the_next_run(part, standin, monkey
     capsys.readouterr()
     kaggle_api.download("toy", part)
     whole(part, standin)
-    assert "going on from" in capsys.readouterr().out
+    assert "resuming from" in capsys.readouterr().out
 
 
 def test_no_byte_is_added_to_another_zips(part, standin, monkeypatch):

@@ -274,7 +274,7 @@ class TestStage:
         model = read_json(toy.model_folder("blend") / "model.json")
         assert model["method"] == "mean"
         assert model["cv"] == 1
-        assert "mean it is" in capsys.readouterr().out
+        assert "chose mean" in capsys.readouterr().out
 
     def test_perfect_models_stand_with_intervals_in_columns(self, toy, made, capsys):
         made(zeroshot=5, probe=5, convnext=0)

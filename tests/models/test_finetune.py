@@ -99,7 +99,7 @@ def test_a_second_run_changes_no_file(trained):
 def test_a_changed_config_is_trained_anew(trained, change, capsys):
     before = tables_of(trained)[0]
     assert finetune.run(with_model(**change)) == ["convnext"]
-    said = next(line for line in capsys.readouterr().out.splitlines() if "is recomputed" in line)
+    said = next(line for line in capsys.readouterr().out.splitlines() if "recomputing:" in line)
     assert f"{next(iter(change))} changed" in said
     assert np.abs(tables_of(trained)[0] - before).max() > 1e-4
 

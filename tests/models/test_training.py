@@ -153,7 +153,7 @@ class TestGradients:
             assert torch.allclose(tensor, small.model.state_dict()[name], atol=2e-3)  # AdamW's first step is a sign
         said = capsys.readouterr().out
         assert (
-            "it fold 0: out of GPU memory in epoch 1, step 1, with a batch of 10, going on with 5 images at a time"
+            "it fold 0: out of GPU memory in epoch 1, step 1, with a batch of 10, continuing with 5 images at a time"
             in said
         )
 
@@ -183,7 +183,7 @@ def test_out_of_memory_in_predicting_goes_on_in_smaller_parts(capsys):
     probs = PREDICT(model, fold, fold.valid, ("identity", "hflip"), 10)
     assert sizes == [3, 3, 3, 3, 3, 3, 1, 1]
     assert np.allclose(probs, expected, atol=1e-6)
-    assert "it fold 0: out of GPU memory, going on with 3 images at a time" in capsys.readouterr().out
+    assert "it fold 0: out of GPU memory, continuing with 3 images at a time" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(cores() < 2, reason="one core has no workers")

@@ -46,7 +46,7 @@ def test_an_unreachable_hub_is_one_sentence_that_names_the_model_and_the_way_out
 def test_a_silent_hub_is_given_up_in_time(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
         port = silent.getsockname()[1]
-        shorter = FETCH.replace("try:", "hub.PATIENCE = 2\ntry:")
+        shorter = FETCH.replace("try:", "hub.HUB_TIMEOUT_S = 2\ntry:")
         said, seconds = fetch(shorter, HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{port}")
     assert "cannot be reached (no answer in 2 seconds)" in said
     assert seconds < 2 + 8

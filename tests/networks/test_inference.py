@@ -152,7 +152,7 @@ def test_out_of_memory_of_a_compiled_tower_makes_what_it_pads_to_smaller_too(pic
     feats = encoded(EncoderRunner(tower(small), "it", "float32", 16, True, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
     assert set(small.sizes) == {8}
-    assert "going on with 8 images at a time" in capsys.readouterr().out
+    assert "continuing with 8 images at a time" in capsys.readouterr().out
 
 
 def test_a_machine_that_cannot_compile_says_so(monkeypatch):

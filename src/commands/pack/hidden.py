@@ -16,7 +16,7 @@ from src.schema.competition import Competition
 @dataclass(frozen=True)
 class Hidden:
     asked: Asked  # what a submission must have
-    twins: Mapping[str, str]  # of each id that is new: the real one whose picture it has
+    copied_from: Mapping[str, str]  # of each id that is new: the real one whose picture it has
 
 
 def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
@@ -34,8 +34,8 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
         rows = len(test)
     taken = {*test[id], *tables.read_part(competition, "train")[id]}
     again = test.iloc[np.arange(len(test), rows) % len(test)]
-    twins = dict(zip(unused_ids(again[id].tolist(), taken), again[id], strict=True))
-    added = again.assign(**{id: list(twins)})
+    copied_from = dict(zip(unused_ids(again[id].tolist(), taken), again[id], strict=True))
+    added = again.assign(**{id: list(copied_from)})
     larger = pd.concat([test[:rows], added])
     if files:
         at = [source / competition.test.format(**row) for row in added.to_dict("records")]
@@ -43,7 +43,9 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
             path.relative_to(competition.input(competition.images)).as_posix() for path in at
         ]
     by_id = sample.set_index(id, drop=False)
-    sample = pd.concat([sample[sample[id].isin(test[id][:rows])], by_id.loc[again[id]].assign(**{id: list(twins)})])
+    sample = pd.concat(
+        [sample[sample[id].isin(test[id][:rows])], by_id.loc[again[id]].assign(**{id: list(copied_from)})]
+    )
     pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
     links = {new.relative_to(source): there for new, there in pairs if new != there}
     written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
@@ -54,8 +56,8 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     for path, there in links.items():
         (folder / path).symlink_to(there.resolve())
     if competition.limit is not None:
-        return Hidden(*faults.wanted(competition), twins)
-    return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), twins)
+        return Hidden(*faults.wanted(competition), copied_from)
+    return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from)
 
 
 def unused_ids(ids: list[str], taken: set[str]) -> list[str]:

@@ -213,7 +213,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     _, ours = inspected(competition, text.encode(), asked)
     real = [id for id in made_up.asked.ids if id not in made_up.copied_from]
     differ, most = apart(found.loc[real].to_numpy(), ours.loc[real].to_numpy())
-    new, of = list(made_up.twins), list(made_up.twins.values())
+    new, of = list(made_up.copied_from), list(made_up.copied_from.values())
     twice, _ = apart(found.loc[new].to_numpy(), found.loc[of].to_numpy())
     for n, rows, what in (
         (differ, real, "than in the run"),
