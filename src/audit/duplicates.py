@@ -97,8 +97,8 @@ def unrelated_threshold(squares: np.ndarray) -> float:
     """The correlation that two unrelated pictures of these do not reach.
 
     DEVIATIONS above the median of pairs that are drawn by chance, in Fisher's z, where correlations spread evenly
-    (Fisher 1915); the deviation is that of the 99 % quantile. Of photographs that is below LEAST, of handwritten digits
-    far above: two strokes can always be laid on each other.
+    (Fisher 1915); the deviation is that of the 99 % quantile. Of photographs that is below MIN_THRESHOLD, of
+    handwritten digits far above: two strokes can always be laid on each other.
     """
     rng, n = np.random.default_rng(0), len(squares)
     pairs = np.sort(rng.integers(0, n, (min(DRAWN, 10 * n), 2)), axis=1)

@@ -27,7 +27,7 @@ from src.schema.models import Encoder
 def encoder(competition: Competition) -> Encoder | None:
     """Whose features bring candidates: the config's first encoder, or the one that folds.csv was made with.
 
-    (A model that is put before the others would make other folds, and so all models again.)
+    (A model that is put before the others would make other folds, and all models would be trained again.)
     """
     known = competition.encoders
     used = (files.read_json(competition.folds_csv.with_suffix(".json")) or {}).get("encoder")

@@ -61,6 +61,11 @@ class Dataset:
         """The train rows and behind them the test rows."""
         return self.train + self.test
 
+    @property
+    def test_index(self) -> np.ndarray:
+        """(m,) the positions of the test rows in `rows`."""
+        return len(self.train) + np.arange(len(self.test))
+
     @cached_property
     def n_folds(self) -> int:
         return int(self.fold.max()) + 1

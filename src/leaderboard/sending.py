@@ -130,7 +130,7 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
 
 
 def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
-    """The entry once Kaggle has scored or rejected it, or as it is after PATIENCE seconds."""
+    """The entry once Kaggle has scored or rejected it, or as it is after SCORE_TIMEOUT_S seconds."""
     for seconds in refusals.polls(POLLS, SCORE_TIMEOUT_S):
         now = updated(entry, kaggle_api.submission(api, int(entry.ref)))
         if now != entry:

@@ -59,4 +59,4 @@ def train_pictures(competition: Competition, data: Dataset) -> StoredPictures:
 
 
 def test_pictures(competition: Competition, data: Dataset) -> StoredPictures:
-    return StoredPictures(competition, data, len(data.train) + np.arange(len(data.test)))
+    return StoredPictures(competition, data, data.test_index)

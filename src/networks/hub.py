@@ -59,7 +59,7 @@ def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
 
 
 def unreachable(endpoint: str) -> str | None:
-    """Why the hub cannot be reached; None if it answers anything at all within `PATIENCE` seconds."""
+    """Why the hub cannot be reached; None if it answers anything at all within `HUB_TIMEOUT_S` seconds."""
     reason = [f"no answer in {HUB_TIMEOUT_S} seconds"]
 
     def ask() -> None:

@@ -77,7 +77,7 @@ def start(spec: Encoder) -> str:
 
 
 def sample(evidence: Material) -> list[Row]:
-    """At most MOST rows: each class, and the test rows, by their share; which ones is settled by their ids alone."""
+    """At most MAX_MAP_ROWS rows: each class, and the test rows, by their share; their ids alone settle which ones."""
     rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
     stratum = np.concatenate([evidence.targets, np.full(len(evidence.test), len(evidence.classes))])
     if len(rows) > MAX_MAP_ROWS:

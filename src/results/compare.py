@@ -156,7 +156,7 @@ def headline(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def epochs_shown(df: pd.DataFrame) -> list[int]:
-    """Those of SHOWN that there are, and each model's last."""
+    """The epochs of EPOCHS_SHOWN that the table has, and each model's last."""
     have = df["epoch"].dropna()
     return sorted(
         {int(e) for e in have if e in EPOCHS_SHOWN} | {int(e) for e in df.groupby("model")["epoch"].max().dropna()}

@@ -34,7 +34,7 @@ def make(cell: Cell) -> dict[str, Any]:
     """What cell.json says, of a cell that is made if it is not there.
 
     Raises:
-        UserError: The model is not available or trained; zero-shot and probe need their stages to have run.
+        UserError: The model is not available, or cannot be trained; zero-shot and probe need their stages to have run.
     """
     if cell.spec.is_trained:
         return fine_tuned(cell)

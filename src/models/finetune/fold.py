@@ -15,7 +15,7 @@ from src.models.finetune import augment, averaging, training
 from src.models.finetune.batches import Fold
 from src.models.finetune.keys import tables_key, weights_key
 from src.models.finetune.resume import Running
-from src.models.finetune.run import Run, test_rows
+from src.models.finetune.run import Run
 from src.models.finetune.shared import Shared
 from src.networks import classifiers
 from src.networks.predictor import placed
@@ -84,7 +84,7 @@ def predict(
     Where only the test rows are others, the held-out rows' tables stay.
     """
     start, spec = time.perf_counter(), fold.spec
-    parts = {"test": test_rows(data)} if one.held(key) else {"oof": fold.valid, "test": test_rows(data)}
+    parts = ({} if one.held(key) else {"oof": fold.valid}) | {"test": data.test_index}
     one.predicted.unlink(missing_ok=True)
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin = create(True).state_dict() if spec.wise_ft else {}

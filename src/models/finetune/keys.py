@@ -45,7 +45,7 @@ def tables_key(key: dict[str, Any]) -> dict[str, Any]:
 
 def weights_key(key: dict[str, Any]) -> dict[str, Any]:
     """What of a model's key changes the weights of a run: the test rows are only predicted."""
-    key = without_test_rows(tables_key(key))
+    key = held_out_key(key)
     return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
 
 

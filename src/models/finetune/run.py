@@ -167,11 +167,6 @@ def runs_of(competition: Competition, name: str, number: int) -> list[Run]:
     return [Run(competition, name, number, spec.seed + i) for i in range(spec.seeds)]
 
 
-def test_rows(data: Dataset) -> np.ndarray:
-    """Of data.rows."""
-    return len(data.train) + np.arange(len(data.test))
-
-
 def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
     """The pictures of data.rows, squeezed."""
     return Squares(encoders.store(competition, data).pictures(data.rows), classifiers.geometry(spec))

@@ -48,6 +48,7 @@ def load(one: FinishedModel) -> FittedProbe:
     for path in (file(one.competition.model_folder(one.name), fold) for fold in one.folds):
         if "normalise" not in (about := checkpoints.about(path) or {}):
             raise UserError(f"{one.title}: its {path} is missing or damaged: delete the folder, then {one.command}")
-        coef, intercept = (checkpoints.load(path)[name].numpy() for name in ("coef", "intercept"))
+        tensors = checkpoints.load(path)
+        coef, intercept = (tensors[name].numpy() for name in ("coef", "intercept"))
         fits.append(Fit(coef, intercept, about["c"], about["normalise"], np.nan, {}))
     return FittedProbe(one.competition, one.spec, fits)

@@ -85,7 +85,7 @@ def fit_folds(
 
     Args:
         feats: Gives the features, normalised or not: (n, d), an array or what gives one for a slice or an index.
-        targets, fold, k, rows, offset: See `Given`.
+        targets, fold, k, rows, offset: See `ProbeData`.
         scratch: A folder for features that are too large for memory.
     """
     given, swept = ProbeData(targets, fold, k, rows, offset), []
