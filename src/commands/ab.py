@@ -93,12 +93,12 @@ def require_features(competition: Competition, name: str, change: str, arm: Prob
     """Raises UserError: Features that one of the two needs are not there."""
     if missing := lacking(competition, competition.models[name], data):
         raise UserError(
-            f"the features of {name} are not all there ({missing[0]}): run ./run.sh {competition.name} features"
+            f"the features of {name} are not all there ({missing[0]}): run {competition.command('features')}"
         )
     if missing := lacking(competition, arm, data):
         raise UserError(
             f"{name} with {change} needs features that are not there ({missing[0]}): give the config a probe that "
-            f"looks so, and run ./run.sh {competition.name} features"
+            f"looks so, and run {competition.command('features')}"
         )
 
 

@@ -75,7 +75,7 @@ def newest(competition: Competition) -> Path:
     written = sorted(competition.folder.glob("blend-cv*-???????.csv"), key=lambda path: path.stat().st_mtime)
     if not written:
         raise UserError(
-            f"there is no submission in {competition.folder}: make one by ./run.sh {competition.name}, or name a file"
+            f"there is no submission in {competition.folder}: make one by {competition.command()}, or name a file"
         )
     return written[-1]
 

@@ -52,8 +52,7 @@ def of_columns(df: pd.DataFrame) -> list[str]:
 def require_data(competition: Competition) -> None:
     """Raises UserError: The competition's files were not fetched yet."""
     if not (folder := competition.input("")).is_dir():
-        fetch = f"./run.sh {competition.name} data"
-        raise UserError(f"there is no data of {competition.name} at {folder}: {fetch} fetches it")
+        raise UserError(f"there is no data of {competition.name} at {folder}: {competition.command('data')} fetches it")
 
 
 def by_id(ids) -> list[int]:

@@ -57,7 +57,7 @@ def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        return [f"there is no file {path}: fix the path, or make one with ./run.sh {competition.name}"], None
+        return [f"there is no file {path}: fix the path, or make one with {competition.command()}"], None
     except OSError as error:
         return [f"{path} cannot be read ({error.strerror}): name a CSV file that you may read"], None
     looks = [(*inspected(competition, raw, one), one) for one in asked]

@@ -106,7 +106,7 @@ def of(known: Known, model: str) -> Ours:
     if any(entry.status in (SENDING, PENDING) for entry in entries):
         return Ours({}, f"its submission has no score yet: ./run.sh {competition.name} scores")
     if made is None:
-        return Ours({}, f"{model} is not made yet: ./run.sh {competition.name}")
+        return Ours({}, f"{model} is not made yet: {competition.command()}")
     return Ours({}, f"{model} is made, but no submission of it has a score: ./run.sh {competition.name} submit FILE")
 
 

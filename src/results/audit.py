@@ -68,7 +68,7 @@ def read(competition: Competition, train: Collection[str], test: Collection[str]
     path = competition.audit_csv
     if not path.is_file():
         return None
-    again = f"run ./run.sh {competition.name} audit"
+    again = f"run {competition.command('audit')}"
     if (made := about(competition)) is None:
         raise UserError(f"{path} was changed since it was made, or its audit.json is gone: {again}")
     found = read_csv(path)

@@ -168,12 +168,13 @@ def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -
         accuracy = intervals.score_text("accuracy", ceiling["accuracy"], ceiling["se"], about["rows"]["train"])
         print(f"labels judged by {about['model']}, out of fold; noise ceiling {accuracy} by confident learning")
     print(f"wrote {competition.audit_csv}")
-    counts, run = about["counts"], f"./run.sh {competition.name}"
-    print(f"next: {run} report shows the pictures")
+    counts = about["counts"]
+    print(f"next: {competition.command('report')} shows the pictures")
     if (counts["conflict"] or counts["duplicate"]) and competition.folds.groups is None:
         print('  folds=Folds(groups="near-duplicates") in the config keeps them in one fold')
     if counts["label"]:
-        print(f"  {run} ab label_noise drop tells whether a model is better without the doubtful labels")
+        compared = competition.command("ab", "label_noise", "drop")
+        print(f"  {compared} tells whether a model is better without the doubtful labels")
 
 
 def said(row: Any) -> str:

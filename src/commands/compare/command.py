@@ -178,4 +178,4 @@ def tell(competition: Competition) -> None:
     for pair in about["pairs"]:
         print(compare.pair_text(pair))
     print("\n".join(align([compare.COSTS, *compare.costs(df)])))
-    print(f"{from_here(path)}; on the page: ./run.sh {competition.name} report")
+    print(f"{from_here(path)}; on the page: {competition.command('report')}")

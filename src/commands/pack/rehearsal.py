@@ -222,7 +222,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
         if n > max(1, OTHERS * len(rows)):
             raise UserError(
                 f"{n} of {len(rows)} rows have another answer in the notebook {what}: was the config, the data or the "
-                f"code changed since? run ./run.sh {competition.name}, and pack again"
+                f"code changed since? run {competition.command()}, and pack again"
             )
     if METRICS[competition.metric].of_labels:
         return f"{differ or 'none'} of its {len(real)} real rows' labels {'is' if differ == 1 else 'are'} not the run's"

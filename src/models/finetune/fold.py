@@ -44,7 +44,7 @@ def run_fold(
     if os.environ.get("PREDICT_ONLY") == "1" and (why := one.untrained(key)):
         raise UserError(
             f"{one.title} would have to be trained ({why}), and PREDICT_ONLY is set: run "
-            f"./run.sh {competition.name} where that may take its time"
+            f"{competition.command()} where that may take its time"
         )
     fold = one.fold(data, shared.squares, None if shared.doubtful is None else shared.doubtful[number])
 

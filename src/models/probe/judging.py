@@ -72,7 +72,7 @@ def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np
     if why := why_not_judged(competition, name, data):
         raise UserError(
             f"what the probe {name!r} says of the training rows' labels {why}: run "
-            f"./run.sh {competition.name} probe finetune"
+            f"{competition.command('probe', 'finetune')}"
         )
     found = []
     for number, path in enumerate(judgement_paths(competition, name, data)[1]):

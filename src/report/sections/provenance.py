@@ -32,7 +32,7 @@ def commands(evidence: Evidence) -> list[tuple[str, str]]:
     competition = evidence.competition
     run = f"./run.sh {competition.name}"
     if competition.limit is not None:
-        return [(f"{run} --limit {competition.limit}", "makes this smoke run again"), (run, "makes the whole run")]
+        return [(competition.command(), "makes this smoke run again"), (run, "makes the whole run")]
     found = [(run, "makes all of it again, and this page; what is finished and unchanged is reused")]
     found.append((f"{run} report", "makes this page alone"))
     if competition.audit_csv.is_file():
