@@ -67,6 +67,8 @@ def unreachable(endpoint: str) -> str | None:
             urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=HUB_TIMEOUT_S).close()
         except urllib.error.HTTPError:
             reason.clear()  # it is there
+        except TimeoutError:
+            pass  # no answer, whichever of the two clocks runs out first
         except OSError as error:
             reason[0] = str(getattr(error, "reason", error))
         else:
