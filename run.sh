@@ -88,8 +88,8 @@ if [[ ${1:-} == test ]]; then
   shift
   "$python" -m ruff check
   "$python" -m ruff format --check
-  # a process has torch: half a GB each; the tests of a module or class share what one of them has made
-  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadscope "$@"
+  # a process has torch: half a GB each; the tests of a file share what one of them has made
+  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
 fi
 if [[ ${1:-} == bench ]]; then
   shift

@@ -116,6 +116,7 @@ def toy_competition(**changes) -> Competition:
             "probe": Probe(clip=TINY_CLIP, views=("identity", "hflip"), cs=(1.0, 100.0, 10000.0)),
             "convnext": FineTune(
                 backbone="test_convnext",
+                backbone_args={"depths": (1, 1, 1, 1)},
                 pretrained=False,
                 img_size=32,
                 epochs=3,

@@ -13,8 +13,8 @@ from tests.conftest import ROOT
 PYTHON = shlex.quote(sys.executable)
 
 
-def test_digits_end_to_end_on_a_handful_of_rows(run_sh, roots):
-    done = run_sh("digits", "--limit", "60", cwd=roots)
+def test_digits_as_far_as_a_submission_on_a_handful_of_rows(run_sh, roots):
+    done = run_sh("digits", "submission", "--limit", "60", cwd=roots)
     assert done.returncode == 0, done.stderr
     assert "public: accuracy" in done.stdout
     (sub,) = (roots / "submissions/digits-limit60").glob("blend-cv*.csv")

@@ -448,7 +448,8 @@ class TestBackbones:
         return tmp_path / "in1k.safetensors"
 
     def spec(self, **fields) -> FineTune:
-        return with_model(pretrained=True, backbone="test_convnext.r160_in1k", **fields).models["convnext"]
+        whole = {"backbone": "test_convnext.r160_in1k", "backbone_args": {}, "pretrained": True}
+        return with_model(**whole, **fields).models["convnext"]
 
     def test_a_local_file_is_loaded_and_the_head_is_new(self, file):
         model = backbones.create(self.spec(weights_file=str(file)), 3, 0, file)

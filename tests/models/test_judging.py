@@ -73,7 +73,7 @@ def check_by_scikit_learn(prepared, rows):
         feats = train.feats(chosen[outer]["normalise"])[:].astype(float)
         for inner in {0, 1, 2} - {outer}:
             seen = outside & (rows.fold != inner)
-            peer = LogisticRegression(C=chosen[outer]["c"], tol=1e-8, max_iter=10000)
+            peer = LogisticRegression(C=chosen[outer]["c"], tol=1e-6, solver="newton-cg")
             peer.fit(feats[seen], rows.targets[seen])
             expected = peer.predict_proba(feats[rows.fold == inner])
             assert np.abs(said[(rows.fold == inner)[outside]] - expected).max() < 1e-3

@@ -115,8 +115,23 @@ def python(folder, tmp_path, monkeypatch):
 
 
 def test_a_fifth_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path):
-    said = python("-m", "src", "toy")
-    assert "== toy: prior" in said
+    csv, photo = str(tmp_path / "predicted.csv"), str(folder / "test" / "100.png")
+    output = python(
+        "-c",
+        f"""
+from src import config
+from src.__main__ import main
+from src.commands.pack import command
+
+assert main(["toy"]) == main(["toy", "prior"]) == 0
+assert main(["predict", {photo!r}, "--models", "toy:prior", "toy:blend", "--csv", {csv!r}]) == 0
+command.run(config.load("toy"), with_wheels=False)
+""",
+    )
+    assert output.count("== toy: prior") == 3  # the run, the run again, the rehearsal of the pack
+    assert "prior  reused" in output
+    assert "its submission.csv is the run's, byte for byte" in output
+
     models, ids = tmp_path / "submissions" / "toy" / "models", [f"{100 + i}" for i in range(12)]
     shares = np.array(read_json(models / "prior" / "model.json")["shares"])
     tables = [predictions.read(models / one / "test.parquet", "id", ids, CLASSES) for one in NAMES]
@@ -124,19 +139,9 @@ def test_a_fifth_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path):
     assert np.abs(probs - shares.mean(axis=0)).max() < 1e-6
     assert np.abs(blend - (probs + zero) / 2).max() < 1e-6
     assert "prior" in (tmp_path / "submissions" / "toy" / "report.html").read_text()
-    assert "prior  reused" in python("-m", "src", "toy", "prior")
-
-    csv = tmp_path / "said.csv"
-    photo = str(folder / "test" / "100.png")
-    python("-m", "src", "predict", photo, "--models", "toy:prior", "toy:blend", "--csv", str(csv))
-    said = pd.read_csv(csv).set_index(["model", "label"])["probability"]
+    predicted = pd.read_csv(csv).set_index(["model", "label"])["probability"]
     for name, expected in (("toy:prior", probs[0]), ("toy:blend", blend[0])):
-        assert said[name][list(CLASSES)].to_numpy() == pytest.approx(expected, abs=1e-5)
-
-    pack = "from src import config; from src.commands.pack import command; command.run(config.load('toy'), {})"
-    said = python("-c", pack.format("with_wheels=False"))
-    assert "== toy: prior" in said
-    assert "its submission.csv is the run's, byte for byte" in said
+        assert predicted[name][list(CLASSES)].to_numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_nobody_asks_which_kind_a_model_is():
