@@ -1,14 +1,14 @@
-"""What the report is made from: all that a run has left on the disk so far, read without a complaint about the rest.
+"""The evidence: all that a run has left on the disk so far, read without a complaint about the rest.
 
 A run may have stopped half-way, a model may be of other folds, an image may have gone. What cannot be used is left out
 and named in `left_out`; nothing is computed again, and nothing but the report is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,8 @@ from src.scoring.metrics import METRICS, Metric
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Model:
@@ -40,13 +42,13 @@ class Model:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(n,) the class index that each train row is given."""
+        """(n,) the class index that the model gives each train row."""
         return self.decided.argmax(axis=1)
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What the report does not show, and why."""
+    """A thing that the report does not show, and the reason."""
 
     what: str
     why: str
@@ -75,7 +77,7 @@ class Evidence:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Of the train rows."""
+        """The ids of the train rows."""
         return self.train[self.competition.id].tolist()
 
     @cached_property
@@ -89,34 +91,22 @@ class Evidence:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The ledger's."""
-        try:
-            return ledger.read(self.competition.scores_csv)
-        except UserError as error:
-            self.leave_out("the ledger", str(error))
-            return []
+        """The ledger's entries."""
+        return self.usable("the ledger", ledger.read, self.competition.scores_csv) or []
 
     @cached_property
     def audit(self) -> Audit | None:
         """The audit of these rows; None before one, and where it cannot be used."""
-        try:
-            return audit.read(self.competition, self.ids, self.test_ids)
-        except UserError as error:
-            self.leave_out("the audit", str(error))
-            return None
+        return self.usable("the audit", audit.read, self.competition, self.ids, self.test_ids)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """The lines of ab.csv."""
-        try:
-            return read_ab(self.competition.ab_csv)
-        except UserError as error:
-            self.leave_out("comparisons of the config", str(error))
-            return []
+        return self.usable("comparisons of the config", read_ab, self.competition.ab_csv) or []
 
     @cached_property
     def known(self) -> Known | None:
-        """What is known of the leaderboard; None where a file that tells it has faults."""
+        """The facts on the leaderboard; None where a file with them has faults."""
         try:
             return scored.read(self.competition, self.test_ids)
         except UserError as error:
@@ -126,17 +116,21 @@ class Evidence:
 
     @cached_property
     def ours(self) -> dict[str, Ours]:
-        """What each finished model scored there."""
-        found = {}
-        for name in self.models if self.known is not None else ():
-            try:
-                found[name] = scored.of(self.known, name)
-            except UserError as error:
-                self.leave_out(f"{name} on the leaderboard", str(error))
-        return found
+        """The leaderboard scores of each finished model."""
+        names = self.models if self.known is not None else ()
+        found = {name: self.usable(f"{name} on the leaderboard", scored.of, self.known, name) for name in names}
+        return {name: ours for name, ours in found.items() if ours is not None}
+
+    def usable(self, what: str, read: Callable[..., T], *args: Any) -> T | None:
+        """Return `read(*args)`; None, and leave it out, where the user has to act first."""
+        try:
+            return read(*args)
+        except UserError as error:
+            self.leave_out(what, str(error))
+            return None
 
     def leave_out(self, what: str, why: str) -> None:
-        """Says so once, however many sections miss it."""
+        """Note it once, however many sections miss it."""
         if (one := LeftOut(what, why)) not in self.left_out:
             self.left_out.append(one)
 

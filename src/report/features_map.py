@@ -177,17 +177,10 @@ def chart(evidence: Material, found: Map) -> alt.TopLevelMixin:
     domain = [*dict.fromkeys(groups), *(["(test)"] if "(test)" in shown else [])]
     colours = [*charts.palette(len(set(groups))), GREY][: len(domain)]
     place = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=8)}
-    return (
-        alt.Chart(df)
-        .mark_circle(size=34, opacity=0.8, clip=True)
-        .encode(
-            x=alt.X("x:Q", **place),
-            y=alt.Y("y:Q", **place),
-            color=alt.Color("shown:N", title=None, scale=alt.Scale(domain=domain, range=colours)),
-        )
-        .add_params(alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.shiftKey]"))
-        .properties(width="container", height=480, usermeta={"renderer": "canvas"})
-    )
+    color = alt.Color("shown:N", title=None, scale=alt.Scale(domain=domain, range=colours))
+    dots = alt.Chart(df, width="container", height=480, usermeta={"renderer": "canvas"})
+    dots = dots.mark_circle(size=34, opacity=0.8, clip=True).encode(alt.X("x:Q", **place), alt.Y("y:Q", **place), color)
+    return dots.add_params(alt.selection_interval(name="zoom", bind="scales", zoom="wheel![event.shiftKey]"))
 
 
 def sheet(evidence: Material, found: Map) -> dict[str, Any]:

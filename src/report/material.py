@@ -1,4 +1,4 @@
-"""The material of the page: the evidence read from the disk, with the pictures and training curves made of it."""
+"""The material of the page: the evidence read from the disk, with its pictures and training curves."""
 
 import hashlib
 from functools import cached_property
@@ -13,7 +13,7 @@ from src.data import folds, images, patterns, tables
 from src.data.rows import Dataset, Rows
 from src.report import histories
 from src.report.album import Album
-from src.report.evidence import BLEND, Evidence, LeftOut, Model
+from src.report.evidence import BLEND, PARTS, Evidence, Model
 from src.report.histories import History
 from src.results import predictions
 from src.results.model import read_model, rescored
@@ -22,7 +22,7 @@ from src.scoring import decisions
 
 
 class Material(Evidence):
-    """The evidence, and what is made of it when a section first asks."""
+    """The evidence, and what a section computes from it on first use."""
 
     @cached_property
     def album(self) -> Album:
@@ -41,22 +41,14 @@ def read(competition: Competition) -> Material:
     Raises:
         UserError: The competition's own tables are not there, or have faults.
     """
-    found, left_out = tables.read(competition), []
+    found = tables.read(competition)
     targets = competition.targets(found.train[competition.label])
-    ids = found.train[competition.id].tolist()
-    fold = None
-    try:
-        if competition.folds_csv.is_file():
-            fold = folds.read(competition.folds_csv, competition.id, ids)
-    except UserError as error:
-        left_out.append(LeftOut("the folds", str(error)))
-    evidence = Material(competition, found.train, found.test, targets, fold, record_of(competition), {}, left_out)
+    evidence = Material(competition, found.train, found.test, targets, None, images_record(competition), {})
+    if (path := competition.folds_csv).is_file():
+        evidence.fold = evidence.usable("the folds", folds.read, path, competition.id, evidence.ids)
     for name in names(competition):
-        one = model(evidence, name)
-        if isinstance(one, Model):
+        if (one := evidence.usable(name, model, evidence, name)) is not None:
             evidence.models[name] = one
-        else:
-            left_out.append(one)
     return evidence
 
 
@@ -68,39 +60,38 @@ def names(competition: Competition) -> list[str]:
     return [*competition.models, *others, BLEND]
 
 
-def model(evidence: Evidence, name: str) -> Model | LeftOut:
-    """A finished model, or why it is not shown."""
+def model(evidence: Evidence, name: str) -> Model:
+    """A finished model.
+
+    Raises:
+        UserError: The reason why it is not shown.
+    """
     competition = evidence.competition
     folder = competition.model_folder(name)
     if (made := read_model(folder)) is None:
         if name not in (*competition.models, BLEND):
-            return LeftOut(name, "it is not in the config, and not finished")
+            raise UserError("it is not in the config, and not finished")
         begun = len({path.stem.partition("-")[0] for path in folder.glob("fold*.json")})
         total = "" if evidence.fold is None else f" of {evidence.fold.max() + 1}"
-        return LeftOut(name, f"not finished: {begun}{total} folds are" if begun else "not made yet")
+        raise UserError(f"not finished: {begun}{total} folds are" if begun else "not made yet")
     if evidence.fold is None:
-        return LeftOut(name, "there are no folds that it could be of")
+        raise UserError("there are no folds that it could be of")
     try:
         if made["key"]["folds"] != files.sha256(competition.folds_csv):
-            return LeftOut(name, "it was made with other folds: its score is of other rows")
+            raise UserError("it was made with other folds: its score is of other rows")
         oof = predictions.read(folder / "oof.parquet", competition.id, evidence.ids, competition.classes)
-    except UserError as error:
-        return LeftOut(name, str(error))
-    except (KeyError, TypeError):
-        return LeftOut(name, "its model.json was made by another version: run its stage again")
-    try:
-        test = predictions.read(folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)
-    except UserError as error:
-        evidence.leave_out(f"{name} on the test rows", str(error))
-        test = None
+    except (KeyError, TypeError) as error:
+        raise UserError("its model.json was made by another version: run its stage again") from error
+    of_test = (folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)
+    test = evidence.usable(f"{name} on the test rows", predictions.read, *of_test)
     decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
     nothing = Rows([], [], [], np.empty((0, 2), int))
     made = rescored(competition, made, Dataset(nothing, evidence.targets, evidence.fold, nothing, ""), oof)
     return Model(name, folder, made, oof, decided, test)
 
 
-def record_of(competition: Competition) -> pd.DataFrame | None:
-    """images.parquet by path; None where it is not there, or not whole."""
+def images_record(competition: Competition) -> pd.DataFrame | None:
+    """Return images.parquet by path; None where it is not there, or not whole."""
     try:
         record = pd.read_parquet(competition.images_record, columns=images.RECORD)
     except (OSError, ValueError, KeyError):
@@ -109,7 +100,7 @@ def record_of(competition: Competition) -> pd.DataFrame | None:
 
 
 def key(competition: Competition) -> str:
-    """A digest of all that the report reads, and of the code that makes it: the same, and so is the page.
+    """Return a digest of all that the report reads and of the code that makes it: the same digest, the same page.
 
     Of images their presence alone: their content is in the data stage's record.
     """
@@ -128,11 +119,11 @@ def key(competition: Competition) -> str:
         digest.update(f"{path.relative_to(competition.folder)}\n".encode())
     for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
-    for part in ("train", "test"):
+    for part in PARTS:
         if patterns.is_one(table := getattr(competition, part)):
             paths = tables.read_part(competition, part)[patterns.path_column(table)]
             digest.update("\n".join(paths).encode())
-    record = record_of(competition)
+    record = images_record(competition)
     for path in () if record is None else record.index:
         digest.update(b"1" if Path(path).is_file() else b"0")
     return digest.hexdigest()

@@ -87,22 +87,18 @@ def said(evidence: Evidence, best: Model) -> str:
 
 def chart(evidence: Evidence, best: Model, df: pd.DataFrame) -> alt.TopLevelMixin:
     """Scores with their standard errors, a line a slice, and the score of all rows."""
-    df = figures.with_interval(df, evidence.competition.metric, "score", "se", df["rows"])
+    metric = evidence.competition.metric
+    df = figures.with_interval(df, metric, "score", "se", df["rows"])
     df = df.assign(slice=df["column"] + ": " + df["value"]).round(4)
     base = alt.Chart(df).encode(
         y=alt.Y("slice:N", title=None, sort=df["slice"].unique().tolist(), axis=alt.Axis(labelLimit=230)),
         color=alt.Color("column:N", scale=figures.coloured(df["column"].unique().tolist()), legend=None),
-        tooltip=figures.tips(
-            df, model="model", slice="rows with", score=evidence.competition.metric, error="error", rows="rows"
-        ),
+        tooltip=figures.tips(df, model="model", slice="rows with", score=metric, error="error", rows="rows"),
     )
     title = figures.score_title(evidence, "CV")
     ends = alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), alt.X2("high:Q")
-    whole = (
-        alt.Chart(df)
-        .mark_rule(strokeDash=[4, 3])
-        .encode(x="mean(all):Q", tooltip=alt.Tooltip("mean(all):Q", title="all rows", format=".4f"))
-    )
+    hover = alt.Tooltip("mean(all):Q", title="all rows", format=".4f")
+    whole = alt.Chart(df).mark_rule(strokeDash=[4, 3]).encode(x="mean(all):Q", tooltip=hover)
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(x="score:Q")
     layers = whole + base.mark_rule(strokeWidth=2).encode(*ends) + dots
     return figures.chosen(layers.properties(width="container", height=20 * df["slice"].nunique()), best.name)

@@ -38,7 +38,7 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
         images.check(map(str, paths), paths, competition.images_record)
     targets = found.train["label"].map(list(competition.classes).index).to_numpy()
     n, m, fold = len(targets), len(found.test), np.arange(len(targets)) // 3 % 3
-    one = Material(competition, found.train, found.test, targets, fold, material.record_of(competition), {}, [])
+    one = Material(competition, found.train, found.test, targets, fold, material.images_record(competition), {}, [])
     for seed, name in enumerate(models):
         rng = np.random.default_rng(seed)
         likely = np.where(rng.random(n) < right, targets, rng.integers(0, k, n))

@@ -90,16 +90,12 @@ def parts_of(evidence: Evidence, blend: Model) -> pd.DataFrame:
 
 
 def weights_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.Chart:
-    return (
-        alt.Chart(parts)
-        .mark_bar(size=12)
-        .encode(
-            x=alt.X("share:Q", title="weight"),
-            y=alt.Y("model:N", sort=parts["model"].tolist(), title=None),
-            color=alt.Color("model:N", scale=coloured(list(evidence.models)), legend=None),
-            tooltip=tips(parts, model="model", share="weight", cv=f"CV {evidence.competition.metric}"),
-        )
-        .properties(width="container", height=STEP * len(parts))
+    marks = alt.Chart(parts, width="container", height=STEP * len(parts)).mark_bar(size=12)
+    return marks.encode(
+        x=alt.X("share:Q", title="weight"),
+        y=alt.Y("model:N", sort=parts["model"].tolist(), title=None),
+        color=alt.Color("model:N", scale=coloured(list(evidence.models)), legend=None),
+        tooltip=tips(parts, model="model", share="weight", cv=f"CV {evidence.competition.metric}"),
     )
 
 

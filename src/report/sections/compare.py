@@ -5,7 +5,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src.base.errors import UserError
 from src.report.evidence import Evidence
 from src.report.figures import STEP, coloured, score_title, tips, with_interval
 from src.report.page import Section
@@ -15,14 +14,9 @@ from src.results.compare import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
 
 def section(evidence: Evidence) -> Section | None:
     path = evidence.competition.compare_csv
-    if not path.is_file():
+    if not path.is_file() or (df := evidence.usable("the comparison", compare.read_compare, path)) is None:
         return None
-    try:
-        df, about = compare.read_compare(path), compare.read_about(path)
-    except UserError as error:
-        evidence.leave_out("the comparison", str(error))
-        return None
-    if not len(df):
+    if (about := evidence.usable("the comparison", compare.read_about, path)) is None or not len(df):
         return None
     models = list(dict.fromkeys(df["model"]))  # that is the order of colours
     own = df[df["templates"] == ""]

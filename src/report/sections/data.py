@@ -59,18 +59,13 @@ def balance(evidence: Material) -> alt.TopLevelMixin:
         pd.DataFrame({"label": classes[most], "of": kind, "rows": n[most], "share": (n / n.sum())[most].round(5)})
         for kind, n in counts.items()
     )
-    tips = figures.tips(df, label="class", of="of", share="share of the rows", rows="rows")
-    return (
-        alt.Chart(df)
-        .mark_bar()
-        .encode(
-            x=alt.X("share:Q", title="share of the rows", axis=alt.Axis(format="%", tickCount=8)),
-            y=alt.Y("label:N", title=None, sort=list(classes[most])),
-            yOffset=alt.YOffset("of:N", sort=list(kinds)),
-            color=alt.Color("of:N", title=None, scale=figures.coloured(list(kinds))),
-            tooltip=tips,
-        )
-        .properties(width="container", height=14 * len(df) + 14 * len(most))
+    marks = alt.Chart(df, width="container", height=14 * (len(df) + len(most))).mark_bar()
+    return marks.encode(
+        x=alt.X("share:Q", title="share of the rows", axis=alt.Axis(format="%", tickCount=8)),
+        y=alt.Y("label:N", title=None, sort=list(classes[most])),
+        yOffset=alt.YOffset("of:N", sort=list(kinds)),
+        color=alt.Color("of:N", title=None, scale=figures.coloured(list(kinds))),
+        tooltip=figures.tips(df, label="class", of="of", share="share of the rows", rows="rows"),
     )
 
 
@@ -116,17 +111,13 @@ def sizes_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
     if is_binned(df):
         df = df.assign(**{side: middle_of_bin(df[side]) for side in ("width", "height")})
     df = df.groupby(["part", "width", "height"], sort=True).size().rename("images").reset_index()
-    return (
-        alt.Chart(df)
-        .mark_circle(opacity=0.6)
-        .encode(
-            x=alt.X("width:Q", title="width, pixels", scale=alt.Scale(zero=False)),
-            y=alt.Y("height:Q", title="height, pixels", scale=alt.Scale(zero=False)),
-            size=alt.Size("images:Q", scale=alt.Scale(range=[12, 260]), legend=None),
-            color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
-            tooltip=figures.tips(df, part="part", width="width", height="height", images="images"),
-        )
-        .properties(width="container", height=260)
+    marks = alt.Chart(df, width="container", height=260).mark_circle(opacity=0.6)
+    return marks.encode(
+        x=alt.X("width:Q", title="width, pixels", scale=alt.Scale(zero=False)),
+        y=alt.Y("height:Q", title="height, pixels", scale=alt.Scale(zero=False)),
+        size=alt.Size("images:Q", scale=alt.Scale(range=[12, 260]), legend=None),
+        color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
+        tooltip=figures.tips(df, part="part", width="width", height="height", images="images"),
     )
 
 
@@ -146,18 +137,14 @@ def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
         share = (n / max(n.sum(), 1)).round(5)
         tables.append(pd.DataFrame({"part": part, "from": 2 ** edges[:-1], "to": 2 ** edges[1:], "share": share}))
     df = pd.concat(tables).round(4)
-    return (
-        alt.Chart(df[df["share"] > 0])
-        .mark_bar(opacity=0.6)
-        .encode(
-            x=alt.X("from:Q", title="width / height", scale=alt.Scale(type="log", nice=False)),
-            x2="to:Q",
-            y=alt.Y("share:Q", title="share of the part's images", stack=None, axis=alt.Axis(format="%")),
-            y2=alt.datum(0),
-            color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
-            tooltip=figures.tips(df, part="part", share="share", **{"from": "from", "to": "to"}),
-        )
-        .properties(width="container", height=260)
+    marks = alt.Chart(df[df["share"] > 0], width="container", height=260).mark_bar(opacity=0.6)
+    return marks.encode(
+        x=alt.X("from:Q", title="width / height", scale=alt.Scale(type="log", nice=False)),
+        x2="to:Q",
+        y=alt.Y("share:Q", title="share of the part's images", stack=None, axis=alt.Axis(format="%")),
+        y2=alt.datum(0),
+        color=alt.Color("part:N", title=None, scale=figures.coloured(PARTS)),
+        tooltip=figures.tips(df, part="part", share="share", **{"from": "from", "to": "to"}),
     )
 
 

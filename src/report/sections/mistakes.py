@@ -146,18 +146,17 @@ def classes_chart(evidence: Material, best: Model, tables: Mapping[str, Mapping[
     df = pd.DataFrame(rows).round(4)
     whole = len(evidence.classes) <= MATRIX
     order = list(evidence.classes) if whole else alt.EncodingSortField("f1", op="mean", order="ascending")
+    titles = {"model": "model", "label": "class", "measure": "measure", "value": "value"}
+    titles |= {"low": "from", "high": "to", "n": "rows"}
     base = alt.Chart(df).encode(
         y=alt.Y("label:N", title=None, sort=order),
         yOffset=alt.YOffset("measure:N", sort=list(MEASURES)),
         color=alt.Color("measure:N", title=None, scale=figures.coloured(MEASURES)),
-        tooltip=figures.tips(
-            df, model="model", label="class", measure="measure", value="value", low="from", high="to", n="rows"
-        ),
+        tooltip=figures.tips(df, **titles),
     )
     ends = alt.X("low:Q", title="95 % interval", scale=alt.Scale(zero=False)), alt.X2("high:Q")
-    chart = base.mark_rule(strokeWidth=2).encode(*ends) + base.mark_point(filled=True, size=50, opacity=1).encode(
-        x="value:Q"
-    )
+    dots = base.mark_point(filled=True, size=50, opacity=1).encode(x="value:Q")
+    chart = base.mark_rule(strokeWidth=2).encode(*ends) + dots
     height = 16 * df.groupby("model").size().max() + 16  # no step: a width of "container" goes with a number only
     return figures.chosen(chart.properties(width="container", height=int(height)), best.name)
 

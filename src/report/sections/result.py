@@ -158,17 +158,13 @@ def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
     color = alt.Color("model:N", scale=colours, legend=None)
     hover = tips(df, model="model", cv=f"CV {evidence.competition.metric}", error="error", log_loss="log loss")
+    fold_hover = tips(folds, model="model", fold="fold", score=evidence.competition.metric)
+    ticks = alt.Chart(folds).mark_tick(thickness=1.5, size=12, opacity=0.45)
+    marks = alt.Chart(df).encode(y=y, color=color, tooltip=hover)
     return alt.layer(
-        alt.Chart(folds)
-        .mark_tick(thickness=1.5, size=12, opacity=0.45)
-        .encode(
-            x=alt.X("score:Q", scale=scale),
-            y=y,
-            color=color,
-            tooltip=tips(folds, model="model", fold="fold", score=evidence.competition.metric),
-        ),
-        alt.Chart(df).mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y, color=color, tooltip=hover),
-        alt.Chart(df).mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=color, tooltip=hover),
+        ticks.encode(x=alt.X("score:Q", scale=scale), y=y, color=color, tooltip=fold_hover),
+        marks.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
+        marks.mark_point(filled=True, size=80, opacity=1).encode(x=x),
     ).properties(width="container", height=STEP * len(models))
 
 
@@ -186,20 +182,13 @@ def scatter(evidence: Material, df: pd.DataFrame, part: str) -> alt.LayerChart:
     shown = [name for name in names if name in set(df["name"])]
     legend = alt.Legend(title=None, columns=2, values=shown, labelLimit=200)
     color = alt.Color("name:N", scale=coloured(names), legend=legend)
-    titles = {
-        "file": "submission",
-        "cv": "CV",
-        "cv_error": "error of CV",
-        "score": part,
-        "error": f"error of {part}",
-        "count": "count",
-    }
+    titles = {"file": "submission", "cv": "CV", "cv_error": "error of CV"}
+    titles |= {"score": part, "error": f"error of {part}", "count": "count"}
     dots = alt.Chart(df).encode(color=color, tooltip=tips(df, **titles))
-    equal = pd.DataFrame([{"low": domain[0], "high": domain[1]}])
+    ends = {"x2": "high:Q", "y2": "high:Q"}
+    equal = alt.Chart(pd.DataFrame([{"low": domain[0], "high": domain[1]}])).mark_rule(strokeDash=[4, 4])
     return alt.layer(
-        alt.Chart(equal)
-        .mark_rule(strokeDash=[4, 4])
-        .encode(x=alt.X("low:Q", scale=scale), x2="high:Q", y=alt.Y("low:Q", scale=scale), y2="high:Q"),
+        equal.encode(x=alt.X("low:Q", scale=scale), y=alt.Y("low:Q", scale=scale), **ends),
         dots.mark_rule(strokeWidth=1.5).encode(x=alt.X("cv_low:Q"), x2="cv_high:Q", y=y),
         dots.mark_rule(strokeWidth=1.5).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"),
         dots.mark_point(filled=True, size=70, opacity=1).encode(x=x, y=y),

@@ -141,16 +141,11 @@ def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], lege
 
 
 def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Chart:
-    axis = alt.Axis(format=format) if format else alt.Axis()
-    return (
-        chosen(alt.Chart(df), first)
-        .mark_line(point={"size": 14})
-        .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
-            y=alt.Y("value:Q", title=title, axis=axis),
-            tooltip=tips(df, epoch="epoch", value=title),
-        )
-        .properties(width="container", height=140)
+    marks = chosen(alt.Chart(df, width="container", height=140), first).mark_line(point={"size": 14})
+    return marks.encode(
+        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
+        y=alt.Y("value:Q", title=title, axis=alt.Axis(format=format) if format else alt.Axis()),
+        tooltip=tips(df, epoch="epoch", value=title),
     )
 
 
@@ -166,14 +161,10 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
     df = pd.concat(parts)
     shown = [name for name in names if name in found]
     legend = alt.Legend(title=None, values=shown, labelLimit=200)
-    return (
-        alt.Chart(df)
-        .mark_line(point={"size": 10})
-        .encode(
-            x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
-            y=alt.Y("value:Q", title="validation log loss", scale=alt.Scale(type="log", nice=False)),
-            color=alt.Color("model:N", scale=coloured(names), legend=legend),
-            tooltip=tips(df, model="model", epoch="epoch", value="validation log loss"),
-        )
-        .properties(width="container", height=280)
+    marks = alt.Chart(df, width="container", height=280).mark_line(point={"size": 10})
+    return marks.encode(
+        x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
+        y=alt.Y("value:Q", title="validation log loss", scale=alt.Scale(type="log", nice=False)),
+        color=alt.Color("model:N", scale=coloured(names), legend=legend),
+        tooltip=tips(df, model="model", epoch="epoch", value="validation log loss"),
     )

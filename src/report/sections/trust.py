@@ -36,8 +36,8 @@ def section(evidence: Evidence) -> Section:
         "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "classes")),
         "sampled": None if isinstance(rows, slice) else (len(rows), len(best.oof)),
         "calibration": [calibration_line(evidence, name, curve) for name, curve in curves.items()],
-        "expected": [expected_line(one) for one in intervals.to_dict("records")],
-        "outside": outside(intervals),
+        "expected": (expected := [expected_line(one) for one in intervals.to_dict("records")]),
+        "outside": outside_text(expected),
         "left": len(evidence.models) - intervals["model"].nunique(),
         "shift": [shift_line(evidence, name, mix) for name, mix in mixes.items() if few or name == best.name],
         "classes": (min(CLASSES_SHOWN, len(evidence.classes)), len(evidence.classes)),
@@ -110,17 +110,13 @@ def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -
             ]
     df = pd.DataFrame(found, columns=["model", "kind", "low", "high", "rows", "share"])
     scale = alt.Scale(domain=["right", "wrong"], range=list(charts.COLOURS[2:4]))
-    return (
-        chosen(alt.Chart(df), first)
-        .mark_bar()
-        .encode(
-            x=alt.X("low:Q", bin="binned", scale=alt.Scale(domain=[0, 1]), title="confidence"),
-            x2="high:Q",
-            y=alt.Y("share:Q", stack="zero", axis=alt.Axis(format=".0%"), title="share of rows"),
-            color=alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None)),
-            tooltip=tips(df, kind="likeliest class", low="from", high="to", rows="rows"),
-        )
-        .properties(width="container", height=320)
+    marks = chosen(alt.Chart(df, width="container", height=320), first).mark_bar()
+    return marks.encode(
+        x=alt.X("low:Q", bin="binned", scale=alt.Scale(domain=[0, 1]), title="confidence"),
+        x2="high:Q",
+        y=alt.Y("share:Q", stack="zero", axis=alt.Axis(format=".0%"), title="share of rows"),
+        color=alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None)),
+        tooltip=tips(df, kind="likeliest class", low="from", high="to", rows="rows"),
     )
 
 
@@ -141,14 +137,12 @@ def expected_line(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def outside(intervals: pd.DataFrame) -> str:
-    """Which scores are not where CV predicted them, as a sentence; empty where all are."""
-    wrong = [one for one in intervals.itertuples() if known(one.score) and not one.low <= one.score <= one.high]
-    scored = intervals["score"].notna().sum()
-    if not wrong:
-        return ""
-    some = ", ".join(f"{one.model} ({one.part} {one.score:.5f})" for one in wrong)
-    return f"{len(wrong)} of {scored} scores are outside of their intervals, where 1 in 20 would be by chance: {some}."
+def outside_text(lines: list[dict[str, Any]]) -> str:
+    """Name the scores that are not where CV predicted them, in a sentence; empty where all are."""
+    wrong = ", ".join(f"{one['name']} ({one['part']} {one['score']})" for one in lines if one["outside"])
+    n, scored = sum(bool(one["outside"]) for one in lines), sum(bool(one["score"]) for one in lines)
+    text = f"{n} of {scored} scores are outside of their intervals, where 1 in 20 would be by chance: {wrong}."
+    return text if wrong else ""
 
 
 def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
