@@ -44,10 +44,7 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     yield Advice("Send the blend", why, competition.command("submit"))
 
 
-# What would make CV untrue
-
-
-# What the audit has found
+# What would make CV untrue, and what the audit has found
 
 
 def leaks(evidence: Evidence) -> Iterator[Advice]:

@@ -34,15 +34,13 @@ GREY = "#8a8f98"
 
 @dataclass(frozen=True)
 class Map:
-    """Places of rows."""
-
     features: str  # the folder's name: encoder and view
     method: str
     rows: list[Row]
     xy: np.ndarray  # (n, 2)
 
 
-def made(evidence: Material) -> Map | None:
+def features_map(evidence: Material) -> Map | None:
     """The map of the first encoder of the config that has features on the disk, CLIPs before others; None without."""
     if (folder := folder_of(evidence.competition)) is None or evidence.record is None:
         return None
@@ -69,7 +67,7 @@ def folder_of(competition: Competition) -> Path | None:
 
 
 def start(spec: Encoder) -> str:
-    """What the folders of its features begin with (encoders.slug has the whole name, and needs torch for that)."""
+    """The beginning of its features' folder names (encoders.slug has the whole name, and needs torch for that)."""
     if spec.clip is None:
         return spec.backbone.replace("/", "_")
     name = spec.clip if isinstance(spec.clip, str) else spec.clip.name
@@ -90,51 +88,35 @@ def sample(evidence: Material) -> list[Row]:
 
 
 def features_of(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
-    """Those of the rows that have features, and these, (n, d) float32 of length 1."""
-    paths = [str(evidence.album.path(row)) for row in rows]
-    shas = evidence.record["sha256"].reindex(paths)
-    known = shas.notna().to_numpy()
-    wanted = shards.binary(shas[known].tolist())
-    at = np.flatnonzero(known)
-    found: dict[int, np.ndarray] = {}
-    for path in shards.paths(folder):
-        try:
-            there, feats = shards.read(path)
-        except (OSError, ValueError, KeyError, IndexError):
-            continue  # the features stage says so, and recomputes it
-        order = np.argsort(there)
-        place = order[np.minimum(np.searchsorted(there[order], wanted), len(there) - 1)]
-        for i in np.flatnonzero(there[place] == wanted):
-            found[int(at[i])] = feats[place[i]].astype(np.float32)
-    places = sorted(found)
-    feats = np.stack([found[i] for i in places]) if places else np.empty((0, 1), np.float32)
+    """The rows that have features, and these: (n, d) float32 of length 1."""
+    shas = evidence.record["sha256"].reindex([str(evidence.album.path(row)) for row in rows])
+    known = np.flatnonzero(shas.notna())
+    index = shards.Index(folder, keep_damaged=True)  # the features stage recomputes what is damaged
+    at = index.find(shards.binary(shas.iloc[known].tolist()))
+    feats = index.gather(at[at >= 0])
     length = np.maximum(np.linalg.norm(feats, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return [rows[i] for i in places], feats / length
+    return [rows[i] for i in known[at >= 0]], feats / length
 
 
 def principal(feats: np.ndarray, n: int) -> np.ndarray:
     """The first n principal components, (rows, n); 0 beyond those that there are."""
     left, size, _ = np.linalg.svd(feats - feats.mean(axis=0), full_matrices=False)
-    found = (left * size)[:, :n]
-    return np.pad(found, ((0, 0), (0, max(n - found.shape[1], 0)))).astype(float)
+    components = (left * size)[:, :n]
+    return np.pad(components, ((0, 0), (0, n - components.shape[1]))).astype(float)
 
 
 def tsne_places(folder: Path, feats: np.ndarray) -> np.ndarray:
-    """(n, 2) by t-SNE; from the file beside the features, if it was made of the same."""
+    """(n, 2) by t-SNE; from the file beside the features, if it is of the same features."""
     path = folder.with_name(f"{folder.name}-map.json")
     digest = hashlib.sha256(np.ascontiguousarray(feats).data).hexdigest()
     version = importlib.metadata.version("scikit-learn")
     key = {"code": CODE, "components": COMPONENTS, **TSNE, "scikit-learn": version, "features": digest}
-    if whole(have := files.read_json(path), key, len(feats)):
+    have = files.read_json(path)
+    if isinstance(have, dict) and have.get("key") == key and np.shape(have.get("xy")) == (len(feats), 2):
         return np.array(have["xy"])
     xy = tsne(feats)
     files.write_json(path, {"key": key, "xy": xy.tolist()})
     return xy
-
-
-def whole(have: Any, key: dict[str, Any], n: int) -> bool:
-    """Whether what was read is a map of that key."""
-    return isinstance(have, dict) and have.get("key") == key and np.shape(have.get("xy")) == (n, 2)
 
 
 def tsne(feats: np.ndarray) -> np.ndarray:
@@ -161,7 +143,7 @@ def data(evidence: Material, found: Map) -> dict[str, Any]:
 
 
 def grouped(evidence: Material) -> list[str]:
-    """What each class is called on the map: itself, or one of many that share a colour."""
+    """The name of each class on the map: its own, or that of the many that share a colour."""
     k = len(evidence.classes)
     if k <= len(charts.COLOURS + charts.MORE):
         return list(evidence.classes)

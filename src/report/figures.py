@@ -125,6 +125,7 @@ def called(name: str) -> str:
     return "the blend" if name == BLEND else name
 
 
-def took(model: Model) -> str:
+def took(model: Model, unknown: str = UNKNOWN) -> str:
+    """The computing time of a model."""
     seconds = model.made.get("seconds")
-    return duration(seconds) if known(seconds) else "an unknown time"
+    return duration(seconds) if known(seconds) else unknown

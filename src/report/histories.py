@@ -1,4 +1,4 @@
-"""What a fine-tuning has written down epoch by epoch: of finished folds, and of one that is in training or was stopped.
+"""The histories of fine-tunings, epoch by epoch: of finished folds, and of one that is in training or was stopped.
 
 A finished model has history.csv. Before that, each checkpoint says the same of its fold.
 """
@@ -21,22 +21,11 @@ NUMBERS = (*NEEDED, "seed", "step", "lr", "images_per_second", "waited", "micro_
 
 @dataclass(frozen=True)
 class History:
-    """A model's."""
-
     epochs: pd.DataFrame  # one row an epoch of a fold and seed; columns of history.csv, those of NEEDED at least
     unfinished: str = ""  # what is not there yet, as a sentence; empty where all is
 
-    @property
-    def speed(self) -> float | None:
-        """Images a second in training: the median over epochs."""
-        return self.median("images_per_second")
-
-    @property
-    def waited(self) -> float | None:
-        """The share of the training time that the model waited for pictures: the median over epochs."""
-        return self.median("waited")
-
     def median(self, column: str) -> float | None:
+        """The median over epochs; None where no epoch has a number."""
         known = self.epochs.get(column, pd.Series(dtype=float)).dropna()
         return float(known.median()) if len(known) else None
 
@@ -54,14 +43,14 @@ def read(evidence: Evidence) -> dict[str, History]:
             found[name] = History(epochs)
     for name, spec in competition.trained.items():
         if name not in evidence.models:
-            rows = list(of_checkpoints(competition.model_folder(name), spec))
+            rows = list(epochs_of_checkpoints(competition.model_folder(name), spec))
             if (epochs := checked(pd.DataFrame(rows))) is not None:
-                found[name] = History(epochs, so_far(epochs, spec, competition.folds.n))
+                found[name] = History(epochs, progress(epochs, spec, competition.folds.n))
     return found
 
 
 def read_csv(evidence: Evidence, name: str, path: Path) -> pd.DataFrame | None:
-    """history.csv, without lines that are not whole; None, and said, where that leaves nothing."""
+    """Return history.csv without lines that are not whole; None, and left out, where no line is whole."""
     try:
         df = pd.read_csv(path, on_bad_lines="skip")
     except (OSError, ValueError) as error:  # pandas' errors of parsing, and of UTF-8, are ValueErrors
@@ -86,31 +75,31 @@ def checked(df: pd.DataFrame) -> pd.DataFrame | None:
     return df.astype({"fold": int, "epoch": int}) if len(df) else None
 
 
-def of_checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
+def epochs_of_checkpoints(folder: Path, spec: FineTune) -> Iterator[dict[str, Any]]:
     """The epochs of the folds that are finished, or begun, by the config's recipe."""
-    seen = set()
+    done = set()
     finished = sorted(path for path in folder.glob("fold*.safetensors") if ".running-" not in path.name)
     for path in [*finished, *sorted(folder.glob("fold*.running-*.safetensors"), reverse=True)]:
         about = checkpoints.about(path)
-        if path.name.partition(".")[0] in seen or not isinstance(about, dict) or not of_recipe(about, spec):
+        if path.name.partition(".")[0] in done or not isinstance(about, dict) or not has_recipe(about, spec):
             continue
-        seen.add(path.name.partition(".")[0])
+        done.add(path.name.partition(".")[0])
         yield from (row for row in about.get("history") or () if isinstance(row, dict))
 
 
-def of_recipe(about: dict[str, Any], spec: FineTune) -> bool:
-    """Whether it was trained by the config's recipe."""
+def has_recipe(about: dict[str, Any], spec: FineTune) -> bool:
+    """Whether a checkpoint was trained by the config's recipe."""
     try:
         return not configs.changes(about["key"]["model"], spec, {*spec.of_tables, *spec.of_model})
     except (KeyError, TypeError):
         return False
 
 
-def so_far(epochs: pd.DataFrame, spec: FineTune, folds: int) -> str:
+def progress(epochs: pd.DataFrame, spec: FineTune, folds: int) -> str:
     runs = epochs.groupby(["fold", "seed"] if "seed" in epochs else ["fold"])["epoch"].max()
     whole = int((runs >= spec.epochs).sum())
-    said = f"{whole} of {folds * spec.seeds} {'runs' if spec.seeds > 1 else 'folds'} are trained"
+    text = f"{whole} of {folds * spec.seeds} {'runs' if spec.seeds > 1 else 'folds'} are trained"
     if (runs < spec.epochs).any():
         at = runs[runs < spec.epochs]
-        said += f", and {int(at.iloc[0])} of {spec.epochs} epochs of the next"
-    return said
+        text += f", and {int(at.iloc[0])} of {spec.epochs} epochs of the next"
+    return text

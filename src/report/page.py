@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,14 @@ class Section:
     charts: Mapping[str, alt.TopLevelMixin] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)  # JSON for sections/<name>.js, where there is one
 
+    def figure(self, chart: str, caption: str = "") -> Markup:
+        """Show a chart in the template: {{ chart("scatter", "A caption.") }}; nothing where there is none."""
+        if chart not in self.charts:
+            return Markup("")
+        figure = '<figure class="chart"><div class="plot" id="chart-{0}" data-chart="{0}"></div>'
+        figure += "<figcaption>{1}</figcaption></figure>" if caption else "</figure>"
+        return Markup(figure).format(f"{self.name}-{chart}", caption)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -36,7 +44,7 @@ class Page:
 
 
 def templates(folder: Path = TEMPLATES) -> jinja2.Environment:
-    """What fills the templates of pages: all that is put in is escaped, and a name that is missing is an error."""
+    """The environment of the pages' templates: what is put in is escaped, and a missing name is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
@@ -58,9 +66,9 @@ def render(
     """The page of these sections.
 
     Args:
-        head: What the top of the page says; see page.html.
-        key: Stands in the page, so that it is known again.
-        made: When it was made: the one thing in it that does not follow from the input.
+        head: The top of the page; see page.html.
+        key: A digest of the input, which stands in the page.
+        made: The time: the one thing in the page that does not follow from the input.
         album: The pictures of all sections, for album.js.
     """
     environment = templates()
@@ -72,7 +80,7 @@ def render(
     bodies = []
     for section in sections:
         template = environment.get_template(f"sections/{section.name}.html")
-        bodies.append(Markup(template.render(**section.about, chart=chart_of(section), section=section)))
+        bodies.append(Markup(template.render(**section.about, chart=section.figure, section=section)))
     html = environment.get_template("page.html").render(
         title=title,
         head=head,
@@ -91,19 +99,6 @@ def render(
         | ({"album": script_json(album)} if album else {}),
     )
     return Page(html, {name: charts.png(spec) for name, spec in specs.items()})
-
-
-def chart_of(section: Section) -> Callable[..., Markup]:
-    """What a template calls for a chart: {{ chart("scatter", "What it shows.") }}; nothing where there is none."""
-
-    def chart(name: str, caption: str = "") -> Markup:
-        if name not in section.charts:
-            return Markup("")
-        figure = '<figure class="chart"><div class="plot" id="chart-{0}" data-chart="{0}"></div>'
-        figure += "<figcaption>{1}</figcaption></figure>" if caption else "</figure>"
-        return Markup(figure).format(f"{section.name}-{name}", caption)
-
-    return chart
 
 
 def source(file: str) -> Markup:

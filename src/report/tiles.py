@@ -26,8 +26,8 @@ class Source:
     """Where pixels come from: the store, by the sha256 that the data stage took of a file that did not change since."""
 
     def __init__(self, competition: Competition, record: pd.DataFrame | None):
-        self.record = pd.DataFrame(columns=["size", "mtime_ns", "sha256"]) if record is None else record
-        self.seen = list(zip(*(self.record[name].tolist() for name in ("size", "mtime_ns", "sha256")), strict=True))
+        columns = [] if record is None else [record[name].tolist() for name in ("size", "mtime_ns", "sha256")]
+        self.record = {} if record is None else dict(zip(record.index, zip(*columns, strict=True), strict=True))
         self.places, self.pixels = stored(competition.pictures)
 
     def picture(self, path: Path, side: int = SIDE) -> Image.Image:
@@ -47,12 +47,10 @@ class Source:
 
     def of_store(self, path: Path, size: int, mtime_ns: int) -> np.ndarray | None:
         """(height, width, 3) uint8; None of a file that the store does not have as it is now."""
-        if str(path) not in self.record.index:
-            return None
-        *known, sha = self.seen[self.record.index.get_loc(str(path))]
+        *known, sha = self.record.get(str(path), (None, None, None))
         if known != [size, mtime_ns] or sha not in self.places.index:
             return None
-        start, height, width = self.places.to_numpy()[self.places.index.get_loc(sha)].tolist()
+        start, height, width = self.places.loc[sha].tolist()
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def tile(self, path: Path) -> tuple[str | None, str]:

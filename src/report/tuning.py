@@ -129,9 +129,10 @@ def seeds(evidence: Material) -> Iterator[Advice]:
     first, second = (model for model, _, _ in top)
     gain, se = evidence.metric.gain(evidence.targets, first.decided, than=second.decided)
     if abs(gain) <= se:
+        time = took(first, "an unknown time")
         why = (
             f"The best two, {first.name} and {second.name}, differ by {gained(gain, se)} {evidence.competition.metric} "
-            f"(paired), with one seed each: the mean of three is steadier, and takes three times {took(first)}."
+            f"(paired), with one seed each: the mean of three is steadier, and takes three times {time}."
         )
         yield Advice(f"Train {first.name} with more seeds", why, "seeds=3")
 
@@ -156,8 +157,9 @@ def near_identical_models(evidence: Material) -> Iterator[Advice]:
     free = [one for one in (a, b) if known(*lost[one.name]) and lost[one.name][0] <= lost[one.name][1]]
     if free:
         out = max(free, key=lambda one: one.made.get("seconds", 0))
+        time = took(out, "an unknown time")
         why = (
-            f"On {share:.1%} of the rows {a.name} and {b.name} agree; without {out.name}, which took {took(out)}, the "
+            f"On {share:.1%} of the rows {a.name} and {b.name} agree; without {out.name}, which took {time}, the "
             f"blend loses {gained(*lost[out.name])} {evidence.competition.metric}."
         )
         rest = ", ".join(f'"{one.name}"' for one in inside if one is not out)

@@ -55,16 +55,20 @@ def binary(shas: list[str]) -> np.ndarray:
 
 
 class Index:
-    """Which shard and row has the features of an image, for all whole shards; a damaged one is deleted, and said so."""
+    """The shard and row of each image's features, for all whole shards.
 
-    def __init__(self, folder: Path):
+    A damaged shard is deleted with a message, or passed over where it is to be kept.
+    """
+
+    def __init__(self, folder: Path, keep_damaged: bool = False):
         shas, self.paths, places, self.d = [np.empty(0, "S32")], [], [np.empty((0, 2), np.int64)], 0
         for path in paths(folder):
             try:
                 there, feats = read(path)
             except (OSError, ValueError, KeyError, IndexError):
-                print(f"{path} is damaged: its images are encoded again")
-                path.unlink()
+                if not keep_damaged:
+                    print(f"{path} is damaged: its images are encoded again")
+                    path.unlink()
                 continue
             shas.append(there.copy())
             places.append(np.stack([np.full(len(there), len(self.paths)), np.arange(len(there))], axis=1))

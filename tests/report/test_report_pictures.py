@@ -342,7 +342,7 @@ class TestMap:
 
     def test_is_of_the_rows_that_have_features(self, toy):
         self.features(toy, without=4)
-        made = features_map.made(seen(toy))
+        made = features_map.features_map(seen(toy))
         assert made.features == "tiny-test-0000000-random42-identity"
         assert made.rows == [("train", i) for i in range(36)] + [("test", i) for i in range(8)]
         centres = np.stack([made.xy[:36][np.arange(36) % 3 == i].mean(axis=0) for i in range(3)])
@@ -353,7 +353,7 @@ class TestMap:
         self.features(toy)
         shard = toy.features("tiny-test-0000000-random42", "identity") / "00000.arrow"
         shard.write_bytes(b"cut off")
-        assert len(features_map.made(seen(toy)).rows) == 28
+        assert len(features_map.features_map(seen(toy)).rows) == 28
         assert shard.is_file()
 
     def test_of_more_rows_it_is_a_sample_of_each_class_by_its_share(self, toy, monkeypatch):
@@ -388,7 +388,7 @@ class TestMap:
     def test_pictures_that_are_all_the_same_have_one_place(self, toy, monkeypatch):
         monkeypatch.setattr(features_map, "FEWEST", 4)
         self.features(toy, same=True)
-        assert np.unique(features_map.made(seen(toy)).xy, axis=0).shape == (1, 2)
+        assert np.unique(features_map.features_map(seen(toy)).xy, axis=0).shape == (1, 2)
 
     def test_its_pictures_lie_on_one_sheet(self, toy, folder):
         self.features(toy)

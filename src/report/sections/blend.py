@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src.report import charts, differences
+from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips
 from src.report.page import Section
@@ -34,7 +34,7 @@ def section(evidence: Evidence) -> Section:
             drawn["lost"] = lost_chart(evidence, lost)
     if len(models) > 1:
         apart = agreement.disagreement([model.oof for model in models])
-        alike = differences.correlation(evidence, models)
+        alike = error_correlation(evidence, models)
         names = [model.name for model in models]
         drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")
         if len(pairs := frame(models, alike)):
@@ -123,6 +123,15 @@ def closest(models: list[Model], apart: np.ndarray) -> str:
     best = int(apart[i, j].argmin())
     a, b, share = models[i[best]].name, models[j[best]].name, apart[i[best], j[best]]
     return f"{a} and {b} are nearest to each other: they give {share:.1%} of the train rows different labels"
+
+
+def error_correlation(evidence: Evidence, models: list[Model]) -> np.ndarray:
+    """(m, m) Pearson's correlation of being wrong on a row; NaN of a model that is never, or always."""
+    wrong = np.stack([model.oof.argmax(axis=1) != evidence.targets for model in models]).astype(np.float32)
+    wrong -= wrong.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.square(wrong).sum(axis=1, dtype=float))
+    sizes = np.outer(size, size)
+    return np.divide(wrong @ wrong.T, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
 
 
 def frame(models: list[Model], values: np.ndarray) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def section(evidence: Material) -> Section:
         "best": None if best is None else best.name,
     }
     data: dict[str, Any] = {"lists": lists}
-    if (found := features_map.made(evidence)) is not None:
+    if (found := features_map.features_map(evidence)) is not None:
         shown["map"], data["map"] = features_map.chart(evidence, found), features_map.data(evidence, found)
         about["map"] = {"features": found.features, "method": found.method, "rows": len(found.rows)}
         about["all"] = len(evidence.train) + len(evidence.test)

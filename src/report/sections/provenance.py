@@ -7,10 +7,10 @@ from src.base import files
 from src.base.text import duration
 from src.report import configs
 from src.report.evidence import BLEND, Evidence, Model
-from src.report.figures import UNKNOWN, known
+from src.report.figures import UNKNOWN, known, took
 from src.report.page import Section
 
-PLACE = ("commit", "device", "python")  # of what a model says of where it was made; the others are packages
+PLACE = ("commit", "device", "python")  # where a model was made; all else in its `made` are packages
 
 
 def section(evidence: Evidence) -> Section:
@@ -82,43 +82,45 @@ def row(evidence: Evidence, model: Model) -> dict[str, str]:
     stored = key.get("model") if isinstance(key.get("model"), dict) else {}
     first, n = stored.get("seed"), stored.get("seeds", 1)
     seeds = "" if first is None else str(first) if n == 1 else f"{first} to {first + n - 1}"
-    seconds = model.made.get("seconds")
     return {
         "name": model.name,
         "kind": "blend" if model.name == BLEND else type(spec).__name__ if spec is not None else UNKNOWN,
         "precision": str(key.get("precision", "")),
         "seeds": seeds,
-        "time": duration(seconds) if known(seconds) else UNKNOWN,
+        "time": took(model),
         **{name: made.get(name, UNKNOWN) for name in PLACE},
     }
 
 
 def packages(evidence: Evidence) -> list[tuple[str, str]]:
     """(package, its version, or the versions and the models that were made with them)."""
-    names = dict.fromkeys(name for model in evidence.models.values() for name in made_of(model) if name not in PLACE)
-    return [(name, said(evidence, name)) for name in names]
+    return [(name, versions_text(by_value)) for name, by_value in versions(evidence).items() if name not in PLACE]
 
 
-def said(evidence: Evidence, name: str) -> str:
-    """`2.15.0`; or `2.15.0 (a, b), 2.14.0 (c)` where models differ."""
-    by_value: dict[str, list[str]] = {}
+def versions(evidence: Evidence) -> dict[str, dict[str, list[str]]]:
+    """{package, commit ...: {its version: the models that were made with it}}."""
+    found: dict[str, dict[str, list[str]]] = {}
     for model in evidence.models.values():
-        if name in (made := made_of(model)):
-            by_value.setdefault(made[name], []).append(model.name)
+        for name, value in made_of(model).items():
+            found.setdefault(name, {}).setdefault(value, []).append(model.name)
+    return found
+
+
+def versions_text(by_value: dict[str, list[str]]) -> str:
+    """`2.15.0`; or `2.15.0 (a, b), 2.14.0 (c)` where models differ."""
     if len(by_value) == 1:
         return next(iter(by_value))
     return ", ".join(f"{value} ({', '.join(models)})" for value, models in by_value.items())
 
 
 def warnings(evidence: Evidence) -> list[str]:
-    """What keeps the models from being made again just so, or compared without a thought."""
+    """Reasons why the models cannot be made again just so, or compared without a thought."""
     found = []
-    for name in dict.fromkeys(name for model in evidence.models.values() for name in made_of(model)):
-        values = {made_of(model)[name] for model in evidence.models.values() if name in made_of(model)}
-        if len(values) > 1:
+    for name, by_value in versions(evidence).items():
+        if len(by_value) > 1:
             what = "by different commits" if name == "commit" else f"with different {name}"
             what = "on different devices" if name == "device" else what
-            found.append(f"The models were made {what}: {said(evidence, name)}.")
+            found.append(f"The models were made {what}: {versions_text(by_value)}.")
     dirty = [model.name for model in evidence.models.values() if made_of(model).get("commit", "").endswith("-dirty")]
     if dirty:
         found.append(f"Made with changes that no commit has (-dirty): {', '.join(dirty)}.")

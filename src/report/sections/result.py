@@ -6,7 +6,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src.base.text import duration
 from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
 from src.leaderboard.forecast import BOARD_PARTS, NAME
 from src.leaderboard.scored import Score
@@ -14,7 +13,6 @@ from src.report import configs, histories
 from src.report.evidence import BLEND, Model
 from src.report.figures import (
     STEP,
-    UNKNOWN,
     by_cv,
     coloured,
     known,
@@ -23,6 +21,7 @@ from src.report.figures import (
     score_title,
     spread,
     tips,
+    took,
     with_interval,
 )
 from src.report.material import Material
@@ -59,6 +58,7 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
     """A model's line of the table."""
     made, ours = model.made, evidence.ours.get(model.name)
     blend = evidence.models.get(BLEND)
+    speed = None if history is None else history.median("images_per_second")
     whole = blend is not None and {"weights", "method"} <= blend.made.keys()
     return {
         "name": model.name,
@@ -68,8 +68,8 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
         "log_loss": number(made["log_loss"]),
         **{part: texts(ours.scores.get(part) if ours else None) for part in BOARD_PARTS},
         "weight": summary.share(blend.made, model.name) if whole else "",
-        "time": duration(made["seconds"]) if known(made.get("seconds")) else UNKNOWN,
-        "speed": f"{history.speed:.0f}" if history is not None and known(history.speed) else "",
+        "time": took(model),
+        "speed": f"{speed:.0f}" if known(speed) else "",
         "note": "; ".join(notes(evidence, model)),
     }
 

@@ -70,8 +70,8 @@ def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
         "loss": number(last["loss"].mean()),
         "log_loss": number(last["valid_log_loss"].mean()),
         "metric": number(last[metric].mean()) if metric in last else UNKNOWN,
-        "speed": number(history.speed, 0),
-        "waited": UNKNOWN if history.waited is None else percent(history.waited, 0),
+        "speed": number(history.median("images_per_second"), 0),
+        "waited": UNKNOWN if (waited := history.median("waited")) is None else percent(waited, 0),
         "batch": " or ".join(f"{size:.0f}" for size in sorted(set(epochs.get("micro_batch", ())))) or UNKNOWN,
         "unfinished": history.unfinished,
     }
