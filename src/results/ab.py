@@ -1,4 +1,4 @@
-"""Comparisons of a probe as it is with the same probe with one field changed: ab.csv, its one writer and one reader."""
+"""Comparisons of a probe with the same probe with one field changed: ab.csv, its one writer and one reader."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,9 +19,9 @@ class Comparison:
     value: str  # what the field was set to
     model: str
     metric: str
-    base: float  # the score of the model as it is
+    base: float  # the score of the unchanged model
     base_se: float
-    arm: float  # and with the field changed
+    arm: float  # the score with the field changed
     arm_se: float
     difference: float  # how much better the arm is: positive is better, whatever the metric
     difference_se: float  # of the paired difference
@@ -61,7 +61,7 @@ def read_ab(path: Path) -> list[Comparison]:
 
 
 def put_comparison(path: Path, comparison: Comparison) -> None:
-    """Adds a comparison, or puts it in the place of an older one of the same field, value and model.
+    """Add a comparison, or put it in the place of an older one of the same field, value and model.
 
     Two processes may do so at a time.
     """

@@ -1,4 +1,4 @@
-"""audit.csv, what is doubtful in the data: its one writer and its one reader. audit.json says how it was found.
+"""audit.csv, the doubtful rows of the data: its one writer and its one reader. audit.json says how they were found.
 
 One row a finding. Columns: id and part (train or test) of the picture, kind, score, other_id and other_part of the
 picture that it is paired with, label, suggested_label; empty where one does not apply. The worst of each kind is first.
@@ -37,26 +37,21 @@ PAIRED = ("conflict", "leak", "duplicate", "test_duplicate")
 @dataclass(frozen=True)
 class Audit:
     found: pd.DataFrame  # COLUMNS; the score is a number, all else text
-    about: dict[str, Any]  # what audit.json says
-
-
-def text_of(found: pd.DataFrame) -> str:
-    """The file's text."""
-    return found[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.6f")
+    about: dict[str, Any]  # the content of audit.json
 
 
 def write(competition: Competition, found: pd.DataFrame, about: dict[str, Any]) -> None:
-    """Writes audit.csv and then audit.json, which has its sha256: killed in between, both are made again."""
-    text = text_of(found)
+    """Write audit.csv and then audit.json, which has its sha256: killed in between, both are made again."""
+    text = found[COLUMNS].to_csv(index=False, lineterminator="\n", float_format="%.6f")
     files.write_text(competition.audit_csv, text)
     files.write_json(competition.audit_csv.with_suffix(".json"), {**about, "sha256": files.text_sha256(text)})
 
 
 def about(competition: Competition) -> dict[str, Any] | None:
-    """What audit.json says, if it is of the audit.csv that is there; else None."""
-    made, path = files.read_json(competition.audit_csv.with_suffix(".json")), competition.audit_csv
-    same = made is not None and path.is_file() and files.sha256(path) == made.get("sha256")
-    return made if same else None
+    """Read audit.json; None where it does not describe the audit.csv that is there."""
+    found, path = files.read_json(competition.audit_csv.with_suffix(".json")), competition.audit_csv
+    same = found is not None and path.is_file() and files.sha256(path) == found.get("sha256")
+    return found if same else None
 
 
 def read(competition: Competition, train: Collection[str], test: Collection[str]) -> Audit | None:

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 
 def save(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any]) -> None:
-    """Writes the tensors and what there is to say of them.
-
-    Raises:
-        UserError: The disk is full or the folder not writable.
-    """
+    """Write the tensors and their description; a UserError where the disk is full or the folder not writable."""
     from safetensors.torch import save_file
 
     with replacing(path) as part:
@@ -30,15 +26,13 @@ def save(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any]) 
             save_file(whole, part, {"about": json.dumps(about)})
         except SafetensorError as error:  # it has no errno to tell by
             if "No space left" in str(error):
-                raise UserError(
-                    f"cannot write {path}: the disk is full: make room and run the same command again; "
-                    f"what was finished is kept"
-                ) from error
+                advice = "make room and run the same command again; what was finished is kept"
+                raise UserError(f"cannot write {path}: the disk is full: {advice}") from error
             raise
 
 
 def about(path: Path) -> dict[str, Any] | None:
-    """What a file written by `save` says of itself; None if there is none, or it is not ours."""
+    """The description in a file written by `save`; None if there is none, or it is not ours."""
     try:
         with safe_open(path, "np") as file:  # which refuses a file that is cut off
             return json.loads((file.metadata() or {}).get("about", "null"))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from src.base import files
-from src.base.errors import UserError, counted
+from src.base.errors import UserError
 from src.base.text import align, duration
 from src.schema.competition import Blend, Competition, Reported
 from src.schema.models import FineTune, Probe, ZeroShot
@@ -19,7 +19,7 @@ from src.scoring import intervals
 from src.scoring.significance import verdict
 
 EPOCHS_SHOWN = (0, 1, 5, 10, 15, 20)  # epochs of the table, and each model's last
-# Of WiSE-FT, named before anything is scored: Wortsman et al. 2022 ("Robust fine-tuning of zero-shot models")
+# WiSE-FT's alpha, named before anything is scored: Wortsman et al. 2022 ("Robust fine-tuning of zero-shot models")
 # recommend it where there are no rows to choose by. The best alpha of the scored rows would flatter.
 ALPHA = 0.5
 WISE_FT = "WiSE-FT"
@@ -39,8 +39,8 @@ def subjects(competition: Competition) -> Competition:
     Raises:
         UserError: There are none, or one of them asks for what a single run cannot give.
     """
-    given = competition.models if competition.compared is None else competition.compared
-    models = {name: spec for name, spec in given.items() if spec.compared_as is not None}
+    named = competition.models if competition.compared is None else competition.compared
+    models = {name: spec for name, spec in named.items() if spec.compared_as is not None}
     if not models:
         raise UserError(
             f"{competition.name} has no model to compare: name some in compared={{...}} in its config, or in models"
@@ -55,7 +55,7 @@ def subjects(competition: Competition) -> Competition:
 
 
 def published(competition: Competition, model: str, epoch: int | None, last: bool) -> Reported | None:
-    """What somebody reported of a model after an epoch; without an epoch said, it is of the last."""
+    """The score reported of a model after an epoch; one reported without an epoch is of the last."""
     for row in competition.reported:
         if row.valid is not None and row.model == model and (row.epoch == epoch or (row.epoch is None and last)):
             return row
@@ -70,15 +70,13 @@ def rows_of(competition: Competition, about: dict[str, Any]) -> list[dict[str, A
     """
     same = {"data_set": competition.name, "model": about["model"], "templates": about["templates"]}
     same |= {name: about[name] for name in ("metric", "rows", "parameters", "trained", "memory_gb", "device")}
-    found, last = [], about["points"][-1]
+    rows, last = [], about["points"][-1]
     for point in about["points"]:
-        one = None
-        if not about["templates"]:
-            one = published(competition, about["model"], point["epoch"], point is last)
-        found.append({**same, "kind": about["kind"], "published": one and float(one.valid), **point})
+        one = published(competition, about["model"], point["epoch"], point is last) if not about["templates"] else None
+        rows.append({**same, "kind": about["kind"], "published": one and float(one.valid), **point})
     for point in about["wise_ft"]:
-        found.append({**same, "kind": WISE_FT, "epoch": last["epoch"], "seconds": last["seconds"], **point})
-    return [{column: row.get(column) for column in COLUMNS} for row in found]
+        rows.append({**same, "kind": WISE_FT, "epoch": last["epoch"], "seconds": last["seconds"], **point})
+    return [{column: row.get(column) for column in COLUMNS} for row in rows]
 
 
 def write_compare(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -93,7 +91,7 @@ def put(path: Path, text: str) -> None:
 
 
 def read_compare(path: Path) -> pd.DataFrame:
-    """What `write` wrote; texts are "" and numbers NaN where there are none. No rows where there is no file.
+    """The table of `write_compare`; texts are "" and numbers NaN where there are none. No rows without a file.
 
     Raises:
         UserError: The file is not ours.
@@ -111,15 +109,15 @@ def read_compare(path: Path) -> pd.DataFrame:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What compare.json, beside a compare.csv, says of its rows and of differences on them.
+    """Read compare.json, which describes the rows of the compare.csv beside it and the differences on them.
 
     Raises:
         UserError: There is none, or it is not ours.
     """
-    found = files.read_json(path.with_suffix(".json"))
-    if not isinstance(found, dict) or not {"official", "train", "valid", "pairs"} <= found.keys():
+    about = files.read_json(path.with_suffix(".json"))
+    if not isinstance(about, dict) or not {"official", "train", "valid", "pairs"} <= about.keys():
         raise UserError(f"{path.with_suffix('.json')} is missing or damaged: run compare again")
-    return found
+    return about
 
 
 # In words
@@ -133,8 +131,9 @@ def measured(row: Mapping[str, Any]) -> str:
     return f"{score:.4f}" if math.isnan(se) else intervals.score_text(row["metric"], score, se, int(row["rows"]))
 
 
-def apart(score: float, se: float, published: float) -> str:
-    """`0.9479 (+1.0 se)`: what was published, and by how many of our standard errors ours is above it."""
+def apart(row: Mapping[str, Any]) -> str:
+    """`0.9479 (+1.0 se)`: the published score, and by how many of our standard errors ours is above it."""
+    score, se, published = row["score"], row["se"], row["published"]
     if math.isnan(published):
         return ""
     return f"{published:.4f}" + (f" ({(score - published) / se:+.1f} se)" if se > 0 else "")
@@ -143,11 +142,10 @@ def apart(score: float, se: float, published: float) -> str:
 def pair_text(pair: dict[str, Any]) -> str:
     """`clip less resnet50: +0.0291 ± 0.0020 (paired, 10,000 rows): clearly better`."""
     difference, se = pair["difference"], pair["se"]
-    if se is None:
-        found, by = "not known", UNKNOWN
-    else:
-        found, by = verdict(difference, se), intervals.gain_text(difference, se)
-    return f"{pair['one']} against {pair['other']}: {by} (paired, {pair['rows']:,} rows): {found}"
+    result, by = (
+        ("not known", UNKNOWN) if se is None else (verdict(difference, se), intervals.gain_text(difference, se))
+    )
+    return f"{pair['one']} against {pair['other']}: {by} (paired, {pair['rows']:,} rows): {result}"
 
 
 def headline(df: pd.DataFrame) -> pd.DataFrame:
@@ -155,46 +153,41 @@ def headline(df: pd.DataFrame) -> pd.DataFrame:
     return df[(df["templates"] == "") & ((df["kind"] != WISE_FT) | (df["alpha"] == ALPHA))]
 
 
-def epochs_shown(df: pd.DataFrame) -> list[int]:
-    """The epochs of EPOCHS_SHOWN that the table has, and each model's last."""
-    have = df["epoch"].dropna()
-    return sorted(
-        {int(e) for e in have if e in EPOCHS_SHOWN} | {int(e) for e in df.groupby("model")["epoch"].max().dropna()}
-    )
+def by_epoch(df: pd.DataFrame) -> tuple[list[str], dict[str, list[dict[str, Any] | None]]]:
+    """The heads of the table's columns, and {model or WiSE-FT's name: its row of `df` for each column, or None}.
 
-
-def lines_of(df: pd.DataFrame) -> list[dict[str, Any]]:
-    """One a model and kind: `title`, and for each of `epochs_shown`, and without one, its row of the table or None."""
-    epochs, found = epochs_shown(df), []
+    Columns are the epochs of EPOCHS_SHOWN that `df` has, each model's last, and before them one of rows without epochs.
+    """
+    last = df.groupby("model")["epoch"].max()
+    epochs = sorted({int(epoch) for epoch in df["epoch"].dropna() if epoch in EPOCHS_SHOWN or epoch in last.to_numpy()})
+    columns = [None, *epochs] if df["epoch"].isna().any() else epochs
+    lines = {}
     for (model, kind), rows in df.groupby(["model", "kind"], sort=False):
         title = f"{model}, WiSE-FT at alpha {ALPHA:g}" if kind == WISE_FT else model
         by = {None if math.isnan(row["epoch"]) else int(row["epoch"]): row for row in rows.to_dict("records")}
-        found.append({"title": title, "kind": kind, "cells": [by.get(None), *(by.get(epoch) for epoch in epochs)]})
-    return found
+        lines[title] = [by.get(column) for column in columns]
+    return ["no epochs" if epoch is None else f"epoch {epoch}" for epoch in columns], lines
 
 
 def table(df: pd.DataFrame) -> str:
     """The scores by epoch, and under each model what was published."""
-    df = headline(df)
-    lines, out = lines_of(df), []
-    first = 0 if any(line["cells"][0] for line in lines) else 1
-    for line in lines:
-        cells = line["cells"][first:]
-        out.append([line["title"], *(measured(cell) if cell else "" for cell in cells)])
-        known = [apart(cell["score"], cell["se"], cell["published"]) if cell else "" for cell in cells]
+    head, lines = by_epoch(headline(df))
+    out = [["model", *head]]
+    for title, cells in lines.items():
+        out.append([title, *(measured(cell) if cell else "" for cell in cells)])
+        known = [apart(cell) if cell else "" for cell in cells]
         if any(known):
             out.append(["  published", *known])
-    head = ["model", *["no epochs", *(f"epoch {epoch}" for epoch in epochs_shown(df))][first:]]
-    return "\n".join(align([head, *out]))
+    return "\n".join(align(out))
 
 
 def costs(df: pd.DataFrame) -> list[list[str]]:
-    """A line a model, of COSTS: the time is that of training alone, of a probe without encoding its pictures."""
-    found = []
+    """A line of COSTS for each model: the time is that of training alone, of a probe without encoding its pictures."""
+    lines = []
     for model, rows in df[(df["templates"] == "") & (df["kind"] != WISE_FT)].groupby("model", sort=False):
         last = rows.iloc[-1]
         speed = rows["images_per_second"].median()
-        found.append(
+        lines.append(
             [
                 model,
                 millions(last["parameters"]),
@@ -205,7 +198,7 @@ def costs(df: pd.DataFrame) -> list[list[str]]:
                 last["device"],
             ]
         )
-    return found
+    return lines
 
 
 def millions(n: float) -> str:
@@ -217,16 +210,12 @@ COSTS = ("model", "parameters", "trained", "training", "images/s", "GPU memory",
 
 def of_rows(about: dict[str, Any]) -> str:
     """`10,000 validation rows (the official split), learnt from 50,000`."""
-    which = "the official split" if about["official"] else "fold 0"
-    return f"{counted_rows(about['valid'])} to validate on ({which}), learnt from {about['train']:,}"
-
-
-def counted_rows(n: int) -> str:
-    return counted(n, "row").replace(str(n), f"{n:,}")
+    which, n = "the official split" if about["official"] else "fold 0", about["valid"]
+    return f"{n:,} row{'' if n == 1 else 's'} to validate on ({which}), learnt from {about['train']:,}"
 
 
 def setups(competition: Competition, df: pd.DataFrame) -> list[str]:
-    """Whose scores the published ones are, and what is known of how they came about."""
+    """The authors of the published scores, and what is known of how these came about."""
     models = set(headline(df)["model"])
     rows = [row for row in competition.reported if row.valid is not None and row.model in models]
     return list(dict.fromkeys(f"{row.title}{': ' if row.note else ''}{row.note}" for row in rows))

@@ -33,7 +33,7 @@ class Entry:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What of it never changes."""
+        """The fields that never change."""
         return self.time, self.file, self.sha256
 
 
@@ -69,26 +69,20 @@ def is_number(text: str) -> bool:
 
 
 def write(path: Path, entries: Sequence[Entry]) -> None:
-    """Writes all entries, whole or not at all.
-
-    Raises:
-        UserError: The disk is full or the folder is not writable.
-    """
+    """Write all entries, whole or not at all; a UserError where the disk is full or the folder is not writable."""
     df = pd.DataFrame([asdict(entry) for entry in entries], columns=COLUMNS)
     write_text(path, df.to_csv(index=False, lineterminator="\n"))
 
 
 def put(path: Path, entry: Entry, instead_of: Entry | None = None) -> Entry:
-    """Adds an entry, or puts it in the place of an older state of it, and returns it.
+    """Add an entry, or puts it in the place of an older state of it, and return it.
 
     Two processes may do so at a time, of the same entry too.
     """
     with locked(path.with_name(f".{path.name}.lock")):
         entries = read(path)
         at = [i for i, other in enumerate(entries) if instead_of is not None and other.identity == instead_of.identity]
-        if at:
-            entries[at[-1]] = entry
-        else:
-            entries.append(entry)
+        place = at[-1] if at else len(entries)
+        entries[place : place + 1] = [entry]
         write(path, entries)
     return entry

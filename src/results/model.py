@@ -27,7 +27,7 @@ def model_key(competition: Competition, spec: Model, data: Dataset, code: int, *
 
     Args:
         code: Raised when the code computes other numbers from the same key.
-        more: What the stage knows: the checkpoint's identity, prompts.
+        more: The stage's own entries: the checkpoint's identity, prompts.
     """
     return {
         "code": code,
@@ -41,20 +41,19 @@ def model_key(competition: Competition, spec: Model, data: Dataset, code: int, *
 
 
 def without_test_rows(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the numbers of the train rows."""
+    """The part of a model's key that changes the numbers of the train rows."""
     return {name: value for name, value in key.items() if name != "test"}
 
 
 def same_model_key(stored: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    """`equal_keys` of two keys of models."""
+    """Whether `equal_keys` holds for two keys of models."""
     return equal_keys(stored, wanted, asked=wanted.get("model", {}).get("precision"))
 
 
 def read_model(folder: Path) -> dict[str, Any] | None:
-    """What model.json says, or None where no model was finished."""
-    made = files.read_json(folder / "model.json")
-    whole = made is not None and (folder / "oof.parquet").is_file() and (folder / "test.parquet").is_file()
-    return made if whole else None
+    """Read model.json; None where no model was finished."""
+    whole = (folder / "oof.parquet").is_file() and (folder / "test.parquet").is_file()
+    return files.read_json(folder / "model.json") if whole else None
 
 
 def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
@@ -72,7 +71,7 @@ def cv_text(folder: Path, made: dict[str, Any]) -> str:
     """`0.9910 ± 0.0025`: see `intervals.score_text`.
 
     Args:
-        made: What model.json of the folder says, whatever version wrote it: the rows are counted in oof.parquet.
+        made: The folder's model.json, whatever version wrote it: the rows are counted in oof.parquet.
     """
     rows = predictions.count_rows(folder / "oof.parquet")
     return intervals.score_text(made["metric"], made["cv"], made["se"], rows)
@@ -88,11 +87,11 @@ def save_model(
     seconds: float,
     **facts: Any,
 ) -> dict[str, Any]:
-    """Writes the tables of a finished model and then its model.json, prints its score and returns what model.json says.
+    """Write the tables of a finished model and then its model.json, print its score and return the model.json.
 
     Args:
         oof, test: (n, k) probabilities of data.train and data.test.
-        seconds: What its making took, in this run and in earlier ones.
+        seconds: The time that it took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
     folder = competition.model_folder(name)
@@ -114,7 +113,7 @@ def save_model(
 
 
 def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict[str, Any]:
-    """What model.json says of out-of-fold probabilities (n, k).
+    """The entries of model.json on out-of-fold probabilities (n, k).
 
     Where the metric wants a rule for the labels, the scores are of rules that are fitted on the other folds' rows, and
     `decision` is the rule for the test rows: fitted on all rows.
@@ -122,22 +121,21 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
     metric, targets = METRICS[competition.metric], data.targets
     decided = decisions.cross_fitted(metric, oof, targets, data.fold)
     cv, se = metric.score(targets, decided)
-    rule = {}
-    if metric.of_counts is not None:
-        bias = decisions.fit(metric, oof, targets)
-        rule["decision"] = dict(zip(competition.classes, bias.tolist(), strict=True))
-    return {
+    scores = {
         "metric": competition.metric,
         "cv": cv,
         "se": se,
         "log_loss": METRICS["log_loss"].value(targets, oof),
         "folds": [none_if_nan(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
-        **rule,
     }
+    if metric.of_counts is not None:
+        bias = decisions.fit(metric, oof, targets)
+        scores["decision"] = dict(zip(competition.classes, bias.tolist(), strict=True))
+    return scores
 
 
 def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof: np.ndarray) -> dict[str, Any]:
-    """What model.json says, with the scores of the config's metric where it has those of another.
+    """The model.json `made`, with scores of the config's metric where it has those of another.
 
     Args:
         oof: The model's probabilities (n, k) of data.train.
@@ -161,7 +159,7 @@ def rescore(competition: Competition, name: str, data: Dataset) -> None:
 
 
 def finished_models(competition: Competition, data: Dataset | None = None) -> dict[str, dict[str, Any]]:
-    """What model.json says of the config's models and the blend, with scores of the config's metric.
+    """The model.json of each of the config's models and the blend, with scores of the config's metric.
 
     Those that are not finished, or of other folds, are left out.
 
@@ -190,7 +188,7 @@ def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any
     """The model to begin with: the blend, or where there is none the one of the best CV. None where none is finished.
 
     Args:
-        finished: What model.json says of each, with scores of the config's metric; see `finished_models`.
+        finished: The model.json of each, as `finished_models` returns them.
     """
     if BLEND in finished:
         return BLEND
@@ -199,7 +197,7 @@ def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any
 
 
 def none_if_nan(score: float) -> float | None:
-    """As JSON has it, which has no NaN: None for a score that is undefined, such as the AUC of a fold of one class."""
+    """None for a score that is undefined, such as the AUC of a fold of one class: JSON has no NaN."""
     return score if math.isfinite(score) else None
 
 
@@ -213,11 +211,7 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
 
 
 def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) whose argmax is the label that the model gives.
-
-    Args:
-        made: What its model.json says.
-    """
+    """Probabilities (n, k) whose argmax is the label that the model with the model.json `made` gives."""
     if "decision" not in made:
         return probs
     return decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))

@@ -14,7 +14,7 @@ TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averag
 
 
 def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs: np.ndarray) -> None:
-    """Writes the id column and one float32 column a class, in the order of `classes`.
+    """Write the id column and one float32 column a class, in the order of `classes`.
 
     Args:
         probs: (n, k), rows sum to 1.
@@ -54,7 +54,7 @@ def read(path: Path, id: str, ids: Sequence[str], classes: Sequence[str]) -> np.
 
 
 def count_rows(path: Path) -> int | None:
-    """How many rows a table has, by its footer; None where it cannot be read."""
+    """Count a table's rows by its footer; None where it cannot be read."""
     try:
         return parquet.read_metadata(path).num_rows
     except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
@@ -62,7 +62,7 @@ def count_rows(path: Path) -> int | None:
 
 
 def check(path: Path, df: pd.DataFrame, id: str, classes: Sequence[str]) -> None:
-    """Refuses what is not a table of probabilities of these classes."""
+    """Refuse a table that is not one of probabilities of these classes."""
     if fault := fault_of(df, id, list(classes)):
         raise UserError(f"{path}: {fault}")
 

@@ -1,4 +1,4 @@
-"""What a run ends with: a table of the models, the blend, the file, and the next command to type."""
+"""The end of a run: a table of the models, the blend, the file, and the next command to type."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 from src.base import text
 from src.base.paths import from_here
-from src.base.text import duration
-from src.results.model import cv_text, read_model
+from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
 
 
@@ -17,26 +16,16 @@ def table(competition: Competition, made: Collection[str]) -> str:
     Args:
         made: Names of those that this run made; the others were reused.
     """
-    blend = read_model(competition.model_folder("blend"))
-    rows = []
-    for name in [*competition.models, "blend"]:
+    blend = read_model(competition.model_folder(BLEND))
+    rows = [("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")]
+    for name in [*competition.models, BLEND]:
         folder = competition.model_folder(name)
         if (model := read_model(folder)) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
-        rows.append(
-            (
-                name,
-                cv_text(folder, model),
-                f"{model['log_loss']:.4f}",
-                span(model["folds"]),
-                share(blend, name),
-                duration(model["seconds"]),
-                "made now" if name in made else "reused",
-            )
-        )
-    head = ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")
-    lines = text.align([head, *rows])
+        scores = (cv_text(folder, model), f"{model['log_loss']:.4f}", span(model["folds"]), share(blend, name))
+        rows.append((name, *scores, text.duration(model["seconds"]), "made now" if name in made else "reused"))
+    lines = text.align(rows)
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -47,7 +36,7 @@ def share(blend: dict[str, Any] | None, name: str) -> str:
         return ""
     if name in blend["weights"]:
         return f"{blend['weights'][name]:.3f}"
-    return blend["method"] if name in ("blend", *blend.get("models", ())) else ""
+    return blend["method"] if name in (BLEND, *blend.get("models", ())) else ""
 
 
 def span(folds: Sequence[float | None]) -> str:
@@ -57,14 +46,10 @@ def span(folds: Sequence[float | None]) -> str:
 
 
 def next_step(competition: Competition, submission: Path) -> str:
-    """What to do with the file."""
-    submission = from_here(submission)
+    """The advice on what to do with the file."""
+    submission, run = from_here(submission), f"./run.sh {competition.name}"
     if competition.limit is not None:
-        return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: ./run.sh {competition.name}"
-    source = competition.source
-    if source.page is None:
+        return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: {run}"
+    if (page := competition.source.page) is None:
         return f"submission: {submission}\nnext: ./run.sh new SLUG|FOLDER writes a config for your own competition"
-    return (
-        f"submission: {submission}\nnext: ./run.sh {competition.name} submit\n"
-        f"  or upload it at {source.page}/submissions"
-    )
+    return f"submission: {submission}\nnext: {run} submit\n  or upload it at {page}/submissions"

@@ -52,20 +52,17 @@ COST = ("parameters", "trained", "time", "speed", "memory", "device")
 
 
 def table(df: pd.DataFrame) -> dict[str, Any]:
-    """The scores by epoch: `head`, and `lines` of a title and cells of a score and what was published."""
-    lines, epochs = compare.lines_of(df), compare.epochs_shown(df)
-    first = 0 if any(line["cells"][0] for line in lines) else 1
-    head = ["no epochs", *(f"epoch {epoch}" for epoch in epochs)][first:]
-    shown = [{"name": line["title"], "cells": [cell_of(cell) for cell in line["cells"][first:]]} for line in lines]
-    return {"head": head, "lines": shown}
+    """The scores by epoch: `head`, and `lines` of a name and its cells."""
+    head, lines = compare.by_epoch(df)
+    return {"head": head, "lines": [{"name": name, "cells": list(map(cell, rows))} for name, rows in lines.items()]}
 
 
-def cell_of(row: dict[str, Any] | None) -> dict[str, str]:
+def cell(row: dict[str, Any] | None) -> dict[str, str]:
     """A score, its error in words and what was published; "" where there is none."""
     if row is None:
         return {"score": "", "error": "", "published": ""}
     score, _, error = compare.measured(row).partition(" ")
-    return {"score": score, "error": error, "published": compare.apart(row["score"], row["se"], row["published"])}
+    return {"score": score, "error": error, "published": compare.apart(row)}
 
 
 def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.LayerChart:
