@@ -15,13 +15,13 @@ from src.results.model import decided_probs
 
 Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
 
-EACH = 6  # classes up to which all probabilities are told, else the largest TOP and that of the label
+EACH = 6  # classes up to which all probabilities are shown, else the largest TOP and that of the label
 TOP = 3
-COLUMNS, LETTERS = 8, 60  # of a table's own columns that are told, at most; and of a cell's text
+COLUMNS, LETTERS = 8, 60  # of a table's own columns that are shown, at most; and of a cell's text
 
 
 def name(row: Row) -> str:
-    """What a row is called in the page: `train-12`."""
+    """The name of a row in the page: `train-12`."""
     return f"{row[0]}-{row[1]}"
 
 
@@ -40,34 +40,31 @@ class Album:
         self.shown: dict[Row, dict[str, Any]] = {}  # rows with their tile's digest, or why there is none
 
     def put(self, rows: Iterable[Row], room: int) -> list[Row]:
-        """Puts in pictures of these rows, in this order, until they take `room` bytes of the page.
+        """Put in pictures of these rows, in this order, until they take `room` bytes of the page.
 
-        Returns:
-            The rows that are in; those without a picture take no room.
+        Return the rows that are in; those without a picture take no room.
         """
         rows = list(dict.fromkeys(rows))
         new = [row for row in rows if "tile" not in self.shown.get(row, {})]
-        taken = 0
-        for row, (uri, why) in zip(new, parallel(self.tile, new, "thumbnails"), strict=True):
+        size = 0
+        drawn = parallel(self.source.tile, [self.path(row) for row in new], "thumbnails")
+        for row, (uri, why) in zip(new, drawn, strict=True):
             if uri is None:
                 self.shown[row] = {"tile": None, "why": why}
                 continue
             key = hashlib.sha256(uri.encode()).hexdigest()[:16]
             if key not in self.tiles:
-                taken += len(uri)
-                if taken > room:
+                size += len(uri)
+                if size > room:
                     break
                 self.tiles[key] = uri
             self.shown[row] = {"tile": key}
         return [row for row in rows if "tile" in self.shown.get(row, {})]
 
     def know(self, rows: Iterable[Row]) -> None:
-        """Puts in what is known of these rows, without their pictures."""
+        """Put in what is known of these rows, without their pictures."""
         for row in rows:
             self.shown.setdefault(row, {})
-
-    def tile(self, row: Row) -> tuple[str | None, str]:
-        return self.source.tile(self.path(row))
 
     def path(self, row: Row) -> Path:
         part, i = row
@@ -85,10 +82,10 @@ class Album:
 
     @cached_property
     def columns(self) -> list[str]:
-        """The table's own columns that are told of a row: neither its id nor its label, which stand above them."""
+        """The table's own columns in a row's details: neither its id nor its label, which stand above them."""
         competition = self.evidence.competition
-        seen = dict.fromkeys([*self.evidence.train.columns, *self.evidence.test.columns])
-        return [column for column in seen if column not in (competition.id, competition.label, "path")][:COLUMNS]
+        every = dict.fromkeys([*self.evidence.train.columns, *self.evidence.test.columns])
+        return [column for column in every if column not in (competition.id, competition.label, "path")][:COLUMNS]
 
     def data(self) -> dict[str, Any]:
         """All that is in, as JSON for album.js. Probabilities are in thousandths."""
@@ -107,7 +104,7 @@ class Album:
         }
 
     def facts(self, part: str, places: np.ndarray) -> list[dict[str, Any]]:
-        """What is known of the rows of a part at these places (n,)."""
+        """The details of the rows of a part at these places (n,)."""
         evidence = self.evidence
         table, size = evidence.rows(part).iloc[places], evidence.sizes(part)
         cells = table.reindex(columns=self.columns, fill_value="").to_numpy()
@@ -122,13 +119,13 @@ class Album:
                 columns["fold"] = evidence.fold[places].tolist()
         if size is not None:
             columns["size"] = [None if np.isnan(of).any() else of.astype(int).tolist() for of in size[places]]
-        said, told = [], []
+        labels, values, nothing = [], [], [None] * len(places)
         for model in evidence.models.values():
             probs = self.decided(model, part)
-            said.append([None] * len(places) if probs is None else probs[places].argmax(axis=1).tolist())
-            told.append([None] * len(places) if probs is None else thousandths(probs[places], columns.get("label")))
-        columns["said"] = list(zip(*said, strict=True)) or [()] * len(places)
-        columns["p"] = list(zip(*told, strict=True)) or [()] * len(places)
+            labels.append(nothing if probs is None else probs[places].argmax(axis=1).tolist())
+            values.append(nothing if probs is None else thousandths(probs[places], columns.get("label")))
+        columns["said"] = list(zip(*labels, strict=True)) or [()] * len(places)
+        columns["p"] = list(zip(*values, strict=True)) or [()] * len(places)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -137,11 +134,11 @@ def cut(cell: str) -> str:
 
 
 def thousandths(probs: np.ndarray, label: Sequence[int] | None) -> list[list[int]]:
-    """Of each row all k probabilities; of many classes pairs of class and probability, the largest first.
+    """All k probabilities of each row; of many classes pairs of class and probability, the largest first.
 
     Args:
         probs: (n, k).
-        label: (n,) classes whose probability is told in any case.
+        label: (n,) classes whose probability is there in any case.
     """
     n, k = probs.shape
     whole = np.rint(1000 * probs).astype(int)

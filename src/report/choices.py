@@ -1,4 +1,4 @@
-"""What was chosen on the way to a model: the C of a probe, the alpha of WiSE-FT, the learning rate, the prompts."""
+"""The choices on the way to a model: the C of a probe, the alpha of WiSE-FT, the learning rate, the prompts."""
 
 from typing import Any
 
@@ -6,19 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from src.report import figures
 from src.report.evidence import Evidence
-from src.report.figures import (
-    SLIGHT,
-    chosen,
-    coloured,
-    known,
-    measured,
-    number,
-    rounded,
-    score_title,
-    tips,
-    with_interval,
-)
 from src.scoring.metrics import METRICS
 
 BEST, WORST = 10, 5  # prompts that are shown
@@ -39,19 +28,18 @@ def wise_ft(evidence: Evidence) -> pd.DataFrame | None:
             n = sum(alpha == point.get("alpha") for alpha in found.get("chosen", ()))
             rows.append((name, point.get("alpha"), point.get("score"), point.get("se"), n))
     df = pd.DataFrame(rows, columns=["model", "alpha", "score", "se", "folds"])
-    df = df[[known(*row) for row in zip(df["alpha"], df["score"], strict=True)]]
+    df = df[[figures.known(*row) for row in zip(df["alpha"], df["score"], strict=True)]]
     return df if len(df) else None
 
 
 def wise_chart(evidence: Evidence, df: pd.DataFrame, names: list[str]) -> alt.LayerChart:
-    df = df.astype({"alpha": float, "score": float, "se": float})
-    df = with_interval(df, evidence.competition.metric, "score", "se", len(evidence.train))
+    metric, df = evidence.competition.metric, df.astype({"alpha": float, "score": float, "se": float})
+    df = figures.with_interval(df, metric, "score", "se", len(evidence.train))
     shown = [name for name in names if name in set(df["model"])]
-    color = alt.Color("model:N", scale=coloured(names), legend=alt.Legend(title=None, values=shown))
-    metric = evidence.competition.metric
-    hover = tips(df, model="model", alpha="alpha", score=metric, error="error", folds="folds that chose it")
+    color = alt.Color("model:N", scale=figures.coloured(names), legend=alt.Legend(title=None, values=shown))
+    hover = figures.tips(df, model="model", alpha="alpha", score=metric, error="error", folds="folds that chose it")
     x = alt.X("alpha:Q", title="alpha: from the start (0) to fine-tuned (1)")
-    y = alt.Y("score:Q", title=score_title(evidence, "CV"), scale=alt.Scale(zero=False))
+    y = alt.Y("score:Q", title=figures.score_title(evidence, "CV"), scale=alt.Scale(zero=False))
     marks = alt.Chart(df).encode(x=x, color=color, tooltip=hover)
     picked = marks.transform_filter("datum.folds > 0")
     return alt.layer(
@@ -64,11 +52,11 @@ def wise_chart(evidence: Evidence, df: pd.DataFrame, names: list[str]) -> alt.La
 
 def soups(evidence: Evidence) -> list[dict[str, Any]]:
     """The ingredients of each soup, a text a fold; the first word of one is its model, the second its seed."""
-    found = []
-    for name, model in evidence.models.items():
-        if isinstance(folds := model.made.get("ingredients"), list):
-            found.append({"name": name, "folds": [", ".join(map(str, one)) for one in folds]})
-    return found
+    return [
+        {"name": name, "folds": [", ".join(map(str, one)) for one in folds]}
+        for name, model in evidence.models.items()
+        if isinstance(folds := model.made.get("ingredients"), list)
+    ]
 
 
 def lr_ranges(evidence: Evidence) -> dict[str, pd.DataFrame]:
@@ -91,23 +79,25 @@ def lr_ranges(evidence: Evidence) -> dict[str, pd.DataFrame]:
 def range_chart(evidence: Evidence, ranges: dict[str, pd.DataFrame], names: list[str]) -> alt.LayerChart:
     names = [*names, *(name for name in ranges if name not in names)]
     df = pd.concat([df.assign(model=name) for name, df in ranges.items()])
-    df["smooth"] = rounded(df["smooth"])
+    df["smooth"] = figures.rounded(df["smooth"])
     peaks = [(name, spec.lr) for name in ranges if (spec := evidence.competition.models[name]) and hasattr(spec, "lr")]
     peak = pd.DataFrame(peaks, columns=["model", "lr"])
     x = alt.X("lr:Q", scale=alt.Scale(type="log", nice=False), title="learning rate", axis=alt.Axis(format="~e"))
-    color = alt.Color("model:N", scale=coloured(names), legend=alt.Legend(title=None, values=list(ranges)))
+    color = alt.Color("model:N", scale=figures.coloured(names), legend=alt.Legend(title=None, values=list(ranges)))
     y = alt.Y("smooth:Q", title="loss, smoothed", scale=alt.Scale(zero=False))
     return alt.layer(
-        alt.Chart(df).mark_line().encode(x=x, y=y, color=color, tooltip=tips(df, model="model", smooth="loss")),
-        alt.Chart(peak).mark_rule(strokeDash=[4, 4]).encode(x=x, color=color, tooltip=tips(peak, model="model")),
+        alt.Chart(df).mark_line().encode(x=x, y=y, color=color, tooltip=figures.tips(df, model="model", smooth="loss")),
+        alt.Chart(peak)
+        .mark_rule(strokeDash=[4, 4])
+        .encode(x=x, color=color, tooltip=figures.tips(peak, model="model")),
     ).properties(width="container", height=240)
 
 
 # The probe
 
 
-def sweep_of(evidence: Evidence, name: str) -> pd.DataFrame | None:
-    """A probe's log loss inside the training rows: model, kind, fold, c, loss, picked: what the fold chose."""
+def sweep(evidence: Evidence, name: str) -> pd.DataFrame | None:
+    """A probe's log loss inside the training rows: model, kind, fold, c, loss, and picked: by that fold."""
     made, rows = evidence.models[name].made, []
     folds, picks = made.get("c_curves"), made.get("chosen")
     if not isinstance(folds, list) or not isinstance(picks, list):
@@ -122,27 +112,27 @@ def sweep_of(evidence: Evidence, name: str) -> pd.DataFrame | None:
     if not len(df):
         return None
     mean = df.groupby(["model", "kind", "c"], as_index=False, sort=False)["loss"].mean()
-    return pd.concat([df, mean.assign(fold="mean", picked=False, loss=rounded(mean["loss"]))])
+    return pd.concat([df, mean.assign(fold="mean", picked=False, loss=figures.rounded(mean["loss"]))])
 
 
 def c_line(evidence: Evidence, name: str) -> dict[str, str]:
     picks = evidence.models[name].made["chosen"]
-    said = [f"{one.get('c', np.nan):g} ({FEATURE_KINDS['unit' if one.get('normalise') else 'raw']})" for one in picks]
-    counted = [f"{value} in {said.count(value)} of {len(said)} folds" for value in dict.fromkeys(said)]
+    values = [f"{one.get('c', np.nan):g} ({FEATURE_KINDS['unit' if one.get('normalise') else 'raw']})" for one in picks]
+    counted = [f"{value} in {values.count(value)} of {len(values)} folds" for value in dict.fromkeys(values)]
     return {"name": name, "chosen": ", ".join(counted)}
 
 
 def sweep_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
     legend = alt.Legend(title="features", symbolOpacity=1)
-    color = alt.Color("kind:N", scale=coloured(list(FEATURE_KINDS.values())), legend=legend)
-    hover = tips(df, kind="features", fold="fold", c="C", loss="log loss")
+    color = alt.Color("kind:N", scale=figures.coloured(list(FEATURE_KINDS.values())), legend=legend)
+    hover = figures.tips(df, kind="features", fold="fold", c="C", loss="log loss")
     axis = alt.Axis(format="~g", values=sorted(set(df["c"])))
     x = alt.X("c:Q", scale=alt.Scale(type="log", nice=False, padding=8), title="C", axis=axis)
     y = alt.Y("loss:Q", scale=alt.Scale(type="log", nice=False), title="log loss inside the training rows")
-    marks = chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
+    marks = figures.chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
     folds = marks.transform_filter("datum.fold !== 'mean'")
     return alt.layer(
-        folds.mark_line(strokeWidth=1, opacity=SLIGHT).encode(detail="fold:N"),
+        folds.mark_line(strokeWidth=1, opacity=figures.SLIGHT).encode(detail="fold:N"),
         marks.transform_filter("datum.fold === 'mean'").mark_line(strokeWidth=2.5, point={"size": 20}),
         folds.transform_filter("datum.picked").mark_point(size=120, strokeWidth=2, opacity=1),
     ).properties(width="container", height=280)
@@ -167,18 +157,18 @@ def prompts(evidence: Evidence, name: str) -> dict[str, Any] | None:
         return None
     if len(whole) < len(df):
         evidence.leave_out(f"{name}'s prompts.csv", f"{len(df) - len(whole)} of its lines are damaged")
-    df, n = whole, len(whole)
-    shown = [i for i in range(n) if i < BEST or i >= n - WORST or df["kind"].iloc[i] == "all"]
-    rows = [
-        {
+    lines, n, rows = whole.to_dict("records"), len(whole), []
+    for i, line in enumerate(lines):
+        if BEST <= i < n - WORST and line["kind"] != "all":
+            continue
+        about = {
             "rank": i + 1,
-            "gap": place > 0 and shown[place - 1] < i - 1,
-            "kind": df["kind"].iloc[i] if df["kind"].iloc[i] != "all" else "all prompts together",
-            "label": df["class"].iloc[i],
-            "text": df["text"].iloc[i],
-            "score": measured(metric, float(df[metric].iloc[i]), float(df["se"].iloc[i]), len(evidence.train)),
-            "log_loss": number(float(df["log_loss"].iloc[i])),
+            "gap": bool(rows) and rows[-1]["rank"] < i,
+            "kind": "all prompts together" if line["kind"] == "all" else line["kind"],
+            "label": line["class"],
+            "text": line["text"],
+            "score": figures.measured(metric, line[metric], line["se"], len(evidence.train)),
+            "log_loss": figures.number(line["log_loss"]),
         }
-        for place, i in enumerate(shown)
-    ]
+        rows.append(about)
     return {"name": name, "metric": metric, "rows": rows, "n": n}

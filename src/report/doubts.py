@@ -10,8 +10,8 @@ from src.report import forecast, reliability
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import Advice, called, gained, measured, percent
 from src.scoring import calibration
+from src.scoring.agreement import ERRORS
 
-ERRORS = 3  # standard errors that make a difference worth a word
 FEW = 0.01  # share of labels that are doubtful, below which it is not worth a try
 SURE = 0.95  # confidence of mistakes that a good label would not have
 

@@ -26,25 +26,20 @@ class Slice:
 def cut(evidence: Evidence) -> list[Slice]:
     """All slices, a column's beside each other; a row is in one slice of each column."""
     competition, train = evidence.competition, evidence.train
-    told = [
-        column
-        for column in train.columns
-        if column not in (competition.id, competition.label, competition.image, "path")
-        and 2 <= train[column].nunique() <= VALUES
-    ]
-    found = [one for column in told[:COLUMNS] for one in of_values(column, train[column].replace("", "(empty)"))]
+    others = train.drop(columns=[competition.id, competition.label, competition.image, "path"], errors="ignore")
+    few = [column for column in others if 2 <= train[column].nunique() <= VALUES]
+    found = [one for column in few[:COLUMNS] for one in by_value(column, train[column].replace("", "(empty)"))]
     if evidence.fold is not None:
-        found += of_values("fold", pd.Series(evidence.fold))
-    found += of_sizes(evidence)
-    return [one for one in found if len(one.rows) >= MIN_SLICE_ROWS]
+        found += by_value("fold", pd.Series(evidence.fold))
+    return [one for one in [*found, *by_size(evidence)] if len(one.rows) >= MIN_SLICE_ROWS]
 
 
-def of_values(column: str, values: pd.Series) -> list[Slice]:
+def by_value(column: str, values: pd.Series) -> list[Slice]:
     groups = values.groupby(values, sort=True).indices
     return [Slice(column, str(value), np.sort(rows)) for value, rows in groups.items()]
 
 
-def of_sizes(evidence: Evidence) -> list[Slice]:
+def by_size(evidence: Evidence) -> list[Slice]:
     """The quarters of the rows by their images' pixels, where these differ."""
     if (size := evidence.sizes("train")) is None:
         return []
@@ -77,8 +72,8 @@ def scores(evidence: Evidence, best: Model, models: list[Model]) -> pd.DataFrame
     return df if len(df) else None
 
 
-def said(evidence: Evidence, best: Model) -> str:
-    """What the caption adds."""
+def caption(evidence: Evidence, best: Model) -> str:
+    """A sentence for the chart's caption where not all is computed."""
     if not slow(evidence):
         return ""
     more = f", at most on {DRAWN:,} rows of each" if len(evidence.train) > DRAWN else ""

@@ -13,8 +13,8 @@ from src.report.histories import History
 from src.report.material import Material
 from src.schema.models import FineTune
 from src.scoring import agreement
+from src.scoring.agreement import ERRORS
 
-ERRORS = 3  # standard errors that make a difference worth a word
 ALIKE = 0.99  # share of rows on which two models agree, from which on one of them is enough
 TENTHS = 10  # of a training: what happens in the last of them
 LITTLE = 0.01  # of a log loss: what is not worth another training

@@ -1,4 +1,4 @@
-"""Whether a submission's labels look like those that are known: their mix of classes, and earlier submissions."""
+"""Comparisons of a submission's labels with known ones: their mix of classes, and earlier submissions."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -7,8 +7,8 @@ import numpy as np
 
 DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
 RARE = 0.001  # the p below which a mix of classes is called another
-ERRORS = 3  # standard errors within which an agreement is that of chance, or the expected one
-SHARES_SHOWN = 4  # classes of which the shares are told
+ERRORS = 3  # standard errors within which two numbers may differ by chance
+SHARES_SHOWN = 4  # classes whose shares are named
 
 
 def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:

@@ -19,7 +19,7 @@ AT_ONCE = 2**19  # numbers worked on together: memory does not grow with the rep
 def of_labels(
     measure: Callable[[Counts], np.ndarray], targets: np.ndarray, predictions: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(p, REPLICATES) what `measure` says of each of p predictions, (n, k) probabilities; NaN where it is undefined."""
+    """(p, REPLICATES) the `measure` of each of p predictions, (n, k) probabilities; NaN where it is undefined."""
     n, k = predictions[0].shape
     columns = np.stack([targets, *(probs.argmax(axis=1) for probs in predictions)])
     cells, rows = np.unique(columns, axis=1, return_counts=True)
@@ -27,16 +27,12 @@ def of_labels(
     rng, found = np.random.default_rng(SEED), []
     for size in sizes(max(len(rows), k)):
         drawn = rng.multinomial(n, rows / n, size=size).astype(float)
-        totals = drawn @ member(true, k)
-        found.append([measure(counts_of(drawn, true, label, totals)) for label in labels])
+        totals, values = drawn @ member(true, k), []
+        for label in labels:
+            hits, far = drawn @ member(label, k, true == label), drawn @ (true - label).astype(float) ** 2
+            values.append(measure(Counts(hits, totals, drawn @ member(label, k), far)))
+        found.append(values)
     return np.concatenate(found, axis=1)
-
-
-def counts_of(drawn: np.ndarray, true: np.ndarray, label: np.ndarray, totals: np.ndarray) -> Counts:
-    """The counts of each replicate, of c cells that were drawn (r, c) times and totals (r, k) of the true classes."""
-    k = totals.shape[1]
-    hits = drawn @ member(label, k, true == label)
-    return Counts(hits, totals, drawn @ member(label, k), drawn @ (true - label).astype(float) ** 2)
 
 
 def member(label: np.ndarray, k: int, which: np.ndarray | None = None) -> sparse.csr_array:

@@ -1,4 +1,4 @@
-"""Metrics of labels, by the counts that they are made of: of one confusion matrix, or of many at once.
+"""Metrics of labels, computed from the counts of one confusion matrix, or of many at once.
 
 Values are scikit-learn's. Where one is undefined, such as kappa if all rows are of one class and are found, it is NaN.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Counts:
-    """What is in a confusion matrix of k classes, or in many: then all have the same shape in front."""
+    """The counts of a confusion matrix of k classes, or of many: then all have the same shape in front."""
 
     hits: np.ndarray  # (..., k) rows of each class that have its label
     true: np.ndarray  # (..., k) rows of each class

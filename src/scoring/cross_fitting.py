@@ -1,4 +1,4 @@
-"""Cross-fitting: each fold's rows by what is fitted on the other folds' rows."""
+"""Cross-fitting: each fold's rows are changed by what is fitted on the other folds' rows."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,15 +15,15 @@ def cross_fit(
     targets: np.ndarray,
     fold: np.ndarray,
 ) -> np.ndarray:
-    """Each fold's rows by what is fitted on the other folds' rows, and so honest to score: (n, k), as `probs` is.
+    """(n, k) new probabilities that are honest to score.
 
     Args:
-        fit: Probabilities and class indices of some rows to what is fitted.
-        apply: Probabilities of other rows and that to new probabilities.
+        fit: A function from probabilities and class indices of some rows to what is fitted.
+        apply: A function from probabilities of other rows and that to new probabilities.
         fold: (n,) the fold of each row.
     """
-    made = np.empty_like(probs)
+    fitted = np.empty_like(probs)
     for k in np.unique(fold):
         rows = fold == k
-        made[rows] = apply(probs[rows], fit(probs[~rows], targets[~rows]))
-    return made
+        fitted[rows] = apply(probs[rows], fit(probs[~rows], targets[~rows]))
+    return fitted

@@ -15,11 +15,11 @@ from src.scoring.metrics import Metric
 
 MIN_WEIGHED_PROB = 1e-12  # so small that no bias a class, which multiplies it, makes it the largest
 CUTS, MAX_CELLS = 1000, 2**15  # places between two rows that are tried for a bias, at most; and times classes, at most
-SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and what a sweep has to gain for another one
+SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and the gain of a sweep that is worth another one
 
 
 def apply(probs: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(n, k) probabilities as probs * exp(bias) has them: their argmax is the label. Of no bias, `probs` itself."""
+    """(n, k) probabilities in proportion to probs * exp(bias): their argmax is the label. Without bias, `probs`."""
     if not np.any(bias):
         return probs
     weighed = np.maximum(probs, MIN_WEIGHED_PROB) * np.exp(bias - np.max(bias))

@@ -1,4 +1,4 @@
-"""How sure a score or a gain is, as text: its standard error, or an interval where that is 0 by its own formula.
+"""The error of a score or a gain, as text: its standard error, or an interval where that is 0 by its own formula.
 
 288 of 288 right have a standard error of 0, while the rate behind them may well be 0.99. A score at such an edge stands
 with a 95 % interval instead.
@@ -11,7 +11,7 @@ import numpy as np
 from src.scoring.metrics import METRICS
 
 Z = 1.959963984540054  # the normal distribution's quantile of 0.975
-ROUNDING = 1e-9  # what floating point leaves at most of a standard error that is 0
+ROUNDING = 1e-9  # the most that floating point leaves of a standard error that is 0
 
 
 def wilson(hits: Any, n: Any) -> np.ndarray:
@@ -38,9 +38,8 @@ def error_text(metric_name: str, value: float, se: float, n: int | None, digits:
     A standard error that is NaN stays `± nan`.
 
     Args:
-        metric_name: One of METRICS.
-        n: Rows that the score is of; None where they are not known.
-        scale: What all numbers are multiplied by, such as 100 for percent.
+        n: The number of rows; None where it is not known.
+        scale: A factor of all numbers, such as 100 for percent.
     """
     if not at_edge(metric_name, value, scale * se, digits):
         return f"± {scale * se:.{digits}f}"
@@ -81,9 +80,6 @@ def edge_interval(metric_name: str, value: float, n: int | None) -> tuple[float,
     value that the metric can have: of all means over rows within these bounds, one of zeros and ones varies most, so
     that the interval is rather too wide. A metric that weighs classes alike can vary more where classes are rare: for
     it this is a rule of thumb. A metric without an upper bound, as the log loss, has no such interval.
-
-    Args:
-        n: Rows that the score is of; None where they are not known.
     """
     least, greatest = METRICS[metric_name].bounds
     if not n or not np.isfinite([least, greatest]).all():
@@ -93,7 +89,7 @@ def edge_interval(metric_name: str, value: float, n: int | None) -> tuple[float,
 
 
 def error_bar(metric_name: str, value: float, se: float, n: int | None) -> tuple[float, float]:
-    """The ends of a score's error bar: value ± se, or what `error_text` says at an edge; NaN where neither is known."""
+    """The ends of a score's error bar: value ± se, or `edge_interval` at an edge; NaN where neither is known."""
     if at_edge(metric_name, value, se) and (interval := edge_interval(metric_name, value, n)) is not None:
         return interval
     return value - se, value + se

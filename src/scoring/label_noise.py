@@ -1,10 +1,10 @@
 """Wrong labels, and how many there are, by confident learning: Northcutt, Jiang & Chuang 2021, as cleanlab has it.
 
 A row is doubtful where a model that has not seen it finds another class likelier than that class's own rows are on
-average. All that is judged is how labels and these probabilities disagree.
+average. Only the disagreement of labels and these probabilities is judged.
 
-What it cannot see: mistakes that the model makes too, such as a class pair that annotators mix up consistently; and who
-of the two is wrong. A picture that is hard, or can be read in two ways, and on which the model is sure of another
+It cannot see mistakes that the model makes too, such as a class pair that annotators mix up consistently, nor who of
+the two is wrong. A picture that is hard, or can be read in two ways, and on which the model is sure of another
 class, counts as a wrong label. So a weak model finds too much noise, and a model that learnt the annotators' habits too
 little. The estimate is of these labels and this model, no bound: a better model may score above the ceiling.
 """
@@ -22,16 +22,16 @@ DRAWN = 10_000  # rows that a replicate has at most
 
 @dataclass(frozen=True)
 class Issues:
-    """What confident learning thinks of n labels, in their order."""
+    """The judgement of confident learning on n labels, in their order."""
 
     mask: np.ndarray  # (n,) bool: taken for wrong
-    quality: np.ndarray  # (n,) in [0, 1]: the probability that the model gives the label; small is suspicious
+    quality: np.ndarray  # (n,) in [0, 1]: the model's probability of the label; small is suspicious
     suggested: np.ndarray  # (n,) class indices: the likeliest class, which may be the label
 
 
 @dataclass(frozen=True)
 class Ceiling:
-    """How many labels are wrong, as a share, and so what accuracy on such labels a perfect model would have."""
+    """The share of wrong labels, and with it the accuracy that a perfect model would have on such labels."""
 
     noise: float  # the share of labels that are wrong
     se: float  # of either: the bootstrap's, over rows
@@ -44,7 +44,7 @@ class Ceiling:
 
 
 def issues(targets: np.ndarray, probs: np.ndarray) -> Issues:
-    """Which labels are wrong, by cleanlab's default rule, pruning by noise rate.
+    """Find the wrong labels by cleanlab's default rule, pruning by noise rate.
 
     Each class keeps at least one row; labels of a single class are all believed.
 
@@ -66,14 +66,10 @@ def issues(targets: np.ndarray, probs: np.ndarray) -> Issues:
 
 
 def ceiling(targets: np.ndarray, probs: np.ndarray) -> Ceiling:
-    """The share of wrong labels, with its standard error over `bootstrap.REPLICATES` draws of the rows.
+    """The share of wrong labels, with its standard error over `bootstrap.REPLICATES` draws of the rows; see `issues`.
 
     Of many rows a replicate draws m of n, and its spread is scaled by sqrt(m / n) (Bickel, Götze & van Zwet 1997). The
     spread is that of the rows: that another model would say something else is not in it.
-
-    Args:
-        targets: (n,) class indices below k.
-        probs: (n, k) of models that have not seen the row's label.
     """
     targets, probs = np.asarray(targets), np.asarray(probs, np.float64)
     n, m, rng = len(targets), min(len(targets), DRAWN), np.random.default_rng(bootstrap.SEED)
@@ -97,5 +93,5 @@ def noise(targets: np.ndarray, probs: np.ndarray) -> float:
 
 
 def said(dropped: int, n: int) -> str:
-    """How many of n training rows were left out."""
+    """Report how many of n training rows were left out."""
     return f"{dropped} of {n} training rows dropped: their labels are doubtful"

@@ -19,18 +19,18 @@ class Metric:
     """A score of class indices (n,) and probabilities (n, k). It is NaN where it is undefined."""
 
     value: Callable[[np.ndarray, np.ndarray], float]  # the score alone, which is cheap
-    greater_is_better: bool
-    of_labels: bool  # what a submission holds: labels, or else one column of probabilities a class
+    of_labels: bool = False  # a submission holds labels, or else one column of probabilities a class
+    greater_is_better: bool = True
     per_row: PerRow | None = None  # (n,) whose mean it is; None: it is no mean over rows
     replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
     of_counts: Callable[[Counts], np.ndarray] | None = None  # of labels that more rows may get than argmax gives them
     is_share: bool = False  # a mean of zeros and ones: a count of rows
     bounds: tuple[float, float] = (0.0, 1.0)  # the least and the greatest value that it can have
-    kaggle_names: tuple[str, ...] = ()  # how Kaggle spells it, in small letters and digits alone
+    kaggle_names: tuple[str, ...] = ()  # Kaggle's spellings of it, in small letters and digits alone
 
     @property
     def sign(self) -> int:
-        """What makes more of it better."""
+        """The factor with which more of it is better."""
         return 1 if self.greater_is_better else -1
 
     def score(self, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
@@ -76,13 +76,13 @@ def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return (((probs > true) | ((probs == true) & behind)).sum(axis=1) < top).astype(float)
 
 
-def mean_of(per_row: PerRow, greater_is_better: bool, of_labels: bool, **facts: Any) -> Metric:
+def mean_of(per_row: PerRow, **facts: Any) -> Metric:
     """A metric that is the mean over rows; `facts` are further fields of Metric."""
 
     def value(targets: np.ndarray, probs: np.ndarray) -> float:
         return float(per_row(targets, probs).mean())
 
-    return Metric(value, greater_is_better, of_labels, per_row, **facts)
+    return Metric(value, per_row=per_row, **facts)
 
 
 def of_labels(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric:
@@ -92,16 +92,12 @@ def of_labels(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric
         return float(of_counts(confusion.count(targets, probs.argmax(axis=1), probs.shape[1])))
 
     replicates = partial(bootstrap.of_labels, of_counts)
-    return Metric(value, greater_is_better=True, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
+    return Metric(value, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
 
 
 METRICS = {
     "accuracy": mean_of(
-        correct,
-        greater_is_better=True,
-        of_labels=True,
-        is_share=True,
-        kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy"),
+        correct, of_labels=True, is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
     ),
     "balanced_accuracy": of_labels(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
     "macro_f1": of_labels(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
@@ -109,18 +105,12 @@ METRICS = {
         confusion.quadratic_kappa, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
     ),
     "log_loss": mean_of(
-        surprise,
-        greater_is_better=False,
-        of_labels=False,
-        bounds=(0.0, np.inf),
-        kaggle_names=("multiclassloss", "logloss"),
+        surprise, greater_is_better=False, bounds=(0.0, np.inf), kaggle_names=("multiclassloss", "logloss")
     ),
     "auc": Metric(
         auc.value,
-        greater_is_better=True,
-        of_labels=False,
         replicates=bootstrap.of_auc,
         kaggle_names=("auc", "rocaucscore", "areaunderreceiveroperatingcharacteristiccurve", "meancolumnwiseauc"),
     ),
-    "top5": mean_of(partial(among, 5), greater_is_better=True, of_labels=False, is_share=True),
+    "top5": mean_of(partial(among, 5), is_share=True),
 }

@@ -1,12 +1,10 @@
-"""Two answers to the same rows: does the one have more of them right than chance would have it?"""
+"""Tests of whether one of two answers to the same rows has more of them right than by chance."""
 
 from dataclasses import dataclass
 
 from src.base.errors import counted
 
 CLEAR = 2  # standard errors of the paired difference: chance alone gives less 19 times of 20
-
-
 LEVEL = 0.05  # of p, below which a difference is taken for more than chance
 REPRODUCED, BETTER, WORSE = "reproduced", "better", "worse"
 
@@ -30,7 +28,7 @@ class Pairs:
 class Outcome:
     verdict: str
     p: str
-    how: str  # it was tested
+    how: str  # the test
 
 
 def outcome(ours: int, theirs: int, n: int, pairs: Pairs | None = None) -> Outcome:
@@ -91,7 +89,7 @@ def mcnemar_at_most(images: int, differ: int) -> float:
 
 
 def verdict(difference: float, se: float) -> str:
-    """In words, of a paired difference where positive is better."""
+    """The verdict on a paired difference, where positive is better."""
     if not abs(difference) > CLEAR * se:
         return "not distinguishable"
     return "clearly better" if difference > 0 else "clearly worse"

@@ -1,4 +1,4 @@
-"""The section 'Labels and leaks': what the audit found, as contact sheets, and what came of acting on it."""
+"""The section 'Labels and leaks': the audit's findings as contact sheets, and the results of acting on them."""
 
 from typing import Any
 
@@ -13,9 +13,18 @@ from src.scoring import intervals
 
 NAME, TITLE = "labels", "Labels and leaks"
 SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures
-# What is said of a finding's score, by kind; pairs have the same.
+# The text of a finding's score, by kind, and below it the search for that kind; pairs have the same.
 SCORES = {"label": "p(label) {:.3f}", "outlier": "score {:.2g}", "constant": "spread {:.2f}", "tiny": "{:.0f} pixels"}
 PAIR = "alike {:.3f}"
+METHODS = {
+    "label": "confident learning (cleanlab) on the out-of-fold probabilities of {model}: another class is likelier "
+    "than that class's own rows are on average",
+    "outlier": "mean distance to the nearest neighbours in the features of {encoder}, its logarithm {outlier_fence} "
+    "quartile ranges or more above the upper quartile",
+    "constant": "each colour's standard deviation below {constant} of 255",
+    "tiny": "shorter side below {tiny_pixels} pixels and {tiny_share} of the median",
+}
+PAIR_METHOD = "laid on each other, their fine structure correlates to {correlation} or more; 1 is the same pixels"
 
 
 def section(evidence: Material) -> Section:
@@ -34,7 +43,7 @@ def section(evidence: Material) -> Section:
 
 
 def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
-    """Of each kind what the template says, and its first findings with their pictures, by the kind."""
+    """Each kind for the template, and {kind: its first findings with their pictures}."""
     kinds, lists = [], {}
     for kind, title in audit.FINDING_KINDS.items():
         of_kind = found.found[found.found["kind"] == kind]
@@ -43,8 +52,8 @@ def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict
         shown = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
         if shown:
             lists[kind] = shown
-        told = {"name": kind, "title": title, "how": how(kind, found.about), "pairs": kind in audit.PAIRED}
-        kinds.append(told | {"found": len(of_kind), "shown": len(shown)})
+        about = {"name": kind, "title": title, "how": method(kind, found.about), "pairs": kind in audit.PAIRED}
+        kinds.append(about | {"found": len(of_kind), "shown": len(shown)})
     return kinds, lists
 
 
@@ -59,46 +68,30 @@ def entry(evidence: Material, one: Any, rows: list[Row]) -> dict[str, Any]:
     cards = []
     for part, i in rows:
         label = evidence.classes[evidence.targets[i]] if part == "train" else "test"
-        told = f"{label} → {one.suggested_label}" if one.kind == "label" else label
-        cards.append([name((part, i)), evidence.rows(part)[evidence.competition.id].iat[i], told])
+        line = f"{label} → {one.suggested_label}" if one.kind == "label" else label
+        cards.append([name((part, i)), evidence.rows(part)[evidence.competition.id].iat[i], line])
     return {"cards": cards, "said": SCORES.get(one.kind, PAIR).format(one.score)}
 
 
-def how(kind: str, about: dict[str, Any]) -> str:
-    """How a kind was looked for, and from where on something is a finding."""
-    limits = {"correlation": "?", "outlier_fence": "?", "constant": "?", "tiny_share": "?", "tiny_pixels": "?"}
+def method(kind: str, about: dict[str, Any]) -> str:
+    """The search for a kind, and the limit from which on something is a finding."""
+    limits = dict.fromkeys(("correlation", "outlier_fence", "constant", "tiny_share", "tiny_pixels"), "?")
     limits |= about.get("thresholds") or {}
-    if kind == "label":
-        return (
-            f"confident learning (cleanlab) on the out-of-fold probabilities of {about.get('model')}: another class is "
-            "likelier than that class's own rows are on average"
-        )
-    if kind == "outlier":
-        return (
-            f"mean distance to the nearest neighbours in the features of {about.get('encoder')}, its logarithm "
-            f"{limits['outlier_fence']} quartile ranges or more above the upper quartile"
-        )
-    if kind == "constant":
-        return f"each colour's standard deviation below {limits['constant']} of 255"
-    if kind == "tiny":
-        return f"shorter side below {limits['tiny_pixels']} pixels and {limits['tiny_share']} of the median"
-    return (
-        f"laid on each other, their fine structure correlates to {limits['correlation']} or more; 1 is the same pixels"
-    )
+    return METHODS.get(kind, PAIR_METHOD).format(model=about.get("model"), encoder=about.get("encoder"), **limits)
 
 
 def notes(evidence: Material, found: Audit) -> list[str]:
-    """What was not looked for, and whether the audit is of what is there now."""
-    said = [f"Not looked for: {why}." for why in found.about.get("skipped") or []]
+    """The searches that were skipped, and a warning where the audit is of other labels or an older model."""
+    lines = [f"Not looked for: {why}." for why in found.about.get("skipped") or []]
     by = (found.about.get("key") or {}).get("judge") or {}
     model = evidence.models.get(by.get("model"))
     labelled = found.found[found.found["label"] != ""]
     labels = [evidence.classes[evidence.targets[evidence.row_of["train"][id]]] for id in labelled["id"]]
     if by and (model is None or files.sha256(model.folder / "oof.parquet") != by.get("oof")):
-        said.append(f"The audit is older than the model {by.get('model')}: run it again.")
+        lines.append(f"The audit is older than the model {by.get('model')}: run it again.")
     elif labels != labelled["label"].tolist():
-        said.append("The audit is of other labels: run it again.")
-    return said
+        lines.append("The audit is of other labels: run it again.")
+    return lines
 
 
 def ceiling(evidence: Material, found: Audit) -> dict[str, str] | None:

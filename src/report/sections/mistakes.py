@@ -46,7 +46,7 @@ def section(evidence: Material) -> Section:
         "classes": evidence.classes,
         "listed": min(LISTED, len(evidence.classes)) if not whole else None,
         "rows": len(evidence.train),
-        "slices": slices.said(evidence, best),
+        "slices": slices.caption(evidence, best),
         "charts": " ".join(f"{NAME}-{chart}" for chart in ("classes", "slices")),
     }
     shown = {"classes": classes_chart(evidence, best, classes)}

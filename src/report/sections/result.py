@@ -1,4 +1,4 @@
-"""The section 'result': what every model scores, and whether CV and leaderboard agree."""
+"""The section 'result': the scores of every model, and how well CV and leaderboard agree."""
 
 import math
 from typing import Any
@@ -9,21 +9,8 @@ import pandas as pd
 from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
 from src.leaderboard.forecast import BOARD_PARTS, NAME
 from src.leaderboard.scored import Score
-from src.report import configs, histories
+from src.report import configs, figures, histories
 from src.report.evidence import BLEND, Model
-from src.report.figures import (
-    STEP,
-    by_cv,
-    coloured,
-    known,
-    measured,
-    number,
-    score_title,
-    spread,
-    tips,
-    took,
-    with_interval,
-)
 from src.report.material import Material
 from src.report.page import Section
 from src.results import summary
@@ -46,7 +33,7 @@ def section(evidence: Material) -> Section:
         "agreement": agreement(evidence, sent),
     }
     charts = {}
-    if scored := [model for model in by_cv(evidence) if known(model.made["cv"])]:
+    if scored := [model for model in figures.by_cv(evidence) if figures.known(model.made["cv"])]:
         charts["cv"] = dots(evidence, scored)
     for part in BOARD_PARTS:
         if len(of := sent[sent["part"] == part]):
@@ -62,14 +49,14 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
     whole = blend is not None and {"weights", "method"} <= blend.made.keys()
     return {
         "name": model.name,
-        "best": model is by_cv(evidence)[0],
-        "cv": measured(evidence.competition.metric, made["cv"], made["se"], len(evidence.train)),
-        "folds": summary.span([score for score in made["folds"] if known(score)]),
-        "log_loss": number(made["log_loss"]),
+        "best": model is figures.by_cv(evidence)[0],
+        "cv": figures.measured(evidence.competition.metric, made["cv"], made["se"], len(evidence.train)),
+        "folds": summary.span([score for score in made["folds"] if figures.known(score)]),
+        "log_loss": figures.number(made["log_loss"]),
         **{part: texts(ours.scores.get(part) if ours else None) for part in BOARD_PARTS},
         "weight": summary.share(blend.made, model.name) if whole else "",
-        "time": took(model),
-        "speed": f"{speed:.0f}" if known(speed) else "",
+        "time": figures.took(model),
+        "speed": f"{speed:.0f}" if figures.known(speed) else "",
         "note": "; ".join(notes(evidence, model)),
     }
 
@@ -82,15 +69,15 @@ def texts(score: Score | None) -> dict[str, str]:
 
 
 def notes(evidence: Material, model: Model) -> list[str]:
-    said, spec = [], evidence.competition.models.get(model.name)
+    found, spec = [], evidence.competition.models.get(model.name)
     if spec is None and model.name != BLEND:
-        said.append("not in the config")
+        found.append("not in the config")
     stored = model.made["key"].get("model")
     if spec is not None and isinstance(stored, dict) and (changes := configs.changes(stored, spec)):
-        said.append(f"made with another config: {changes}")
+        found.append(f"made with another config: {changes}")
     if model.test is None:
-        said.append("no table of the test rows")
-    return said
+        found.append("no table of the test rows")
+    return found
 
 
 def reported(evidence: Material) -> list[dict[str, Any]]:
@@ -124,67 +111,70 @@ def submissions(evidence: Material) -> pd.DataFrame:
     for name, ours in evidence.ours.items():
         made = evidence.models[name].made
         for part, score in ours.scores.items():
-            if known(made["cv"]) and not any((row[0], row[2]) == (name, part) for row in rows):
+            if figures.known(made["cv"]) and not any((row[0], row[2]) == (name, part) for row in rows):
                 rows.append((name, name, part, made["cv"], made["se"], float(score.text), score))
     df = pd.DataFrame(rows, columns=["name", "file", "part", "cv", "cv_se", "score", "of"])
-    counts = [(one.k, one.n) for one in df["of"]]
-    df["score_se"] = [math.nan if k is None else standard_error(k, n) for k, n in counts]
-    df["rows"] = [n for _, n in counts]
-    df["count"] = ["" if k is None else f"{k} of {n} rows" for k, n in counts]
+    df["score_se"] = [math.nan if one.k is None else standard_error(one.k, one.n) for one in df["of"]]
+    df["rows"] = [one.n for one in df["of"]]
+    df["count"] = ["" if one.k is None else f"{one.k} of {one.n} rows" for one in df["of"]]
     return df.drop(columns="of")
 
 
 def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
     """How CV and each part of the leaderboard go together, a sentence a part."""
     by_part = {part: sent[sent["part"] == part] for part in BOARD_PARTS}
-    said = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
-    return [one for one in said if one is not None]
+    texts = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
+    return [text for text in texts if text is not None]
 
 
 def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     """Each model's CV ± se and its folds, the best on top."""
-    order, colours = [model.name for model in models], coloured(list(evidence.models))
+    order, colours = [model.name for model in models], figures.coloured(list(evidence.models))
     df = pd.DataFrame(
-        [(model.name, model.made["cv"], model.made["se"], model.made["log_loss"]) for model in models],
-        columns=["model", "cv", "se", "log_loss"],
+        [{"model": one.name, **{key: one.made[key] for key in ("cv", "se", "log_loss")}} for one in models]
     )
-    df = with_interval(df, evidence.competition.metric, "cv", "se", len(evidence.train))
+    df = figures.with_interval(df, evidence.competition.metric, "cv", "se", len(evidence.train))
     folds = pd.DataFrame(
-        [(model.name, i, score) for model in models for i, score in enumerate(model.made["folds"]) if known(score)],
+        [
+            (model.name, i, score)
+            for model in models
+            for i, score in enumerate(model.made["folds"])
+            if figures.known(score)
+        ],
         columns=["model", "fold", "score"],
     )
     y = alt.Y("model:N", sort=order, title=None)
-    scale = alt.Scale(domain=spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
-    x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
+    scale = alt.Scale(domain=figures.spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
+    x = alt.X("cv:Q", scale=scale, title=figures.score_title(evidence, "CV"))
     color = alt.Color("model:N", scale=colours, legend=None)
-    hover = tips(df, model="model", cv=f"CV {evidence.competition.metric}", error="error", log_loss="log loss")
-    fold_hover = tips(folds, model="model", fold="fold", score=evidence.competition.metric)
+    hover = figures.tips(df, model="model", cv=f"CV {evidence.competition.metric}", error="error", log_loss="log loss")
+    fold_hover = figures.tips(folds, model="model", fold="fold", score=evidence.competition.metric)
     ticks = alt.Chart(folds).mark_tick(thickness=1.5, size=12, opacity=0.45)
     marks = alt.Chart(df).encode(y=y, color=color, tooltip=hover)
     return alt.layer(
         ticks.encode(x=alt.X("score:Q", scale=scale), y=y, color=color, tooltip=fold_hover),
         marks.mark_rule(strokeWidth=2.5).encode(x=alt.X("low:Q"), x2="high:Q"),
         marks.mark_point(filled=True, size=80, opacity=1).encode(x=x),
-    ).properties(width="container", height=STEP * len(models))
+    ).properties(width="container", height=figures.STEP * len(models))
 
 
 def scatter(evidence: Material, df: pd.DataFrame, part: str) -> alt.LayerChart:
     """CV against the score of a part, with an error bar of each, and the line on which both are the same."""
     metric = evidence.competition.metric
-    df = with_interval(df, metric, "cv", "cv_se", len(evidence.train))
+    df = figures.with_interval(df, metric, "cv", "cv_se", len(evidence.train))
     df = df.rename(columns={"low": "cv_low", "high": "cv_high", "error": "cv_error"})
-    df = with_interval(df, metric, "score", "score_se", df["rows"])
+    df = figures.with_interval(df, metric, "score", "score_se", df["rows"])
     names = list(dict.fromkeys([*evidence.models, *df["name"]]))
-    domain = spread(pd.concat([df[name] for name in ("cv", "cv_low", "cv_high", "score", "low", "high")]))
+    domain = figures.spread(pd.concat([df[name] for name in ("cv", "cv_low", "cv_high", "score", "low", "high")]))
     scale = alt.Scale(domain=domain, nice=False)
-    x = alt.X("cv:Q", scale=scale, title=score_title(evidence, "CV"))
+    x = alt.X("cv:Q", scale=scale, title=figures.score_title(evidence, "CV"))
     y = alt.Y("score:Q", scale=scale, title=f"{part} {metric}")
     shown = [name for name in names if name in set(df["name"])]
     legend = alt.Legend(title=None, columns=2, values=shown, labelLimit=200)
-    color = alt.Color("name:N", scale=coloured(names), legend=legend)
+    color = alt.Color("name:N", scale=figures.coloured(names), legend=legend)
     titles = {"file": "submission", "cv": "CV", "cv_error": "error of CV"}
     titles |= {"score": part, "error": f"error of {part}", "count": "count"}
-    dots = alt.Chart(df).encode(color=color, tooltip=tips(df, **titles))
+    dots = alt.Chart(df).encode(color=color, tooltip=figures.tips(df, **titles))
     ends = {"x2": "high:Q", "y2": "high:Q"}
     equal = alt.Chart(pd.DataFrame([{"low": domain[0], "high": domain[1]}])).mark_rule(strokeDash=[4, 4])
     return alt.layer(

@@ -5,20 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from src.report import choices
-from src.report.figures import (
-    SLIGHT,
-    UNKNOWN,
-    by_cv,
-    chosen,
-    coloured,
-    number,
-    percent,
-    rounded,
-    score_title,
-    switch,
-    tips,
-)
+from src.report import choices, figures
 from src.report.histories import History
 from src.report.material import Material
 from src.report.page import Section
@@ -32,15 +19,15 @@ def section(evidence: Material) -> Section:
     names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
     drawn, about = {}, {"competition": evidence.competition.name, "switch": None, "sweep": None}
     if found:
-        first = next((model.name for model in by_cv(evidence) if model.name in found), next(iter(found)))
+        first = next((model.name for model in figures.by_cv(evidence) if model.name in found), next(iter(found)))
         drawn |= curves(evidence, found, first)
-        about["switch"] = switch("training", list(found), first, tuple(drawn))
+        about["switch"] = figures.switch("training", list(found), first, tuple(drawn))
         drawn["models"] = overview(evidence, found, names)
-    swept = {name: df for name in evidence.models if (df := choices.sweep_of(evidence, name)) is not None}
+    swept = {name: df for name in evidence.models if (df := choices.sweep(evidence, name)) is not None}
     if swept:
-        first = next(model.name for model in by_cv(evidence) if model.name in swept)
+        first = next(model.name for model in figures.by_cv(evidence) if model.name in swept)
         drawn["sweep"] = choices.sweep_chart(pd.concat(swept.values()), first)
-        about["sweep"] = switch("training", list(swept), first, ("sweep",))
+        about["sweep"] = figures.switch("training", list(swept), first, ("sweep",))
     if (interpolated := choices.wise_ft(evidence)) is not None:
         drawn["wise"] = choices.wise_chart(evidence, interpolated, names)
     if ranges := choices.lr_ranges(evidence):
@@ -67,12 +54,12 @@ def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
         "name": name,
         "epochs": int(epochs["epoch"].max()),
         "seeds": seeds,
-        "loss": number(last["loss"].mean()),
-        "log_loss": number(last["valid_log_loss"].mean()),
-        "metric": number(last[metric].mean()) if metric in last else UNKNOWN,
-        "speed": number(history.median("images_per_second"), 0),
-        "waited": UNKNOWN if (waited := history.median("waited")) is None else percent(waited, 0),
-        "batch": " or ".join(f"{size:.0f}" for size in sorted(set(epochs.get("micro_batch", ())))) or UNKNOWN,
+        "loss": figures.number(last["loss"].mean()),
+        "log_loss": figures.number(last["valid_log_loss"].mean()),
+        "metric": figures.number(last[metric].mean()) if metric in last else figures.UNKNOWN,
+        "speed": figures.number(history.median("images_per_second"), 0),
+        "waited": figures.UNKNOWN if (waited := history.median("waited")) is None else figures.percent(waited, 0),
+        "batch": " or ".join(f"{size:.0f}" for size in sorted(set(epochs.get("micro_batch", ())))) or figures.UNKNOWN,
         "unfinished": history.unfinished,
     }
 
@@ -90,7 +77,7 @@ def curves(evidence: Material, found: dict[str, History], first: str) -> dict[st
         column = f"valid_{metric}"
         scores = [long(name, one, column, VALID) for name, one in found.items() if column in one.epochs]
         if scores:
-            title = score_title(evidence, "validation")
+            title = figures.score_title(evidence, "validation")
             drawn["score"] = lines_chart(pd.concat(scores), first, title, [LOSS, VALID], legend=False)
     for name, column, title in (
         ("lr", "lr", "learning rate"),
@@ -109,13 +96,13 @@ def long(name: str, history: History, column: str, what: str) -> pd.DataFrame:
     lines = lines.assign(mean=lines[lines.notna().all(axis=1)].mean(axis=1))
     lines.columns = [str(column) for column in lines.columns]
     df = lines.rename_axis("epoch").reset_index().melt("epoch", var_name="fold", value_name="value").dropna()
-    return df.assign(model=name, what=what, value=rounded(df["value"]))
+    return df.assign(model=name, what=what, value=figures.rounded(df["value"]))
 
 
 def mean_of(name: str, history: History, column: str) -> pd.DataFrame:
     """Columns model, epoch, value: the mean over folds and seeds."""
     values = thinned(history.lines(column)).mean(axis=1)
-    return pd.DataFrame({"model": name, "epoch": values.index, "value": rounded(values)}).dropna()
+    return pd.DataFrame({"model": name, "epoch": values.index, "value": figures.rounded(values)}).dropna()
 
 
 def thinned(lines: pd.DataFrame) -> pd.DataFrame:
@@ -127,25 +114,25 @@ def thinned(lines: pd.DataFrame) -> pd.DataFrame:
 def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], legend: bool = True) -> alt.LayerChart:
     """One model: a thin line a fold, a thick one for their mean."""
     shown = alt.Legend(title=None, symbolOpacity=1) if legend else None
-    color = alt.Color("what:N", scale=coloured(kinds), legend=shown)
-    hover = tips(df, fold="fold", epoch="epoch", value=title)
+    color = alt.Color("what:N", scale=figures.coloured(kinds), legend=shown)
+    hover = figures.tips(df, fold="fold", epoch="epoch", value=title)
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
-    marks = chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
+    marks = figures.chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
     folds = marks.transform_filter("datum.fold !== 'mean'").encode(detail="fold:N")
     mean = marks.transform_filter("datum.fold === 'mean'")
     return alt.layer(
-        folds.mark_line(strokeWidth=1, opacity=SLIGHT, point={"size": 8, "opacity": SLIGHT}),
+        folds.mark_line(strokeWidth=1, opacity=figures.SLIGHT, point={"size": 8, "opacity": figures.SLIGHT}),
         mean.mark_line(strokeWidth=2.5, point={"size": 14}),
     ).properties(width="container", height=240)
 
 
 def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Chart:
-    marks = chosen(alt.Chart(df, width="container", height=140), first).mark_line(point={"size": 14})
+    marks = figures.chosen(alt.Chart(df, width="container", height=140), first).mark_line(point={"size": 14})
     return marks.encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
         y=alt.Y("value:Q", title=title, axis=alt.Axis(format=format) if format else alt.Axis()),
-        tooltip=tips(df, epoch="epoch", value=title),
+        tooltip=figures.tips(df, epoch="epoch", value=title),
     )
 
 
@@ -156,7 +143,7 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
         lines = thinned(history.lines("valid_log_loss"))
         spec = evidence.competition.models.get(name)
         total = max(int(lines.index.max()), getattr(spec, "epochs", 0))
-        done, values = rounded(lines.index.to_series() / total), rounded(lines.mean(axis=1))
+        done, values = figures.rounded(lines.index.to_series() / total), figures.rounded(lines.mean(axis=1))
         parts.append(pd.DataFrame({"model": name, "epoch": lines.index, "done": done, "value": values}))
     df = pd.concat(parts)
     shown = [name for name in names if name in found]
@@ -165,6 +152,6 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
     return marks.encode(
         x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
         y=alt.Y("value:Q", title="validation log loss", scale=alt.Scale(type="log", nice=False)),
-        color=alt.Color("model:N", scale=coloured(names), legend=legend),
-        tooltip=tips(df, model="model", epoch="epoch", value="validation log loss"),
+        color=alt.Color("model:N", scale=figures.coloured(names), legend=legend),
+        tooltip=figures.tips(df, model="model", epoch="epoch", value="validation log loss"),
     )
