@@ -134,12 +134,7 @@ def cut(cell: str) -> str:
 
 
 def thousandths(probs: np.ndarray, label: Sequence[int] | None) -> list[list[int]]:
-    """All k probabilities of each row; of many classes pairs of class and probability, the largest first.
-
-    Args:
-        probs: (n, k).
-        label: (n,) classes whose probability is there in any case.
-    """
+    """All k probabilities of each row; of many classes pairs of class and probability, the largest and the label's."""
     n, k = probs.shape
     whole = np.rint(1000 * probs).astype(int)
     if k <= EACH:

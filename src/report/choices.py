@@ -85,11 +85,10 @@ def range_chart(evidence: Evidence, ranges: dict[str, pd.DataFrame], names: list
     x = alt.X("lr:Q", scale=alt.Scale(type="log", nice=False), title="learning rate", axis=alt.Axis(format="~e"))
     color = alt.Color("model:N", scale=figures.coloured(names), legend=alt.Legend(title=None, values=list(ranges)))
     y = alt.Y("smooth:Q", title="loss, smoothed", scale=alt.Scale(zero=False))
+    hover, peak_hover = figures.tips(df, model="model", smooth="loss"), figures.tips(peak, model="model")
     return alt.layer(
-        alt.Chart(df).mark_line().encode(x=x, y=y, color=color, tooltip=figures.tips(df, model="model", smooth="loss")),
-        alt.Chart(peak)
-        .mark_rule(strokeDash=[4, 4])
-        .encode(x=x, color=color, tooltip=figures.tips(peak, model="model")),
+        alt.Chart(df).mark_line().encode(x=x, y=y, color=color, tooltip=hover),
+        alt.Chart(peak).mark_rule(strokeDash=[4, 4]).encode(x=x, color=color, tooltip=peak_hover),
     ).properties(width="container", height=240)
 
 

@@ -37,9 +37,9 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     if blend is None or competition.source.page is None or competition.limit is not None or evidence.entries:
         return
     ends = forecast.intervals(evidence, [blend]).itertuples()
-    said = ", ".join(f"{one.low:.4f} to {one.high:.4f} on {one.part}" for one in ends)
+    expected = ", ".join(f"{one.low:.4f} to {one.high:.4f} on {one.part}" for one in ends)
     cv = measured(competition.metric, blend.made["cv"], blend.made["se"], len(evidence.train))
-    cv += f" predicts {said} (19 of 20)" if said else ""
+    cv += f" predicts {expected} (19 of 20)" if expected else ""
     why = f"The blend's CV of {cv}, and no submission says yet whether that holds."
     yield Advice("Send the blend", why, competition.command("submit"))
 
@@ -77,7 +77,7 @@ def split_duplicates(evidence: Evidence) -> Iterator[Advice]:
 
 
 def doubtful_labels(evidence: Evidence) -> Iterator[Advice]:
-    """To try without them; or what came of that, where it was tried on these folds."""
+    """Advise to try without them; or to drop them, where that was clearly better on these folds."""
     competition = evidence.competition
     if (found := evidence.audit) is None or evidence.fold is None or not competition.of_stage("probe"):
         return

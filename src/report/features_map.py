@@ -42,9 +42,9 @@ class Map:
 
 def features_map(evidence: Material) -> Map | None:
     """The map of the first encoder of the config that has features on the disk, CLIPs before others; None without."""
-    if (folder := folder_of(evidence.competition)) is None or evidence.record is None:
+    if (folder := features_folder(evidence.competition)) is None or evidence.record is None:
         return None
-    rows, feats = features_of(evidence, folder, sample(evidence))
+    rows, feats = read_features(evidence, folder, sample(evidence))
     if len(rows) < 3:
         return None
     # the same pictures have one place; and if all were the same, scikit-learn's t-SNE would end the process
@@ -55,7 +55,7 @@ def features_map(evidence: Material) -> Map | None:
     return Map(folder.name, method, rows, xy)
 
 
-def folder_of(competition: Competition) -> Path | None:
+def features_folder(competition: Competition) -> Path | None:
     """The features of the first view of the first encoder that has any."""
     there = sorted(path.parent for path in competition.features("", "").parent.glob("*/key.json"))
     for spec in sorted(competition.encoders, key=lambda spec: spec.clip is None):
@@ -87,7 +87,7 @@ def sample(evidence: Material) -> list[Row]:
     return rows
 
 
-def features_of(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
+def read_features(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:
     """The rows that have features, and these: (n, d) float32 of length 1."""
     shas = evidence.record["sha256"].reindex([str(evidence.album.path(row)) for row in rows])
     known = np.flatnonzero(shas.notna())

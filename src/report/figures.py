@@ -1,4 +1,4 @@
-"""What the sections of figures share: numbers as text, colours of models, dots with error bars, and the switch."""
+"""The parts that figures share: numbers as text, colours of models, dots with error bars, and the switch."""
 
 import math
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def single(evidence: Evidence) -> list[Model]:
 
 
 def score_title(evidence: Evidence, what: str) -> str:
-    """Of an axis: `CV accuracy`, and of a loss that less of it is better."""
+    """The title of an axis: `CV accuracy`, and for a loss that less of it is better."""
     less = "" if evidence.metric.greater_is_better else " (less is better)"
     return f"{what} {evidence.competition.metric}{less}"
 
@@ -74,9 +74,7 @@ def coloured(names: Sequence[str]) -> alt.Scale:
 def with_interval(df: pd.DataFrame, metric: str, value: str, se: str, rows: Any) -> pd.DataFrame:
     """The table with an error bar a score, columns low and high, and in words, column error; NaN and "" if not known.
 
-    Args:
-        value, se: Columns of the scores and of their standard errors.
-        rows: That each score is of: a number, or one a line.
+    `value` and `se` are columns; `rows` is the number of rows that each score is of, or one a line.
     """
     scores = list(zip(df[value], df[se], np.broadcast_to(rows, len(df)).tolist(), strict=True))
     bars = np.array([intervals.error_bar(metric, *score) for score in scores]).reshape(-1, 2)
@@ -97,7 +95,7 @@ def rounded(values: pd.Series) -> pd.Series:
 
 
 def tips(df: pd.DataFrame, **titles: str) -> list[alt.Tooltip]:
-    """What a hover shows: {column: its title}."""
+    """The lines of a hover: {column: its title}."""
     return [
         alt.Tooltip(column, title=title, format=".4f" if df[column].dtype.kind == "f" else alt.Undefined)
         for column, title in titles.items()

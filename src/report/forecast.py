@@ -1,8 +1,6 @@
-"""What CV predicts of the test rows, and what came: scores, and how often each class is given."""
+"""Predictions for the test rows by CV beside the results: scores, and how often each class is given."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,10 +11,9 @@ from src.leaderboard.forecast import BOARD_PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
 from src.results.model import decided_probs
-from src.scoring import agreement
 from src.scoring.metrics import METRICS
 
-SLOW = 100_000  # rows from which on the best model alone is looked at: each takes a second
+SLOW = 100_000  # rows from which on only the best model has an interval: each takes a second
 WHOLE = "all test rows"
 
 
@@ -37,7 +34,7 @@ def heading(part: str) -> str:
 
 
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
-    """What each model's CV predicts, and what was scored: model, part, rows, cv, low, high, score."""
+    """The interval that each model's CV predicts, beside its score: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
     slow = METRICS[metric].is_share and max(parts.values()) > SLOW
     for model in models:
@@ -53,35 +50,11 @@ def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
 
 
-@dataclass(frozen=True)
-class Mix:
-    """How often each of k classes is given."""
-
-    train: np.ndarray  # (k,) train rows with that label
-    oof: np.ndarray  # (k,) train rows to which the model gives it, out of fold
-    test: np.ndarray  # (k,) test rows
-
-    @cached_property
-    def p(self) -> float:
-        """How often train and test rows of one kind would be given mixes as unlike: see `likeness.chance`."""
-        return agreement.chance(self.oof, self.test)
-
-    @property
-    def shares(self) -> pd.DataFrame:
-        """(k, 3)"""
-        found = {"train labels": self.train, "out of fold": self.oof, "test": self.test}
-        return pd.DataFrame({kind: counts / counts.sum() for kind, counts in found.items()})
-
-    @property
-    def apart(self) -> np.ndarray:
-        """(k,) how much greater the share is on the test rows than out of fold."""
-        return self.test / self.test.sum() - self.oof / self.oof.sum()
-
-
-def mix(evidence: Evidence, model: Model) -> Mix | None:
-    """None where the model has no table of the test rows."""
+def mix(evidence: Evidence, model: Model) -> pd.DataFrame | None:
+    """(k, 3) rows of each class by label, by the model out of fold and on the test rows; None without test table."""
     if model.test is None:
         return None
     test = decided_probs(evidence.competition, dict(model.made), model.test).argmax(axis=1)
+    kinds = {"train labels": evidence.targets, "out of fold": model.labels, "test": test}
     k = len(evidence.classes)
-    return Mix(*(np.bincount(labels, minlength=k) for labels in (evidence.targets, model.labels, test)))
+    return pd.DataFrame({kind: np.bincount(labels, minlength=k) for kind, labels in kinds.items()})

@@ -1,4 +1,4 @@
-"""The top of the page: what was run, its best score, and what is left out."""
+"""The top of the page: the run, its best score, and what is left out."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from src.report.figures import measured
 
 
 def head(evidence: Evidence) -> dict[str, Any]:
-    """What page.html wants of it: lead (texts), tiles (name, value, more) and left_out."""
+    """The data of page.html's top: lead (texts), tiles (name, value, more) and left_out."""
     competition = evidence.competition
     lead = [
         competition.name,
@@ -35,7 +35,7 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
             name, value = forecast.heading(one.part), f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
     for part in BOARD_PARTS:
-        if (top := best_of(evidence, part)) is not None:
+        if (top := best_score(evidence, part)) is not None:
             found.append(tile(f"Best {part}", *top))
     if (audit := evidence.audit) is not None:
         kinds = audit.found["kind"]
@@ -52,8 +52,8 @@ def tile(name: str, value: str, more: str = "") -> dict[str, str]:
     return {"name": name, "value": value, "more": more}
 
 
-def best_of(evidence: Evidence, part: str) -> tuple[str, str] | None:
-    """The best score of a part of the leaderboard, and of what it is, with its count."""
+def best_score(evidence: Evidence, part: str) -> tuple[str, str] | None:
+    """The best score of a part of the leaderboard, and the name of its model, with the count."""
     scores = [(name, ours.scores[part]) for name, ours in evidence.ours.items() if part in ours.scores]
     if not scores:
         return None

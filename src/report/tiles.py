@@ -38,14 +38,14 @@ class Source:
             OSError, ValueError and others: It is no whole picture; see FAULTS.
         """
         stat = path.stat()
-        if (pixels := self.of_store(path, stat.st_size, stat.st_mtime_ns)) is not None:
+        if (pixels := self.stored_pixels(path, stat.st_size, stat.st_mtime_ns)) is not None:
             image = Image.fromarray(pixels)
         else:
             image = decoded(path.read_bytes(), side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         return image
 
-    def of_store(self, path: Path, size: int, mtime_ns: int) -> np.ndarray | None:
+    def stored_pixels(self, path: Path, size: int, mtime_ns: int) -> np.ndarray | None:
         """(height, width, 3) uint8; None of a file that the store does not have as it is now."""
         *known, sha = self.record.get(str(path), (None, None, None))
         if known != [size, mtime_ns] or sha not in self.places.index:

@@ -63,11 +63,7 @@ def published(competition: Competition, model: str, epoch: int | None, last: boo
 
 
 def rows_of(competition: Competition, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """A finished cell's rows of compare.csv, one an epoch and one an alpha.
-
-    Args:
-        about: What cell.json says.
-    """
+    """The rows of compare.csv of a finished cell with the cell.json `about`, one an epoch and one an alpha."""
     same = {"data_set": competition.name, "model": about["model"], "templates": about["templates"]}
     same |= {name: about[name] for name in ("metric", "rows", "parameters", "trained", "memory_gb", "device")}
     rows, last = [], about["points"][-1]

@@ -14,10 +14,7 @@ TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averag
 
 
 def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs: np.ndarray) -> None:
-    """Write the id column and one float32 column a class, in the order of `classes`.
-
-    Args:
-        probs: (n, k), rows sum to 1.
+    """Write the id column and one float32 column a class, in the order of `classes`: probs (n, k), rows sum to 1.
 
     Raises:
         UserError: The table would not pass the reader's checks.

@@ -18,13 +18,10 @@ def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """How often two samples of one mix are as unlike as these: p of a chi-square test, exact but for its random draws.
+    """How often two samples of one mix are as unlike as these counts (k,), neither of them of no rows.
 
-    Tables are drawn with the margins of this one (Fisher's): classes of few rows, for which the chi-square distribution
-    is no good, need no rule of their own.
-
-    Args:
-        ours, theirs: (k,) counts of the classes; neither is of no rows.
+    The p of a chi-square test, exact but for its random draws. Tables are drawn with the margins of this one (Fisher's):
+    classes of few rows, for which the chi-square distribution is no good, need no rule of their own.
     """
     from scipy import stats
 
@@ -35,10 +32,9 @@ def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> str | None:
-    """`broken 80.1% (not 31.8%), ...` where the two mixes differ by more than chance, the greatest differences first.
+    """`broken 80.1% (not 31.8%), ...` where the mixes of labels (n,) and (m,) differ by more than chance.
 
-    Args:
-        ours, theirs: (n,) and (m,) class indices.
+    The greatest differences are first.
     """
     counts = [np.bincount(labels, minlength=len(classes)) for labels in (ours, theirs)]
     if chance(*counts) >= RARE:

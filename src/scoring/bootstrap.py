@@ -16,7 +16,7 @@ REPLICATES, SEED = 200, 0
 AT_ONCE = 2**19  # numbers worked on together: memory does not grow with the replicates
 
 
-def of_labels(
+def label_replicates(
     measure: Callable[[Counts], np.ndarray], targets: np.ndarray, predictions: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(p, REPLICATES) the `measure` of each of p predictions, (n, k) probabilities; NaN where it is undefined."""
@@ -41,7 +41,7 @@ def member(label: np.ndarray, k: int, which: np.ndarray | None = None) -> sparse
     return sparse.csr_array((ones, (np.arange(len(label)), label)), shape=(len(label), k))
 
 
-def of_auc(targets: np.ndarray, predictions: Sequence[np.ndarray]) -> np.ndarray:
+def auc_replicates(targets: np.ndarray, predictions: Sequence[np.ndarray]) -> np.ndarray:
     """(p, REPLICATES) the AUC of each of p predictions, (n, k) probabilities; NaN where it is undefined."""
     n, rng, found = len(targets), np.random.default_rng(SEED), []
     for size in sizes(n):

@@ -16,12 +16,7 @@ COLDEST, HOTTEST = 0.05, 20.0
 
 
 def temperature(probs: np.ndarray, targets: np.ndarray) -> float:
-    """The T, from COLDEST to HOTTEST, with which the log loss of these rows is least.
-
-    Args:
-        probs: (n, k) probabilities.
-        targets: (n,) class indices.
-    """
+    """The T, from COLDEST to HOTTEST, with which the log loss of these rows (n, k) is least."""
     logs = logarithm(probs)
     true = logs[np.arange(len(targets)), targets].mean()
 

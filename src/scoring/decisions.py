@@ -37,14 +37,10 @@ def cross_fitted(metric: Metric, probs: np.ndarray, targets: np.ndarray, fold: n
 
 
 def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(k,) biases with which the metric is large on these rows; 0 for a metric that needs none.
+    """(k,) biases with which the metric is large on rows of probs (n, k); 0 for a metric that needs none.
 
     Climbs from no bias and from that which makes up for the classes' frequencies, and takes the better top. The class
     with the least bias is moved to 0.
-
-    Args:
-        probs: (n, k) probabilities.
-        targets: (n,) class indices.
     """
     k = probs.shape[1]
     if metric.of_counts is None or (targets == targets[0]).all():  # or nothing to learn

@@ -76,7 +76,7 @@ def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return (((probs > true) | ((probs == true) & behind)).sum(axis=1) < top).astype(float)
 
 
-def mean_of(per_row: PerRow, **facts: Any) -> Metric:
+def row_mean(per_row: PerRow, **facts: Any) -> Metric:
     """A metric that is the mean over rows; `facts` are further fields of Metric."""
 
     def value(targets: np.ndarray, probs: np.ndarray) -> float:
@@ -85,32 +85,32 @@ def mean_of(per_row: PerRow, **facts: Any) -> Metric:
     return Metric(value, per_row=per_row, **facts)
 
 
-def of_labels(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric:
+def label_metric(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric:
     """A metric of the labels' confusion matrix; `facts` are further fields of Metric."""
 
     def value(targets: np.ndarray, probs: np.ndarray) -> float:
         return float(of_counts(confusion.count(targets, probs.argmax(axis=1), probs.shape[1])))
 
-    replicates = partial(bootstrap.of_labels, of_counts)
+    replicates = partial(bootstrap.label_replicates, of_counts)
     return Metric(value, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
 
 
 METRICS = {
-    "accuracy": mean_of(
+    "accuracy": row_mean(
         correct, of_labels=True, is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
     ),
-    "balanced_accuracy": of_labels(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
-    "macro_f1": of_labels(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
-    "quadratic_kappa": of_labels(
+    "balanced_accuracy": label_metric(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
+    "macro_f1": label_metric(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
+    "quadratic_kappa": label_metric(
         confusion.quadratic_kappa, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
     ),
-    "log_loss": mean_of(
+    "log_loss": row_mean(
         surprise, greater_is_better=False, bounds=(0.0, np.inf), kaggle_names=("multiclassloss", "logloss")
     ),
     "auc": Metric(
         auc.value,
-        replicates=bootstrap.of_auc,
+        replicates=bootstrap.auc_replicates,
         kaggle_names=("auc", "rocaucscore", "areaunderreceiveroperatingcharacteristiccurve", "meancolumnwiseauc"),
     ),
-    "top5": mean_of(partial(among, 5), is_share=True),
+    "top5": row_mean(partial(among, 5), is_share=True),
 }

@@ -188,7 +188,7 @@ class TestMistakes:
         rng = np.random.default_rng(0)
         targets = rng.integers(0, 3, 600)
         labels = np.where(rng.random(600) < 0.7, targets, rng.integers(0, 3, 600))
-        found = mistakes.of_classes(confusion_matrix(targets, labels))["F1"]
+        found = mistakes.class_measures(confusion_matrix(targets, labels))["F1"]
         drawn = rng.integers(0, 600, (1000, 600))
         hits = ((targets[drawn] == 0) & (labels[drawn] == 0)).sum(axis=1)
         f1 = 2 * hits / ((targets[drawn] == 0).sum(axis=1) + (labels[drawn] == 0).sum(axis=1))

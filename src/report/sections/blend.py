@@ -1,4 +1,4 @@
-"""The section 'blend': what each model is worth to it, and how the models differ."""
+"""The section 'blend': the worth of each model to it, and how the models differ."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def section(evidence: Evidence) -> Section:
 
 
 def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
-    """What the blend's model.json says, as text; of a version that did not say it, nothing."""
+    """The facts of the blend's model.json, as text; empty where its version did not write them."""
     made, metric, n = blend.made, evidence.competition.metric, len(evidence.train)
     methods = [
         {
@@ -77,7 +77,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
 
 
 def parts_of(evidence: Evidence, blend: Model) -> pd.DataFrame:
-    """What each blended model is worth: model, share, cv, cv_se, lost, lost_se; the greatest share first."""
+    """The worth of each blended model: model, share, cv, cv_se, lost, lost_se; the greatest share first."""
     made = blend.made
     weights, parts = made.get("weights") or {}, made.get("models") or {}
     rows = []

@@ -42,13 +42,10 @@ def section(evidence: Evidence) -> Section | None:
             "setups": compare.setups(evidence.competition, df),
             "pairs": [said for said, of_templates in pairs if not of_templates],
             "kinds": [said for said, of_templates in pairs if of_templates],
-            "costs": [dict(zip(("name", *COST), line, strict=True)) for line in compare.costs(df)],
+            "costs": compare.costs(df),
         },
         drawn,
     )
-
-
-COST = ("parameters", "trained", "time", "speed", "memory", "device")
 
 
 def table(df: pd.DataFrame) -> dict[str, Any]:

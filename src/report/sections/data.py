@@ -14,7 +14,6 @@ from src.report.evidence import PARTS
 from src.report.material import Material
 from src.report.page import Section
 
-NAME, TITLE = "data", "Data"
 BARS = 30  # classes of the chart, those with the most rows
 EXAMPLES, A_CLASS, ROOM = 240, 8, 1_000_000  # pictures of all classes, of one, at most; and bytes of the page
 SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; else so many steps a side
@@ -22,9 +21,9 @@ SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; el
 
 def section(evidence: Material) -> Section:
     shown = {"balance": balance(evidence)}
-    if (sizes := sizes_of(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
+    if (sizes := image_sizes(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
         shown |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
-    examples, lists = examples_of(evidence)
+    examples, lists = class_examples(evidence)
     about = {
         "run": evidence.competition.name,
         "facts": [facts(evidence, part) for part in PARTS],
@@ -32,7 +31,7 @@ def section(evidence: Material) -> Section:
         "bars": BARS if len(evidence.classes) > BARS else None,
         "classes": len(evidence.classes),
         "examples": examples,
-        "copies": copies_of(evidence),
+        "copies": exact_copies(evidence),
         "binned": sizes is not None and is_binned(sizes),
         "map": None,
         "models": list(evidence.models),
@@ -43,7 +42,7 @@ def section(evidence: Material) -> Section:
         shown["map"], data["map"] = features_map.chart(evidence, found), features_map.data(evidence, found)
         about["map"] = {"features": found.features, "method": found.method, "rows": len(found.rows)}
         about["all"] = len(evidence.train) + len(evidence.test)
-    return Section(NAME, TITLE, about, shown, data)
+    return Section("data", "Data", about, shown, data)
 
 
 def balance(evidence: Material) -> alt.TopLevelMixin:
@@ -70,18 +69,14 @@ def balance(evidence: Material) -> alt.TopLevelMixin:
 
 
 def facts(evidence: Material, part: str) -> dict[str, Any]:
-    """What the data stage knows of the images of a part."""
-    found: dict[str, Any] = {"part": part, "rows": len(evidence.rows(part))}
-    found |= {"spans": [], "formats": [], "megabytes": None}
-    if evidence.record is None:
+    """The data stage's facts on the images of a part."""
+    paths = evidence.rows(part)["path"].astype(str)
+    found: dict[str, Any] = {"part": part, "rows": len(paths), "spans": [], "formats": [], "megabytes": None}
+    known = None if evidence.record is None else evidence.record.reindex(paths).dropna(subset=["width", "height"])
+    if known is None or not len(known):
         return found
-    known = evidence.record.reindex(evidence.rows(part)["path"].astype(str)).dropna(subset=["width", "height"])
-    if not len(known):
-        return found
-    sides = {"width": known["width"], "height": known["height"], "width / height": known["width"] / known["height"]}
-    digits = {"width / height": ".2f"}
-    for side, values in sides.items():
-        form = digits.get(side, ",.0f")
+    width, height = known["width"], known["height"]
+    for values, form in ((width, ",.0f"), (height, ",.0f"), (width / height, ".2f")):
         least, middle, most = (format(value, form) for value in (values.min(), values.median(), values.max()))
         found["spans"].append(least if least == most else f"{least} to {most}, median {middle}")
     suffix = pd.Series(known.index, index=known.index).str.extract(r"\.([^./\\]{1,5})$", expand=False).fillna("")
@@ -91,7 +86,7 @@ def facts(evidence: Material, part: str) -> dict[str, Any]:
     return found
 
 
-def sizes_of(evidence: Material) -> pd.DataFrame | None:
+def image_sizes(evidence: Material) -> pd.DataFrame | None:
     """Width and height of all images, with their part; None where nobody has checked any."""
     tables = []
     for part in PARTS:
@@ -148,30 +143,32 @@ def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def examples_of(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, list]]:
-    """A few train rows of each class, which ones settled by their ids: what the template says, and the lists."""
+def class_examples(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, list]]:
+    """A few train rows of each class, which ones settled by their ids: for the template, and as lists for data.js."""
     k = len(evidence.classes)
     each = min(max(EXAMPLES // k, 1), A_CLASS)
     order = by_hash(evidence.ids)
-    rows = {label: order[evidence.targets[order] == label][:each] for label in range(min(k, EXAMPLES))}
-    turns = [("train", int(of[i])) for i in range(each) for of in rows.values() if i < len(of)]
+    rows = {label: order[evidence.targets[order] == label][:each].tolist() for label in range(min(k, EXAMPLES))}
+    turns = [("train", of[i]) for i in range(each) for of in rows.values() if i < len(of)]
     there = set(evidence.album.put(turns, ROOM))
-    lists, told = {}, []
+    lists, about = {}, []
     counts = np.bincount(evidence.targets, minlength=k)
     for label, of in rows.items():
-        shown = [row for i in of if (row := ("train", int(i))) in there]
+        shown = [row for i in of if (row := ("train", i)) in there]
         if each >= 3:
             lists[f"class{label}"] = [[name(row), evidence.ids[row[1]]] for row in shown]
-            told.append({"list": f"class{label}", "title": evidence.classes[label], "rows": int(counts[label])})
+            about.append({"list": f"class{label}", "title": evidence.classes[label], "rows": int(counts[label])})
         else:
             lists.setdefault("classes", []).extend([name(row), evidence.classes[label]] for row in shown)
     if "classes" in lists:
-        told.append({"list": "classes", "title": f"{len(rows):,} of {k:,} classes" if k > len(rows) else "All classes"})
-    return told, lists
+        about.append(
+            {"list": "classes", "title": f"{len(rows):,} of {k:,} classes" if k > len(rows) else "All classes"}
+        )
+    return about, lists
 
 
-def copies_of(evidence: Material) -> list[str]:
-    """What the data stage says of images that are there twice, byte for byte."""
+def exact_copies(evidence: Material) -> list[str]:
+    """Sentences on images that are there twice, byte for byte."""
     if evidence.record is None:
         return []
     tables = []
@@ -184,9 +181,9 @@ def copies_of(evidence: Material) -> list[str]:
     found = copies.find(df)
     if not found.groups:
         return [f"No two of the {len(df):,} images are the same byte for byte."] if len(df) else []
-    said = [f"The same byte for byte in more than one row: {counted(len(found.groups), 'image')}."]
+    lines = [f"The same byte for byte in more than one row: {counted(len(found.groups), 'image')}."]
     if found.conflicts:
-        said.append(f"{len(found.conflicts)} of them with different labels: {copies.examples(found.conflicts)}.")
+        lines.append(f"{len(found.conflicts)} of them with different labels: {copies.examples(found.conflicts)}.")
     if found.shared:
-        said.append(f"{len(found.shared)} of them in train and in test: {copies.examples(found.shared)}.")
-    return said
+        lines.append(f"{len(found.shared)} of them in train and in test: {copies.examples(found.shared)}.")
+    return lines

@@ -11,7 +11,6 @@ from src.results import audit
 from src.results.audit import Audit
 from src.scoring import intervals
 
-NAME, TITLE = "labels", "Labels and leaks"
 SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures
 # The text of a finding's score, by kind, and below it the search for that kind; pairs have the same.
 SCORES = {"label": "p(label) {:.3f}", "outlier": "score {:.2g}", "constant": "spread {:.2f}", "tiny": "{:.0f} pixels"}
@@ -39,7 +38,7 @@ def section(evidence: Material) -> Section:
         "groups": competition.folds.groups,
         "comparisons": comparisons(evidence),
     }
-    return Section(NAME, TITLE, about, data={"lists": lists} if lists else {})
+    return Section("labels", "Labels and leaks", about, data={"lists": lists} if lists else {})
 
 
 def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:

@@ -1,4 +1,4 @@
-"""The section 'Where it errs': what each model takes for what, class by class, part by part, and the mistakes."""
+"""The section 'Where it errs': each model's mistakes, class by class, part by part, and in pictures."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile, zip_longest
@@ -29,7 +29,7 @@ def section(evidence: Material) -> Section:
         return Section(NAME, TITLE, {"chosen": None, "run": evidence.competition.name})
     models = switched(evidence, best)
     counts = {model.name: confusion(evidence, model) for model in models}
-    classes = {each: of_classes(matrix) for each, matrix in counts.items()}
+    classes = {each: class_measures(matrix) for each, matrix in counts.items()}
     ordered = [best, *(model for model in models if model is not best)]
     wrong = {model.name: surest(evidence, model) for model in ordered}
     pictures = put(evidence, list(wrong.values()), [model.labels for model in ordered])
@@ -75,7 +75,7 @@ def confusion(evidence: Material, model: Model) -> np.ndarray:
     return np.bincount(evidence.targets * k + model.labels, minlength=k * k).reshape(k, k)
 
 
-def of_classes(matrix: np.ndarray) -> dict[str, np.ndarray]:
+def class_measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class, (k, 3) each as of `wilson`, and its counts, (k,).
 
     F1 = 2 s / (1 + s), where s is the share of hits among the rows that have the class as label or as prediction. s is
@@ -171,13 +171,13 @@ def put(evidence: Material, mistakes: Sequence[np.ndarray], labels: Sequence[np.
     """The mistakes whose pictures are in the page: the surest of each model, then some of each kind of mistake.
 
     Args:
-        mistakes: Of each model all rows, as of `surest`; the models whose pictures matter most first.
-        labels: Of each model the labels (n,) that it gives.
+        mistakes: The `surest` rows of each model, the models whose pictures matter most first.
+        labels: The labels (n,) by each model.
     """
     turns = zip_longest(*(rows[:SUREST].tolist() for rows in mistakes))
     wanted = [i for turn in turns for i in turn if i is not None]
-    for rows, given in zip(mistakes, labels, strict=True):
-        kind = evidence.targets[rows] * len(evidence.classes) + given[rows]
+    for rows, predicted in zip(mistakes, labels, strict=True):
+        kind = evidence.targets[rows] * len(evidence.classes) + predicted[rows]
         turn = pd.Series(kind).groupby(kind).cumcount().to_numpy()  # one of each kind before a second of another
         wanted += rows[np.argsort(turn, kind="stable")][: int((turn < A_KIND).sum())].tolist()
     rows = [("train", i) for i in dict.fromkeys(wanted)]

@@ -1,4 +1,4 @@
-"""The section 'provenance': of what, with what and by which commands all this was made."""
+"""The section 'provenance': the rows, packages and commands by which all this was made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -71,7 +71,7 @@ def key_of(model: Model) -> Mapping[str, Any]:
 
 
 def made_of(model: Model) -> Mapping[str, str]:
-    """Where and with what the model was made; empty of a version that did not say it."""
+    """The place and the packages of the model's making; empty where its version did not write them."""
     found = model.made.get("made")
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 

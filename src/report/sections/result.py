@@ -130,19 +130,10 @@ def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
 def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     """Each model's CV ± se and its folds, the best on top."""
     order, colours = [model.name for model in models], figures.coloured(list(evidence.models))
-    df = pd.DataFrame(
-        [{"model": one.name, **{key: one.made[key] for key in ("cv", "se", "log_loss")}} for one in models]
-    )
+    df = pd.DataFrame([one.made for one in models])[["cv", "se", "log_loss"]].assign(model=order)
     df = figures.with_interval(df, evidence.competition.metric, "cv", "se", len(evidence.train))
-    folds = pd.DataFrame(
-        [
-            (model.name, i, score)
-            for model in models
-            for i, score in enumerate(model.made["folds"])
-            if figures.known(score)
-        ],
-        columns=["model", "fold", "score"],
-    )
+    by_fold = [(model.name, i, score) for model in models for i, score in enumerate(model.made["folds"])]
+    folds = pd.DataFrame([one for one in by_fold if figures.known(one[2])], columns=["model", "fold", "score"])
     y = alt.Y("model:N", sort=order, title=None)
     scale = alt.Scale(domain=figures.spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
     x = alt.X("cv:Q", scale=scale, title=figures.score_title(evidence, "CV"))

@@ -1,4 +1,4 @@
-"""The section 'training': how each model learnt, and what was chosen on the way."""
+"""The section 'training': how each model learnt, and the choices on the way."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def section(evidence: Material) -> Section:
 
 
 def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
-    """What is to be said of a model's training as a whole."""
+    """The numbers of a model's training as a whole."""
     epochs = history.epochs
     seeds = epochs["seed"].nunique() if "seed" in epochs else 1
     last = epochs.loc[epochs.groupby(["fold", "seed"] if "seed" in epochs else "fold")["epoch"].idxmax()]

@@ -9,7 +9,6 @@ import pandas as pd
 from src.report import charts, forecast, reliability
 from src.report.evidence import Evidence
 from src.report.figures import chosen, coloured, gained, known, number, spread, switch, tips, with_interval
-from src.report.forecast import Mix
 from src.report.page import Section
 from src.report.reliability import Calibration
 from src.scoring import agreement
@@ -167,24 +166,30 @@ def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
 # Shift
 
 
-def shift_line(evidence: Evidence, name: str, found: Mix) -> dict[str, Any]:
-    most = np.argsort(-np.abs(found.apart), kind="stable")[: agreement.SHARES_SHOWN]
-    shares, apart = found.shares["test"], found.apart
-    said = [f"{evidence.classes[i]} {shares[i]:.1%} ({apart[i]:+.1%})" for i in most if abs(apart[i]) >= 5e-4]
+def shifts(mix: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(k,) how much greater each class's share is on the test rows than out of fold, and the classes by it."""
+    shares = mix / mix.sum()
+    apart = (shares["test"] - shares["out of fold"]).to_numpy()
+    return apart, np.argsort(-np.abs(apart), kind="stable")
+
+
+def shift_line(evidence: Evidence, name: str, mix: pd.DataFrame) -> dict[str, Any]:
+    (apart, order), shares = shifts(mix), mix["test"] / mix["test"].sum()
+    most = [i for i in order[: agreement.SHARES_SHOWN] if abs(apart[i]) >= 5e-4]
+    p = agreement.chance(mix["out of fold"].to_numpy(), mix["test"].to_numpy())
     return {
         "name": name,
-        "p": "< 0.001" if found.p < 0.001 else number(found.p, 3),
-        "more": found.p < agreement.RARE,
-        "most": ", ".join(said),
+        "p": "< 0.001" if p < 0.001 else number(p, 3),
+        "more": p < agreement.RARE,
+        "most": ", ".join(f"{evidence.classes[i]} {shares[i]:.1%} ({apart[i]:+.1%})" for i in most),
     }
 
 
-def classes_chart(evidence: Evidence, mixes: dict[str, Mix], first: str) -> alt.LayerChart:
-    order = np.argsort(-np.abs(mixes[first].apart), kind="stable")[:CLASSES_SHOWN]
-    rows = []
-    for name, found in mixes.items():
-        for kind, share in found.shares.items():
-            n = {"train labels": found.train, "out of fold": found.oof, "test": found.test}[kind].sum()
+def classes_chart(evidence: Evidence, mixes: dict[str, pd.DataFrame], first: str) -> alt.LayerChart:
+    order, rows = shifts(mixes[first])[1][:CLASSES_SHOWN], []
+    for name, mix in mixes.items():
+        for kind, n in mix.sum().items():
+            share = mix[kind] / n
             rows += [
                 (name, evidence.classes[i], kind, share[i], np.sqrt(share[i] * (1 - share[i]) / n), n) for i in order
             ]
