@@ -27,22 +27,13 @@ def palette(n: int) -> list[str]:
 def theme(mode: str) -> dict[str, Any]:
     """Vega's config for `light` or `dark`."""
     ink, faint, line = INK[mode]
+    axis = {"labelColor": faint, "titleColor": ink, "gridColor": line, "domainColor": line, "tickColor": line}
+    axis |= {"labelFontSize": 11, "titleFontSize": 12, "titleFontWeight": "normal"}
     return {
         "background": "transparent",
         "font": FONT,
         "view": {"stroke": None, "continuousHeight": 260, "discreteHeight": {"step": 22}},
-        "axis": {
-            "labelColor": faint,
-            "titleColor": ink,
-            "gridColor": line,
-            "domainColor": line,
-            "tickColor": line,
-            "labelFontSize": 11,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-            "labelLimit": 160,
-            "labelSeparation": 6,
-        },
+        "axis": axis | {"labelLimit": 160, "labelSeparation": 6},
         "axisXQuantitative": {"tickCount": {"signal": "ceil(width / 90)"}},
         "legend": {"labelColor": ink, "titleColor": ink, "titleFontWeight": "normal", "orient": "top", "columns": 3},
         "title": {"color": ink, "fontSize": 13, "anchor": "start"},

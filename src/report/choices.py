@@ -14,9 +14,6 @@ BEST, WORST = 10, 5  # prompts that are shown
 FEATURE_KINDS = {"unit": "unit vectors", "raw": "as they are"}
 
 
-# Fine-tuning
-
-
 def wise_ft(evidence: Evidence) -> pd.DataFrame | None:
     """Columns model, alpha, score, se, folds: how many folds chose that alpha."""
     rows = []
@@ -92,9 +89,6 @@ def range_chart(evidence: Evidence, ranges: dict[str, pd.DataFrame], names: list
     ).properties(width="container", height=240)
 
 
-# The probe
-
-
 def sweep(evidence: Evidence, name: str) -> pd.DataFrame | None:
     """A probe's log loss inside the training rows: model, kind, fold, c, loss, and picked: by that fold."""
     made, rows = evidence.models[name].made, []
@@ -135,9 +129,6 @@ def sweep_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
         marks.transform_filter("datum.fold === 'mean'").mark_line(strokeWidth=2.5, point={"size": 20}),
         folds.transform_filter("datum.picked").mark_point(size=120, strokeWidth=2, opacity=1),
     ).properties(width="container", height=280)
-
-
-# Prompts
 
 
 def prompts(evidence: Evidence, name: str) -> dict[str, Any] | None:

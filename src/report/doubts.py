@@ -16,9 +16,6 @@ FEW = 0.01  # share of labels that are doubtful, below which it is not worth a t
 SURE = 0.95  # confidence of mistakes that a good label would not have
 
 
-# What is not done yet
-
-
 def unfinished(evidence: Evidence) -> Iterator[Advice]:
     competition = evidence.competition
     every = (*competition.models, BLEND)
@@ -42,9 +39,6 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     cv += f" predicts {expected} (19 of 20)" if expected else ""
     why = f"The blend's CV of {cv}, and no submission says yet whether that holds."
     yield Advice("Send the blend", why, competition.command("submit"))
-
-
-# What would make CV untrue, and what the audit has found
 
 
 def leaks(evidence: Evidence) -> Iterator[Advice]:

@@ -36,11 +36,7 @@ class Material(Evidence):
 
 
 def read(competition: Competition) -> Material:
-    """All that a run has left so far.
-
-    Raises:
-        UserError: The competition's own tables are not there, or have faults.
-    """
+    """Read all that a run has left so far; a UserError if the competition's own tables are missing or have faults."""
     found = tables.read(competition)
     targets = competition.targets(found.train[competition.label])
     evidence = Material(competition, found.train, found.test, targets, None, images_record(competition), {})
@@ -61,11 +57,7 @@ def names(competition: Competition) -> list[str]:
 
 
 def model(evidence: Evidence, name: str) -> Model:
-    """A finished model.
-
-    Raises:
-        UserError: The reason why it is not shown.
-    """
+    """Read a finished model; a UserError with the reason if it cannot be shown."""
     competition = evidence.competition
     folder = competition.model_folder(name)
     if (made := read_model(folder)) is None:

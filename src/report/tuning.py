@@ -29,9 +29,6 @@ TURNS = {  # augmentations under which a picture stays what it is, and the views
 }
 
 
-# Fine-tuning
-
-
 def trained(evidence: Material) -> Iterator[tuple[Model, FineTune, History]]:
     """The finished fine-tuned models of the config, the best first."""
     found = evidence.histories
@@ -135,9 +132,6 @@ def seeds(evidence: Material) -> Iterator[Advice]:
             f"(paired), with one seed each: the mean of three is steadier, and takes three times {time}."
         )
         yield Advice(f"Train {first.name} with more seeds", why, "seeds=3")
-
-
-# The blend, the probe, the classes
 
 
 def near_identical_models(evidence: Material) -> Iterator[Advice]:

@@ -42,11 +42,7 @@ FIELD_TYPES = {field.name: field.type for field in fields(Comparison)}
 
 
 def read_ab(path: Path) -> list[Comparison]:
-    """The comparisons in the order of the file; none where there is no file.
-
-    Raises:
-        UserError: The file is not ours.
-    """
+    """Read the comparisons in the order of the file; none without a file, a UserError if it is not ours."""
     if not path.is_file():
         return []
     df = read_csv(path)
@@ -61,10 +57,7 @@ def read_ab(path: Path) -> list[Comparison]:
 
 
 def put_comparison(path: Path, comparison: Comparison) -> None:
-    """Add a comparison, or put it in the place of an older one of the same field, value and model.
-
-    Two processes may do so at a time.
-    """
+    """Add a comparison, or replace an older one of the same field, value and model; processes may do so at a time."""
     with locked(path.with_name(f".{path.name}.lock")):
         kept = {one.identity: one for one in read_ab(path)}
         kept[comparison.identity] = comparison

@@ -55,11 +55,7 @@ def about(competition: Competition) -> dict[str, Any] | None:
 
 
 def read(competition: Competition, train: Collection[str], test: Collection[str]) -> Audit | None:
-    """The audit of the rows with these ids; None where there is none yet.
-
-    Raises:
-        UserError: audit.csv was changed, or is of other rows.
-    """
+    """Read the audit of the rows with these ids; None without one, a UserError if it is of other rows."""
     path = competition.audit_csv
     if not path.is_file():
         return None

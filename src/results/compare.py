@@ -87,11 +87,7 @@ def put(path: Path, text: str) -> None:
 
 
 def read_compare(path: Path) -> pd.DataFrame:
-    """The table of `write_compare`; texts are "" and numbers NaN where there are none. No rows without a file.
-
-    Raises:
-        UserError: The file is not ours.
-    """
+    """Read a table of `write_compare`, with "" and NaN for nothing; without a file no rows, a UserError if not ours."""
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS))
     try:
@@ -105,18 +101,11 @@ def read_compare(path: Path) -> pd.DataFrame:
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Read compare.json, which describes the rows of the compare.csv beside it and the differences on them.
-
-    Raises:
-        UserError: There is none, or it is not ours.
-    """
+    """Read compare.json, the rows of the compare.csv beside it and their differences; a UserError if it is not ours."""
     about = files.read_json(path.with_suffix(".json"))
     if not isinstance(about, dict) or not {"official", "train", "valid", "pairs"} <= about.keys():
         raise UserError(f"{path.with_suffix('.json')} is missing or damaged: run compare again")
     return about
-
-
-# In words
 
 
 def measured(row: Mapping[str, Any]) -> str:

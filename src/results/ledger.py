@@ -42,11 +42,7 @@ COLUMNS = [field.name for field in fields(Entry)]
 
 
 def read(path: Path) -> list[Entry]:
-    """The entries in the order of the file; none where there is no file.
-
-    Raises:
-        UserError: The file is not a ledger.
-    """
+    """Read the entries in the order of the file; none without a file, a UserError if it is no ledger."""
     if not path.is_file():
         return []
     df = read_csv(path)

@@ -14,11 +14,7 @@ TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averag
 
 
 def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs: np.ndarray) -> None:
-    """Write the id column and one float32 column a class, in the order of `classes`: probs (n, k), rows sum to 1.
-
-    Raises:
-        UserError: The table would not pass the reader's checks.
-    """
+    """Write ids and probs (n, k) as float32, a column a class; a UserError if the reader would refuse the table."""
     df = pd.DataFrame(np.asarray(probs, np.float32), columns=list(classes))
     df.insert(0, id, np.asarray(ids, dtype=object).astype(str))
     check(path, df, id, classes)
@@ -26,11 +22,7 @@ def write(path: Path, id: str, ids: Sequence[str], classes: Sequence[str], probs
 
 
 def read(path: Path, id: str, ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """The probabilities of exactly `ids`, in their order: (n, k) float32.
-
-    Raises:
-        UserError: The file's ids are not `ids`, or it is not a table of probabilities of these classes.
-    """
+    """Read the probabilities (n, k) of exactly `ids`, in their order; a UserError if the file is no such table."""
     try:
         df = pd.read_parquet(path)
     except FileNotFoundError as error:

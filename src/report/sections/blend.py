@@ -114,9 +114,6 @@ def lost_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.LayerChart:
     ).properties(width="container", height=STEP * len(df))
 
 
-# How models differ
-
-
 def closest(models: list[Model], apart: np.ndarray) -> str:
     """The two models that differ least, as a sentence."""
     i, j = np.triu_indices(len(models), 1)

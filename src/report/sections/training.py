@@ -41,9 +41,6 @@ def section(evidence: Material) -> Section:
     return Section("training", "Training", about, drawn)
 
 
-# Fine-tuning
-
-
 def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
     """The numbers of a model's training as a whole."""
     epochs = history.epochs
@@ -84,7 +81,7 @@ def curves(evidence: Material, found: dict[str, History], first: str) -> dict[st
         ("speed", "images_per_second", "images/s"),
         ("waited", "waited", "waited for pictures"),
     ):
-        means = [mean_of(model, one, column) for model, one in found.items() if column in one.epochs]
+        means = [mean_line(model, one, column) for model, one in found.items() if column in one.epochs]
         if means:
             drawn[name] = mean_chart(pd.concat(means), first, title, "%" if column == "waited" else "")
     return drawn
@@ -99,7 +96,7 @@ def long(name: str, history: History, column: str, what: str) -> pd.DataFrame:
     return df.assign(model=name, what=what, value=figures.rounded(df["value"]))
 
 
-def mean_of(name: str, history: History, column: str) -> pd.DataFrame:
+def mean_line(name: str, history: History, column: str) -> pd.DataFrame:
     """Columns model, epoch, value: the mean over folds and seeds."""
     values = thinned(history.lines(column)).mean(axis=1)
     return pd.DataFrame({"model": name, "epoch": values.index, "value": figures.rounded(values)}).dropna()

@@ -52,9 +52,6 @@ def section(evidence: Evidence) -> Section:
     return Section("trust", "Trust", about, drawn)
 
 
-# Calibration
-
-
 def calibration_line(evidence: Evidence, name: str, found: Calibration) -> dict[str, Any]:
     chance, most = found.before.by_chance
     own = evidence.models[name].made.get("temperature")
@@ -119,9 +116,6 @@ def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -
     )
 
 
-# The leaderboard
-
-
 def expected_line(one: dict[str, Any]) -> dict[str, Any]:
     score, outside = one["score"], ""
     if known(score) and not one["low"] <= score <= one["high"]:
@@ -161,9 +155,6 @@ def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
         marks.mark_rule(strokeWidth=5, opacity=0.6).encode(x=x, x2="high_off:Q"),
         marks.mark_point(filled=True, size=80, opacity=1, shape="diamond").encode(x=alt.X("score_off:Q", scale=scale)),
     ).properties(width="container", height=(8 + 14 * len(parts)) * len(names))
-
-
-# Shift
 
 
 def shifts(mix: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
