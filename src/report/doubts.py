@@ -8,7 +8,7 @@ from src.base import files
 from src.base.errors import counted
 from src.report import forecast, reliability
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import Advice, called, gained, measured, percent
+from src.report.figures import Advice, gained, measured, percent
 from src.scoring import calibration
 from src.scoring.agreement import ERRORS
 
@@ -101,8 +101,9 @@ def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
     wrong = int((probs.argmax(axis=1) != targets)[sure].sum())
     expected = float((1 - probs.max(axis=1))[sure].sum())
     if wrong > expected + ERRORS * np.sqrt(max(expected, 1)):
+        name = "the blend" if evidence.best.name == BLEND else evidence.best.name
         why = (
-            f"Where {called(evidence.best.name)} is {percent(SURE, 0)} sure or more, at its best temperature, it is "
+            f"Where {name} is {percent(SURE, 0)} sure or more, at its best temperature, it is "
             f"wrong on {counted(wrong, 'row')}; {expected:.1f} would be by chance."
         )
         yield Advice("Look for wrong labels and duplicates", why, evidence.competition.command("audit"))

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,7 @@ def tsne(feats: np.ndarray) -> np.ndarray:
 
 
 def data(evidence: Material, found: Map) -> dict[str, Any]:
-    """The map for data.js; what is known of its rows goes into the album."""
+    """The map for data.js; the details of its rows go into the album."""
     evidence.album.know(found.rows)
     groups = grouped(evidence)
     return {
@@ -167,7 +166,14 @@ def chart(evidence: Material, found: Map) -> alt.TopLevelMixin:
 
 def sheet(evidence: Material, found: Map) -> dict[str, Any]:
     """All pictures of the map on one."""
-    pictures = list(small(evidence, found.rows))
+
+    def small(row: Row) -> Image.Image | None:
+        try:
+            return evidence.album.source.picture(evidence.album.path(row), SIDES[0])
+        except tiles.FAULTS:  # it is gone or cannot be read
+            return None
+
+    pictures = list(parallel(small, found.rows, "thumbnails"))
     for side in SIDES:
         for picture in pictures:
             if picture is not None:
@@ -176,15 +182,3 @@ def sheet(evidence: Material, found: Map) -> dict[str, Any]:
         if len(uri) <= ROOM:
             break
     return {"sheet": uri, "side": side, "columns": columns}
-
-
-def small(evidence: Material, rows: list[Row]) -> Iterator[Image.Image | None]:
-    """The pictures, None for one that is gone or cannot be read."""
-
-    def one(row: Row) -> Image.Image | None:
-        try:
-            return evidence.album.source.picture(evidence.album.path(row), SIDES[0])
-        except tiles.FAULTS:
-            return None
-
-    return parallel(one, rows, "thumbnails")

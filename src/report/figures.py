@@ -119,10 +119,6 @@ class Advice:
     how: str  # a command, or a line of the config
 
 
-def called(name: str) -> str:
-    return "the blend" if name == BLEND else name
-
-
 def took(model: Model, unknown: str = UNKNOWN) -> str:
     """The computing time of a model."""
     seconds = model.made.get("seconds")

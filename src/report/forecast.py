@@ -28,11 +28,6 @@ def sizes(evidence: Evidence) -> dict[str, int]:
     return {WHOLE: n}
 
 
-def heading(part: str) -> str:
-    """`Expected public score`."""
-    return "Expected test score" if part == WHOLE else f"Expected {part} score"
-
-
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     """The interval that each model's CV predicts, beside its score: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric

@@ -32,7 +32,8 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
         cv = measured(competition.metric, made["cv"], made["se"], len(evidence.train))
         found.append(tile(f"CV {competition.metric}", cv, best.name))
         for one in forecast.intervals(evidence, [best]).itertuples():
-            name, value = forecast.heading(one.part), f"{one.low:.4f} to {one.high:.4f}"
+            name = f"Expected {'test' if one.part == forecast.WHOLE else one.part} score"
+            value = f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
     for part in BOARD_PARTS:
         if (top := best_score(evidence, part)) is not None:

@@ -1,4 +1,4 @@
-"""How far a model's confidence can be believed: reliability curves and the expected calibration error (ECE).
+"""The honesty of a model's confidence: reliability curves and the expected calibration error (ECE).
 
 Confidence is the probability of the likeliest class. Rows are sorted by it and cut into bins of equally many rows
 (Nguyen & O'Connor 2015), so that no bin is nearly empty; the ECE is the mean over bins, weighted by their rows, of the
@@ -17,12 +17,12 @@ from src.scoring.intervals import wilson
 from src.scoring.metrics import METRICS
 
 BINS, MIN_BIN_ROWS = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
-NUMBERS = 2**18  # probabilities that are looked at, at most: of more, a sample of the rows
+NUMBERS = 2**18  # probabilities that are measured, at most: of more, a sample of the rows
 REPLICATES, SEED = 1000, 0
 
 
 def sample(n: int, k: int) -> np.ndarray | slice:
-    """The rows of n, each of k probabilities, to look at: all, or as many as NUMBERS allows, always the same."""
+    """The rows of n, each of k probabilities, to measure: all, or as many as NUMBERS allows, always the same."""
     if n * k <= NUMBERS:
         return slice(None)
     return np.sort(np.random.default_rng(SEED).permutation(n)[: NUMBERS // k])
@@ -43,7 +43,7 @@ class Reliability:
 
     @property
     def by_chance(self) -> tuple[float, float]:
-        """The ECE that this many rows have if each confidence is right: its mean, and what 19 of 20 are below.
+        """The ECE that this many rows have if each confidence is right: its mean, and the 95 % quantile.
 
         Hits are then drawn with these probabilities (Bröcker & Smith 2007); a bin's sum is taken to be normal.
         """
@@ -63,12 +63,9 @@ def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:
     confidence, right = probs.max(axis=1).astype(float), probs.argmax(axis=1) == targets
     order = np.argsort(confidence, kind="stable")
     bins = np.array_split(order, min(BINS, max(1, len(order) // MIN_BIN_ROWS)))
-    return Reliability(
-        np.array([len(rows) for rows in bins]),
-        np.array([right[rows].sum() for rows in bins]),
-        np.array([confidence[rows].mean() for rows in bins]),
-        np.array([(confidence[rows] * (1 - confidence[rows])).sum() for rows in bins]),
-    )
+    variance = confidence * (1 - confidence)
+    of_bins = [(len(rows), right[rows].sum(), confidence[rows].mean(), variance[rows].sum()) for rows in bins]
+    return Reliability(*map(np.array, zip(*of_bins, strict=True)))
 
 
 @dataclass(frozen=True)

@@ -171,18 +171,11 @@ def costs(df: pd.DataFrame) -> list[list[str]]:
     lines = []
     for model, rows in df[(df["templates"] == "") & (df["kind"] != WISE_FT)].groupby("model", sort=False):
         last = rows.iloc[-1]
-        speed = rows["images_per_second"].median()
-        lines.append(
-            [
-                model,
-                millions(last["parameters"]),
-                millions(last["trained"]) if last["trained"] else "none",
-                duration(last["seconds"]),
-                UNKNOWN if math.isnan(speed) else f"{speed:,.0f}",
-                UNKNOWN if math.isnan(last["memory_gb"]) else f"{last['memory_gb']:.1f} GB",
-                last["device"],
-            ]
-        )
+        speed, memory = rows["images_per_second"].median(), last["memory_gb"]
+        sizes = [millions(last["parameters"]), millions(last["trained"]) if last["trained"] else "none"]
+        speed_text = UNKNOWN if math.isnan(speed) else f"{speed:,.0f}"
+        memory_text = UNKNOWN if math.isnan(memory) else f"{memory:.1f} GB"
+        lines.append([model, *sizes, duration(last["seconds"]), speed_text, memory_text, last["device"]])
     return lines
 
 

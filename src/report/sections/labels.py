@@ -28,16 +28,12 @@ PAIR_METHOD = "laid on each other, their fine structure correlates to {correlati
 
 def section(evidence: Material) -> Section:
     competition, found = evidence.competition, evidence.audit
-    kinds, lists = ([], {}) if found is None else sheets(evidence, found)
-    about = {
-        "run": competition.name,
-        "audited": found is not None,
-        "kinds": kinds,
-        "notes": [] if found is None else notes(evidence, found),
-        "ceiling": None if found is None else ceiling(evidence, found),
-        "groups": competition.folds.groups,
-        "comparisons": comparisons(evidence),
-    }
+    about = {"run": competition.name, "groups": competition.folds.groups, "comparisons": comparisons(evidence)}
+    about |= {"audited": found is not None, "kinds": [], "notes": [], "ceiling": None}
+    lists = {}
+    if found is not None:
+        about["kinds"], lists = sheets(evidence, found)
+        about |= {"notes": notes(evidence, found), "ceiling": ceiling(evidence, found)}
     return Section("labels", "Labels and leaks", about, data={"lists": lists} if lists else {})
 
 

@@ -52,14 +52,10 @@ def section(evidence: Material) -> Section:
     shown = {"classes": classes_chart(evidence, best, classes)}
     if scores is not None:
         shown["slices"] = slices.chart(evidence, best, scores)
-    rows = {each: [("train", i) for i in of.tolist()] for each, of in wrong.items()}
-    shown_first = {each: list(takewhile(pictures.__contains__, of[:SUREST])) for each, of in rows.items()}
-    data = {
-        "pictures": [name(row) for row in pictures],
-        "models": {
-            each: {"wrong": len(of), "surest": [name(row) for row in shown_first[each]]} for each, of in rows.items()
-        },
-    }
+    data = {"pictures": [name(row) for row in pictures], "models": {}}
+    for each, rows in wrong.items():
+        first = takewhile(pictures.__contains__, [("train", i) for i in rows[:SUREST].tolist()])
+        data["models"][each] = {"wrong": len(rows), "surest": [name(row) for row in first]}
     return Section(NAME, TITLE, about, shown, data)
 
 

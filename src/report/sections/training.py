@@ -64,30 +64,25 @@ def run_line(evidence: Material, name: str, history: History) -> dict[str, Any]:
 def curves(evidence: Material, found: dict[str, History], first: str) -> dict[str, alt.TopLevelMixin]:
     """Loss, metric and learning rate of one model, by epoch."""
     metric = evidence.competition.metric
-    both = [
-        long(name, history, column, what)
-        for name, history in found.items()
-        for column, what in (("loss", LOSS), ("valid_log_loss", VALID))
-    ]
+    columns = (("loss", LOSS), ("valid_log_loss", VALID))
+    both = [fold_lines(name, one, column, what) for name, one in found.items() for column, what in columns]
     drawn = {"loss": lines_chart(pd.concat(both), first, "loss", [LOSS, VALID])}
     if metric != "log_loss":
         column = f"valid_{metric}"
-        scores = [long(name, one, column, VALID) for name, one in found.items() if column in one.epochs]
+        scores = [fold_lines(name, one, column, VALID) for name, one in found.items() if column in one.epochs]
         if scores:
             title = figures.score_title(evidence, "validation")
             drawn["score"] = lines_chart(pd.concat(scores), first, title, [LOSS, VALID], legend=False)
-    for name, column, title in (
-        ("lr", "lr", "learning rate"),
-        ("speed", "images_per_second", "images/s"),
-        ("waited", "waited", "waited for pictures"),
-    ):
+    titles = {"lr": "learning rate", "images_per_second": "images/s", "waited": "waited for pictures"}
+    for column, title in titles.items():
         means = [mean_line(model, one, column) for model, one in found.items() if column in one.epochs]
         if means:
+            name = "speed" if column == "images_per_second" else column
             drawn[name] = mean_chart(pd.concat(means), first, title, "%" if column == "waited" else "")
     return drawn
 
 
-def long(name: str, history: History, column: str, what: str) -> pd.DataFrame:
+def fold_lines(name: str, history: History, column: str, what: str) -> pd.DataFrame:
     """Columns model, what, fold, epoch, value: of each fold, and as the fold `mean` of all that are there."""
     lines = thinned(history.lines(column))
     lines = lines.assign(mean=lines[lines.notna().all(axis=1)].mean(axis=1))

@@ -1,4 +1,4 @@
-"""The section 'trust': are the probabilities honest, and what will the leaderboard say?"""
+"""The section 'trust': the honesty of the probabilities, and the expected scores on the leaderboard."""
 
 from typing import Any
 
@@ -41,10 +41,8 @@ def section(evidence: Evidence) -> Section:
         "shift": [shift_line(evidence, name, mix) for name, mix in mixes.items() if few or name == best.name],
         "classes": (min(CLASSES_SHOWN, len(evidence.classes)), len(evidence.classes)),
     }
-    drawn = {
-        "reliability": reliability_chart(curves, best.name),
-        "confidence": confidence_chart(evidence, best.name, rows),
-    }
+    drawn = {"reliability": reliability_chart(curves, best.name)}
+    drawn["confidence"] = confidence_chart(evidence, best.name, rows)
     if len(intervals):
         drawn["expected"] = expected_chart(evidence, intervals)
     if mixes:
