@@ -37,7 +37,7 @@ class Album:
         self.evidence = evidence
         self.source = tiles.Source(evidence.competition, evidence.record)
         self.tiles: dict[str, str] = {}  # data URIs by a digest of them: a picture that is there twice is here once
-        self.shown: dict[Row, dict[str, Any]] = {}  # rows with their tile's digest, or why there is none
+        self.rows: dict[Row, dict[str, Any]] = {}  # rows with their tile's digest, or why there is none
 
     def put(self, rows: Iterable[Row], room: int) -> list[Row]:
         """Put in pictures of these rows, in this order, until they take `room` bytes of the page.
@@ -45,12 +45,12 @@ class Album:
         Return the rows that are in; those without a picture take no room.
         """
         rows = list(dict.fromkeys(rows))
-        new = [row for row in rows if "tile" not in self.shown.get(row, {})]
+        new = [row for row in rows if "tile" not in self.rows.get(row, {})]
         size = 0
         drawn = parallel(self.source.tile, [self.path(row) for row in new], "thumbnails")
         for row, (uri, why) in zip(new, drawn, strict=True):
             if uri is None:
-                self.shown[row] = {"tile": None, "why": why}
+                self.rows[row] = {"tile": None, "why": why}
                 continue
             key = hashlib.sha256(uri.encode()).hexdigest()[:16]
             if key not in self.tiles:
@@ -58,13 +58,13 @@ class Album:
                 if size > room:
                     break
                 self.tiles[key] = uri
-            self.shown[row] = {"tile": key}
-        return [row for row in rows if "tile" in self.shown.get(row, {})]
+            self.rows[row] = {"tile": key}
+        return [row for row in rows if "tile" in self.rows.get(row, {})]
 
     def know(self, rows: Iterable[Row]) -> None:
         """Put in what is known of these rows, without their pictures."""
         for row in rows:
-            self.shown.setdefault(row, {})
+            self.rows.setdefault(row, {})
 
     def path(self, row: Row) -> Path:
         part, i = row
@@ -91,9 +91,9 @@ class Album:
         """All that is in, as JSON for album.js. Probabilities are in thousandths."""
         evidence, rows = self.evidence, {}
         for part in PARTS:
-            places = np.array([i for of, i in self.shown if of == part], int)
+            places = np.array([i for of, i in self.rows if of == part], int)
             for i, facts in zip(places.tolist(), self.facts(part, places), strict=True):
-                rows[name((part, i))] = {**self.shown[part, i], **facts}
+                rows[name((part, i))] = {**self.rows[part, i], **facts}
         return {
             "classes": list(evidence.classes),
             "models": list(evidence.models),

@@ -32,8 +32,8 @@ def wise_ft(evidence: Evidence) -> pd.DataFrame | None:
 def wise_chart(evidence: Evidence, df: pd.DataFrame, names: list[str]) -> alt.LayerChart:
     metric, df = evidence.competition.metric, df.astype({"alpha": float, "score": float, "se": float})
     df = figures.with_interval(df, metric, "score", "se", len(evidence.train))
-    shown = [name for name in names if name in set(df["model"])]
-    color = alt.Color("model:N", scale=figures.coloured(names), legend=alt.Legend(title=None, values=shown))
+    present = [name for name in names if name in set(df["model"])]
+    color = alt.Color("model:N", scale=figures.coloured(names), legend=alt.Legend(title=None, values=present))
     hover = figures.tips(df, model="model", alpha="alpha", score=metric, error="error", folds="folds that chose it")
     x = alt.X("alpha:Q", title="alpha: from the start (0) to fine-tuned (1)")
     y = alt.Y("score:Q", title=figures.score_title(evidence, "CV"), scale=alt.Scale(zero=False))
@@ -57,7 +57,7 @@ def soups(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def lr_ranges(evidence: Evidence) -> dict[str, pd.DataFrame]:
-    """{model: its lr.csv}, of those that find_lr has looked at."""
+    """{model: its lr.csv} for the models that find_lr has run on."""
     found = {}
     for name in evidence.competition.of_stage("finetune"):
         path = evidence.competition.model_folder(name) / "lr.csv"

@@ -42,9 +42,7 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
 
 
 def leaks(evidence: Evidence) -> Iterator[Advice]:
-    found = evidence.audit
-    n = 0 if found is None else found.found.loc[found.found["kind"] == "leak", "id"].nunique()
-    if n == 0:
+    if (audit := evidence.audit) is None or not (n := audit.found.loc[audit.found["kind"] == "leak", "id"].nunique()):
         return
     why = (
         f"Of {len(evidence.test)} test pictures {n} are in train too ({percent(n / len(evidence.test))}): their labels "

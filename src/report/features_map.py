@@ -153,9 +153,9 @@ def grouped(evidence: Material) -> list[str]:
 def chart(evidence: Material, found: Map) -> alt.TopLevelMixin:
     """The rows by their label; data.js gives them other colours."""
     groups = grouped(evidence)
-    shown = [groups[evidence.targets[i]] if part == "train" else "(test)" for part, i in found.rows]
-    df = pd.DataFrame({"x": found.xy[:, 0], "y": found.xy[:, 1], "shown": shown, "row": range(len(shown))})
-    domain = [*dict.fromkeys(groups), *(["(test)"] if "(test)" in shown else [])]
+    labels = [groups[evidence.targets[i]] if part == "train" else "(test)" for part, i in found.rows]
+    df = pd.DataFrame({"x": found.xy[:, 0], "y": found.xy[:, 1], "shown": labels, "row": range(len(labels))})
+    domain = [*dict.fromkeys(groups), *(["(test)"] if "(test)" in labels else [])]
     colours = [*charts.palette(len(set(groups))), GREY][: len(domain)]
     place = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=8)}
     color = alt.Color("shown:N", title=None, scale=alt.Scale(domain=domain, range=colours))

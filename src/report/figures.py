@@ -15,7 +15,7 @@ from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
 from src.scoring import intervals
 
-STEP = 24  # pixels of a row in a chart with a row a model: said, since Vega complains of its own steps
+STEP = 24  # pixels of a row in a chart with a row a model: fixed, since Vega complains of its own steps
 SLIGHT = 0.3  # opacity of a fold's line beside that of the mean
 UNKNOWN = "–"  # in a cell whose number is not known, or not defined
 

@@ -1,4 +1,4 @@
-"""Predictions for the test rows by CV beside the results: scores, and how often each class is given."""
+"""Predictions for the test rows by CV beside the results: scores, and the frequency of each class."""
 
 from collections.abc import Iterable
 

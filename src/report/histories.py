@@ -22,7 +22,7 @@ NUMBERS = (*NEEDED, "seed", "step", "lr", "images_per_second", "waited", "micro_
 @dataclass(frozen=True)
 class History:
     epochs: pd.DataFrame  # one row an epoch of a fold and seed; columns of history.csv, those of NEEDED at least
-    unfinished: str = ""  # what is not there yet, as a sentence; empty where all is
+    unfinished: str = ""  # the missing part, as a sentence; empty where there is none
 
     def median(self, column: str) -> float | None:
         """The median over epochs; None where no epoch has a number."""

@@ -54,8 +54,8 @@ class Reliability:
     def table(self) -> pd.DataFrame:
         """One row a bin: confidence, share of hits, its 95 % interval (Wilson 1927), rows."""
         share, low, high = wilson(self.hits, self.rows).T
-        columns = {"confidence": self.confidence, "share": share, "low": low, "high": high}
-        return pd.DataFrame({**columns, "rows": self.rows})
+        columns = {"confidence": self.confidence, "share": share, "low": low, "high": high, "rows": self.rows}
+        return pd.DataFrame(columns)
 
 
 def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:

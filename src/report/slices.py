@@ -1,4 +1,4 @@
-"""How well models do on slices of the train rows: by columns of the table with few values, by fold, by image size."""
+"""Scores on slices of the train rows: by columns of the table with few values, by fold, by image size."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ import pandas as pd
 from src.report import figures
 from src.report.evidence import Evidence, Model
 
-VALUES, COLUMNS = 12, 8  # values of a column that is taken, at most, and such columns
+VALUES, COLUMNS = 12, 8  # values of a column, at most, and such columns
 MIN_SLICE_ROWS = 5  # rows of a slice
 DRAWN = 20_000  # rows on which a score is computed that takes long
 
@@ -68,7 +68,7 @@ def scores(evidence: Evidence, best: Model, models: list[Model]) -> pd.DataFrame
             score, se = evidence.metric.score(evidence.targets[rows], model.decided[rows])
             found.append((model.name, one.column, one.value, len(one.rows), score, se, model.made["cv"]))
     df = pd.DataFrame(found, columns=["model", "column", "value", "rows", "score", "se", "all"])
-    df = df[np.isfinite(df["score"].astype(float)) & np.isfinite(df["se"].astype(float))]
+    df = df[np.isfinite(df[["score", "se"]].astype(float)).all(axis=1)]
     return df if len(df) else None
 
 

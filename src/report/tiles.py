@@ -23,7 +23,7 @@ FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.Decomp
 
 
 class Source:
-    """Where pixels come from: the store, by the sha256 that the data stage took of a file that did not change since."""
+    """The source of pixels: the store, by the sha256 that the data stage took of a file that did not change since."""
 
     def __init__(self, competition: Competition, record: pd.DataFrame | None):
         columns = [] if record is None else [record[name].tolist() for name in ("size", "mtime_ns", "sha256")]

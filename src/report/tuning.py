@@ -50,7 +50,7 @@ def unsigned(gain: float, se: float) -> str:
 
 
 def epochs(evidence: Material) -> Iterator[Advice]:
-    """More of them, or fewer, for the best model of which that is to be said.
+    """Advise more of them, or fewer, for the best model that calls for it.
 
     With a learning rate that falls to 0, a loss that still falls in the last tenth of the epochs has not had enough.
     """
@@ -119,7 +119,7 @@ def views(evidence: Material) -> Iterator[Advice]:
 
 
 def seeds(evidence: Material) -> Iterator[Advice]:
-    """The two best are no further apart than chance, and each is of one seed."""
+    """Advise more seeds where the two best are no further apart than chance, and each is of one seed."""
     top = list(trained(evidence))[:2]
     if len(top) < 2 or any(spec.seeds > 1 for _, spec, _ in top):
         return
@@ -135,7 +135,7 @@ def seeds(evidence: Material) -> Iterator[Advice]:
 
 
 def near_identical_models(evidence: Material) -> Iterator[Advice]:
-    """Of two blended models that agree nearly everywhere, the one that the blend does not miss."""
+    """Advise to leave out one of two blended models that agree nearly everywhere, if the blend does not miss it."""
     blend = evidence.models.get(BLEND)
     parts: dict[str, dict[str, Any]] = (blend.made.get("models") if blend else None) or {}
     inside = [model for model in single(evidence) if model.name in parts]

@@ -16,7 +16,7 @@ class Comparison:
     """One model with one field changed, on the same folds and features."""
 
     field: str
-    value: str  # what the field was set to
+    value: str  # the new value of the field
     model: str
     metric: str
     base: float  # the score of the unchanged model

@@ -69,7 +69,7 @@ def read(competition: Competition, train: Collection[str], test: Collection[str]
 
 
 def fault_of(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[str]) -> str | None:
-    """Why a table of text is no audit of rows with these ids of each part; None if it is."""
+    """The reason why a table of text is no audit of rows with these ids of each part; None if it is."""
     if list(found.columns) != COLUMNS:
         return f"its columns are {', '.join(found.columns)}, not {', '.join(COLUMNS)}"
     for kind in set(found["kind"]) - FINDING_KINDS.keys():

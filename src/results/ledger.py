@@ -28,7 +28,7 @@ class Entry:
     private: str = ""
     status: str = SENDING  # sending: it is not known whether it arrived; refused: it did not
     ref: str = ""  # Kaggle's number of it
-    message: str = ""  # what it was sent with
+    message: str = ""  # its description on Kaggle
     reason: str = ""  # why it was refused, or had an error
 
     @property

@@ -57,7 +57,7 @@ def check(path: Path, df: pd.DataFrame, id: str, classes: Sequence[str]) -> None
 
 
 def fault_of(df: pd.DataFrame, id: str, classes: list[str]) -> str | None:
-    """Why `df` is not a table of probabilities of these classes; None if it is."""
+    """The reason why `df` is not a table of probabilities of these classes; None if it is."""
     if list(df.columns) != [id, *classes]:
         return f"its columns are {', '.join(map(str, df.columns))}, not {', '.join([id, *classes])}"
     if (twice := df[id].duplicated()).any():

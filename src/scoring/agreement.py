@@ -18,7 +18,7 @@ def disagreement(tables: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """How often two samples of one mix are as unlike as these counts (k,), neither of them of no rows.
+    """The chance that two samples of one mix are as unlike as these counts (k,), neither of them of no rows.
 
     The p of a chi-square test, exact but for its random draws. Tables are drawn with the margins of this one
     (Fisher's): classes of few rows, for which the chi-square distribution is no good, need no rule of their own.

@@ -10,7 +10,7 @@ import numpy as np
 from src.scoring import auc, bootstrap, confusion
 from src.scoring.confusion import Counts
 
-MIN_PROB = np.finfo(np.float32).eps  # that a logarithm is taken of, as in scikit-learn
+MIN_PROB = np.finfo(np.float32).eps  # the least that has a logarithm, as in scikit-learn
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -44,7 +44,7 @@ class Metric:
         return float(rows.mean()), standard_error(rows)
 
     def gain(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> tuple[float, float]:
-        """How much better `probs` score than the predictions `than` on the same rows: positive is better.
+        """The gain of `probs` over the predictions `than` on the same rows: positive is better.
 
         With the standard error of the paired difference, which is much smaller than that of either score.
         """

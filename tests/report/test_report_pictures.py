@@ -76,7 +76,7 @@ class TestAlbum:
         Image.new("RGB", (600, 300), (0, 200, 0)).save(folder / "train" / "004.png")
         one = seen(toy)
         assert one.album.put([("train", 4)], 10**6) == [("train", 4)]
-        made = image_of(one.album.tiles[one.album.shown["train", 4]["tile"]])
+        made = image_of(one.album.tiles[one.album.rows["train", 4]["tile"]])
         assert made.size == (tiles.SIDE, tiles.SIDE // 2)
         assert np.abs(np.array(made.convert("RGB")).reshape(-1, 3).mean(axis=0) - (0, 200, 0)).max() < 5
 
@@ -443,7 +443,7 @@ class TestLabels:
             "leak": 1,
         }
         assert set(one.album.tiles) == {
-            one.album.shown[row]["tile"] for row in (("train", 4), ("test", 3), ("train", 7))
+            one.album.rows[row]["tile"] for row in (("train", 4), ("test", 3), ("train", 7))
         }
 
     def test_of_many_findings_the_first_are_shown_and_all_are_counted(self, toy, monkeypatch):

@@ -29,6 +29,6 @@ RULES: tuple[Callable[[Material], Iterator[Advice]], ...] = (
 
 
 def section(evidence: Material) -> Section | None:
-    """The first MAX_ADVICE that apply; None where nothing is to be said."""
+    """The first MAX_ADVICE that apply; None where none does."""
     found = list(islice(chain.from_iterable(rule(evidence) for rule in RULES), MAX_ADVICE))
     return Section("next", "What to try next", {"advice": found}) if found else None

@@ -18,13 +18,8 @@ CELL = 30  # pixels of its height
 
 def section(evidence: Evidence) -> Section:
     models, blend = single(evidence), evidence.models.get(BLEND)
-    about: dict[str, Any] = {
-        "competition": evidence.competition.name,
-        "metric": evidence.competition.metric,
-        "models": len(models),
-        "blend": None,
-        "closest": None,
-    }
+    about: dict[str, Any] = {"competition": evidence.competition.name, "metric": evidence.competition.metric}
+    about |= {"models": len(models), "blend": None, "closest": None}
     drawn = {}
     if blend is not None:
         about["blend"] = facts(evidence, blend)
@@ -140,8 +135,7 @@ def frame(models: list[Model], values: np.ndarray) -> pd.DataFrame:
 
 def heat_map(df: pd.DataFrame, names: list[str], title: str, format: str) -> alt.LayerChart:
     """A cell a pair of models; nothing on the diagonal."""
-    n = len(names)
-    ends = [float(df["value"].min()), float(df["value"].max())]
+    n, ends = len(names), [float(df["value"].min()), float(df["value"].max())]
     scale = alt.Scale(scheme="blues", domain=ends)
     x = alt.X("a:N", sort=names, title=None, axis=alt.Axis(labelAngle=-45), scale=alt.Scale(domain=names))
     y = alt.Y("b:N", sort=names, title=None, scale=alt.Scale(domain=names))

@@ -28,7 +28,7 @@ def section(evidence: Evidence) -> Section | None:
     tried = df[df["templates"] != ""]
     if len(tried):
         drawn["templates"] = templates(evidence, tried)
-    shown = compare.headline(df)
+    main = compare.headline(df)
     pairs = [(compare.pair_text(pair), bool(pair.get("templates"))) for pair in about["pairs"]]
     return Section(
         "compare",
@@ -38,10 +38,10 @@ def section(evidence: Evidence) -> Section | None:
             "metric": evidence.competition.metric,
             "rows": compare.of_rows(about),
             "alpha": f"{ALPHA:g}",
-            **table(shown),
+            **table(main),
             "setups": compare.setups(evidence.competition, df),
-            "pairs": [said for said, of_templates in pairs if not of_templates],
-            "kinds": [said for said, of_templates in pairs if of_templates],
+            "pairs": [text for text, of_templates in pairs if not of_templates],
+            "kinds": [text for text, of_templates in pairs if of_templates],
             "costs": compare.costs(df),
         },
         drawn,
@@ -90,7 +90,7 @@ def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.Lay
 
 
 def plain(evidence: Evidence, df: pd.DataFrame) -> pd.DataFrame:
-    """What charts read: numbers, None where there are none, and error bars."""
+    """The numbers for charts, None where there are none, with error bars."""
     rows = df["rows"].astype(int)
     df = df[["model", "templates", "kind", "epoch", "alpha", "score", "se", "published"]]
     df = df.astype({"se": float, "score": float, "published": float})

@@ -20,9 +20,9 @@ SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; el
 
 
 def section(evidence: Material) -> Section:
-    shown = {"balance": balance(evidence)}
+    charts = {"balance": balance(evidence)}
     if (sizes := image_sizes(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
-        shown |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
+        charts |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
     examples, lists = class_examples(evidence)
     about = {
         "run": evidence.competition.name,
@@ -39,10 +39,10 @@ def section(evidence: Material) -> Section:
     }
     data: dict[str, Any] = {"lists": lists}
     if (found := features_map.features_map(evidence)) is not None:
-        shown["map"], data["map"] = features_map.chart(evidence, found), features_map.data(evidence, found)
+        charts["map"], data["map"] = features_map.chart(evidence, found), features_map.data(evidence, found)
         about["map"] = {"features": found.features, "method": found.method, "rows": len(found.rows)}
         about["all"] = len(evidence.train) + len(evidence.test)
-    return Section("data", "Data", about, shown, data)
+    return Section("data", "Data", about, charts, data)
 
 
 def balance(evidence: Material) -> alt.TopLevelMixin:
@@ -123,7 +123,7 @@ def middle_of_bin(values: pd.Series) -> np.ndarray:
 
 
 def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
-    """How frequent each ratio of width to height is, on a scale where 1:2 is as far from 1:1 as 2:1."""
+    """The frequency of each ratio of width to height, on a scale where 1:2 is as far from 1:1 as 2:1."""
     ratio = np.log2(sizes["width"] / sizes["height"])
     edges = np.linspace(ratio.min() - 1e-9, max(ratio.max(), ratio.min() + 0.01), BINS + 1)
     tables = []
@@ -154,12 +154,12 @@ def class_examples(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, 
     lists, about = {}, []
     counts = np.bincount(evidence.targets, minlength=k)
     for label, of in rows.items():
-        shown = [row for i in of if (row := ("train", i)) in there]
+        kept = [row for i in of if (row := ("train", i)) in there]
         if each >= 3:
-            lists[f"class{label}"] = [[name(row), evidence.ids[row[1]]] for row in shown]
+            lists[f"class{label}"] = [[name(row), evidence.ids[row[1]]] for row in kept]
             about.append({"list": f"class{label}", "title": evidence.classes[label], "rows": int(counts[label])})
         else:
-            lists.setdefault("classes", []).extend([name(row), evidence.classes[label]] for row in shown)
+            lists.setdefault("classes", []).extend([name(row), evidence.classes[label]] for row in kept)
     if "classes" in lists:
         about.append(
             {"list": "classes", "title": f"{len(rows):,} of {k:,} classes" if k > len(rows) else "All classes"}

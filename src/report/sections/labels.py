@@ -44,11 +44,11 @@ def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict
         of_kind = found.found[found.found["kind"] == kind]
         entries = [(one, rows_of(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
         there = set(evidence.album.put([row for _, rows in entries for row in rows], ROOM))
-        shown = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
-        if shown:
-            lists[kind] = shown
+        findings = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
+        if findings:
+            lists[kind] = findings
         about = {"name": kind, "title": title, "how": method(kind, found.about), "pairs": kind in audit.PAIRED}
-        kinds.append(about | {"found": len(of_kind), "shown": len(shown)})
+        kinds.append(about | {"found": len(of_kind), "shown": len(findings)})
     return kinds, lists
 
 

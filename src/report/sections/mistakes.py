@@ -49,14 +49,14 @@ def section(evidence: Material) -> Section:
         "slices": slices.caption(evidence, best),
         "charts": " ".join(f"{NAME}-{chart}" for chart in ("classes", "slices")),
     }
-    shown = {"classes": classes_chart(evidence, best, classes)}
+    charts = {"classes": classes_chart(evidence, best, classes)}
     if scores is not None:
-        shown["slices"] = slices.chart(evidence, best, scores)
+        charts["slices"] = slices.chart(evidence, best, scores)
     data = {"pictures": [name(row) for row in pictures], "models": {}}
     for each, rows in wrong.items():
         first = takewhile(pictures.__contains__, [("train", i) for i in rows[:SUREST].tolist()])
         data["models"][each] = {"wrong": len(rows), "surest": [name(row) for row in first]}
-    return Section(NAME, TITLE, about, shown, data)
+    return Section(NAME, TITLE, about, charts, data)
 
 
 def switched(evidence: Material, best: Model) -> list[Model]:
@@ -66,7 +66,7 @@ def switched(evidence: Material, best: Model) -> list[Model]:
 
 
 def confusion(evidence: Material, model: Model) -> np.ndarray:
-    """(k, k) how many rows of each class, by its row, are given each label."""
+    """(k, k) the rows of each class, in its row of the matrix, by the label that the model gives."""
     k = len(evidence.classes)
     return np.bincount(evidence.targets * k + model.labels, minlength=k * k).reshape(k, k)
 

@@ -6,7 +6,7 @@ from typing import Any
 from src.base import files
 from src.base.text import duration
 from src.report import configs
-from src.report.evidence import BLEND, Evidence, Model
+from src.report.evidence import BLEND, PARTS, Evidence, Model
 from src.report.figures import UNKNOWN, known, took
 from src.report.page import Section
 
@@ -55,7 +55,7 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
         by = f", rows of one group together ({grouped})" if grouped else ""
         found.append(("folds", f"{evidence.fold.max() + 1}, {made}{by}"))
         found.append(("sha256 of folds.csv", files.sha256(competition.folds_csv)))
-    for part in ("train", "test"):
+    for part in PARTS:
         digests = {digest for model in evidence.models.values() if (digest := key_of(model).get(part))}
         if digests:
             found.append((f"digest of the {part} rows", ", ".join(sorted(map(str, digests)))))
@@ -124,7 +124,7 @@ def warnings(evidence: Evidence) -> list[str]:
     dirty = [model.name for model in evidence.models.values() if made_of(model).get("commit", "").endswith("-dirty")]
     if dirty:
         found.append(f"Made with changes that no commit has (-dirty): {', '.join(dirty)}.")
-    for part in ("train", "test"):
+    for part in PARTS:
         if len({str(key_of(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
             found.append(
                 f"Not all models were made of the same {part} rows or images: ./run.sh "

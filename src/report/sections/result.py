@@ -121,7 +121,7 @@ def submissions(evidence: Material) -> pd.DataFrame:
 
 
 def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
-    """How CV and each part of the leaderboard go together, a sentence a part."""
+    """The correlation of CV and each part of the leaderboard, a sentence a part."""
     by_part = {part: sent[sent["part"] == part] for part in BOARD_PARTS}
     texts = [cv_correlation(part, rows["cv"], rows["score"], "scores") for part, rows in by_part.items()]
     return [text for text in texts if text is not None]
@@ -160,8 +160,8 @@ def scatter(evidence: Material, df: pd.DataFrame, part: str) -> alt.LayerChart:
     scale = alt.Scale(domain=domain, nice=False)
     x = alt.X("cv:Q", scale=scale, title=figures.score_title(evidence, "CV"))
     y = alt.Y("score:Q", scale=scale, title=f"{part} {metric}")
-    shown = [name for name in names if name in set(df["name"])]
-    legend = alt.Legend(title=None, columns=2, values=shown, labelLimit=200)
+    present = [name for name in names if name in set(df["name"])]
+    legend = alt.Legend(title=None, columns=2, values=present, labelLimit=200)
     color = alt.Color("name:N", scale=figures.coloured(names), legend=legend)
     titles = {"file": "submission", "cv": "CV", "cv_error": "error of CV"}
     titles |= {"score": part, "error": f"error of {part}", "count": "count"}

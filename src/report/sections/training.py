@@ -105,8 +105,8 @@ def thinned(lines: pd.DataFrame) -> pd.DataFrame:
 
 def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], legend: bool = True) -> alt.LayerChart:
     """One model: a thin line a fold, a thick one for their mean."""
-    shown = alt.Legend(title=None, symbolOpacity=1) if legend else None
-    color = alt.Color("what:N", scale=figures.coloured(kinds), legend=shown)
+    key = alt.Legend(title=None, symbolOpacity=1) if legend else None
+    color = alt.Color("what:N", scale=figures.coloured(kinds), legend=key)
     hover = figures.tips(df, fold="fold", epoch="epoch", value=title)
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
@@ -138,8 +138,8 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
         done, values = figures.rounded(lines.index.to_series() / total), figures.rounded(lines.mean(axis=1))
         parts.append(pd.DataFrame({"model": name, "epoch": lines.index, "done": done, "value": values}))
     df = pd.concat(parts)
-    shown = [name for name in names if name in found]
-    legend = alt.Legend(title=None, values=shown, labelLimit=200)
+    present = [name for name in names if name in found]
+    legend = alt.Legend(title=None, values=present, labelLimit=200)
     marks = alt.Chart(df, width="container", height=280).mark_line(point={"size": 10})
     return marks.encode(
         x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),

@@ -90,7 +90,7 @@ def reliability_chart(curves: dict[str, Calibration], first: str) -> alt.LayerCh
 
 
 def confidence_chart(evidence: Evidence, first: str, rows: np.ndarray | slice) -> alt.Chart:
-    """How often each confidence occurs, among hits and among misses."""
+    """The frequency of each confidence, among hits and among misses."""
     edges, found = np.linspace(0, 1, HISTOGRAM_BINS + 1), []
     for name, model in evidence.models.items():
         probs = model.oof[rows]
@@ -137,7 +137,7 @@ def outside_text(lines: list[dict[str, Any]]) -> str:
 
 
 def expected_chart(evidence: Evidence, df: pd.DataFrame) -> alt.LayerChart:
-    """Beside CV, so that models of all kinds are on one scale."""
+    """The intervals and scores less CV, so that models of all kinds are on one scale."""
     parts, names = list(dict.fromkeys(df["part"])), list(dict.fromkeys(df["model"]))
     df = df.assign(score=df["score"].astype(float))
     df = df.assign(**{f"{end}_off": df[end] - df["cv"] for end in ("low", "high", "score")})
@@ -184,8 +184,8 @@ def classes_chart(evidence: Evidence, mixes: dict[str, pd.DataFrame], first: str
             ]
     df = pd.DataFrame(rows, columns=["model", "class", "kind", "share", "se", "rows"])
     df = with_interval(df, "accuracy", "share", "se", df["rows"])
-    shown, kinds = [evidence.classes[i] for i in sorted(order)], list(dict.fromkeys(df["kind"]))
-    y, offset = alt.Y("class:N", sort=shown, title=None), alt.YOffset("kind:N", sort=kinds)
+    classes, kinds = [evidence.classes[i] for i in sorted(order)], list(dict.fromkeys(df["kind"]))
+    y, offset = alt.Y("class:N", sort=classes, title=None), alt.YOffset("kind:N", sort=kinds)
     color = alt.Color("kind:N", scale=coloured(kinds), legend=alt.Legend(title=None))
     hover = tips(df, **{"class": "class", "kind": "share of", "share": "share", "error": "error"})
     marks = chosen(alt.Chart(df), first).encode(y=y, yOffset=offset, color=color, tooltip=hover)
@@ -193,4 +193,4 @@ def classes_chart(evidence: Evidence, mixes: dict[str, pd.DataFrame], first: str
     return alt.layer(
         marks.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2="high:Q"),
         marks.mark_point(filled=True, size=50, opacity=1).encode(x=x),
-    ).properties(width="container", height=36 * len(shown))
+    ).properties(width="container", height=36 * len(classes))
