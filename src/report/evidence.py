@@ -122,7 +122,7 @@ class Evidence:
         return {name: ours for name, ours in found.items() if ours is not None}
 
     def usable(self, what: str, read: Callable[..., T], *args: Any) -> T | None:
-        """Return `read(*args)`; None, and leave it out, where the user has to act first."""
+        """Return `read(*args)`; None where that is a UserError, with which it is then left out."""
         try:
             return read(*args)
         except UserError as error:

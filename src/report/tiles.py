@@ -92,8 +92,7 @@ def encoded(image: Image.Image) -> str:
 def sheet(pictures: Sequence[Image.Image | None], side: int) -> tuple[str, int]:
     """All pictures on one, each in the middle of a square of `side` pixels, grey where there is none.
 
-    Returns:
-        Its data URI, and how many squares are in a row.
+    Return its data URI, and the number of squares in a row.
     """
     columns = max(1, int(np.ceil(np.sqrt(len(pictures)))))
     whole = Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side or side), GREY)

@@ -55,7 +55,7 @@ def about(competition: Competition) -> dict[str, Any] | None:
 
 
 def read(competition: Competition, train: Collection[str], test: Collection[str]) -> Audit | None:
-    """Read the audit of the rows with these ids; None without one, a UserError if it is of other rows."""
+    """Read the audit of the rows with these ids; None without one, a UserError if changed or of other rows."""
     path = competition.audit_csv
     if not path.is_file():
         return None
@@ -63,12 +63,12 @@ def read(competition: Competition, train: Collection[str], test: Collection[str]
     if (made := about(competition)) is None:
         raise UserError(f"{path} was changed since it was made, or its audit.json is gone: {again}")
     found = read_csv(path)
-    if fault := fault_of(found, {"train": set(train), "test": set(test)}, competition.classes):
+    if fault := find_fault(found, {"train": set(train), "test": set(test)}, competition.classes):
         raise UserError(f"{path}: {fault}: {again}")
     return Audit(found.assign(score=pd.to_numeric(found["score"])), made)
 
 
-def fault_of(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[str]) -> str | None:
+def find_fault(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[str]) -> str | None:
     """The reason why a table of text is no audit of rows with these ids of each part; None if it is."""
     if list(found.columns) != COLUMNS:
         return f"its columns are {', '.join(found.columns)}, not {', '.join(COLUMNS)}"

@@ -68,11 +68,7 @@ def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
 
 
 def cv_text(folder: Path, made: dict[str, Any]) -> str:
-    """`0.9910 ± 0.0025`: see `intervals.score_text`.
-
-    Args:
-        made: The folder's model.json, whatever version wrote it: the rows are counted in oof.parquet.
-    """
+    """`0.9910 ± 0.0025`: see `intervals.score_text`. Rows are counted in oof.parquet, whatever version wrote it."""
     rows = predictions.count_rows(folder / "oof.parquet")
     return intervals.score_text(made["metric"], made["cv"], made["se"], rows)
 
@@ -185,11 +181,7 @@ def finished_models(competition: Competition, data: Dataset | None = None) -> di
 
 
 def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The model to begin with: the blend, or where there is none the one of the best CV. None where none is finished.
-
-    Args:
-        finished: The model.json of each, as `finished_models` returns them.
-    """
+    """The model to begin with, of those of `finished_models`: the blend, else that of the best CV; None without any."""
     if BLEND in finished:
         return BLEND
     sign = METRICS[competition.metric].sign

@@ -52,11 +52,11 @@ def count_rows(path: Path) -> int | None:
 
 def check(path: Path, df: pd.DataFrame, id: str, classes: Sequence[str]) -> None:
     """Refuse a table that is not one of probabilities of these classes."""
-    if fault := fault_of(df, id, list(classes)):
+    if fault := find_fault(df, id, list(classes)):
         raise UserError(f"{path}: {fault}")
 
 
-def fault_of(df: pd.DataFrame, id: str, classes: list[str]) -> str | None:
+def find_fault(df: pd.DataFrame, id: str, classes: list[str]) -> str | None:
     """The reason why `df` is not a table of probabilities of these classes; None if it is."""
     if list(df.columns) != [id, *classes]:
         return f"its columns are {', '.join(map(str, df.columns))}, not {', '.join([id, *classes])}"

@@ -35,11 +35,7 @@ def error_text(metric_name: str, value: float, se: float, n: int | None, digits:
     """`± 0.0025`, and at an edge `(0.9868 to 1.0000)`: the 95 % interval of `edge_interval`.
 
     Where that is not known, `(se below 0.0001)` of a standard error that is more than rounding, else `(se unknown)`.
-    A standard error that is NaN stays `± nan`.
-
-    Args:
-        n: The number of rows; None where it is not known.
-        scale: A factor of all numbers, such as 100 for percent.
+    A standard error that is NaN stays `± nan`. All numbers are multiplied by `scale`, such as 100 for percent.
     """
     if not at_edge(metric_name, value, scale * se, digits):
         return f"± {scale * se:.{digits}f}"

@@ -10,7 +10,7 @@ import numpy as np
 from src.scoring import auc, bootstrap, confusion
 from src.scoring.confusion import Counts
 
-MIN_PROB = np.finfo(np.float32).eps  # the least that has a logarithm, as in scikit-learn
+MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

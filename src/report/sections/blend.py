@@ -23,7 +23,7 @@ def section(evidence: Evidence) -> Section:
     drawn = {}
     if blend is not None:
         about["blend"] = facts(evidence, blend)
-        if len(parts := parts_of(evidence, blend)):
+        if len(parts := part_table(evidence, blend)):
             drawn["weights"] = weights_chart(evidence, parts)
         if len(lost := parts.dropna(subset=["lost"])):
             drawn["lost"] = lost_chart(evidence, lost)
@@ -66,12 +66,12 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
                 "cv": measured(metric, one.cv, one.cv_se, n),
                 "lost": gained(one.lost, one.lost_se),
             }
-            for one in parts_of(evidence, blend).itertuples()
+            for one in part_table(evidence, blend).itertuples()
         ],
     }
 
 
-def parts_of(evidence: Evidence, blend: Model) -> pd.DataFrame:
+def part_table(evidence: Evidence, blend: Model) -> pd.DataFrame:
     """The worth of each blended model: model, share, cv, cv_se, lost, lost_se; the greatest share first."""
     made = blend.made
     weights, parts = made.get("weights") or {}, made.get("models") or {}

@@ -42,7 +42,7 @@ def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict
     kinds, lists = [], {}
     for kind, title in audit.FINDING_KINDS.items():
         of_kind = found.found[found.found["kind"] == kind]
-        entries = [(one, rows_of(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
+        entries = [(one, paired_rows(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
         there = set(evidence.album.put([row for _, rows in entries for row in rows], ROOM))
         findings = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
         if findings:
@@ -52,7 +52,7 @@ def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict
     return kinds, lists
 
 
-def rows_of(evidence: Material, one: Any) -> list[Row]:
+def paired_rows(evidence: Material, one: Any) -> list[Row]:
     """The row of a finding, and the one that it is paired with."""
     ids = [(one.part, one.id), *([(one.other_part, one.other_id)] if one.kind in audit.PAIRED else [])]
     return [(part, evidence.row_of[part][id]) for part, id in ids]

@@ -56,7 +56,7 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
         found.append(("folds", f"{evidence.fold.max() + 1}, {made}{by}"))
         found.append(("sha256 of folds.csv", files.sha256(competition.folds_csv)))
     for part in PARTS:
-        digests = {digest for model in evidence.models.values() if (digest := key_of(model).get(part))}
+        digests = {digest for model in evidence.models.values() if (digest := stored_key(model).get(part))}
         if digests:
             found.append((f"digest of the {part} rows", ", ".join(sorted(map(str, digests)))))
     seconds = [model.made.get("seconds") for model in evidence.models.values()]
@@ -65,19 +65,19 @@ def facts(evidence: Evidence) -> list[tuple[str, str]]:
     return found
 
 
-def key_of(model: Model) -> Mapping[str, Any]:
+def stored_key(model: Model) -> Mapping[str, Any]:
     found = model.made.get("key")
     return found if isinstance(found, dict) else {}
 
 
-def made_of(model: Model) -> Mapping[str, str]:
+def origin(model: Model) -> Mapping[str, str]:
     """The place and the packages of the model's making; empty where its version did not write them."""
     found = model.made.get("made")
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def row(evidence: Evidence, model: Model) -> dict[str, str]:
-    made, key = made_of(model), key_of(model)
+    made, key = origin(model), stored_key(model)
     spec = evidence.competition.models.get(model.name)
     stored = key.get("model") if isinstance(key.get("model"), dict) else {}
     first, n = stored.get("seed"), stored.get("seeds", 1)
@@ -101,16 +101,15 @@ def versions(evidence: Evidence) -> dict[str, dict[str, list[str]]]:
     """{package, commit ...: {its version: the models that were made with it}}."""
     found: dict[str, dict[str, list[str]]] = {}
     for model in evidence.models.values():
-        for name, value in made_of(model).items():
+        for name, value in origin(model).items():
             found.setdefault(name, {}).setdefault(value, []).append(model.name)
     return found
 
 
 def versions_text(by_value: dict[str, list[str]]) -> str:
     """`2.15.0`; or `2.15.0 (a, b), 2.14.0 (c)` where models differ."""
-    if len(by_value) == 1:
-        return next(iter(by_value))
-    return ", ".join(f"{value} ({', '.join(models)})" for value, models in by_value.items())
+    texts = [value if len(by_value) == 1 else f"{value} ({', '.join(models)})" for value, models in by_value.items()]
+    return ", ".join(texts)
 
 
 def warnings(evidence: Evidence) -> list[str]:
@@ -121,11 +120,11 @@ def warnings(evidence: Evidence) -> list[str]:
             what = "by different commits" if name == "commit" else f"with different {name}"
             what = "on different devices" if name == "device" else what
             found.append(f"The models were made {what}: {versions_text(by_value)}.")
-    dirty = [model.name for model in evidence.models.values() if made_of(model).get("commit", "").endswith("-dirty")]
+    dirty = [model.name for model in evidence.models.values() if origin(model).get("commit", "").endswith("-dirty")]
     if dirty:
         found.append(f"Made with changes that no commit has (-dirty): {', '.join(dirty)}.")
     for part in PARTS:
-        if len({str(key_of(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
+        if len({str(stored_key(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
             found.append(
                 f"Not all models were made of the same {part} rows or images: ./run.sh "
                 f"{evidence.competition.name} recomputes those that were not."
