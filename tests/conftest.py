@@ -194,7 +194,7 @@ def standin(folder, monkeypatch):
     solution["Usage"] = ["Public"] * 4 + ["Private"] * 8
     kaggle = kaggle_standin.Kaggle("toy", folder, kaggle_standin.accuracy(solution))
     kaggle.token_text = kaggle_standin.TOKEN
-    monkeypatch.setattr(refusals, "WAITS", (0, 0, 0))
+    monkeypatch.setattr(refusals, "RETRY_WAITS_S", (0, 0, 0))
     monkeypatch.setattr(sending, "LOOKS", (0, 0, 0))
     monkeypatch.setattr(sending, "SECOND_LOOKS", (0, 0))
     monkeypatch.setattr(sending, "POLLS", (0.01,))

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from src.base.text import duration
 
 T = TypeVar("T")
-SECONDS = 10  # between two plain lines
+LINE_INTERVAL_S = 10  # between two plain lines
 
 
 def track(items: Iterable[T], what: str, total: int, unit: str, of: Callable[[T], int] = lambda item: 1) -> Iterator[T]:
@@ -31,6 +31,6 @@ def track(items: Iterable[T], what: str, total: int, unit: str, of: Callable[[T]
         yield item
         done += of(item)
         now = time.monotonic()
-        if now - said >= SECONDS and done < total:
+        if now - said >= LINE_INTERVAL_S and done < total:
             said, rate = now, done / (now - start)
             print(f"{what}  {done}/{total} {unit}  {rate:.1f}/s  {duration((total - done) / rate)} left", flush=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-TOKENS = "https://www.kaggle.com/settings"  # where one is made
+TOKEN_PAGE = "https://www.kaggle.com/settings"  # where a token is made
 OPEN_TO_OTHERS = 0o044  # the mode's bits that let others read a file
 
 
@@ -19,7 +19,7 @@ class Credential:
 
 
 def found() -> list[Credential]:
-    """All that are there, in the client's order: the first without a fault is the one that it takes.
+    """Return all credentials, in the client's order: the first without a fault is the one that it takes.
 
     The order is that of kaggle 2.2.4: access tokens, then the legacy key, of which environment variables have
     precedence over the file, then what `kaggle auth login` left.
@@ -28,24 +28,24 @@ def found() -> list[Credential]:
 
 
 def winner() -> Credential | None:
-    """The one that the client takes; None: it has none to take."""
+    """Return the credential that the client takes; None: it has none to take."""
     return next((one for one in found() if not one.fault), None)
 
 
 def where() -> str:
-    """Where the one that the client takes is found."""
+    """The place of the credential that the client takes."""
     return one.where if (one := winner()) else "this environment"
 
 
 def access_tokens() -> Iterator[Credential]:
     if token := os.environ.get("KAGGLE_API_TOKEN"):
-        fault = "" if not is_file(token) or Path(token).read_text(errors="replace").strip() else "that file is empty"
+        fault = "that file is empty" if is_file(token) and is_blank(Path(token)) else ""
         yield Credential("KAGGLE_API_TOKEN", "access token", fault)
     for name in ("access_token", "access_token.txt"):
         path = Path("~/.kaggle", name).expanduser()
         if path.is_file():
-            fault = "" if path.read_text(errors="replace").strip() else "it is empty"
-            yield Credential(str(path), "access token", fault, warning_of(path))
+            fault = "it is empty" if is_blank(path) else ""
+            yield Credential(str(path), "access token", fault, permission_warning(path))
 
 
 def legacy_keys() -> Iterator[Credential]:
@@ -59,10 +59,10 @@ def legacy_keys() -> Iterator[Credential]:
         except ValueError:
             known = None
         fault = "it is not JSON" if not isinstance(known, dict) else ""
-        lacks = [key for key in ("username", "key") if not fault and not known.get(key) and variable(key) not in names]
-        if lacks:
-            fault = f"it has no {lacks[0]!r}: a token of the new kind goes into ~/.kaggle/access_token"
-        yield Credential(str(path), "legacy key", fault, warning_of(path))
+        needed = [key for key in ("username", "key") if f"KAGGLE_{key.upper()}" not in names]
+        if not fault and (missing := [key for key in needed if not known.get(key)]):
+            fault = f"it has no {missing[0]!r}: a token of the new kind goes into ~/.kaggle/access_token"
+        yield Credential(str(path), "legacy key", fault, permission_warning(path))
     elif len(names) == 1:
         other = "KAGGLE_KEY" if names[0] == "KAGGLE_USERNAME" else "KAGGLE_USERNAME"
         yield Credential(names[0], "legacy key", f"{other} is not set")
@@ -71,11 +71,11 @@ def legacy_keys() -> Iterator[Credential]:
 def oauth() -> Iterator[Credential]:
     path = Path("~/.kaggle/credentials.json").expanduser()
     if path.is_file():
-        yield Credential(str(path), "OAuth", "", warning_of(path))
+        yield Credential(str(path), "OAuth", "", permission_warning(path))
 
 
 def folder() -> Path:
-    """Where the client looks for kaggle.json."""
+    """The folder where the client looks for kaggle.json."""
     if own := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(own)
     home = Path("~/.kaggle").expanduser()
@@ -84,8 +84,8 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "kaggle"
 
 
-def variable(key: str) -> str:
-    return f"KAGGLE_{key.upper()}"
+def is_blank(path: Path) -> bool:
+    return not path.read_text(errors="replace").strip()
 
 
 def is_file(text: str) -> bool:
@@ -95,6 +95,6 @@ def is_file(text: str) -> bool:
         return False
 
 
-def warning_of(path: Path) -> str:
+def permission_warning(path: Path) -> str:
     mode = path.stat().st_mode & 0o777
     return f"others may read it (mode {mode:o}): chmod 600 {path}" if mode & OPEN_TO_OTHERS else ""

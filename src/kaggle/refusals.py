@@ -58,9 +58,9 @@ CODES = {  # the exit code of each cause
     "check": 25,  # the file has faults
     "refused": 26,  # for a reason that is Kaggle's own
 }
-WAITS = (1, 2, 4, 8, 16, 32)  # seconds before each new try of what may pass
-LONGEST = 300  # seconds that are waited if Kaggle asks for it
-TIMEOUT = 60  # seconds without a byte until a connection is given up; the client itself would wait for ever
+RETRY_WAITS_S = (1, 2, 4, 8, 16, 32)  # seconds before each new try of what may pass
+MAX_WAIT_S = 300  # seconds that are waited if Kaggle asks for it
+TIMEOUT_S = 60  # seconds without a byte until a connection is given up; the client itself would wait for ever
 CLOSED = ("closed", "deadline", "ended", "no longer", "not accepting", "disabled")
 USED_UP = ("allowance", "limit", "quota", "maximum", "per day", "remaining")
 
@@ -77,18 +77,15 @@ def page_of(slug: str) -> str:
     return f"https://www.kaggle.com/competitions/{slug}"
 
 
-def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead: str = "") -> Refusal:
-    """What an answer of 400 and more means, by its status and its body."""
-    status, said, page = error.response.status_code, said_by(error), page_of(slug)
-    quoted, told = f" ({said!r})" if said else "", f" ({status}{said and f', {said!r}'})"
+def explain_http_error(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead: str = "") -> Refusal:
+    """Return the meaning of an answer of 400 and more, by its status and its body."""
+    status, message, page = error.response.status_code, message_of(error), page_of(slug)
+    quoted, reason = f" ({message!r})" if message else "", f" ({status}{message and f', {message!r}'})"
     instead = instead and f", or {instead}"
     if status == 401:
-        return Refusal(
-            "token",
-            f"Kaggle refuses {doing}: the token in {credentials.where()} is not valid: make a new one at "
-            f"{credentials.TOKENS}",
-        )
-    text = said.lower()
+        invalid = f"the token in {credentials.where()} is not valid: make a new one at {credentials.TOKEN_PAGE}"
+        return Refusal("token", f"Kaggle refuses {doing}: {invalid}")
+    text = message.lower()
     if "rule" in text and "accept" in text:
         return Refusal("rules", f"Kaggle refuses {doing}: accept the rules at {page}/rules, then run again{instead}")
     if status in (400, 403) and "only accepts" in text and "notebook" in text:
@@ -98,39 +95,34 @@ def refusal(api: "KaggleApi | None", slug: str, doing: str, error: Any, instead:
     if status == 400 and "submission" in text and any(word in text for word in USED_UP):
         return Refusal("quota", f"Kaggle refuses {doing}: no submission is left{quoted}: wait for the next day (UTC)")
     if status in (403, 404):
-        return forbidden(api, slug, doing, told, instead)
+        return explain_forbidden(api, slug, doing, reason, instead)
     if status == 429:
         return Refusal("busy", f"Kaggle had too many requests for {doing} (429): wait some minutes{instead}")
     if status >= 500:
         return Refusal("broken", f"Kaggle failed at {doing} ({status}), which is its own fault: try later{instead}")
-    return Refusal("refused", f"Kaggle refuses {doing}{told}: see {page}{instead}")
+    return Refusal("refused", f"Kaggle refuses {doing}{reason}: see {page}{instead}")
 
 
-def forbidden(api: "KaggleApi | None", slug: str, doing: str, quoted: str, instead: str) -> Refusal:
-    """A competition that is not known answers like one that was not entered: the list of competitions tells."""
+def explain_forbidden(api: "KaggleApi | None", slug: str, doing: str, reason: str, instead: str) -> Refusal:
+    """Tell a competition that is not known from one that was not entered by the list: both answer alike."""
     page, listed = page_of(slug), None
     if api is not None:
         from requests.exceptions import RequestException
 
         with contextlib.suppress(RequestException):
-            found = api.competitions_list(search=slug, category="all").competitions or []
-            listed = [one.ref.rstrip("/").rpartition("/")[2] for one in found]
-    if listed is None:
-        return Refusal(
-            "rules",
-            f"Kaggle refuses {doing}{quoted}: are the rules accepted ({page}/rules), and is the slug right?{instead}",
-        )
-    if slug in listed:
-        return Refusal(
-            "rules",
-            f"Kaggle refuses {doing}{quoted}: join the competition and accept its rules at {page}/rules{instead}",
-        )
+            matches = api.competitions_list(search=slug, category="all").competitions or []
+            listed = [one.ref.rstrip("/").rpartition("/")[2] for one in matches]
+    if listed is None or slug in listed:
+        advice = f"join the competition and accept its rules at {page}/rules"
+        if listed is None:
+            advice = f"are the rules accepted ({page}/rules), and is the slug right?"
+        return Refusal("rules", f"Kaggle refuses {doing}{reason}: {advice}{instead}")
     near = f": did you mean {', '.join(listed[:3])}?" if listed else ": is the slug in the config right?"
     return Refusal("competition", f"Kaggle refuses {doing}: it lists no competition {slug!r}{near}{instead}")
 
 
-def said_by(error: Any) -> str:
-    """Kaggle's own words; empty where it has none."""
+def message_of(error: Any) -> str:
+    """The message in Kaggle's answer; empty where it has none."""
     try:
         body = error.response.json()
     except (ValueError, RuntimeError):  # no JSON, or a body that was not read
@@ -142,12 +134,12 @@ def said_by(error: Any) -> str:
 
 
 def status_of(error: Exception) -> int | None:
-    """Of the answer; None where there was none."""
+    """The HTTP status of the answer; None where there was none."""
     return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a second try may have another answer."""
+    """Return whether a second try may have another answer."""
     from requests.exceptions import ChunkedEncodingError, ConnectionError, HTTPError, Timeout
 
     if isinstance(error, HTTPError) and (status := status_of(error)) is not None:
@@ -155,54 +147,54 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, (ConnectionError, Timeout, ChunkedEncodingError))
 
 
-def asked_wait(error: Exception) -> float | None:
+def retry_after(error: Exception) -> float | None:
     """The seconds that an answer asks to wait: Retry-After, as seconds or as a date by its own clock."""
     response = getattr(error, "response", None)
-    asked = response.headers.get("Retry-After") if response is not None else None
-    if asked is None:
+    header = response.headers.get("Retry-After") if response is not None else None
+    if header is None:
         return None
     with contextlib.suppress(ValueError):
-        return min(max(float(asked), 0.0), LONGEST)
+        return min(max(float(header), 0.0), MAX_WAIT_S)
     with contextlib.suppress(ValueError):
         date = response.headers.get("Date")
         start = parsedate_to_datetime(date) if date else datetime.now(UTC)
-        return min(max((parsedate_to_datetime(asked) - start).total_seconds(), 0.0), LONGEST)
+        return min(max((parsedate_to_datetime(header) - start).total_seconds(), 0.0), MAX_WAIT_S)
     return None
 
 
 def pause(error: Exception, wait: float) -> None:
-    """Waits before the next try, and says so."""
-    seconds = wait if (asked := asked_wait(error)) is None else asked
+    """Wait before the next try, and print so."""
+    seconds = wait if (asked := retry_after(error)) is None else asked
     print(f"Kaggle: {status_of(error) or type(error).__name__}; trying again in {seconds:.0f}s", flush=True)
     time.sleep(seconds)
 
 
-def tried(call: Callable[..., T], again: Callable[[Exception], bool], *arguments: Any) -> T:
-    """A call that is tried again, with growing waits, where `again` says so of what went wrong."""
+def retry(function: Callable[..., T], may_pass: Callable[[Exception], bool], *arguments: Any) -> T:
+    """Call the function, again after growing waits while `may_pass` is true of the error."""
     from requests.exceptions import RequestException
 
-    for wait in WAITS:
+    for wait in RETRY_WAITS_S:
         try:
-            return call(*arguments)
+            return function(*arguments)
         except RequestException as error:
-            if not again(error):
+            if not may_pass(error):
                 raise
             pause(error, wait)
-    return call(*arguments)
+    return function(*arguments)
 
 
-def retry_transient(call: Callable[..., T], *arguments: Any) -> T:
-    """A call that may be made twice: tried again while what is wrong may pass."""
-    return tried(call, is_transient, *arguments)
+def retry_transient(function: Callable[..., T], *arguments: Any) -> T:
+    """Make a call that may be made twice: again while what is wrong may pass."""
+    return retry(function, is_transient, *arguments)
 
 
-def retry_rate_limited(call: Callable[[], T]) -> T:
-    """A call that must not be made twice: tried again only while Kaggle answers 429, which says that it did nothing."""
-    return tried(call, lambda error: status_of(error) == 429)
+def retry_rate_limited(function: Callable[[], T]) -> T:
+    """Make a call that must not be made twice: again only while Kaggle answers 429, which says that it did nothing."""
+    return retry(function, lambda error: status_of(error) == 429)
 
 
 def polls(waits: Sequence[float], patience: float) -> Iterator[float]:
-    """Yields the seconds so far before each look at what is not ready, and then waits; ends when patience does.
+    """Yield the seconds so far before each look at what is not ready, then wait; end when patience does.
 
     Args:
         waits: Seconds between two looks; the last again and again.

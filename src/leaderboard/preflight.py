@@ -52,7 +52,7 @@ def local() -> Iterator[Check]:
         if one.warning:
             yield Check("credentials", one.warning, warning=True)
     if taken is None:
-        said = f"none: make a token at {credentials.TOKENS} and set KAGGLE_API_TOKEN to it"
+        said = f"none: make a token at {credentials.TOKEN_PAGE} and set KAGGLE_API_TOKEN to it"
         yield Check("credentials", said, "credentials")
 
 

@@ -99,7 +99,7 @@ def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> E
     except HTTPError as error:
         if error.response.status_code >= 500:
             return looked_for(api, slug, entry, book, error)
-        refusal = refusals.refusal(api, slug, doing, error)
+        refusal = refusals.explain_http_error(api, slug, doing, error)
         ledger.put(book, replace(entry, status=ledger.REFUSED, reason=str(refusal)), instead_of=entry)
         raise refusal from error
     except RequestException as error:

@@ -17,7 +17,7 @@ Usage = namedtuple("Usage", "total used free")
 @pytest.fixture
 def part(roots, standin, monkeypatch):
     """The folder to download to; a megabyte is a kilobyte."""
-    monkeypatch.setattr(downloads, "CHUNK", 1000)
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 1000)
     folder = roots / "input" / ".toy.download"
     folder.mkdir()
     return folder
@@ -81,7 +81,7 @@ def test_more_breaks_than_waits_do_no_harm_while_bytes_arrive(part, standin):
 
 
 def test_a_killed_download_is_gone_on_from_by_the_next_run(part, standin, monkeypatch, capsys):
-    monkeypatch.setattr(refusals, "WAITS", ())
+    monkeypatch.setattr(refusals, "RETRY_WAITS_S", ())
     standin.fail("download", cut=3000)
     with pytest.raises(Refusal):
         kaggle_api.download("toy", part)
@@ -93,7 +93,7 @@ def test_a_killed_download_is_gone_on_from_by_the_next_run(part, standin, monkey
 
 
 def test_no_byte_is_added_to_another_zips(part, standin, monkeypatch):
-    monkeypatch.setattr(refusals, "WAITS", ())
+    monkeypatch.setattr(refusals, "RETRY_WAITS_S", ())
     standin.fail("download", cut=3000)
     with pytest.raises(Refusal):
         kaggle_api.download("toy", part)
@@ -114,7 +114,7 @@ def test_a_slow_drip_arrives(part, standin):
 def test_a_silent_connection_is_given_up(part, standin, monkeypatch):
     from src.kaggle import api as module
 
-    monkeypatch.setattr(module, "TIMEOUT", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.2)
     standin.fail("DownloadDataFiles", stall=5)
     kaggle_api.download("toy", part)
     whole(part, standin)

@@ -9,6 +9,7 @@ from src.base.errors import UserError
 from src.base.files import explain_os_errors, replacing_folder
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
+from src.kaggle.refusals import Refusal, page_of
 from src.schema.source import Source
 
 # A photograph hardly shrinks in a zip, a CSV perhaps 20 times: what claims 200 times, or does not fit, is a bomb.
@@ -23,7 +24,7 @@ class Kaggle(Source):
 
     @property
     def page(self) -> str:
-        return kaggle_api.page_of(self.slug)
+        return page_of(self.slug)
 
     def fetch(self, input_dir: Path) -> None:
         folder, archive = input_dir / self.slug, input_dir / f"{self.slug}.zip"
@@ -31,10 +32,10 @@ class Kaggle(Source):
             return
         if not archive.is_file():
             if credentials.winner() is None:
-                raise kaggle_api.Refusal(
+                raise Refusal(
                     "credentials",
                     f"no data for {self.slug}: download its zip from {self.page}/data and put it at {archive}, or "
-                    f"accept the rules at {self.page}/rules, make a token at {credentials.TOKENS} and set "
+                    f"accept the rules at {self.page}/rules, make a token at {credentials.TOKEN_PAGE} and set "
                     f"KAGGLE_API_TOKEN to it",
                 )
             print(f"downloading {self.slug} with the credentials in {credentials.where()}")
