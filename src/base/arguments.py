@@ -11,8 +11,8 @@ class Parser(argparse.ArgumentParser):
     """A parser of options spelled in full, between which other words may stand.
 
     Args:
-        prog: What is typed before the arguments.
-        description: What its help says between usage and arguments, in lines that stay as they are.
+        prog: The words typed before the arguments.
+        description: The text of the help between usage and arguments, in lines that stay as they are.
         elsewhere: Options that the caller reads, which a mistyped one may have meant.
     """
 
@@ -23,19 +23,19 @@ class Parser(argparse.ArgumentParser):
         self.elsewhere = elsewhere
 
     def given(self, words: Sequence[str]) -> dict[str, Any]:
-        """The arguments by name, without those that were left out.
+        """Return the arguments by name, without those that were left out.
 
         Raises:
             UserError: A word or option is unknown, lacks its value or does not fit; or one that is needed is missing.
         """
-        found, rest = self.parse_known_intermixed_args(words)
+        namespace, rest = self.parse_known_intermixed_args(words)
         for word in rest:
             option = word.partition("=")[0]
             if option.startswith("-"):
                 raise UserError(unknown("option", option, [*self._option_string_actions, *self.elsewhere]))
         if rest:
             self.error(f"{self.prog.rpartition(' ')[2]} does not take {rest[0]!r}")
-        return {name: value for name, value in vars(found).items() if value}
+        return {name: value for name, value in vars(namespace).items() if value}
 
     @property
     def synopsis(self) -> str:

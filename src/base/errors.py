@@ -1,4 +1,4 @@
-"""What goes wrong by the user's hand is a UserError: one sentence that says what, where and what to do."""
+"""The user's mistakes as UserErrors: one sentence that says what, where and what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,11 +13,9 @@ class UserError(Exception):
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     """`unknown stage 'blnd': did you mean 'blend'? (one of data, folds, ...)`: the nearest names, and a short list."""
     valid = [str(one) for one in valid]
-    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
-    listing = ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
-    if not near:
-        return f"unknown {what} {str(name)!r}: one of {listing}"
-    hint = f"did you mean {' or '.join(map(repr, near))}?" + (f" (one of {listing})" if len(valid) <= 12 else "")
+    hint = "one of " + ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
+    if near := difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6):
+        hint = f"did you mean {' or '.join(map(repr, near))}?" + (f" ({hint})" if len(valid) <= 12 else "")
     return f"unknown {what} {str(name)!r}: {hint}"
 
 
@@ -28,7 +26,5 @@ def counted(n: int, what: str) -> str:
 
 def listed(faults: list[str], most: int = 20) -> str:
     """The faults, one a line, the first `most` of them and a count of the rest."""
-    lines = [f"  {fault}" for fault in faults[:most]]
-    if len(faults) > most:
-        lines.append(f"  ... and {len(faults) - most} more")
-    return "\n".join(lines)
+    rest = [f"... and {len(faults) - most} more"] if len(faults) > most else []
+    return "\n".join(f"  {line}" for line in (*faults[:most], *rest))

@@ -30,7 +30,7 @@ OS_ERRORS = {
 
 @contextmanager
 def explain_os_errors(path: Path, remedy: str = "fix that and run the same command again; what was finished is kept"):
-    """Turns the operating system's refusal to write `path` into a UserError."""
+    """Turn the operating system's refusal to write `path` into a UserError."""
     try:
         yield
     except OSError as error:
@@ -41,7 +41,7 @@ def explain_os_errors(path: Path, remedy: str = "fix that and run the same comma
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to, and moves it over `path` if the block ends well.
+    """Yield a path beside `path` to write to, and move it over `path` if the block ends well.
 
     A killed process leaves at most the hidden `.<name>.part`, which the next write of the same file replaces.
 
@@ -62,7 +62,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """As `replacing`, for a folder that is not there yet: yields an empty one beside it, moved when complete."""
+    """Do the same as `replacing` for a folder that is not there yet: yield an empty one beside it."""
     part = path.with_name(f".{path.name}.part")
     with explain_os_errors(path):
         try:
@@ -91,7 +91,7 @@ def write_parquet(path: Path, df: pd.DataFrame) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The file's value; None if there is no such file or it is not JSON (then it is not ours: made again)."""
+    """Return the file's value; None if there is no such file or it is not JSON (then it is not ours)."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -119,7 +119,7 @@ def text_sha256(text: str) -> str:
 
 
 def as_json_value(value: Any) -> Any:
-    """As JSON gives it back, so that a key can be compared with one that was read: tuples are lists."""
+    """Return the value as JSON gives it back, so that a key can be compared with one read: tuples are lists."""
     return json.loads(json.dumps(value))
 
 
@@ -129,25 +129,23 @@ def digest(value: Any) -> str:
 
 
 def describe_changes(old: Any, new: dict[str, Any], inside: str = "") -> str:
-    """`seed changed (42 to 43), data changed`: what differs between a stored key and the one that is wanted."""
+    """Return the differences between a stored key and the wanted one: `seed changed (42 to 43), data changed`."""
     if not isinstance(old, dict):
         return f"{inside or 'its key'} is not known"
-    said = []
+    changes = []
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
         if a == b:
             continue
         if isinstance(b, dict):
-            said.append(describe_changes(a, b, inside=name))
-        elif len(f"{a}{b}") <= 40:
-            said.append(f"{name} changed ({a} to {b})")
+            changes.append(describe_changes(a, b, inside=name))
         else:
-            said.append(f"{name} changed")
-    return ", ".join(said)
+            changes.append(f"{name} changed" + (f" ({a} to {b})" if len(f"{a}{b}") <= 40 else ""))
+    return ", ".join(changes)
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file with every cell as text, nothing taken for missing but the empty cell (then "").
+    """Read a CSV file with every cell as text; only an empty cell counts as missing (then "").
 
     Raises:
         UserError: It is not there, empty, not UTF-8 or not a table.
@@ -155,9 +153,8 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
     except FileNotFoundError as error:
-        raise UserError(
-            f"{path} is missing: is the competition's data whole? (delete its folder to fetch it again)"
-        ) from error
+        remedy = "is the competition's data whole? (delete its folder to fetch it again)"
+        raise UserError(f"{path} is missing: {remedy}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:

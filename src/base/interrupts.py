@@ -11,33 +11,32 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @dataclass
 class StopRequest:
-    """The signal that asked to stop; None: none did."""
+    """The signal that requested a stop; None: none did."""
 
     signal: int | None = None
 
     def raise_if_set(self) -> None:
-        """Raises KeyboardInterrupt if a signal asked to stop."""
         if self.signal is not None:
             raise KeyboardInterrupt(self.signal)
 
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """In the block, the first signal is noted and the second is raised at once; afterwards all is as before."""
-    asked = StopRequest()
+    """Note the first signal in the block and raise the second at once; afterwards all is as before."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # only the main thread has handlers
-        yield asked
+        yield request
         return
 
     def note(number: int, frame: object) -> None:
-        if asked.signal is not None:
+        if request.signal is not None:
             raise KeyboardInterrupt(number)
-        asked.signal = number
+        request.signal = number
         print("\nstopping after this step, to save it first (once more: at once)", flush=True)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield asked
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -17,7 +17,7 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network dri
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps a second run out of it; a folder that stays empty goes again.
+    """Make the folder and keep a second run out of it; a folder that stays empty is removed.
 
     Raises:
         UserError: Another process is in it, or it cannot be made.
@@ -39,7 +39,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time is in the block for `path`, a file that is made for that; the others wait."""
+    """Let one process at a time into the block for `path`, a file that is created for that; the others wait."""
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
@@ -49,7 +49,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def lock(handle: int, blocking: bool) -> bool:
-    """Whether this process may go on: what is open has its lock, or is where there are none, which is said.
+    """Lock an open file; return whether this process may go on. Without locks on the file system it may, with a note.
 
     The kernel frees the lock when `handle` is closed, however the process ends.
     """
@@ -64,5 +64,5 @@ def lock(handle: int, blocking: bool) -> bool:
 
 @functools.cache
 def say(text: str) -> None:
-    """Prints it the first time."""
+    """Print the text the first time."""
     print(text)

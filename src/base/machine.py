@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def device() -> "torch.device":
-    """The GPU that torch finds, or else the CPU."""
+    """Return the GPU that torch finds, or else the CPU."""
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,13 +33,13 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
 
 
-def precision(asked: str) -> str:
-    """The precision that a config's `auto` means here.
+def precision(configured: str) -> str:
+    """Return the precision that a config's `auto` means here.
 
     bfloat16 is several times slower than float32 on most CPUs. GPUs before Ampere (a T4, say) only emulate it.
     """
-    if asked != "auto":
-        return asked
+    if configured != "auto":
+        return configured
     if device().type == "cpu":
         return "float32"
     import torch
@@ -48,7 +48,7 @@ def precision(asked: str) -> str:
 
 
 def autocast(precision: str) -> contextlib.AbstractContextManager:
-    """Computes in `precision`; weights and sums stay float32."""
+    """Compute in `precision`; weights and sums stay float32."""
     import torch
 
     half = torch.float16 if precision == "float16" else torch.bfloat16
@@ -63,15 +63,12 @@ def layout() -> "torch.memory_format":
 
 
 def on_device(model: "nn.Module") -> "nn.Module":
-    """The model on this machine's device, not to be trained; on a GPU laid out as its convolutions want it."""
+    """Move a model that is not to be trained to this machine's device, on a GPU in its convolutions' layout."""
     return model.eval().requires_grad_(False).to(device(), memory_format=layout())
 
 
 def seed(number: int) -> None:
-    """Seeds what the device and the CPU draw from now on.
-
-    (torch.manual_seed looks for every kind of device, which takes 0.3 ms.)
-    """
+    """Seed the CPU and the device. (torch.manual_seed looks for every kind of device, which takes 0.3 ms.)"""
     import torch
 
     torch.default_generator.manual_seed(number)
@@ -80,22 +77,22 @@ def seed(number: int) -> None:
 
 
 def workers() -> int:
-    """Processes that load images beside the model: none where the model needs the processor itself."""
+    """The number of processes that load images beside the model: none where that needs the processor itself."""
     return 0 if device().type == "cpu" else min(8, threads.cores())
 
 
 class AdaptiveBatch:
-    """How many images at a time a piece of work takes, which is less after each time that memory was too small."""
+    """The number of images that a piece of work takes at a time; smaller after each time that memory ended."""
 
     def __init__(self, title: str, size: int):
         self.title, self.size = title, size
 
     def run(self, work: Callable[[int], T], where: str = "") -> T:
-        """What work(images at a time) returns, once there is memory for it.
+        """Return work(images at a time), once there is memory for it.
 
         Args:
             work: Can be called again after it raised torch.OutOfMemoryError.
-            where: Said beside the title.
+            where: A text for the message, behind the title.
 
         Raises:
             UserError: There is no memory for a single image.

@@ -9,36 +9,36 @@ CONFIGS = ROOT / "src" / "configs"
 
 
 def resolve(file: str) -> Path:
-    """A weights file or a CSV as a config names it: relative to the repository's folder, or absolute."""
+    """Return the path of a file as a config names it: relative to the repository's folder, or absolute."""
     return ROOT / Path(file).expanduser()
 
 
 def input_root() -> Path:
-    """Where competitions' files lie; a Kaggle notebook needs it elsewhere."""
+    """The folder of the competitions' files; a Kaggle notebook needs it elsewhere."""
     return Path(os.environ.get("INPUT_DIR") or ROOT / "input")
 
 
 def submissions_root() -> Path:
-    """Where everything is that is made."""
+    """The folder of everything that is computed."""
     return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
 
 
 def compare_csv() -> Path:
-    """The comparisons on all data sets that were asked for."""
+    """The comparisons on all data sets."""
     return submissions_root() / "compare.csv"
 
 
 def predict_folder() -> Path:
-    """What CLIP makes of many class names, kept for other pictures."""
+    """The folder of CLIP's features of many class names, kept for other pictures."""
     return submissions_root() / "predict"
 
 
 def from_caller(file: str) -> Path:
-    """A path as it was typed: relative to where the user stands, from which run.sh goes to its own folder."""
+    """Return the path that a user typed: relative to the user's folder, from which run.sh goes to its own."""
     return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
 
 
 def from_here(path: Path) -> Path:
-    """As the user would type it: relative to where run.sh was called, if it is below."""
+    """Return the path as the user would type it: relative to where run.sh was called, if it is below."""
     here = Path(os.environ.get("CALLED_FROM", ".")).resolve()
     return path.relative_to(here) if path.is_relative_to(here) else path

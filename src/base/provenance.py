@@ -20,6 +20,6 @@ def commit(repository: Path) -> str:
 
 
 def current_provenance(repository: Path) -> dict[str, str]:
-    """Where and with what a result was made: commit, versions, device. It says so, and is no part of a key."""
+    """The commit, versions and device of a result; no part of a key."""
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
     return {"commit": commit(repository), "device": device_name(), "python": platform.python_version(), **versions}

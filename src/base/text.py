@@ -8,13 +8,13 @@ from src.base.errors import UserError
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines, all of as many cells; each column is as wide as its widest cell."""
+    """Return the rows, all of as many cells, as lines; each column is as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def duration(seconds: float) -> str:
-    """0.4s, 42s, 3m05s, 2h07m: as long as a person wants it."""
+    """Return a duration as `0.4s`, `42s`, `3m05s` or `2h07m`."""
     if seconds < 9.95:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -24,11 +24,7 @@ def duration(seconds: float) -> str:
 
 
 def docstring(path: Path) -> str:
-    """What a Python file says of itself, read without running it.
-
-    Raises:
-        UserError: It is no Python.
-    """
+    """Read a Python file's docstring without running the file; a UserError where it is no Python."""
     try:
         return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     except (SyntaxError, ValueError) as error:
@@ -36,6 +32,6 @@ def docstring(path: Path) -> str:
 
 
 def first_sentence(text: str, name: str) -> str:
-    """On one line, without `name: ` before it and its full stop."""
+    """Return the first sentence on one line, without `name: ` before it and its full stop."""
     line = " ".join(text.partition("\n\n")[0].split())
     return line.partition(". ")[0].removesuffix(".").removeprefix(f"{name}: ")

@@ -12,14 +12,14 @@ T, U = TypeVar("T"), TypeVar("U")
 
 
 def cores() -> int:
-    """That this process may use: a container's share of the machine."""
+    """The number of cores that this process may use: a container's share of the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def parallel(function: Callable[[T], U], items: Sequence[T], what: str, unit: str = "images") -> Iterator[U]:
-    """function(item) of all items, in order, with a bar that counts them.
+    """Yield function(item) of all items, in order, with a bar that counts them.
 
-    A few results at most wait to be taken: memory does not grow with the number of items.
+    At most a few results are waiting: memory does not grow with the number of items.
     """
     threads = cores()
     pool, waiting = ThreadPoolExecutor(threads), deque()
