@@ -18,7 +18,6 @@ from src.scoring.metrics import METRICS
 # time: 9 hours unless their code requirements say other.
 HOURS, SESSION_HOURS = 9.0, 12.0
 
-
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]  # names a folder
 
 
@@ -35,7 +34,7 @@ class Blend(Strict):
 
 
 class Reported(Strict):
-    """A score that somebody reported, and which of our models it is to be compared with."""
+    """A score that somebody reported, and the model of ours to compare it with."""
 
     title: Text
     public: float | Text | None = None  # with all digits that the leaderboard showed; as text if the last is a 0
@@ -59,12 +58,17 @@ class Reported(Strict):
 
 
 class Notebook(Strict):
-    """What a competition asks of notebooks."""
+    """A competition's limits for notebooks."""
 
     hidden_rows: int | None = Field(default=None, ge=1)  # of the hidden test set; None: as many as are known
     hours: float = Field(default=HOURS, gt=0, le=SESSION_HOURS)
     gb: float | None = Field(default=None, gt=0)  # of memory; None: what Kaggle gives
     gpu: bool | None = None  # None: where this machine has one
+
+
+def in_folder(name: str) -> property:
+    """A competition's property: the path of that name in its folder."""
+    return property(lambda competition: competition.folder / name)
 
 
 class Competition(Strict):
@@ -88,11 +92,11 @@ class Competition(Strict):
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
     models: dict[ModelName, AnyModel] = Field(min_length=1)
-    compared: dict[ModelName, ComparedModel] | None = None  # what `compare` makes; None: the models
+    compared: dict[ModelName, ComparedModel] | None = None  # the models of `compare`; None: the same
     phrasings: Text | None = None  # the file of templates, of one kind and of many, that `compare` tries beside prompts
     blend: Blend = Blend()
     reported: tuple[Reported, ...] = ()
-    notebook: Notebook = Notebook()  # what is allowed to one that predicts a hidden test set
+    notebook: Notebook = Notebook()  # limits of one that predicts a hidden test set
 
     name: str = ""  # load() sets both
     limit: int | None = Field(default=None, ge=1)
@@ -147,7 +151,7 @@ class Competition(Strict):
                 raise ValueError(f"prompts: the class {label!r} has no template: give templates, or class_templates")
 
     def of_stage(self, stage: str) -> dict[str, AnyModel]:
-        """The models that a stage makes: {name: its part of the config}."""
+        """The models of a stage: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
 
     def targets(self, labels: Iterable[str]) -> np.ndarray:
@@ -157,11 +161,11 @@ class Competition(Strict):
 
     @property
     def prompt_texts(self) -> dict[str, list[str]]:
-        """What CLIP is told of each class."""
+        """The texts of each class."""
         return {label: self.prompts.texts(label) for label in self.classes}
 
     def command(self, *words: str) -> str:
-        """What is to be typed: `./run.sh digits probe --limit 60`."""
+        """The command of this run: `./run.sh digits probe --limit 60`."""
         limit = () if self.limit is None else ("--limit", str(self.limit))
         return " ".join(["./run.sh", self.name, *words, *limit])
 
@@ -172,12 +176,12 @@ class Competition(Strict):
 
     @property
     def on_board(self) -> tuple[Reported, ...]:
-        """What was reported of a leaderboard; the rest is of a data set's validation rows, for `compare`."""
+        """The scores reported of a leaderboard; the rest are of a data set's validation rows, for `compare`."""
         return tuple(row for row in self.reported if row.valid is None)
 
     @property
     def encoders(self) -> list[Encoder]:
-        """All encoders that the models look through."""
+        """All encoders of the models."""
         return [encoder for model in self.models.values() for encoder in model.encoders]
 
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
@@ -188,23 +192,23 @@ class Competition(Strict):
 
     @property
     def folder(self) -> Path:
-        """Everything that is made for this competition; a smoke run has a folder of its own."""
+        """The folder of this competition's results; a smoke run has one of its own."""
         return submissions_root() / (self.name if self.limit is None else f"{self.name}-limit{self.limit}")
 
     def input(self, path: str) -> Path:
         return self.input_root / self.source.slug / path
 
-    @property
-    def images_record(self) -> Path:
-        return self.folder / "images.parquet"
-
-    @property
-    def folds_csv(self) -> Path:
-        return self.folder / "folds.csv"
-
-    @property
-    def pictures(self) -> Path:
-        return self.folder / "pictures"
+    images_record = in_folder("images.parquet")
+    folds_csv = in_folder("folds.csv")
+    pictures = in_folder("pictures")
+    duplicates = in_folder("duplicates")  # pictures that are nearly the same
+    scores_csv = in_folder("scores.csv")  # the ledger of submissions
+    audit_csv = in_folder("audit.csv")  # the audit's findings: doubtful labels, near-duplicates, leaks, outliers
+    ab_csv = in_folder("ab.csv")  # comparisons of the config with one field changed
+    compare_csv = in_folder("compare.csv")  # models beside each other and beside published scores, epoch by epoch
+    report_html = in_folder("report.html")
+    plots = in_folder("plots")  # the report's charts as pictures
+    pack = in_folder("pack")  # the files for a notebook-only competition
 
     def features(self, encoder: str, view: str) -> Path:
         return self.folder / "features" / f"{encoder}-{view}"
@@ -217,45 +221,6 @@ class Competition(Strict):
 
     def submission(self, what: str, cv: float, sha: str) -> Path:
         return self.folder / f"{what}-cv{cv:.4f}-{sha[:7]}.csv"
-
-    @property
-    def scores_csv(self) -> Path:
-        """The ledger of submissions."""
-        return self.folder / "scores.csv"
-
-    @property
-    def audit_csv(self) -> Path:
-        """What the audit found: doubtful labels, near-duplicates, leaks, outliers."""
-        return self.folder / "audit.csv"
-
-    @property
-    def duplicates(self) -> Path:
-        """Pictures that are nearly the same, once they were looked for."""
-        return self.folder / "duplicates"
-
-    @property
-    def ab_csv(self) -> Path:
-        """Comparisons of the config with one field changed."""
-        return self.folder / "ab.csv"
-
-    @property
-    def compare_csv(self) -> Path:
-        """Models beside each other and beside published scores, epoch by epoch."""
-        return self.folder / "compare.csv"
-
-    @property
-    def report_html(self) -> Path:
-        return self.folder / "report.html"
-
-    @property
-    def plots(self) -> Path:
-        """The report's charts as pictures."""
-        return self.folder / "plots"
-
-    @property
-    def pack(self) -> Path:
-        """What a notebook-only competition wants."""
-        return self.folder / "pack"
 
     def votes(self, voters: int, sha: str) -> Path:
         """A submission by majority vote, which has no score of its own."""

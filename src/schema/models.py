@@ -1,8 +1,8 @@
-"""What a config may ask of models: encoders, zero-shot, probes, fine-tuning by a recipe, soups of what was tuned.
+"""The schema of models: encoders, zero-shot, probes, fine-tuning by a recipe, soups of fine-tuned models.
 
-Each model is a part of a competition's config; the stage of its kind makes it. What others ask of a model is a property
-of it (`Kind`), so that nobody else asks which kind it is. Each default of fine-tuning names its
-source; what a paper's authors use beyond it is in src/configs/corn.py.
+Each model is a part of a competition's config; the stage of its kind makes it. Questions about a model are answered by
+its properties (`Kind`), so that nobody else asks which kind it is. Each default of fine-tuning names its source; what a
+paper's authors use beyond it is in src/configs/corn.py.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,6 @@ from src.base.errors import unknown
 from src.schema.strict import Strict, Text
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
 Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
 Positive = Annotated[float, Field(gt=0)]
@@ -26,7 +24,7 @@ NO_PROBE = "a probe judges the labels, and there is none among the models: add o
 
 
 class Prompts(Strict):
-    """What zero-shot tells CLIP: each template is filled with each phrase of each class."""
+    """The texts of zero-shot: each template is filled with each phrase of each class."""
 
     templates: tuple[Text, ...] = ()
     class_templates: dict[str, tuple[Text, ...]] = {}  # class: its own templates, instead of the common ones
@@ -51,7 +49,7 @@ class Prompts(Strict):
         return self.classnames.get(label, (label,))
 
     def texts(self, label: str) -> list[str]:
-        """What CLIP is told of a class: every template with every phrase."""
+        """The texts of a class: every template with every phrase."""
         return [template.format(phrase) for phrase in self.phrases_of(label) for template in self.templates_of(label)]
 
 
@@ -65,21 +63,49 @@ class ClipArch(Strict):
 
 
 class Model(Strict):
-    """What every model has. `weights_file` is a local checkpoint: with it, no network is needed."""
+    """A model's network, a CLIP or a timm backbone. With `weights_file`, a local checkpoint, no internet is needed."""
 
     weights_file: Text | None = None  # relative to the repository's folder, or absolute
     seed: int = Field(default=42, ge=0)
     # auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
+    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
+    backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
+    pretrained: bool = True  # False: a backbone with random weights
+    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
+    # pixels a side, of an encoder a backbone's only; None: those that it was trained with, or 224
+    img_size: int | None = Field(default=None, ge=8)
+    views: Annotated[tuple[Exact | Crop, ...], Field(min_length=1)] = ("identity",)
+
+    backbone_fields: ClassVar[tuple[str, ...]] = ("pretrained", "backbone_args", "img_size")  # that no CLIP has
+
+    @property
+    def backbone_arguments(self) -> dict[str, Any]:
+        """The arguments of timm.create_model beside the backbone's name."""
+        return dict(self.backbone_args)
+
+    @model_validator(mode="after")
+    def is_one_network(self):
+        if (self.clip is None) == (self.backbone is None):
+            raise ValueError("give it either clip=... or backbone=...")
+        if self.backbone is not None and self.weights is not None:
+            raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
+        if self.clip is not None and self.model_fields_set & {*self.backbone_fields}:
+            *names, last = self.backbone_fields
+            raise ValueError(f"{', '.join(names)} and {last} are a backbone's, not a clip's")
+        if len(set(self.views)) < len(self.views):
+            raise ValueError(f"a view is named twice in {self.views}")
+        return self
 
 
 class Kind(Strict):
-    """What others ask of a model, with the answers of a kind that has nothing to do with what is asked.
+    """The answers of a model to others' questions, by default those of a kind that has nothing to do with them.
 
     A kind has the field `precision`, too.
     """
 
-    stage: ClassVar[str]  # that makes it
+    stage: ClassVar[str]  # the stage that makes it
     module: ClassVar[str]  # in src/models/: its `load` gives the fitted model; see src/models/fitted.py
     compared_as: ClassVar[str | None] = None  # its kind in compare.csv; None: `compare` leaves it out
     is_trained: ClassVar[bool] = False  # whether it is a network of its own, and its epochs have a history
@@ -87,22 +113,22 @@ class Kind(Strict):
 
     @property
     def encoders(self) -> "tuple[Encoder, ...]":
-        """All whose features of every picture it reads."""
+        """The encoders whose features of every picture it reads."""
         return ()
 
     @property
     def weights_from(self) -> "tuple[Encoder | FineTune, ...]":
-        """All that has weights of its own to start from."""
+        """The networks that have weights of their own to start from."""
         return self.encoders
 
     @property
     def encoders_to_predict(self) -> "tuple[Encoder, ...]":
-        """Those whose weights and texts a finished model still needs for new pictures."""
+        """The encoders whose weights and texts a finished model still needs for new pictures."""
         return self.encoders
 
     @property
     def features_to_predict(self) -> "tuple[Encoder, ...]":
-        """Those whose features of the train rows a finished model still needs for new pictures."""
+        """The encoders whose features of the train rows a finished model still needs for new pictures."""
         return self.encoders
 
     @property
@@ -125,54 +151,22 @@ class Kind(Strict):
         return ()
 
     def n_learnt(self, d: int, k: int) -> int:
-        """How many numbers it learns of d features and k classes, on top of its encoders."""
+        """The number of parameters that it learns of d features and k classes, on top of its encoders."""
         return 0
 
     def check_against(self, name: str, models: "Mapping[str, Kind]", prompts: Prompts | None) -> None:
-        """Compares it with the rest of the config.
-
-        Args:
-            name: Its own.
-            models: All of the config's.
-
-        Raises:
-            ValueError: It asks for what the config does not have.
-        """
+        """Compare it, by its own name, with the config's other models and its prompts; a ValueError if one lacks."""
         if self.reads_prompts and prompts is None:
             raise ValueError(f"prompts are missing: the model {name!r} needs them")
 
 
 class Encoder(Model):
-    """What turns a picture into features: the image tower of a CLIP, or a timm backbone without its head."""
+    """A network that turns a picture into features: a CLIP's image tower, or a timm backbone without its head."""
 
-    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
-    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
-    backbone: Text | None = None  # timm's name, with its tag: resnet50.a1_in1k
-    pretrained: bool = True  # False: a backbone with random weights
-    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
-    img_size: int | None = Field(default=None, ge=8)  # of a backbone; None: what it was trained with
-    views: Annotated[tuple[Exact | Crop, ...], Field(min_length=1)] = ("identity",)
     stored: Literal["float16", "float32"] = "float16"  # how the features lie on disk
     scale: Positive = 1.0  # of these features beside others in one probe; 0.5 penalises their weights 4 times as much
     batch_size: int | None = Field(default=None, ge=1)  # None: 32 on a CPU, found by trying on a GPU
     compile: bool = False  # torch.compile: a minute or more before the first batch
-
-    @property
-    def backbone_arguments(self) -> dict[str, Any]:
-        """What timm.create_model is told beside the backbone's name."""
-        return dict(self.backbone_args)
-
-    @model_validator(mode="after")
-    def is_one_encoder(self):
-        if (self.clip is None) == (self.backbone is None):
-            raise ValueError("give it either clip=... or backbone=...")
-        if self.backbone is not None and self.weights is not None:
-            raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
-        if self.clip is not None and self.model_fields_set & {"pretrained", "backbone_args", "img_size"}:
-            raise ValueError("pretrained, backbone_args and img_size are a backbone's, not a clip's")
-        if len(set(self.views)) < len(self.views):
-            raise ValueError(f"a view is named twice in {self.views}")
-        return self
 
 
 class ZeroShot(Encoder, Kind):
@@ -266,17 +260,11 @@ class FineTune(Model, Kind):
     # not reach a run's tables of probabilities either.
     of_tables: ClassVar[frozenset[str]] = frozenset({"views", "wise_ft"})
     of_model: ClassVar[frozenset[str]] = frozenset({"seeds", "temperature"})
+    backbone_fields: ClassVar[tuple[str, ...]] = ("pretrained", "backbone_args")
 
-    # The network
-    backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
-    pretrained: bool = True  # False: a backbone with random weights
-    backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
-    clip: Text | ClipArch | None = None  # open_clip's name of the architecture
-    weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
     # of a CLIP: the linear head starts from the zero-shot classifier (Wortsman et al. 2022, WiSE-FT) or from a probe
     # on the fold's training rows (Kumar et al. 2022, LP-FT); None: zeroshot. A backbone's head is always random.
     head: Literal["zeroshot", "probe", "random"] | None = None
-    img_size: int | None = Field(default=None, ge=8)  # pixels a side; None: the network's own, or 224
 
     # The recipe
     epochs: int = Field(ge=1)
@@ -307,7 +295,7 @@ class FineTune(Model, Kind):
     grad_checkpointing: bool = False  # less memory, a third slower
     compile: bool = False  # torch.compile: a minute or more before the first step
 
-    # What is made of it
+    # The predictions
     # test-time augmentation: their probabilities are averaged
     views: Annotated[tuple[Exact, ...], Field(min_length=1)] = ("identity",)
     # of a CLIP: weights (1 - alpha) x start + alpha x fine-tuned; the alpha of a fold is chosen on the other folds
@@ -317,18 +305,18 @@ class FineTune(Model, Kind):
     @property
     def encoder(self) -> Encoder:
         """The CLIP whose image tower it trains."""
-        given = {name: getattr(self, name) for name in ("clip", "weights", "weights_file", "seed", "precision")}
-        return Encoder(**given)
+        shared = ("clip", "weights", "weights_file", "seed", "precision")
+        return Encoder(**{name: getattr(self, name) for name in shared})
 
     @property
     def start(self) -> str:
-        """Where the head starts."""
+        """The start of the head."""
         return self.head or ("random" if self.clip is None else "zeroshot")
 
     @property
     def backbone_arguments(self) -> dict[str, Any]:
-        """What timm.create_model is told beside the backbone's name: not every backbone has a drop path."""
-        return {**self.backbone_args, **({"drop_path_rate": self.drop_path} if self.drop_path > 0 else {})}
+        drop_path = {"drop_path_rate": self.drop_path} if self.drop_path > 0 else {}  # not every backbone has one
+        return self.backbone_args | drop_path
 
     @property
     def weights_from(self) -> "tuple[FineTune, ...]":
@@ -364,23 +352,11 @@ class FineTune(Model, Kind):
             raise ValueError(f"models.{name}: label_noise={self.label_noise!r}: {NO_PROBE}")
 
     @model_validator(mode="after")
-    def is_one_network(self):
-        if (self.clip is None) == (self.backbone is None):
-            raise ValueError("give it either backbone=... or clip=...")
-        if self.backbone is not None:
-            if self.weights is not None:
-                raise ValueError(f"a timm backbone's weights are named in its name: backbone='{self.backbone}.<tag>'")
-            if self.start != "random":
-                raise ValueError(f"head={self.head!r} is a clip's: a timm backbone's new head is random")
-        else:
-            if self.model_fields_set & {"pretrained", "backbone_args"}:
-                raise ValueError("pretrained and backbone_args are a backbone's, not a clip's")
-            if self.drop_path > 0:
-                raise ValueError("drop_path is a backbone's: open_clip's towers have none")
-        return self
-
-    @model_validator(mode="after")
     def recipe_fits(self):
+        if self.backbone is not None and self.start != "random":
+            raise ValueError(f"head={self.head!r} is a clip's: a timm backbone's new head is random")
+        if self.clip is not None and self.drop_path > 0:
+            raise ValueError("drop_path is a backbone's: open_clip's towers have none")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
         if self.head_epochs >= self.epochs:
@@ -391,8 +367,6 @@ class FineTune(Model, Kind):
             raise ValueError("wise_ft needs a clip whose head starts from zeroshot or probe: that is its other end")
         if len(set(self.wise_ft)) < len(self.wise_ft):
             raise ValueError(f"an alpha is named twice in wise_ft={self.wise_ft}")
-        if len(set(self.views)) < len(self.views):
-            raise ValueError(f"a view is named twice in {self.views}")
         return self
 
 
@@ -427,5 +401,5 @@ class Soup(Kind):
             raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
 
 
-AnyModel = ZeroShot | Probe | FineTune | Soup  # what a config's models may be
+AnyModel = ZeroShot | Probe | FineTune | Soup  # the kinds of a config's models
 ComparedModel = ZeroShot | Probe | FineTune  # those of them that have a `compared_as`

@@ -1,4 +1,4 @@
-"""What every source of a competition's files has: a `slug` and a `fetch`."""
+"""The base of all sources of a competition's files: a `slug` and a `fetch`."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ class Source(Strict):
 
     @property
     def page(self) -> str | None:
-        """Where a submission is sent; None if nobody takes one."""
+        """The web page that takes submissions; None if nobody takes one."""
         return None
 
     def fetch(self, input_dir: Path) -> None:
-        """Puts the files at `input_dir`/<slug>/ unless they are there.
+        """Put the files at `input_dir`/<slug>/ unless they are there.
 
         Raises:
             UserError: They are not available; says how to get them.

@@ -8,8 +8,6 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 Text = Annotated[str, Field(min_length=1)]
-
-
 WRONG = {  # pydantic's error types, in the words of somebody who writes a config
     "missing": "is missing",
     "tuple_type": "must be a tuple: (..., ...) with a comma behind a single value",
@@ -35,8 +33,8 @@ class Strict(BaseModel):
 
 
 def faults(error: ValidationError, part: type[Strict] | None) -> list[str]:
-    """pydantic's list of what is wrong with a `part`, as a Kaggler would say it."""
-    said = []
+    """Return pydantic's list of the faults of a `part`, in the words of a Kaggler."""
+    lines = []
     for fault in error.errors():
         where = ".".join(str(step) for step in fault["loc"])
         where = f"{error.title}.{where}" if where else error.title
@@ -45,19 +43,19 @@ def faults(error: ValidationError, part: type[Strict] | None) -> list[str]:
             valid = sorted(part.model_fields) if part else []
             near = difflib.get_close_matches(str(fault["loc"][-1]), valid, n=2, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else f"its fields are {', '.join(valid)}"
-            said.append(f"{where} is not a field: {hint}")
+            lines.append(f"{where} is not a field: {hint}")
         elif fault["type"] == "value_error":
-            said.append(f"{where}: {message}")
+            lines.append(f"{where}: {message}")
         elif fault["type"] in WRONG:
-            given = "" if fault["type"] == "missing" else f", not {fault['input']!r}"
-            said.append(f"{where} {WRONG[fault['type']]}{given}")
+            value = "" if fault["type"] == "missing" else f", not {fault['input']!r}"
+            lines.append(f"{where} {WRONG[fault['type']]}{value}")
         else:
-            said.append(f"{where}: {message[:1].lower()}{message[1:]}, not {fault['input']!r}")
-    return said
+            lines.append(f"{where}: {message[:1].lower()}{message[1:]}, not {fault['input']!r}")
+    return lines
 
 
 def line_of(error: BaseException, folder: Path) -> str:
-    """`src/configs/corn.py, line 12`: where in `folder` the exception was raised; empty if it was not there."""
+    """The line in `folder` that raised the exception: `src/configs/corn.py, line 12`; empty if none did."""
     traceback, where = error.__traceback__, ""
     while traceback:
         file = Path(traceback.tb_frame.f_code.co_filename)
