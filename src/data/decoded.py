@@ -23,24 +23,27 @@ from src.data.geometry import Geometry, reduced
 from src.data.rows import Rows
 
 CODE = 1  # raised when this file stores other pixels under the same key
-FLUSH = 256 << 20  # bytes of pixels between two writes of the index
-SPARE = 1 << 30  # bytes of the disk that are left free for results
-KEPT = 128 << 20  # bytes of squeezed pictures in memory, in each of the loader's workers
+FLUSH_BYTES = 256 << 20  # of pixels between two writes of the index
+SPARE_BYTES = 1 << 30  # of the disk that are left free for results
+CACHE_BYTES = 128 << 20  # of squares in memory, in each of the loader's workers
 COLUMNS = ["sha256", "offset", "height", "width"]
 
 
-class Decoded:
-    """Pictures of rows that are decoded each time: `read` takes them from the disk, `picture` makes pixels of that."""
+class Pictures:
+    """Pictures of rows: `read` takes one from the disk, `picture` turns that into pixels (height, width, 3) uint8."""
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        return self.picture(self.read(i))
+
+
+class Decoded(Pictures):
+    """Pictures of rows that are decoded each time."""
 
     def __init__(self, paths: list[Path], side: int | None = None):
         self.paths, self.side = paths, side
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def __getitem__(self, i: int) -> np.ndarray:
-        """(height, width, 3) uint8."""
-        return self.picture(self.read(i))
 
     def read(self, i: int) -> bytearray:
         try:
@@ -53,8 +56,8 @@ class Decoded:
         return reduced(images.decode(data), self.side)
 
 
-class Stored:
-    """Pictures in the store of `folder`, by their rows of its index. Worker processes share the map of the pixels."""
+class Stored(Pictures):
+    """Pictures in the store of `folder`, views of its map of pixels, which worker processes share."""
 
     def __init__(self, folder: Path, offset: np.ndarray, height: np.ndarray, width: np.ndarray):
         self.folder, self.offset, self.height, self.width = folder, offset, height, width
@@ -68,19 +71,12 @@ class Stored:
     def __len__(self) -> int:
         return len(self.offset)
 
-    def __getitem__(self, i: int) -> np.ndarray:
-        """(height, width, 3) uint8; a view of the map."""
-        return self.picture(self.read(i))
-
     def read(self, i: int) -> np.ndarray:
         start, height, width = int(self.offset[i]), int(self.height[i]), int(self.width[i])
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
     def picture(self, pixels: np.ndarray) -> np.ndarray:
         return pixels
-
-
-Pictures = Decoded | Stored
 
 
 class Squares:
@@ -91,18 +87,18 @@ class Squares:
 
     def __init__(self, pictures: Pictures, geometry: Geometry):
         self.pictures, self.geometry = pictures, geometry
-        self.kept: dict[int, np.ndarray] = {}
-        self.keep = len(pictures) * geometry.size**2 * 3 <= KEPT
+        self.cache: dict[int, np.ndarray] = {}
+        self.is_cached = len(pictures) * geometry.size**2 * 3 <= CACHE_BYTES
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        if i in self.kept:
-            return self.kept[i]
+        if i in self.cache:
+            return self.cache[i]
         square = self.geometry.square(self.pictures[i])
-        if self.keep:
-            self.kept[i] = square
+        if self.is_cached:
+            self.cache[i] = square
         return square
 
 
@@ -118,16 +114,12 @@ class Store:
     def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False, train: Rows | None = None):
         self.folder = folder
         train = rows if train is None else train
-        larger = train.sizes.min(axis=1).max() > need and bytes_of(train, need) <= limit
-        self.side = need if larger and not (whole and bytes_of(train, None) <= limit) else None
-        self.fits = bytes_of(rows, self.side) <= limit
+        larger = train.sizes.min(axis=1).max() > need and pixel_bytes(train, need) <= limit
+        self.side = need if larger and not (whole and pixel_bytes(train, None) <= limit) else None
+        self.fits = pixel_bytes(rows, self.side) <= limit
 
     def pictures(self, rows: Rows) -> Pictures:
-        """The pictures of some of the rows, decoded into the store where it does not have them yet.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
+        """Return the pictures of some of the rows, decoded into the store where it does not have them yet."""
         if not self.fits:
             return Decoded(rows.paths, self.side)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
@@ -143,9 +135,9 @@ class Store:
             print(f"{pixels} is truncated: {cut_off} of its {len(known) + cut_off} pictures are decoded again")
         path_of = dict(zip(rows.shas, rows.paths, strict=True))
         if todo := sorted(path_of.keys() - set(known["sha256"])):
-            needed = bytes_of(rows.take(np.isin(rows.shas, todo)), self.side)
+            needed = pixel_bytes(rows.take(np.isin(rows.shas, todo)), self.side)
             free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
-            if needed + SPARE > free:
+            if needed + SPARE_BYTES > free:
                 print(f"no decoded store: it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
                 return Decoded(rows.paths, self.side)
             if have != key:
@@ -162,14 +154,14 @@ class Store:
         files.write_json(self.folder / "key.json", key)
 
 
-def bytes_of(rows: Rows, side: int | None) -> int:
-    """Of all pixels, 3 each."""
+def pixel_bytes(rows: Rows, side: int | None) -> int:
+    """The bytes of all pixels, 3 each."""
     scale = 1.0 if side is None else np.minimum(side / rows.sizes.min(axis=1), 1)
     return int((rows.sizes.prod(axis=1) * scale**2 * 3).sum())
 
 
 def read_index(folder: Path) -> tuple[pd.DataFrame, int]:
-    """The index's rows whose pixels exist, and how many have none because the file of the pixels is cut off."""
+    """Return the index's rows whose pixels exist, and how many have none because the file of pixels is cut off."""
     try:
         known = pd.read_parquet(folder / "index.parquet", columns=COLUMNS)
     except (OSError, ValueError, KeyError):
@@ -181,18 +173,18 @@ def read_index(folder: Path) -> tuple[pd.DataFrame, int]:
 
 
 def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> pd.DataFrame:
-    """Decodes the pictures of `source` and puts them behind those that are `known`; returns the new index."""
+    """Decode the pictures of `source`, store them behind the `known` ones and return the new index."""
     start, rows = time.perf_counter(), [tuple(row) for row in known.itertuples(index=False)]
     end = max((offset + height * width * 3 for _, offset, height, width in rows), default=0)
     with files.explain_os_errors(folder), (folder / "pixels.bin").open("ab") as file:
-        file.truncate(end)  # what a killed run wrote and did not tell of
+        file.truncate(end)  # of a killed run, behind the end of its index
         flushed = end
         decoded = parallel(source.__getitem__, range(len(shas)), "decoding")
         for sha, picture in zip(shas, decoded, strict=True):
             file.write(np.ascontiguousarray(picture).data)
             rows.append((sha, end, *picture.shape[:2]))
             end += picture.size
-            if end - flushed >= FLUSH:
+            if end - flushed >= FLUSH_BYTES:
                 flush(file, folder, rows)
                 flushed = end
         index = flush(file, folder, rows)

@@ -1,4 +1,4 @@
-"""Folds: which rows are held out together. Made once, written to a file, and part of every key by their hash."""
+"""Folds: the rows that are held out together. Split once, written to a file, and part of every key by their hash."""
 
 import warnings
 from pathlib import Path
@@ -14,7 +14,7 @@ from src.data.tables import by_id
 def split(
     ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int, rare: bool = False
 ) -> np.ndarray:
-    """The fold of each row, 0 to n-1: stratified by label, rows of one group together, whatever the rows' order.
+    """Assign a fold to each row, 0 to n-1: stratified by label, rows of a group together, whatever the rows' order.
 
     A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on.
 
@@ -28,9 +28,8 @@ def split(
     y = np.asarray(labels)[order]
     g = None if groups is None else np.asarray(groups)[order]
     if (have := len(set(ids if groups is None else groups))) < n:
-        raise UserError(
-            f"{n} folds cannot be made of {have} {'rows' if groups is None else 'groups'}: lower folds.n in the config"
-        )
+        unit = "rows" if groups is None else "groups"
+        raise UserError(f"{n} folds cannot be made of {have} {unit}: lower folds.n in the config")
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
 
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n, shuffle=True, random_state=seed)
@@ -52,19 +51,17 @@ def split(
 
 
 def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
-    """The fold of each of `ids`, in their order.
+    """Read the fold of each of `ids`, in their order.
 
     Raises:
         UserError: The file is missing, or not a table of these ids and folds from 0 up.
     """
-    df = read_csv(path)
+    df, remedy = read_csv(path), "delete it to recompute it"
     if list(df.columns) != [id, "fold"]:
-        raise UserError(
-            f"{path} must have the columns {id},fold and has {','.join(df.columns)}: delete it to recompute it"
-        )
+        raise UserError(f"{path} must have the columns {id},fold and has {','.join(df.columns)}: {remedy}")
     if df[id].duplicated().any() or set(df[id]) != set(ids):
-        raise UserError(f"{path} is of other rows than the train table: delete it to recompute it")
+        raise UserError(f"{path} is of other rows than the train table: {remedy}")
     fold = pd.to_numeric(df.set_index(id)["fold"].loc[ids], errors="coerce").to_numpy()
     if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < 3:
-        raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: delete it to recompute it")
+        raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: {remedy}")
     return fold.astype(int)

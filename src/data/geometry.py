@@ -38,7 +38,7 @@ CROPS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a picture becomes a square; the modes are open_clip's resize_mode."""
+    """The way from a picture to a square; the modes are open_clip's resize_mode."""
 
     size: int  # pixels a side of the square
     resize: int  # pixels of the side that `mode` names, before the square is cut out of the middle
@@ -61,7 +61,7 @@ class Geometry:
         return cut(framed(resized(picture, size, self.interpolation), self.size, self.fill), self.size, (0.5, 0.5))
 
     def exact_at(self, side: int | None) -> bool:
-        """Whether pictures whose shorter side was reduced to `side` give the same squares (not of CROPS)."""
+        """Return whether pictures whose shorter side was reduced to `side` give the same squares (not of CROPS)."""
         return side is None or (self.mode == "shortest" and self.resize == side)
 
 
@@ -102,7 +102,7 @@ def cut(picture: np.ndarray, size: int, share: tuple[float, float]) -> np.ndarra
 
 
 def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:
-    """The picture with at most `side` pixels on its shorter side; as it is where that is None."""
+    """The picture with at most `side` pixels on its shorter side; unchanged where `side` is None."""
     return picture if side is None or min(picture.shape[:2]) <= side else resized(picture, shortest(picture, side))
 
 

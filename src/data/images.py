@@ -20,7 +20,7 @@ from src.base.errors import UserError, counted, listed
 from src.base.files import write_parquet
 from src.base.threads import parallel
 
-# The endings of files that are looked for in folders: whether one can be decoded is found when it is.
+# The endings of pictures in folders; only decoding tells whether a file is one.
 ENDINGS = (".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
 
@@ -31,17 +31,17 @@ PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the last chunk's
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name, or path, has the ending of a picture."""
+    """Return whether a file's name, or path, has the ending of a picture."""
     return name.lower().endswith(ENDINGS)
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not to be looked at: __MACOSX is what a Mac's zip has beside the files."""
+    """Return whether a file or folder is to be passed over: __MACOSX is beside the files in a Mac's zip."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def decode(data: bytearray) -> np.ndarray:
-    """The picture of a file's bytes as a person would see it: (height, width, 3) uint8 RGB, upright (EXIF).
+    """Decode a file's bytes to the picture that a person would see: (height, width, 3) uint8 RGB, upright (EXIF).
 
     Raises:
         OSError, SyntaxError, ValueError: Pillow's own, for a file that is not a whole picture.
@@ -54,7 +54,7 @@ def decode(data: bytearray) -> np.ndarray:
 
 
 def is_plain(data: bytearray) -> bool:
-    """Whether OpenCV and Pillow read the same in the file: 8 bits, grey, palette or RGB, nothing transparent."""
+    """Return whether OpenCV and Pillow read the same in the file: 8 bits, grey, palette or RGB, nothing transparent."""
     if data.startswith(PNG_START):
         bits, colour, interlaced = data[24], data[25], data[28]
         return bits == 8 and colour in (0, 2, 3) and not interlaced and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0
@@ -72,7 +72,7 @@ def is_plain(data: bytearray) -> bool:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """`decode` by Pillow: RGB, 8 bits, upright, transparency on white, 16-bit grey scaled."""
+    """Convert as `decode` does, by Pillow: RGB, 8 bits, upright, transparency on white, 16-bit grey scaled."""
     image.load()
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
@@ -90,7 +90,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def fault_of(data: bytes) -> str | None:
-    """Why these bytes are not a whole picture; None if they are."""
+    """Return why these bytes are not a whole picture; None if they are."""
     if not data:
         return "is empty (zero bytes)"
     try:
@@ -107,25 +107,25 @@ def fault_of(data: bytes) -> str | None:
 
 
 def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFrame:
-    """Decodes every picture that was not decoded before, in parallel, and remembers it in `record`.
+    """Decode every picture that was not decoded before, in parallel, and write its facts to `record`.
 
-    A picture is known again by its path, size and time of change. Returns the record's rows of `paths`, in their
-    order, with the columns of RECORD: sha256 is of the file's bytes, width and height are the file's own.
+    A picture is recognised by its path, size and time of change. Returns the record's rows of `paths`, in their order,
+    with the columns of RECORD: sha256 is of the file's bytes, width and height are the file's own.
 
     Raises:
         UserError: Lists the pictures that are missing or not whole, by id and path.
     """
     ids, paths = list(ids), [str(path) for path in paths]
     try:
-        known = pd.read_parquet(record, columns=RECORD).set_index("path", drop=False)
-    except (FileNotFoundError, OSError, ValueError, KeyError):
-        known = pd.DataFrame(columns=RECORD).set_index("path", drop=False)
-    seen = {row.path: row for row in known.itertuples(index=False)}
+        known = pd.read_parquet(record, columns=RECORD)
+    except (OSError, ValueError, KeyError):
+        known = pd.DataFrame(columns=RECORD)
+    row_of = {row.path: row for row in known.itertuples(index=False)}
 
     def facts(path: str) -> tuple | str:
         try:
             stat = Path(path).stat()
-            if (row := seen.get(path)) and (row.size, row.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
+            if (row := row_of.get(path)) and (row.size, row.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
                 return tuple(row)
             data = Path(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -144,6 +144,6 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
         raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be fixed or restored:\n{listed(faults)}")
     df = pd.DataFrame(rows, columns=RECORD)
     distinct = df.drop_duplicates("path").reset_index(drop=True)
-    if not distinct.equals(known.reset_index(drop=True)):
+    if not distinct.equals(known):
         write_parquet(record, distinct)
     return df

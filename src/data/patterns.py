@@ -13,22 +13,21 @@ from src.data.images import is_hidden, is_picture
 
 
 def is_one(table: str) -> bool:
-    """Whether a config's `train` or `test` lists files instead of naming one."""
+    """Return whether a config's `train` or `test` lists files instead of naming one."""
     return "{" in table
 
 
 def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
-    """A row for each picture below `folder` that fits the pattern, sorted by path.
+    """Return a row for each picture below `folder` that fits the pattern, sorted by path.
 
     Columns are the pattern's fields, all text, and the picture's path from the folder `images`: see `path_column`. A
     field is one or more characters of one folder's or file's name; where two could share them, the first takes as many
-    as it can.
-    Hidden files and what is no picture are passed over.
+    as it can. Hidden files and other files than pictures are passed over.
 
     Raises:
         UserError: The pattern is none, its folder is not there, or pictures in it do not fit.
     """
-    expression, fields = compiled(pattern)
+    expression, fields = compile_pattern(pattern)
     start = folder / fixed(pattern)
     if not start.is_relative_to(images):
         raise UserError(f"the pictures of {pattern!r} are not below {images}: leave images= out of the config")
@@ -37,11 +36,10 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
     rows, others = [], []
     for path in sorted(pictures(start)):
         inside = path.relative_to(folder).as_posix()
-        found = expression.fullmatch(inside)
-        if found is None:
-            others.append(inside)
+        if match := expression.fullmatch(inside):
+            rows.append([*match.groups(), path.relative_to(images).as_posix()])
         else:
-            rows.append([*found.groups(), path.relative_to(images).as_posix()])
+            others.append(inside)
     if others:
         raise UserError(
             f"{counted(len(others), 'picture')} in {start} not of the pattern {pattern!r}: move them away, or fix the "
@@ -50,8 +48,8 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*fields, path_column(pattern)], dtype=object)
 
 
-def compiled(pattern: str) -> tuple[re.Pattern[str], list[str]]:
-    """What matches a path, one group a field, and the fields' names."""
+def compile_pattern(pattern: str) -> tuple[re.Pattern[str], list[str]]:
+    """Return the expression that matches a path, with a group for each field, and the fields' names."""
     expression, fields = "", []
     try:
         for text, field, form, conversion in string.Formatter().parse(pattern):
@@ -68,7 +66,7 @@ def compiled(pattern: str) -> tuple[re.Pattern[str], list[str]]:
 
 
 def path_column(pattern: str) -> str:
-    """What the column of paths is called: image, unless a field of the pattern is."""
+    """The name of the column of paths: image, unless a field of the pattern has it."""
     return "image" if "{image}" not in pattern else "image_path"
 
 
@@ -78,7 +76,7 @@ def fixed(pattern: str) -> str:
 
 
 def pictures(folder: Path) -> Iterator[Path]:
-    """All below a folder, but for what is hidden (and __MACOSX, which a Mac's zip has beside it)."""
+    """Yield all pictures below a folder that are not hidden."""
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name)]
         yield from (Path(parent, name) for name in names if is_picture(name) and not is_hidden(name))

@@ -1,4 +1,4 @@
-"""What every model is made from: the rows with their ids, pictures, targets and folds, as the files say."""
+"""The rows that every model learns from, with their ids, pictures, targets and folds, as the files have them."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,7 +36,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Parts:
-    """What is known of the rows before there are folds."""
+    """The rows before there are folds."""
 
     train: Rows
     targets: np.ndarray  # (n,) class index of each train row
@@ -77,36 +77,26 @@ class Dataset:
 
     @cached_property
     def key(self) -> dict[str, str]:
-        """All that the rows put into a model's numbers."""
+        """The part of a model's key that is of the rows."""
         train = [[*row] for row in zip(self.train.ids, self.train.shas, self.targets.tolist(), strict=True)]
         test = [[*row] for row in zip(self.test.ids, self.test.shas, strict=True)]
         return {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
 
 
 def read_parts(competition: Competition) -> Parts:
-    """The checked rows.
-
-    Raises:
-        UserError: As the data stage, if anything changed since it ran.
-    """
-    rows = tables.read(competition)
-    together = ([], [])
-    for df in (rows.train, rows.test):
-        together[0].extend(df[competition.id])
-        together[1].extend(df["path"])
-    record = images.check(*together, competition.images_record)
-    both = Rows(*together, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
-    n = len(rows.train)
+    """Read and check the rows; what changed since the data stage ran is checked again."""
+    frames = tables.read(competition)
+    ids = [*frames.train[competition.id], *frames.test[competition.id]]
+    paths = [*frames.train["path"], *frames.test["path"]]
+    record = images.check(ids, paths, competition.images_record)
+    both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
+    n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
-    return Parts(train, competition.targets(rows.train[competition.label]), test)
+    return Parts(train, competition.targets(frames.train[competition.label]), test)
 
 
 def read_dataset(competition: Competition) -> Dataset:
-    """The checked rows with the folds of folds.csv.
-
-    Raises:
-        UserError: As the data and folds stages, if anything changed since they ran.
-    """
+    """Read and check the rows with the folds of folds.csv."""
     rows = read_parts(competition)
     fold = folds.read(competition.folds_csv, competition.id, rows.train.ids)
     return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(competition.folds_csv))

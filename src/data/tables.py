@@ -24,13 +24,10 @@ class Tables:
 
 
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
-    """The rows of train, test or sample_submission as they lie there, of a smoke run too; columns are text.
+    """Read all rows of train, test or sample_submission, in a smoke run too; columns are text.
 
-    What is a pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0
-    and 1 for each class, get it from these: `rust`, or `rust + scab` where two are 1.
-
-    Raises:
-        UserError: As `read_csv`, or `listing.read`.
+    A pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0 and 1 for each
+    class, get it from these: `rust`, or `rust + scab` where two are 1.
     """
     table, classes = getattr(competition, part), list(competition.classes)
     if patterns.is_one(table):
@@ -38,12 +35,12 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
     else:
         df = read_csv(competition.input(table))
     if part == "train" and competition.label not in df and set(classes) <= set(df):
-        df[competition.label] = of_columns(df[classes])
+        df[competition.label] = labels_from_columns(df[classes])
     return df
 
 
-def of_columns(df: pd.DataFrame) -> list[str]:
-    """The name of the column that is 1 in each row; all of their names where it is not one alone."""
+def labels_from_columns(df: pd.DataFrame) -> list[str]:
+    """Return the name of the column that is 1 in each row; all of their names where it is not one alone."""
     ones = df.apply(pd.to_numeric, errors="coerce").to_numpy() == 1
     names = df.columns.to_numpy()
     return [" + ".join(names[row]) for row in ones]
@@ -56,22 +53,22 @@ def require_data(competition: Competition) -> None:
 
 
 def by_id(ids) -> list[int]:
-    """The positions that sort ids, numbers among them by their value: 3 before 10."""
+    """Return the positions that sort ids, numbers among them by their value: 3 before 10."""
     return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
 
 
 def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
-    """The image of each row of a part, train or test, by the config's column or pattern."""
-    if "{" not in competition.image:
-        names = df[competition.image]
-    else:
+    """Return the image of each row of a part, train or test, by the config's column or pattern."""
+    if "{" in competition.image:
         names = [competition.image.format(**{"part": part, **row}) for row in df.to_dict("records")]
+    else:
+        names = df[competition.image]
     folder = competition.input(competition.images)
     return [folder / name for name in names]
 
 
 def read(competition: Competition) -> Tables:
-    """Reads and checks the three tables; of a smoke run, only its rows.
+    """Read and check the three tables; of a smoke run, only its rows.
 
     Raises:
         UserError: Lists every fault that the tables have.
@@ -86,23 +83,20 @@ def read(competition: Competition) -> Tables:
         for column in columns
         if column not in frames[part]
     ]
-    faults += [
-        f"{files['sample_submission']}: {unknown('column', column, needed['sample_submission'])}"
-        for column in frames["sample_submission"]
-        if column not in needed["sample_submission"]
-    ]
+    sample, expected = files["sample_submission"], needed["sample_submission"]
+    others = [column for column in frames["sample_submission"] if column not in expected]
+    faults += [f"{sample}: {unknown('column', column, expected)}" for column in others]
     if not faults:
-        faults = faults_between(competition, files, frames)
+        faults = id_faults(competition, files, frames) + label_faults(competition, files["train"], frames["train"])
     if faults:
-        raise UserError(
-            f"{competition.name}: the tables have {counted(len(faults), 'fault')} to fix:\n{listed(faults)}"
-        )
+        n = counted(len(faults), "fault")
+        raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
     for part in ("train", "test"):
         df = frames[part]
         df["path"] = image_paths(competition, df, part)
         frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
     if competition.limit is not None:
-        frames = handful(competition, frames)
+        frames = limit_rows(competition, frames)
     return Tables(**frames)
 
 
@@ -119,48 +113,44 @@ def columns_needed(competition: Competition) -> dict[str, list[str]]:
     }
 
 
-def faults_between(competition: Competition, files: dict[str, Path], frames: dict[str, pd.DataFrame]) -> list[str]:
-    """What is wrong with the ids and labels of tables that have their columns."""
-    faults = []
-    ids = {part: frames[part][competition.id] for part in frames}
-    for part, column in ids.items():
+def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str, pd.DataFrame]) -> list[str]:
+    """Check the ids in and between tables that have their columns."""
+    faults, id = [], competition.id
+    for part, df in frames.items():
+        column = df[id]
         if not len(column):
             faults.append(f"{files[part]} has no rows")
         if blank := int((column == "").sum()):
-            faults.append(f"{files[part]}: {counted(blank, 'row')} without {competition.id}")
-        faults += [
-            f"{files[part]}: {competition.id} {id!r} stands in {n} rows"
-            for id, n in column[column != ""].value_counts().items()
-            if n > 1
-        ]
+            faults.append(f"{files[part]}: {counted(blank, 'row')} without {id}")
+        repeats = column[column != ""].value_counts()
+        faults += [f"{files[part]}: {id} {one!r} stands in {n} rows" for one, n in repeats.items() if n > 1]
+    train, test, sample = (set(df[id]) for df in frames.values())
     if not competition.ids_overlap:
-        faults += [
-            f"{competition.id} {id!r} is in train and in test" for id in sorted(set(ids["train"]) & set(ids["test"]))
-        ]
-    test, sample = set(ids["test"]), set(ids["sample_submission"])
-    faults += [f"{competition.id} {id!r} is in test but not in sample_submission" for id in sorted(test - sample)]
-    faults += [f"{competition.id} {id!r} is in sample_submission but not in test" for id in sorted(sample - test)]
-
-    labels = frames["train"][competition.label]
-    for id, label in zip(ids["train"], labels, strict=True):
-        if label == "":
-            faults.append(f"{files['train']}: {competition.id} {id!r} has no {competition.label}")
-        elif label not in competition.classes:
-            near = [name for name in competition.classes if name.lower() == label.strip().lower()]
-            hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
-            faults.append(
-                f"{files['train']}: {competition.id} {id!r} has the unknown {competition.label} {label!r}: {hint}"
-            )
-    for name in () if competition.rare_classes else competition.classes:
-        if (n := int((labels == name).sum())) < 2:
-            faults.append(
-                f"class {name!r} has {n} train rows: at least 2 are needed, one to learn from and one to score"
-            )
+        faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & test)]
+    faults += [f"{id} {one!r} is in test but not in sample_submission" for one in sorted(test - sample)]
+    faults += [f"{id} {one!r} is in sample_submission but not in test" for one in sorted(sample - test)]
     return faults
 
 
-def handful(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """A stratified `limit` of train rows, at least two of each class, and as many test rows; always the same ones."""
+def label_faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
+    """Check the labels of a train table that has its columns."""
+    faults, labels = [], train[competition.label]
+    for id, label in zip(train[competition.id], labels, strict=True):
+        if label == "":
+            faults.append(f"{file}: {competition.id} {id!r} has no {competition.label}")
+        elif label not in competition.classes:
+            near = [name for name in competition.classes if name.lower() == label.strip().lower()]
+            hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
+            faults.append(f"{file}: {competition.id} {id!r} has the unknown {competition.label} {label!r}: {hint}")
+    for name in () if competition.rare_classes else competition.classes:
+        if (n := int((labels == name).sum())) < 2:
+            need = "at least 2 are needed, one to learn from and one to score"
+            faults.append(f"class {name!r} has {n} train rows: {need}")
+    return faults
+
+
+def limit_rows(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Draw a stratified `limit` of train rows, at least two of each class, and as many test rows; always the same."""
     train, test, limit, k = frames["train"], frames["test"], competition.limit, len(competition.classes)
     if limit < 2 * k:
         raise UserError(f"--limit {limit} is too few: {k} classes need at least {2 * k} rows")

@@ -67,7 +67,7 @@ def test_two_files_of_the_same_bytes_are_one_picture(rows, tmp_path, decoded):
 
 
 def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded):
-    monkeypatch.setattr(store, "FLUSH", 3000)
+    monkeypatch.setattr(store, "FLUSH_BYTES", 3000)
     whole = Store(tmp_path / "s", rows, 32, 10**9)
     with broken_off(store, "flush", 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         whole.pictures(rows)
@@ -113,7 +113,7 @@ class TestLimit:
         assert Store(tmp_path / "s", rows, 18, 10**9).side is None  # none is larger
 
     def test_they_are_whole_where_models_differ_and_there_is_room(self, rows, tmp_path):
-        whole = store.bytes_of(rows, None)
+        whole = store.pixel_bytes(rows, None)
         assert whole == sum(w * h * 3 for w, h in rows.sizes)
         assert Store(tmp_path / "s", rows, 8, whole, whole=True).side is None
         assert Store(tmp_path / "s", rows, 8, whole - 1, whole=True).side == 8
@@ -130,7 +130,7 @@ class TestLimit:
         assert not (tmp_path / "s").exists()
 
     def test_nor_where_the_disk_has_no_room(self, rows, tmp_path, monkeypatch, capsys):
-        usage = shutil.disk_usage(tmp_path)._replace(free=store.SPARE)
+        usage = shutil.disk_usage(tmp_path)._replace(free=store.SPARE_BYTES)
         monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage)
         same(Store(tmp_path / "s", rows, 8, 10_000).pictures(rows), Decoded(rows.paths, 8))
         assert "no decoded store: it needs 0.0 GB and the disk has 1.1 GB free" in capsys.readouterr().out
@@ -161,7 +161,7 @@ def test_many_at_once_have_the_right_pictures(rows, tmp_path):
 
 @pytest.mark.parametrize(("room", "times"), [(12 * 12 * 12 * 3, 1), (12 * 12 * 12 * 3 - 1, 2)])
 def test_squares_are_squeezed_once_where_there_is_room_for_all(rows, monkeypatch, room, times):
-    monkeypatch.setattr(store, "KEPT", room)
+    monkeypatch.setattr(store, "CACHE_BYTES", room)
     calls, square = [], Geometry.square
     monkeypatch.setattr(Geometry, "square", lambda self, *rest: calls.append(1) or square(self, *rest))
     squares = Squares(Decoded(rows.paths), Geometry(12, 12, "squash"))

@@ -33,9 +33,7 @@ class Digits(Source):
         df = pd.DataFrame({"id": [f"{i:04d}" for i in range(len(targets))], "label": targets.astype(str)})
         train, test = train_test_split(df, test_size=360, stratify=df["label"], random_state=0)
         public, _ = train_test_split(test, train_size=72, stratify=test["label"], random_state=0)
-        sample = (
-            test[["id"]].sample(frac=1, random_state=0).assign(label="0")
-        )  # not in test.csv's order: as Kaggle's often
+        sample = test[["id"]].sample(frac=1, random_state=0).assign(label="0")  # in another order, as Kaggle's often
         solution = test.assign(Usage=np.where(test["id"].isin(public["id"]), "Public", "Private"))
         with replacing_folder(folder) as part:
             for name, rows in (("train", train), ("test", test)):

@@ -1,4 +1,4 @@
-"""Pictures of your own as a data set: what is found in folders of them, or in a CSV."""
+"""Pictures of your own as a data set: folders of them, or a CSV."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,8 @@ import pandas as pd
 from pydantic import Field
 
 from src.base.errors import UserError, counted, listed, unknown
-from src.base.files import digest, sha256
-from src.base.paths import ROOT
+from src.base.files import digest, read_csv, sha256
+from src.base.paths import resolve
 from src.data import images
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
@@ -32,7 +32,7 @@ class Folder(DataSet):
     """
 
     path: Text
-    train: str = ""  # names of splits; empty: found
+    train: str = ""  # names of splits; empty: those of the usual names
     test: str = ""
     image: Text = "image"
     label: Text = "label"
@@ -48,44 +48,34 @@ class Folder(DataSet):
 
     @property
     def key(self) -> dict[str, Any]:
-        return {**super().key, "files": state_of(ROOT / Path(self.path).expanduser())}
+        return {**super().key, "files": fingerprint(resolve(self.path))}
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return rows_of(self, ROOT / Path(self.path).expanduser(), folder)
+        path = resolve(self.path)
+        train, test = read_folders(self, path) if path.is_dir() else read_table(self, path)
+        if test is None:
+            train, test = hold_out(self, path, train)
+        require_classes(path, train, test)
+        root = path if path.is_dir() else path.parent
+        for rows in (train, test):
+            rows["image"] = [relative_path(root, image, folder) for image in rows["image"]]
+        written.check_complete(folder, train, test, f"put them there, or take their rows out of {path}")
+        return train, test
 
 
-def rows_of(source: Folder, path: Path, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows to train on and to validate on: image, relative to `folder` where it lies there, label, and others.
-
-    Raises:
-        UserError: There is no picture, a column is missing, a split does not exist, or classes do not fit.
-    """
-    train, test = of_folders(source, path) if path.is_dir() else of_csv(source, path)
-    if test is None:
-        if source.group is not None and source.group not in train:
-            raise UserError(f"{path}: {unknown('column', source.group, train.columns)}")
-        train = train.sort_values("image").reset_index(drop=True)
-        groups = train[source.group].tolist() if source.group else None
-        held_out = written.split(train["label"].tolist(), groups, source.share, source.seed)
-        print(
-            f"{path} has no split to validate on: {held_out.sum()} of {len(train)} rows are held out, always the same"
-        )
-        train, test = train[~held_out].reset_index(drop=True), train[held_out].reset_index(drop=True)
-    classes_fit(path, train, test)
-    for rows in (train, test):
-        rows["image"] = [
-            relative_path(path if path.is_dir() else path.parent, image, folder) for image in rows["image"]
-        ]
-    written.check_complete(folder, train, test, f"put them there, or take their rows out of {path}")
-    return train, test
+def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split the rows where there are no splits, always in the same way."""
+    if source.group is not None and source.group not in df:
+        raise UserError(f"{path}: {unknown('column', source.group, df.columns)}")
+    df = df.sort_values("image").reset_index(drop=True)
+    groups = df[source.group].tolist() if source.group else None
+    held_out = written.split(df["label"].tolist(), groups, source.share, source.seed)
+    print(f"{path} has no split to validate on: {held_out.sum()} of {len(df)} rows are held out, always the same")
+    return df[~held_out].reset_index(drop=True), df[held_out].reset_index(drop=True)
 
 
-def state_of(path: Path) -> str:
-    """What is there, in short: a picture more or less, or another line of a CSV, is another state.
-
-    Raises:
-        UserError: There is neither a folder nor a file.
-    """
+def fingerprint(path: Path) -> str:
+    """A digest of the files at `path`: a picture more or less, or another line of a CSV, changes it."""
     if path.is_dir():
         return digest([file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if is_picture(file)])
     if path.is_file():
@@ -98,21 +88,19 @@ def is_picture(file: Path) -> bool:
 
 
 def relative_path(root: Path, image: str, folder: Path) -> str:
-    """A picture's path, relative to `folder` where it lies below it."""
+    """Return a picture's path, relative to `folder` where it lies below it."""
     path = Path(os.path.abspath(root / image))
     below = Path(os.path.abspath(folder))
     return path.relative_to(below).as_posix() if path.is_relative_to(below) else path.as_posix()
 
 
-def classes_fit(path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
+def require_classes(path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
     known = sorted(set(train["label"]))
     if len(known) < 2:
         raise UserError(f"{path} has {counted(len(known), 'class')} to learn ({', '.join(known)}): two are needed")
     if strange := sorted(set(test["label"]) - set(known)):
-        raise UserError(
-            f"{path}: {counted(len(strange), 'class')} to validate on cannot be learnt, no picture to train on has it: "
-            f"{', '.join(map(repr, strange[:5]))}"
-        )
+        n, names = counted(len(strange), "class"), ", ".join(map(repr, strange[:5]))
+        raise UserError(f"{path}: {n} to validate on cannot be learnt, no picture to train on has it: {names}")
 
 
 def folders_in(path: Path) -> list[str]:
@@ -123,34 +111,36 @@ def pictures(path: Path, root: Path, name: str) -> pd.DataFrame:
     """The pictures in <path>/<class>/, by class."""
     rows = []
     for label in folders_in(path):
-        found = sorted(file.relative_to(root).as_posix() for file in (path / label).rglob("*") if is_picture(file))
-        rows += [(image, label) for image in found]
+        files = [file for file in (path / label).rglob("*") if is_picture(file)]
+        rows += [(image, label) for image in sorted(file.relative_to(root).as_posix() for file in files)]
     if not rows:
         raise UserError(f"{path} has no pictures in folders, one a class{name}: {', '.join(images.ENDINGS)} are seen")
     return pd.DataFrame(rows, columns=["image", "label"])
 
 
-def of_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+def splits_in(names: list[str], configured: str, usual: tuple[str, ...]) -> list[str]:
+    """The configured split, or else those of the usual names that there are."""
+    lower = {name.lower(): name for name in names}
+    return [configured] if configured else [lower[name] for name in usual if name in lower]
+
+
+def read_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Read the rows to train on and, where there is such a split, to validate on."""
     if source.split is not None:
         raise UserError(f"{path}: split={source.split!r} is a CSV's column, and this is a folder: leave it out")
     inside = folders_in(path)
-    lower = {name.lower(): name for name in inside}
-    trains = [source.train] if source.train else [lower[name] for name in TRAIN if name in lower]
-    tests = [source.test] if source.test else [lower[name] for name in TEST if name in lower]
+    trains, tests = splits_in(inside, source.train, TRAIN), splits_in(inside, source.test, TEST)
     for split in (source.train, source.test):
         if split and split not in inside:
             raise UserError(f"{path}: {unknown('split', split, inside)}")
     # a folder called test beside classes may be a class: it is a split where train is one, or where it has the classes
     if not trains and not source.test:
         tests = [name for name in tests if set(folders_in(path / name)) & (set(inside) - set(tests))]
-    if not trains and not tests:
-        return pictures(path, path, ""), None
-    if not trains:
-        df = pictures(path, path, "")
-        top = df["image"].str.split("/").str[0]
-        train = df[~top.isin(tests)].reset_index(drop=True)
-    else:
+    if trains:
         train = pictures(path / trains[0], path, f" of {trains[0]}")
+    else:
+        train = pictures(path, path, "")
+        train = train[~train["label"].isin(tests)].reset_index(drop=True)
     if not tests:
         return train, None
     if len(tests) > 1:
@@ -158,9 +148,8 @@ def of_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     return train, pictures(path / tests[0], path, f" of {tests[0]}")
 
 
-def of_csv(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    from src.base.files import read_csv  # which reads configs, and these name sources
-
+def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Read a CSV's rows to train on and, where it has a column of splits, to validate on."""
     df = read_csv(path)
     for column in (source.image, source.label, *([source.split] if source.split else ())):
         if column not in df:
@@ -170,21 +159,17 @@ def of_csv(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | Non
         for column in (source.image, source.label)
         if (n := int((df[column] == "").sum()))
     ]
-    faults += [
-        f"{path}: the image {image!r} stands in {n} rows"
-        for image, n in df[source.image].value_counts().items()
-        if n > 1
-    ]
+    repeats = df[source.image].value_counts()
+    faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in repeats.items() if n > 1]
     if faults:
         raise UserError(f"{counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     df = df.rename(columns={source.image: "image", source.label: "label"})
-    df = df.drop(columns=[name for name in df if name == "id"])  # rows get ids of their paths
+    df = df.drop(columns="id", errors="ignore")  # rows get ids of their paths
     if source.split is None:
         return df, None
     have = sorted(set(df[source.split]))
-    lower = {name.lower(): name for name in have}
-    train = source.train or next((lower[name] for name in TRAIN if name in lower), "train")
-    test = source.test or next((lower[name] for name in TEST if name in lower), "val")
+    train = [*splits_in(have, source.train, TRAIN), "train"][0]
+    test = [*splits_in(have, source.test, TEST), "val"][0]
     for split in (train, test):
         if split not in have:
             raise UserError(f"{path}: {unknown('split', split, have)}")

@@ -49,7 +49,7 @@ class Kaggle(Source):
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpacks `archive` to `folder`, all of it or nothing.
+    """Unpack `archive` to `folder`, all of it or nothing.
 
     Raises:
         UserError: Not a zip, damaged, encrypted, larger than the disk or than a zip of data can be, or with an entry

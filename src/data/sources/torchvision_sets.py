@@ -22,8 +22,7 @@ from pydantic import model_validator
 from src.base.errors import UserError, unknown
 from src.base.files import explain_os_errors, replacing_folder
 from src.base.threads import parallel
-from src.data.sources import written
-from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
+from src.data.sources.written import DataSet, check_published, check_splits, slug_of
 from src.schema.strict import Text
 
 
@@ -47,12 +46,12 @@ class About:
     def archive(self, folder: Path, url: str) -> Path:
         return folder / self.inside / url.rpartition("/")[2]
 
-    def made(self, folder: Path, options: dict[str, Any]) -> Path:
+    def unpacked_folder(self, folder: Path, options: dict[str, Any]) -> Path:
         size = options.get("size", "full")
         return folder / self.unpacked.format(size="" if size == "full" else "-" + size.removesuffix("px"))
 
     def remedy(self, folder: Path, options: dict[str, Any]) -> str:
-        return f"delete {self.made(folder, options)} and run the same command again"
+        return f"delete {self.unpacked_folder(folder, options)} and run the same command again"
 
 
 THIRDS = {"train": 3_334, "val": 3_333, "trainval": 6_667, "test": 3_333}
@@ -121,31 +120,27 @@ class Torchvision(DataSet):
                 raise ValueError(f"{self.name}: {unknown('option', option, ['train', 'test', 'slug', *about.options])}")
             if value not in about.options[option]:
                 raise ValueError(f"{self.name}: {unknown(option, value, map(str, about.options[option]))}")
-        return splits_fit(self, self.name, about.rows)
+        return check_splits(self, self.name, about.rows)
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         about = TORCHVISION[self.name]
-        train, test = (self.of_split(folder, split) for split in (self.train, self.test))
-        remedy = f"the unpacking stopped, perhaps: {about.remedy(folder, self.options)}"
-        written.check_complete(folder, train, test, remedy)
-        for split, df in ((self.train, train), (self.test, test)):
-            of_official_size(self.name, split, len(df), about.rows[split], remedy)
-        return train, test
+        parts = {split: self.read_split(folder, split) for split in (self.train, self.test)}
+        return check_published(self.name, folder, parts, about.rows, about.remedy(folder, self.options))
 
-    def of_split(self, folder: Path, split: str) -> pd.DataFrame:
+    def read_split(self, folder: Path, split: str) -> pd.DataFrame:
         import torchvision
 
         about, library = TORCHVISION[self.name], getattr(torchvision.datasets, self.name)
         with fetching(self.name, folder, about, library, self.options):
             which = {"train": split == "train"} if about.is_cifar else {"split": split}
             paths = {} if about.in_one_file else {"loader": str}  # a picture is then its path
-            made = library(folder, download=True, **which, **paths, **self.options)
-            names = [name[0] if isinstance(name, tuple) else name for name in made.classes]
-            items = None if about.in_one_file else [made[i] for i in range(len(made))]
+            data = library(folder, download=True, **which, **paths, **self.options)
+            names = [name[0] if isinstance(name, tuple) else name for name in data.classes]
+            items = [] if about.in_one_file else [data[i] for i in range(len(data))]
         words = [name.replace("_", " ") for name in names]
-        if items is None:
-            images = write_pngs(folder, split, made)
-            targets = made.targets if about.is_cifar else made.labels
+        if about.in_one_file:
+            images = write_pngs(folder, split, data)
+            targets = data.targets if about.is_cifar else data.labels
         else:
             images = [Path(path).relative_to(folder).as_posix() for path, _ in items]
             targets = [target for _, target in items]
@@ -154,12 +149,12 @@ class Torchvision(DataSet):
 
 @contextmanager
 def fetching(name: str, folder: Path, about: About, library: Any, options: dict[str, Any]) -> Iterator[None]:
-    """Turns what goes wrong in the library's own download and reading into a UserError that says what to do."""
+    """Turn an error of the library's own download and reading into a UserError that says what to do."""
     url = about.url(library, options)
-    archive, made = about.archive(folder, url), about.made(folder, options)
+    archive, unpacked = about.archive(folder, url), about.unpacked_folder(folder, options)
     again = "and run the same command again"
-    if not made.exists():
-        print(f"{name}: {archive if archive.is_file() else url} is unpacked to {made}")
+    if not unpacked.exists():
+        print(f"{name}: {archive if archive.is_file() else url} is unpacked to {unpacked}")
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -173,28 +168,27 @@ def fetching(name: str, folder: Path, about: About, library: Any, options: dict[
             ) from error
         except FileNotFoundError as error:
             what = f"{error.filename} is missing" if error.filename else f"pictures are missing ({error})"
-            raise UserError(
-                f"{name}: {what}, the unpacking stopped perhaps: {about.remedy(folder, options)}"
-            ) from error
+            remedy = about.remedy(folder, options)
+            raise UserError(f"{name}: {what}, the unpacking stopped perhaps: {remedy}") from error
         except BROKEN as error:
-            there = [str(path) for path in (archive, made) if path.exists()]
+            there = [str(path) for path in (archive, unpacked) if path.exists()]
             raise UserError(
                 f"{name} is there but not whole ({str(error) or type(error).__name__}): "
                 f"delete {' and '.join(there) or folder} {again}"
             ) from error
 
 
-def write_pngs(folder: Path, split: str, made: Any) -> list[str]:
-    """Writes the pictures of `made`, which has no files of its own, once: <split>/00000.png and on.
+def write_pngs(folder: Path, split: str, data: Any) -> list[str]:
+    """Write the pictures of `data`, which has no files of its own, once: <split>/00000.png and on.
 
     Returns their paths relative to `folder`.
     """
-    names = [f"{split}/{i:05d}.png" for i in range(len(made))]
+    names = [f"{split}/{i:05d}.png" for i in range(len(data))]
     if not (folder / split).is_dir():
         with replacing_folder(folder / split) as part:
 
             def save(i: int) -> None:
-                made[i][0].save(part / Path(names[i]).name)
+                data[i][0].save(part / Path(names[i]).name)
 
             print(f"writing {len(names):,} pictures to {folder / split}")
             for _ in parallel(save, range(len(names)), f"{split} pictures"):

@@ -15,12 +15,11 @@ from pydantic import model_validator
 from src.base.errors import UserError, unknown
 from src.base.files import explain_os_errors, replacing
 from src.base.progress import track
-from src.data.sources import written
-from src.data.sources.written import DataSet, of_official_size, slug_of, splits_fit
+from src.data.sources.written import DataSet, check_published, check_splits, slug_of
 from src.schema.strict import Text
 
-CHUNK = 1_000_000  # bytes at a time
-TIMEOUT = 60  # seconds without a byte until a download is given up
+CHUNK_BYTES = 1_000_000
+TIMEOUT_S = 60  # without a byte until a download is given up
 
 
 class Wilds(DataSet):
@@ -41,36 +40,25 @@ class Wilds(DataSet):
     def is_known(self):
         if self.name not in WILDS:
             raise ValueError(unknown("WILDS data set", self.name, WILDS))
-        return splits_fit(self, self.name, WILDS[self.name].rows)
+        return check_splits(self, self.name, WILDS[self.name].rows)
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return splits_of(self.name, folder, (self.train, self.test))
-
-
-def splits_of(name: str, folder: Path, wanted: tuple[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of two splits of the data set below `folder`, which is fetched if it is not there: image, groups, label.
-
-    Raises:
-        UserError: It cannot be fetched, or is not whole.
-    """
-    about, data = WILDS[name], folder / f"{name}_v{WILDS[name].version}"
-    fetch(name, data)
-    remedy = f"delete {data} and fetch it again"
-    try:
-        df = about.read(data)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{name} is there but not whole ({error}): {remedy}") from error
-    df["image"] = f"{data.name}/" + df["image"]
-    rows = df[["image", *about.groups, "label"]]
-    train, test = (rows[df["split"] == split].reset_index(drop=True) for split in wanted)
-    for split, part in zip(wanted, (train, test), strict=True):
-        of_official_size(name, split, len(part), about.rows[split], remedy)
-    written.check_complete(folder, train, test, f"the unpacking stopped, perhaps: {remedy}")
-    return train, test
+        about = WILDS[self.name]
+        data = folder / f"{self.name}_v{about.version}"
+        fetch(self.name, data)
+        remedy = f"delete {data} and fetch it again"
+        try:
+            df = about.read(data)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{self.name} is there but not whole ({error}): {remedy}") from error
+        df["image"] = f"{data.name}/" + df["image"]
+        rows = df[["image", *about.groups, "label"]]
+        parts = {split: rows[df["split"] == split].reset_index(drop=True) for split in (self.train, self.test)}
+        return check_published(self.name, folder, parts, about.rows, remedy)
 
 
 def fetch(name: str, data: Path) -> None:
-    """Unpacks the archive to `data`, and downloads it unless it lies there; a data set with its RELEASE file is used.
+    """Unpack the archive to `data`, and download it unless it lies there; a data set with its RELEASE file is used.
 
     Raises:
         UserError: The archive is not available, is broken or not this data set's, or the disk is full.
@@ -96,19 +84,19 @@ def fetch(name: str, data: Path) -> None:
 
 
 def download(about: "About", archive: Path) -> None:
-    """Downloads all of the archive or nothing: its server sends no parts and names no size."""
+    """Download all of the archive or nothing: its server sends no parts and names no size."""
     import requests
 
     plain = {"Accept-Encoding": "identity"}  # or the server packs it a second time
-    with requests.get(about.url, headers=plain, stream=True, timeout=TIMEOUT) as response, replacing(archive) as part:
+    with requests.get(about.url, headers=plain, stream=True, timeout=TIMEOUT_S) as response, replacing(archive) as part:
         response.raise_for_status()
         with part.open("wb") as file:
-            for chunk in track(response.iter_content(CHUNK), archive.parent.name, about.size, "bytes", of=len):
+            for chunk in track(response.iter_content(CHUNK_BYTES), archive.parent.name, about.size, "bytes", of=len):
                 file.write(chunk)
 
 
 def unpack(archive: Path, release: Path) -> None:
-    """Unpacks `archive` where it lies and removes it.
+    """Unpack `archive` where it lies and remove it.
 
     `release`, by which a data set counts as whole, gets its name last.
 
@@ -132,7 +120,7 @@ def unpack(archive: Path, release: Path) -> None:
 
 
 def fmow(data: Path) -> pd.DataFrame:
-    """The rows of Functional Map of the World but the sequestered ones: split, image, region, year, label.
+    """Read the rows of Functional Map of the World but the sequestered ones: split, image, region, year, label.
 
     The rows to train on are those before 2013, and so are id_val and id_test; val is of 2013 to 2015, test of 2016 on.
     """
@@ -163,10 +151,9 @@ def fmow(data: Path) -> pd.DataFrame:
 
 
 def iwildcam(data: Path) -> pd.DataFrame:
-    """All rows of iWildCam 2020: split, image, location (the camera), sequence, label."""
-    df = pd.read_csv(
-        data / "metadata.csv", usecols=["split", "filename", "location_remapped", "sequence_remapped", "y"]
-    )
+    """Read all rows of iWildCam 2020: split, image, location (the camera), sequence, label."""
+    columns = ["split", "filename", "location_remapped", "sequence_remapped", "y"]
+    df = pd.read_csv(data / "metadata.csv", usecols=columns)
     return pd.DataFrame(
         {
             "split": df["split"],
@@ -179,11 +166,7 @@ def iwildcam(data: Path) -> pd.DataFrame:
 
 
 def species(data: Path, numbers: set[int]) -> dict[int, str]:
-    """The Latin name of each number, of categories.csv; of two numbers that share one, the second is added to it.
-
-    Raises:
-        UserError: The file is missing, or has no name for a number.
-    """
+    """Read each number's Latin name from categories.csv; one that an earlier number has gets its own number added."""
     path = data / "categories.csv"
     try:
         df = pd.read_csv(path).drop_duplicates("y").sort_values("y")

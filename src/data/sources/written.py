@@ -1,5 +1,6 @@
-"""A data set's pictures and labels as the tables of a competition: what the sources of data sets have in common."""
+"""A data set's pictures and labels as the tables of a competition: the common part of all sources of data sets."""
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -14,11 +15,11 @@ from src.base.files import as_json_value, describe_changes, explain_os_errors, r
 from src.schema.source import Source
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
-RECORD = "source.json"  # what the tables are made of
+RECORD = "source.json"  # the key of the tables
 
 
 def is_written(folder: Path, key: dict[str, Any]) -> bool:
-    """Whether all tables of this source lie in `folder`.
+    """Return whether all tables of this source lie in `folder`.
 
     Raises:
         UserError: Tables of that name are somebody's own, or of another source or other splits.
@@ -31,21 +32,21 @@ def is_written(folder: Path, key: dict[str, Any]) -> bool:
                 "or move that file away"
             )
         return False
-    made, key = read_json(record), as_json_value(key)
-    if made != key:
+    stored, key = read_json(record), as_json_value(key)
+    if stored != key:
         raise UserError(
-            f"the tables in {folder} are of other rows than the config asks for: {describe_changes(made, key)}: give "
+            f"the tables in {folder} are of other rows than the config asks for: {describe_changes(stored, key)}: give "
             f"the source another slug=..., or delete {record} and {', '.join(TABLES)} to write them again"
         )
     return len(there) == len(TABLES)
 
 
 def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Writes the four tables, and beside them what they are made of.
+    """Write the four tables, and beside them their key.
 
     Args:
         train, test: The columns image (a path relative to `folder`, or absolute), label, and others to keep. Ids are
-            made of the paths: what all have in common, and an ending that all have, is left out.
+            the paths without the folder and the ending that all have in common.
 
     Raises:
         UserError: A column is called id, a split has no rows, or the disk is full or read-only.
@@ -56,10 +57,9 @@ def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataF
         if "id" in rows:
             raise UserError(f"{folder}: a column is called 'id', as the rows' own ids are: call it something else")
     ids = ids_of([*train["image"], *test["image"]])
-    train = train.assign(id=ids[: len(train)])
-    test = test.assign(id=ids[len(train) :])
+    train, test = train.assign(id=ids[: len(train)]), test.assign(id=ids[len(train) :])
     columns = ["id", "image", *(name for name in train if name not in ("id", "image", "label"))]
-    least = min(train["label"])  # what a sample says of every row
+    least = min(train["label"])  # the sample's label of every row
     tables = {
         "train.csv": train[[*columns, "label"]],
         "test.csv": test[columns],
@@ -77,7 +77,7 @@ def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataF
 
 
 def ids_of(images: Sequence[str]) -> list[str]:
-    """The images' paths without what all have in common: the folder they are in, and the ending."""
+    """Return the images' paths without the folder and the ending that all have in common."""
     common = os.path.commonpath({os.path.dirname(image) for image in images})
     names = [image[len(common) :].lstrip("/") for image in images]
     endings = {os.path.splitext(name)[1] for name in names}
@@ -86,16 +86,15 @@ def ids_of(images: Sequence[str]) -> list[str]:
 
 
 def check_complete(folder: Path, train: pd.DataFrame, test: pd.DataFrame, remedy: str) -> None:
-    """Raises UserError: Pictures that the tables name are not there."""
+    """Raise a UserError where pictures that the tables name are not there."""
+
+    @functools.cache
+    def files_in(inside: str) -> set[str]:
+        return set(os.listdir(inside)) if os.path.isdir(inside) else set()
+
     images = [*train["image"], *test["image"]]
-    there: dict[str, set[str]] = {}
-    missing = []
-    for image in images:
-        inside, name = os.path.split(folder / image)
-        if inside not in there:
-            there[inside] = set(os.listdir(inside)) if os.path.isdir(inside) else set()
-        if name not in there[inside]:
-            missing.append(image)
+    paths = [os.path.split(folder / image) for image in images]
+    missing = [image for image, (inside, name) in zip(images, paths, strict=True) if name not in files_in(inside)]
     if missing:
         raise UserError(
             f"{counted(len(missing), 'picture')} of {len(images):,} of the data set are missing below {folder}, such "
@@ -104,7 +103,7 @@ def check_complete(folder: Path, train: pd.DataFrame, test: pd.DataFrame, remedy
 
 
 def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, seed: int) -> np.ndarray:
-    """Which rows to validate on, a fixed share of each class: (n,) bool. Rows of one group stay together.
+    """Choose the rows to validate on, a fixed share of each class: (n,) bool. Rows of one group stay together.
 
     A class with fewer than three rows stays where it can be learnt.
     """
@@ -125,14 +124,14 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
 
 
 class DataSet(Source):
-    """What all sources of data sets do: the library's files, then the tables."""
+    """The base of all sources of data sets: fetch the library's files, then write the tables."""
 
     train: str = "train"
     test: str  # the split that is validated on
 
     @property
     def key(self) -> dict[str, Any]:
-        """All that the tables depend on."""
+        """The facts that the tables depend on."""
         return {"source": type(self).__name__, **self.model_dump(exclude={"slug"})}
 
     def fetch(self, input_dir: Path) -> None:
@@ -146,12 +145,12 @@ class DataSet(Source):
 
 
 def slug_of(name: str) -> str:
-    """The name as a folder's: what is neither a letter, a digit nor one of _.- becomes a -."""
+    """Return the name as a folder's: other characters than letters, digits and _.- become a -."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", name).strip("_.-") or "data-set"
 
 
-def splits_fit(source: DataSet, name: str, known: dict[str, int]) -> DataSet:
-    """The source; a ValueError lists the splits where it names one that does not exist, or one twice."""
+def check_splits(source: DataSet, name: str, known: dict[str, int]) -> DataSet:
+    """Return the source; a ValueError lists the splits where it names one that does not exist, or one twice."""
     for split in (source.train, source.test):
         if split not in known:
             raise ValueError(f"{name}: {unknown('split', split, known)}")
@@ -160,7 +159,15 @@ def splits_fit(source: DataSet, name: str, known: dict[str, int]) -> DataSet:
     return source
 
 
-def of_official_size(name: str, split: str, have: int, want: int, remedy: str) -> None:
-    """Raises UserError: A split has other rows than it was published with."""
-    if have != want:
-        raise UserError(f"{name}: its split {split!r} has {have:,} rows here, and {want:,} as published: {remedy}")
+def check_published(
+    name: str, folder: Path, parts: dict[str, pd.DataFrame], sizes: dict[str, int], remedy: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the two splits of a data set; a UserError where rows or pictures are not there as it was published."""
+    remedy = f"the unpacking stopped, perhaps: {remedy}"
+    for split, df in parts.items():
+        have, want = len(df), sizes[split]
+        if have != want:
+            raise UserError(f"{name}: its split {split!r} has {have:,} rows here, and {want:,} as published: {remedy}")
+    train, test = parts.values()
+    check_complete(folder, train, test, remedy)
+    return train, test
