@@ -1,4 +1,4 @@
-"""What a leaderboard's scores say: how many rows are behind them, how many of these are right, and what to expect.
+"""The counts behind a leaderboard's scores: of its rows, and of the right ones among them; and expected scores.
 
 A score that is a share of rows (accuracy, top5) is a whole count over n rows, and Kaggle cuts it after five decimals:
 0.71982 is 501 of 696. Scores are text here, with the digits that were shown. Their arithmetic is that of integers.
@@ -28,22 +28,19 @@ class BoardSizes:
 
     public: int
     private: int
-    how: How = "cut"  # what the leaderboard does to the decimals that it does not show
+    how: How = "cut"  # the way to the decimals that the leaderboard shows
 
     def count(self, part: str, score: str) -> int | None:
-        """`count` of a score of `public` or `private`."""
+        """Return the `count` of a score of `public` or `private`."""
         return count(score, getattr(self, part), self.how)
 
 
 def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[BoardSizes]:
-    """All splits of the test rows in two parts in which every score is a whole count; ordered by their public part.
+    """Return all splits of the test rows in two parts in which every score is a whole count, by their public part.
 
     Args:
         public, private: Scores as text: "0.816" has three digits, which leave more counts open than five.
-        rows: Of the test table; all of them are taken to be in one of the two parts.
-
-    Raises:
-        UserError: A score is no number.
+        rows: The number of test rows; each of them counts in one of the two parts.
     """
     n = np.arange(1, rows, dtype=object)  # Python's integers, which have no end
     fits = np.full(len(n), True)
@@ -55,17 +52,13 @@ def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = 
 
 
 def count(score: str, n: int, how: How = "cut") -> int | None:
-    """The one count k for which k / n is shown as `score`; None where there is none, or where its digits leave several.
-
-    Raises:
-        UserError: The score is no number.
-    """
+    """Return the one count k for which k / n is shown as `score`; None where there is none, or several."""
     low, high = limits(*decimal(score), n, how)
     return int(low) if low == high else None
 
 
 def limits(value: int, digits: int, n: Any, how: How) -> tuple[Any, Any]:
-    """The least and the greatest count k of n, an integer or an array, for which k / n is shown as value / 10^digits.
+    """Return the least and the greatest count k of n (integers) for which k / n is shown as value / 10^digits.
 
     The least is above the greatest where there is none. Cut: value <= 10^digits * k / n < value + 1. Rounded: within a
     half of it, both ends included, since of a tie it is not known which way it goes.
@@ -79,11 +72,7 @@ def limits(value: int, digits: int, n: Any, how: How) -> tuple[Any, Any]:
 
 
 def decimal(score: str) -> tuple[int, int]:
-    """(71982, 5) of "0.71982": the score is 71982 / 10^5.
-
-    Raises:
-        UserError: It is no number.
-    """
+    """Return (71982, 5) of "0.71982", which is 71982 / 10^5; a UserError where a score is no number."""
     try:
         number = Decimal(score)
     except InvalidOperation:
@@ -95,36 +84,31 @@ def decimal(score: str) -> tuple[int, int]:
 
 
 def digits_shown(score: float | str) -> str:
-    """The text of a config's score. Of a float the fewest digits that give the same: zeros at its end are lost."""
+    """Return a config's score as text, a float with the fewest digits that give the same: final zeros are lost."""
     return score if isinstance(score, str) else repr(float(score))
 
 
 def cut(k: int, n: int, digits: int = 5) -> str:
-    """k / n as the leaderboard shows it."""
+    """Return k / n as the leaderboard shows it."""
     whole, rest = divmod(k * 10**digits // n, 10**digits)
     return f"{whole}.{rest:0{digits}}"
 
 
 def known_scores(competition: Competition, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
-    """The public and the private scores of the config's reported rows and of the ledger's scored entries."""
-    parts = [], []
-    for part, scores in zip(("public", "private"), parts, strict=True):
-        scores += [digits_shown(score) for row in competition.on_board if (score := getattr(row, part)) is not None]
-        scores += [score for entry in entries if entry.status == COMPLETE and (score := getattr(entry, part))]
-    return parts
+    """Return the public and the private scores of the config's reported rows and of the ledger's scored entries."""
+
+    def scores(part: str) -> list[str]:
+        reported = [getattr(row, part) for row in competition.on_board]
+        ours = [getattr(entry, part) for entry in entries if entry.status == COMPLETE]
+        return [*(digits_shown(one) for one in reported if one is not None), *filter(None, ours)]
+
+    return scores("public"), scores("private")
 
 
 def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -> list[BoardSizes]:
-    """The splits of the test rows that all known scores allow: cut, or else rounded.
+    """Return the splits of the test rows that all scores, of the ledger's entries too, allow: cut, or else rounded.
 
     Empty where none fits, no score is known, or the metric is no share of rows.
-
-    Args:
-        entries: The ledger's.
-        rows: Of the test table.
-
-    Raises:
-        UserError: A score is no number.
     """
     public, private = known_scores(competition, entries)
     if not METRICS[competition.metric].is_share or not (public or private):
@@ -133,43 +117,37 @@ def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -
 
 
 def sizes_sentence(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
-    """One sentence of what `of` finds, and of what would help where that is not one split."""
+    """Return a sentence of the result of `board_sizes`, and of a remedy where that is not one split."""
     public, private = known_scores(competition, entries)
     if not METRICS[competition.metric].is_share:
         return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
     if not (public or private):
         return "no score of the leaderboard is known: how many rows are behind it cannot be told"
-    found, n = board_sizes(competition, entries, rows), len({*public}) + len({*private})
+    sizes, n = board_sizes(competition, entries, rows), len({*public}) + len({*private})
     scores = "the one known score is a whole count" if n == 1 else f"all {n} known scores are whole counts"
-    if not found:
+    if not sizes:
         return f"there is no split of {rows} test rows in which {scores}" + suspects(public, private, rows)
-    shows = f"{found[0].how} after {'its' if n == 1 else 'their'} decimals"
-    if len(found) > 1:
-        return (
-            f"{counted(len(found), 'split')} of {rows} test rows fit: {found[0].public} to {found[-1].public} are "
-            f"public (there {scores}, {shows}); more scores narrow it"
-        )
-    return f"{found[0].public} public and {found[0].private} private rows: there {scores}, {shows}"
+    first, last = sizes[0], sizes[-1]
+    there = f"there {scores}, {first.how} after {'its' if n == 1 else 'their'} decimals"
+    if len(sizes) > 1:
+        fit = f"{counted(len(sizes), 'split')} of {rows} test rows fit"
+        return f"{fit}: {first.public} to {last.public} are public ({there}); more scores narrow it"
+    return f"{first.public} public and {first.private} private rows: {there}"
 
 
 def suspects(public: Sequence[str], private: Sequence[str], rows: int) -> str:
-    """Which one score stands in the way of a split, for the end of a sentence; empty where it is not one alone."""
-    alone = []
-    for part, scores in (("public", {*public}), ("private", {*private})):
-        for score in sorted(scores):
-            left = [other for other in (public if part == "public" else private) if other != score]
-            rest = (left, private) if part == "public" else (public, left)
-            if 0 < len(splits(*rest, rows)) < rows - 1:
+    """Return the end of a sentence: the scores without each of which alone there is a split; empty if there is none."""
+    known, alone = {"public": public, "private": private}, []
+    for part, scores in known.items():
+        for score in sorted({*scores}):
+            rest = known | {part: [other for other in scores if other != score]}
+            if 0 < len(splits(**rest, rows=rows)) < rows - 1:
                 alone.append(f"{part} {score}")
     return f"; without {' or without '.join(alone)} there is: was it typed or rounded by hand?" if alone else ""
 
 
 def cv_correlation(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> str | None:
-    """How the CV and the scores of a part (n,) go together; None where they are too few, or do not vary.
-
-    Args:
-        what: They are of.
-    """
+    """Return the correlation of CV and the scores of a part (n,) of `what`; None where they are few, or do not vary."""
     if len(cv) < FEW or np.ptp(cv) == 0 or np.ptp(scores) == 0:
         return None
     pearson, gap = np.corrcoef(cv, scores)[0, 1], (scores - cv).mean()
@@ -180,7 +158,7 @@ def cv_correlation(part: str, cv: np.ndarray, scores: np.ndarray, what: str) -> 
 def expected_interval(
     cv: float, se: float, rows: int, n: int, level: float = 0.95, *, metric: str
 ) -> tuple[float, float] | None:
-    """The interval in which the score on n fresh rows lies with probability `level`, of a model that had `cv`.
+    """Return the interval that holds the score on n fresh rows with probability `level`, of a model that had `cv`.
 
     Of a share of rows, the equal-tailed interval of the beta-binomial distribution: the rate is known from cv * rows
     hits (Jeffreys' prior; Brown, Cai and DasGupta 2001), the fresh hits are counted. Unlike the normal approximation it
@@ -189,13 +167,11 @@ def expected_interval(
     (see `intervals.at_edge`), that would be a point: then the interval is a share's, from the least to the greatest
     value of the metric. A metric without an upper bound has none if se is 0: None.
 
-    It takes the fresh rows to be drawn as the train rows were, and the model to be as good as those of the folds. The
-    mean of these is often a little better.
+    It assumes fresh rows drawn as the train rows were, and a model as good as those of the folds. The mean of these is
+    often a little better.
 
     Args:
-        cv, se: The out-of-fold score and its standard error.
-        rows: That cv is of.
-        metric: One of METRICS.
+        cv, se: The out-of-fold score, of so many `rows`, and its standard error.
     """
     from scipy import stats
 
@@ -213,10 +189,10 @@ def expected_interval(
 
 
 def standard_error(k: int, n: int) -> float:
-    """The binomial standard error of the share k / n."""
+    """Return the binomial standard error of the share k / n."""
     return float(np.sqrt(k * (n - k) / n) / n)
 
 
 def error_text(k: int, n: int) -> str:
-    """`± 0.0141` of the share k / n, and at an edge an interval: see `intervals.error_text`."""
+    """Return `± 0.0141` of the share k / n, and at an edge an interval: see `intervals.error_text`."""
     return intervals.error_text("accuracy", k / n, standard_error(k, n), n)

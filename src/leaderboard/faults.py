@@ -1,4 +1,4 @@
-"""What is wrong with a submission CSV, from its bytes to its answers: every fault is one line, with its fix."""
+"""The faults of a submission CSV, from its bytes to its answers: each is one line, with its fix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ import pandas as pd
 
 from src.base.errors import counted, unknown
 from src.data import tables
-from src.leaderboard.reading import SPELLINGS, cells_of, named, respelt
+from src.leaderboard.reading import SPELLINGS, match_columns, parse_cells, respelt
 from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
-SLACK = 1e-6  # what a float32 probability may be above 1
-CLASSES_NAMED = 12  # classes that a line tells of
+SLACK = 1e-6  # by so much a float32 probability may be above 1
+CLASSES_NAMED = 12  # classes in a line at most
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a submission must have."""
+    """The required ids and columns of a submission."""
 
     ids: Sequence[str]  # in any order
     columns: Sequence[str]  # in this order
-    source: str  # whose ids and columns these are
+    source: str  # the tables of these ids and columns
     more: bool = False  # whether it may have rows of other ids
 
 
 def wanted(competition: Competition, more: bool = False) -> list[Asked]:
-    """What a submission must have: of two kinds where test and sample_submission have not the same ids, else of one.
+    """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one.
 
     Args:
         more: Whether it may have rows of other ids.
@@ -53,7 +53,7 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
 
 
 def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[list[str], pd.DataFrame | None]:
-    """`inspected` of a file, as that kind of submission which it fits best; if there are two kinds, that is a fault."""
+    """Return `inspected` of a file, by the requirements that it fits best; if there are two, that is a fault."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -74,14 +74,14 @@ def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[
 
 
 def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[str], pd.DataFrame | None]:
-    """The faults; where there are none, the answers: float32 probabilities by id, one column a class.
+    """Return the faults; where there are none, the answers: float32 probabilities by id, one column a class.
 
     Labels are answers of probability 1.
     """
-    df, faults = cells_of(raw)
+    df, faults = parse_cells(raw)
     if df is None:
         return faults, None
-    df, more = named(competition, df, asked.columns)
+    df, more = match_columns(competition, df, asked.columns)
     faults += more
     if competition.id in df:
         faults += id_faults(competition, df, asked)
@@ -96,7 +96,7 @@ def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[
 
 
 def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[str]:
-    """What is wrong with the ids, which may be in any order."""
+    """Check the ids, which may be in any order."""
     id, known, faults = competition.id, set(asked.ids), []
     ids = df[id]
     if (blank := ids.str.strip() == "").any():
@@ -117,9 +117,9 @@ def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[
         n = counted(ids[again].nunique(), "id")
         faults.append(f"{n} in more than one row, the first {first!r} (lines {lines}): keep one row of each")
     size = f"it has {counted(len(df), 'row')}, {asked.source} {len(asked.ids)}"
-    there = set(ids)
-    missing = [one for one in asked.ids if one not in there]
-    if len(missing) > blank.sum():  # else that was said
+    present = set(ids)
+    missing = [one for one in asked.ids if one not in present]
+    if len(missing) > blank.sum():  # else the rows without an id are a fault already
         faults.append(f"{counted(len(missing), 'id')} missing, the first {missing[0]!r} ({size}): add a row for each")
     if not asked.more and (other := ~ids.isin(known)).any():
         faults.append(
@@ -130,13 +130,13 @@ def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[
 
 
 def place(competition: Competition, df: pd.DataFrame, rows: np.ndarray) -> str:
-    """`the first of id '100' (line 2)`: of the rows (n,) where a mask is true."""
+    """Return `the first of id '100' (line 2)` of the rows (n,) where a mask is true."""
     id = f" of {competition.id} {df.loc[rows, competition.id].iloc[0]!r}" if competition.id in df else ""
     return f"the first{id} (line {df.index[rows][0]})"
 
 
 def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """(n, k) with 1 where a row's label is the class; and what is wrong with the labels."""
+    """Return (n, k) with 1 where a row's label is the class, and the faults of the labels."""
     column, classes, faults = df[competition.label], list(competition.classes), []
     wrong = ~column.isin(classes)
     if (blank := wrong & column.str.strip().str.lower().isin(BLANK)).any():
@@ -162,7 +162,7 @@ def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list
 
 
 def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """(n, k) in the order of the config's classes, and what is wrong with them."""
+    """Return the probabilities (n, k) in the order of the config's classes, and their faults."""
     cells = df[list(competition.classes)]
     text = cells.apply(lambda column: column.str.strip().str.lower())
     blank = text.isin(BLANK).to_numpy()
@@ -178,10 +178,10 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
         ),
     }
     faults, wrong = [], np.full(len(df), False)
-    for kind, (there, fix) in kinds.items():
-        if there.any():
-            rows = there.any(axis=1)
-            column = there[rows][0].argmax()
+    for kind, (mask, fix) in kinds.items():
+        if mask.any():
+            rows = mask.any(axis=1)
+            column = mask[rows][0].argmax()
             cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
             wrong |= rows

@@ -1,4 +1,4 @@
-"""What a submission needs, checked one by one before anything is computed or sent: the doctor's examination."""
+"""The needs of a submission, checked one by one before anything is computed or sent: the doctor's examination."""
 
 import platform
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from src.base.errors import UserError
+from src.base.errors import UserError, counted
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
@@ -23,80 +23,78 @@ SKEW = timedelta(minutes=5)  # a clock that is further off is worth a word
 class Check:
     what: str
     said: str
-    cause: str = ""  # what stands in the way, one of refusals.CODES; empty: nothing does
+    cause: str = ""  # the obstacle, one of refusals.CODES; empty: there is none
     warning: bool = False  # nothing stands in the way, but it should be seen to
 
 
 def require_kaggle_competition(competition: Competition, otherwise: str) -> None:
-    """Raises UserError: Kaggle does not hold the competition; `otherwise` says what follows from that."""
+    """Raise a UserError where Kaggle does not hold the competition; `otherwise` says what follows from that."""
     if competition.source.page is None:
         raise UserError(f"{competition.name} is not a Kaggle competition: {otherwise}")
 
 
 def require_whole_run(competition: Competition, done: str, command: str) -> None:
-    """Raises UserError: This is a smoke run, for which nothing is `done` (`sent`) by `command` (`submit`)."""
+    """Raise a UserError in a smoke run, of which nothing is `done` (`sent`) by `command` (`submit`)."""
     if competition.limit is not None:
         rows = f"a smoke run of {competition.limit} rows"
         raise UserError(f"{rows} is not {done}: ./run.sh {competition.name} {command}")
 
 
 def local() -> Iterator[Check]:
-    """Versions and credentials, without a word to anybody."""
+    """Check versions and credentials, without a call to anybody."""
     yield Check("python", platform.python_version())
     version = kaggle_api.version()
     yield Check("client", f"kaggle {version}" if version else "kaggle is not installed: pip install kaggle")
-    taken = credentials.winner()
+    active = credentials.winner()
     for one in credentials.found():
-        what = "taken" if one == taken else one.fault or "there too, and not needed"
+        what = "taken" if one == active else one.fault or "there too, and not needed"
         yield Check("credentials", f"{one.where} ({one.kind}): {what}", warning=bool(one.fault))
         if one.warning:
             yield Check("credentials", one.warning, warning=True)
-    if taken is None:
-        said = f"none: make a token at {credentials.TOKEN_PAGE} and set KAGGLE_API_TOKEN to it"
-        yield Check("credentials", said, "credentials")
+    if active is None:
+        remedy = f"make a token at {credentials.TOKEN_PAGE} and set KAGGLE_API_TOKEN to it"
+        yield Check("credentials", f"none: {remedy}", "credentials")
 
 
 def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
-    """What Kaggle says of us and of the competition.
+    """Check Kaggle's answers about us and the competition.
 
     Raises:
         Refusal: Kaggle refuses to answer: the token, or the competition's name.
     """
     slug, page = competition.source.slug, competition.source.page
-    found = kaggle_api.competition(api, slug)
+    described = kaggle_api.competition(api, slug)
     user = api.config_values.get(api.CONFIG_NAME_USER)
-    taken, used = credentials.winner(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
-    if taken and used and taken.kind != used:
-        said = f"that in {taken.where} is not valid: Kaggle was asked with a {used} instead"
-        yield Check("token", said, warning=True)
+    active, used = credentials.winner(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
+    if active and used and active.kind != used:
+        invalid = f"that in {active.where} is not valid"
+        yield Check("token", f"{invalid}: Kaggle was asked with a {used} instead", warning=True)
     yield Check("token", f"valid{f', of {user}' if user else ''}")
     if abs(api.clock) > SKEW:
         minutes = round(abs(api.clock).total_seconds() / 60)
         way = "behind" if api.clock > timedelta(0) else "ahead of"
-        said = f"this machine's is {minutes} minutes {way} Kaggle's, which is the one that is used"
-        yield Check("clock", said, warning=True)
-    yield Check("competition", found.title or slug)
-    if not found.user_has_entered:
+        difference = f"this machine's is {minutes} minutes {way} Kaggle's"
+        yield Check("clock", f"{difference}, which is the one that is used", warning=True)
+    yield Check("competition", described.title or slug)
+    if not described.user_has_entered:
         yield Check("rules", f"not accepted: join the competition and accept them at {page}/rules", "rules")
         return
     yield Check("rules", "accepted")
-    yield deadline(api, found)
-    if found.submissions_disabled:
+    yield deadline(api, described)
+    if described.submissions_disabled:
         yield Check("submissions", f"not taken any more: see {page}", "closed")
-        return
-    if found.is_kernels_submissions_only:
-        said = f"from notebooks only: ./run.sh {competition.name} pack makes one"
-        yield Check("submissions", said, "notebook")
-        return
-    yield Check("submissions", "a CSV is taken")
-    yield quota(kaggle_api.limits(api, slug), found)
+    elif described.is_kernels_submissions_only:
+        yield Check("submissions", f"from notebooks only: ./run.sh {competition.name} pack makes one", "notebook")
+    else:
+        yield Check("submissions", "a CSV is taken")
+        yield quota(kaggle_api.limits(api, slug), described.max_daily_submissions)
 
 
-def deadline(api: "KaggleApi", found: Any) -> Check:
-    """Whether it has passed, by Kaggle's clock. After it Kaggle scores late submissions, where it takes any."""
-    if not found.deadline:
+def deadline(api: "KaggleApi", described: Any) -> Check:
+    """Check whether it has passed, by Kaggle's clock. Late submissions are scored, where Kaggle takes any."""
+    if not described.deadline:
         return Check("deadline", "none is given")
-    end = found.deadline.replace(tzinfo=UTC)
+    end = described.deadline.replace(tzinfo=UTC)
     left = end - kaggle_api.now(api)
     if left < timedelta(0):
         return Check("deadline", f"passed on {day(end)}: late submissions are scored and have no rank", warning=True)
@@ -108,18 +106,19 @@ def day(moment: datetime) -> str:
 
 
 def span(left: timedelta) -> str:
-    """`3 days`, `5 hours`, `12 minutes`."""
-    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if (n := int(left.total_seconds() // seconds)) >= 2 or unit == "minute":
-            return f"{n} {unit}{'' if n == 1 else 's'}"
-    raise AssertionError
+    """Return `3 days`, `5 hours` or `12 minutes`."""
+    seconds = int(left.total_seconds())
+    for unit, length in (("day", 86400), ("hour", 3600)):
+        if seconds >= 2 * length:
+            return counted(seconds // length, unit)
+    return counted(seconds // 60, "minute")
 
 
-def quota(limits: Any, found: Any) -> Check:
-    """How many submissions are left. Of a team that has sent none yet, Kaggle says 0 of everything."""
+def quota(limits: Any, most_a_day: int | None) -> Check:
+    """Check how many submissions are left. For a team that has sent none yet, Kaggle has 0 of everything."""
     left, today = limits.num_allowed_now, limits.num_today
     if not (left or today or limits.num_total):
-        most = f": at most {found.max_daily_submissions} a day" if found.max_daily_submissions else ""
+        most = f": at most {most_a_day} a day" if most_a_day else ""
         return Check("quota", f"nothing was sent yet{most}")
     if left:
         return Check("quota", f"{left} left today, {today} used")
@@ -129,11 +128,7 @@ def quota(limits: Any, found: Any) -> Check:
 
 
 def require_can_submit(api: "KaggleApi", competition: Competition) -> None:
-    """The examination in short, before hours of work or a submission.
-
-    Raises:
-        Refusal: With the first thing that stands in the way.
-    """
+    """Raise a Refusal with the first obstacle, before hours of work or a submission."""
     for check in remote(api, competition):
         if check.cause:
             slug = competition.source.slug

@@ -1,4 +1,4 @@
-"""A CSV that somebody wrote: its cells as text, its columns by their right names, and what is wrong with these."""
+"""A CSV that somebody wrote: its cells as text, its columns by their right names, and the faults of both."""
 
 import csv
 import io
@@ -15,8 +15,8 @@ from src.scoring.metrics import METRICS
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
 
 
-def cells_of(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
-    """The cells as text, each row by the number of its line, or None; and the faults of the text."""
+def parse_cells(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
+    """Return the cells as text, each row by the number of its line, or None; and the faults of the text."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -52,9 +52,9 @@ def cells_of(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
     return pd.DataFrame(rows, index=lines[1:], columns=header, dtype=object), faults
 
 
-def named(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Those of the wanted columns that there are, by their right names, and the faults of the header."""
-    faults, of_labels = [], METRICS[competition.metric].of_labels
+def match_columns(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the wanted columns that there are, by their right names, and the faults of the header."""
+    faults = []
     if df.columns.has_duplicates:
         faults.append(f"the column {df.columns[df.columns.duplicated()][0]!r} is there twice: leave one out")
         df = df.loc[:, ~df.columns.duplicated()]
@@ -65,19 +65,9 @@ def named(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> 
             faults.append("its lines end with a comma, which makes an empty column: take that away")
         else:
             faults.append(f"the column {name!r} is pandas' index: write the file with index=False")
-    classes, missing = list(competition.classes), [name for name in wanted if name not in df]
-    if of_labels and competition.label in missing and set(classes) <= set(others):
-        faults.append(
-            f"it has probabilities, but {competition.metric} wants labels: "
-            f"the column {competition.label!r} with the likeliest class, df[classes].idxmax(axis=1)"
-        )
-        return df[[competition.id]] if competition.id in df else df[[]], faults
-    if not of_labels and competition.label in others and set(classes) <= set(missing):
-        faults.append(
-            f"it has labels, but {competition.metric} wants probabilities: "
-            f"a column for each class, {', '.join(wanted)}, whose sum is 1 in each row"
-        )
-        return df[[competition.id]] if competition.id in df else df[[]], faults
+    missing = [name for name in wanted if name not in df]
+    if fault := wrong_answers(competition, missing, others, wanted):
+        return df.filter([competition.id]), [*faults, fault]
     for name, right in [pair for pairs in respelt(others, missing).values() for pair in pairs.items()]:
         if right in missing:
             faults.append(f"the column {name!r} is written wrong: name it {right!r}")
@@ -85,34 +75,51 @@ def named(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> 
             others.remove(name)
             missing.remove(right)
     if len(missing) == len(others) == 1:
-        faults.append(
-            f"the column {missing[0]!r} is missing and {others[0]!r} is one too many: rename it, if it is that"
-        )
+        both = f"the column {missing[0]!r} is missing and {others[0]!r} is one too many"
+        faults.append(f"{both}: rename it, if it is that")
     else:
         faults += [f"the column {name!r} is missing: add it, as sample_submission has it" for name in missing]
         faults += [f"the column {name!r} is one too many: leave it out" for name in others]
-    found = [name for name in df if name in wanted]
-    if found != [name for name in wanted if name in found]:
-        faults.append(
-            f"its columns are in the order {', '.join(found)}: write them in sample_submission's, {', '.join(wanted)}"
+    names = [name for name in df if name in wanted]
+    if names != [name for name in wanted if name in names]:
+        order = ", ".join(names)
+        faults.append(f"its columns are in the order {order}: write them in sample_submission's, {', '.join(wanted)}")
+    return df[names], faults
+
+
+def wrong_answers(
+    competition: Competition, missing: Collection[str], others: Collection[str], wanted: Sequence[str]
+) -> str | None:
+    """Return the fault of a file of probabilities where labels are wanted, or of labels where probabilities are."""
+    classes = set(competition.classes)
+    if METRICS[competition.metric].of_labels:
+        if competition.label in missing and classes <= set(others):
+            return (
+                f"it has probabilities, but {competition.metric} wants labels: "
+                f"the column {competition.label!r} with the likeliest class, df[classes].idxmax(axis=1)"
+            )
+    elif competition.label in others and classes <= set(missing):
+        return (
+            f"it has labels, but {competition.metric} wants probabilities: "
+            f"a column for each class, {', '.join(wanted)}, whose sum is 1 in each row"
         )
-    return df[found], faults
+    return None
 
 
 def is_index(name: str, column: pd.Series) -> bool:
-    """Whether pandas wrote this column beside those that were meant."""
+    """Return whether a column is the index, which pandas wrote beside the data."""
     counts = column.tolist() == [str(i) for i in range(len(column))]
     return name == "" or name.startswith("Unnamed: ") or (name in ("index", "level_0") and counts)
 
 
 def number(text: str) -> Decimal | str:
-    """A whole number's value, however it is written: that of 007, 7.0 and 7 is the same. Of other text, itself."""
+    """Return a whole number's value, the same of 007, 7.0 and 7; other text as it is."""
     text = text.strip().lower()
     return Decimal(text) if NUMBER.fullmatch(text) else text
 
 
 def bare(text: str) -> str:
-    """test/100.png without its folder and ending."""
+    """Return the name of test/100.png without its folder and ending."""
     name = text.strip().replace("\\", "/").rpartition("/")[2]
     return name.rpartition(".")[0] or name
 
@@ -126,14 +133,14 @@ SPELLINGS: dict[str, tuple[Callable[[str], Hashable], str]] = {  # what two spel
 
 
 def respelt(wrong: Iterable[str], right: Collection[str]) -> dict[str, dict[str, str]]:
-    """{kind of spelling: {wrong: right}} of the wrong ones that are one of `right`, written in another way."""
-    wrong, found = list(dict.fromkeys(wrong)), {}
+    """Return {kind of spelling: {wrong: right}} of the wrong ones that are one of `right`, written in another way."""
+    wrong, matches = list(dict.fromkeys(wrong)), {}
     for kind, (plain, _) in SPELLINGS.items() if wrong else ():
         names: dict[Hashable, list[str]] = {}
         for name in right:
             names.setdefault(plain(name), []).append(name)
         pairs = {one: names.get(plain(one), []) for one in wrong}
         if pairs := {one: only[0] for one, only in pairs.items() if len(only) == 1}:
-            found[kind] = pairs
+            matches[kind] = pairs
             wrong = [one for one in wrong if one not in pairs]
-    return found
+    return matches

@@ -1,4 +1,4 @@
-"""What our models scored: by the leaderboard, or else by the solution; as counts of rows where these are known."""
+"""The scores of our models: by the leaderboard, or else by the solution; as counts of rows where these are known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,42 +32,34 @@ class Score:
 
 @dataclass(frozen=True)
 class Ours:
-    """What a model of ours scored."""
+    """The scores of a model of ours."""
 
     scores: Mapping[str, Score]  # by part; empty where there are none
-    source: str  # where they are from, or why there are none
+    source: str  # their place, or the reason that there are none
     probs: np.ndarray | None = None  # (n, k) its answers to the test rows, where they are there
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a competition's test rows and of their leaderboard."""
+    """The known facts of a competition's test rows and of their leaderboard."""
 
     competition: Competition
     entries: Sequence[Entry]  # the ledger's
     ids: Sequence[str]  # of the test rows
     graded: bool  # whether there is a solution
-    rows: int  # that the leaderboard's parts have together
+    rows: int  # of the leaderboard's parts together
     splits: Sequence[BoardSizes]  # into these parts that all known scores allow, and the solution where there is one
 
     def score(self, part: str, text: str) -> Score:
-        """What the leaderboard shows, with its count if that is one."""
-        if len(self.splits) == 1:
-            split = self.splits[0]
+        """Return a score of the leaderboard, with its count if that is one."""
+        for split in self.splits if len(self.splits) == 1 else ():
             if (k := split.count(part, text)) is not None:
                 return Score(text, k, getattr(split, part))
         return Score(text)
 
 
 def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
-    """What the test table, the ledger and the solution say.
-
-    Args:
-        ids: Of the test rows, where the caller has read the table.
-
-    Raises:
-        UserError: A table, the ledger or the solution cannot be read.
-    """
+    """Read the test table, unless the caller has its `ids`, the ledger and the solution."""
     entries, k = ledger.read(competition.scores_csv), len(competition.classes)
     ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
@@ -79,56 +71,43 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, int]]:
-    """{part: (score, rows)} by the solution; empty where there is none.
-
-    Args:
-        probs: (n, k) of `ids`.
-    """
+    """Return {part: (score, rows)} of the probabilities (n, k) of `ids` by the solution; empty where there is none."""
     parts = solution.graded(competition, ids, probs)
     return {part: (parts[part][0], parts[part][2]) for part in BOARD_PARTS if part in parts}
 
 
 def of(known: Known, model: str) -> Ours:
-    """The scores of the model's newest scored submission; or else those of its test table, by the solution.
-
-    Raises:
-        UserError: A submission or a table cannot be read.
-    """
+    """Return the scores of the model's newest scored submission; or else of its test table, by the solution."""
     competition = known.competition
     entries = [entry for entry in known.entries if (name := NAME.fullmatch(entry.file)) and name["what"] == model]
     if complete := [entry for entry in entries if entry.status == COMPLETE and (entry.public or entry.private)]:
         entry = max(complete, key=lambda entry: entry.time)
         scores = {part: known.score(part, text) for part in BOARD_PARTS if (text := getattr(entry, part))}
-        return Ours(scores, f"{entry.file}, by the leaderboard", sent(known, entry))
-    made = read_model(competition.model_folder(model))
-    if made is not None and known.graded:
-        return by_solution(known, model, made)
+        return Ours(scores, f"{entry.file}, by the leaderboard", sent_answers(known, entry))
+    model_json = read_model(competition.model_folder(model))
+    if model_json is not None and known.graded:
+        return by_solution(known, model, model_json)
     if any(entry.status in (SENDING, PENDING) for entry in entries):
         return Ours({}, f"its submission has no score yet: ./run.sh {competition.name} scores")
-    if made is None:
+    if model_json is None:
         return Ours({}, f"{model} is not made yet: {competition.command()}")
     return Ours({}, f"{model} is made, but no submission of it has a score: ./run.sh {competition.name} submit FILE")
 
 
-def by_solution(known: Known, model: str, made: dict[str, Any]) -> Ours:
-    """The scores of a finished model's test table.
-
-    Args:
-        made: Its model.json.
-    """
+def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> Ours:
+    """Return the scores of a finished model's test table."""
     competition = known.competition
     table = competition.model_folder(model) / "test.parquet"
     probs = predictions.read(table, competition.id, known.ids, competition.classes)
-    probs, scores = decided_probs(competition, made, probs), {}
+    probs, scores = decided_probs(competition, model_json, probs), {}
     for part, (score, n) in graded(competition, known.ids, probs).items():
-        k = round(score * n)
-        counted = METRICS[competition.metric].is_share
-        scores[part] = Score(counts.cut(k, n), k, n) if counted else Score(f"{score:.5f}")
+        k, is_count = round(score * n), METRICS[competition.metric].is_share
+        scores[part] = Score(counts.cut(k, n), k, n) if is_count else Score(f"{score:.5f}")
     return Ours(scores, f"{model}'s test table, by {competition.solution}", probs)
 
 
-def sent(known: Known, entry: Entry) -> np.ndarray | None:
-    """What a submission of ours answered, (n, k); None where its file is not there as it was sent."""
+def sent_answers(known: Known, entry: Entry) -> np.ndarray | None:
+    """Return the answers (n, k) of a submission of ours; None where its file is not there as it was sent."""
     path = known.competition.folder / entry.file
     if not path.is_file() or files.sha256(path) != entry.sha256:
         return None

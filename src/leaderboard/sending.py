@@ -1,7 +1,7 @@
-"""One submission from a file to its score, of which each step is in the ledger before it is taken.
+"""One submission from a file to its score, with each step in the ledger before it is taken.
 
 Kaggle has no way to send a file twice as one submission: so a step whose outcome is not known is never repeated before
-the list of submissions was looked at. What is looked for is the sha256 in the message, which is no clock's business.
+the list of submissions was read. A submission is recognised by the sha256 in its message, independently of clocks.
 """
 
 import time
@@ -27,22 +27,22 @@ POLLS = (2, 3, 5, 8, 13, 20, 30)  # seconds between two looks; the last again an
 
 
 def marker(sha: str) -> str:
-    """What tells a submission's content in its message."""
+    """Return the mark of a submission's content in its message."""
     return f"sha={sha[:7]}"
 
 
-def text_of(entry: Entry, said: str | None) -> str:
-    """The message: `<file> cv=0.8312 sha=abc1234`, or the user's own words in the file's place."""
+def text_of(entry: Entry, words: str | None) -> str:
+    """Return the message: `<file> cv=0.8312 sha=abc1234`, or the user's own words in the file's place."""
     cv = f" cv={entry.cv}" if entry.cv else ""
-    return f"{said or entry.file}{cv} {marker(entry.sha256)}"
+    return f"{words or entry.file}{cv} {marker(entry.sha256)}"
 
 
 def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def same(entry: Entry, one: Any) -> bool:
-    """Whether the entry is that submission of Kaggle's list: by its number, its content, or its file and message."""
+def is_entry_of(entry: Entry, one: Any) -> bool:
+    """Return whether the entry is that submission of Kaggle's list: by number, content, or file and message."""
     if entry.ref:
         return entry.ref == str(one.ref)
     if entry.sha256:
@@ -51,37 +51,31 @@ def same(entry: Entry, one: Any) -> bool:
 
 
 def found(entry: Entry, listed: Sequence[Any]) -> Any | None:
-    """The entry's submission in Kaggle's list."""
-    return next((one for one in listed if one is not None and same(entry, one)), None)
+    """Return the entry's submission in Kaggle's list."""
+    return next((one for one in listed if one is not None and is_entry_of(entry, one)), None)
 
 
 def entry_of(entries: Sequence[Entry], one: Any) -> Entry | None:
-    """The ledger's entry of a submission in Kaggle's list. One that was refused is not there, whatever is like it."""
+    """Return the ledger's entry of a submission in Kaggle's list; a refused one is never there."""
     likely = sorted(entries, key=lambda entry: not entry.ref)
-    return next((entry for entry in likely if entry.status != ledger.REFUSED and same(entry, one)), None)
+    return next((entry for entry in likely if entry.status != ledger.REFUSED and is_entry_of(entry, one)), None)
 
 
 def updated(entry: Entry, one: Any) -> Entry:
-    """The entry with what Kaggle says of it now. Scores keep all digits that it shows."""
-    status = {"COMPLETE": ledger.COMPLETE, "ERROR": ledger.ERROR}.get(one.status.name, ledger.PENDING)
+    """Return the entry with its present state at Kaggle. Scores keep all digits that Kaggle shows."""
     return replace(
         entry,
         ref=str(one.ref),
-        status=status,
-        public=score(one.public_score) or entry.public,
-        private=score(one.private_score) or entry.private,
+        status={"COMPLETE": ledger.COMPLETE, "ERROR": ledger.ERROR}.get(one.status.name, ledger.PENDING),
+        public=(one.public_score or "").strip() or entry.public,  # empty, or None, while it is hidden
+        private=(one.private_score or "").strip() or entry.private,
         message=one.description or entry.message,
         reason=" ".join((one.error_description or "").split()),
     )
 
 
-def score(text: str | None) -> str:
-    """A score as text; Kaggle sends an empty one, or none, while it is not to be seen."""
-    return (text or "").strip()
-
-
 def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> Entry:
-    """Uploads the file and sends it, unless it is there already: an entry with Kaggle's number of it.
+    """Upload the file and send it, unless it is there already; return the entry with Kaggle's number of it.
 
     Args:
         entry: Of this file; is in the ledger `book`, as `sending`.
@@ -93,24 +87,21 @@ def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> E
     from requests.exceptions import HTTPError, RequestException
 
     token = kaggle_api.upload(api, slug, path)
-    doing = f"the submission of {path.name}"
     try:
         ref = refusals.retry_rate_limited(lambda: kaggle_api.create(api, slug, token, entry.message)).ref
-    except HTTPError as error:
-        if error.response.status_code >= 500:
-            return looked_for(api, slug, entry, book, error)
-        refusal = refusals.explain_http_error(api, slug, doing, error)
+    except RequestException as error:
+        if not isinstance(error, HTTPError) or error.response.status_code >= 500:
+            return confirm(api, slug, entry, book, error)
+        refusal = refusals.explain_http_error(api, slug, f"the submission of {path.name}", error)
         ledger.put(book, replace(entry, status=ledger.REFUSED, reason=str(refusal)), instead_of=entry)
         raise refusal from error
-    except RequestException as error:
-        return looked_for(api, slug, entry, book, error)
     if not ref:
-        return looked_for(api, slug, entry, book, None)
+        return confirm(api, slug, entry, book, None)
     return ledger.put(book, replace(entry, ref=str(ref), status=ledger.PENDING), instead_of=entry)
 
 
-def looked_for(api: "KaggleApi", slug: str, entry: Entry, book: Path, error: Exception | None) -> Entry:
-    """The entry of what was sent and not answered, once Kaggle lists it."""
+def confirm(api: "KaggleApi", slug: str, entry: Entry, book: Path, error: Exception | None) -> Entry:
+    """Return the entry of a submission that got no answer, once Kaggle lists it."""
     if (now := look(api, slug, entry, book, LOOKS)) is not None:
         return now
     raise Refusal(
@@ -121,7 +112,7 @@ def looked_for(api: "KaggleApi", slug: str, entry: Entry, book: Path, error: Exc
 
 
 def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[float]) -> Entry | None:
-    """The entry brought up to date if Kaggle lists it, after so many seconds before each look; None if it does not."""
+    """Return the updated entry if Kaggle lists it, after so many seconds before each look; None if it does not."""
     for wait in waits:
         time.sleep(wait)
         if (one := found(entry, kaggle_api.submissions(api, slug))) is not None:
@@ -130,7 +121,7 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
 
 
 def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
-    """The entry once Kaggle has scored or rejected it, or as it is after SCORE_TIMEOUT_S seconds."""
+    """Return the entry once Kaggle has scored or rejected it, or after SCORE_TIMEOUT_S seconds."""
     for seconds in refusals.polls(POLLS, SCORE_TIMEOUT_S):
         now = updated(entry, kaggle_api.submission(api, int(entry.ref)))
         if now != entry:

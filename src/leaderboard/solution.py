@@ -17,15 +17,15 @@ USAGES = ("Public", "Private", "Ignored")
 
 @dataclass(frozen=True)
 class Answers:
-    """What a solution says of some rows, but for those that nobody scores."""
+    """A solution's answers to some rows, but for those that nobody scores."""
 
-    rows: np.ndarray  # (m,) the places of scored rows among those that were asked for
+    rows: np.ndarray  # (m,) the positions of the scored rows
     targets: np.ndarray  # (m,) class of each
     usage: np.ndarray  # (m,) Public or Private
 
 
 def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
-    """Of test rows; rows whose Usage is Ignored are left out. None without a solution.
+    """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution.
 
     Raises:
         UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
@@ -53,34 +53,29 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
-    """{public, private and test, which is both: (score, standard error, rows)} where there is a solution; else empty.
+    """Return {part: (score, standard error, rows)} of `probs` (n, k) of `ids`; empty where there is no solution.
 
-    Args:
-        probs: (n, k) probabilities of `ids`.
-
-    Raises:
-        UserError: As `answers`.
+    The parts are public, private and test, which is both.
     """
     known = answers(competition, ids)
     if known is None:
         return {}
     probs, usage, metric = probs[known.rows], known.usage, METRICS[competition.metric]
-    parts = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
-    parts = {part: of for part, of in parts.items() if of.any()}
-    return {part: (*metric.score(known.targets[of], probs[of]), int(of.sum())) for part, of in parts.items()}
+    masks = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
+    return {
+        part: (*metric.score(known.targets[mask], probs[mask]), int(mask.sum()))
+        for part, mask in masks.items()
+        if mask.any()
+    }
 
 
 def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> list[str]:
-    """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; no line without a solution.
-
-    Raises:
-        UserError: As `graded`.
-    """
-    said = []
-    for usage, (score, se, n) in graded(competition, ids, probs).items():
+    """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; empty without a solution."""
+    texts = []
+    for part, (score, se, n) in graded(competition, ids, probs).items():
         text = score_text(competition.metric, score, se, n)
-        said.append(f"{usage}: {competition.metric} {text} on {counted(n, 'row')}")
+        texts.append(f"{part}: {competition.metric} {text} on {counted(n, 'row')}")
         if METRICS[competition.metric].is_share:
             hits = round(score * n)
-            said[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"
-    return said
+            texts[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"
+    return texts

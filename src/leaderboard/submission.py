@@ -1,4 +1,4 @@
-"""Submission CSVs: how one is made, inspected before it is sent, and read back."""
+"""Submission CSVs: written, inspected before they are sent, and read back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,55 +10,54 @@ import pandas as pd
 from src.base.errors import UserError, counted, listed
 from src.kaggle.refusals import Refusal
 from src.leaderboard.faults import Asked, read, wanted
-from src.leaderboard.warnings import of
+from src.leaderboard.warnings import find_suspicions
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is to be said of a submission: a line each, with its fix."""
+    """The messages about a submission: a line each, with its fix."""
 
     faults: list[str]  # it is not to be sent
     warnings: list[str]  # it can be sent, and it may be a mistake
-    repeats: list[str] = field(default_factory=list)  # that Kaggle has these answers already
+    repeats: list[str] = field(default_factory=list)  # Kaggle has these answers already
     answers: pd.DataFrame | None = field(default=None, compare=False, repr=False)  # see `inspected`; without faults
 
 
 def inspect(competition: Competition, path: Path) -> Findings:
-    """All that is wrong with a submission, offline. Rows may be in any order: Kaggle joins them by id.
+    """Return all findings about a submission, offline. Rows may be in any order: Kaggle joins them by id.
 
     Raises:
         UserError: The competition's own tables or the ledger cannot be read.
     """
     asked = wanted(competition)
-    faults, found = read(competition, path, asked)
-    if found is None:
+    faults, probs = read(competition, path, asked)
+    if probs is None:
         return Findings(faults, [])
-    warnings, repeats = of(competition, path, found, asked)
-    return Findings(faults, warnings, repeats, found)
+    warnings, repeats = find_suspicions(competition, path, probs, asked)
+    return Findings(faults, warnings, repeats, probs)
 
 
 def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndarray:
-    """The probabilities (n, k) float32 that a submission gives to `ids`; 1 for its label where it has labels.
+    """Return the probabilities (n, k) float32 that a submission gives to `ids`; 1 for its label where it has labels.
 
     Of a smoke run it may have more rows.
 
     Raises:
         Refusal: It has faults, all of which are listed.
-        UserError: As `inspect`.
     """
     asked = wanted(competition, more=competition.limit is not None)
-    faults, found = read(competition, path, asked)
-    if found is None:
+    faults, probs = read(competition, path, asked)
+    if probs is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
-    if strangers := sorted(set(ids) - set(found.index)):
+    if strangers := sorted(set(ids) - set(probs.index)):
         raise UserError(f"{path} has no answer to {competition.id} {strangers[0]!r}, which is in no test table")
-    return found.loc[list(ids)].to_numpy()
+    return probs.loc[list(ids)].to_numpy()
 
 
 def csv_of(competition: Competition, asked: Asked, ids: Sequence[str], probs: np.ndarray) -> str:
-    """A submission's text: the ids and columns that are asked for, in their order, and the answers joined by id.
+    """Return a submission's text: the required ids and columns, in their order, and the answers joined by id.
 
     Args:
         probs: (n, k) probabilities of `ids`; where the metric is of labels, the likeliest class is written.

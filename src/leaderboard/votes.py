@@ -5,23 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from src.base.errors import UserError, counted, listed
+from src.base.errors import UserError
 from src.base.paths import resolve
-from src.leaderboard import faults
+from src.kaggle.refusals import Refusal
+from src.leaderboard import submission
 from src.schema.competition import Competition
 
 
 def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
-    """The labels, as class indices (n,), that a submission CSV gives to `ids`; of a smoke run it may have more rows.
-
-    Raises:
-        UserError: It has faults, all of which are listed.
-    """
-    file, asked = resolve(path), faults.wanted(competition, more=competition.limit is not None)
-    found, answers = faults.read(competition, file, asked)
-    if answers is None:
-        raise UserError(f"blend.csvs: {file} has {counted(len(found), 'fault')}:\n{listed(found)}")
-    return answers.loc[list(ids)].to_numpy().argmax(axis=1)
+    """Return the labels, as class indices (n,), that a submission CSV gives to `ids`: see `submission.answers`."""
+    try:
+        return submission.answers(competition, resolve(path), ids).argmax(axis=1)
+    except Refusal as error:
+        raise UserError(f"blend.csvs: {error}") from error
 
 
 def check(path: str, file: Path) -> None:
@@ -30,10 +26,10 @@ def check(path: str, file: Path) -> None:
 
 
 def majority(votes: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The class (n,) with the most of v votes (v, n); of equal ones the more frequent by `prior` (k,), then the first.
+    """Return the class (n,) with the most of v votes (v, n); of equal ones the more frequent one, then the first.
 
     Args:
-        prior: Counts of the classes in the train table.
+        prior: (k,) counts of the classes in the train table.
     """
     k = len(prior)
     tally = (votes[:, :, None] == np.arange(k)).sum(axis=0)  # (n, k)

@@ -1,4 +1,4 @@
-"""What looks like a mistake in a submission that has no faults: beside the train rows and earlier submissions."""
+"""Suspicions of a submission that has no faults: it is compared with the train rows and earlier submissions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,49 +18,48 @@ from src.scoring.agreement import ERRORS, are_unrelated, by_chance, error, mix
 from src.scoring.metrics import METRICS
 
 
-def of(
-    competition: Competition, path: Path, found: pd.DataFrame, asked: Sequence[Asked]
+def find_suspicions(
+    competition: Competition, path: Path, probs: pd.DataFrame, asked: Sequence[Asked]
 ) -> tuple[list[str], list[str]]:
-    """A line for each suspicion, with what to look at; and a line if Kaggle has the same answers already.
+    """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already.
 
     Args:
-        found: The file's probabilities by id.
-        asked: By which other submissions are read.
+        probs: The file's probabilities by id.
+        asked: The requirements by which other submissions are read.
     """
     train = tables.read(competition).train
-    probs = found.to_numpy()
-    labels, said = probs.argmax(axis=1), []
+    labels, lines = probs.to_numpy().argmax(axis=1), []
     if not METRICS[competition.metric].of_labels:
-        said += of_probabilities(competition, found)
+        lines += check_probabilities(competition, probs)
     if len(labels) > 1 and (labels == labels[0]).all():
         name = competition.classes[labels[0]]
-        said.append(f"the answer is {name!r} in all {len(labels)} rows: is this sample_submission itself?")
+        lines.append(f"the answer is {name!r} in all {len(labels)} rows: is this sample_submission itself?")
     else:
-        said += of_mix(competition, path, labels, train)
-    unrelated, repeats = of_others(competition, path, found, asked, train)
-    return said + unrelated, repeats
+        lines += check_mix(competition, path, labels, train)
+    unrelated, repeats = compare_with_others(competition, path, probs, asked, train)
+    return lines + unrelated, repeats
 
 
-def of_probabilities(competition: Competition, found: pd.DataFrame) -> list[str]:
-    probs = found.to_numpy()
+def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
+    probs = df.to_numpy()
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
     constant = (probs == probs[0]).all(axis=0)
-    if constant.all():  # then the answer is the same in all rows, which is said
+    if constant.all():  # then the answer is the same in all rows, a suspicion of its own
         return []
     return [
-        f"the column {name!r} is {found[name].iloc[0]:.4g} in all rows: is it what the model gives?"
-        for name in found.columns[constant]
+        f"the column {name!r} is {df[name].iloc[0]:.4g} in all rows: is it what the model gives?"
+        for name in df.columns[constant]
     ]
 
 
 def model_of(path: Path) -> str:
-    """The model's name in a submission's: `blend` of blend-cv0.8380-1b2c3d4.csv; empty if it has none."""
+    """Return the model's name in a submission's: `blend` of blend-cv0.8380-1b2c3d4.csv; empty if it has none."""
     return path.name.rpartition("-cv")[0]
 
 
-def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.DataFrame) -> list[str]:
-    """The classes' shares beside those out of fold of its model, or the blend's; without either, the train labels'."""
+def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.DataFrame) -> list[str]:
+    """Compare the classes' shares with its model's out of fold, or the blend's; without either, the train labels'."""
     ids = train[competition.id].tolist()
     for name in (model_of(path), "blend"):
         theirs, whose = oof_labels(competition, name, ids), f"{name} out of fold"
@@ -73,47 +72,45 @@ def of_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.D
     return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
 
 
-def of_others(
-    competition: Competition, path: Path, found: pd.DataFrame, asked: Sequence[Asked], train: pd.DataFrame
+def compare_with_others(
+    competition: Competition, path: Path, probs: pd.DataFrame, asked: Sequence[Asked], train: pd.DataFrame
 ) -> tuple[list[str], list[str]]:
-    """What the folder's other submissions say of this one: that rows were mixed up, and that it was sent already."""
+    """Compare the folder's other submissions: are rows mixed up in this one, and was it sent already?"""
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
-    said, repeats, unrelated, labels = [], [], [], found.to_numpy().argmax(axis=1)
-    ids = train[competition.id].tolist()
-    ours = oof_labels(competition, model_of(path), ids)
+    repeats, unrelated, labels = [], [], probs.to_numpy().argmax(axis=1)
+    ours = oof_labels(competition, model_of(path), train[competition.id].tolist())
+    advice = "do not spend a submission on it"
     if entry := entry_of(path, sent):
-        repeats.append(f"this file was sent on {entry.time}: do not spend a submission on it")
+        repeats.append(f"this file was sent on {entry.time}: {advice}")
     for other in others(competition, path):
         _, theirs = faults.read(competition, other, asked)
         if theirs is None:
             continue
-        theirs = theirs.loc[found.index]
-        if theirs.equals(found):
+        theirs = theirs.loc[probs.index]
+        if theirs.equals(probs):
             if not repeats and (entry := entry_of(other, sent)):
-                repeats.append(
-                    f"0 rows differ from {other.name}, which was sent on {entry.time}: do not spend a submission on it"
-                )
+                repeats.append(f"0 rows differ from {other.name}, which was sent on {entry.time}: {advice}")
             continue
         expected = expected_agreement(competition, ours, other, train)
         if are_unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
             unrelated.append((float(np.mean(labels == theirs)), by_chance(labels, theirs), other.name))
-    if unrelated:
-        agreement, chance, name = max(unrelated)
-        look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
-        if agreement < chance - ERRORS * error(chance, len(labels)):
-            look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
-        said.append(f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}")
-    return said, repeats
+    if not unrelated:
+        return [], repeats
+    agreement, chance, name = max(unrelated)
+    look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
+    if agreement < chance - ERRORS * error(chance, len(labels)):
+        look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
+    return [f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}"], repeats
 
 
 def others(competition: Competition, path: Path) -> list[Path]:
-    """The folder's submissions but this one."""
-    found = {*competition.folder.glob("*-cv*-*.csv"), *competition.folder.glob("votes-of*-*.csv")}
-    return sorted(other for other in found if other.resolve() != path.resolve())
+    """Return the folder's submissions but this one."""
+    submissions = {*competition.folder.glob("*-cv*-*.csv"), *competition.folder.glob("votes-of*-*.csv")}
+    return sorted(other for other in submissions if other.resolve() != path.resolve())
 
 
 def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
-    """The ledger's entry of a file: by its content, or where the ledger does not know that by its name."""
+    """Return the ledger's entry of a file: by its content, or where the ledger does not know that by its name."""
     sha = files.sha256(path)
     return next((one for one in sent if one.sha256 == sha or (not one.sha256 and one.file == path.name)), None)
 
@@ -121,7 +118,7 @@ def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
 def expected_agreement(
     competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame
 ) -> float | None:
-    """On which share of rows another submission agrees with ours out of fold; None where its model is not known.
+    """Return the share of rows on which another submission agrees with ours out of fold; None: its model is unknown.
 
     Args:
         ours: Our labels of the train rows; None: not known, then they are taken to be right.

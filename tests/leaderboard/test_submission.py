@@ -201,10 +201,10 @@ class TestVotes:
             ),
             (lambda df: df.assign(more=1), "the column 'more' is one too many"),
             (lambda df: df[["label", "id"]], "its columns are in the order label, id"),
-            (lambda df: df[2:], r"theirs0.csv has 1 fault:\n  2 ids missing, the first '101'"),
+            (lambda df: df[2:], r"theirs0.csv has 1 fault to fix:\n  2 ids missing, the first '101'"),
             (
                 lambda df: df.assign(id="9" + df["id"]),
-                r"has 2 faults:\n  12 ids missing, .*\n  12 ids unknown, the first '9100'",
+                r"has 2 faults to fix:\n  12 ids missing, .*\n  12 ids unknown, the first '9100'",
             ),
             (lambda df: pd.concat([df, df[:1]]), "1 id in more than one row, the first '100'"),
             (lambda df: df.replace("green", "gren"), "unknown class 'gren': did you mean 'green'"),
