@@ -93,9 +93,6 @@ class AdaptiveBatch:
         Args:
             work: Can be called again after it raised torch.OutOfMemoryError.
             where: A text for the message, behind the title.
-
-        Raises:
-            UserError: There is no memory for a single image.
         """
         import torch
 

@@ -47,7 +47,7 @@ def labels_from_columns(df: pd.DataFrame) -> list[str]:
 
 
 def require_data(competition: Competition) -> None:
-    """Raises UserError: The competition's files were not fetched yet."""
+    """Raise a UserError where the competition's files were not fetched yet."""
     if not (folder := competition.input("")).is_dir():
         raise UserError(f"there is no data of {competition.name} at {folder}: {competition.command('data')} fetches it")
 
@@ -68,11 +68,7 @@ def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[P
 
 
 def read(competition: Competition) -> Tables:
-    """Read and check the three tables; of a smoke run, only its rows.
-
-    Raises:
-        UserError: Lists every fault that the tables have.
-    """
+    """Read and check the three tables; of a smoke run, only its rows. A UserError lists all faults."""
     require_data(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_part(competition, part) for part in files}

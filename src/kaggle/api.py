@@ -36,7 +36,7 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
         instead: What else the user can do, for the same.
 
     Raises:
-        Refusal: There are no credentials, or Kaggle refuses them; it refuses what is asked, or cannot be reached.
+        Refusal: There are no credentials, or Kaggle refuses them or the request, or it cannot be reached.
     """
     from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 
@@ -124,11 +124,6 @@ def with_timeouts(api: "KaggleApi", client: Any) -> Any:
     return client
 
 
-def now(api: "KaggleApi") -> datetime:
-    """The time in UTC by Kaggle's clock: this machine's may be wrong."""
-    return datetime.now(UTC) + api.clock
-
-
 def version() -> str | None:
     """The client's version; None: it is not installed."""
     try:
@@ -154,7 +149,7 @@ def competition(api: "KaggleApi", slug: str) -> Any:
 
 
 def limits(api: "KaggleApi", slug: str) -> Any:
-    """How many submissions were made and are left: an ApiSubmissionLimits. All zero before a team's first."""
+    """The numbers of submissions sent and left: an ApiSubmissionLimits. All zero before a team's first."""
     return retry_transient(api.competition_get_submission_limits, slug)
 
 
@@ -179,9 +174,6 @@ def upload(api: "KaggleApi", slug: str, path: Path) -> str:
 
     The client's own `upload_complete` waits for ever on a silent server, and on one that hangs up tries for six minutes
     without a word; a CSV is small enough to be begun again.
-
-    Raises:
-        Refusal: It did not arrive.
     """
     import requests
 
@@ -220,11 +212,7 @@ def leaderboard(api: "KaggleApi", slug: str) -> bytes:
 
 
 def download(slug: str, folder: Path) -> Path:
-    """Download all files of a competition as one zip into `folder` and return its path; resume where it broke off.
-
-    Raises:
-        Refusal: Kaggle refused or could not be reached, or what it sent is no zip; says what it answered.
-    """
+    """Download all files of a competition as one zip into `folder` and return its path; resume where it broke off."""
     archive = folder / f"{slug}.zip"
     instead = f"put {slug}.zip from {page_of(slug)}/data into {folder.parent}"
     with session(slug, f"the download of {slug}", instead) as api:

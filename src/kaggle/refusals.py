@@ -66,7 +66,7 @@ USED_UP = ("allowance", "limit", "quota", "maximum", "per day", "remaining")
 
 
 class Refusal(UserError):
-    """What Kaggle, or the way to it, does not allow: exits with the code of its cause, one of CODES."""
+    """A refusal by Kaggle, or on the way to it: exits with the code of its cause, one of CODES."""
 
     def __init__(self, cause: str, message: str):
         super().__init__(message)
@@ -164,7 +164,8 @@ def retry_after(error: Exception) -> float | None:
 
 def pause(error: Exception, wait: float) -> None:
     """Wait before the next try, and print so."""
-    seconds = wait if (asked := retry_after(error)) is None else asked
+    after = retry_after(error)
+    seconds = wait if after is None else after
     print(f"Kaggle: {status_of(error) or type(error).__name__}; trying again in {seconds:.0f}s", flush=True)
     time.sleep(seconds)
 

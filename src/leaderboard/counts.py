@@ -24,7 +24,7 @@ How = Literal["cut", "rounded"]
 
 @dataclass(frozen=True)
 class BoardSizes:
-    """How many of the test rows are behind each of the two leaderboards."""
+    """The numbers of test rows behind the two leaderboards."""
 
     public: int
     private: int

@@ -34,9 +34,6 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
 
     Args:
         more: Whether it may have rows of other ids.
-
-    Raises:
-        UserError: The competition's tables have other faults.
     """
     tables.require_data(competition)
     id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
@@ -52,7 +49,7 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
     return [Asked(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
 
 
-def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[list[str], pd.DataFrame | None]:
+def read(competition: Competition, path: Path, required: Sequence[Asked]) -> tuple[list[str], pd.DataFrame | None]:
     """Return `inspected` of a file, by the requirements that it fits best; if there are two, that is a fault."""
     try:
         raw = path.read_bytes()
@@ -60,9 +57,9 @@ def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[
         return [f"there is no file {path}: fix the path, or make one with {competition.command()}"], None
     except OSError as error:
         return [f"{path} cannot be read ({error.strerror}): name a CSV file that you may read"], None
-    looks = [(*inspected(competition, raw, one), one) for one in asked]
+    looks = [(*inspected(competition, raw, one), one) for one in required]
     faults, answers, best = min(looks, key=lambda look: len(look[0]))
-    for other in asked:
+    for other in required:
         if other is not best:
             apart = sorted(set(other.ids) ^ set(best.ids))
             faults.append(
@@ -73,7 +70,7 @@ def read(competition: Competition, path: Path, asked: Sequence[Asked]) -> tuple[
     return faults, None if faults else answers
 
 
-def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[str], pd.DataFrame | None]:
+def inspected(competition: Competition, raw: bytes, required: Asked) -> tuple[list[str], pd.DataFrame | None]:
     """Return the faults; where there are none, the answers: float32 probabilities by id, one column a class.
 
     Labels are answers of probability 1.
@@ -81,12 +78,12 @@ def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[
     df, faults = parse_cells(raw)
     if df is None:
         return faults, None
-    df, more = match_columns(competition, df, asked.columns)
+    df, more = match_columns(competition, df, required.columns)
     faults += more
     if competition.id in df:
-        faults += id_faults(competition, df, asked)
+        faults += id_faults(competition, df, required)
     answers = None
-    if set(asked.columns) <= set(df):
+    if set(required.columns) <= set(df):
         read = labels if METRICS[competition.metric].of_labels else probabilities
         probs, more = read(competition, df)
         faults += more
@@ -95,9 +92,9 @@ def inspected(competition: Competition, raw: bytes, asked: Asked) -> tuple[list[
     return faults, answers
 
 
-def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[str]:
+def id_faults(competition: Competition, df: pd.DataFrame, required: Asked) -> list[str]:
     """Check the ids, which may be in any order."""
-    id, known, faults = competition.id, set(asked.ids), []
+    id, known, faults = competition.id, set(required.ids), []
     ids = df[id]
     if (blank := ids.str.strip() == "").any():
         n = counted(int(blank.sum()), "row")
@@ -116,12 +113,12 @@ def id_faults(competition: Competition, df: pd.DataFrame, asked: Asked) -> list[
         lines = " and ".join(map(str, ids.index[ids == first][:2]))
         n = counted(ids[again].nunique(), "id")
         faults.append(f"{n} in more than one row, the first {first!r} (lines {lines}): keep one row of each")
-    size = f"it has {counted(len(df), 'row')}, {asked.source} {len(asked.ids)}"
+    size = f"it has {counted(len(df), 'row')}, {required.source} {len(required.ids)}"
     present = set(ids)
-    missing = [one for one in asked.ids if one not in present]
+    missing = [one for one in required.ids if one not in present]
     if len(missing) > blank.sum():  # else the rows without an id are a fault already
         faults.append(f"{counted(len(missing), 'id')} missing, the first {missing[0]!r} ({size}): add a row for each")
-    if not asked.more and (other := ~ids.isin(known)).any():
+    if not required.more and (other := ~ids.isin(known)).any():
         faults.append(
             f"{counted(ids[other].nunique(), 'id')} unknown, the first {ids[other].iloc[0]!r} "
             f"(line {ids.index[other][0]}; {size}): leave these rows out"

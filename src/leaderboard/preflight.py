@@ -95,7 +95,7 @@ def deadline(api: "KaggleApi", described: Any) -> Check:
     if not described.deadline:
         return Check("deadline", "none is given")
     end = described.deadline.replace(tzinfo=UTC)
-    left = end - kaggle_api.now(api)
+    left = end - datetime.now(UTC) - api.clock
     if left < timedelta(0):
         return Check("deadline", f"passed on {day(end)}: late submissions are scored and have no rank", warning=True)
     return Check("deadline", f"{day(end)}, in {span(left)}")

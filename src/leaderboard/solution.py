@@ -25,11 +25,7 @@ class Answers:
 
 
 def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
-    """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution.
-
-    Raises:
-        UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
-    """
+    """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution."""
     path, id = competition.input(competition.solution), competition.id
     if not path.is_file():
         return None

@@ -26,16 +26,12 @@ class Findings:
 
 
 def inspect(competition: Competition, path: Path) -> Findings:
-    """Return all findings about a submission, offline. Rows may be in any order: Kaggle joins them by id.
-
-    Raises:
-        UserError: The competition's own tables or the ledger cannot be read.
-    """
-    asked = wanted(competition)
-    faults, probs = read(competition, path, asked)
+    """Return all findings about a submission, offline. Rows may be in any order: Kaggle joins them by id."""
+    required = wanted(competition)
+    faults, probs = read(competition, path, required)
     if probs is None:
         return Findings(faults, [])
-    warnings, repeats = find_suspicions(competition, path, probs, asked)
+    warnings, repeats = find_suspicions(competition, path, probs, required)
     return Findings(faults, warnings, repeats, probs)
 
 
@@ -43,12 +39,9 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     """Return the probabilities (n, k) float32 that a submission gives to `ids`; 1 for its label where it has labels.
 
     Of a smoke run it may have more rows.
-
-    Raises:
-        Refusal: It has faults, all of which are listed.
     """
-    asked = wanted(competition, more=competition.limit is not None)
-    faults, probs = read(competition, path, asked)
+    required = wanted(competition, more=competition.limit is not None)
+    faults, probs = read(competition, path, required)
     if probs is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     if strangers := sorted(set(ids) - set(probs.index)):
@@ -56,7 +49,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     return probs.loc[list(ids)].to_numpy()
 
 
-def csv_of(competition: Competition, asked: Asked, ids: Sequence[str], probs: np.ndarray) -> str:
+def csv_of(competition: Competition, required: Asked, ids: Sequence[str], probs: np.ndarray) -> str:
     """Return a submission's text: the required ids and columns, in their order, and the answers joined by id.
 
     Args:
@@ -66,5 +59,5 @@ def csv_of(competition: Competition, asked: Asked, ids: Sequence[str], probs: np
     if METRICS[competition.metric].of_labels:
         sub = pd.DataFrame({competition.label: np.asarray(competition.classes)[probs.argmax(axis=1)]})
     sub.insert(0, competition.id, ids)
-    sub = sub.set_index(competition.id, drop=False).loc[list(asked.ids), list(asked.columns)]
+    sub = sub.set_index(competition.id, drop=False).loc[list(required.ids), list(required.columns)]
     return sub.to_csv(index=False, lineterminator="\n")

@@ -19,13 +19,13 @@ from src.scoring.metrics import METRICS
 
 
 def find_suspicions(
-    competition: Competition, path: Path, probs: pd.DataFrame, asked: Sequence[Asked]
+    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Asked]
 ) -> tuple[list[str], list[str]]:
     """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already.
 
     Args:
         probs: The file's probabilities by id.
-        asked: The requirements by which other submissions are read.
+        required: The requirements by which other submissions are read.
     """
     train = tables.read(competition).train
     labels, lines = probs.to_numpy().argmax(axis=1), []
@@ -36,7 +36,7 @@ def find_suspicions(
         lines.append(f"the answer is {name!r} in all {len(labels)} rows: is this sample_submission itself?")
     else:
         lines += check_mix(competition, path, labels, train)
-    unrelated, repeats = compare_with_others(competition, path, probs, asked, train)
+    unrelated, repeats = compare_with_others(competition, path, probs, required, train)
     return lines + unrelated, repeats
 
 
@@ -73,7 +73,7 @@ def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: p
 
 
 def compare_with_others(
-    competition: Competition, path: Path, probs: pd.DataFrame, asked: Sequence[Asked], train: pd.DataFrame
+    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Asked], train: pd.DataFrame
 ) -> tuple[list[str], list[str]]:
     """Compare the folder's other submissions: are rows mixed up in this one, and was it sent already?"""
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
@@ -83,7 +83,7 @@ def compare_with_others(
     if entry := entry_of(path, sent):
         repeats.append(f"this file was sent on {entry.time}: {advice}")
     for other in others(competition, path):
-        _, theirs = faults.read(competition, other, asked)
+        _, theirs = faults.read(competition, other, required)
         if theirs is None:
             continue
         theirs = theirs.loc[probs.index]

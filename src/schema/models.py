@@ -109,7 +109,12 @@ class Kind(Strict):
     module: ClassVar[str]  # in src/models/: its `load` gives the fitted model; see src/models/fitted.py
     compared_as: ClassVar[str | None] = None  # its kind in compare.csv; None: `compare` leaves it out
     is_trained: ClassVar[bool] = False  # whether it is a network of its own, and its epochs have a history
-    judges_labels: ClassVar[bool] = False  # whether others can ask it which labels are doubtful
+    judges_labels: ClassVar[bool] = False  # whether it can find the doubtful labels for others
+    # These may be properties of a kind:
+    reads_prompts: ClassVar[bool] = False
+    starts_from_prompts: ClassVar[bool] = False  # whether it is CLIP's zero-shot classifier before it learns anything
+    needs_judge: ClassVar[bool] = False  # whether one that `judges_labels` must find those of its training rows first
+    ingredients: ClassVar[tuple[str, ...]] = ()  # the models that it is made of
 
     @property
     def encoders(self) -> "tuple[Encoder, ...]":
@@ -130,25 +135,6 @@ class Kind(Strict):
     def features_to_predict(self) -> "tuple[Encoder, ...]":
         """The encoders whose features of the train rows a finished model still needs for new pictures."""
         return self.encoders
-
-    @property
-    def reads_prompts(self) -> bool:
-        return False
-
-    @property
-    def starts_from_prompts(self) -> bool:
-        """Whether it is CLIP's zero-shot classifier before it has learnt anything."""
-        return False
-
-    @property
-    def needs_judge(self) -> bool:
-        """Whether a model with `judges_labels` must have found the doubtful labels of its training rows."""
-        return False
-
-    @property
-    def ingredients(self) -> tuple[str, ...]:
-        """The models that it is made of."""
-        return ()
 
     def n_learnt(self, d: int, k: int) -> int:
         """The number of parameters that it learns of d features and k classes, on top of its encoders."""
@@ -332,12 +318,10 @@ class FineTune(Model, Kind):
         return self.encoders_to_predict if self.start == "probe" else ()
 
     @property
-    def reads_prompts(self) -> bool:
-        return self.start == "zeroshot"
-
-    @property
     def starts_from_prompts(self) -> bool:
         return self.start == "zeroshot"
+
+    reads_prompts = starts_from_prompts
 
     @property
     def needs_judge(self) -> bool:

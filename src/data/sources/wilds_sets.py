@@ -58,11 +58,7 @@ class Wilds(DataSet):
 
 
 def fetch(name: str, data: Path) -> None:
-    """Unpack the archive to `data`, and download it unless it lies there; a data set with its RELEASE file is used.
-
-    Raises:
-        UserError: The archive is not available, is broken or not this data set's, or the disk is full.
-    """
+    """Unpack the archive to `data`, and download it unless it lies there; a data set with its RELEASE file is used."""
     from requests import RequestException
 
     about = WILDS[name]
