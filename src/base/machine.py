@@ -88,12 +88,7 @@ class AdaptiveBatch:
         self.title, self.size = title, size
 
     def run(self, work: Callable[[int], T], where: str = "") -> T:
-        """Return work(images at a time), once there is memory for it.
-
-        Args:
-            work: Can be called again after it raised torch.OutOfMemoryError.
-            where: A text for the message, behind the title.
-        """
+        """Return work(images at a time), which is called again with fewer after each torch.OutOfMemoryError."""
         import torch
 
         while True:

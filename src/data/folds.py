@@ -16,10 +16,8 @@ def split(
 ) -> np.ndarray:
     """Assign a fold to each row, 0 to n-1: stratified by label, rows of a group together, whatever the rows' order.
 
-    A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on.
-
-    Args:
-        rare: A class may be all in one fold, where it cannot be learnt.
+    A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on. If `rare`,
+    it may be all in one fold, where it cannot be learnt.
     """
     order = by_id(ids)
     y = np.asarray(labels)[order]

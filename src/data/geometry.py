@@ -112,11 +112,7 @@ def normalised(
     std: Sequence[float],
     layout: "torch.memory_format | None" = None,
 ) -> "torch.Tensor":
-    """uint8 (n, 3, size, size) -> float32, as torchvision's ToTensor and Normalize have it, where the squares are.
-
-    Args:
-        layout: The memory layout of what is returned; None keeps that of the squares.
-    """
+    """uint8 (n, 3, size, size) -> float32 on the same device, as torchvision's ToTensor and Normalize have it."""
     import torch
 
     layout = torch.preserve_format if layout is None else layout

@@ -195,11 +195,7 @@ def retry_rate_limited(function: Callable[[], T]) -> T:
 
 
 def polls(waits: Sequence[float], patience: float) -> Iterator[float]:
-    """Yield the seconds so far before each look at what is not ready, then wait; end when patience does.
-
-    Args:
-        waits: Seconds between two looks; the last again and again.
-    """
+    """Yield the seconds so far before each look, then wait, the last of `waits` again and again, until `patience`."""
     start, left = time.monotonic(), itertools.chain(waits, itertools.repeat(waits[-1]))
     for wait in left:
         yield (spent := time.monotonic() - start)

@@ -30,11 +30,7 @@ class Asked:
 
 
 def wanted(competition: Competition, more: bool = False) -> list[Asked]:
-    """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one.
-
-    Args:
-        more: Whether it may have rows of other ids.
-    """
+    """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one."""
     tables.require_data(competition)
     id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
     test, sample = frames = [tables.read_part(competition, part) for part in ("test", "sample_submission")]

@@ -75,10 +75,7 @@ def updated(entry: Entry, one: Any) -> Entry:
 
 
 def send(api: "KaggleApi", slug: str, path: Path, entry: Entry, book: Path) -> Entry:
-    """Upload the file and send it, unless it is there already; return the entry with Kaggle's number of it.
-
-    Args:
-        entry: Of this file; is in the ledger `book`, as `sending`.
+    """Upload and send the file of an entry that is `sending` in the ledger `book`; return it with Kaggle's number.
 
     Raises:
         Refusal: It was refused, and the entry says so; or it is not known whether it arrived, and the entry is left

@@ -52,8 +52,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
 def csv_of(competition: Competition, required: Asked, ids: Sequence[str], probs: np.ndarray) -> str:
     """Return a submission's text: the required ids and columns, in their order, and the answers joined by id.
 
-    Args:
-        probs: (n, k) probabilities of `ids`; where the metric is of labels, the likeliest class is written.
+    These are the probabilities (n, k) of `ids`; where the metric is of labels, the likeliest class.
     """
     sub = pd.DataFrame(probs, columns=list(competition.classes))
     if METRICS[competition.metric].of_labels:

@@ -26,10 +26,9 @@ def check(path: str, file: Path) -> None:
 
 
 def majority(votes: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Return the class (n,) with the most of v votes (v, n); of equal ones the more frequent one, then the first.
+    """Return the class (n,) with the most votes (v, n); of equal ones the more frequent by `prior`, then the first.
 
-    Args:
-        prior: (k,) counts of the classes in the train table.
+    The prior (k,) counts the classes in the train table.
     """
     k = len(prior)
     tally = (votes[:, :, None] == np.arange(k)).sum(axis=0)  # (n, k)

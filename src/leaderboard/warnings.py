@@ -21,12 +21,7 @@ from src.scoring.metrics import METRICS
 def find_suspicions(
     competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Asked]
 ) -> tuple[list[str], list[str]]:
-    """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already.
-
-    Args:
-        probs: The file's probabilities by id.
-        required: The requirements by which other submissions are read.
-    """
+    """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already."""
     train = tables.read(competition).train
     labels, lines = probs.to_numpy().argmax(axis=1), []
     if not METRICS[competition.metric].of_labels:
@@ -118,12 +113,10 @@ def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
 def expected_agreement(
     competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame
 ) -> float | None:
-    """Return the share of rows on which another submission agrees with ours out of fold; None: its model is unknown.
-
-    Args:
-        ours: Our labels of the train rows; None: not known, then they are taken to be right.
-    """
+    """Return the share of rows on which another submission agrees with ours out of fold; None: its model is unknown."""
     theirs = oof_labels(competition, model_of(other), train[competition.id].tolist())
     if theirs is None or len(np.unique(theirs)) == 1:
         return None
-    return float(np.mean(theirs == (competition.targets(train[competition.label]) if ours is None else ours)))
+    if ours is None:  # then our labels count as right
+        ours = competition.targets(train[competition.label])
+    return float(np.mean(theirs == ours))

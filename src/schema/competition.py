@@ -129,15 +129,15 @@ class Competition(Strict):
             )
         if self.prompts:
             self.prompts_fit(self.prompts)
+        compared = self.compared or {}
+        known = [*self.models, *compared, "blend"]
         for reported in self.reported:
-            if reported.model is not None and reported.model not in (
-                known := [*self.models, *(self.compared or ()), "blend"]
-            ):
+            if reported.model not in (None, *known):
                 raise ValueError("reported: " + unknown("model", reported.model, known))
-        for name, model in (self.compared or {}).items():
+        for name, model in compared.items():
             if self.models.get(name, model) != model:
                 raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
-        for name, model in {**self.models, **(self.compared or {})}.items():
+        for name, model in (self.models | compared).items():
             model.check_against(name, self.models, self.prompts)
         return self
 
