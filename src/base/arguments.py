@@ -23,7 +23,11 @@ class Parser(argparse.ArgumentParser):
         self.elsewhere = elsewhere
 
     def given(self, words: Sequence[str]) -> dict[str, Any]:
-        """Return the arguments by name, without those that were left out."""
+        """Return the arguments by name, without those that were left out.
+
+        Raises:
+            UserError: A word or option is unknown, lacks its value or does not fit; or one that is needed is missing.
+        """
         namespace, rest = self.parse_known_intermixed_args(words)
         for word in rest:
             option = word.partition("=")[0]

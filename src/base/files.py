@@ -44,6 +44,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and move it over `path` if the block ends well.
 
     A killed process leaves at most the hidden `.<name>.part`, which the next write of the same file replaces.
+
+    Raises:
+        UserError: The disk is full or the folder is not writable.
     """
     part = path.with_name(f".{path.name}.part")
     with explain_os_errors(path):
@@ -142,7 +145,11 @@ def describe_changes(old: Any, new: dict[str, Any], inside: str = "") -> str:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file with every cell as text; only an empty cell counts as missing (then "")."""
+    """Read a CSV file with every cell as text; only an empty cell counts as missing (then "").
+
+    Raises:
+        UserError: It is not there, empty, not UTF-8 or not a table.
+    """
     try:
         df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
     except FileNotFoundError as error:

@@ -17,7 +17,11 @@ NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network dri
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Make the folder and keep a second run out of it; a folder that stays empty is removed."""
+    """Make the folder and keep a second run out of it; a folder that stays empty is removed.
+
+    Raises:
+        UserError: Another process is in it, or it cannot be made.
+    """
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)

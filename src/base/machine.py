@@ -88,7 +88,11 @@ class AdaptiveBatch:
         self.title, self.size = title, size
 
     def run(self, work: Callable[[int], T], where: str = "") -> T:
-        """Return work(images at a time), which is called again with fewer after each torch.OutOfMemoryError."""
+        """Return work(images at a time), which is called again with fewer after each torch.OutOfMemoryError.
+
+        Raises:
+            UserError: There is no memory for a single image.
+        """
         import torch
 
         while True:

@@ -24,7 +24,11 @@ def duration(seconds: float) -> str:
 
 
 def docstring(path: Path) -> str:
-    """Read a Python file's docstring without running the file; a UserError where it is no Python."""
+    """Read a Python file's docstring without running the file.
+
+    Raises:
+        UserError: It is no Python.
+    """
     try:
         return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     except (SyntaxError, ValueError) as error:

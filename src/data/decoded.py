@@ -119,7 +119,11 @@ class Store:
         self.fits = pixel_bytes(rows, self.side) <= limit
 
     def pictures(self, rows: Rows) -> Pictures:
-        """Return the pictures of some of the rows, decoded into the store where it does not have them yet."""
+        """Return the pictures of some of the rows, decoded into the store where it does not have them yet.
+
+        Raises:
+            UserError: The folder cannot be written.
+        """
         if not self.fits:
             return Decoded(rows.paths, self.side)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.

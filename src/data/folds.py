@@ -18,6 +18,9 @@ def split(
 
     A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on. If `rare`,
     it may be all in one fold, where it cannot be learnt.
+
+    Raises:
+        UserError: More folds than rows or groups; or, unless `rare`, a class that is all in one fold.
     """
     order = by_id(ids)
     y = np.asarray(labels)[order]
@@ -46,7 +49,11 @@ def split(
 
 
 def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
-    """Read the fold of each of `ids`, in their order."""
+    """Read the fold of each of `ids`, in their order.
+
+    Raises:
+        UserError: The file is missing, or not a table of these ids and folds from 0 up.
+    """
     df, remedy = read_csv(path), "delete it to recompute it"
     if list(df.columns) != [id, "fold"]:
         raise UserError(f"{path} must have the columns {id},fold and has {','.join(df.columns)}: {remedy}")

@@ -111,6 +111,9 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
 
     A picture is recognised by its path, size and time of change. Returns the record's rows of `paths`, in their order,
     with the columns of RECORD: sha256 is of the file's bytes, width and height are the file's own.
+
+    Raises:
+        UserError: Lists the pictures that are missing or not whole, by id and path.
     """
     ids, paths = list(ids), [str(path) for path in paths]
     try:

@@ -23,6 +23,9 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
     Columns are the pattern's fields, all text, and the picture's path from the folder `images`: see `path_column`. A
     field is one or more characters of one folder's or file's name; where two could share them, the first takes as many
     as it can. Hidden files and other files than pictures are passed over.
+
+    Raises:
+        UserError: The pattern is none, its folder is not there, or pictures in it do not fit.
     """
     expression, fields = compile_pattern(pattern)
     start = folder / fixed(pattern)

@@ -84,7 +84,11 @@ class Dataset:
 
 
 def read_parts(competition: Competition) -> Parts:
-    """Read and check the rows; what changed since the data stage ran is checked again."""
+    """Read and check the rows; what changed since the data stage ran is checked again.
+
+    Raises:
+        UserError: As the data stage, if anything changed since it ran.
+    """
     frames = tables.read(competition)
     ids = [*frames.train[competition.id], *frames.test[competition.id]]
     paths = [*frames.train["path"], *frames.test["path"]]
@@ -96,7 +100,11 @@ def read_parts(competition: Competition) -> Parts:
 
 
 def read_dataset(competition: Competition) -> Dataset:
-    """Read and check the rows with the folds of folds.csv."""
+    """Read and check the rows with the folds of folds.csv.
+
+    Raises:
+        UserError: As the data and folds stages, if anything changed since they ran.
+    """
     rows = read_parts(competition)
     fold = folds.read(competition.folds_csv, competition.id, rows.train.ids)
     return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(competition.folds_csv))

@@ -28,6 +28,9 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
 
     A pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0 and 1 for each
     class, get it from these: `rust`, or `rust + scab` where two are 1.
+
+    Raises:
+        UserError: As `read_csv`, or `listing.read`.
     """
     table, classes = getattr(competition, part), list(competition.classes)
     if patterns.is_one(table):
@@ -68,7 +71,11 @@ def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[P
 
 
 def read(competition: Competition) -> Tables:
-    """Read and check the three tables; of a smoke run, only its rows. A UserError lists all faults."""
+    """Read and check the three tables; of a smoke run, only its rows. A UserError lists all faults.
+
+    Raises:
+        UserError: Lists every fault that the tables have.
+    """
     require_data(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_part(competition, part) for part in files}

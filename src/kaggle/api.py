@@ -174,6 +174,9 @@ def upload(api: "KaggleApi", slug: str, path: Path) -> str:
 
     The client's own `upload_complete` waits for ever on a silent server, and on one that hangs up tries for six minutes
     without a word; a CSV is small enough to be begun again.
+
+    Raises:
+        Refusal: It did not arrive.
     """
     import requests
 
@@ -212,7 +215,11 @@ def leaderboard(api: "KaggleApi", slug: str) -> bytes:
 
 
 def download(slug: str, folder: Path) -> Path:
-    """Download all files of a competition as one zip into `folder` and return its path; resume where it broke off."""
+    """Download all files of a competition as one zip into `folder` and return its path; resume where it broke off.
+
+    Raises:
+        Refusal: Kaggle refused or could not be reached, or what it sent is no zip; says what it answered.
+    """
     archive = folder / f"{slug}.zip"
     instead = f"put {slug}.zip from {page_of(slug)}/data into {folder.parent}"
     with session(slug, f"the download of {slug}", instead) as api:

@@ -41,6 +41,9 @@ def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = 
     Args:
         public, private: Scores as text: "0.816" has three digits, which leave more counts open than five.
         rows: The number of test rows; each of them counts in one of the two parts.
+
+    Raises:
+        UserError: A score is no number.
     """
     n = np.arange(1, rows, dtype=object)  # Python's integers, which have no end
     fits = np.full(len(n), True)
@@ -52,7 +55,11 @@ def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = 
 
 
 def count(score: str, n: int, how: How = "cut") -> int | None:
-    """Return the one count k for which k / n is shown as `score`; None where there is none, or several."""
+    """Return the one count k for which k / n is shown as `score`; None where there is none, or several.
+
+    Raises:
+        UserError: The score is no number.
+    """
     low, high = limits(*decimal(score), n, how)
     return int(low) if low == high else None
 
@@ -72,7 +79,11 @@ def limits(value: int, digits: int, n: Any, how: How) -> tuple[Any, Any]:
 
 
 def decimal(score: str) -> tuple[int, int]:
-    """Return (71982, 5) of "0.71982", which is 71982 / 10^5; a UserError where a score is no number."""
+    """Return (71982, 5) of "0.71982", which is 71982 / 10^5; a UserError where a score is no number.
+
+    Raises:
+        UserError: It is no number.
+    """
     try:
         number = Decimal(score)
     except InvalidOperation:
@@ -109,6 +120,9 @@ def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -
     """Return the splits of the test rows that all scores, of the ledger's entries too, allow: cut, or else rounded.
 
     Empty where none fits, no score is known, or the metric is no share of rows.
+
+    Raises:
+        UserError: A score is no number.
     """
     public, private = known_scores(competition, entries)
     if not METRICS[competition.metric].is_share or not (public or private):

@@ -30,7 +30,11 @@ class Asked:
 
 
 def wanted(competition: Competition, more: bool = False) -> list[Asked]:
-    """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one."""
+    """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one.
+
+    Raises:
+        UserError: The competition's tables have other faults.
+    """
     tables.require_data(competition)
     id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
     test, sample = frames = [tables.read_part(competition, part) for part in ("test", "sample_submission")]

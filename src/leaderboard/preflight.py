@@ -128,7 +128,11 @@ def quota(limits: Any, most_a_day: int | None) -> Check:
 
 
 def require_can_submit(api: "KaggleApi", competition: Competition) -> None:
-    """Raise a Refusal with the first obstacle, before hours of work or a submission."""
+    """Raise a Refusal with the first obstacle, before hours of work or a submission.
+
+    Raises:
+        Refusal: With the first thing that stands in the way.
+    """
     for check in remote(api, competition):
         if check.cause:
             slug = competition.source.slug

@@ -59,7 +59,11 @@ class Known:
 
 
 def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
-    """Read the test table, unless the caller has its `ids`, the ledger and the solution."""
+    """Read the test table, unless the caller has its `ids`, the ledger and the solution.
+
+    Raises:
+        UserError: A table, the ledger or the solution cannot be read.
+    """
     entries, k = ledger.read(competition.scores_csv), len(competition.classes)
     ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
@@ -77,7 +81,11 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
 
 
 def of(known: Known, model: str) -> Ours:
-    """Return the scores of the model's newest scored submission; or else of its test table, by the solution."""
+    """Return the scores of the model's newest scored submission; or else of its test table, by the solution.
+
+    Raises:
+        UserError: A submission or a table cannot be read.
+    """
     competition = known.competition
     entries = [entry for entry in known.entries if (name := NAME.fullmatch(entry.file)) and name["what"] == model]
     if complete := [entry for entry in entries if entry.status == COMPLETE and (entry.public or entry.private)]:

@@ -25,7 +25,11 @@ class Answers:
 
 
 def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
-    """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution."""
+    """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution.
+
+    Raises:
+        UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
+    """
     path, id = competition.input(competition.solution), competition.id
     if not path.is_file():
         return None
@@ -52,6 +56,9 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
     """Return {part: (score, standard error, rows)} of `probs` (n, k) of `ids`; empty where there is no solution.
 
     The parts are public, private and test, which is both.
+
+    Raises:
+        UserError: As `answers`.
     """
     known = answers(competition, ids)
     if known is None:
@@ -66,7 +73,11 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
 
 
 def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> list[str]:
-    """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; empty without a solution."""
+    """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; empty without a solution.
+
+    Raises:
+        UserError: As `graded`.
+    """
     texts = []
     for part, (score, se, n) in graded(competition, ids, probs).items():
         text = score_text(competition.metric, score, se, n)

@@ -26,7 +26,11 @@ class Findings:
 
 
 def inspect(competition: Competition, path: Path) -> Findings:
-    """Return all findings about a submission, offline. Rows may be in any order: Kaggle joins them by id."""
+    """Return all findings about a submission, offline. Rows may be in any order: Kaggle joins them by id.
+
+    Raises:
+        UserError: The competition's own tables or the ledger cannot be read.
+    """
     required = wanted(competition)
     faults, probs = read(competition, path, required)
     if probs is None:
@@ -39,6 +43,10 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     """Return the probabilities (n, k) float32 that a submission gives to `ids`; 1 for its label where it has labels.
 
     Of a smoke run it may have more rows.
+
+    Raises:
+        Refusal: It has faults, all of which are listed.
+        UserError: As `inspect`.
     """
     required = wanted(competition, more=competition.limit is not None)
     faults, probs = read(competition, path, required)

@@ -13,7 +13,11 @@ from src.schema.competition import Competition
 
 
 def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
-    """Return the labels, as class indices (n,), that a submission CSV gives to `ids`: see `submission.answers`."""
+    """Return the labels, as class indices (n,), that a submission CSV gives to `ids`: see `submission.answers`.
+
+    Raises:
+        UserError: It has faults, all of which are listed.
+    """
     try:
         return submission.answers(competition, resolve(path), ids).argmax(axis=1)
     except Refusal as error:

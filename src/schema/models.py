@@ -141,7 +141,11 @@ class Kind(Strict):
         return 0
 
     def check_against(self, name: str, models: "Mapping[str, Kind]", prompts: Prompts | None) -> None:
-        """Compare it, by its own name, with the config's other models and its prompts; a ValueError if one lacks."""
+        """Compare it, by its own name, with the config's other models and its prompts; a ValueError if one lacks.
+
+        Raises:
+            ValueError: It asks for what the config does not have.
+        """
         if self.reads_prompts and prompts is None:
             raise ValueError(f"prompts are missing: the model {name!r} needs them")
 

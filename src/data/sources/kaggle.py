@@ -49,7 +49,12 @@ class Kaggle(Source):
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack `archive` to `folder`, all of it or nothing."""
+    """Unpack `archive` to `folder`, all of it or nothing.
+
+    Raises:
+        UserError: Not a zip, damaged, encrypted, larger than the disk or than a zip of data can be, or with an entry
+            that is a link or would land outside of `folder`.
+    """
     again = "download it again"
     try:
         with zipfile.ZipFile(archive) as zipped:

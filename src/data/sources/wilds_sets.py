@@ -58,7 +58,11 @@ class Wilds(DataSet):
 
 
 def fetch(name: str, data: Path) -> None:
-    """Unpack the archive to `data`, and download it unless it lies there; a data set with its RELEASE file is used."""
+    """Unpack the archive to `data`, and download it unless it lies there; a data set with its RELEASE file is used.
+
+    Raises:
+        UserError: The archive is not available, is broken or not this data set's, or the disk is full.
+    """
     from requests import RequestException
 
     about = WILDS[name]
@@ -162,7 +166,11 @@ def iwildcam(data: Path) -> pd.DataFrame:
 
 
 def species(data: Path, numbers: set[int]) -> dict[int, str]:
-    """Read each number's Latin name from categories.csv; one that an earlier number has gets its own number added."""
+    """Read each number's Latin name from categories.csv; one that an earlier number has gets its own number added.
+
+    Raises:
+        UserError: The file is missing, or has no name for a number.
+    """
     path = data / "categories.csv"
     try:
         df = pd.read_csv(path).drop_duplicates("y").sort_values("y")

@@ -19,7 +19,11 @@ RECORD = "source.json"  # the key of the tables
 
 
 def is_written(folder: Path, key: dict[str, Any]) -> bool:
-    """Return whether all tables of this source lie in `folder`."""
+    """Return whether all tables of this source lie in `folder`.
+
+    Raises:
+        UserError: Tables of that name are somebody's own, or of another source or other splits.
+    """
     record, there = folder / RECORD, [name for name in TABLES if (folder / name).exists()]
     if not record.is_file():
         if there:
@@ -43,6 +47,9 @@ def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataF
     Args:
         train, test: The columns image (a path relative to `folder`, or absolute), label, and others to keep. Ids are
             the paths without the folder and the ending that all have in common.
+
+    Raises:
+        UserError: A column is called id, a split has no rows, or the disk is full or read-only.
     """
     for part, rows in (("train", train), ("test", test)):
         if not len(rows):
