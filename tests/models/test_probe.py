@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from src.models.logreg import lbfgs
 from src.models.logreg.solve import Problem
 from src.models.probe import nested, solvers
+from src.models.probe.solvers import ProbeData
 from src.networks.features import unit
 from src.schema.models import Encoder, Probe
 from src.scoring.label_noise import issues
@@ -31,7 +32,7 @@ def toy_features(n=300, d=20, k=4, noise=0.3):
 
 
 def fit_folds(feats, targets, fold, k, spec=SPEC, raw=None, **options):
-    return nested.fit_folds(spec, lambda unit: feats if unit else raw, targets, fold, k, **options)
+    return nested.fit_folds(spec, ProbeData(lambda unit: feats if unit else raw, targets, fold, k, **options))
 
 
 def oof_of(fits, feats, fold):
@@ -270,16 +271,17 @@ class TestLabelNoise:
     def test_what_the_penalty_pulls_towards_judges_too(self):
         feats, given, true, fold = noisy()
         offset = 10 * np.eye(4, dtype=np.float32)[true]
-        said = nested.judge_labels(SPEC, lambda unit: feats, given, fold, 4, [(1e-7, True)] * 5, offset=offset)
-        assert (said[0][fold != 0].argmax(axis=1) == true[fold != 0]).all()
+        rows = ProbeData(lambda unit: feats, given, fold, 4, offset=offset)
+        judged = nested.judge_labels(SPEC, rows, [(1e-7, True)] * 5)
+        assert (judged[0][fold != 0].argmax(axis=1) == true[fold != 0]).all()
 
     def test_the_judge_is_the_same_whether_the_sweep_or_a_finished_probe_is_asked(self):
         feats, given, _, fold = noisy()
         spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,), "normalise": (True, False)})
         fits = fit_folds(feats, given, fold, 4, spec, 3 * feats)
         chosen = [(fit.c, fit.normalise) for fit in fits]
-        said = nested.judge_labels(spec, lambda unit: feats if unit else 3 * feats, given, fold, 4, chosen)
-        for number, (fit, probs) in enumerate(zip(fits, said, strict=True)):
+        rows = ProbeData(lambda unit: feats if unit else 3 * feats, given, fold, 4)
+        for number, (fit, probs) in enumerate(zip(fits, nested.judge_labels(spec, rows, chosen), strict=True)):
             training = fold != number
             assert np.isnan(probs[~training]).all()
             assert (issues(given[training], probs[training]).mask == fit.doubted[training]).all()

@@ -6,6 +6,7 @@ import numpy as np
 
 from src.data.rows import Dataset
 from src.models.probe import nested
+from src.models.probe.solvers import ProbeData
 from src.networks import encoders, features, texts
 from src.networks.classifiers import Head
 from src.networks.features import Features
@@ -37,6 +38,6 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
     caches = features.feature_caches(competition, encoder)
     features.make_features(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)
     feats = Features(competition, [encoder], data.train)
-    asked = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
-    fits = nested.fit_folds(asked, lambda unit: feats, data.targets, data.fold, len(competition.classes))
+    probe = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
+    fits = nested.fit_folds(probe, ProbeData(lambda unit: feats, data.targets, data.fold, len(competition.classes)))
     return [Head(fit.coef.astype(np.float32), fit.intercept.astype(np.float32)) for fit in fits]

@@ -9,6 +9,7 @@ from src.data.rows import Dataset
 from src.models.pictures import Pictures, train_pictures
 from src.models.probe import nested
 from src.models.probe.nested import Fit
+from src.models.probe.solvers import ProbeData
 from src.networks import features, texts
 from src.networks.features import ROWS
 from src.results.model import model_key
@@ -20,9 +21,7 @@ CODE = 3
 
 def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
     """All that changes the numbers of a probe."""
-    more = {}
-    if spec.towards == "zeroshot":
-        more["prompts"] = competition.prompt_texts
+    more = {"prompts": competition.prompt_texts} if spec.towards == "zeroshot" else {}
     identity = [features.encoder_identity(encoder) for encoder in spec.encoders]
     return model_key(competition, spec, data, CODE, encoders=identity, **more)
 
@@ -60,13 +59,13 @@ class TrainRows(ProbeRows):
     def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
         """Features that are too large for memory go to the folder `scratch` while something is fitted."""
         super().__init__(competition, spec, train_pictures(competition, data))
-        self.fold, self.k = data.fold, len(competition.classes)
-        self.given = (spec, self.feats, np.tile(data.targets, self.views), np.tile(data.fold, self.views), self.k)
-        self.options = {"rows": self.views, "offset": self.offset, "scratch": scratch}
+        self.spec, self.fold, self.k, v = spec, data.fold, len(competition.classes), self.views
+        targets, fold = np.tile(data.targets, v), np.tile(data.fold, v)
+        self.data = ProbeData(self.feats, targets, fold, self.k, v, self.offset, scratch)
 
     def fits(self) -> list[Fit]:
-        """Of each fold."""
-        return nested.fit_folds(*self.given, **self.options)
+        """The fit of each fold."""
+        return nested.fit_folds(self.spec, self.data)
 
     def out_of_fold(self, fits: list[Fit]) -> np.ndarray:
         """(n, k) of each row by the fit of the fold that holds it out."""
@@ -77,6 +76,6 @@ class TrainRows(ProbeRows):
         return oof
 
     def judged(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
-        """For each fold (m, k) of the rows outside of it: see `probe.judge`."""
-        said = nested.judge_labels(*self.given, chosen, **self.options)
-        return [probs[self.fold != number] for number, probs in enumerate(said)]
+        """For each fold (m, k) of the rows outside of it: see `nested.judge_labels`."""
+        judged = nested.judge_labels(self.spec, self.data, chosen)
+        return [probs[self.fold != number] for number, probs in enumerate(judged)]

@@ -8,17 +8,16 @@ probe of a is to learn from them, and those of a where that of b is.
 C is chosen with the labels as given, also where rows with doubtful ones are then left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.special import softmax
 
 from src.models.logreg.solve import Problem
-from src.models.probe.solvers import Solve, solver
+from src.models.probe.solvers import ProbeData, Solve, solver
 from src.networks.features import ROWS
 from src.schema.models import Probe
 from src.scoring.label_noise import issues
@@ -50,49 +49,13 @@ class Fit(Linear):
     doubted: np.ndarray | None = None  # (n,) bool: training pictures left out, whose labels are doubtful
 
 
-@dataclass(frozen=True)
-class ProbeData:
-    """What probes are fitted to."""
-
-    targets: np.ndarray  # (n,) class indices below k
-    fold: np.ndarray  # (n,) the fold of each row
-    k: int
-    rows: int = 1  # of each picture, where its views are rows: C counts pictures. All of the first view come first
-    offset: np.ndarray | None = None  # (n, k) logits that are added: the penalty pulls towards what gives them
-
-    @property
-    def folds(self) -> range:
-        return range(int(self.fold.max()) + 1)
-
-    @property
-    def pictures(self) -> slice:
-        """Their first rows."""
-        return slice(len(self.fold) // self.rows)
-
-
-def fit_folds(
-    spec: Probe,
-    feats: Callable[[bool], Any],
-    targets: np.ndarray,
-    fold: np.ndarray,
-    k: int,
-    *,
-    rows: int = 1,
-    offset: np.ndarray | None = None,
-    scratch: Path | None = None,
-) -> list[Fit]:
-    """One probe a fold, fitted on the rows outside of it.
-
-    Args:
-        feats: Gives the features, normalised or not: (n, d), an array or what gives one for a slice or an index.
-        targets, fold, k, rows, offset: See `ProbeData`.
-        scratch: A folder for features that are too large for memory.
-    """
-    given, swept = ProbeData(targets, fold, k, rows, offset), []
+def fit_folds(spec: Probe, data: ProbeData) -> list[Fit]:
+    """Fit one probe a fold on the rows outside of it."""
+    swept = []
     for normalise in spec.normalise:
-        seen = feats(normalise)
-        with solver(spec, seen, fold, k, rows=rows, offset=offset, scratch=scratch) as solve:
-            nested = Nested(given, seen, solve)
+        feats = data.feats(normalise)
+        with solver(spec, data, feats) as solve:
+            nested = Nested(data, feats, solve)
             sweep(nested, spec.cs, spec.widen)
             swept.append(finals(nested, spec.label_noise, normalise))
     chosen = []
@@ -103,50 +66,39 @@ def fit_folds(
     return chosen
 
 
-def judge_labels(
-    spec: Probe,
-    feats: Callable[[bool], Any],
-    targets: np.ndarray,
-    fold: np.ndarray,
-    k: int,
-    chosen: Sequence[tuple[float, bool]],
-    *,
-    rows: int = 1,
-    offset: np.ndarray | None = None,
-    scratch: Path | None = None,
-) -> list[np.ndarray]:
-    """For each fold what a probe says of the pictures outside of it, by fits that have seen neither them nor the fold.
+def judge_labels(spec: Probe, data: ProbeData, chosen: Sequence[tuple[float, bool]]) -> list[np.ndarray]:
+    """Predict the pictures outside of each fold by fits that have seen neither them nor the fold.
 
     Args:
-        chosen: C of each fold's fit, and whether it is for unit features. The other arguments: see `fit_folds`.
+        chosen: C of each fold's fit, and whether it is for unit features.
 
     Returns:
         For each fold (n, k) probabilities; NaN for the pictures of the fold.
     """
-    given, said = ProbeData(targets, fold, k, rows, offset), {}
+    judged = {}
     for normalise in sorted({normalise for _, normalise in chosen}):
-        of_these = {outer: c for outer, (c, unit) in enumerate(chosen) if unit == normalise}
-        seen = feats(normalise)
-        with solver(spec, seen, fold, k, rows=rows, offset=offset, scratch=scratch) as solve:
-            nested = Nested(given, seen, solve)
-            nested.add(sorted(set(of_these.values())))
-            said |= {outer: nested.said(outer, c) for outer, c in of_these.items()}
-    return [said[outer] for outer in given.folds]
+        cs = {outer: c for outer, (c, unit) in enumerate(chosen) if unit == normalise}
+        feats = data.feats(normalise)
+        with solver(spec, data, feats) as solve:
+            nested = Nested(data, feats, solve)
+            nested.add(sorted(set(cs.values())))
+            judged |= {outer: nested.judge(outer, c) for outer, c in cs.items()}
+    return [judged[outer] for outer in data.folds]
 
 
 class Nested:
     """The fits without two folds, of one kind of features and each C."""
 
-    def __init__(self, given: ProbeData, feats: Any, solve: Solve):
-        self.given, self.feats, self.solve = given, feats, solve
-        self.sizes = np.bincount(given.fold)
+    def __init__(self, data: ProbeData, feats: Any, solve: Solve):
+        self.data, self.feats, self.solve = data, feats, solve
+        self.sizes = np.bincount(data.fold)
         self.loss: dict[float, np.ndarray] = {}  # of each C: for each fold the log loss summed over the others' rows
         self.fits: dict[tuple[float, tuple[int, int]], Linear] = {}
 
     def add(self, cs: Sequence[float]) -> None:
         """Fits with more values of C."""
-        pairs = list(combinations(self.given.folds, 2))
-        solution = self.solve([Problem(c, pair) for c in cs for pair in pairs], self.given.targets)
+        pairs = list(combinations(self.data.folds, 2))
+        solution = self.solve([Problem(c, pair) for c in cs for pair in pairs], self.data.targets)
         for i, c in enumerate(cs):
             self.loss[c] = np.zeros(len(self.sizes))
             for j, (a, b) in enumerate(pairs, start=i * len(pairs)):
@@ -160,23 +112,23 @@ class Nested:
 
     def forget(self) -> None:
         """Keeps the fits of the best values of C alone: more values can only replace these."""
-        best = {self.best(outer) for outer in self.given.folds}
+        best = {self.best(outer) for outer in self.data.folds}
         fits = {at: fit for at, fit in self.fits.items() if at[0] in best}
         self.fits = {at: Linear(fit.coef.copy(), fit.intercept.copy()) for at, fit in fits.items()}  # not a large view
 
     def mean_loss(self, outer: int, c: float) -> float:
         """Log loss inside the training rows of a fold."""
-        return float(self.loss[c][outer] / (len(self.given.fold) - self.sizes[outer]))
+        return float(self.loss[c][outer] / (len(self.data.fold) - self.sizes[outer]))
 
-    def said(self, outer: int, c: float) -> np.ndarray:
+    def judge(self, outer: int, c: float) -> np.ndarray:
         """(n, k) of each picture outside of a fold, by the fit that has seen neither its own fold nor that one."""
-        given = self.given
-        probs = np.full((len(given.fold), given.k), np.nan, np.float32)
-        for other in set(given.folds) - {outer}:
-            fit, places = self.fits[c, (min(outer, other), max(outer, other))], np.flatnonzero(given.fold == other)
+        data = self.data
+        probs = np.full((len(data.fold), data.k), np.nan, np.float32)
+        for other in set(data.folds) - {outer}:
+            fit, places = self.fits[c, (min(outer, other), max(outer, other))], np.flatnonzero(data.fold == other)
             for part in np.split(places, range(ROWS, len(places), ROWS)):  # memory holds one part of the features
-                probs[part] = fit.predict(self.feats[part], 0.0 if given.offset is None else given.offset[part])
-        return probs.reshape(given.rows, -1, given.k).mean(axis=0)
+                probs[part] = fit.predict(self.feats[part], 0.0 if data.offset is None else data.offset[part])
+        return probs.reshape(data.rows, -1, data.k).mean(axis=0)
 
 
 def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
@@ -185,7 +137,7 @@ def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
     while todo:
         nested.add(todo)
         nested.forget()
-        best = [nested.best(outer) for outer in nested.given.folds]
+        best = [nested.best(outer) for outer in nested.data.folds]
         todo = beyond(sorted(nested.loss), best) if widen else []
 
 
@@ -202,16 +154,16 @@ def beyond(grid: Sequence[float], best: Sequence[float]) -> list[float]:
 
 def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
     """Each fold's fit with its best C."""
-    given, folds = nested.given, nested.given.folds
+    data, folds = nested.data, nested.data.folds
     problems, doubted = [Problem(nested.best(outer), (outer,)) for outer in folds], [None for _ in folds]
     if label_noise == "keep":
-        solution = nested.solve(problems, given.targets)
+        solution = nested.solve(problems, data.targets)
         solved = list(zip(solution.coef, solution.intercept, strict=True))
     else:
         solved = []
         for outer, problem in enumerate(problems):
             doubted[outer] = doubtful(nested, outer, problem.c)
-            left = np.where(np.tile(doubted[outer], given.rows), -1, given.targets)
+            left = np.where(np.tile(doubted[outer], data.rows), -1, data.targets)
             solution = nested.solve([problem], left)
             solved.append((solution.coef[0], solution.intercept[0]))
     fits = []
@@ -224,12 +176,9 @@ def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
 
 
 def doubtful(nested: Nested, outer: int, c: float) -> np.ndarray:
-    """(m,) bool: which pictures outside of a fold have labels that are doubtful.
-
-    Neither the fold's labels nor its features have been seen by what decides.
-    """
-    given = nested.given
-    targets, training = given.targets[given.pictures], given.fold[given.pictures] != outer
+    """(n,) bool: the pictures outside of a fold with doubtful labels; the judge has seen nothing of the fold."""
+    data = nested.data
+    targets, training = data.targets[data.pictures], data.fold[data.pictures] != outer
     mask = np.zeros(len(targets), bool)
-    mask[training] = issues(targets[training], nested.said(outer, c)[training]).mask
+    mask[training] = issues(targets[training], nested.judge(outer, c)[training]).mask
     return mask

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,73 +25,73 @@ from src.scoring.metrics import METRICS
 Solve = Callable[[Sequence[Problem], np.ndarray], Solution]
 
 
+@dataclass(frozen=True)
+class ProbeData:
+    """Rows that probes are fitted to."""
+
+    feats: Callable[[bool], Any]  # gives those of unit length or as they are: (n, d), to be sliced or indexed
+    targets: np.ndarray  # (n,) class indices below k
+    fold: np.ndarray  # (n,) the fold of each row
+    k: int
+    rows: int = 1  # of each picture, where its views are rows: C counts pictures. All of the first view come first
+    offset: np.ndarray | None = None  # (n, k) logits that are added: the penalty pulls towards what gives them
+    scratch: Path | None = None  # a folder for features that are too large for memory
+
+    @property
+    def folds(self) -> range:
+        return range(int(self.fold.max()) + 1)
+
+    @property
+    def pictures(self) -> slice:
+        """The first row of each picture."""
+        return slice(len(self.fold) // self.rows)
+
+
 @contextmanager
-def solver(
-    spec: Probe,
-    feats: Any,
-    fold: np.ndarray,
-    k: int,
-    *,
-    rows: int = 1,
-    offset: np.ndarray | None = None,
-    scratch: Path | None = None,
-) -> Iterator[Solve]:
-    """Solves problems of one set of features, whose blocks are the folds; C counts pictures, of so many rows each."""
-    balanced = spec.class_weight == "balanced"
-
-    def said(solve: Solve) -> Solve:
-        def solved(problems: Sequence[Problem], targets: np.ndarray) -> Solution:
-            solution = solve([Problem(problem.c / rows, problem.without) for problem in problems], targets)
-            said_if_not_converged(solution)
-            return solution
-
-        return solved
-
+def solver(spec: Probe, data: ProbeData, feats: Any) -> Iterator[Solve]:
+    """Solves problems of one set of features, whose blocks are the folds."""
     if spec.solver == "scikit-learn":
         whole = np.asarray(feats[:])
-        yield said(lambda problems, targets: scikit_learn(whole, targets, fold, k, problems, spec.tol, balanced))
+        yield checked(data, lambda problems, targets: scikit_learn(spec, data, whole, targets, problems))
         return
     device = machine.device()
     if device.type == "cuda" and 12 * feats.shape[0] * feats.shape[1] > torch.cuda.mem_get_info()[0]:
         device = torch.device("cpu")
-    with Design(feats, fold, device=device, scratch=scratch) as design:
+    options = {"tol": spec.tol, "offset": data.offset, "balanced": spec.class_weight == "balanced"}
+    with Design(feats, data.fold, device=device, scratch=data.scratch) as design:
 
         def batched(problems: Sequence[Problem], targets: np.ndarray) -> Solution:
-            solution = solve(design, targets, k, problems, tol=spec.tol, offset=offset, balanced=balanced)
+            solution = solve(design, targets, data.k, problems, **options)
             if not (again := np.flatnonzero(~solution.converged)).size:
                 return solution
             # few rows and a large C: what float32 cannot settle float64 can
-            with Design(feats, fold, device=device, dtype=torch.float64, scratch=scratch) as exact:
-                some = [problems[i] for i in again]
-                better = solve(exact, targets, k, some, tol=spec.tol, offset=offset, balanced=balanced)
+            with Design(feats, data.fold, device=device, dtype=torch.float64, scratch=data.scratch) as exact:
+                better = solve(exact, targets, data.k, [problems[i] for i in again], **options)
             for field in fields(Solution):
                 getattr(solution, field.name)[again] = getattr(better, field.name)
             return solution
 
-        yield said(batched)
+        yield checked(data, batched)
 
 
-def said_if_not_converged(solution: Solution) -> None:
-    if n := int((~solution.converged).sum()):
-        worst = float(solution.gradient.max())
-        print(f"probe: {n} of {len(solution.converged)} fits stopped at a gradient of up to {worst:.1e}")
+def checked(data: ProbeData, solve: Solve) -> Solve:
+    """`solve` for a C that counts pictures, and with a message where fits have not converged."""
+
+    def solved(problems: Sequence[Problem], targets: np.ndarray) -> Solution:
+        solution = solve([Problem(problem.c / data.rows, problem.without) for problem in problems], targets)
+        if n := int((~solution.converged).sum()):
+            worst = float(solution.gradient.max())
+            print(f"probe: {n} of {len(solution.converged)} fits stopped at a gradient of up to {worst:.1e}")
+        return solution
+
+    return solved
 
 
 def scikit_learn(
-    feats: np.ndarray,
-    targets: np.ndarray,
-    fold: np.ndarray,
-    k: int,
-    problems: Sequence[Problem],
-    tol: float,
-    balanced: bool,
+    spec: Probe, data: ProbeData, feats: np.ndarray, targets: np.ndarray, problems: Sequence[Problem]
 ) -> Solution:
-    """`logreg.solve` one problem after the other by scikit-learn's newton-cg, in float64.
-
-    Args:
-        targets: (n,) classes; -1 leaves a row out.
-    """
-    kept = targets >= 0
+    """Solve one problem after the other by scikit-learn's newton-cg, in float64."""
+    kept, fold, k = targets >= 0, data.fold, data.k
     coefs, intercepts = np.zeros((len(problems), k, feats.shape[1])), np.full((len(problems), k), NEVER)
     losses = np.full((len(problems), int(fold.max()) + 1), np.nan)
     iterations, converged = np.zeros(len(problems), int), np.ones(len(problems), bool)
@@ -102,12 +102,14 @@ def scikit_learn(
             intercepts[i, present] = 0
         else:
             mean = feats[rows].mean(axis=0, dtype=np.float64)  # changes the intercept alone, and saves most iterations
-            weight = "balanced" if balanced else None
-            model = LogisticRegression(C=problem.c, solver="newton-cg", tol=tol, max_iter=500, class_weight=weight)
-            with warnings.catch_warnings(record=True) as said, threads_for(feats):
+            weight = "balanced" if spec.class_weight == "balanced" else None
+            model = LogisticRegression(C=problem.c, solver="newton-cg", tol=spec.tol, max_iter=500, class_weight=weight)
+            # for a small matrix one thread: handing out the work costs more than the work
+            limit = threadpool_limits(1 if feats.size < 2_000_000 else None)
+            with warnings.catch_warnings(record=True) as caught, limit:
                 warnings.simplefilter("always", ConvergenceWarning)
                 model.fit(feats[rows] - mean, targets[rows])
-            converged[i] = not any(issubclass(warning.category, ConvergenceWarning) for warning in said)
+            converged[i] = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
             iterations[i] = model.n_iter_[0]
             if len(present) == 2:  # one row of coefficients, of the second class against the first
                 coefs[i, present[1]], intercepts[i, present] = model.coef_[0], [0, model.intercept_[0]]
@@ -118,10 +120,5 @@ def scikit_learn(
             held_out = kept & (fold == block)
             probs = softmax(feats[held_out] @ coefs[i].T + intercepts[i], axis=1)
             losses[i, block] = METRICS["log_loss"].per_row(targets[held_out], probs).sum()
-    gradient = np.where(converged, tol, np.inf)
+    gradient = np.where(converged, spec.tol, np.inf)
     return Solution(coefs.astype(np.float32), intercepts.astype(np.float32), losses, gradient, iterations, converged)
-
-
-def threads_for(feats: np.ndarray) -> threadpool_limits:
-    """One thread for a small matrix, where handing out the work costs more than the work."""
-    return threadpool_limits(1 if feats.size < 2_000_000 else None)
