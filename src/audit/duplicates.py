@@ -29,16 +29,16 @@ DRAWN, DEVIATIONS = 1000, 6.0  # pairs that tell of unrelated pictures, and the 
 
 
 @dataclass(frozen=True)
-class Looks:
+class Fingerprints:
     """What is kept of n pictures that were decoded once."""
 
     squares: np.ndarray  # (n, SIDE, SIDE) uint8: see audit/registration.py
     digests: np.ndarray  # (n,) the same for the same pixels, whatever their files
     spread: np.ndarray  # (n,) the greatest standard deviation of a colour's pixels, of 255
 
-    def take(self, n: int) -> "Looks":
+    def take(self, n: int) -> "Fingerprints":
         """The first n."""
-        return Looks(self.squares[:n], self.digests[:n], self.spread[:n])
+        return Fingerprints(self.squares[:n], self.digests[:n], self.spread[:n])
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,8 @@ class Pairs:
     threshold: float
 
 
-def look(rows: Rows) -> Looks:
-    """Decodes the pictures.
-
-    Raises:
-        UserError: One is gone.
-    """
+def fingerprint(rows: Rows) -> Fingerprints:
+    """Decode the pictures. Raises UserError: One is gone."""
     pictures = Decoded(rows.paths)
 
     def at(i: int) -> tuple[np.ndarray, bytes, float]:
@@ -64,13 +60,13 @@ def look(rows: Rows) -> Looks:
         return registration.square(picture), digest, float(picture.reshape(-1, 3).std(axis=0).max())
 
     n, side = len(rows), registration.SIDE
-    looks = Looks(np.empty((n, side, side), np.uint8), np.empty(n, "S32"), np.empty(n))
-    for i, seen in enumerate(parallel(at, range(n), "near-duplicates: pictures")):
-        looks.squares[i], looks.digests[i], looks.spread[i] = seen
-    return looks
+    prints = Fingerprints(np.empty((n, side, side), np.uint8), np.empty(n, "S32"), np.empty(n))
+    for i, values in enumerate(parallel(at, range(n), "near-duplicates: pictures")):
+        prints.squares[i], prints.digests[i], prints.spread[i] = values
+    return prints
 
 
-def find(looks: Looks, feats: np.ndarray | None, old: int = 0, threshold: float | None = None) -> Pairs:
+def find_pairs(prints: Fingerprints, feats: np.ndarray | None, old: int = 0, threshold: float | None = None) -> Pairs:
     """All pairs but those of the first `old` rows among each other.
 
     Of a picture that is there several times the first row stands for all: each of the others is paired with it alone.
@@ -79,12 +75,12 @@ def find(looks: Looks, feats: np.ndarray | None, old: int = 0, threshold: float 
         feats: (n, d) features of length 1; None: there is no encoder.
         threshold: None: that of these pictures.
     """
-    _, first, which = np.unique(looks.digests, return_index=True, return_inverse=True)
+    _, first, which = np.unique(prints.digests, return_index=True, return_inverse=True)
     distinct, first, rows = np.sort(first), first[which], np.arange(len(which))  # `first`: of each row
     if threshold is None:
-        threshold = unrelated_threshold(looks.squares[distinct])
-    near = candidates(looks.squares, feats, distinct, old)
-    score = registration.correlations(looks.squares, near)
+        threshold = unrelated_threshold(prints.squares[distinct])
+    near = candidates(prints.squares, feats, distinct, old)
+    score = registration.correlations(prints.squares, near)
     near, score = near[score >= threshold], score[score >= threshold]
     copies = np.flatnonzero((first != rows) & (rows >= old))
     places = np.concatenate([np.stack([first[copies], copies], axis=1), near])
@@ -112,7 +108,7 @@ def unrelated_threshold(squares: np.ndarray) -> float:
 
 def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, old: int) -> np.ndarray:
     """(m, 2) pairs of the positions `rows` that are near by some measure, the second one not below `old`; sorted."""
-    hashes = perceptual(squares)
+    hashes = perceptual_hashes(squares)
 
     def key(at: np.ndarray) -> torch.Tensor:
         return tiny(squares[at], [IDENTITY])
@@ -134,7 +130,7 @@ def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, 
     return np.unique(pairs[pairs[:, 0] >= 0], axis=0)
 
 
-def perceptual(squares: np.ndarray) -> np.ndarray:
+def perceptual_hashes(squares: np.ndarray) -> np.ndarray:
     """imagehash's pHash of each: (n, 64) float32, of length 1; the more bits two have in common, the nearer."""
 
     def bits(square: np.ndarray) -> np.ndarray:

@@ -21,12 +21,12 @@ def nearest(views: Vectors, keys: Vectors, rows: np.ndarray, among: np.ndarray, 
 
     Args:
         keys: One vector of each, (m, 1, d).
-        what: Is said beside the progress.
+        what: The label of the progress.
     """
     device, k = machine.device(), min(k, len(among))
-    found = np.full((len(rows), k), -1)
-    if found.size == 0:
-        return found
+    neighbours = np.full((len(rows), k), -1)
+    if neighbours.size == 0:
+        return neighbours
     parts = [keys(among[i : i + MAX_BLOCK_ROWS])[:, 0].to(device) for i in range(0, len(among), MAX_BLOCK_ROWS)]
     against, place = torch.cat(parts).T.contiguous(), {position: i for i, position in enumerate(among.tolist())}
     size = min(max(BLOCK[device.type] // len(among), MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
@@ -41,5 +41,5 @@ def nearest(views: Vectors, keys: Vectors, rows: np.ndarray, among: np.ndarray, 
             best[tuple(torch.tensor(itself, device=device).T)] = -torch.inf
         value, index = best.topk(k, dim=1)
         there = torch.isfinite(value).cpu().numpy()
-        found[i * size : i * size + len(block)] = np.where(there, among[index.cpu().numpy()], -1)
-    return found
+        neighbours[i * size : i * size + len(block)] = np.where(there, among[index.cpu().numpy()], -1)
+    return neighbours

@@ -16,15 +16,15 @@ SHARE, PIXELS = 0.25, 64
 
 
 @dataclass(frozen=True)
-class Far:
-    """How far n pictures are from the others."""
+class Outliers:
+    """The distance of n pictures from the others."""
 
     score: np.ndarray  # (n,) cleanlab's: 0 to 1, small is far
     mask: np.ndarray  # (n,) bool: too far
 
 
-def far(feats: np.ndarray) -> Far:
-    """By the mean cosine distance to the nearest neighbours: cleanlab's OutOfDistribution (Kuan & Mueller 2022).
+def detect_outliers(feats: np.ndarray) -> Outliers:
+    """Judge pictures by the mean cosine distance to the nearest neighbours: cleanlab's OutOfDistribution (Kuan & Mueller 2022).
 
     Args:
         feats: (n, d) of length 1, n at least 2.
@@ -42,18 +42,14 @@ def far(feats: np.ndarray) -> Far:
     with np.errstate(divide="ignore"):  # of a score of 0: infinitely far
         distance = np.log(np.maximum(-np.log(score), 1e-6))  # the score is exp(-distance / the median distance)
     low, high = np.quantile(distance, [0.25, 0.75], method="closest_observation")
-    return Far(score, distance > high + FENCE * max(high - low, 1e-6))
+    return Outliers(score, distance > high + FENCE * max(high - low, 1e-6))
 
 
-def constant(spread: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether a picture shows nothing.
-
-    Args:
-        spread: (n,) the greatest standard deviation of a colour's pixels, of 255.
-    """
+def is_constant(spread: np.ndarray) -> np.ndarray:
+    """(n,) bool: the pictures that show nothing, by `Fingerprints.spread`."""
     return spread < CONSTANT
 
 
-def tiny(sides: np.ndarray) -> np.ndarray:
-    """(n,) bool: whether a picture is tiny beside the others. `sides` are the shorter ones (n,), in pixels."""
+def is_tiny(sides: np.ndarray) -> np.ndarray:
+    """(n,) bool: the pictures that are tiny beside the others. `sides` are the shorter ones (n,), in pixels."""
     return (sides < SHARE * np.median(sides)) & (sides < PIXELS)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from src.audit import duplicates
-from src.audit.duplicates import Looks, Pairs
+from src.audit.duplicates import Fingerprints, Pairs
 from src.base import files
 from src.base.errors import counted
 from src.base.text import duration
@@ -24,8 +24,8 @@ from src.schema.competition import Competition
 from src.schema.models import Encoder
 
 
-def encoder(competition: Competition) -> Encoder | None:
-    """Whose features bring candidates: the config's first encoder, or the one that folds.csv was made with.
+def candidate_encoder(competition: Competition) -> Encoder | None:
+    """The encoder whose features bring candidates: the config's first, or the one that folds.csv was made with.
 
     (A model that is put before the others would make other folds, and all models would be trained again.)
     """
@@ -36,81 +36,75 @@ def encoder(competition: Competition) -> Encoder | None:
 
 
 def encoder_key(spec: Encoder) -> dict[str, Any]:
-    """What names the features of an encoder's first view."""
+    """The features of an encoder's first view, as a key names them."""
     return {**features.encoder_identity(spec), "view": spec.views[0]}
 
 
 def key(competition: Competition, train: Rows, test: Rows | None = None) -> dict[str, Any]:
-    """All that the pairs of train rows depend on, or those with a test row."""
-    spec = encoder(competition)
+    """All that the pairs of train rows depend on, or the pairs with a test row."""
+    spec = candidate_encoder(competition)
     return {
         "code": duplicates.CODE,
         "encoder": None if spec is None else encoder_key(spec),
-        **{part: contents(rows) for part, rows in (("train", train), ("test", test)) if rows is not None},
+        "train": rows_digest(train),
+        **({} if test is None else {"test": rows_digest(test)}),
     }
 
 
-def contents(rows: Rows) -> str:
-    """What names their ids and pictures."""
+def rows_digest(rows: Rows) -> str:
+    """A digest of the rows' ids and pictures."""
     return files.digest([[*row] for row in zip(rows.ids, rows.shas, strict=True)])
 
 
-def of_train(competition: Competition, data: Parts | Dataset, looks: Looks | None = None) -> Pairs:
+def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fingerprints | None = None) -> Pairs:
     """The pairs of train rows, found once; positions are those of data.train.
 
     Args:
-        looks: Of the train rows; None: they are decoded where that is needed.
+        prints: Of the train rows; None: they are decoded where that is needed.
     """
     rows = [("train", id) for id in data.train.ids]
 
-    def make() -> Pairs:
-        spec, shas = encoder(competition), np.unique(shards.binary(data.train.shas))
+    def find() -> Pairs:
+        spec, shas = candidate_encoder(competition), np.unique(shards.binary(data.train.shas))
         if spec is not None and len(features.feature_caches(competition, spec)[0].missing(shas)):
             features.encode_missing(competition, [spec], data)
-        return duplicates.find(looks or duplicates.look(data.train), vectors(competition, data.train))
+        feats = unit_features(competition, data.train)
+        return duplicates.find_pairs(prints or duplicates.fingerprint(data.train), feats)
 
-    return kept(competition, "train", key(competition, data.train), rows, make)
+    return cached(competition, "train", key(competition, data.train), rows, find)
 
 
-def with_test(competition: Competition, data: Dataset, train: Pairs, looks: Looks) -> Pairs:
-    """The pairs that have a test row, found once; positions are those of data.rows.
-
-    Args:
-        train: The pairs of the train rows.
-        looks: Of all rows.
-    """
+def find_test_pairs(competition: Competition, data: Dataset, train: Pairs, prints: Fingerprints) -> Pairs:
+    """The pairs that have a test row, found once; positions are those of data.rows, as of the `prints`."""
     rows = [("train", id) for id in data.train.ids] + [("test", id) for id in data.test.ids]
 
-    def make() -> Pairs:
-        return duplicates.find(looks, vectors(competition, data.rows), len(data.train), train.threshold)
+    def find() -> Pairs:
+        feats = unit_features(competition, data.rows)
+        return duplicates.find_pairs(prints, feats, len(data.train), train.threshold)
 
-    return kept(competition, "test", key(competition, data.train, data.test), rows, make)
+    return cached(competition, "test", key(competition, data.train, data.test), rows, find)
 
 
-def vectors(competition: Competition, rows: Rows) -> np.ndarray | None:
+def unit_features(competition: Competition, rows: Rows) -> np.ndarray | None:
     """The encoder's features of rows, (n, d), of length 1; None without an encoder."""
-    if (spec := encoder(competition)) is None:
+    if (spec := candidate_encoder(competition)) is None:
         return None
     return features.unit(Columns(features.feature_caches(competition, spec)[0], rows)[np.arange(len(rows))])
 
 
-def kept(
-    competition: Competition, name: str, key: dict[str, Any], rows: list[tuple[str, str]], make: Callable[[], Pairs]
+def cached(
+    competition: Competition, name: str, key: dict[str, Any], rows: list[tuple[str, str]], find: Callable[[], Pairs]
 ) -> Pairs:
-    """The pairs of this key from their file, or what `make` gives, which is written there.
-
-    Args:
-        rows: Part and id of each position.
-    """
+    """The pairs of this key from their file, or those of `find`, which are written there; `rows` are (part, id)."""
     path, key = competition.duplicates / f"{name}.json", files.as_json_value(key)
     have = files.read_json(path) or {}
     if have.get("key") == key:
         place = {row: i for i, row in enumerate(rows)}
-        places = [(place[one[0], one[1]], place[other[0], other[1]]) for one, other, _ in have["pairs"]]
+        places = [[place[tuple(row)] for row in pair] for *pair, _ in have["pairs"]]
         score = np.array([score for *_, score in have["pairs"]], float)
         return Pairs(np.array(places, int).reshape(-1, 2), score, have["threshold"])
     start = time.perf_counter()
-    pairs = make()
+    pairs = find()
     listing = [[rows[i], rows[j], score] for (i, j), score in zip(pairs.places.tolist(), pairs.score, strict=True)]
     text = json.dumps({"key": key, "threshold": pairs.threshold, "pairs": listing}, ensure_ascii=False)
     files.write_text(path, text + "\n")

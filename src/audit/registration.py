@@ -1,4 +1,4 @@
-"""Whether two pictures are one, but for brightness, contrast, crop, scale, a small turn, noise: laid on each other.
+"""The comparison of two pictures that may be one, but for brightness, contrast, crop, scale, a small turn, noise: laid on each other.
 
 A picture is a grey square of SIDE pixels here, squeezed to that shape. Starting from the coarse fit of one, or of a
 crop of it, or of it flipped or turned, on the other, an affine map is found that maximises their correlation: the
@@ -62,33 +62,33 @@ def tiny(squares: np.ndarray, views: Sequence[View]) -> Tensor:
     """Squares (m, SIDE, SIDE) through v views: (m, v, TINY**2) float32 of mean 0 and length 1, or 0 where flat."""
     names, across, down = zip(*views, strict=True)
     across, down = ([SPANS.index(span) for span in spans] for spans in (across, down))
-    made = []
+    parts = []
     for start in range(0, len(squares), BATCH):
         pixels = torch.from_numpy(squares[start : start + BATCH]).float()
         grid = (MEANS @ (pixels @ MEANS.T)).unflatten(2, (-1, TINY)).unflatten(1, (-1, TINY))
-        seen = grid.permute(1, 3, 0, 2, 4)[down, across]  # (v, m, TINY, TINY)
+        viewed = grid.permute(1, 3, 0, 2, 4)[down, across]  # (v, m, TINY, TINY)
         for i, name in enumerate(names):
             if name != "identity":
-                seen[i] = VIEWS[name](seen[i].clone())
-        made.append(seen.flatten(2).transpose(0, 1))
-    small = torch.cat(made)
+                viewed[i] = VIEWS[name](viewed[i].clone())
+        parts.append(viewed.flatten(2).transpose(0, 1))
+    small = torch.cat(parts)
     small -= small.mean(dim=2, keepdim=True)
     return small.div_(small.norm(dim=2, keepdim=True).clamp_min(1.0))
 
 
-def means(start: float, length: float) -> np.ndarray:
-    """(TINY, SIDE) that takes the means of TINY equal parts of a span."""
+def averaging(start: float, length: float) -> np.ndarray:
+    """The matrix (TINY, SIDE) whose product is the means of TINY equal parts of a span."""
     edges = SIDE * (start + length * np.linspace(0, 1, TINY + 1))
     pixel = np.arange(SIDE)
     inside = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return inside.clip(0) / np.diff(edges)[:, None]
 
 
-MEANS = torch.from_numpy(np.concatenate([means(*span) for span in SPANS])).float()
+MEANS = torch.from_numpy(np.concatenate([averaging(*span) for span in SPANS])).float()
 
 
 def correlations(squares: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Of the fine structure of squares that lie on each other as well as they can: (m,) from -1 to 1, 1 for a copy.
+    """Correlate the fine structure of squares laid on each other: (m,) from -1 to 1, 1 for a copy.
 
     Args:
         squares: (n, SIDE, SIDE) uint8.
@@ -97,14 +97,14 @@ def correlations(squares: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     swapped, view = starts(squares, pairs)
     moving, still = np.where(swapped[:, None], pairs[:, ::-1], pairs).T
 
-    def of(i: int) -> float:
-        return fitted(squares[moving[i]], squares[still[i]], STARTS[view[i]])
+    def correlate(i: int) -> float:
+        return register(squares[moving[i]], squares[still[i]], STARTS[view[i]])
 
-    return np.fromiter(parallel(of, range(len(pairs)), "near-duplicates: laid on each other", "pairs"), float)
+    return np.fromiter(parallel(correlate, range(len(pairs)), "near-duplicates: laid on each other", "pairs"), float)
 
 
 def starts(squares: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Through which of STARTS (m,) one of a pair looks most like the other; and whether it is the second (m,)."""
+    """Whether the second of a pair is laid on the first (m,), and the number of the view in STARTS (m,) to begin with."""
     swapped, chosen = np.empty(len(pairs), bool), np.empty(len(pairs), int)
     batches = range(0, len(pairs), BATCH)
     for start in track(batches, "near-duplicates: compared", len(pairs), "pairs", of=lambda start: BATCH):
@@ -115,7 +115,7 @@ def starts(squares: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return swapped, chosen
 
 
-def fitted(moving: np.ndarray, still: np.ndarray, view: View) -> float:
+def register(moving: np.ndarray, still: np.ndarray, view: View) -> float:
     """The correlation after registration, starting from the view of `moving` that looks like `still`."""
     name, (left, width), (top, height) = view
     turned = np.ascontiguousarray(VIEWS[name](torch.from_numpy(moving)).numpy())

@@ -14,7 +14,6 @@ from torch import nn
 
 from src.base import files, machine
 from src.base.errors import UserError, unknown
-from src.base.paths import resolve
 from src.data.geometry import Geometry
 from src.networks import hub
 from src.networks.inference import Tower
@@ -25,7 +24,7 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What the backbone was trained to see."""
+    """The pixels that a backbone was trained with."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -53,15 +52,15 @@ def check(spec: FineTune | Encoder) -> None:
     if spec.weights_file is not None:
         if not spec.pretrained:
             raise UserError(f"{spec.backbone}: pretrained=False and a weights_file contradict each other: drop one")
-        hub.local(spec.backbone, resolve(spec.weights_file))
+        hub.local_file(spec.backbone, spec.weights_file)
 
 
 def identity(spec: FineTune | Encoder) -> dict[str, Any]:
-    """What names the weights that training starts from in a key."""
+    """The weights that training starts from, as a key names them."""
     if not spec.pretrained:
         return {"random": spec.seed}
     if spec.weights_file is not None:
-        return {"sha256": files.remembered_sha256(hub.local(spec.backbone, resolve(spec.weights_file)))}
+        return {"sha256": files.remembered_sha256(hub.local_file(spec.backbone, spec.weights_file))}
     return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
 
 
@@ -70,7 +69,7 @@ def weights(spec: FineTune | Encoder) -> Path | None:
     if not spec.pretrained:
         return None
     if spec.weights_file is not None:
-        return hub.local(spec.backbone, resolve(spec.weights_file))
+        return hub.local_file(spec.backbone, spec.weights_file)
     config = timm.get_pretrained_cfg(spec.backbone)
     if not config.hf_hub_id:
         raise UserError(
@@ -81,7 +80,7 @@ def weights(spec: FineTune | Encoder) -> Path | None:
 
 
 def arguments(spec: FineTune | Encoder) -> dict[str, Any]:
-    """What timm.create_model is told beside the name."""
+    """The arguments of timm.create_model beside the name."""
     args = spec.backbone_arguments
     config = timm.get_pretrained_cfg(spec.backbone)
     if spec.img_size is not None and config is not None and config.fixed_input_size:  # others refuse to be told
@@ -90,10 +89,10 @@ def arguments(spec: FineTune | Encoder) -> dict[str, Any]:
 
 
 def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | None) -> nn.Module:
-    """The backbone with a new head for `n_classes`, its random parts drawn from `seed`; with none for 0 classes.
+    """The backbone with a new head for `n_classes` (0: no head), its random parts drawn from `seed`.
 
     Args:
-        path: Of weights(spec), or None for random weights, or when a checkpoint is to be loaded over them.
+        path: The file of weights(spec); None for random weights, also where a checkpoint is loaded over them.
 
     Raises:
         UserError: timm refuses the arguments, or the file holds other weights.
@@ -103,7 +102,7 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
     try:
         if path is None:
             return timm.create_model(spec.backbone, num_classes=n_classes, **args)
-    except (TypeError, ValueError, AssertionError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
     with hub.refusing_bad_weights(spec.backbone, path):
         # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
@@ -137,7 +136,7 @@ def data_config(spec: FineTune | Encoder) -> DataConfig:
 
 
 def geometry(spec: Encoder) -> Geometry:
-    """How timm's own transform for evaluation makes a square of a picture."""
+    """The square that timm's own transform for evaluation makes of a picture."""
     config = timm.get_pretrained_cfg(spec.backbone)
     size = spec.img_size or (config.input_size[-1] if config else 224)
     crop_pct = (config.crop_pct if config else None) or timm.data.DEFAULT_CROP_PCT

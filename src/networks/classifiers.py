@@ -1,4 +1,4 @@
-"""What fine-tuning trains: a timm backbone with a new head, or a CLIP's image tower with a linear head."""
+"""The networks of fine-tuning: a timm backbone with a new head, or a CLIP's image tower with a linear head."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -59,27 +59,24 @@ class ClipClassifier(nn.Module):
 
 
 def check(spec: FineTune) -> None:
-    """Refuses a network that is not known, or cannot take its img_size or arguments, before anything is computed.
+    """Refuse a network that is not known, or cannot take its img_size or arguments, before anything is computed.
 
     Raises:
         UserError: With the nearest names, or the reason.
     """
     if spec.clip is not None:
         clip.identity(spec.encoder)
-        clip.sized(spec.encoder, spec.img_size)
+        clip.arch_at_size(spec.encoder, spec.img_size)
         return
     backbones.check(spec)
-    args, side = backbones.arguments(spec), size(spec)
+    side = size(spec)
     with torch.random.fork_rng(), torch.device("meta"):  # shapes alone: no memory, no time
-        try:
-            model = timm.create_model(spec.backbone, num_classes=2, **args).eval()
-        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-            raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
+        model = backbones.create(spec, 2, spec.seed, None).eval()
         try:
             model(torch.empty(1, 3, side, side))
         except (ValueError, AssertionError, RuntimeError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise UserError(f"{spec.backbone} cannot take img_size={side}: {said}") from error
+            why = " ".join(str(error).split())[:200]
+            raise UserError(f"{spec.backbone} cannot take img_size={side}: {why}") from error
 
 
 def size(spec: FineTune) -> int:
@@ -93,7 +90,7 @@ def size(spec: FineTune) -> int:
 
 
 def identity(spec: FineTune) -> dict[str, Any]:
-    """What names the weights that training starts from in a key."""
+    """The weights that training starts from, as a key names them."""
     return backbones.identity(spec) if spec.clip is None else clip.identity(spec.encoder)
 
 
@@ -114,8 +111,8 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
     """The network for k classes, its random parts drawn from `seed`, on the CPU.
 
     Args:
-        pretrained: With its weights; False where a checkpoint is to be loaded over them.
-        head: Of a CLIP.
+        pretrained: False where a checkpoint is to be loaded over its weights.
+        head: Where the head of a CLIP starts; None: at random.
 
     Raises:
         UserError: The weights are not available or do not fit, or timm refuses the arguments.

@@ -1,4 +1,4 @@
-"""CLIP by open_clip: what names it in a key, its image tower and preprocessing, and the texts it reads."""
+"""CLIP by open_clip: its identity in a key, its image tower and preprocessing, and the texts it reads."""
 
 import functools
 import importlib.util
@@ -24,6 +24,8 @@ from src.schema.models import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TEXTS = 256  # encoded in one batch
+# It reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained.
+simple_tokenizer = functools.cache(open_clip.SimpleTokenizer)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def arch_name(spec: Encoder) -> str:
     return spec.clip.name if isinstance(spec.clip, ClipArch) else spec.clip
 
 
-def names(spec: Encoder) -> list[str]:
-    """What tells the model from others in a folder's name, but for its weights file, seed and precision."""
+def name_parts(spec: Encoder) -> list[str]:
+    """The parts of a folder's name that name the model, but for its weights file, seed and precision."""
     own = [files.digest(arch(spec))[:7]] if isinstance(spec.clip, ClipArch) else []
     return [arch_name(spec), *([spec.weights] if spec.weights else []), *own]
 
@@ -73,7 +75,7 @@ def arch(spec: Encoder) -> dict[str, Any]:
             tags = open_clip.list_pretrained_tags_by_model(spec.clip)
             raise UserError(f"{spec.clip}: {unknown('weights', spec.weights, tags)}")
         refuse_other_activation(spec.clip, config, tag, f"weights {spec.weights!r} had")
-    elif own := own_config(spec).get("model_cfg"):
+    elif own := bundled_config(spec).get("model_cfg"):
         refuse_other_activation(spec.clip, config, own, f"{spec.weights_file} was trained with (open_clip_config.json)")
         if own.get("embed_dim") != config["embed_dim"] or own.get("vision_cfg") != config["vision_cfg"]:
             raise UserError(f"{spec.weights_file} holds another architecture than {spec.clip} (open_clip_config.json)")
@@ -81,13 +83,13 @@ def arch(spec: Encoder) -> dict[str, Any]:
 
 
 def refuse_other_activation(name: str, config: dict[str, Any], trained: dict[str, Any], whose: str) -> None:
-    """QuickGELU is no weight: a checkpoint loads without it, and every feature is a little wrong."""
+    """Raise UserError: QuickGELU is no weight: a checkpoint loads without it, and every feature is a little wrong."""
     if trained.get("quick_gelu", False) != config.get("quick_gelu", False):
         other = name.removesuffix("-quickgelu") + ("-quickgelu" if trained.get("quick_gelu") else "")
         raise UserError(f"{name} computes another activation than {whose}: write clip={other!r}")
 
 
-def own_config(spec: Encoder) -> dict[str, Any]:
+def bundled_config(spec: Encoder) -> dict[str, Any]:
     """open_clip's config that lies beside the weights file, as in a folder of the hub; empty where there is none."""
     if spec.weights_file is None:
         return {}
@@ -95,10 +97,10 @@ def own_config(spec: Encoder) -> dict[str, Any]:
 
 
 def preprocessing(spec: Encoder) -> PreprocessCfg:
-    """How a picture becomes a tensor: the tag's own way, also where the weights come from a file."""
+    """The tag's own way from a picture to a tensor, also where the weights come from a file."""
     config = asdict(PreprocessCfg(size=arch(spec)["vision_cfg"].get("image_size", 224)))
     own = open_clip.get_pretrained_cfg(arch_name(spec), spec.weights) if spec.weights else None
-    own = own or own_config(spec).get("preprocess_cfg", {})
+    own = own or bundled_config(spec).get("preprocess_cfg", {})
     return PreprocessCfg(**merge_preprocess_dict(config, {name: own[name] for name in own if name != "size"}))
 
 
@@ -119,7 +121,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
         UserError: The architecture or its weights are not known, or the weights file is missing.
     """
     if spec.weights_file is not None:
-        path = hub.local(title(spec), resolve(spec.weights_file))
+        path = hub.local_file(title(spec), spec.weights_file)
         checkpoint = {"tag": spec.weights, "sha256": files.remembered_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
@@ -128,7 +130,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
     )
 
 
-def sized(spec: Encoder, img_size: int | None) -> dict[str, Any]:
+def arch_at_size(spec: Encoder, img_size: int | None) -> dict[str, Any]:
     """`arch`, for squares of `img_size` pixels a side.
 
     Raises:
@@ -153,9 +155,9 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
         pretrained: False: its weights are drawn at random, since a checkpoint is to be loaded over them.
 
     Raises:
-        UserError: As `identity` and `sized`, or the hub cannot be reached, or the file holds other weights.
+        UserError: As `identity` and `arch_at_size`, or the hub cannot be reached, or the file holds other weights.
     """
-    config, what = sized(spec, img_size), title(spec)
+    config, what = arch_at_size(spec, img_size), title(spec)
     path = weights(spec, what) if pretrained else None
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
@@ -178,21 +180,16 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     model = machine.on_device(model)
     if isinstance(spec.clip, ClipArch):
         kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
-        tokenizer = simple_tokenizer(model.context_length, **kwargs)
+        tokenizer = simple_tokenizer(context_length=model.context_length, **kwargs)
     else:
         tokenizer = open_clip.get_tokenizer(spec.clip)
     return ClipModel(model, tokenizer)
 
 
-@functools.cache  # it reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained
-def simple_tokenizer(context_length: int, **kwargs: Any) -> Callable[[list[str]], Tensor]:
-    return open_clip.SimpleTokenizer(context_length=context_length, **kwargs)
-
-
 def weights(spec: Encoder, what: str) -> Path | None:
     """The file of its weights; None for random ones, which is said."""
     if spec.weights_file is not None:
-        return hub.local(what, resolve(spec.weights_file))
+        return hub.local_file(what, spec.weights_file)
     if spec.weights is not None:
         return from_hub(spec, what)
     print(f"{what}: no weights are given, its features are those of a random network")

@@ -1,4 +1,4 @@
-"""What a config calls an encoder, whichever library it is of: its name in files and keys, and its image tower."""
+"""An encoder of a config, whichever library it is of: its name in files and keys, and its image tower."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ from src.schema.models import Encoder
 
 
 def title(spec: Encoder) -> str:
-    """As a config names it: `ViT-H-14 (laion2b_s32b_b79k)`, `resnet50.a1_in1k`."""
+    """The encoder as a config names it: `ViT-H-14 (laion2b_s32b_b79k)`, `resnet50.a1_in1k`."""
     return clip.title(spec) if spec.clip is not None else spec.backbone
 
 
 def slug(spec: Encoder) -> str:
-    """A folder's name for the features; another model, checkpoint or asked precision has another name."""
+    """A folder's name for the features; another model, checkpoint or precision has another name."""
     if spec.clip is not None:
-        parts, random = clip.names(spec), spec.weights is None
+        parts, random = clip.name_parts(spec), spec.weights is None
     else:
         args = [files.digest(spec.backbone_args)[:7]] if spec.backbone_args else []
         parts, random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else []), *args], not spec.pretrained
@@ -66,15 +66,15 @@ def tower(spec: Encoder) -> Tower:
 
 def store(competition: Competition, data: Parts | Dataset) -> Store:
     """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
-    seen = [geometry(spec) for spec in competition.encoders]
-    need = max([one.resize for one in seen] + [classifiers.size(spec) for spec in competition.trained.values()])
-    whole = not all(one.exact_at(need) for one in seen) or any(
+    squares, trained = [geometry(spec) for spec in competition.encoders], competition.trained.values()
+    need = max([square.resize for square in squares] + [classifiers.size(spec) for spec in trained])
+    whole = not all(square.exact_at(need) for square in squares) or any(
         view in CROPS for spec in competition.encoders for view in spec.views
     )
     return Store(competition.pictures, data.rows, need, round(competition.store_gb * 1e9), whole, data.train)
 
 
 def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
-    """From the store where the encoder's squares come out as from the files, else from the files."""
+    """The rows' pictures: from the store, where the encoder's squares come out as from the files; else from those."""
     exact = all(base_of(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
     return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)

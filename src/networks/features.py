@@ -1,6 +1,6 @@
 """The feature store: image embeddings of one encoder and one view, found again by the sha256 of the image's bytes.
 
-A folder with key.json, which says all that changes the numbers, and shards of features (results/shards.py). A killed
+A folder with key.json, which has all that changes the numbers, and shards of features (results/shards.py). A killed
 run resumes with the next shard; images that come later are encoded and the others are not.
 """
 
@@ -25,7 +25,7 @@ from src.results.model import equal_keys
 from src.schema.competition import Competition
 from src.schema.models import Encoder
 
-ROWS = 8192  # read at a time, where all are read
+READ_ROWS = 8192  # read at a time, where all are read
 CODE = 2  # raised when other numbers are computed from the same key
 
 
@@ -84,14 +84,13 @@ class Cache:
         with np.errstate(over="ignore"):
             kept = feats.astype(self.spec.stored)
         if (bad := ~np.isfinite(kept).all(axis=1)).any():
-            remedy = "is the checkpoint damaged? (or set precision='float32')"
-            what = "not finite"
+            what, remedy = "not finite", "is the checkpoint damaged? (or set precision='float32')"
             if np.isfinite(feats).all():
                 what, remedy = "too large for float16", "set stored='float32'"
-            named = [ids[i] for i in np.flatnonzero(bad)]
-            some = ", ".join(named[:5]) + (" ..." if len(named) > 5 else "")
+            bad_ids = [ids[i] for i in np.flatnonzero(bad)]
+            some = ", ".join(bad_ids[:5]) + (" ..." if len(bad_ids) > 5 else "")
             raise UserError(
-                f"{encoders.title(self.spec)} has features that are {what} for {counted(len(named), 'image')} "
+                f"{encoders.title(self.spec)} has features that are {what} for {counted(len(bad_ids), 'image')} "
                 f"(id {some}): {remedy}"
             )
         shards.write(self.folder, ids, shas, kept)
@@ -104,28 +103,32 @@ def feature_caches(competition: Competition, spec: Encoder) -> list[Cache]:
 
 
 def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
-    """Makes what there is not yet of the encoders' features of all rows, and says so; an encoder may be there twice.
+    """Encode all rows by encoders, of which several may be the same, where their features are missing, and say so.
 
     Raises:
-        UserError: As `make`.
+        UserError: As `make_features`.
     """
-    views: dict[str, dict[str, Cache]] = {}  # of each encoder: models may share it and its views
+    by_slug: dict[str, dict[str, Cache]] = {}  # by encoder and view: models may share both
     for spec in specs:
         for cache in feature_caches(competition, spec):
-            views.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
-    for slug, named in views.items():
-        spec = next(iter(named.values())).spec
-        load = functools.partial(encoders.tower, spec)
-        pictures = functools.partial(encoders.pictures, encoders.store(competition, data), spec, list(named))
-        counts = make_features(list(named.values()), data.rows, load, pictures)
+            by_slug.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
+    for slug, by_view in by_slug.items():
+        counts = encode_rows(competition, list(by_view.values()), data)
         if reused := [view for view, n in counts.items() if n == 0]:
             print(f"{slug}  {', '.join(reused)}  reused: {len(set(data.rows.shas))} images")
+
+
+def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts | Dataset) -> dict[str, int]:
+    """As `make_features`, of all rows of a competition."""
+    spec, views = caches[0].spec, [cache.view for cache in caches]
+    pictures = functools.partial(encoders.pictures, encoders.store(competition, data), spec, views)
+    return make_features(caches, data.rows, functools.partial(encoders.tower, spec), pictures)
 
 
 def make_features(
     caches: Sequence[Cache], rows: Rows, load: Callable[[], Tower], pictures: Callable[[Rows], Pictures]
 ) -> dict[str, int]:
-    """Encodes what caches of one encoder lack of `rows`; an image that is there twice is encoded once.
+    """Encode the images of `rows` that caches of one encoder lack; an image that is there twice is encoded once.
 
     Views that lack the same images are made from one loading of them.
 
@@ -179,7 +182,7 @@ def encode(
         for cache in caches:
             cache.add(todo.ids[start : start + n], shas[start : start + n], np.concatenate(pending[cache.view]))
         start, pending = start + n, {view: [] for view in views}
-    print(f"{slug}  {', '.join(views)}  {times.said(len(todo))}")
+    print(f"{slug}  {', '.join(views)}  {times.summary(len(todo))}")
 
 
 class CombinedFeatures:
@@ -208,7 +211,7 @@ class CombinedFeatures:
 
     def dot(self, weights: np.ndarray) -> np.ndarray:
         """(n, k) products with weights (d, k), a few rows at a time: memory holds one part of the features."""
-        return np.concatenate([self[i : i + ROWS] @ weights for i in range(0, len(self), ROWS)])
+        return np.concatenate([self[i : i + READ_ROWS] @ weights for i in range(0, len(self), READ_ROWS)])
 
     def part(self, views: "Sequence[Column]", index: np.ndarray) -> np.ndarray:
         if self.views_as == "rows":
@@ -255,18 +258,21 @@ class Columns:
 
     def __init__(self, cache: Cache, rows: Rows):
         self.index = cache.index()
-        found = self.index.find(shards.binary(rows.shas))
-        if not cache.takes(cache.have()):
-            found[:] = -1
-        if (missing := found < 0).any():
+        self.at, self.d = self.index.find(shards.binary(rows.shas)), self.index.d
+        missing = (self.at < 0) | (not cache.takes(cache.have()))
+        if missing.any():
             raise UserError(
                 f"{cache.folder} lacks {int(missing.sum())} images, such as {rows.ids[int(missing.argmax())]}: "
                 "run the features stage"
             )
-        self.at, self.d = found, self.index.d
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         return self.index.gather(self.at[index])
+
+
+def read_parts(index: np.ndarray) -> list[np.ndarray]:
+    """Rows in parts to be read one after the other: memory holds one part of the features."""
+    return np.split(index, range(READ_ROWS, len(index), READ_ROWS))
 
 
 def unit(feats: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from src.base.errors import UserError
+from src.base.paths import resolve
 
 HUB_TIMEOUT_S = 12  # seconds until an unreachable hub is given up; the hub's own client tries for minutes
 
@@ -80,16 +81,16 @@ def unreachable(endpoint: str) -> str | None:
     return reason[0] if reason else None
 
 
-def local(model: str, path: Path) -> Path:
-    """`path`, if there is such a file."""
-    if not path.is_file():
+def local_file(model: str, weights_file: str) -> Path:
+    """The path of a config's weights file, or a UserError where it is missing."""
+    if not (path := resolve(weights_file)).is_file():
         raise UserError(f"{model}: its weights_file {path} is missing: put it there, or fix the config")
     return path
 
 
 @contextmanager
 def refusing_bad_weights(model: str, path: Path) -> Iterator[None]:
-    """Turns what goes wrong when `path` is loaded as weights of `model` into a UserError."""
+    """Turn errors of loading `path` as weights of `model` into a UserError."""
     try:
         with warnings.catch_warnings():  # of a pickle's protocol: it is taken, or refused below
             warnings.simplefilter("ignore", UserWarning)
@@ -107,5 +108,5 @@ def refusing_bad_weights(model: str, path: Path) -> Iterator[None]:
                 f"{model}: {path} is refused: it is a pickle that would run code; "
                 f"save it as safetensors where you trust it"
             ) from error
-        said = " ".join(str(error).split())
-        raise UserError(f"{model}: {path} does not fit: is it another model's, or damaged? ({said[:300]})") from error
+        why = " ".join(str(error).split())[:300]
+        raise UserError(f"{model}: {path} does not fit: is it another model's, or damaged? ({why})") from error

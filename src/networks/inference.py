@@ -32,7 +32,7 @@ SHARE = 1e-3  # seconds of loading that are worth another thread: waking it take
 
 @dataclass(frozen=True)
 class Tower:
-    """A model's image side."""
+    """The image side of a model."""
 
     forward: Callable[[Tensor], Tensor]  # normalised pixels (n, 3, size, size) -> features (n, d)
     geometry: Geometry
@@ -51,7 +51,7 @@ class Times:
     model: float = 0.0
     start: float = field(default_factory=time.perf_counter)
 
-    def said(self, n: int) -> str:
+    def summary(self, n: int) -> str:
         """`718 images  12s  60.1 images/s (read 0.0s and decode 0.3s in 2 threads, wait 0.2s, CPU 11s): ...`."""
         total, device = time.perf_counter() - self.start, machine.device().type.replace("cuda", "gpu").upper()
         loading = "reading" if self.read > self.decode else "decoding"
@@ -83,15 +83,15 @@ class Loader:
             try:
                 waiting = deque()
                 for part in parts:
-                    waiting.append(self.begin(pool, part, threads))
+                    waiting.append(self.submit(pool, part, threads))
                     if len(waiting) > self.ahead:
-                        yield self.finish(*waiting.popleft())
+                        yield self.collect(*waiting.popleft())
                 while waiting:
-                    yield self.finish(*waiting.popleft())
+                    yield self.collect(*waiting.popleft())
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def begin(self, pool: ThreadPoolExecutor, rows: Sequence[int], threads: int) -> tuple[dict, list[Callable]]:
+    def submit(self, pool: ThreadPoolExecutor, rows: Sequence[int], threads: int) -> tuple[dict, list[Callable]]:
         side = self.geometry.size
         batch = {
             base: torch.empty((len(rows), side, side, 3), dtype=torch.uint8, pin_memory=self.ahead > 0)
@@ -105,7 +105,7 @@ class Loader:
         return batch, [pool.submit(load).result for load in loads]
 
     def load(self, batch: dict[str, Tensor], rows: Sequence[int], places: np.ndarray) -> tuple[float, float]:
-        """Fills some places of a batch; returns the seconds of reading and of decoding."""
+        """Fill some places of a batch; returns the seconds of reading and of decoding."""
         read = decode = 0.0
         arrays = {base: squares.numpy() for base, squares in batch.items()}  # torch would wake threads to help copying
         for place in places:
@@ -118,7 +118,7 @@ class Loader:
             read, decode = read + middle - start, decode + time.perf_counter() - middle
         return read, decode
 
-    def finish(self, batch: dict[str, Tensor], loads: list[Callable[[], tuple[float, float]]]) -> dict[str, Tensor]:
+    def collect(self, batch: dict[str, Tensor], loads: list[Callable[[], tuple[float, float]]]) -> dict[str, Tensor]:
         start = time.perf_counter()
         seconds = [load() for load in loads]
         self.times.wait += time.perf_counter() - start
@@ -130,7 +130,7 @@ class Loader:
 
 
 class EncoderRunner:
-    """A tower at work: precision, size of the batch, compilation, and what to do when memory ends."""
+    """A tower that runs: its precision, batch size and compilation, with smaller batches where memory ends."""
 
     def __init__(self, tower: Tower, title: str, precision: str, batch_size: int | None, compiled: bool, most: int):
         """`most`: images there are to encode, so that no larger batch is tried."""
@@ -138,7 +138,7 @@ class EncoderRunner:
         self.forward, self.compiled = tower.forward, False
         self.batch_size = batch_size or CPU_BATCH
         if batch_size is None and machine.device().type == "cuda":
-            self.batch_size = self.fastest(most)
+            self.batch_size = self.find_batch_size(most)
         self.portion = AdaptiveBatch(title, self.batch_size)
         if compiled:
             self.compile()
@@ -149,7 +149,7 @@ class EncoderRunner:
         return self.portion.run(lambda size: torch.cat([self.encode(part, size) for part in squares.split(size)]))
 
     def encode(self, squares: Tensor, size: int) -> Tensor:
-        """Of `size` images or fewer."""
+        """The features of `size` images or fewer."""
         n = len(squares)
         if self.compiled and n < size:  # it would be compiled again for each shape
             squares = torch.cat([squares, squares.new_zeros((size - n, *squares.shape[1:]))])
@@ -162,9 +162,9 @@ class EncoderRunner:
         return torch.zeros((n, side, side, 3), dtype=torch.uint8, device=machine.device()).permute(0, 3, 1, 2)
 
     @torch.inference_mode()
-    def fastest(self, most: int) -> int:
+    def find_batch_size(self, most: int) -> int:
         """The size of the batch by doubling, until memory ends or twice the size gains less than 3 %."""
-        best, rate, said = BATCHES[0], 0.0, []
+        best, rate, tried = BATCHES[0], 0.0, []
         for n in BATCHES:
             if n > max(most, BATCHES[0]):
                 break
@@ -178,21 +178,17 @@ class EncoderRunner:
                 now = 3 * n / (time.perf_counter() - start)
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
-                said.append(f"{n}: no memory")
+                tried.append(f"{n}: no memory")
                 break
-            said.append(f"{n}: {now:.0f}/s")
+            tried.append(f"{n}: {now:.0f}/s")
             if now < 1.03 * rate:
                 break
             best, rate = n, now
-        print(f"{self.title}: {best} images a batch ({', '.join(said)})")
+        print(f"{self.title}: {best} images a batch ({', '.join(tried)})")
         return best
 
     def compile(self) -> None:
-        """Compiles the tower for whole batches.
-
-        Raises:
-            UserError: torch cannot compile here.
-        """
+        """Compile the tower for whole batches. Raises UserError: torch cannot compile here."""
         start, self.compiled = time.perf_counter(), True
         self.forward = torch.compile(self.forward, dynamic=False)
         try:
@@ -213,23 +209,23 @@ def encode(
     loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_of(view) for view in views}), times)
     behind, copies = deque(), torch.cuda.Stream() if device.type == "cuda" else None
     for batch in loader.batches(encoder.batch_size):
-        on_device = copied(batch, copies)
-        begun = Mark(device)
+        on_device = copy_to_device(batch, copies)
+        begun = DeviceEvent(device)
         feats = {view: encoder(seen(on_device, view)) for view in views}
         feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
-        behind.append((begun, Mark(device), feats))
+        behind.append((begun, DeviceEvent(device), feats))
         if len(behind) > (2 if device.type == "cuda" else 0):
-            yield fetched(*behind.popleft(), times)
+            yield to_numpy(*behind.popleft(), times)
     while behind:
-        yield fetched(*behind.popleft(), times)
+        yield to_numpy(*behind.popleft(), times)
 
 
 def seen(batch: dict[str, Tensor], view: str) -> Tensor:
-    """(n, 3, size, size) uint8: what the model sees of a batch."""
+    """(n, 3, size, size) uint8: a batch through a view."""
     return VIEWS.get(view, VIEWS["identity"])(batch[base_of(view)].permute(0, 3, 1, 2))
 
 
-def copied(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[str, Tensor]:
+def copy_to_device(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[str, Tensor]:
     """The batch on the device; to a GPU it is copied while the batch before it is computed."""
     if copies is None:
         return batch
@@ -242,8 +238,8 @@ def copied(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[s
     return moved
 
 
-class Mark:
-    """A moment of the device's work; on a GPU it lies in the future when it is made."""
+class DeviceEvent:
+    """A moment of the device's work; on a GPU it is yet to come when the event is recorded."""
 
     def __init__(self, device: torch.device):
         self.event = torch.cuda.Event(enable_timing=True) if device.type == "cuda" else None
@@ -251,7 +247,7 @@ class Mark:
         if self.event:
             self.event.record()
 
-    def seconds_until(self, other: "Mark") -> float:
+    def seconds_until(self, other: "DeviceEvent") -> float:
         """Waits for `other`."""
         if self.event is None:
             return other.time - self.time
@@ -259,6 +255,6 @@ class Mark:
         return self.event.elapsed_time(other.event) / 1000
 
 
-def fetched(begun: Mark, ended: Mark, feats: dict[str, Tensor], times: Times) -> dict[str, np.ndarray]:
+def to_numpy(begun: DeviceEvent, ended: DeviceEvent, feats: dict[str, Tensor], times: Times) -> dict[str, np.ndarray]:
     times.model += begun.seconds_until(ended)
     return {view: tensor.numpy() for view, tensor in feats.items()}

@@ -1,4 +1,4 @@
-"""A trained network at work: what it needs to give probabilities of pictures, the mean over some views of each."""
+"""A trained network that predicts pictures: the mean of the probabilities over some views of each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What CLIP makes of texts, kept on disk: classifiers and prompts are tried without loading the model again."""
+"""CLIP's features of texts, kept on disk: classifiers and prompts are tried without loading the model again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Texts:
 
         For one phrase a class it is `open_clip.build_zero_shot_classifier`; more phrases weigh like more templates.
         """
-        return self.classifier_of([prompts.texts(label) for label in classes])
+        return self.classifier_from([prompts.texts(label) for label in classes])
 
-    def classifier_of(self, told: Sequence[Sequence[str]]) -> np.ndarray:
+    def classifier_from(self, texts: Sequence[Sequence[str]]) -> np.ndarray:
         """As `classifier`, (d, k), of the texts of each class."""
-        return np.stack([self.mean(texts) for texts in told], axis=1)
+        return np.stack([self.mean(of_class) for of_class in texts], axis=1)
 
 
 def read(competition: Competition, spec: Encoder) -> Texts:
@@ -43,7 +43,7 @@ def read(competition: Competition, spec: Encoder) -> Texts:
         UserError: The model is not available.
     """
     path, key = competition.text_features(encoders.slug(spec)), {"code": CODE, **clip.identity(spec)}
-    wanted = sorted({text for told in competition.prompt_texts.values() for text in told})
+    wanted = sorted({text for texts in competition.prompt_texts.values() for text in texts})
     about = checkpoints.about(path)
     if about is None or about["key"] != key or not set(wanted) <= set(about["texts"]):
         model = clip.load(spec)

@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from src.audit import duplicates, outliers, pairs
-from src.audit.duplicates import Looks, Pairs
+from src.audit.duplicates import Pairs
 from src.base import files, text
 from src.base.errors import counted
 from src.data.rows import Dataset, Rows, read_dataset
@@ -58,28 +58,30 @@ def run(competition: Competition) -> None:
         return
     if made is not None:
         print(f"recomputing {competition.audit_csv}: {files.describe_changes(made['key'], key)}")
-    looks, skipped = duplicates.look(data.rows), []
-    train = pairs.of_train(competition, data, looks.take(len(data.train)))
-    test = pairs.with_test(competition, data, train, looks)
-    found = [paired(competition, data, both) for both in (train, test)]
-    found += odd(data.rows, len(data.train), looks)
-    if (spec := pairs.encoder(competition)) is None:
+    prints, skipped, n = duplicates.fingerprint(data.rows), [], len(data.train)
+    train = pairs.find_train_pairs(competition, data, prints.take(n))
+    test = pairs.find_test_pairs(competition, data, train, prints)
+    findings = [pair_findings(competition, data, near) for near in (train, test)]
+    sides, constant = data.rows.sizes.min(axis=1), outliers.is_constant(prints.spread)
+    findings.append(single_findings(data.rows, n, "constant", prints.spread, constant))
+    findings.append(single_findings(data.rows, n, "tiny", sides, outliers.is_tiny(sides)))
+    if (spec := pairs.candidate_encoder(competition)) is None:
         skipped.append("outliers: the config has no encoder, and so no features")
     else:
-        far = outliers.far(pairs.vectors(competition, data.rows))
-        found.append(alone(data.rows, len(data.train), "outlier", far.score, far.mask))
+        far = outliers.detect_outliers(pairs.unit_features(competition, data.rows))
+        findings.append(single_findings(data.rows, n, "outlier", far.score, far.mask))
     ceiling = None
     if judge is None:
         skipped.append("labels: no model of these folds and rows is finished")
     else:
         probs, _ = model_tables(competition, judge, data)
-        found.append(doubtful(competition, data, probs))
+        findings.append(label_findings(competition, data, probs))
         ceiling = label_noise.ceiling(data.targets, probs)
-    table = ordered(pd.concat(found))
+    table = ordered(pd.concat(findings))
     about = {
         "key": key,
         "counts": {kind: int((table["kind"] == kind).sum()) for kind in audit.FINDING_KINDS},
-        "rows": {"train": len(data.train), "test": len(data.test)},
+        "rows": {"train": n, "test": len(data.test)},
         "model": judge,
         "encoder": None if spec is None else encoders.title(spec),
         "thresholds": {
@@ -93,22 +95,20 @@ def run(competition: Competition) -> None:
         "skipped": skipped,
     }
     audit.write(competition, table, about)
-    tell(competition, table, about)
+    print_findings(competition, table, about)
 
 
-def paired(competition: Competition, data: Dataset, both: Pairs) -> pd.DataFrame:
+def pair_findings(competition: Competition, data: Dataset, near: Pairs) -> pd.DataFrame:
     """The findings of near-duplicates: of the row that comes later, paired with the earlier one."""
-    n = len(data.train)
     label = np.array([*(competition.classes[target] for target in data.targets), *[""] * len(data.test)], object)
-    found = beside(data.rows, n, both.places[:, 1])
-    other = beside(data.rows, n, both.places[:, 0])
-    own, others = label[both.places[:, 1]], label[both.places[:, 0]]
-    in_test, in_both = other["part"] == "test", other["part"] != found["part"]
+    other, later = (ids_and_parts(data.rows, len(data.train), places) for places in near.places.T)
+    others, own = label[near.places.T]
+    in_test, in_both = other["part"] == "test", other["part"] != later["part"]
     kind = np.select([in_test, in_both, own != others], ["test_duplicate", "leak", "conflict"], "duplicate")
     suggested = np.where(own != others, others, "")
-    return found.assign(
+    return later.assign(
         kind=kind,
-        score=both.score,
+        score=near.score,
         other_id=other["id"],
         other_part=other["part"],
         label=own,
@@ -116,33 +116,23 @@ def paired(competition: Competition, data: Dataset, both: Pairs) -> pd.DataFrame
     )
 
 
-def beside(rows: Rows, n_train: int, places: np.ndarray) -> pd.DataFrame:
+def ids_and_parts(rows: Rows, n_train: int, places: np.ndarray) -> pd.DataFrame:
     """Columns id and part of rows at some places, the train rows being the first."""
     return pd.DataFrame({"id": [rows.ids[i] for i in places], "part": np.where(places < n_train, "train", "test")})
 
 
-def alone(rows: Rows, n_train: int, kind: str, score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
+def single_findings(rows: Rows, n_train: int, kind: str, score: np.ndarray, mask: np.ndarray) -> pd.DataFrame:
     """The findings of single pictures."""
     places = np.flatnonzero(mask)
-    return beside(rows, n_train, places).assign(kind=kind, score=score[places])
+    return ids_and_parts(rows, n_train, places).assign(kind=kind, score=score[places])
 
 
-def odd(rows: Rows, n_train: int, looks: Looks) -> list[pd.DataFrame]:
-    """The findings of what shows nothing, or little."""
-    sides = rows.sizes.min(axis=1)
-    return [
-        alone(rows, n_train, "constant", looks.spread, outliers.constant(looks.spread)),
-        alone(rows, n_train, "tiny", sides, outliers.tiny(sides)),
-    ]
-
-
-def doubtful(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.DataFrame:
+def label_findings(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.DataFrame:
     """The findings of labels, by out-of-fold probabilities (n, k)."""
     issues, classes = label_noise.issues(data.targets, probs), np.array(competition.classes, object)
-    found = alone(data.train, len(data.train), "label", issues.quality, issues.mask)
-    return found.assign(
-        label=classes[data.targets[issues.mask]], suggested_label=classes[issues.suggested[issues.mask]]
-    )
+    findings = single_findings(data.train, len(data.train), "label", issues.quality, issues.mask)
+    own, suggested = classes[data.targets[issues.mask]], classes[issues.suggested[issues.mask]]
+    return findings.assign(label=own, suggested_label=suggested)
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
@@ -154,13 +144,13 @@ def ordered(table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -> None:
-    """Prints the findings, and what to do with them."""
+def print_findings(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -> None:
+    """Print the findings, and what to do with them."""
     rows = [("finding", "rows", "the worst")]
     for kind, words in audit.FINDING_KINDS.items():
         of_kind = table[table["kind"] == kind]
-        shown = ", ".join(said(row) for row in of_kind.head(EXAMPLES_PRINTED).itertuples())
-        rows.append((words, str(len(of_kind)), shown + (", ..." if len(of_kind) > EXAMPLES_PRINTED else "")))
+        worst = ", ".join(example(row) for row in of_kind.head(EXAMPLES_PRINTED).itertuples())
+        rows.append((words, str(len(of_kind)), worst + (", ..." if len(of_kind) > EXAMPLES_PRINTED else "")))
     print("\n".join(text.align(rows)))
     for why in about["skipped"]:
         print(f"not looked for: {why}")
@@ -173,11 +163,12 @@ def tell(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -
     if (counts["conflict"] or counts["duplicate"]) and competition.folds.groups is None:
         print('  folds=Folds(groups="near-duplicates") in the config keeps them in one fold')
     if counts["label"]:
-        compared = competition.command("ab", "label_noise", "drop")
-        print(f"  {compared} tells whether a model is better without the doubtful labels")
+        print(
+            f"  {competition.command('ab', 'label_noise', 'drop')} tells whether a model is better without the doubtful labels"
+        )
 
 
-def said(row: Any) -> str:
+def example(row: Any) -> str:
     """`348 broken (pure?)`, `512 = 17 (broken)`: a finding in a few words."""
     if row.kind == "label":
         return f"{row.id} {row.label} ({row.suggested_label}?)"

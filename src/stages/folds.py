@@ -87,7 +87,7 @@ def together(competition: Competition, groups: list[str] | None) -> list[str]:
     from src.data.rows import read_parts
 
     data = read_parts(competition)
-    links = pairs.of_train(competition, data).places
+    links = pairs.find_train_pairs(competition, data).places
     cluster = duplicates.clusters(len(data.train), links)
     sizes = np.bincount(cluster)
     if (several := sizes[sizes > 1]).any():

@@ -143,7 +143,7 @@ def test_a_new_model_judges_the_labels_anew_and_looks_at_no_pair_again(paired, c
     competition = paired
     stage.run(competition)
     finished(competition, wrong=(9,))
-    monkeypatch.setattr(duplicates, "find", None)
+    monkeypatch.setattr(duplicates, "find_pairs", None)
     stage.run(competition)
     assert "audit.csv: oof changed" in capsys.readouterr().out
     assert [row[0] for row in of_kind(competition, "label")] == ["009"]
@@ -241,7 +241,7 @@ def test_an_image_that_is_gone_is_named(planted, paired):
 def test_killed_half_way_it_goes_on(planted, monkeypatch):
     competition = ready()
     finished(competition)
-    with broken_off(duplicates, "find", 1, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+    with broken_off(duplicates, "find_pairs", 1, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         stage.run(competition)
     assert [path.name for path in (competition.folder / "duplicates").iterdir()] == ["train.json"]
     with broken_off(files, "write_json", 0, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
@@ -315,9 +315,9 @@ class TestOutliers:
     def test_far_ones_are_few_and_found(self):
         rng = np.random.default_rng(0)
         feats = rng.normal(size=(500, 20)) * 0.3 + rng.choice([-1, 1], size=(500, 1)) * np.ones(20)
-        assert outliers.far(feats).mask.sum() == 0
+        assert outliers.detect_outliers(feats).mask.sum() == 0
         feats[77] = np.tile([3, -3], 10)
-        far = outliers.far(feats)
+        far = outliers.detect_outliers(feats)
         assert np.flatnonzero(far.mask).tolist() == [77]
         assert far.score.argmin() == 77
 
@@ -326,18 +326,18 @@ class TestOutliers:
         rng = np.random.default_rng(0)
         feats = rng.normal(size=(1000, 20)) * 0.3 + np.ones(20)
         feats[[5, 999]] = np.tile([3, -3], 10), np.tile([-3, 3], 10)
-        assert set(np.flatnonzero(outliers.far(feats).mask)) == {5, 999}
+        assert set(np.flatnonzero(outliers.detect_outliers(feats).mask)) == {5, 999}
 
     @pytest.mark.parametrize("n", [2, 3, 30])
     def test_pictures_that_are_all_the_same_are_none(self, n):
-        far = outliers.far(np.ones((n, 8)) / np.sqrt(8))
+        far = outliers.detect_outliers(np.ones((n, 8)) / np.sqrt(8))
         assert not far.mask.any()
         assert np.isfinite(far.score).all()
 
     def test_tiny_is_beside_the_others_and_small(self):
-        assert outliers.tiny(np.array([100, 120, 24, 26, 100])).tolist() == [False, False, True, False, False]
-        assert not outliers.tiny(np.array([2000, 2000, 70])).any()  # there is enough to see
-        assert not outliers.tiny(np.array([8, 8, 8])).any()
+        assert outliers.is_tiny(np.array([100, 120, 24, 26, 100])).tolist() == [False, False, True, False, False]
+        assert not outliers.is_tiny(np.array([2000, 2000, 70])).any()  # there is enough to see
+        assert not outliers.is_tiny(np.array([8, 8, 8])).any()
 
     def test_constant_is_what_shows_nothing(self):
-        assert outliers.constant(np.array([0, 0.4, 1.0, 30])).tolist() == [True, True, False, False]
+        assert outliers.is_constant(np.array([0, 0.4, 1.0, 30])).tolist() == [True, True, False, False]

@@ -46,11 +46,13 @@ CHANGES = {
 }
 
 
-def looks_of(pictures: list[np.ndarray]) -> duplicates.Looks:
+def fingerprints(pictures: list[np.ndarray]) -> duplicates.Fingerprints:
     squares = np.stack([registration.square(np.ascontiguousarray(picture)) for picture in pictures])
     digests = [picture.tobytes() + bytes(picture.shape) for picture in pictures]
     spread = [picture.std() for picture in pictures]
-    return duplicates.Looks(squares, np.array([files.text_sha256(str(one)) for one in digests]), np.array(spread))
+    return duplicates.Fingerprints(
+        squares, np.array([files.text_sha256(str(one)) for one in digests]), np.array(spread)
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +68,7 @@ def photos() -> list[np.ndarray]:
 
 def test_a_changed_picture_is_found_and_no_other(photos):
     changed = [change(photos[i]) for i, change in enumerate(CHANGES.values())]
-    found = duplicates.find(looks_of(photos + changed), None)
+    found = duplicates.find_pairs(fingerprints(photos + changed), None)
     assert sorted(found.places.tolist()) == [[i, len(photos) + i] for i in range(len(CHANGES))]
     assert found.threshold < 0.8
     assert found.score.min() > 0.85
@@ -74,7 +76,7 @@ def test_a_changed_picture_is_found_and_no_other(photos):
 
 
 def test_alike_from_afar_is_not_one_picture(photos):
-    squares = looks_of(photos).squares
+    squares = fingerprints(photos).squares
     pixels = squares.reshape(len(squares), -1).astype(float)
     assert np.corrcoef(pixels)[np.triu_indices(24, 1)].min() > 0.75  # grey values would take all of them for one
     near = np.array([(i, j) for i in range(6) for j in range(i)])
@@ -82,7 +84,7 @@ def test_alike_from_afar_is_not_one_picture(photos):
 
 
 def test_copies_are_pairs_of_score_1_with_the_first_of_them(photos):
-    found = duplicates.find(looks_of([*photos[:5], photos[2], photos[4], photos[2]]), None)
+    found = duplicates.find_pairs(fingerprints([*photos[:5], photos[2], photos[4], photos[2]]), None)
     assert found.places.tolist() == [[2, 5], [2, 7], [4, 6]]
     assert found.score.tolist() == [1, 1, 1]
 
@@ -94,35 +96,35 @@ def test_pixels_count_and_not_files(tmp_path):
     Image.fromarray(photo(8)).save(paths[2])
     rows = Rows(["a", "b", "c"], paths, [files.sha256(path) for path in paths], np.full((3, 2), 52))
     assert rows.shas[0] != rows.shas[1]
-    assert duplicates.find(duplicates.look(rows), None).places.tolist() == [[0, 1]]
+    assert duplicates.find_pairs(duplicates.fingerprint(rows), None).places.tolist() == [[0, 1]]
 
 
 def test_later_rows_are_paired_with_all_and_earlier_ones_not_among_each_other(photos):
     pictures = [*photos[:8], photos[1], CHANGES["cropped"](photos[2]), photos[3], CHANGES["darker"](photos[9])]
     pictures += [photos[9], CHANGES["a quarter turn"](photos[4])]
-    found = duplicates.find(looks_of(pictures), None, old=10, threshold=0.75)
+    found = duplicates.find_pairs(fingerprints(pictures), None, old=10, threshold=0.75)
     assert sorted(found.places.tolist()) == [[3, 10], [4, 13], [11, 12]]
 
 
 def test_a_later_row_may_be_a_crop_that_an_earlier_one_must_be_cropped_for(photos):
     crop = photos[3][9:, 10:]
-    assert duplicates.find(looks_of([*photos, crop]), None, old=24).places.tolist() == [[3, 24]]
-    assert duplicates.find(looks_of([crop, *photos]), None, old=1).places.tolist() == [[0, 4]]
+    assert duplicates.find_pairs(fingerprints([*photos, crop]), None, old=24).places.tolist() == [[3, 24]]
+    assert duplicates.find_pairs(fingerprints([crop, *photos]), None, old=1).places.tolist() == [[0, 4]]
 
 
 def test_features_bring_candidates_too(photos, monkeypatch):
     monkeypatch.setattr(duplicates, "CANDIDATES", {"upright": 0, "turned": 0, "hash": 0, "features": 1})
     monkeypatch.setattr(duplicates, "BACK", 0)
-    looks = looks_of([*photos[:6], CHANGES["darker"](photos[5])])
+    prints = fingerprints([*photos[:6], CHANGES["darker"](photos[5])])
     feats = np.eye(7, dtype=np.float32)
-    assert len(duplicates.find(looks, None).places) == 0
+    assert len(duplicates.find_pairs(prints, None).places) == 0
     feats[6] = feats[5]
-    assert duplicates.find(looks, feats).places.tolist() == [[5, 6]]
+    assert duplicates.find_pairs(prints, feats).places.tolist() == [[5, 6]]
 
 
 def test_perceptual_hashes_of_one_picture_are_the_nearest(photos):
-    squares = looks_of([*photos, CHANGES["JPEG"](photos[11])]).squares
-    alike = duplicates.perceptual(squares) @ duplicates.perceptual(squares)[-1]
+    squares = fingerprints([*photos, CHANGES["JPEG"](photos[11])]).squares
+    alike = duplicates.perceptual_hashes(squares) @ duplicates.perceptual_hashes(squares)[-1]
     assert np.argsort(-alike)[1] == 11
 
 
@@ -130,11 +132,11 @@ def test_strokes_that_can_always_be_laid_on_each_other_need_more(monkeypatch):
     monkeypatch.setattr(duplicates, "DRAWN", 150)
     images = load_digits().images[:60]
     digits = [np.repeat((image * 15).astype(np.uint8)[..., None], 3, axis=2) for image in images]
-    looks = looks_of(digits)
-    found = duplicates.find(looks, None)
+    prints = fingerprints(digits)
+    found = duplicates.find_pairs(prints, None)
     assert 0.85 < found.threshold <= duplicates.MAX_THRESHOLD
-    near = duplicates.candidates(looks.squares, None, np.arange(60), 0)
-    taken = registration.correlations(looks.squares, near) >= duplicates.MIN_THRESHOLD
+    near = duplicates.candidates(prints.squares, None, np.arange(60), 0)
+    taken = registration.correlations(prints.squares, near) >= duplicates.MIN_THRESHOLD
     assert taken.mean() > 0.1  # which the same threshold for all data would have taken for one picture
     assert len(found.places) <= 2
 
@@ -142,8 +144,8 @@ def test_strokes_that_can_always_be_laid_on_each_other_need_more(monkeypatch):
 @pytest.mark.parametrize("value", [0, 255])
 def test_pictures_of_one_colour_are_copies_or_nothing(photos, value):
     flat = np.full((30, 30, 3), value, np.uint8)
-    looks = looks_of([*photos[:3], flat, flat[:20], flat])
-    assert duplicates.find(looks, None).places.tolist() == [[3, 5]]
+    prints = fingerprints([*photos[:3], flat, flat[:20], flat])
+    assert duplicates.find_pairs(prints, None).places.tolist() == [[3, 5]]
 
 
 def test_clusters_hang_together_by_way_of_others():

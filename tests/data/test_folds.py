@@ -178,7 +178,7 @@ class TestNearDuplicates:
         for part in ("test", "sample_submission"):
             df = pd.read_csv(planted / f"{part}.csv", dtype=str)
             df[df["id"] < "108"].to_csv(planted / f"{part}.csv", index=False)
-        for name in ("find", "look"):
+        for name in ("find_pairs", "fingerprint"):
             monkeypatch.setattr(duplicates, name, None)
         monkeypatch.setenv("PREDICT_ONLY", "1")
         shutil.rmtree(competition.folder / "duplicates")  # as in a packed notebook, which has folds.csv alone
@@ -193,10 +193,10 @@ class TestNearDuplicates:
         image.save(folder / "test/100.png")
         competition = self.competition()
         stage.run(competition)
-        rows, looks = read_dataset(competition), duplicates.look(read_dataset(competition).rows)
-        train = pairs.of_train(competition, rows)
+        rows, prints = read_dataset(competition), duplicates.fingerprint(read_dataset(competition).rows)
+        train = pairs.find_train_pairs(competition, rows)
         assert len(train.places) == 0
-        assert sorted(pairs.with_test(competition, rows, train, looks).places.tolist()) == [[0, 36], [3, 36]]
+        assert sorted(pairs.find_test_pairs(competition, rows, train, prints).places.tolist()) == [[0, 36], [3, 36]]
         alone = competition.folds_csv.read_bytes()
         shutil.copy(folder / "test/101.png", folder / "test/100.png")
         shutil.rmtree(competition.folder)
@@ -217,7 +217,7 @@ class TestNearDuplicates:
     def test_a_model_that_is_put_first_changes_nothing(self, planted, monkeypatch):
         stage.run(self.competition(models={"probe": self.SEEN}))
         before = snapshot(self.competition(models={"probe": self.SEEN}).folder)
-        monkeypatch.setattr(duplicates, "find", None)
+        monkeypatch.setattr(duplicates, "find_pairs", None)
         other = self.SEEN.model_copy(update={"seed": 7})
         stage.run(self.competition(models={"new": other, "probe": self.SEEN}))
         assert snapshot(self.competition(models={"probe": self.SEEN}).folder) == before
@@ -245,7 +245,7 @@ class TestNearDuplicates:
         assert fold[there].nunique() == 1
 
     def test_somebodys_own_folds_are_taken_unlooked(self, toy, monkeypatch):
-        monkeypatch.setattr(duplicates, "find", None)
+        monkeypatch.setattr(duplicates, "find_pairs", None)
         text = "id,fold\n" + "".join(f"{i:03d},{i % 4}\n" for i in range(36))
         toy.folder.mkdir(parents=True)
         toy.folds_csv.write_text(text)
@@ -255,7 +255,7 @@ class TestNearDuplicates:
     def test_killed_while_they_are_looked_for_the_old_folds_are_still_there(self, planted):
         stage.run(toy_competition())
         before = snapshot(toy_competition().folder)
-        with broken_off(duplicates, "find", 0, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        with broken_off(duplicates, "find_pairs", 0, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
             stage.run(self.competition())
         after = snapshot(toy_competition().folder)
         assert {name: after[name] for name in ("folds.csv", "folds.json")} == {

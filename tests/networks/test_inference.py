@@ -116,7 +116,7 @@ class TestFastest:
 
         monkeypatch.setattr(inference.time, "perf_counter", lambda: now[0])
         monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-        return EncoderRunner(tower(forward), "it", "float32", 8, False, 30).fastest(most)
+        return EncoderRunner(tower(forward), "it", "float32", 8, False, 30).find_batch_size(most)
 
     def test_doubles_while_it_gains(self, monkeypatch, capsys):
         assert self.found(monkeypatch, lambda n: 0.1 + n / 1000) == 512
@@ -170,16 +170,16 @@ def test_a_step_that_takes_long_is_named():
     machine_is = machine.device().type.upper()
     times = Times(threads=2, read=0.1, decode=9.0, wait=5.0, model=5.0)
     times.start -= 10
-    assert times.said(100).endswith(
+    assert times.summary(100).endswith(
         f"(read 0.1s and decode 9.0s in 2 threads, wait 5.0s, {machine_is} 5.0s): decoding is the limit"
     )
     times = Times(threads=2, read=9.0, decode=1.0, wait=5.0, model=5.0)
     times.start -= 10
-    assert times.said(100).endswith("reading is the limit")
+    assert times.summary(100).endswith("reading is the limit")
     times = Times(threads=2, read=0.1, decode=1.0, wait=0.5, model=9.0)
     times.start -= 10
-    assert times.said(100).startswith("100 images  10s  10.0 images/s")
-    assert times.said(100).endswith(f"the {machine_is} is the limit")
+    assert times.summary(100).startswith("100 images  10s  10.0 images/s")
+    assert times.summary(100).endswith(f"the {machine_is} is the limit")
 
 
 def test_seconds_of_loading_are_counted(pictures):

@@ -1,13 +1,11 @@
 """Where the linear head of a CLIP that is fine-tuned starts: its zero-shot classifier, or a probe of its features."""
 
-import functools
-
 import numpy as np
 
 from src.data.rows import Dataset
 from src.models.probe import nested
 from src.models.probe.solvers import ProbeData
-from src.networks import encoders, features, texts
+from src.networks import features, texts
 from src.networks.classifiers import Head
 from src.networks.features import Features
 from src.schema.competition import Competition
@@ -15,7 +13,7 @@ from src.schema.models import FineTune, Probe
 
 
 def starts(competition: Competition, spec: FineTune, data: Dataset) -> list[Head | None]:
-    """Of each fold; None where it is random."""
+    """The head of each fold; None where it is random."""
     if spec.start == "probe":
         return probes(competition, spec, data)
     return [zero_shot(competition, spec) if spec.start == "zeroshot" else None] * data.n_folds
@@ -33,10 +31,8 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
 
     The features of all rows are encoded where they are missing.
     """
-    encoder, store = spec.encoder, encoders.store(competition, data)
-    pictures = functools.partial(encoders.pictures, store, encoder, list(encoder.views))
-    caches = features.feature_caches(competition, encoder)
-    features.make_features(caches, data.rows, functools.partial(encoders.tower, encoder), pictures)
+    encoder = spec.encoder
+    features.encode_rows(competition, features.feature_caches(competition, encoder), data)
     feats = Features(competition, [encoder], data.train)
     probe = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
     fits = nested.fit_folds(probe, ProbeData(lambda unit: feats, data.targets, data.fold, len(competition.classes)))

@@ -11,7 +11,7 @@ from src.models.probe import nested
 from src.models.probe.nested import Fit
 from src.models.probe.solvers import ProbeData
 from src.networks import features, texts
-from src.networks.features import ROWS
+from src.networks.features import read_parts
 from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -41,8 +41,7 @@ class ProbeRows:
 
     def predict(self, fit: Fit, index: np.ndarray) -> np.ndarray:
         """(m, k) probabilities of rows, the mean of their views' where these are rows."""
-        parts = np.split(index, range(ROWS, len(index), ROWS))  # memory holds one part of the features
-        return np.concatenate([self.mean(fit, part) for part in parts])
+        return np.concatenate([self.mean(fit, part) for part in read_parts(index)])
 
     def mean(self, fit: Fit, index: np.ndarray) -> np.ndarray:
         probs = []

@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from src.models.logreg.solve import Problem
 from src.models.probe.solvers import ProbeData, Solve, solver
-from src.networks.features import ROWS
+from src.networks.features import read_parts
 from src.schema.models import Probe
 from src.scoring.label_noise import issues
 
@@ -126,7 +126,7 @@ class Nested:
         probs = np.full((len(data.fold), data.k), np.nan, np.float32)
         for other in set(data.folds) - {outer}:
             fit, places = self.fits[c, (min(outer, other), max(outer, other))], np.flatnonzero(data.fold == other)
-            for part in np.split(places, range(ROWS, len(places), ROWS)):  # memory holds one part of the features
+            for part in read_parts(places):
                 probs[part] = fit.predict(self.feats[part], 0.0 if data.offset is None else data.offset[part])
         return probs.reshape(data.rows, -1, data.k).mean(axis=0)
 
