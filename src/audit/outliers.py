@@ -24,7 +24,7 @@ class Outliers:
 
 
 def detect_outliers(feats: np.ndarray) -> Outliers:
-    """Judge pictures by the mean cosine distance to the nearest neighbours: cleanlab's OutOfDistribution (Kuan & Mueller 2022).
+    """Detect by the mean cosine distance to the nearest neighbours: cleanlab's OutOfDistribution (Kuan & Mueller 2022).
 
     Args:
         feats: (n, d) of length 1, n at least 2.

@@ -1,4 +1,4 @@
-"""The comparison of two pictures that may be one, but for brightness, contrast, crop, scale, a small turn, noise: laid on each other.
+"""Whether two pictures are one, but for brightness, contrast, crop, scale, a small turn, noise: laid on each other.
 
 A picture is a grey square of SIDE pixels here, squeezed to that shape. Starting from the coarse fit of one, or of a
 crop of it, or of it flipped or turned, on the other, an affine map is found that maximises their correlation: the
@@ -104,7 +104,7 @@ def correlations(squares: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def starts(squares: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether the second of a pair is laid on the first (m,), and the number of the view in STARTS (m,) to begin with."""
+    """Whether the second of a pair is laid on the first (m,), and from which of STARTS the fit begins (m,)."""
     swapped, chosen = np.empty(len(pairs), bool), np.empty(len(pairs), int)
     batches = range(0, len(pairs), BATCH)
     for start in track(batches, "near-duplicates: compared", len(pairs), "pairs", of=lambda start: BATCH):

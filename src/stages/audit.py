@@ -106,14 +106,8 @@ def pair_findings(competition: Competition, data: Dataset, near: Pairs) -> pd.Da
     in_test, in_both = other["part"] == "test", other["part"] != later["part"]
     kind = np.select([in_test, in_both, own != others], ["test_duplicate", "leak", "conflict"], "duplicate")
     suggested = np.where(own != others, others, "")
-    return later.assign(
-        kind=kind,
-        score=near.score,
-        other_id=other["id"],
-        other_part=other["part"],
-        label=own,
-        suggested_label=suggested,
-    )
+    later = later.assign(kind=kind, score=near.score, label=own, suggested_label=suggested)
+    return later.assign(other_id=other["id"], other_part=other["part"])
 
 
 def ids_and_parts(rows: Rows, n_train: int, places: np.ndarray) -> pd.DataFrame:
@@ -163,9 +157,8 @@ def print_findings(competition: Competition, table: pd.DataFrame, about: dict[st
     if (counts["conflict"] or counts["duplicate"]) and competition.folds.groups is None:
         print('  folds=Folds(groups="near-duplicates") in the config keeps them in one fold')
     if counts["label"]:
-        print(
-            f"  {competition.command('ab', 'label_noise', 'drop')} tells whether a model is better without the doubtful labels"
-        )
+        compared = competition.command("ab", "label_noise", "drop")
+        print(f"  {compared} tells whether a model is better without the doubtful labels")
 
 
 def example(row: Any) -> str:

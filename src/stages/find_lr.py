@@ -18,9 +18,7 @@ from src.schema.models import FineTune
 LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longest bar
 
 
-def check(competition: Competition) -> None:
-    """Refuses a network or an augmentation that is not known, before anything is computed."""
-    check_networks(competition)
+check = check_networks  # before anything is computed
 
 
 def run(competition: Competition) -> None:
@@ -33,10 +31,10 @@ def run(competition: Competition) -> None:
         curve = lr_range.curve(fold, model, augment.compose(spec.augment))
         path = competition.model_folder(name) / "lr.csv"
         files.write_text(path, curve.to_csv(index=False, lineterminator="\n"))
-        print(shown(name, spec, curve, lr_range.suggested(curve)))
+        print(curve_text(name, spec, curve, lr_range.suggested(curve)))
 
 
-def shown(name: str, spec: FineTune, curve: pd.DataFrame, suggestion: float) -> str:
+def curve_text(name: str, spec: FineTune, curve: pd.DataFrame, suggestion: float) -> str:
     """The smoothed loss as bars, and the suggestion."""
     some, most = curve.iloc[:: max(1, len(curve) // LINES)], curve["smooth"].max()
     bars = [

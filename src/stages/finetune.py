@@ -9,36 +9,32 @@ per epoch and the score of each fold.
 import time
 
 from src.data.rows import Dataset, read_dataset
-from src.models.finetune import soups
 from src.models.finetune.assembling import assemble
-from src.models.finetune.fold import run_fold
+from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
 from src.models.finetune.run import check_networks, runs_of
-from src.models.finetune.shared import Shared
+from src.models.finetune.soups import cook
 from src.models.pictures import test_pictures
 from src.results.model import is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
 
-
-def check(competition: Competition) -> None:
-    """Refuses a network or an augmentation that is not known, before anything is computed."""
-    check_networks(competition)
+check = check_networks  # before anything is computed
 
 
 def run(competition: Competition) -> list[str]:
-    """Returns the names of the models that were made and not reused."""
+    """Return the names of the models that were computed and not reused."""
     data = read_dataset(competition)
     tuned = [Shared(competition, name, data) for name in competition.trained]
     for shared in tuned:
-        shared.doubtful  # noqa: B018 what the judge has not said is missed before the first night of training
-    made = [shared.name for shared in tuned if fine_tune(shared)]
-    mixed = {name: spec for name, spec in competition.of_stage("finetune").items() if spec.ingredients}
-    return [*made, *(name for name, spec in mixed.items() if soup(competition, name, spec, data))]
+        shared.doubtful  # noqa: B018 a missing judgement is an error before the first night of training
+    computed = [shared.name for shared in tuned if fine_tune(shared)]
+    soups = {name: spec for name, spec in competition.of_stage("finetune").items() if spec.ingredients}
+    return [*computed, *(name for name, spec in soups.items() if mix_soup(competition, name, spec, data))]
 
 
 def fine_tune(shared: Shared) -> bool:
-    """Whether the model was made and not reused."""
+    """Train the folds and assemble the model; returns False if it is reused."""
     competition, name, data = shared.competition, shared.name, shared.data
     if is_reused(competition.model_folder(name), shared.key):
         return False
@@ -52,17 +48,17 @@ def fine_tune(shared: Shared) -> bool:
     return True
 
 
-def soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:
-    """Whether the soup was made and not reused."""
+def mix_soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:
+    """Choose the soup's ingredients and predict; returns False if it is reused."""
     start = time.perf_counter()
     ingredients = {other: read_model(competition.model_folder(other))["key"] for other in spec.of}
     key = model_key(competition, spec, data, CODE, ingredients=ingredients, metric=competition.metric)
     if is_reused(competition.model_folder(name), key):
         return False
-    fitted, oof = soups.cook(competition, name, data)
-    taken = [[f"{model} {seed}" for model, seed in soup] for soup in fitted.taken]
-    for number, some in enumerate(taken):
+    fitted, oof = cook(competition, name, data)
+    chosen = [[f"{model} {seed}" for model, seed in soup] for soup in fitted.chosen]
+    for number, some in enumerate(chosen):
         print(f"{name} fold {number}  {len(some)} ingredients: {', '.join(some)}")
     test = fitted.predict(test_pictures(competition, data))
-    save_model(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=taken)
+    save_model(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=chosen)
     return True

@@ -13,8 +13,8 @@ from src.base import files
 from src.base.errors import UserError
 from src.data.rows import Dataset, Rows, read_dataset
 from src.models.finetune import batches
+from src.models.finetune.fold import Shared
 from src.models.finetune.run import Run, squares_of, weights_key
-from src.models.finetune.shared import Shared
 from src.models.pictures import train_pictures
 from src.models.probe import fitting as probing
 from src.models.probe.judging import (

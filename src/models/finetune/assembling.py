@@ -1,4 +1,4 @@
-"""A fine-tuned model of its finished runs: what is chosen of them, its tables and its history."""
+"""A fine-tuned model of its finished runs: the choice of alphas, its tables and its history."""
 
 import itertools
 from typing import Any
@@ -9,15 +9,15 @@ import pandas as pd
 from src.base import files
 from src.models.finetune import averaging
 from src.models.finetune.fitted import FittedFineTune
+from src.models.finetune.fold import Shared
 from src.models.finetune.run import runs_of
-from src.models.finetune.shared import Shared
 from src.results.model import save_model
 from src.scoring import calibration
 from src.scoring.metrics import METRICS
 
 
 def assemble(shared: Shared) -> None:
-    """Puts the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
+    """Put the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
     competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
     metric, facts = METRICS[competition.metric], {}
     alphas = spec.wise_ft or (None,)
@@ -45,10 +45,10 @@ def assemble(shared: Shared) -> None:
 
 
 def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[tuple[float, float]]) -> dict[str, Any]:
-    """WiSE-FT's curve, which is printed: each alpha's score on all rows, and what each fold chose on the others."""
+    """WiSE-FT's curve, which is printed: each alpha's score on all rows, and each fold's choice on the others."""
     chosen = [alphas[i] for i in best]
-    said = "  ".join(f"{alpha:g}: {score:.4f}" for alpha, (score, _) in zip(alphas, scores, strict=True))
-    print(f"{name}  weights from the start (alpha 0) to fine-tuned (1)  {said}")
+    curve = "  ".join(f"{alpha:g}: {score:.4f}" for alpha, (score, _) in zip(alphas, scores, strict=True))
+    print(f"{name}  weights from the start (alpha 0) to fine-tuned (1)  {curve}")
     print(f"{name}  alpha chosen for each fold on the others: {', '.join(f'{alpha:g}' for alpha in chosen)}")
     rows = [{"alpha": alpha, "score": score, "se": se} for alpha, (score, se) in zip(alphas, scores, strict=True)]
     return {"curve": rows, "chosen": chosen}

@@ -39,8 +39,8 @@ def make(augment: Augment) -> A.BasicTransform:
             warnings.simplefilter("error", UserWarning)
             return known[augment.name](**augment.args)
     except (ValueError, TypeError, UserWarning) as error:
-        said = [line.strip() for line in str(error).splitlines() if "further information" not in line]
-        raise UserError(f"{augment.name} does not take {augment.args}: {' '.join(said)[:300]}") from error
+        why = [line.strip() for line in str(error).splitlines() if "further information" not in line]
+        raise UserError(f"{augment.name} does not take {augment.args}: {' '.join(why)[:300]}") from error
 
 
 def compose(augments: tuple[Augment, ...]) -> A.Compose:

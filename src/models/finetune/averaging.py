@@ -28,7 +28,7 @@ def mean(states: Sequence[State]) -> State:
 
 
 def chosen(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
-    """For each fold, which of some variants of a model did best on the other folds' rows; of equals the first.
+    """For each fold, the variant of a model that did best on the other folds' rows; of equals the first.
 
     Args:
         oofs: (v, n, k) probabilities of v variants, each row's by the model that did not train on it.
@@ -44,7 +44,7 @@ def chosen(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metr
 
 
 def merit(metric: Metric, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
-    """To be compared: the score, greater is better; where rows are few, scores are equal and log loss decides."""
+    """The score, greater is better, and the log loss, which decides where scores are equal, as of few rows."""
     return metric.sign * metric.value(targets, probs), -METRICS["log_loss"].value(targets, probs)
 
 

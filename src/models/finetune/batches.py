@@ -24,7 +24,7 @@ from src.schema.models import FineTune
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold is trained with. Rows are positions in `squares`; only `train` and `targets` reach the weights."""
+    """The training data of one fold. Rows are positions in `squares`; only `train` and `targets` reach the weights."""
 
     title: str  # for what is printed: the model, the fold and the seed
     number: int
@@ -59,15 +59,12 @@ def draw(*numbers: int) -> int:
 
 
 def order(fold: Fold, epoch: int) -> list[np.ndarray]:
-    """The positions in fold.train of each batch of an epoch, of equal size to within one.
-
-    (A last batch of 1 would break batch norm.)
-    """
+    """The positions in fold.train of an epoch's batches, equal in size to within one: one of 1 breaks batch norm."""
     n, rng = len(fold.train), np.random.default_rng(draw(fold.seed, fold.number, epoch))
     if fold.spec.sampling == "balanced":
         counts = np.bincount(fold.targets, minlength=fold.k)
-        likely = 1 / counts[fold.targets]
-        places = rng.choice(n, n, p=likely / likely.sum())
+        weights = 1 / counts[fold.targets]
+        places = rng.choice(n, n, p=weights / weights.sum())
     else:
         places = rng.permutation(n)
     return np.array_split(places, fold.steps)
@@ -112,10 +109,7 @@ class Augmented(TorchDataset):
 
 
 class Batches:
-    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64.
-
-    Workers live as long as this does.
-    """
+    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64. Its workers live as long as it does."""
 
     def __init__(self, fold: Fold, transform: A.Compose):
         workers = machine.workers()
@@ -132,7 +126,7 @@ class Batches:
         )
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Those of an epoch from the step `first` on."""
+        """The batches of an epoch from the step `first` on."""
         self.steps.epoch, self.steps.first = epoch, first
         return iter(self.loader)
 

@@ -46,11 +46,7 @@ class FittedFineTune:
         return self.combined(probabilities)
 
     def combined(self, probabilities: Callable[[Run, float | None], np.ndarray]) -> np.ndarray:
-        """(n, k), the model's probabilities.
-
-        Args:
-            probabilities: Gives those (n, k) of a run with the weights of an alpha.
-        """
+        """(n, k), the model's probabilities of those of each run with the weights of an alpha."""
         folds = [
             np.mean([probabilities(one, alpha) for one in runs_of(self.competition, self.name, number)], axis=0)
             for number, alpha in enumerate(self.alphas)
@@ -59,7 +55,7 @@ class FittedFineTune:
         return probs if self.temperature is None else calibration.scale(probs, self.temperature)
 
     def weights(self, one: Run, alpha: float | None) -> State:
-        """Those that a run predicts with."""
+        """The weights that a run predicts with."""
         trained = checkpoints.load(one.finished)
         if alpha in (None, 1.0):
             return trained

@@ -3,42 +3,78 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from src.base import files
 from src.base.errors import UserError
 from src.base.text import duration
+from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
-from src.models.finetune import augment, averaging, training
+from src.models.finetune import augment, averaging, heads, training
 from src.models.finetune.batches import Fold
-from src.models.finetune.keys import tables_key, weights_key
+from src.models.finetune.keys import finetune_key, tables_key, weights_key
 from src.models.finetune.resume import Running
-from src.models.finetune.run import Run
-from src.models.finetune.shared import Shared
+from src.models.finetune.run import Run, squares_of
+from src.models.probe.judging import doubtful
 from src.networks import classifiers
+from src.networks.classifiers import Head
 from src.networks.predictor import placed
 from src.results import checkpoints
 from src.schema.competition import Competition
+from src.schema.models import FineTune
 from src.scoring.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The parts that all runs of a fine-tuned model have in common, each made when it is first wanted."""
+
+    competition: Competition
+    name: str
+    data: Dataset
+
+    @property
+    def spec(self) -> FineTune:
+        return self.competition.models[self.name]
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        return finetune_key(self.competition, self.spec, self.data, self.doubtful)
+
+    @cached_property
+    def doubtful(self) -> list[np.ndarray] | None:
+        """For each fold which of its training rows are left out; None: none of them."""
+        return doubtful(self.competition, self.spec, self.data) if self.spec.needs_judge else None
+
+    @cached_property
+    def squares(self) -> Squares:
+        return squares_of(self.competition, self.spec, self.data)
+
+    @cached_property
+    def starts(self) -> list[Head | None]:
+        """The start of each fold's head."""
+        return heads.starts(self.competition, self.spec, self.data)
 
 
 def run_fold(
     competition: Competition, name: str, number: int, seed: int | None = None, shared: Shared | None = None
 ) -> None:
-    """Trains one (model, fold, seed) and writes its weights and tables: a unit of work, started with nothing but names.
+    """Train one (model, fold, seed), where its weights are missing, and write its weights and tables.
 
-    Weights that are there are taken.
+    It is a unit of work that starts with nothing but names: by default with the model's first seed.
 
     Args:
-        seed: The model's first, where there is none.
         shared: Where the caller has more runs of the model to make.
 
     Raises:
         UserError: It would have to be trained, and PREDICT_ONLY is set.
     """
-    shared = Shared(competition, name, read_dataset(competition)) if shared is None else shared
+    shared = shared or Shared(competition, name, read_dataset(competition))
     spec, data, key = shared.spec, shared.data, shared.key
     one = Run(competition, name, number, spec.seed if seed is None else seed)
     if os.environ.get("PREDICT_ONLY") == "1" and (why := one.untrained(key)):
@@ -54,14 +90,13 @@ def run_fold(
 
     model = trained(one, key, fold, create)
     predict(one, key, fold, create, model, data)
-    score = METRICS[competition.metric].value(
-        fold.valid_targets, one.read(data, "oof", max(spec.wise_ft, default=None))
-    )
+    probs = one.read(data, "oof", max(spec.wise_ft, default=None))
+    score = METRICS[competition.metric].value(fold.valid_targets, probs)
     print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
 
 
 def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
-    """The network that predicts: with its weights as they are on the disk, or else trained, and written there."""
+    """The network that predicts, with its weights from the disk, or else trained and written there."""
     running = Running(one.finished, weights_key(key))
     if one.trained(key) is None:
         one.predicted.unlink(missing_ok=True)  # of other weights
@@ -79,12 +114,12 @@ def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], 
 def predict(
     one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module, data: Dataset
 ) -> None:
-    """Writes a run's tables, for each alpha between the weights that training started from and those of `model`.
+    """Write a run's tables, for each alpha between the weights that training started from and those of `model`.
 
-    Where only the test rows are others, the held-out rows' tables stay.
+    Where only the test rows have changed, the held-out rows' tables stay.
     """
     start, spec = time.perf_counter(), fold.spec
-    parts = ({} if one.held(key) else {"oof": fold.valid}) | {"test": data.test_index}
+    parts = ({} if one.has_held_out(key) else {"oof": fold.valid}) | {"test": data.test_index}
     one.predicted.unlink(missing_ok=True)
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin = create(True).state_dict() if spec.wise_ft else {}

@@ -15,7 +15,7 @@ CODE = 4
 
 
 def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
-    """What weights start from and what pictures they are trained with."""
+    """The weights that training starts from, and the pictures that it sees."""
     side = encoders.store(competition, data).side
     key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
     return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
@@ -24,11 +24,7 @@ def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict
 def finetune_key(
     competition: Competition, spec: FineTune, data: Dataset, doubtful: list[np.ndarray] | None = None
 ) -> dict[str, Any]:
-    """All that changes a model's numbers.
-
-    Args:
-        doubtful: For each fold which of its training rows are left out; None: none of them.
-    """
+    """All that changes a model's numbers; `doubtful`: the training rows of each fold that are left out, if any."""
     more = network_key(competition, spec, data)
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
@@ -38,17 +34,17 @@ def finetune_key(
 
 
 def tables_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the numbers of a run."""
+    """The part of a model's key that changes the numbers of a run."""
     model = {name: value for name, value in key["model"].items() if name not in FineTune.of_model}
     return {name: value for name, value in key.items() if name != "metric"} | {"model": model}
 
 
 def weights_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key changes the weights of a run: the test rows are only predicted."""
+    """The part of a model's key that changes the weights of a run: the test rows are only predicted."""
     key = held_out_key(key)
     return key | {"model": {name: value for name, value in key["model"].items() if name not in FineTune.of_tables}}
 
 
 def held_out_key(key: dict[str, Any]) -> dict[str, Any]:
-    """What of a model's key, or of a run's, changes the tables of the held-out rows: they know no test rows."""
+    """The part of a model's key, or of a run's, that changes the held-out rows' tables: they know no test rows."""
     return without_test_rows(tables_key(key))

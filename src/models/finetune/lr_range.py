@@ -36,7 +36,7 @@ def curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame:
 
 
 def losses(training: Training, batches: Batches) -> Iterator[float]:
-    """Of STEPS steps."""
+    """The losses of STEPS steps."""
     done = 0
     while True:
         training.step = 0

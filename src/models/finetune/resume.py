@@ -14,7 +14,7 @@ KEPT = 2  # where one turns out to be damaged, the one before costs an epoch and
 
 @dataclass(frozen=True)
 class Running:
-    """Those beside `finished`, the file of the finished fold: fold0.running-000007.safetensors, say."""
+    """The checkpoints beside `finished`, the finished fold's file: fold0.running-000007.safetensors, say."""
 
     finished: Path
     key: dict[str, Any]
@@ -22,8 +22,8 @@ class Running:
     def paths(self) -> list[Path]:
         return sorted(self.finished.parent.glob(f"{self.finished.stem}.running-*.safetensors"))
 
-    def found(self, title: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The tensors of the newest that is of the key, and what was saved about them; what is not is said."""
+    def latest(self, title: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The tensors of the newest one of the key, and the facts about them; prints why others are left."""
         for path in reversed(self.paths()):
             about = checkpoints.about(path)
             if about is None:
@@ -37,7 +37,7 @@ class Running:
         return None
 
     def save(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-        """Raises UserError: The disk is full or the folder not writable; those before are still there."""
+        """Raises UserError: The disk is full or the folder not writable; the checkpoints before are still there."""
         before = self.paths()
         number = 1 + (int(before[-1].stem.rpartition("-")[2]) if before else 0)
         path = self.finished.with_name(f"{self.finished.stem}.running-{number:06d}.safetensors")

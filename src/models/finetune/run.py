@@ -1,4 +1,4 @@
-"""One fine-tuning run, a (model, fold, seed): what it is trained with, and the files that it leaves."""
+"""One fine-tuning run, a (model, fold, seed): its training data, and the files that it leaves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """The first seed's is that of a model with one seed: more seeds leave it as it is."""
+        """The name of its files: the first seed has none in it, as in a model with one seed."""
         return f"fold{self.number}" + (f"-seed{self.seed}" if self.seed != self.spec.seed else "")
 
     @property
@@ -42,20 +42,20 @@ class Run:
 
     @property
     def finished(self) -> Path:
-        """The weights that predict, and what there is to say of them."""
+        """The weights that predict, with facts about them."""
         return self.competition.model_folder(self.name) / f"{self.label}.safetensors"
 
     @property
     def predicted(self) -> Path:
-        """What there is to say of its tables: written after them, and gone before they are replaced."""
+        """The description of its tables: written after them, and gone before they are replaced."""
         return self.finished.with_suffix(".json")
 
     def trained(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What finished weights say of themselves, if they are what a model of this key wants."""
+        """The facts of finished weights, if they fit a model of this key."""
         return None if self.untrained(key) else checkpoints.about(self.finished)
 
     def untrained(self, key: dict[str, Any]) -> str:
-        """Why its weights are not what a model of this key wants; empty where they are."""
+        """The reason why its weights do not fit a model of this key; empty where they do."""
         about = checkpoints.about(self.finished) or {}
         if "key" not in about:  # those of a probe have none
             return f"{self.finished.name} is missing or no checkpoint of ours"
@@ -64,24 +64,23 @@ class Run:
         return "" if same_model_key(have, wanted) else files.describe_changes(have, wanted)
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What weights and tables say of themselves, if both are there and what a model of this key wants."""
+        """The facts of weights and tables, if both are there and fit a model of this key."""
         trained, predicted = self.trained(key), files.read_json(self.predicted)
         if trained is None or predicted is None or not same_model_key(predicted["key"], tables_key(key)):
             return None
-        if not all(table.is_file() for part in ("oof", "test") for table in self.tables(part)):
+        if not (self.has_tables("oof") and self.has_tables("test")):
             return None
         return {"history": trained["history"], "seconds": trained["seconds"] + predicted["seconds"]}
 
-    def held(self, key: dict[str, Any]) -> bool:
-        """Whether the held-out rows' tables are there, and what a model of this key wants."""
+    def has_held_out(self, key: dict[str, Any]) -> bool:
+        """Whether the held-out rows' tables are there, and fit a model of this key."""
         predicted = files.read_json(self.predicted)
-        if predicted is None or not same_model_key(held_out_key(predicted["key"]), held_out_key(key)):
-            return False
-        return all(table.is_file() for table in self.tables("oof"))
+        same = predicted is not None and same_model_key(held_out_key(predicted["key"]), held_out_key(key))
+        return same and self.has_tables("oof")
 
     @property
     def init_seed(self) -> int:
-        """Of what is random at the start: the same for all seeds of a model, as soups and WiSE-FT want it."""
+        """The seed of what is random at the start: one for all seeds of a model, as soups and WiSE-FT want it."""
         return draw(self.spec.seed, self.number)
 
     def table(self, part: str, alpha: float | None) -> Path:
@@ -89,9 +88,9 @@ class Run:
         at = "" if alpha is None else f"-alpha{alpha:g}"
         return self.finished.with_name(f"{self.label}{at}-{part}.parquet")
 
-    def tables(self, part: str) -> list[Path]:
-        """Of each alpha."""
-        return [self.table(part, alpha) for alpha in self.spec.wise_ft or (None,)]
+    def has_tables(self, part: str) -> bool:
+        """Whether the tables of all alphas are there."""
+        return all(self.table(part, alpha).is_file() for alpha in self.spec.wise_ft or (None,))
 
     def write(self, part: str, alpha: float | None, ids: list[str], probs: np.ndarray) -> None:
         predictions.write(self.table(part, alpha), self.competition.id, ids, self.competition.classes, probs)
@@ -102,36 +101,22 @@ class Run:
         return predictions.read(self.table(part, alpha), self.competition.id, rows.ids, self.competition.classes)
 
     def fold(self, data: Dataset, squares: Squares, doubtful: np.ndarray | None = None) -> Fold:
-        """What it is trained with.
-
-        Args:
-            doubtful: (n,) bool, which rows outside of the fold are left out; None: none of them.
-        """
+        """Its training data; `doubtful` (n,) are the rows outside of the fold that are left out, None: none."""
         train, valid = np.flatnonzero(data.fold != self.number), np.flatnonzero(data.fold == self.number)
         doubtful = np.zeros(len(train), bool) if doubtful is None else doubtful
-        return fold_of(
-            self.competition,
-            self.spec,
-            data,
-            squares,
-            title=self.title,
-            number=self.number,
-            seed=self.seed,
-            train=train[~doubtful],
-            valid=valid,
-            valid_targets=data.targets[valid],
-            dropped=int(doubtful.sum()),
-        )
+        own = {"title": self.title, "number": self.number, "seed": self.seed, "dropped": int(doubtful.sum())}
+        held_out = {"valid": valid, "valid_targets": data.targets[valid]}
+        return fold_of(self.competition, self.spec, data, squares, train=train[~doubtful], **own, **held_out)
 
 
 def fold_of(
     competition: Competition, spec: FineTune, data: Dataset, squares: Squares, *, train: np.ndarray, **rest: Any
 ) -> Fold:
-    """What some train rows train a model with.
+    """The training data of some train rows.
 
     Args:
         squares: Of data.rows; `train` are positions in it.
-        rest: The fields of `Fold` that competition, spec and data do not tell.
+        rest: The fields of `Fold` that do not follow from competition, spec and data.
     """
     return Fold(
         spec=spec,
@@ -148,11 +133,7 @@ def fold_of(
 
 
 def check_networks(competition: Competition) -> None:
-    """Refuses a network or an augmentation that is not known.
-
-    Raises:
-        UserError: Names the model.
-    """
+    """Refuse a network or an augmentation that is not known. Raises UserError: Names the model."""
     for name, spec in competition.trained.items():
         try:
             classifiers.check(spec)
@@ -162,7 +143,7 @@ def check_networks(competition: Competition) -> None:
 
 
 def runs_of(competition: Competition, name: str, number: int) -> list[Run]:
-    """Those of a model and a fold, one a seed."""
+    """The runs of a model and a fold, one a seed."""
     spec = competition.models[name]
     return [Run(competition, name, number, spec.seed + i) for i in range(spec.seeds)]
 

@@ -34,7 +34,7 @@ Ingredient = tuple[str, int]  # model, seed
 class FittedSoup:
     competition: Competition
     name: str
-    taken: Sequence[Sequence[Ingredient]]  # of each fold
+    chosen: Sequence[Sequence[Ingredient]]  # of each fold
     side: int | None = None  # to which pictures were reduced
 
     @property
@@ -50,8 +50,8 @@ class FittedSoup:
         """(n, k) probabilities, the mean over folds."""
         model = blank(self.first, len(self.competition.classes))
         total = np.zeros((len(pictures), len(self.competition.classes)))
-        for number, soup in enumerate(self.taken):
-            total += pictures.probabilities(self.network(model, soup, number)) / len(self.taken)
+        for number, soup in enumerate(self.chosen):
+            total += pictures.probabilities(self.network(model, soup, number)) / len(self.chosen)
         return total
 
     def network(self, model: nn.Module, soup: Collection[Ingredient], number: int) -> Predictor:
@@ -62,7 +62,7 @@ class FittedSoup:
 
 
 def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, np.ndarray]:
-    """Chooses the ingredients of each fold; and the probabilities (n, k) of data.train, each row's by its fold's."""
+    """Choose the ingredients of each fold; also the probabilities (n, k) of data.train, each row's by its fold's."""
     metric, k = METRICS[competition.metric], len(competition.classes)
     plain = FittedSoup(competition, name, ())
     model, models = blank(plain.first, k), competition.models
@@ -78,14 +78,14 @@ def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup
         return merit(metric, targets, np.concatenate([held_out(frozenset(soup), number) for number in folds]))
 
     every = [(other, models[other].seed + i) for other in plain.spec.of for i in range(models[other].seeds)]
-    oof, taken = np.zeros((len(data.train), k)), []
+    oof, chosen = np.zeros((len(data.train), k)), []
     for number in range(data.n_folds):
         others = [other for other in range(data.n_folds) if other != number]
         on_others = functools.partial(merit_on, others)
         soup = averaging.greedy(sorted(every, key=lambda one: on_others([one]), reverse=True), on_others)
         oof[data.fold == number] = held_out(frozenset(soup), number)
-        taken.append(soup)
-    return FittedSoup(competition, name, taken), oof
+        chosen.append(soup)
+    return FittedSoup(competition, name, chosen), oof
 
 
 def load(one: FinishedModel) -> FittedSoup:
@@ -95,5 +95,5 @@ def load(one: FinishedModel) -> FittedSoup:
         fitted.load(one.competition, other)
         if fitted.finished(one.competition, other).key != known[other]:
             raise UserError(f"{one.title} is of another {other} than there is now: {one.command} recomputes it")
-    taken = [[(name, int(seed)) for name, seed in map(str.split, soup)] for soup in one.made["ingredients"]]
-    return FittedSoup(one.competition, one.name, taken, known[one.spec.of[0]].get("pictures"))
+    chosen = [[(name, int(seed)) for name, seed in map(str.split, soup)] for soup in one.made["ingredients"]]
+    return FittedSoup(one.competition, one.name, chosen, known[one.spec.of[0]].get("pictures"))

@@ -131,12 +131,12 @@ class Training:
             self.check()
 
     def gradients(self, pixels: Tensor, targets: Tensor) -> Tensor:
-        """Those of the batch's mean loss, which is returned; in more and smaller parts where memory is too small."""
+        """Compute those of the batch's mean loss, which is returned; in smaller parts where memory is too small."""
         where = f" in epoch {self.epoch + 1}, step {self.step + 1}, with a batch of {len(pixels)}"
         return self.micro.run(lambda size: self.backward(pixels, targets, size), where)
 
     def backward(self, pixels: Tensor, targets: Tensor, micro: int) -> Tensor:
-        """As `gradients`, of so many images at a time."""
+        """As `gradients`, with `micro` images at a time."""
         machine.seed(draw(self.fold.seed, self.fold.number, self.epoch, self.step, 1))  # dropout, drop path
         self.optimizer.zero_grad(set_to_none=True)  # what an attempt without enough memory has left
         n, total = len(pixels), torch.zeros((), device=pixels.device)
@@ -175,9 +175,9 @@ class Training:
         return {**tensors, "losses.epoch": self.losses}
 
     def about(self) -> dict[str, Any]:
-        at = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro.size}
-        at["scaler"] = self.scaler.state_dict()  # empty where it does nothing
-        return {**at, "seconds": self.seconds, "history": self.history}
+        position = {"epoch": self.epoch, "step": self.step, "micro_batch": self.micro.size}
+        scaler = self.scaler.state_dict()  # empty where it does nothing
+        return {**position, "scaler": scaler, "seconds": self.seconds, "history": self.history}
 
     def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         """The inverse of `state` and `about`."""
@@ -255,7 +255,7 @@ def train_fold(
     running: Running,
     looked: Looked | None = None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
-    """Trains one fold, resuming from where `running` has it.
+    """Train one fold, resuming from the checkpoint that `running` has.
 
     Args:
         create: Makes the network, with its pretrained weights if its argument is true.
@@ -274,7 +274,7 @@ def train_fold(
         print(f"{fold.title}  {label_noise.said(fold.dropped, len(fold.train) + fold.dropped)}")
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
-    before = running.found(fold.title)
+    before = running.latest(fold.title)
     training = Training(fold, create(before is None), looked)
     if before is not None:
         training.restore(*before)
@@ -288,7 +288,7 @@ def train_fold(
 
 
 def train_epoch(training: Training, batches: Batches, running: Running, asked: StopRequest) -> None:
-    """From the step where it is to the end, which is saved; or to where a signal asks to stop, which is saved too."""
+    """Train from the present step to the epoch's end, or to where a signal asks to stop, and save."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
     items = timed(batches.of(training.epoch, training.step), training.seconds, asked)
@@ -308,7 +308,7 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: S
 
 
 def timed(items: Iterator[T], seconds: dict[str, float], asked: StopRequest) -> Iterator[T]:
-    """Passes `items` on and counts the time that they were waited for; none come after a signal asked to stop."""
+    """Pass `items` on and count the time that they were waited for; none come after a signal asked to stop."""
     while asked.signal is None:
         start = time.perf_counter()
         try:
