@@ -1,7 +1,7 @@
 """Finished models, fitted to each fold: one object for the test rows of its stage and for any other picture.
 
-Each kind has a module with `load`, which makes the fitted model of what its stage has left; a stage that has just
-fitted one makes the same object of what it has in memory.
+Each kind has a module with `load`, which reads the fitted model from the files of its stage; a stage that has just
+fitted one makes the same object from memory.
 """
 
 import importlib
@@ -25,7 +25,7 @@ class Fitted(Protocol):
 
 @dataclass(frozen=True)
 class FinishedModel:
-    """What the folder of a finished model says of it."""
+    """A finished model, by the files in its folder."""
 
     competition: Competition
     name: str
@@ -38,17 +38,11 @@ class FinishedModel:
 
     @property
     def command(self) -> str:
-        """What makes it."""
         return command(self.competition, self.name)
 
     @property
     def spec(self) -> AnyModel:
         return self.competition.models[self.name]
-
-    @property
-    def module(self) -> str:
-        """Of src/models/."""
-        return "blend.fitted" if self.name == BLEND else self.spec.module
 
     @property
     def key(self) -> dict[str, Any]:
@@ -59,13 +53,13 @@ class FinishedModel:
         return range(len(self.made["folds"]))
 
     def refuse_other(self, have: Any, wanted: Any) -> None:
-        """Raises UserError: What the model was made with is not what the config asks for now."""
+        """Raises UserError: The model was made with something else than the config asks for now."""
         if have != wanted:
             why = files.describe_changes(have, wanted)
             raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} recomputes it")
 
     def check_config(self) -> None:
-        """Raises UserError: Classes, prompts or fields of the model are others in the config than they were."""
+        """Raises UserError: Classes, prompts or fields of the model have changed in the config."""
         have = {"classes": self.key["classes"], "model": self.key.get("model", {})}
         wanted = {"classes": list(self.competition.classes), "model": {}}
         if self.name != BLEND:
@@ -76,7 +70,7 @@ class FinishedModel:
 
 
 def command(competition: Competition, name: str) -> str:
-    """What makes a model: `./run.sh corn probe`."""
+    """The command that makes a model: `./run.sh corn probe`."""
     return competition.command(BLEND if name == BLEND else competition.models[name].stage)
 
 
@@ -91,8 +85,9 @@ def load(competition: Competition, name: str) -> Fitted:
     """A finished model, or the blend.
 
     Raises:
-        UserError: It is not finished, not of the config as it is now, or has lost its files; with what makes it.
+        UserError: It is not finished, not of the config as it is now, or has lost its files; with the command for it.
     """
     one = finished(competition, name)
     one.check_config()
-    return importlib.import_module(f"src.models.{one.module}").load(one)
+    module = "blend.fitted" if name == BLEND else one.spec.module
+    return importlib.import_module(f"src.models.{module}").load(one)

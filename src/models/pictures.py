@@ -1,4 +1,4 @@
-"""Pictures as fitted models ask for them: here rows of a competition; `./run.sh predict` has any others."""
+"""The pictures that fitted models predict: here rows of a competition; `./run.sh predict` has any others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> CombinedFeatures:
-        """What encoders make of them, combined as a model wants it."""
+        """Their features by encoders, combined as a model needs it."""
 
     def probabilities(self, network: Predictor) -> np.ndarray:
-        """(n, k) float32: what a network says of them."""
+        """(n, k) float32: their probabilities by a network."""
 
 
 @dataclass(frozen=True)
 class StoredPictures:
-    """Rows of a competition, by the features and the decoded pictures that its folder has."""
+    """Rows of a competition, with the features and decoded pictures of its folder."""
 
     competition: Competition
     data: Dataset
@@ -43,7 +43,7 @@ class StoredPictures:
 
     @cached_property
     def decoded(self) -> decoded.Pictures:
-        """Of all of data.rows."""
+        """The pictures of all of data.rows."""
         return encoders.store(self.competition, self.data).pictures(self.data.rows)
 
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> Features:

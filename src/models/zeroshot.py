@@ -1,4 +1,4 @@
-"""Zero-shot: each picture is compared with what CLIP makes of the classes' prompts.
+"""Zero-shot: each picture is compared with CLIP's features of the classes' prompts.
 
 Beside the plain classifier: which prompts help (a leaderboard), an ensemble of those that do, and a bias a class. The
 last two learn from labels, so they are fitted on the training rows of each fold alone.
@@ -26,10 +26,10 @@ ROWS = 8192  # compared at a time: memory does not grow with the rows
 
 @dataclass(frozen=True)
 class Variant:
-    """Prompts with something left out, and what that is called."""
+    """Prompts with something left out, and its name."""
 
     kind: str  # all, template, phrase, without template, without phrase
-    label: str  # the class whose own it is; empty for a template of all classes
+    label: str  # the class that it belongs to; empty for a template of all classes
     text: str
     prompts: Prompts
 
@@ -37,7 +37,7 @@ class Variant:
 def variants(prompts: Prompts, classes: Sequence[str]) -> list[Variant]:
     """The whole ensemble, each template and phrase alone, and the ensemble without each."""
     alone = [
-        Variant(kind, label, text, replaced(prompts, label, kind, (text,)))
+        Variant(kind, label, text, with_texts(prompts, label, kind, (text,)))
         for label, kind, texts in units(prompts, classes)
         for text in texts
     ]
@@ -49,7 +49,7 @@ def variants(prompts: Prompts, classes: Sequence[str]) -> list[Variant]:
 def leaving_out(prompts: Prompts, classes: Sequence[str]) -> list[tuple[Variant, int]]:
     """The ensemble without each template and phrase, and how many others there are of its kind: one at least."""
     return [
-        (Variant(f"without {kind}", label, text, replaced(prompts, label, kind, rest)), len(rest))
+        (Variant(f"without {kind}", label, text, with_texts(prompts, label, kind, rest)), len(rest))
         for label, kind, texts in units(prompts, classes)
         for text in texts
         if (rest := tuple(other for other in texts if other != text))
@@ -67,7 +67,7 @@ def units(prompts: Prompts, classes: Sequence[str]) -> list[tuple[str, str, tupl
     return [unit for unit in every if len(unit[2]) > 1]
 
 
-def replaced(prompts: Prompts, label: str, kind: str, texts: tuple[str, ...]) -> Prompts:
+def with_texts(prompts: Prompts, label: str, kind: str, texts: tuple[str, ...]) -> Prompts:
     if label == "":
         return prompts.model_copy(update={"templates": texts})
     field = "class_templates" if kind == "template" else "classnames"
@@ -95,11 +95,7 @@ class Scores:
 def scores(
     feats, targets: np.ndarray, fold: np.ndarray, classifiers: Sequence[np.ndarray], scale: float, metric: Metric
 ) -> Scores:
-    """How classifiers (d, k) do on rows, in one pass over them.
-
-    Args:
-        feats: (n, d) unit features: an array, or what gives one for a slice.
-    """
+    """Score classifiers (d, k) in one pass over unit features (n, d): an array, or what gives one for a slice."""
     stack = np.concatenate(classifiers, axis=1)
     v, folds, log_loss = len(classifiers), int(fold.max()) + 1, METRICS["log_loss"]
     sums = np.zeros((3, v, folds))
@@ -133,11 +129,10 @@ def leaderboard(variants: Sequence[Variant], scores: Scores, metric: str) -> pd.
 
 
 def greedy(prompts: Prompts, classes: Sequence[str], evaluate, metric: Metric, folds: np.ndarray) -> Prompts:
-    """The ensemble without what does harm: leaves out one template or phrase after the other, as long as it helps.
+    """Leave one template or phrase after the other out of the ensemble, as long as it helps on the rows of `folds`.
 
     Args:
         evaluate: Gives the Scores of a list of prompts.
-        folds: The folds whose rows judge.
     """
     while True:
         tried = [prompts, *(variant.prompts for variant, _ in leaving_out(prompts, classes))]
@@ -168,20 +163,20 @@ class Logits:
     """The logits (n, k) of pictures by the classifiers of some texts, each computed once."""
 
     def __init__(self, known: Texts, feats: CombinedFeatures):
-        self.known, self.feats, self.found = known, feats, {}
+        self.known, self.feats, self.cache = known, feats, {}
 
-    def of(self, told: Sequence[Sequence[str]]) -> np.ndarray:
-        """`told`: the texts of each class."""
-        if (at := str(told)) not in self.found:
-            self.found[at] = self.known.scale * self.feats.dot(self.known.classifier_of(told))
-        return self.found[at]
+    def compute(self, texts: Sequence[Sequence[str]]) -> np.ndarray:
+        """The logits by the texts of each class."""
+        if (key := str(texts)) not in self.cache:
+            self.cache[key] = self.known.scale * self.feats.dot(self.known.classifier_from(texts))
+        return self.cache[key]
 
 
 @dataclass(frozen=True)
 class FoldClassifier:
-    """What a fold has chosen."""
+    """The choice of a fold."""
 
-    told: Sequence[Sequence[str]]  # the texts of each class
+    texts: Sequence[Sequence[str]]  # of each class
     bias: np.ndarray  # (k,) added to the logits
 
 
@@ -194,17 +189,17 @@ class FittedZeroShot:
     def predict(self, pictures: Pictures) -> np.ndarray:
         """(n, k) probabilities, the mean over folds."""
         logits = Logits(texts.read(self.competition, self.spec), pictures.features([self.spec]))
-        return np.mean([softmax(logits.of(fold.told) + fold.bias, axis=1) for fold in self.folds], axis=0)
+        return np.mean([softmax(logits.compute(fold.texts) + fold.bias, axis=1) for fold in self.folds], axis=0)
 
 
 def load(one: FinishedModel) -> FittedZeroShot:
     """Raises UserError: The CLIP is another one now."""
     one.refuse_other(one.key["clip"], features.encoder_identity(one.spec))
     classes, made = one.competition.classes, one.made
-    told = made.get("ensemble", [one.key["prompts"] for _ in one.folds])
+    prompts = made.get("ensemble", [one.key["prompts"] for _ in one.folds])
     bias = made.get("bias", [dict.fromkeys(classes, 0.0) for _ in one.folds])
     folds = [
-        FoldClassifier([told[fold][label] for label in classes], np.array([bias[fold][label] for label in classes]))
+        FoldClassifier([prompts[fold][label] for label in classes], np.array([bias[fold][label] for label in classes]))
         for fold in one.folds
     ]
     return FittedZeroShot(one.competition, one.spec, folds)

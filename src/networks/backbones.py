@@ -32,11 +32,7 @@ class DataConfig:
 
 
 def check(spec: FineTune | Encoder) -> None:
-    """Refuses a backbone that timm does not know, or has no weights for.
-
-    Raises:
-        UserError: With the nearest names.
-    """
+    """Refuses a backbone that timm does not know, or has no weights for. Raises UserError: With the nearest names."""
     arch, _, tag = spec.backbone.partition(".")
     if not timm.is_model(arch):
         raise UserError(unknown("timm backbone", arch, timm.list_models()))

@@ -76,11 +76,7 @@ class Cache:
         files.write_json(self.folder / "key.json", wanted)
 
     def add(self, ids: list[str], shas: np.ndarray, feats: np.ndarray) -> None:
-        """Writes a shard.
-
-        Raises:
-            UserError: Features are not finite, or too large for float16.
-        """
+        """Writes a shard. Raises UserError: Features are not finite, or too large for float16."""
         with np.errstate(over="ignore"):
             kept = feats.astype(self.spec.stored)
         if (bad := ~np.isfinite(kept).all(axis=1)).any():

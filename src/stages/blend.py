@@ -73,10 +73,10 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
     asked, metric, targets = competition.blend.method, pool.metric, pool.targets
     methods = methods_for(asked, pool)
     fitted = {method: fit(method, pool, nested=asked == "auto") for method in methods}
-    mean, facts = pool.decided(fitted["mean"].oof), {}
+    mean, facts = pool.decide(fitted["mean"].oof), {}
     lines = [("method", competition.metric, "gain over the mean", "log loss")]
     for method, fits in fitted.items():
-        decided = pool.decided(fits.oof)
+        decided = pool.decide(fits.oof)
         (cv, se), (gain, gain_se) = metric.score(targets, decided), metric.gain(targets, decided, than=mean)
         log_loss = METRICS["log_loss"].value(targets, fits.oof)
         facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": log_loss}
@@ -89,7 +89,7 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
         m, _, k = pool.oofs.shape
         print(f"stack is left out: {m} models of {k} classes are too many for it (blend.method='stack' fits it)")
     method, by_fold, oof = choose(pool, fitted)
-    gain, se = metric.gain(targets, pool.decided(oof), than=mean)
+    gain, se = metric.gain(targets, pool.decide(oof), than=mean)
     print(
         f"chose {method}: the simplest method within one standard error of the best. Chosen inside each fold: "
         f"{', '.join(by_fold)}; gain of that {gain_text(gain, se)} over the mean (paired)"
@@ -104,10 +104,10 @@ def parts(competition: Competition, names: list[str], pool: Pool, method: str, f
     A stack has no weights: its `share` is that of the model's coefficients in the sum of their absolute values.
     """
     metric, targets = pool.metric, pool.targets
-    decided, models = pool.decided(fitted.oof), {}
+    decided, models = pool.decide(fitted.oof), {}
     for j, name in enumerate(track(names, "blend: without each model", len(names), "models")):
-        cv, se = metric.score(targets, pool.decided(pool.oofs[j]))
-        less = pool.decided(without_model(method, pool, fitted, j))
+        cv, se = metric.score(targets, pool.decide(pool.oofs[j]))
+        less = pool.decide(without_model(method, pool, fitted, j))
         lost, lost_se = metric.gain(targets, decided, than=less)
         models[name] = {"cv": cv, "se": se, "share": 0.0, "lost": lost, "lost_se": lost_se}
     shares = fitted.final.shares(len(names))

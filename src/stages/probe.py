@@ -23,28 +23,28 @@ from src.scoring import label_noise
 
 
 def run(competition: Competition) -> list[str]:
-    """Returns the names of the models that were made and not reused."""
-    data, made, judges = read_dataset(competition), [], judging_probes(competition)
+    """Return the names of the models that were computed and not reused."""
+    data, computed, judges = read_dataset(competition), [], judging_probes(competition)
     for name, spec in competition.of_stage("probe").items():
         key = probe_key(competition, spec, data)
         if not is_reused(competition.model_folder(name), key):
-            make(competition, name, spec, data, key)
-            made.append(name)
+            fit(competition, name, spec, data, key)
+            computed.append(name)
         if name in judges:
-            write_judgements_of(competition, name, spec, data)
-    return made
+            judge(competition, name, spec, data)
+    return computed
 
 
-def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
+def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
     start, folder = time.perf_counter(), competition.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
     train, test = TrainRows(competition, spec, data, folder), test_pictures(competition, data)
-    test.features(spec.encoders)  # what is missing of them is missed before anything is fitted
+    test.features(spec.encoders)  # those that are missing are an error before anything is fitted
     fits = train.fits()
     fitted = FittedProbe(competition, spec, fits)
     fitted.save(folder)
     oof, probs = train.out_of_fold(fits), fitted.predict(test)
-    print(curve(name, fits))
+    print(curve_text(name, fits))
     facts = {"chosen": [{"c": fit.c, "normalise": fit.normalise} for fit in fits]}
     facts["c_curves"] = [fit.curves for fit in fits]
     if spec.label_noise != "keep":
@@ -55,8 +55,8 @@ def make(competition: Competition, name: str, spec: Probe, data: Dataset, key: d
     save_model(competition, name, key, data, oof, probs, seconds, **facts)
 
 
-def write_judgements_of(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
-    """Writes what a finished probe says of each fold's training rows, unless that is there."""
+def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
+    """Write a finished probe's judgement of each fold's training rows, unless it is there."""
     if not why_not_judged(competition, name, data):
         print(f"{name}  what it says of labels is reused")
         return
@@ -66,8 +66,8 @@ def write_judgements_of(competition: Competition, name: str, spec: Probe, data: 
     print(f"{name}  has judged the labels of each fold's training rows  {duration(time.perf_counter() - start)}")
 
 
-def curve(name: str, fits: list[Fit]) -> str:
-    """The log loss inside the training rows for each C, the mean over folds, and what each fold chose."""
+def curve_text(name: str, fits: list[Fit]) -> str:
+    """The log loss inside the training rows for each C, the mean over folds, and each fold's choice."""
     lines = [f"{name}  log loss inside the training rows, by C"]
     for kind in fits[0].curves:
         values = {c: [fit.curves[kind][c] for fit in fits] for c in fits[0].curves[kind]}

@@ -33,25 +33,24 @@ PROMPTS_PRINTED = 10  # rows of the leaderboard
 
 
 def run(competition: Competition) -> list[str]:
-    """Returns the names of the models that were made and not reused."""
-    data, made = read_dataset(competition), []
+    """Return the names of the models that were computed and not reused."""
+    data, computed = read_dataset(competition), []
     for name, spec in competition.of_stage("zeroshot").items():
-        told = competition.prompt_texts
-        key = model_key(competition, spec, data, CODE, clip=features.encoder_identity(spec), prompts=told)
-        if is_reused(competition.model_folder(name), key):
-            continue
-        start = time.perf_counter()
-        make(competition, name, spec, data, key, start)
-        made.append(name)
-    return made
+        identity, prompts = features.encoder_identity(spec), competition.prompt_texts
+        key = model_key(competition, spec, data, CODE, clip=identity, prompts=prompts)
+        if not is_reused(competition.model_folder(name), key):
+            compute(competition, name, spec, data, key)
+            computed.append(name)
+    return computed
 
 
-def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict, start: float) -> None:
+def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict) -> None:
+    start = time.perf_counter()
     classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition.metric), np.arange(data.n_folds)
     metric = METRICS[judge]
     known = texts.read(competition, spec)
     train, test = (part(competition, data) for part in (train_pictures, test_pictures))
-    test.features([spec])  # what is missing of them is missed before anything is computed
+    test.features([spec])  # those that are missing are an error before anything is computed
     feats = train.features([spec])
 
     def evaluate(candidates: list[Prompts]) -> zeroshot.Scores:
@@ -62,7 +61,7 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
     board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), judge)
     files.write_text(competition.model_folder(name) / "prompts.csv", board.to_csv(index=False, lineterminator="\n"))
     if len(board) > 1:
-        print(shown(name, board, judge, len(data.train)))
+        print(board_text(name, board, judge, len(data.train)))
 
     logits, oof, facts, fits = Logits(known, feats), np.zeros((len(data.train), len(classes))), {}, []
     for fold in folds:
@@ -70,22 +69,19 @@ def make(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key
         if spec.ensemble == "greedy":
             chosen = zeroshot.greedy(chosen, classes, evaluate, metric, folds[folds != fold])
             facts.setdefault("ensemble", []).append({label: chosen.texts(label) for label in classes})
-        told, bias = [chosen.texts(label) for label in classes], np.zeros(len(classes))
+        fold_texts, bias = [chosen.texts(label) for label in classes], np.zeros(len(classes))
+        fold_logits = logits.compute(fold_texts)
         if spec.prior == "train":
-            bias = zeroshot.prior_bias(logits.of(told)[~held_out], data.targets[~held_out])
+            bias = zeroshot.prior_bias(fold_logits[~held_out], data.targets[~held_out])
             facts.setdefault("bias", []).append(dict(zip(classes, bias.round(4).tolist(), strict=True)))
-        oof[held_out] = softmax(logits.of(told)[held_out] + bias, axis=1)
-        fits.append(FoldClassifier(told, bias))
+        oof[held_out] = softmax(fold_logits[held_out] + bias, axis=1)
+        fits.append(FoldClassifier(fold_texts, bias))
     probs = FittedZeroShot(competition, spec, fits).predict(test)
     save_model(competition, name, key, data, oof, probs, time.perf_counter() - start, **facts)
 
 
-def shown(name: str, board: pd.DataFrame, metric: str, n: int) -> str:
-    """The best prompts and, if it is not among them, the whole ensemble, as a table.
-
-    Args:
-        n: Training rows, that the scores are of.
-    """
+def board_text(name: str, board: pd.DataFrame, metric: str, n: int) -> str:
+    """A table of the best prompts, by n training rows, and of the whole ensemble if it is not among them."""
     rows = board.reset_index(drop=True)
     rows.index += 1
     rows = rows[(rows.index <= PROMPTS_PRINTED) | (rows["kind"] == "all")].copy()

@@ -1,4 +1,4 @@
-"""A fitted blend: what a blender makes of what its models say of the same pictures."""
+"""A fitted blend: a blender of its models' predictions of the same pictures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def load(one: FinishedModel) -> FittedBlend:
 
 
 def weights_of(one: FinishedModel) -> dict[str, float]:
-    """The models that it is made of, each with its weight; of a stack, which has none, all."""
+    """The weights of its models, of those that have one; a stack has none, so that all its models count."""
     made = one.made
     if made["method"] == "stack":
         return dict.fromkeys(one.key["models"], 1.0)
@@ -56,7 +56,7 @@ def weights_of(one: FinishedModel) -> dict[str, float]:
 
 
 def stack(one: FinishedModel) -> Blender:
-    """Solved again of the models' out-of-fold tables: its coefficients are not kept."""
+    """The stack, solved once more on the models' out-of-fold tables: its coefficients are not kept."""
     data = read_dataset(one.competition)
     oofs = np.stack([model_tables(one.competition, name, data)[0] for name in one.key["models"]])
     pool = Pool(oofs, data.targets, data.fold, METRICS[one.competition.metric])

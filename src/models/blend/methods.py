@@ -51,10 +51,10 @@ class Pool:
     def folds(self) -> range:
         return range(int(self.fold.max()) + 1)
 
-    def less(self, model: int) -> "Pool":
+    def without(self, model: int) -> "Pool":
         return replace(self, oofs=np.delete(self.oofs, model, axis=0))
 
-    def decided(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    def decide(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Out-of-fold probabilities of some rows as the metric scores them: see `decisions`."""
         return decisions.cross_fitted(self.metric, probs[rows], self.targets[rows], self.fold[rows])
 
@@ -66,8 +66,8 @@ def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit
     """Fits weights on the rows outside of each tuple of folds."""
 
     def fits(pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Blender]:
-        seen = [~np.isin(pool.fold, without) for without in withouts]
-        return [Weighted(fit(pool.oofs[:, rows], pool.targets[rows], pool.metric)) for rows in seen]
+        masks = [~np.isin(pool.fold, without) for without in withouts]
+        return [Weighted(fit(pool.oofs[:, rows], pool.targets[rows], pool.metric)) for rows in masks]
 
     return fits
 
@@ -91,18 +91,18 @@ class FittedMethod:
 
 
 def fit(method: str, pool: Pool, nested: bool = True) -> FittedMethod:
-    """Fits a method as often as its score needs it and, if `nested`, the choice among methods."""
+    """Fit a method as often as its score and, if `nested`, the choice among methods need it."""
     singles = [(f,) for f in pool.folds]
     pairs = list(combinations(pool.folds, 2)) if nested else []
     final, *others = METHODS[method](pool, [(), *singles, *pairs])
     outer, inner = others[: len(singles)], []
     without = dict(zip(pairs, others[len(singles) :], strict=True))
     for f in pool.folds if nested else ():
-        inner.append(assembled(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
-    return FittedMethod(final, outer, assembled(pool, dict(enumerate(outer))), inner)
+        inner.append(assemble(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
+    return FittedMethod(final, outer, assemble(pool, dict(enumerate(outer))), inner)
 
 
-def assembled(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
+def assemble(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
     """(n, k) the rows of each fold by its blender; NaN for folds without one."""
     oof = np.full(pool.oofs.shape[1:], np.nan)
     for f, blender in blenders.items():
@@ -129,10 +129,10 @@ def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str],
     chosen, oof = [], np.empty(pool.oofs.shape[1:])
     for f in pool.folds:
         rows = pool.fold != f
-        tables = {method: pool.decided(fits.inner[f], rows) for method, fits in fitted.items()}
+        tables = {method: pool.decide(fits.inner[f], rows) for method, fits in fitted.items()}
         chosen.append(simplest(pool.metric, pool.targets[rows], tables))
         oof[~rows] = fitted[chosen[-1]].oof[~rows]
-    tables = {method: pool.decided(fits.oof) for method, fits in fitted.items()}
+    tables = {method: pool.decide(fits.oof) for method, fits in fitted.items()}
     return simplest(pool.metric, pool.targets, tables), chosen, oof
 
 
@@ -145,16 +145,16 @@ def methods_for(method: str, pool: Pool) -> list[str]:
 
 
 def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> np.ndarray:
-    """(n, k) what the method's `oof` would be without a model. A fold in which it has no weight does not miss it.
+    """(n, k) the method's `oof` without a model. A fold in which it has no weight does not miss it.
 
     A stack keeps the C that each fold has chosen.
     """
-    less, folds = pool.less(model), list(pool.folds)
+    less, folds = pool.without(model), list(pool.folds)
     if method == "stack":
         cs = [blender.c for blender in fitted.outer]
-        again = stacking.refit(less.oofs, less.targets, less.fold, [(f,) for f in folds], cs)
+        refitted = stacking.refit(less.oofs, less.targets, less.fold, [(f,) for f in folds], cs)
     else:
         folds = [f for f in folds if fitted.outer[f].weights[model] > 0]
-        again = METHODS[method](less, [(f,) for f in folds])
-    oof = assembled(less, dict(zip(folds, again, strict=True)))
+        refitted = METHODS[method](less, [(f,) for f in folds])
+    oof = assemble(less, dict(zip(folds, refitted, strict=True)))
     return np.where(np.isnan(oof), fitted.oof, oof)

@@ -37,23 +37,17 @@ class Stack:
 
 
 def fit(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, withouts: Sequence[tuple[int, ...]]) -> list[Stack]:
-    """One stack for each tuple of folds that it must not see.
-
-    Args:
-        oofs: (m, n, k) probabilities of m models.
-        targets: (n,) class indices.
-        fold: (n,) the fold of each row, from 0 up.
-    """
+    """One stack of m models, by their probabilities (m, n, k), for each tuple of folds that it must not see."""
     folds = range(int(fold.max()) + 1)
     inner = {without: [f for f in folds if f not in without] for without in withouts}
     inner = {without: left if len(left) > 1 else [] for without, left in inner.items()}
-    sets = {*withouts, *(plus(without, f) for without, left in inner.items() for f in left)}
+    sets = {*withouts, *(extend(without, f) for without, left in inner.items() for f in left)}
     keys = [(c, without) for without in sorted(sets) for c in CS]
     solution = solved(oofs, targets, fold, [Problem(*key) for key in keys])
     place = {key: i for i, key in enumerate(keys)}
 
     def loss(c: float, without: tuple[int, ...]) -> float:
-        return sum(solution.held_out_loss[place[c, plus(without, f)], f] for f in inner[without])
+        return sum(solution.held_out_loss[place[c, extend(without, f)], f] for f in inner[without])
 
     stacks = []
     for without in withouts:
@@ -83,7 +77,7 @@ def solved(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, problems: Se
         torch.set_num_threads(threads)
 
 
-def plus(without: tuple[int, ...], fold: int) -> tuple[int, ...]:
+def extend(without: tuple[int, ...], fold: int) -> tuple[int, ...]:
     return tuple(sorted((*without, fold)))
 
 

@@ -17,14 +17,11 @@ def blend(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The weights, not negative and with sum 1, whose blend has the least log loss. The problem is convex.
+    """The weights (m,), not negative and with sum 1, whose blend has the least log loss: a convex problem.
 
     Args:
         oofs: (m, n, k) probabilities of m models.
         targets: (n,) class indices.
-
-    Returns:
-        (m,) float64.
     """
     m, n, _ = oofs.shape
     p_true = oofs[:, np.arange(n), targets].astype(np.float64)  # all that log loss looks at: (m, n)
@@ -33,7 +30,7 @@ def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         blended = weights @ p_true + ADDED_PROB
         return -np.log(blended).mean(), p_true @ (1 / blended) / -n
 
-    found = minimize(
+    result = minimize(
         loss,
         np.full(m, 1 / m),
         jac=True,
@@ -42,7 +39,7 @@ def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(m)},
         options={"maxiter": 500, "ftol": 1e-10},
     )
-    weights = np.clip(found.x, 0, None)
+    weights = np.clip(result.x, 0, None)
     weights[weights < 1e-4] = 0  # what the solver leaves instead of nothing
     return weights / weights.sum()
 
@@ -53,8 +50,6 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
     Begins with the best so many of the models in the order of their scores, as the paper does against over-fitting,
     then adds the model that makes the mean best, again and again; the best ensemble on the way counts. Of models that
     make it equally good the one with the least log loss is added. Labels are by the decision rule of the models' mean.
-
-    Args and returns as of `simplex_weights`.
     """
     m, n, k = oofs.shape
     bias = decisions.fit(metric, oofs.mean(axis=0), targets)
@@ -83,17 +78,17 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
         values.append(value(total, size))
     first = int(np.argmax(values)) + 1
     counts = np.bincount(order[:first], minlength=m)
-    total, found, top, waited = library[order[:first]].sum(axis=0), counts, values[first - 1], 0
+    total, best_counts, top, waited = library[order[:first]].sum(axis=0), counts, values[first - 1], 0
     for _ in range(ROUNDS):
         j, reached = best(total, counts.sum())
         total += library[j]
         counts = counts + (np.arange(m) == j)
         waited += 1
         if reached > top + 1e-9:
-            found, top, waited = counts, reached, 0
+            best_counts, top, waited = counts, reached, 0
         if waited == STALLED_ROUNDS:
             break
-    return found / found.sum()
+    return best_counts / best_counts.sum()
 
 
 def score(metric: Metric, targets: np.ndarray, total: np.ndarray, size: int) -> float:

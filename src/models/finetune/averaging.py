@@ -28,13 +28,10 @@ def mean(states: Sequence[State]) -> State:
 
 
 def chosen(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
-    """For each fold, the variant of a model that did best on the other folds' rows; of equals the first.
+    """(folds,) the variant of a model that did best on the other folds' rows; of equals the first.
 
     Args:
         oofs: (v, n, k) probabilities of v variants, each row's by the model that did not train on it.
-
-    Returns:
-        (folds,) numbers of variants.
     """
     best = []
     for number in range(int(fold.max()) + 1):

@@ -50,7 +50,7 @@ def minimise(
         ended the search, and the iterations (p,).
     """
     history = History(value.to(functions.dtype))
-    found, norms, iterations = torch.zeros_like(coef), torch.zeros_like(value), torch.zeros_like(value)
+    optimum, norms, iterations = torch.zeros_like(coef), torch.zeros_like(value), torch.zeros_like(value)
     active = torch.arange(len(coef), device=coef.device)
     least, waited, failures = torch.full_like(value, math.inf), torch.zeros_like(value), torch.zeros_like(value)
     for iteration in range(max_iter + 1):
@@ -62,7 +62,7 @@ def minimise(
         done = (norm <= tol) | hopeless
         if done.any():
             ended = active[done]
-            found[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
+            optimum[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
             if done.all():
                 break
             state = active, coef, gradient, value, least, waited, failures
@@ -77,7 +77,7 @@ def minimise(
         before, gradient = gradient, functions.gradient(coef.add_(move), step)
         history.add(move, before.neg_().add_(gradient).to(move.dtype), functions)
         history.forget(failures > 0)  # a function whose search failed starts again
-    return found, norms, iterations
+    return optimum, norms, iterations
 
 
 def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,7 @@ Problems come first, rows last. Coefficients are (p, k - 1, d + 1), the intercep
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from torch.nn import functional as F
 from src.models.logreg import lbfgs
 from src.models.logreg.design import Design
 from src.models.logreg.lbfgs import dot, minimise
-from src.models.logreg.targets import Targets, classes_in
+from src.models.logreg.targets import Targets
 
 NEVER = -1e4  # the logit of a class that the training rows lack
 WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory
@@ -50,7 +51,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Solution:
-    """Arrays over the p problems, in the order asked."""
+    """Arrays over the p problems, in their order."""
 
     coef: np.ndarray  # (p, k, d) of the design's dtype, for the features as they were given
     intercept: np.ndarray  # (p, k)
@@ -71,10 +72,7 @@ class Piece:
 
 
 class Batch:
-    """f of p problems, and its state, which follows their coefficients.
-
-    Labels enter by `target`, and by how much each row counts.
-    """
+    """f of p problems as `lbfgs.Functions`; labels enter by `target`, and by how much each row counts."""
 
     def __init__(self, labels: Targets, problems: Sequence[Problem], balanced: bool):
         self.design, self.labels, self.problems, self.k = labels.design, labels, problems, labels.k
@@ -101,7 +99,7 @@ class Batch:
                 logits = labels.offsets(rows).expand(len(training), -1, -1).contiguous()
                 self.pieces.append(Piece(rows, training, logits, torch.zeros_like(logits)))
 
-    def weighed(self, values: Tensor, problems: Tensor, rows: slice) -> Tensor:
+    def weigh(self, values: Tensor, problems: Tensor, rows: slice) -> Tensor:
         """Values (q, ..., m) times how much the rows count, in place."""
         times = self.labels.times(rows, None if self.weights is None else self.weights[problems])
         return values if times is None else values.mul_(times[:, None].to(values.dtype))
@@ -135,19 +133,18 @@ class Batch:
             problems, change = piece.problems[some], piece.changes[some]
             times = step[problems].to(change.dtype)[:, None, None]
             probs, logs = softmax(torch.addcmul(piece.logits[some], change, times))
-            total = self.weighed(logs, problems, piece.rows).sum((1, 2), dtype=torch.float64)
+            total = self.weigh(logs, problems, piece.rows).sum((1, 2), dtype=torch.float64)
             value.index_add_(0, problems, total)
-            slope.index_add_(0, problems, dot(self.weighed(probs, problems, piece.rows), change).double())
+            slope.index_add_(0, problems, dot(self.weigh(probs, problems, piece.rows), change).double())
         constant, linear, bend = torch.where(which, self.line, 0)
         return value / self.n + constant + step * (linear + step * bend / 2), slope / self.n + linear + step * bend
 
     def gradient(self, coef: Tensor, step: Tensor) -> Tensor:
-        """Takes the steps (p,) that lead to `coef`; the gradient there, float64."""
         total = torch.zeros_like(self.target)
         for piece in self.pieces:
             times = step[piece.problems].to(piece.logits.dtype)[:, None, None]
             piece.logits.addcmul_(piece.changes, times)
-            probs = self.weighed(softmax(piece.changes.copy_(piece.logits))[0], piece.problems, piece.rows)
+            probs = self.weigh(softmax(piece.changes.copy_(piece.logits))[0], piece.problems, piece.rows)
             flat = probs.flatten(0, 1)
             product = torch.cat([flat @ self.design.rows(piece.rows), flat.sum(1, keepdim=True)], 1)
             total.index_add_(0, piece.problems, product.view(len(probs), self.k - 1, -1).double())
@@ -168,7 +165,6 @@ class Batch:
         return norm
 
     def keep(self, which: Tensor) -> None:
-        """Drops the problems that are not `which` (p,)."""
         number = which.cumsum(0) - 1
         self.n, self.ridge, self.diagonal, self.target = (
             values[which] for values in (self.n, self.ridge, self.diagonal, self.target)
@@ -195,7 +191,7 @@ def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 def optimum(
     labels: Targets, problems: Sequence[Problem], start: Tensor, balanced: bool, tol: float, max_iter: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `minimise` finds for a batch of problems, from coefficients `start`."""
+    """The result of `minimise` for a batch of problems, from coefficients `start`."""
     batch = Batch(labels, problems, balanced)
     step = torch.ones_like(batch.n)  # all begin one step away from 0
     if start.any():
@@ -246,22 +242,22 @@ def solve(
     p, dtype = len(problems), torch.empty(0, dtype=design.dtype).numpy().dtype
     coefs, intercepts = np.zeros((p, k, design.d), dtype), np.full((p, k), NEVER, dtype)
     loss, norms, counts = np.full((p, design.blocks), np.nan), np.zeros(p), np.zeros(p, int)
-    for present, members in alike(design, targets, problems).items():
+    for present, members in by_classes(design, targets, problems).items():
         labels = Targets(design, targets, present, offset)
         # Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with
         # the coefficients of the last that had the same rows.
         members = sorted(members, key=lambda i: problems[i].c)
         last, still = {}, torch.zeros(labels.k - 1, design.d + 1, dtype=design.dtype, device=design.device)
         for some in np.array_split(members, math.ceil(len(members) / at_once(labels, problems))):
-            asked = [problems[i] for i in some]
+            batch = [problems[i] for i in some]
             if labels.k > 1:
-                start = torch.stack([last.get(problem.without, still) for problem in asked]).double()
-                coef, norm, iterations = optimum(labels, asked, start, balanced, tol, max_iter)
-                last |= zip([problem.without for problem in asked], coef.to(design.dtype), strict=True)
+                start = torch.stack([last.get(problem.without, still) for problem in batch]).double()
+                coef, norm, iterations = optimum(labels, batch, start, balanced, tol, max_iter)
+                last |= zip([problem.without for problem in batch], coef.to(design.dtype), strict=True)
                 norms[some], counts[some] = norm.cpu(), iterations.cpu()
             else:  # nothing to learn
                 coef = torch.zeros(len(some), 0, design.d + 1, dtype=torch.float64, device=design.device)
-            loss[some] = held_out_loss(labels, asked, coef)
+            loss[some] = held_out_loss(labels, batch, coef)
             every = F.pad(coef, (0, 0, 0, 1))
             every -= every.mean(1, keepdim=True)  # of scikit-learn's form: the classes' coefficients have sum 0
             given = (every[:, :, :-1].to(design.dtype) @ design.basis.T).double()
@@ -270,9 +266,10 @@ def solve(
     return Solution(coefs, intercepts, loss, norms, counts, norms <= tol)
 
 
-def alike(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> dict[tuple[int, ...], list[int]]:
+def by_classes(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> dict[tuple[int, ...], list[int]]:
     """The problems' numbers by the classes that are in their training rows: one group, but for rare classes."""
-    there, groups = classes_in(design, targets), {}
+    ordered, groups = targets[design.order], {}
+    there = [set(np.unique(ordered[start:stop])) - {-1} for start, stop in pairwise(design.bounds)]  # in each block
     for i, problem in enumerate(problems):
         present = set().union(*(there[block] for block in range(design.blocks) if block not in problem.without))
         if not present:

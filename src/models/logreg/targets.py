@@ -1,4 +1,4 @@
-"""What the objective of logistic regression knows of labels: each row's class, or that the row is left out.
+"""The labels in the objective of logistic regression: each row's class, or that the row is left out.
 
 Labels enter the objective by the sums of features of each class, and by how much each row counts. So a row that is left
 out is as if it were not there, and the features need not be made ready again.
@@ -87,9 +87,3 @@ class Targets:
                 sums[block, :, :-1] += member @ design.rows(rows)
                 sums[block, :, -1] += member.sum(1)
         return sums
-
-
-def classes_in(design: Design, targets: np.ndarray) -> list[set[int]]:
-    """For each block the classes that its rows have."""
-    ordered = targets[design.order]
-    return [set(np.unique(ordered[start:stop])) - {-1} for start, stop in pairwise(design.bounds)]

@@ -1,4 +1,4 @@
-"""A competition's probe: its key, the features that it looks at, and what its fits say of the rows."""
+"""A competition's probe: its key, its features, and the predictions of its fits."""
 
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
 
 
 class ProbeRows:
-    """The features of some pictures, and what is predicted of them."""
+    """The features of some pictures, and predictions from them."""
 
     def __init__(self, competition: Competition, spec: Probe, pictures: Pictures):
         self.n, self.views = len(pictures), len(spec.views) if spec.views_as == "rows" else 1

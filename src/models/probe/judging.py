@@ -1,4 +1,4 @@
-"""What a probe says of each fold's training rows, by fits that have seen neither them nor the fold: it judges labels.
+"""A probe's judgement of each fold's training rows and their labels, by fits that have seen neither them nor the fold.
 
 The probe stage writes it for models that are fine-tuned with label_noise="drop", which read it.
 """
@@ -32,7 +32,7 @@ def judge_of(competition: Competition, spec: FineTune) -> str:
 
 
 def key(competition: Competition, name: str, data: Dataset) -> dict[str, Any]:
-    """All that changes what a probe says: test rows do not, nor what it does itself with doubtful labels."""
+    """All that changes a probe's judgement: not test rows, nor its own treatment of doubtful labels."""
     key = without_test_rows(probe_key(competition, competition.models[name], data))
     return key | {"model": {field: value for field, value in key["model"].items() if field != "label_noise"}}
 
@@ -44,7 +44,7 @@ def judgement_paths(competition: Competition, name: str, data: Dataset) -> tuple
 
 
 def why_not_judged(competition: Competition, name: str, data: Dataset) -> str:
-    """Why what is there is not what is wanted; empty where it is."""
+    """The reason why a judgement is not the one of the key; empty where it is."""
     about, tables = judgement_paths(competition, name, data)
     have, want = (files.read_json(about) or {}).get("key"), key(competition, name, data)
     if have is None or not all(path.is_file() for path in tables):
@@ -53,7 +53,7 @@ def why_not_judged(competition: Competition, name: str, data: Dataset) -> str:
 
 
 def write_judgements(competition: Competition, name: str, data: Dataset, judged: Sequence[np.ndarray]) -> None:
-    """Writes for each fold the probabilities (m, k) of the rows outside of it."""
+    """Write for each fold the probabilities (m, k) of the rows outside of it."""
     about, tables = judgement_paths(competition, name, data)
     about.unlink(missing_ok=True)
     for number, (path, probs) in enumerate(zip(tables, judged, strict=True)):
@@ -63,10 +63,10 @@ def write_judgements(competition: Competition, name: str, data: Dataset, judged:
 
 
 def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np.ndarray]:
-    """For each fold (m,) bool: which of the rows outside of it, in their order, have labels that are doubtful.
+    """For each fold (m,) bool: the rows outside of it, in their order, with doubtful labels.
 
     Raises:
-        UserError: The judge has said nothing of them yet, or of other rows.
+        UserError: There is no judgement of them yet, or one of other rows.
     """
     name = judge_of(competition, spec)
     if why := why_not_judged(competition, name, data):
@@ -74,20 +74,18 @@ def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np
             f"what the probe {name!r} says of the training rows' labels {why}: run "
             f"{competition.command('probe', 'finetune')}"
         )
-    found = []
+    masks = []
     for number, path in enumerate(judgement_paths(competition, name, data)[1]):
         training = data.fold != number
         probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.classes)
-        found.append(label_noise.issues(data.targets[training], probs).mask)
-    return found
+        masks.append(label_noise.issues(data.targets[training], probs).mask)
+    return masks
 
 
 def judgements_digest(masks: Sequence[np.ndarray], data: Dataset, k: int) -> str:
-    """A digest of which rows each fold leaves out.
+    """A digest of the rows that each fold leaves out, by the masks of `doubtful` and k classes.
 
-    Args:
-        masks: What `doubtful` returns.
-        k: The number of classes. Beside the ids stand (rows, k) float32 zeros, as in the keys of finished models.
+    Beside the ids stand (rows, k) float32 zeros, as in the keys of finished models.
     """
     parts = []
     for number, mask in enumerate(masks):
