@@ -30,7 +30,7 @@ CODE = 2  # raised when other numbers are computed from the same key
 
 
 def encoder_identity(spec: Encoder) -> dict[str, Any]:
-    """All that changes an encoder's features but view and precision: what models that use them have in their keys."""
+    """All that changes an encoder's features but view and precision: a part of the keys of models that use them."""
     return {"code": CODE, **encoders.identity(spec)}
 
 
@@ -64,7 +64,7 @@ class Cache:
         return places if len(places) == 0 or self.have() == self.key() else np.arange(len(shas))
 
     def begin(self) -> None:
-        """Clears what is of another key."""
+        """Clear a cache of another key, and write this one."""
         have, wanted = self.have(), self.key()
         if have == wanted:
             return
@@ -164,20 +164,20 @@ def make_features(
 def encode(
     caches: Sequence[Cache], encoder: inference.EncoderRunner, todo: Rows, shas: np.ndarray, pictures: Pictures
 ) -> None:
-    """Encodes all pictures into all the caches, a shard at a time."""
+    """Encode all pictures into all the caches, a shard at a time."""
     slug, views = encoders.slug(caches[0].spec), [cache.view for cache in caches]
     size = max(shards.ROWS // encoder.batch_size, 1) * encoder.batch_size
-    times, pending, start = Times(), {view: [] for view in views}, 0
+    times, pending, start = Times(), [], 0
     batches = inference.encode(encoder, pictures, range(len(todo)), views, times)
     for feats in track(batches, f"features {slug}", len(todo), "images", of=lambda feats: len(feats[views[0]])):
-        for view in views:
-            pending[view].append(feats[view])
-        n = sum(map(len, pending[views[0]]))
+        pending.append(feats)
+        n = sum(len(batch[views[0]]) for batch in pending)
         if n < size and start + n < len(todo):
             continue
         for cache in caches:
-            cache.add(todo.ids[start : start + n], shas[start : start + n], np.concatenate(pending[cache.view]))
-        start, pending = start + n, {view: [] for view in views}
+            shard = np.concatenate([batch[cache.view] for batch in pending])
+            cache.add(todo.ids[start : start + n], shas[start : start + n], shard)
+        start, pending = start + n, []
     print(f"{slug}  {', '.join(views)}  {times.summary(len(todo))}")
 
 

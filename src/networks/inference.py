@@ -149,7 +149,6 @@ class EncoderRunner:
         return self.portion.run(lambda size: torch.cat([self.encode(part, size) for part in squares.split(size)]))
 
     def encode(self, squares: Tensor, size: int) -> Tensor:
-        """The features of `size` images or fewer."""
         n = len(squares)
         if self.compiled and n < size:  # it would be compiled again for each shape
             squares = torch.cat([squares, squares.new_zeros((size - n, *squares.shape[1:]))])
@@ -248,7 +247,7 @@ class DeviceEvent:
             self.event.record()
 
     def seconds_until(self, other: "DeviceEvent") -> float:
-        """Waits for `other`."""
+        """Wait for `other`."""
         if self.event is None:
             return other.time - self.time
         other.event.synchronize()

@@ -64,7 +64,6 @@ class Predictor:
             )
 
     def predict(self, pictures: Pictures, rows: Sequence[int]) -> np.ndarray:
-        """(n, k) float32, of the pictures at `rows`."""
         return torch.cat(list(self.batches(pictures, rows))).cpu().numpy()
 
 

@@ -38,9 +38,9 @@ def module(name: str) -> ModuleType:
 
 
 def run(competition: "Competition", names: tuple[str, ...]) -> None:
-    """Runs stages in order, after they have checked what the config asks of them."""
+    """Run stages in order, after they have checked the config."""
     start = time.perf_counter()
-    made, submission, checked = set(), None, False
+    computed, submission, checked = set(), None, False
     for i, name in enumerate(names):
         print(f"== {competition.folder.name}: {name}")
         if name not in ("data", "folds") and not checked:  # here torch is imported
@@ -51,11 +51,11 @@ def run(competition: "Competition", names: tuple[str, ...]) -> None:
         if isinstance(result, Path):
             submission = result
         else:
-            made.update(result or ())
+            computed.update(result or ())
     if submission:
         from src.base.text import duration
         from src.results import summary
 
         print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
-        print(summary.table(competition, made))
+        print(summary.table(competition, computed))
         print(summary.next_step(competition, submission))

@@ -27,7 +27,7 @@ MODELS_PRINTED = 12  # models of the printed tables, those with the greatest wei
 
 
 def run(competition: Competition) -> list[str]:
-    """Returns ["blend"] if it was made and not reused."""
+    """Return ["blend"] if it was computed and not reused."""
     start = time.perf_counter()
     data, metric = read_dataset(competition), METRICS[competition.metric]
     names = list(competition.blend.models or competition.models)
@@ -36,7 +36,7 @@ def run(competition: Competition) -> list[str]:
         "blend": competition.blend.model_dump(mode="json", exclude={"csvs"}),  # these are the submission's
         "metric": competition.metric,
         "classes": list(competition.classes),
-        "models": {name: of(competition, name, data.folds_sha) for name in names},
+        "models": {name: tables_digest(competition, name, data.folds_sha) for name in names},
         **data.key,
     }
     folder = competition.model_folder("blend")
@@ -52,27 +52,27 @@ def run(competition: Competition) -> list[str]:
         facts = {"method": "mean", "weights": {names[0]: 1.0}}
         save_model(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
         return ["blend"]
-    method, fitted, oof, facts = made(competition, pool)
-    facts |= parts(competition, names, pool, method, fitted)
+    method, fitted, oof, facts = fit_methods(competition, pool)
+    facts |= rate(competition, names, pool, method, fitted)
     apart = pd.DataFrame(agreement.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
     files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
-    some = shown(facts["models"])
-    print(f"labels that differ, in %{of_all(some, names)} (all: disagreement.csv)")
+    some = heaviest(facts["models"])
+    print(f"labels that differ, in %{count_note(some, names)} (all: disagreement.csv)")
     print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
     test, seconds = fitted.final.predict(tests), time.perf_counter() - start
     save_model(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
 
 
-def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.ndarray, dict[str, Any]]:
-    """Scores the methods, prints them as a table, and chooses.
+def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.ndarray, dict[str, Any]]:
+    """Score the methods, print them as a table, and choose.
 
     Returns:
-        The method, what it has fitted, the out-of-fold table (n, k) of method and choice, and facts of both.
+        The method, its fit, the out-of-fold table (n, k) of method and choice, and facts of both.
     """
-    asked, metric, targets = competition.blend.method, pool.metric, pool.targets
-    methods = methods_for(asked, pool)
-    fitted = {method: fit(method, pool, nested=asked == "auto") for method in methods}
+    wanted, metric, targets = competition.blend.method, pool.metric, pool.targets
+    methods = methods_for(wanted, pool)
+    fitted = {method: fit(method, pool, nested=wanted == "auto") for method in methods}
     mean, facts = pool.decide(fitted["mean"].oof), {}
     lines = [("method", competition.metric, "gain over the mean", "log loss")]
     for method, fits in fitted.items():
@@ -83,8 +83,8 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
         more = gain_text(gain, gain_se) if method != "mean" else ""
         lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{log_loss:.4f}"))
     print_columns(lines, (8, 17, 18))
-    if asked != "auto":
-        return asked, fitted[asked], fitted[asked].oof, {"method": asked, "methods": facts}
+    if wanted != "auto":
+        return wanted, fitted[wanted], fitted[wanted].oof, {"method": wanted, "methods": facts}
     if "stack" not in methods:
         m, _, k = pool.oofs.shape
         print(f"stack is left out: {m} models of {k} classes are too many for it (blend.method='stack' fits it)")
@@ -98,8 +98,8 @@ def made(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.nd
     return method, fitted[method], oof, {"method": method, "methods": facts, "auto": auto}
 
 
-def parts(competition: Competition, names: list[str], pool: Pool, method: str, fitted: FittedMethod) -> dict[str, Any]:
-    """What each model is worth to the blend, printed as a table; as facts of model.json.
+def rate(competition: Competition, names: list[str], pool: Pool, method: str, fitted: FittedMethod) -> dict[str, Any]:
+    """The worth of each model to the blend, printed as a table; as facts of model.json.
 
     A stack has no weights: its `share` is that of the model's coefficients in the sum of their absolute values.
     """
@@ -113,16 +113,13 @@ def parts(competition: Competition, names: list[str], pool: Pool, method: str, f
     shares = fitted.final.shares(len(names))
     for name, share in zip(names, shares, strict=True):
         models[name]["share"] = float(share)
-    some, n = shown(models), len(targets)
+    some, n = heaviest(models), len(targets)
     head = "share of coefs" if method == "stack" else "weight"
-    lines = [("model", competition.metric, head, f"{method} loses without it{of_all(some, names)}")]
+    lines = [("model", competition.metric, head, f"{method} loses without it{count_note(some, names)}")]
     for name in some:
         model = models[name]
-        cv, lost = (
-            score_text(competition.metric, model["cv"], model["se"], n),
-            gain_text(model["lost"], model["lost_se"]),
-        )
-        lines.append((name, cv, f"{model['share']:.3f}", lost))
+        cv = score_text(competition.metric, model["cv"], model["se"], n)
+        lines.append((name, cv, f"{model['share']:.3f}", gain_text(model["lost"], model["lost_se"])))
     print_columns(lines, (max(map(len, ["model", *names])) + 1, 17, 14))
     weights = {} if method == "stack" else {name: model["share"] for name, model in models.items()}
     return {"weights": weights, "models": models}
@@ -135,25 +132,26 @@ def print_columns(rows: list[tuple[str, str, str, str]], least: tuple[int, int, 
         print(f"{name:{widths[0]}s} {score:{widths[1]}s} {middle:{widths[2]}s}  {last}")
 
 
-def shown(models: dict[str, dict[str, float]]) -> list[str]:
+def heaviest(models: dict[str, dict[str, float]]) -> list[str]:
     """The models with the greatest weights, in the config's order."""
     greatest = sorted(models, key=lambda name: -models[name]["share"])[:MODELS_PRINTED]
     return [name for name in models if name in greatest]
 
 
-def of_all(some: list[str], names: list[str]) -> str:
+def count_note(some: list[str], names: list[str]) -> str:
     return f", {len(some)} of {len(names)} models" if len(some) < len(names) else ""
 
 
-def of(competition: Competition, name: str, folds_sha: str) -> str:
-    """What names a model's tables in the blend's key.
+def tables_digest(competition: Competition, name: str, folds_sha: str) -> str:
+    """A model's tables, as the blend's key names them.
 
     Raises:
         UserError: The model is not finished, or of other folds.
     """
     folder = competition.model_folder(name)
-    if (made := read_model(folder)) is None:
-        raise UserError(f"model {name!r} is not finished: run the stage {competition.models[name].stage}")
+    made, remedy = read_model(folder), f"run the stage {competition.models[name].stage}"
+    if made is None:
+        raise UserError(f"model {name!r} is not finished: {remedy}")
     if made["key"]["folds"] != folds_sha:
-        raise UserError(f"model {name!r} was made with other folds: run the stage {competition.models[name].stage}")
+        raise UserError(f"model {name!r} was made with other folds: {remedy}")
     return files.digest([files.sha256(folder / "oof.parquet"), files.sha256(folder / "test.parquet")])

@@ -23,7 +23,7 @@ def run(competition: Competition) -> None:
     print(f"{len(train)} train rows: {shares}")
     print(f"{len(test)} test rows")
     print(f"images: {sizes(record)}")
-    for warning in duplicates(competition, train, test, record):
+    for warning in copy_warnings(competition, train, test, record):
         print(f"warning: {warning}")
 
 
@@ -38,15 +38,15 @@ def sizes(record: pd.DataFrame) -> str:
     return f"{len(record)} of {pixels}, {', '.join(sorted(record['mode'].unique()))}"
 
 
-def duplicates(competition: Competition, train: pd.DataFrame, test: pd.DataFrame, record: pd.DataFrame) -> list[str]:
-    """Says which pictures are there twice, byte for byte, with different labels or in train and in test."""
+def copy_warnings(competition: Competition, train: pd.DataFrame, test: pd.DataFrame, record: pd.DataFrame) -> list[str]:
+    """Warn of pictures that are there twice, byte for byte, with different labels or in train and in test."""
     df = pd.DataFrame({"id": [*train[competition.id], *test[competition.id]], "sha": record["sha256"].to_numpy()})
     df["label"] = [*train[competition.label], *[""] * len(test)]
     df["part"] = ["train"] * len(train) + ["test"] * len(test)
-    found, said = copies.find(df), []
+    found, warnings = copies.find(df), []
     if found.conflicts:
         n = counted(len(found.conflicts), "image")
-        said.append(f"{n} in train with different labels: {copies.examples(found.conflicts)}")
+        warnings.append(f"{n} in train with different labels: {copies.examples(found.conflicts)}")
     if found.shared:
-        said.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.examples(found.shared)}")
-    return said
+        warnings.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.examples(found.shared)}")
+    return warnings

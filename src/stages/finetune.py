@@ -6,10 +6,17 @@ fold<k>.json, which records how they were made. Soups are made last, from the we
 per epoch and the score of each fold.
 """
 
+import itertools
 import time
+from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from src.base import files
 from src.data.rows import Dataset, read_dataset
-from src.models.finetune.assembling import assemble
+from src.models.finetune import averaging
+from src.models.finetune.fitted import FittedFineTune
 from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
 from src.models.finetune.run import check_networks, runs_of
@@ -18,6 +25,8 @@ from src.models.pictures import test_pictures
 from src.results.model import is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
+from src.scoring import calibration
+from src.scoring.metrics import METRICS
 
 check = check_networks  # before anything is computed
 
@@ -46,6 +55,44 @@ def fine_tune(shared: Shared) -> bool:
                 run_fold(competition, name, number, one.seed, shared)
     assemble(shared)
     return True
+
+
+def assemble(shared: Shared) -> None:
+    """Put the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
+    competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
+    metric, facts = METRICS[competition.metric], {}
+    alphas = spec.wise_ft or (None,)
+    abouts, oofs = [], np.zeros((len(alphas), len(data.train), len(competition.classes)))
+    for number in range(data.n_folds):
+        ones = runs_of(competition, name, number)
+        abouts += [one.done(key) for one in ones]
+        tables = [[one.read(data, "oof", alpha) for one in ones] for alpha in alphas]
+        oofs[:, data.fold == number] = [np.mean(seeds, axis=0) for seeds in tables]
+    best = averaging.chosen(oofs, data.targets, data.fold, metric)  # (folds,)
+    if spec.wise_ft:
+        facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
+    oof = oofs[best[data.fold], np.arange(len(data.fold))]
+    if spec.temperature:
+        facts["temperature"] = round(calibration.temperature(oof, data.targets), 4)
+        print(f"{name}  temperature {facts['temperature']:.3f}, cross-fitted")
+        oof = calibration.cross_fitted(oof, data.targets, data.fold)
+    if shared.doubtful is not None:
+        facts["dropped"] = [int(mask.sum()) for mask in shared.doubtful]
+    fitted = FittedFineTune(competition, name, [alphas[i] for i in best], facts.get("temperature"))
+    test = fitted.combined(lambda one, alpha: one.read(data, "test", alpha))
+    history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
+    files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
+    save_model(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)
+
+
+def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[tuple[float, float]]) -> dict[str, Any]:
+    """WiSE-FT's curve, which is printed: each alpha's score on all rows, and each fold's choice on the others."""
+    chosen = [alphas[i] for i in best]
+    curve = "  ".join(f"{alpha:g}: {score:.4f}" for alpha, (score, _) in zip(alphas, scores, strict=True))
+    print(f"{name}  weights from the start (alpha 0) to fine-tuned (1)  {curve}")
+    print(f"{name}  alpha chosen for each fold on the others: {', '.join(f'{alpha:g}' for alpha in chosen)}")
+    rows = [{"alpha": alpha, "score": score, "se": se} for alpha, (score, se) in zip(alphas, scores, strict=True)]
+    return {"curve": rows, "chosen": chosen}
 
 
 def mix_soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:

@@ -35,7 +35,7 @@ def run(competition: Competition) -> None:
     }
     about = {}
     if near:
-        key["near_duplicates"], about["encoder"] = looked_for(competition)
+        key["near_duplicates"], about["encoder"] = pairs_digest(competition)
     if own or (path.exists() and made.get("key") == key):
         fold = folds.read(path, competition.id, ids)
         if made and files.sha256(path) != made.get("sha256"):
@@ -46,7 +46,7 @@ def run(competition: Competition) -> None:
         print(f"reused {path}" + (", which is your own" if own else ""))
     else:
         if near:
-            groups = together(competition, groups)
+            groups = near_groups(competition, groups)
         fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed, competition.rare_classes)
         text = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
         about |= {"key": key, "sha256": files.text_sha256(text)}
@@ -72,8 +72,8 @@ def run(competition: Competition) -> None:
             )
 
 
-def looked_for(competition: Competition) -> tuple[str, Any]:
-    """What names all that clusters of near-duplicates depend on, and the encoder that brings candidates for them."""
+def pairs_digest(competition: Competition) -> tuple[str, Any]:
+    """A digest of all that clusters of near-duplicates depend on, and the encoder that brings candidates for them."""
     from src.audit import pairs  # and with it torch, for this alone
     from src.data.rows import read_parts
 
@@ -81,7 +81,7 @@ def looked_for(competition: Competition) -> tuple[str, Any]:
     return files.digest(key), key["encoder"]
 
 
-def together(competition: Competition, groups: list[str] | None) -> list[str]:
+def near_groups(competition: Competition, groups: list[str] | None) -> list[str]:
     """A group for each train row: near-duplicates, and rows of one of `groups`, by way of others too, have the same."""
     from src.audit import duplicates, pairs
     from src.data.rows import read_parts

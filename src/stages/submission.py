@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from src.base import files
 from src.base.paths import resolve
@@ -23,14 +22,13 @@ from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition) -> Path:
-    """Returns the blend's file. Each is checked before it gets its name."""
+    """Return the blend's file. Each is checked before it gets its name."""
     data, (asked,) = read_dataset(competition), wanted(competition)
     path, probs = answer(competition, data, asked, "blend")
     if METRICS[competition.metric].of_labels:
-        counts = pd.Series(np.asarray(competition.classes)[probs.argmax(axis=1)]).value_counts()
-        print(
-            "predicted: " + ", ".join(f"{name} {counts.get(name, 0) / len(probs):.1%}" for name in competition.classes)
-        )
+        shares = np.bincount(probs.argmax(axis=1), minlength=len(competition.classes)) / len(probs)
+        predicted = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True)]
+        print(f"predicted: {', '.join(predicted)}")
     print_graded(competition, data, probs)
     for name in reported(competition):
         rescore(competition, name, data)
@@ -79,8 +77,8 @@ def write(
     return path
 
 
-def vote(competition: Competition, data: Dataset, asked: Asked, probs: np.ndarray) -> Path:
-    """Writes the majority vote of the labels of `probs` and of the config's CSVs; ties: the more frequent class."""
+def vote(competition: Competition, data: Dataset, asked: Asked, probs: np.ndarray) -> None:
+    """Write the majority vote of the labels of `probs` and of the config's CSVs; ties: the more frequent class."""
     others = [votes.read(competition, path, data.test.ids) for path in competition.blend.csvs]
     ballots, k = np.stack([probs.argmax(axis=1), *others]), len(competition.classes)
     labels = votes.majority(ballots, np.bincount(data.targets, minlength=k))
@@ -91,7 +89,6 @@ def vote(competition: Competition, data: Dataset, asked: Asked, probs: np.ndarra
         f"{(labels != ballots[0]).mean():.1%} of its labels are not the blend's"
     )
     print_graded(competition, data, sure)
-    return path
 
 
 def print_graded(competition: Competition, data: Dataset, probs: np.ndarray) -> None:

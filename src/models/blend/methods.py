@@ -63,7 +63,7 @@ Fit = Callable[[Pool, Sequence[tuple[int, ...]]], list[Blender]]  # a blender fo
 
 
 def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit:
-    """Fits weights on the rows outside of each tuple of folds."""
+    """Fit weights on the rows outside of each tuple of folds."""
 
     def fits(pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Blender]:
         masks = [~np.isin(pool.fold, without) for without in withouts]

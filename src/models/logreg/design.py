@@ -6,6 +6,7 @@ rotation leaves the length of coefficients alone. In the eigenbasis the curvatur
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below i
 FLOOR = 2**26  # bytes of work that are always allowed: little features need no thrift, and wide products are faster
 
 
-class Design:
+class Design(AbstractContextManager):
     """The features, centred, rotated and sorted by block: made once, used for many solves.
 
     Args:
@@ -87,13 +88,7 @@ class Design:
     def rows(self, piece: slice) -> Tensor:
         return self.z[piece].to(self.device)
 
-    def close(self) -> None:
+    def __exit__(self, *_) -> None:
         self.z = None
         if self.file is not None:
             self.file.close()
-
-    def __enter__(self) -> "Design":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
