@@ -122,11 +122,11 @@ def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, 
         measures["features"] = (lambda at: torch.from_numpy(feats[at, None]),) * 2
     late, early = rows[rows >= old], rows[rows < old]
     wanted = [(name, late, rows, k) for name, k in CANDIDATES.items() if name in measures]
-    found = [np.empty((0, 2), int)]
+    parts = [np.empty((0, 2), int)]
     for name, some, among, k in [*wanted, ("upright", early, late, BACK)]:
         near = neighbours.nearest(*measures[name], some, among, k, f"near-duplicates: {name}")
-        found.append(np.stack([np.repeat(some, near.shape[1]), near.ravel()], axis=1))
-    pairs = np.sort(np.concatenate(found), axis=1)
+        parts.append(np.stack([np.repeat(some, near.shape[1]), near.ravel()], axis=1))
+    pairs = np.sort(np.concatenate(parts), axis=1)
     return np.unique(pairs[pairs[:, 0] >= 0], axis=0)
 
 

@@ -62,7 +62,6 @@ def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fi
     Args:
         prints: Of the train rows; None: they are decoded where that is needed.
     """
-    rows = [("train", id) for id in data.train.ids]
 
     def find() -> Pairs:
         spec, shas = candidate_encoder(competition), np.unique(shards.binary(data.train.shas))
@@ -71,18 +70,17 @@ def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fi
         feats = unit_features(competition, data.train)
         return duplicates.find_pairs(prints or duplicates.fingerprint(data.train), feats)
 
-    return cached(competition, "train", key(competition, data.train), rows, find)
+    return cached(competition, find, data.train)
 
 
 def find_test_pairs(competition: Competition, data: Dataset, train: Pairs, prints: Fingerprints) -> Pairs:
     """The pairs that have a test row, found once; positions are those of data.rows, as of the `prints`."""
-    rows = [("train", id) for id in data.train.ids] + [("test", id) for id in data.test.ids]
 
     def find() -> Pairs:
         feats = unit_features(competition, data.rows)
         return duplicates.find_pairs(prints, feats, len(data.train), train.threshold)
 
-    return cached(competition, "test", key(competition, data.train, data.test), rows, find)
+    return cached(competition, find, data.train, data.test)
 
 
 def unit_features(competition: Competition, rows: Rows) -> np.ndarray | None:
@@ -92,13 +90,14 @@ def unit_features(competition: Competition, rows: Rows) -> np.ndarray | None:
     return features.unit(Columns(features.feature_caches(competition, spec)[0], rows)[np.arange(len(rows))])
 
 
-def cached(
-    competition: Competition, name: str, key: dict[str, Any], rows: list[tuple[str, str]], find: Callable[[], Pairs]
-) -> Pairs:
-    """The pairs of this key from their file, or those of `find`, which are written there; `rows` are (part, id)."""
-    path, key = competition.duplicates / f"{name}.json", files.as_json_value(key)
+def cached(competition: Competition, find: Callable[[], Pairs], train: Rows, test: Rows | None = None) -> Pairs:
+    """The pairs of train rows, or those with a test row, from their file, or by `find` and written there."""
+    name, rows = "train", [("train", id) for id in train.ids]
+    if test is not None:
+        name, rows = "test", rows + [("test", id) for id in test.ids]
+    path, wanted = competition.duplicates / f"{name}.json", files.as_json_value(key(competition, train, test))
     have = files.read_json(path) or {}
-    if have.get("key") == key:
+    if have.get("key") == wanted:
         place = {row: i for i, row in enumerate(rows)}
         places = [[place[tuple(row)] for row in pair] for *pair, _ in have["pairs"]]
         score = np.array([score for *_, score in have["pairs"]], float)
@@ -106,8 +105,8 @@ def cached(
     start = time.perf_counter()
     pairs = find()
     listing = [[rows[i], rows[j], score] for (i, j), score in zip(pairs.places.tolist(), pairs.score, strict=True)]
-    text = json.dumps({"key": key, "threshold": pairs.threshold, "pairs": listing}, ensure_ascii=False)
+    text = json.dumps({"key": wanted, "threshold": pairs.threshold, "pairs": listing}, ensure_ascii=False)
     files.write_text(path, text + "\n")
-    found = f"{counted(len(pairs.score), 'pair')} that correlate to {pairs.threshold:.2f} or more"
-    print(f"near-duplicates  {name}: {found}  {duration(time.perf_counter() - start)}")
+    summary = f"{counted(len(pairs.score), 'pair')} that correlate to {pairs.threshold:.2f} or more"
+    print(f"near-duplicates  {name}: {summary}  {duration(time.perf_counter() - start)}")
     return pairs

@@ -29,7 +29,7 @@ class FinishedModel:
 
     competition: Competition
     name: str
-    made: dict[str, Any]  # its model.json
+    facts: dict[str, Any]  # its model.json
 
     @property
     def title(self) -> str:
@@ -46,11 +46,11 @@ class FinishedModel:
 
     @property
     def key(self) -> dict[str, Any]:
-        return self.made["key"]
+        return self.facts["key"]
 
     @property
     def folds(self) -> range:
-        return range(len(self.made["folds"]))
+        return range(len(self.facts["folds"]))
 
     def refuse_other(self, have: Any, wanted: Any) -> None:
         """Raises UserError: The model was made with something else than the config asks for now."""
@@ -76,9 +76,9 @@ def command(competition: Competition, name: str) -> str:
 
 def finished(competition: Competition, name: str) -> FinishedModel:
     """Raises UserError: The model, or the blend, is not finished."""
-    if (made := read_model(competition.model_folder(name))) is None:
+    if (facts := read_model(competition.model_folder(name))) is None:
         raise UserError(f"{competition.name}:{name} is not finished: {command(competition, name)}")
-    return FinishedModel(competition, name, made)
+    return FinishedModel(competition, name, facts)
 
 
 def load(competition: Competition, name: str) -> Fitted:

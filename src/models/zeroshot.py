@@ -195,9 +195,9 @@ class FittedZeroShot:
 def load(one: FinishedModel) -> FittedZeroShot:
     """Raises UserError: The CLIP is another one now."""
     one.refuse_other(one.key["clip"], features.encoder_identity(one.spec))
-    classes, made = one.competition.classes, one.made
-    prompts = made.get("ensemble", [one.key["prompts"] for _ in one.folds])
-    bias = made.get("bias", [dict.fromkeys(classes, 0.0) for _ in one.folds])
+    classes, facts = one.competition.classes, one.facts
+    prompts = facts.get("ensemble", [one.key["prompts"] for _ in one.folds])
+    bias = facts.get("bias", [dict.fromkeys(classes, 0.0) for _ in one.folds])
     folds = [
         FoldClassifier([prompts[fold][label] for label in classes], np.array([bias[fold][label] for label in classes]))
         for fold in one.folds

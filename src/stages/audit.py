@@ -52,12 +52,12 @@ def run(competition: Competition) -> None:
         "classes": list(competition.classes),
         "judge": None if oof is None else {"model": judge, "oof": files.sha256(oof)},
     }
-    key, made = files.as_json_value(key), audit.about(competition)
-    if made is not None and made["key"] == key:
-        print(f"reused {competition.audit_csv}: {counted(sum(made['counts'].values()), 'finding')}")
+    key, earlier = files.as_json_value(key), audit.about(competition)
+    if earlier is not None and earlier["key"] == key:
+        print(f"reused {competition.audit_csv}: {counted(sum(earlier['counts'].values()), 'finding')}")
         return
-    if made is not None:
-        print(f"recomputing {competition.audit_csv}: {files.describe_changes(made['key'], key)}")
+    if earlier is not None:
+        print(f"recomputing {competition.audit_csv}: {files.describe_changes(earlier['key'], key)}")
     prints, skipped, n = duplicates.fingerprint(data.rows), [], len(data.train)
     train = pairs.find_train_pairs(competition, data, prints.take(n))
     test = pairs.find_test_pairs(competition, data, train, prints)

@@ -149,9 +149,9 @@ def tables_digest(competition: Competition, name: str, folds_sha: str) -> str:
         UserError: The model is not finished, or of other folds.
     """
     folder = competition.model_folder(name)
-    made, remedy = read_model(folder), f"run the stage {competition.models[name].stage}"
-    if made is None:
+    facts, remedy = read_model(folder), f"run the stage {competition.models[name].stage}"
+    if facts is None:
         raise UserError(f"model {name!r} is not finished: {remedy}")
-    if made["key"]["folds"] != folds_sha:
+    if facts["key"]["folds"] != folds_sha:
         raise UserError(f"model {name!r} was made with other folds: {remedy}")
     return files.digest([files.sha256(folder / "oof.parquet"), files.sha256(folder / "test.parquet")])

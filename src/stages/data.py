@@ -43,10 +43,10 @@ def copy_warnings(competition: Competition, train: pd.DataFrame, test: pd.DataFr
     df = pd.DataFrame({"id": [*train[competition.id], *test[competition.id]], "sha": record["sha256"].to_numpy()})
     df["label"] = [*train[competition.label], *[""] * len(test)]
     df["part"] = ["train"] * len(train) + ["test"] * len(test)
-    found, warnings = copies.find(df), []
-    if found.conflicts:
-        n = counted(len(found.conflicts), "image")
-        warnings.append(f"{n} in train with different labels: {copies.examples(found.conflicts)}")
-    if found.shared:
-        warnings.append(f"{counted(len(found.shared), 'image')} in train and in test: {copies.examples(found.shared)}")
+    twice, warnings = copies.find(df), []
+    if twice.conflicts:
+        n = counted(len(twice.conflicts), "image")
+        warnings.append(f"{n} in train with different labels: {copies.examples(twice.conflicts)}")
+    if twice.shared:
+        warnings.append(f"{counted(len(twice.shared), 'image')} in train and in test: {copies.examples(twice.shared)}")
     return warnings

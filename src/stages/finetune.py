@@ -68,7 +68,7 @@ def assemble(shared: Shared) -> None:
         abouts += [one.done(key) for one in ones]
         tables = [[one.read(data, "oof", alpha) for one in ones] for alpha in alphas]
         oofs[:, data.fold == number] = [np.mean(seeds, axis=0) for seeds in tables]
-    best = averaging.chosen(oofs, data.targets, data.fold, metric)  # (folds,)
+    best = averaging.best_variants(oofs, data.targets, data.fold, metric)  # (folds,)
     if spec.wise_ft:
         facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
     oof = oofs[best[data.fold], np.arange(len(data.fold))]

@@ -25,8 +25,8 @@ def run(competition: Competition) -> None:
     groups = train[competition.group].tolist() if competition.group else None
     path = competition.folds_csv
     described = path.with_suffix(".json")
-    made = files.read_json(described) or {}
-    own = path.exists() and not made
+    description = files.read_json(described) or {}
+    own = path.exists() and not description
     near = competition.folds.groups is not None and not own
     key = {
         **competition.folds.model_dump(exclude={"groups"}),
@@ -36,9 +36,9 @@ def run(competition: Competition) -> None:
     about = {}
     if near:
         key["near_duplicates"], about["encoder"] = pairs_digest(competition)
-    if own or (path.exists() and made.get("key") == key):
+    if own or (path.exists() and description.get("key") == key):
         fold = folds.read(path, competition.id, ids)
-        if made and files.sha256(path) != made.get("sha256"):
+        if description and files.sha256(path) != description.get("sha256"):
             raise UserError(
                 f"{path} was changed since it was made: restore it, or delete {described.name} to use it as it is, "
                 f"or delete both to recompute it"
@@ -51,10 +51,10 @@ def run(competition: Competition) -> None:
         text = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
         about |= {"key": key, "sha256": files.text_sha256(text)}
         same = path.exists() and files.sha256(path) == about["sha256"]
+        changes = files.describe_changes(description.get("key"), key)
         if same:
-            print(f"{path} stays as it is: {files.describe_changes(made.get('key'), key)}, and the folds are the same")
+            print(f"{path} stays as it is: {changes}, and the folds are the same")
         elif path.exists():
-            changes = files.describe_changes(made.get("key"), key)
             print(f"recomputing {path}: {changes}; the models of the old folds are recomputed too")
             path.unlink()
         # the description first: killed in between, the folds are made again and not taken for the user's own

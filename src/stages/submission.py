@@ -53,10 +53,10 @@ def reported(competition: Competition) -> list[str]:
 
 def answer(competition: Competition, data: Dataset, asked: Asked, what: str) -> tuple[Path, np.ndarray]:
     """Writes a model's submission and returns its path, and the probabilities (n, k) that it is made of."""
-    made = read_model(competition.model_folder(what))
+    facts = read_model(competition.model_folder(what))
     _, probs = model_tables(competition, what, data)
-    probs = decided_probs(competition, made, probs)
-    return write(competition, data, asked, probs, lambda sha: competition.submission(what, made["cv"], sha)), probs
+    probs = decided_probs(competition, facts, probs)
+    return write(competition, data, asked, probs, lambda sha: competition.submission(what, facts["cv"], sha)), probs
 
 
 def write(

@@ -41,18 +41,18 @@ def test_a_variant_is_chosen_on_the_other_folds_rows_alone():
     right = np.eye(3)[TARGETS] * 0.8 + 0.1 * (1 - np.eye(3)[TARGETS])
     wrong = np.roll(right, 1, axis=1)
     oofs = np.stack([right, np.where(FOLD[:, None] == 2, right, wrong), np.where(FOLD[:, None] == 2, wrong, right)])
-    assert averaging.chosen(oofs[1:], TARGETS, FOLD, METRICS["accuracy"])[2] == 1  # it is the worse one there
+    assert averaging.best_variants(oofs[1:], TARGETS, FOLD, METRICS["accuracy"])[2] == 1  # it is the worse one there
     for number in range(3):  # whatever a fold's labels are, its own choice stays
         changed = np.where(number == FOLD, (TARGETS + 1) % 3, TARGETS)
-        before = averaging.chosen(oofs, TARGETS, FOLD, METRICS["accuracy"])[number]
-        assert averaging.chosen(oofs, changed, FOLD, METRICS["accuracy"])[number] == before
+        before = averaging.best_variants(oofs, TARGETS, FOLD, METRICS["accuracy"])[number]
+        assert averaging.best_variants(oofs, changed, FOLD, METRICS["accuracy"])[number] == before
 
 
 def test_of_equal_scores_the_log_loss_decides():
     sure = np.eye(3)[TARGETS] * 0.8 + 0.1 * (1 - np.eye(3)[TARGETS])
     unsure = np.eye(3)[TARGETS] * 0.2 + 0.25
     unsure /= unsure.sum(axis=1, keepdims=True)
-    assert averaging.chosen(np.stack([unsure, sure]), TARGETS, FOLD, METRICS["accuracy"]).tolist() == [1, 1, 1]
+    assert averaging.best_variants(np.stack([unsure, sure]), TARGETS, FOLD, METRICS["accuracy"]).tolist() == [1, 1, 1]
 
 
 def test_a_soup_takes_what_does_no_harm():
@@ -64,7 +64,7 @@ def test_random_labels_and_noise_choose_nothing_that_scores_above_chance():
     rng = np.random.default_rng(0)
     targets, fold = rng.integers(0, 3, 600), rng.permutation(600) % 5
     oofs = rng.dirichlet(np.ones(3), (300, 600))
-    best = averaging.chosen(oofs, targets, fold, METRICS["accuracy"])
+    best = averaging.best_variants(oofs, targets, fold, METRICS["accuracy"])
     score, se = METRICS["accuracy"].score(targets, oofs[best[fold], np.arange(600)])
     assert abs(score - 1 / 3) < 2 * se
     leaked = max(METRICS["accuracy"].value(targets, oof) for oof in oofs)  # chosen on the rows that it is scored on

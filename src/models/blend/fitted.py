@@ -38,18 +38,18 @@ def load(one: FinishedModel) -> FittedBlend:
         if files.digest([files.sha256(table) for table in tables]) != known:
             raise UserError(f"{one.title} is of another {name} than there is now: {one.command} recomputes it")
     models = {name: fitted.load(competition, name) for name in weights}
-    if one.made["method"] == "stack":
+    if one.facts["method"] == "stack":
         return FittedBlend(models, lambda: stack(one))
     return FittedBlend(models, lambda: Weighted(np.array(list(weights.values()))))
 
 
 def weights_of(one: FinishedModel) -> dict[str, float]:
     """The weights of its models, of those that have one; a stack has none, so that all its models count."""
-    made = one.made
-    if made["method"] == "stack":
+    facts = one.facts
+    if facts["method"] == "stack":
         return dict.fromkeys(one.key["models"], 1.0)
-    some = {name: weight for name, weight in made["weights"].items() if weight > 0}
-    if made["method"] == "mean":  # of which four digits are kept
+    some = {name: weight for name, weight in facts["weights"].items() if weight > 0}
+    if facts["method"] == "mean":  # of which four digits are kept
         some = dict.fromkeys(some, 1.0)
     total = sum(some.values())
     return {name: weight / total for name, weight in some.items()}

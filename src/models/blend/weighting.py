@@ -11,11 +11,6 @@ ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logar
 ROUNDS, STALLED_ROUNDS = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
 
 
-def blend(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(m, n, k) probabilities and (m,) weights -> (n, k)."""
-    return np.tensordot(weights, probs, axes=1)
-
-
 def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """The weights (m,), not negative and with sum 1, whose blend has the least log loss: a convex problem.
 

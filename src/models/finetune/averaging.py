@@ -27,7 +27,7 @@ def mean(states: Sequence[State]) -> State:
     }
 
 
-def chosen(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
+def best_variants(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
     """(folds,) the variant of a model that did best on the other folds' rows; of equals the first.
 
     Args:

@@ -87,10 +87,10 @@ def blank(spec: FineTune, k: int) -> nn.Module:
 
 def load(one: FinishedModel) -> FittedFineTune:
     """Raises UserError: The weights of a run are missing, or of another key."""
-    competition, made = one.competition, one.made
+    competition, facts = one.competition, one.facts
     for run in (run for fold in one.folds for run in runs_of(competition, one.name, fold)):
         if why := run.untrained(one.key):
             raise UserError(f"{one.title}: the weights of {run.title} are gone ({why}): {one.command}")
-    alphas = made["wise_ft"]["chosen"] if one.spec.wise_ft else [None for _ in one.folds]
-    temperature = made["temperature"] if one.spec.temperature else None
+    alphas = facts["wise_ft"]["chosen"] if one.spec.wise_ft else [None for _ in one.folds]
+    temperature = facts["temperature"] if one.spec.temperature else None
     return FittedFineTune(competition, one.name, alphas, temperature, one.key.get("pictures"))

@@ -98,7 +98,7 @@ def run_fold(
 def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
     """The network that predicts, with its weights from the disk, or else trained and written there."""
     running = Running(one.finished, weights_key(key))
-    if one.trained(key) is None:
+    if one.untrained(key):
         one.predicted.unlink(missing_ok=True)  # of other weights
         model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
         about = {"key": running.key, "history": history, "seconds": sum(row["seconds"] for row in history)}

@@ -50,10 +50,6 @@ class Run:
         """The description of its tables: written after them, and gone before they are replaced."""
         return self.finished.with_suffix(".json")
 
-    def trained(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """The facts of finished weights, if they fit a model of this key."""
-        return None if self.untrained(key) else checkpoints.about(self.finished)
-
     def untrained(self, key: dict[str, Any]) -> str:
         """The reason why its weights do not fit a model of this key; empty where they do."""
         about = checkpoints.about(self.finished) or {}
@@ -65,11 +61,12 @@ class Run:
 
     def done(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The facts of weights and tables, if both are there and fit a model of this key."""
-        trained, predicted = self.trained(key), files.read_json(self.predicted)
-        if trained is None or predicted is None or not same_model_key(predicted["key"], tables_key(key)):
+        predicted = files.read_json(self.predicted)
+        if self.untrained(key) or predicted is None or not same_model_key(predicted["key"], tables_key(key)):
             return None
         if not (self.has_tables("oof") and self.has_tables("test")):
             return None
+        trained = checkpoints.about(self.finished)
         return {"history": trained["history"], "seconds": trained["seconds"] + predicted["seconds"]}
 
     def has_held_out(self, key: dict[str, Any]) -> bool:

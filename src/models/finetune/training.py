@@ -281,21 +281,21 @@ def train_fold(
         where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
         print(f"{fold.title}  resuming after {where}")
     batches = Batches(fold, transform)
-    with deferred_signals() as asked:
+    with deferred_signals() as stop:
         while training.epoch < spec.epochs:
-            train_epoch(training, batches, running, asked)
+            train_epoch(training, batches, running, stop)
     return training.predictor, training.history
 
 
-def train_epoch(training: Training, batches: Batches, running: Running, asked: StopRequest) -> None:
+def train_epoch(training: Training, batches: Batches, running: Running, stop: StopRequest) -> None:
     """Train from the present step to the epoch's end, or to where a signal asks to stop, and save."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
-    items = timed(batches.of(training.epoch, training.step), training.seconds, asked)
+    items = timed(batches.of(training.epoch, training.step), training.seconds, stop)
     what = f"{fold.title} epoch {training.epoch + 1}"
     for pixels, targets in track(items, what, fold.steps - training.step, "steps"):
         training.train_step(pixels, targets)
-        if asked.signal is not None:
+        if stop.signal is not None:
             break
     training.seconds["train"] = before + time.perf_counter() - start
     training.check()  # what is not finite is not saved
@@ -304,19 +304,19 @@ def train_epoch(training: Training, batches: Batches, running: Running, asked: S
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
         training.losses.zero_()
     running.save(training.state(), training.about())
-    asked.raise_if_set()
+    stop.raise_if_set()
 
 
-def timed(items: Iterator[T], seconds: dict[str, float], asked: StopRequest) -> Iterator[T]:
+def timed(items: Iterator[T], seconds: dict[str, float], stop: StopRequest) -> Iterator[T]:
     """Pass `items` on and count the time that they were waited for; none come after a signal asked to stop."""
-    while asked.signal is None:
+    while stop.signal is None:
         start = time.perf_counter()
         try:
             item = next(items)
         except StopIteration:
             return
         except RuntimeError:
-            if asked.signal is None:
+            if stop.signal is None:
                 raise
             return  # a worker has heard the signal too
         finally:

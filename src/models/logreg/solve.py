@@ -260,9 +260,10 @@ def solve(
             loss[some] = held_out_loss(labels, batch, coef)
             every = F.pad(coef, (0, 0, 0, 1))
             every -= every.mean(1, keepdim=True)  # of scikit-learn's form: the classes' coefficients have sum 0
-            given = (every[:, :, :-1].to(design.dtype) @ design.basis.T).double()
+            unrotated = (every[:, :, :-1].to(design.dtype) @ design.basis.T).double()
             where = np.ix_(some, labels.present)
-            coefs[where], intercepts[where] = given.cpu(), (every[:, :, -1] - given @ design.center.double()).cpu()
+            coefs[where] = unrotated.cpu()
+            intercepts[where] = (every[:, :, -1] - unrotated @ design.center.double()).cpu()
     return Solution(coefs, intercepts, loss, norms, counts, norms <= tol)
 
 
