@@ -62,7 +62,7 @@ def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> No
         return
     folder, start = competition.model_folder(name), time.perf_counter()
     chosen = [(one["c"], one["normalise"]) for one in read_model(folder)["chosen"]]
-    write_judgements(competition, name, data, TrainRows(competition, spec, data, folder).judged(chosen))
+    write_judgements(competition, name, data, TrainRows(competition, spec, data, folder).judge(chosen))
     print(f"{name}  has judged the labels of each fold's training rows  {duration(time.perf_counter() - start)}")
 
 

@@ -38,7 +38,7 @@ class FittedPrior:
 
 
 def load(one):
-    return FittedPrior(np.array(one.made["shares"]))
+    return FittedPrior(np.array(one.facts["shares"]))
 """
 STAGE = '''\
 """prior: takes the shares of the classes."""
@@ -54,7 +54,7 @@ from src.results.model import is_reused, model_key, save_model
 
 
 def run(competition):
-    data, made, start = read_dataset(competition), [], time.perf_counter()
+    data, computed, start = read_dataset(competition), [], time.perf_counter()
     for name, spec in competition.of_stage("prior").items():
         key = model_key(competition, spec, data, 1)
         if is_reused(competition.model_folder(name), key):
@@ -64,8 +64,8 @@ def run(competition):
         probs = FittedPrior(shares).predict(test_pictures(competition, data))
         seconds = time.perf_counter() - start
         save_model(competition, name, key, data, shares[data.fold], probs, seconds, shares=shares.tolist())
-        made.append(name)
-    return made
+        computed.append(name)
+    return computed
 '''
 CONFIG = f"""\
 from src.config import *

@@ -70,11 +70,11 @@ class FittedFineTune:
                 f"{competition.name}:{self.name} lies between the weights that were trained and those where it "
                 "started, with a probe of each fold's training rows as its head: that is made again"
             )
-            known = heads.starts(competition, spec, read_dataset(competition))
+            initial = heads.starts(competition, spec, read_dataset(competition))
         else:
-            known = [heads.zero_shot(competition, spec)] * len(self.alphas)
+            initial = [heads.zero_shot(competition, spec)] * len(self.alphas)
         origin = classifiers.create(spec, len(competition.classes), spec.seed, True).state_dict()
-        tensors = [(torch.from_numpy(head.coef), torch.from_numpy(head.intercept)) for head in known]
+        tensors = [(torch.from_numpy(head.coef), torch.from_numpy(head.intercept)) for head in initial]
         return [{**origin, "head.weight": coef, "head.bias": intercept} for coef, intercept in tensors]
 
 

@@ -88,14 +88,14 @@ def run_fold(
         head = shared.starts[number] if pretrained else None
         return classifiers.create(spec, fold.k, one.init_seed, pretrained, head)
 
-    model = trained(one, key, fold, create)
+    model = train_or_load(one, key, fold, create)
     predict(one, key, fold, create, model, data)
     probs = one.read(data, "oof", max(spec.wise_ft, default=None))
     score = METRICS[competition.metric].value(fold.valid_targets, probs)
     print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
 
 
-def trained(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
+def train_or_load(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
     """The network that predicts, with its weights from the disk, or else trained and written there."""
     running = Running(one.finished, weights_key(key))
     if one.untrained(key):

@@ -1,7 +1,6 @@
 """Fine-tuning on one fold: AdamW, linear warm-up and cosine, a fixed number of epochs, the last (or averaged) weights.
 
-The randomness of each step is drawn from (seed, fold, epoch, step): a run that was stopped
-between any two steps ends with the very weights of an undisturbed one (on one CPU).
+A run that was stopped between any two steps ends with the very weights of an undisturbed one (on one CPU).
 """
 
 import copy
@@ -237,7 +236,7 @@ class Training:
         return row
 
 
-# What a caller adds to an epoch's row, made of the training and the held-out rows' probabilities (n, k)
+# A caller's addition to an epoch's row, by the training and the held-out rows' probabilities (n, k)
 Looked = Callable[[Training, np.ndarray], dict[str, Any]]
 
 

@@ -22,8 +22,8 @@ CODE = 3
 def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
     """All that changes the numbers of a probe."""
     more = {"prompts": competition.prompt_texts} if spec.towards == "zeroshot" else {}
-    identity = [features.encoder_identity(encoder) for encoder in spec.encoders]
-    return model_key(competition, spec, data, CODE, encoders=identity, **more)
+    identities = [features.encoder_identity(encoder) for encoder in spec.encoders]
+    return model_key(competition, spec, data, CODE, encoders=identities, **more)
 
 
 class ProbeRows:
@@ -58,9 +58,9 @@ class TrainRows(ProbeRows):
     def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
         """Features that are too large for memory go to the folder `scratch` while something is fitted."""
         super().__init__(competition, spec, train_pictures(competition, data))
-        self.spec, self.fold, self.k, v = spec, data.fold, len(competition.classes), self.views
-        targets, fold = np.tile(data.targets, v), np.tile(data.fold, v)
-        self.data = ProbeData(self.feats, targets, fold, self.k, v, self.offset, scratch)
+        self.spec, self.fold, v = spec, data.fold, self.views
+        targets, fold, k = np.tile(data.targets, v), np.tile(data.fold, v), len(competition.classes)
+        self.data = ProbeData(self.feats, targets, fold, k, v, self.offset, scratch)
 
     def fits(self) -> list[Fit]:
         """The fit of each fold."""
@@ -68,13 +68,13 @@ class TrainRows(ProbeRows):
 
     def out_of_fold(self, fits: list[Fit]) -> np.ndarray:
         """(n, k) of each row by the fit of the fold that holds it out."""
-        oof = np.zeros((self.n, self.k))
+        oof = np.zeros((self.n, self.data.k))
         for number, fit in enumerate(fits):
             held_out = self.fold == number
             oof[held_out] = self.predict(fit, np.flatnonzero(held_out))
         return oof
 
-    def judged(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
+    def judge(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
         """For each fold (m, k) of the rows outside of it: see `nested.judge_labels`."""
         judged = nested.judge_labels(self.spec, self.data, chosen)
         return [probs[self.fold != number] for number, probs in enumerate(judged)]
