@@ -6,6 +6,7 @@ and tiny pictures of it, of its crops and of it flipped and turned. Each is veri
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import imagehash
@@ -14,8 +15,10 @@ import torch
 from PIL import Image
 from scipy.sparse import coo_array, csgraph
 
-from src.audit import neighbours, registration
+from src.audit import registration
 from src.audit.registration import IDENTITY, TURNED, UPRIGHT, tiny
+from src.base import machine
+from src.base.progress import track
 from src.base.threads import parallel
 from src.data.decoded import Decoded
 from src.data.rows import Rows
@@ -26,6 +29,10 @@ BACK = 2  # of each earlier picture among the later ones: a later one may be a c
 # The correlation from which on two pictures are one: where unrelated pictures end, and never outside of these.
 MIN_THRESHOLD, MAX_THRESHOLD = 0.75, 0.95
 DRAWN, DEVIATIONS = 1000, 6.0  # pairs that tell of unrelated pictures, and the standard deviations above their median
+BLOCK = {"cpu": 1 << 21, "cuda": 1 << 27}  # inner products at a time: on a CPU they stay in its cache
+MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 64, 1024  # rows at a time
+
+Vectors = Callable[[np.ndarray], torch.Tensor]  # positions (m,) -> (m, v, d) float32, each vector of length 1
 
 
 @dataclass(frozen=True)
@@ -124,10 +131,38 @@ def candidates(squares: np.ndarray, feats: np.ndarray | None, rows: np.ndarray, 
     wanted = [(name, late, rows, k) for name, k in CANDIDATES.items() if name in measures]
     parts = [np.empty((0, 2), int)]
     for name, some, among, k in [*wanted, ("upright", early, late, BACK)]:
-        near = neighbours.nearest(*measures[name], some, among, k, f"near-duplicates: {name}")
+        near = nearest(*measures[name], some, among, k, f"near-duplicates: {name}")
         parts.append(np.stack([np.repeat(some, near.shape[1]), near.ravel()], axis=1))
     pairs = np.sort(np.concatenate(parts), axis=1)
     return np.unique(pairs[pairs[:, 0] >= 0], axis=0)
+
+
+def nearest(views: Vectors, keys: Vectors, rows: np.ndarray, among: np.ndarray, k: int, what: str) -> np.ndarray:
+    """For each of the positions `rows` the k nearest of the positions `among`: (n, k) positions, -1 where it has fewer.
+
+    All are compared, a block at a time: memory grows with the rows alone. A row is as near as the nearest of its views
+    is to the other's key (m, 1, d). Nothing is its own neighbour.
+    """
+    device, k = machine.device(), min(k, len(among))
+    neighbours = np.full((len(rows), k), -1)
+    if neighbours.size == 0:
+        return neighbours
+    parts = [keys(among[i : i + MAX_BLOCK_ROWS])[:, 0].to(device) for i in range(0, len(among), MAX_BLOCK_ROWS)]
+    against, place = torch.cat(parts).T.contiguous(), {position: i for i, position in enumerate(among.tolist())}
+    size = min(max(BLOCK[device.type] // len(among), MIN_BLOCK_ROWS), MAX_BLOCK_ROWS)
+    blocks = [rows[i : i + size] for i in range(0, len(rows), size)]
+    for i, block in enumerate(track(blocks, what, len(rows), "images", of=len)):
+        best = None
+        for view in views(block).to(device).unbind(1):
+            near = view @ against
+            best = near if best is None else torch.maximum(best, near, out=best)
+        itself = [(row, place[position]) for row, position in enumerate(block.tolist()) if position in place]
+        if itself:
+            best[tuple(torch.tensor(itself, device=device).T)] = -torch.inf
+        value, index = best.topk(k, dim=1)
+        there = torch.isfinite(value).cpu().numpy()
+        neighbours[i * size : i * size + len(block)] = np.where(there, among[index.cpu().numpy()], -1)
+    return neighbours
 
 
 def perceptual_hashes(squares: np.ndarray) -> np.ndarray:

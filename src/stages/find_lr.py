@@ -5,18 +5,30 @@ suggestion. It trains on the training rows of fold 0 and keeps no weights. The t
 learning rates".
 """
 
+from collections.abc import Iterator
+
+import albumentations as A
+import numpy as np
 import pandas as pd
+from torch import nn
 
 from src.base import files
+from src.base.errors import UserError
+from src.base.progress import track
 from src.data.rows import read_dataset
-from src.models.finetune import augment, heads, lr_range
+from src.models.finetune import augment, heads
+from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.run import Run, check_networks, squares_of
+from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 
+LOW, HIGH = 1e-6, 1.0  # of AdamW's lr
+STEPS = 100
+SMOOTH = 0.9  # of the moving average of losses
+WORSE = 4.0  # times the least loss: no lr beyond it is tried
 LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longest bar
-
 
 check = check_networks  # before anything is computed
 
@@ -28,10 +40,50 @@ def run(competition: Competition) -> None:
         head = heads.starts(competition, spec, data)[0]
         model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)
         fold = one.fold(data, squares_of(competition, spec, data))
-        curve = lr_range.curve(fold, model, augment.compose(spec.augment))
+        curve = lr_curve(fold, model, augment.compose(spec.augment))
         path = competition.model_folder(name) / "lr.csv"
         files.write_text(path, curve.to_csv(index=False, lineterminator="\n"))
-        print(curve_text(name, spec, curve, lr_range.suggested(curve)))
+        print(curve_text(name, spec, curve, suggest_lr(curve)))
+
+
+def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame:
+    """lr, loss and smoothed loss of each step of a short training, up to where the loss explodes."""
+    training = Training(fold, model)
+    training.schedule = lambda step: LOW * (HIGH / LOW) ** (step / (STEPS - 1))
+    rows, average = [], 0.0
+    try:
+        for loss in track(losses(training, Batches(fold, transform)), f"{fold.title} lr", STEPS, "steps"):
+            average = SMOOTH * average + (1 - SMOOTH) * loss
+            smooth = average / (1 - SMOOTH ** (len(rows) + 1))
+            rows.append({"lr": training.lr, "loss": loss, "smooth": smooth})
+            if smooth > WORSE * min(row["smooth"] for row in rows):
+                break
+    except UserError:  # it is not finite: that is where the curve ends
+        pass
+    return pd.DataFrame(rows)
+
+
+def losses(training: Training, batches: Batches) -> Iterator[float]:
+    """The losses of STEPS steps."""
+    done = 0
+    while True:
+        training.step = 0
+        training.set_mode()
+        for pixels, targets in batches.of(training.epoch):
+            training.train_step(pixels, targets)
+            yield float(training.losses[training.step - 1])
+            done += 1
+            if done == STEPS:
+                return
+        training.epoch += 1
+
+
+def suggest_lr(curve: pd.DataFrame) -> float:
+    """The lr where the smoothed loss falls most steeply over log lr, before it is least."""
+    before = curve.iloc[: int(curve["smooth"].argmin()) + 1]
+    if len(before) < 3:
+        return float(curve["lr"].iloc[0])
+    return float(before["lr"].iloc[int(np.gradient(before["smooth"], np.log(before["lr"])).argmin())])
 
 
 def curve_text(name: str, spec: FineTune, curve: pd.DataFrame, suggestion: float) -> str:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from src.audit import duplicates, neighbours, registration
+from src.audit import duplicates, registration
 from src.base import files
 from src.data.rows import Rows
 
@@ -169,19 +169,19 @@ def test_tiny_pictures_are_the_means_of_a_crop():
 
 class TestNeighbours:
     def test_are_those_of_all_comparisons(self, monkeypatch):
-        monkeypatch.setattr(neighbours, "MIN_BLOCK_ROWS", 1)
-        monkeypatch.setattr(neighbours, "MAX_BLOCK_ROWS", 4)
+        monkeypatch.setattr(duplicates, "MIN_BLOCK_ROWS", 1)
+        monkeypatch.setattr(duplicates, "MAX_BLOCK_ROWS", 4)
         rng = np.random.default_rng(0)
         vectors = torch.from_numpy(rng.normal(size=(30, 2, 5)).astype(np.float32))
         rows, among = np.array([3, 28, 7, 9, 20]), np.arange(5, 25)
-        found = neighbours.nearest(lambda at: vectors[at], lambda at: vectors[at, :1], rows, among, 3, "")
+        found = duplicates.nearest(lambda at: vectors[at], lambda at: vectors[at, :1], rows, among, 3, "")
         near = torch.einsum("nvd,md->nmv", vectors, vectors[:, 0]).max(dim=2).values.numpy()
         np.fill_diagonal(near, -np.inf)
         assert (found == among[np.argsort(-near[rows][:, among], axis=1)[:, :3]]).all()
 
     def test_are_fewer_where_there_are_fewer(self):
         vectors = torch.eye(3)[:, None]
-        found = neighbours.nearest(lambda at: vectors[at], lambda at: vectors[at], np.arange(3), np.array([1]), 2, "")
+        found = duplicates.nearest(lambda at: vectors[at], lambda at: vectors[at], np.arange(3), np.array([1]), 2, "")
         assert found.tolist() == [[1], [-1], [1]]
-        none = neighbours.nearest(lambda at: vectors[at], lambda at: vectors[at], np.arange(3), np.empty(0, int), 2, "")
+        none = duplicates.nearest(lambda at: vectors[at], lambda at: vectors[at], np.arange(3), np.empty(0, int), 2, "")
         assert none.shape == (3, 0)

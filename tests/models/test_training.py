@@ -18,13 +18,14 @@ from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
-from src.models.finetune import augment, lr_range, training
+from src.models.finetune import augment, training
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resume import Running
 from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.results import checkpoints
 from src.schema.models import Augment, FineTune
+from src.stages import find_lr
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
@@ -419,16 +420,16 @@ def test_checkpointing_gradients_changes_none(name):
 class TestRange:
     def test_the_lr_rises_and_the_curve_ends_where_the_loss_explodes(self):
         spec = spec_of()
-        found = lr_range.curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))
-        assert 20 < len(found) <= lr_range.STEPS
-        assert np.allclose(np.diff(np.log(found["lr"])), np.log(lr_range.HIGH / lr_range.LOW) / (lr_range.STEPS - 1))
-        assert found["lr"].iloc[0] == pytest.approx(lr_range.LOW)
-        assert lr_range.LOW < lr_range.suggested(found) < found["lr"].iloc[int(found["smooth"].argmin())]
+        found = find_lr.lr_curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))
+        assert 20 < len(found) <= find_lr.STEPS
+        assert np.allclose(np.diff(np.log(found["lr"])), np.log(find_lr.HIGH / find_lr.LOW) / (find_lr.STEPS - 1))
+        assert found["lr"].iloc[0] == pytest.approx(find_lr.LOW)
+        assert find_lr.LOW < find_lr.suggest_lr(found) < found["lr"].iloc[int(found["smooth"].argmin())]
 
     def test_the_suggestion_is_where_the_loss_falls_most_steeply(self):
         lrs = np.logspace(-6, 0, 61)
         loss = 2 - np.tanh(4 * (np.log10(lrs) + 3)) + np.maximum(np.log10(lrs) + 1, 0) * 20
-        found = lr_range.suggested(pd.DataFrame({"lr": lrs, "smooth": loss}))
+        found = find_lr.suggest_lr(pd.DataFrame({"lr": lrs, "smooth": loss}))
         assert found == pytest.approx(1e-3, rel=0.3)
 
     def test_a_loss_that_is_not_finite_is_the_curves_end(self, monkeypatch):
@@ -439,7 +440,7 @@ class TestRange:
             return normalised(pixels, *rest) * (float("nan") if len(calls) == 31 else 1)
 
         monkeypatch.setattr(training, "normalised", broken)
-        assert len(lr_range.curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))) == 30
+        assert len(find_lr.lr_curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))) == 30
 
 
 class TestFloat16:
