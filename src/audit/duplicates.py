@@ -37,7 +37,7 @@ Vectors = Callable[[np.ndarray], torch.Tensor]  # positions (m,) -> (m, v, d) fl
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What is kept of n pictures that were decoded once."""
+    """The parts that are kept of n pictures, which are decoded once."""
 
     squares: np.ndarray  # (n, SIDE, SIDE) uint8: see audit/registration.py
     digests: np.ndarray  # (n,) the same for the same pixels, whatever their files

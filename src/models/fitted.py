@@ -74,7 +74,7 @@ def command(competition: Competition, name: str) -> str:
     return competition.command(BLEND if name == BLEND else competition.models[name].stage)
 
 
-def finished(competition: Competition, name: str) -> FinishedModel:
+def read_finished(competition: Competition, name: str) -> FinishedModel:
     """Raises UserError: The model, or the blend, is not finished."""
     if (facts := read_model(competition.model_folder(name))) is None:
         raise UserError(f"{competition.name}:{name} is not finished: {command(competition, name)}")
@@ -87,7 +87,7 @@ def load(competition: Competition, name: str) -> Fitted:
     Raises:
         UserError: It is not finished, not of the config as it is now, or has lost its files; with the command for it.
     """
-    one = finished(competition, name)
+    one = read_finished(competition, name)
     one.check_config()
     module = "blend.fitted" if name == BLEND else one.spec.module
     return importlib.import_module(f"src.models.{module}").load(one)

@@ -140,9 +140,9 @@ def test_the_grid_is_widened_until_the_best_is_inside(cs):
 
 
 def test_the_grid_is_not_widened_for_ever():
-    assert nested.beyond([1e7, 1e8], [1e8]) == []
-    assert nested.beyond([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
-    assert nested.beyond([1.0, 10.0, 100.0], [10.0]) == []
+    assert nested.widen_grid([1e7, 1e8], [1e8]) == []
+    assert nested.widen_grid([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
+    assert nested.widen_grid([1.0, 10.0, 100.0], [10.0]) == []
 
 
 def test_features_are_normalised_where_that_is_better():

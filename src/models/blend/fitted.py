@@ -29,11 +29,11 @@ class FittedBlend:
 
 def load(one: FinishedModel) -> FittedBlend:
     """Raises UserError: A model is not there, or another one than it was; or one with a weight cannot be loaded."""
-    competition, weights = one.competition, weights_of(one)
+    competition, weights = one.competition, model_weights(one)
     for name, known in one.key["models"].items():
         if name not in competition.models:
             raise UserError(f"{one.title} has a model {name!r}, which the config lacks: {one.command} recomputes it")
-        fitted.finished(competition, name)
+        fitted.read_finished(competition, name)
         tables = [competition.model_folder(name) / f"{part}.parquet" for part in ("oof", "test")]
         if files.digest([files.sha256(table) for table in tables]) != known:
             raise UserError(f"{one.title} is of another {name} than there is now: {one.command} recomputes it")
@@ -43,7 +43,7 @@ def load(one: FinishedModel) -> FittedBlend:
     return FittedBlend(models, lambda: Weighted(np.array(list(weights.values()))))
 
 
-def weights_of(one: FinishedModel) -> dict[str, float]:
+def model_weights(one: FinishedModel) -> dict[str, float]:
     """The weights of its models, of those that have one; a stack has none, so that all its models count."""
     facts = one.facts
     if facts["method"] == "stack":

@@ -43,7 +43,7 @@ def fit(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, withouts: Seque
     inner = {without: left if len(left) > 1 else [] for without, left in inner.items()}
     sets = {*withouts, *(extend(without, f) for without, left in inner.items() for f in left)}
     keys = [(c, without) for without in sorted(sets) for c in CS]
-    solution = solved(oofs, targets, fold, [Problem(*key) for key in keys])
+    solution = solve_columns(oofs, targets, fold, [Problem(*key) for key in keys])
     place = {key: i for i, key in enumerate(keys)}
 
     def loss(c: float, without: tuple[int, ...]) -> float:
@@ -62,11 +62,11 @@ def refit(
 ) -> list[Stack]:
     """As `fit`, with a known C each."""
     problems = [Problem(c, without) for c, without in zip(cs, withouts, strict=True)]
-    solution = solved(oofs, targets, fold, problems)
+    solution = solve_columns(oofs, targets, fold, problems)
     return [Stack(*parts) for parts in zip(solution.coef, solution.intercept, cs, strict=True)]
 
 
-def solved(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, problems: Sequence[Problem]) -> Solution:
+def solve_columns(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, problems: Sequence[Problem]) -> Solution:
     """The problems' solution; of a small table on one thread, where handing out the work costs more than the work."""
     feats, threads = columns(oofs), torch.get_num_threads()
     torch.set_num_threads(1 if feats.size < SMALL else threads)

@@ -93,7 +93,7 @@ def load(one: FinishedModel) -> FittedSoup:
     known = one.key["ingredients"]
     for other in one.spec.of:
         fitted.load(one.competition, other)
-        if fitted.finished(one.competition, other).key != known[other]:
+        if fitted.read_finished(one.competition, other).key != known[other]:
             raise UserError(f"{one.title} is of another {other} than there is now: {one.command} recomputes it")
     chosen = [[(name, int(seed)) for name, seed in map(str.split, soup)] for soup in one.facts["ingredients"]]
     return FittedSoup(one.competition, one.name, chosen, known[one.spec.of[0]].get("pictures"))

@@ -33,10 +33,10 @@ class FittedProbe:
         """Writes what `load` reads."""
         for fold, fit in enumerate(self.fits):
             tensors = {"coef": torch.from_numpy(fit.coef), "intercept": torch.from_numpy(fit.intercept)}
-            checkpoints.save(file(folder, fold), tensors, {"c": fit.c, "normalise": fit.normalise})
+            checkpoints.save(fit_file(folder, fold), tensors, {"c": fit.c, "normalise": fit.normalise})
 
 
-def file(folder: Path, fold: int) -> Path:
+def fit_file(folder: Path, fold: int) -> Path:
     return folder / f"fold{fold}.safetensors"
 
 
@@ -45,7 +45,7 @@ def load(one: FinishedModel) -> FittedProbe:
     for spec, known in zip(one.spec.encoders, one.key["encoders"], strict=True):
         one.refuse_other(known, features.encoder_identity(spec))
     fits = []
-    for path in (file(one.competition.model_folder(one.name), fold) for fold in one.folds):
+    for path in (fit_file(one.competition.model_folder(one.name), fold) for fold in one.folds):
         if "normalise" not in (about := checkpoints.about(path) or {}):
             raise UserError(f"{one.title}: its {path} is missing or damaged: delete the folder, then {one.command}")
         tensors = checkpoints.load(path)

@@ -57,7 +57,7 @@ def fit_folds(spec: Probe, data: ProbeData) -> list[Fit]:
         with solver(spec, data, feats) as solve:
             nested = Nested(data, feats, solve)
             sweep(nested, spec.cs, spec.widen)
-            swept.append(finals(nested, spec.label_noise, normalise))
+            swept.append(fit_best(nested, spec.label_noise, normalise))
     chosen = []
     for fits in zip(*swept, strict=True):
         best = min(fits, key=lambda fit: fit.loss)
@@ -138,10 +138,10 @@ def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
         nested.add(todo)
         nested.forget()
         best = [nested.best(outer) for outer in nested.data.folds]
-        todo = beyond(sorted(nested.loss), best) if widen else []
+        todo = widen_grid(sorted(nested.loss), best) if widen else []
 
 
-def beyond(grid: Sequence[float], best: Sequence[float]) -> list[float]:
+def widen_grid(grid: Sequence[float], best: Sequence[float]) -> list[float]:
     """Values of C to go on with where the best of a fold is at the edge of a grid, which are in steps of its own."""
     step = grid[1] / grid[0] if len(grid) > 1 else 10.0
     more = []
@@ -152,7 +152,7 @@ def beyond(grid: Sequence[float], best: Sequence[float]) -> list[float]:
     return [float(f"{c:.6g}") for c in more if BOUNDS[0] <= c <= BOUNDS[1]]
 
 
-def finals(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
+def fit_best(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
     """Each fold's fit with its best C."""
     data, folds = nested.data, nested.data.folds
     problems, doubted = [Problem(nested.best(outer), (outer,)) for outer in folds], [None for _ in folds]
