@@ -139,7 +139,7 @@ def test_the_same_input_is_reused_and_no_file_changes(paired, capsys):
     assert whole == {name: content for name, (_, content) in before.items()}
 
 
-def test_a_new_model_judges_the_labels_anew_and_looks_at_no_pair_again(paired, capsys, monkeypatch):
+def test_a_new_model_judges_the_labels_again_and_looks_at_no_pair_again(paired, capsys, monkeypatch):
     competition = paired
     stage.run(competition)
     finished(competition, wrong=(9,))

@@ -334,7 +334,7 @@ class TestStage:
         assert summary.table(toy, ["blend"]).count("stack") == 4  # the blend and each of its models
 
     @pytest.mark.parametrize("metric", METRICS)
-    def test_every_metric_is_blended_and_old_scores_are_made_anew(self, toy, made, folder, metric):
+    def test_every_metric_is_blended_and_old_scores_are_recomputed(self, toy, made, folder, metric):
         made(zeroshot=0.5, probe=1, convnext=0.5)
         if not METRICS[metric].of_labels:
             sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]

@@ -96,7 +96,7 @@ def test_a_second_run_changes_no_file(trained):
 
 
 @pytest.mark.parametrize("change", [{"lr": 1e-3}, {"seed": 1}, {"augment": ()}])
-def test_a_changed_config_is_trained_anew(trained, change, capsys):
+def test_a_changed_config_is_trained_again(trained, change, capsys):
     before = tables_of(trained)[0]
     assert finetune.run(with_model(**change)) == ["convnext"]
     said = next(line for line in capsys.readouterr().out.splitlines() if "recomputing:" in line)
@@ -221,7 +221,7 @@ class Killed(BaseException):
     pass
 
 
-def test_killed_while_it_predicts_anew_and_changed_back_it_has_no_foreign_tables(trained, monkeypatch):
+def test_killed_while_it_predicts_again_and_changed_back_it_has_no_foreign_tables(trained, monkeypatch):
     expected, write = tables_of(trained), files.write_json
 
     def dying(path, value):

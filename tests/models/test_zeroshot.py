@@ -89,7 +89,7 @@ class TestTexts:
         assert snapshot(roots) == before
 
     @pytest.mark.parametrize("change", ["prompts", "key", "damage"])
-    def test_are_made_anew_when_something_changed(self, roots, monkeypatch, change):
+    def test_are_recomputed_when_something_changed(self, roots, monkeypatch, change):
         competition, spec = toy_competition(), ZeroShot(clip=TINY_CLIP)
         texts.read(competition, spec)
         (path,) = (roots / "submissions/toy/features").glob("*-texts.safetensors")
