@@ -24,7 +24,7 @@ from src.schema.models import ClipArch, Encoder
 
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TEXTS = 256  # encoded in one batch
-# It reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained.
+# Cached, since it reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained.
 simple_tokenizer = functools.cache(open_clip.SimpleTokenizer)
 
 
