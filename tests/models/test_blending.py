@@ -209,7 +209,7 @@ def test_the_blend_without_a_model_is_that_of_the_others(method):
         if method == "stack" or fitted.final.weights[j] == 0:
             assert np.isfinite(without).all()
         else:
-            again = methods.fit(method, full.less(j), nested=False).oof
+            again = methods.fit(method, full.without(j), nested=False).oof
             missed = np.array([fitted.outer[f].weights[j] > 0 for f in FOLD])
             assert (without[missed] == again[missed]).all()
             assert (without[~missed] == fitted.oof[~missed]).all()
