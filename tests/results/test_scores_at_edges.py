@@ -74,7 +74,7 @@ def test_prompts():
         [["template", "", "a {}", 1.0, 0.0, 0.1], ["template", "", "{}", 0.5, 0.03, 0.7]],
         columns=["kind", "class", "text", "accuracy", "se", "log_loss"],
     )
-    *_, first, second = zeroshot.shown("clip", board, "accuracy", 288).splitlines()
+    *_, first, second = zeroshot.board_text("clip", board, "accuracy", 288).splitlines()
     assert first.split()[-5:] == ["1.0000", "(0.9868", "to", "1.0000)", "0.1000"]
     assert second.split()[-4:] == ["0.5000", "±", "0.0300", "0.7000"]
     assert len(first) == len(second)
@@ -89,7 +89,7 @@ def test_the_noise_ceiling(toy, capsys):
         "rows": {"train": 288},
         "counts": {"conflict": 0, "duplicate": 0, "label": 0},
     }
-    audit.tell(toy, pd.DataFrame({"kind": []}), about)
+    audit.print_findings(toy, pd.DataFrame({"kind": []}), about)
     assert "noise ceiling 1.0000 (0.9868 to 1.0000) by confident learning" in capsys.readouterr().out
 
 
