@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from src.base.errors import UserError
 from src.commands.predict import command, naming, page, session, urls
-from src.commands.predict.finished import Finished
+from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession, Prediction
 from src.data import images
 from src.data.rows import read_dataset

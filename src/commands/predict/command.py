@@ -32,17 +32,15 @@ from src.base import files
 from src.base.errors import UserError, counted, unknown
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
-from src.commands.predict import finished, gathering, naming, urls
-from src.commands.predict.finished import Finished
+from src.commands.predict import gathering, naming
 from src.commands.predict.gathering import Picture, Unreadable, Word
-from src.commands.predict.naming import DEFAULTS, Classes, Clip, Timm
-from src.commands.predict.session import InferenceSession, Prediction
+from src.commands.predict.naming import DEFAULTS, Classes, Clip, Finished, Timm
+from src.commands.predict.session import InferenceSession, Model, Prediction
 from src.data import images
 from src.results.model import BLEND
 from src.schema.competition import Competition
 
 TABLES_PRINTED = 100  # pictures whose tables are printed
-Model = Clip | Timm | Finished
 
 
 def run(
@@ -56,44 +54,40 @@ def run(
     html: Path | None = None,
     allow_urls: bool = False,
 ) -> int:
-    """Returns the exit code: 1 if a picture could not be read.
+    """Predict and print; return the exit code, 1 if a picture could not be read.
 
     Args:
         words: Files, folders and URLs.
         models: Names of models; none: the competition's best, or DEFAULTS.
-
-    Raises:
-        UserError: Nothing is named, or something that is not known or is not available.
     """
-    asked = [Word(text) if urls.is_url(text) else Word(text, from_caller(text)) for text in words]
-    gathering.check(asked, allow_urls)
+    places = [Word(text, None if "://" in text else from_caller(text)) for text in words]
+    gathering.check(places, allow_urls)
     for option, path in (("--csv", csv), ("--html", html)):
         if path is not None:
             check_target(option, path)
     if csv is not None and csv == html:
         raise UserError(f"--csv and --html are both {csv}: name two files")
-    given = None if classes is None else naming.classes_of(classes, from_caller(classes))
-    named = models_of(list(dict.fromkeys(models)), competition, given)
-    for model in named:
+    choices = None if classes is None else naming.read_classes(classes, from_caller(classes))
+    chosen = choose_models(list(dict.fromkeys(models)), competition, choices)
+    for model in chosen:
         model.check()
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, unreadable = gathering.gather(asked, Path(scratch))
+        pictures, unreadable = gathering.gather(places, Path(scratch))
         for one in unreadable:
             print(f"{one.name}: {one.why}")
         if pictures:
-            for model in named:
+            for model in chosen:
                 model.fetch()
             session = InferenceSession([picture.path for picture in pictures])
-            tell(pictures, unreadable, [session.prediction(model) for model in named], top, csv, html)
+            report(pictures, unreadable, [session.prediction(model) for model in chosen], top, csv, html)
     if unreadable:
-        print(
-            f"{counted(len(unreadable), 'picture')} of {len(unreadable) + len(pictures)} could not be read: see above"
-        )
+        total = len(unreadable) + len(pictures)
+        print(f"{counted(len(unreadable), 'picture')} of {total} could not be read: see above")
     return 1 if unreadable else 0
 
 
 def check_target(option: str, path: Path) -> None:
-    """Refuses what could not be written in the end."""
+    """Raise a UserError before any work if the file could not be written in the end."""
     folder = path.parent
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder: name a file in it")
@@ -107,55 +101,51 @@ def check_target(option: str, path: Path) -> None:
         raise UserError(f"{option} {path} cannot be written: {folder}: {error.strerror}") from error
 
 
-def models_of(names: list[str], competition: Competition | None, given: Classes | None) -> list[Model]:
-    """The models of these names, not looked at any closer.
-
-    Raises:
-        UserError: A name is not known, or --classes is given and no model reads it.
-    """
+def choose_models(names: list[str], competition: Competition | None, choices: Classes | None) -> list[Model]:
+    """The models of these names, not yet checked; `choices` are those of --classes, which one of them must read."""
     if not names and competition is not None:
         names = [competition.name]
     if not names:
         names = list(DEFAULTS)
-        if given is not None and not given.imagenet:
+        if choices is not None and not choices.imagenet:
             names = [name for name in names if name.startswith("clip:")]
             print(f"only {names[0]}: the head of {DEFAULTS[1]} knows ImageNet's 1,000 classes and no others")
-    found = [model_of(name, competition, given) for name in names]
-    if given is not None and all(isinstance(one, Finished) for one in found):
-        raise UserError(f"--classes is for clip: and timm: models: {found[0].name} knows those that it has learnt")
-    return found
+    models = [choose_model(name, competition, choices) for name in names]
+    if choices is not None and all(isinstance(model, Finished) for model in models):
+        raise UserError(f"--classes is for clip: and timm: models: {models[0].name} knows those that it has learnt")
+    return models
 
 
-def model_of(name: str, competition: Competition | None, given: Classes | None) -> Model:
+def choose_model(name: str, competition: Competition | None, choices: Classes | None) -> Model:
     """The model of a name: `clip:ARCH/TAG`, `timm:NAME`, each with @FILE, `corn`, `corn:MODEL`, or a bare MODEL."""
     kind, colon, rest = name.partition(":")
     if colon and kind in ("clip", "timm"):
         what, at, file = rest.partition("@")
-        spec = naming.encoder_of(name, what, from_caller(file) if at else None)
+        spec = naming.parse_encoder(name, what, from_caller(file) if at else None)
         if kind == "timm":
-            return Timm(name, spec, given)
-        return Clip(name, spec, given or usual(competition), predict_folder())
+            return Timm(name, spec, choices)
+        return Clip(name, spec, choices or default_classes(competition), predict_folder())
     if competition is not None and not colon and name in (*competition.models, BLEND):
         return Finished(f"{competition.name}:{name}", competition, name)
     if kind in config.names() or (competition is not None and kind == competition.name):
-        whose = competition if competition is not None and kind == competition.name else config.load(kind)
-        model = rest if colon else finished.best(whose)
-        if model not in (*whose.models, BLEND):
-            raise UserError(f"{kind}: " + unknown("model", model, [*whose.models, BLEND]))
-        return Finished(f"{kind}:{model}", whose, model)
+        trained = competition if competition is not None and kind == competition.name else config.load(kind)
+        model = rest if colon else naming.best_finished(trained)
+        if model not in (*trained.models, BLEND):
+            raise UserError(f"{kind}: " + unknown("model", model, [*trained.models, BLEND]))
+        return Finished(f"{kind}:{model}", trained, model)
     own = [] if competition is None else [*competition.models, BLEND]
     raise UserError(unknown("model", name, [*own, *DEFAULTS, *config.names()]))
 
 
-def usual(competition: Competition | None) -> Classes:
-    """What a CLIP is asked where no classes are given."""
+def default_classes(competition: Competition | None) -> Classes:
+    """The classes that a CLIP chooses from without --classes."""
     if competition is None:
         return naming.imagenet()
-    prompts = competition.prompts or naming.of_names(competition.classes, competition.name).prompts
+    prompts = competition.prompts or naming.named_classes(competition.classes, competition.name).prompts
     return Classes(competition.classes, prompts, competition.classes)
 
 
-def tell(
+def report(
     pictures: list[Picture],
     unreadable: list[Unreadable],
     predictions: list[Prediction],
@@ -163,17 +153,15 @@ def tell(
     csv: Path | None,
     html: Path | None,
 ) -> None:
-    """Prints what the models say, and writes what is asked for."""
-    df = table(pictures, predictions, top)
+    """Print the predictions and times, and write the table and the page."""
     for i, picture in enumerate(pictures[:TABLES_PRINTED]):
         print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
     if len(pictures) > TABLES_PRINTED:
-        print(
-            f"... and {len(pictures) - TABLES_PRINTED} more pictures"
-            + (": see them with --csv FILE" if csv is None else "")
-        )
+        hint = ": see them with --csv FILE" if csv is None else ""
+        print(f"... and {len(pictures) - TABLES_PRINTED} more pictures{hint}")
     print("\n".join(times(predictions)))
     if csv is not None:
+        df = table(pictures, predictions, top)
         files.write_text(csv, df.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
         print(f"csv: {csv}  {len(df)} rows")
     if html is not None:
@@ -196,20 +184,17 @@ def table(pictures: list[Picture], predictions: list[Prediction], top: int) -> p
 
 
 def side_by_side(predictions: list[Prediction], i: int, top: int) -> list[str]:
-    """What the models say of a picture, each in a column."""
-    said = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in predictions]
-    ranks = [str(rank) for rank in range(1, max(map(len, said)) + 1)]
+    """The likeliest classes of a picture, a column for each model."""
+    columns = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in predictions]
+    ranks = [str(rank) for rank in range(1, max(map(len, columns)) + 1)]
     names = ["", *(one.name for one in predictions)]
-    return align([names, *itertools.zip_longest(ranks, *said, fillvalue="")])
+    return align([names, *itertools.zip_longest(ranks, *columns, fillvalue="")])
 
 
 def times(predictions: list[Prediction]) -> list[str]:
-    """How long each model takes."""
-    rows = [(one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", networks(one)) for one in predictions]
-    head = ("for one image, warm (median)", "model", "preparing", "")
-    return align([head, *rows])
-
-
-def networks(one: Prediction) -> str:
-    n = len(one.model_ms)
-    return f"{n} passes one after the other" if n > 1 else ""
+    """The milliseconds of each model."""
+    rows = [("for one image, warm (median)", "model", "preparing", "")]
+    for one in predictions:
+        passes = f"{len(one.model_ms)} passes one after the other" if one.several else ""
+        rows.append((one.name, f"{one.model:.1f} ms", f"{one.prepare:.1f} ms", passes))
+    return align(rows)

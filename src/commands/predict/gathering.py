@@ -1,4 +1,4 @@
-"""The pictures that somebody names: files, folders of files, and URLs; what cannot be read is told apart, with why."""
+"""The pictures that somebody names: files, folders of files, and URLs; those that cannot be read have a reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from src.data import images
 
 @dataclass(frozen=True)
 class Word:
-    """A file, a folder or a URL, as it was asked for and where it is."""
+    """A file, a folder or a URL, as it was typed and where it is."""
 
     text: str
-    path: Path | None = None  # None: a URL
+    path: Path | None  # None: a URL
 
 
 @dataclass(frozen=True)
 class Picture:
-    name: str  # by which it was asked for, as one line of text
+    name: str  # as it was typed, as one line of text
     path: Path
 
 
@@ -31,11 +31,7 @@ class Unreadable:
 
 
 def check(words: Sequence[Word], allow_urls: bool) -> None:
-    """Refuses what can be refused without a look at any picture.
-
-    Raises:
-        UserError: Nothing is named, or a URL that is not allowed, or not of the web, or a folder without a picture.
-    """
+    """Raise a UserError without a look at any picture: no word, a bad or disallowed URL, a folder without picture."""
     if not words:
         raise UserError("no picture is named: ./run.sh predict IMAGE|FOLDER|URL ...")
     for word in words:
@@ -43,7 +39,7 @@ def check(words: Sequence[Word], allow_urls: bool) -> None:
             urls.check(word.text)
             if not allow_urls:
                 raise UserError(f"{word.text} is a URL, and nothing is fetched unasked: add --allow-urls")
-        elif word.path.is_dir() and not inside(word.path):
+        elif word.path.is_dir() and not pictures_in(word.path):
             deeper = any(one.is_dir() for one in word.path.iterdir())
             more = ", and folders in it are not looked into: name them" if deeper else ""
             raise UserError(f"the folder {word.text} has no picture in it ({', '.join(images.ENDINGS)}){more}")
@@ -52,28 +48,26 @@ def check(words: Sequence[Word], allow_urls: bool) -> None:
 def gather(words: Sequence[Word], scratch: Path) -> tuple[list[Picture], list[Unreadable]]:
     """The whole pictures in the order of the words, a folder's by name, each file once; and the others.
 
-    Args:
-        scratch: A folder for what is fetched.
+    What is fetched goes to `scratch`.
     """
-    found: dict[Path, str] = {}
-    faults = []
+    names: dict[Path, str] = {}
+    pictures, faults = [], []
     for i, word in enumerate(words):
         if word.path is None:
             target = scratch / str(i)
             if why := urls.fetch(word.text, target):
-                faults.append(Unreadable(line_of(word.text), why))
+                faults.append(Unreadable(printable(word.text), why))
             else:
-                found.setdefault(target, line_of(word.text))
+                names.setdefault(target, printable(word.text))
         elif word.path.is_dir():
-            files = inside(word.path)
+            files = pictures_in(word.path)
             deeper = sum(one.is_dir() for one in word.path.iterdir())
             print(f"{word.text}: {len(files)} pictures" + (f" ({deeper} folders in it are left out)" * (deeper > 0)))
             for path in files:
-                found.setdefault(path.resolve(), line_of(f"{word.text.rstrip('/')}/{path.name}"))
+                names.setdefault(path.resolve(), printable(f"{word.text.rstrip('/')}/{path.name}"))
         else:
-            found.setdefault(word.path.resolve(), line_of(word.text))
-    pictures = []
-    for (path, name), why in zip(found.items(), parallel(fault_of, list(found), "reading"), strict=True):
+            names.setdefault(word.path.resolve(), printable(word.text))
+    for (path, name), why in zip(names.items(), parallel(fault, list(names), "reading"), strict=True):
         if why is None:
             pictures.append(Picture(name, path))
         else:
@@ -81,19 +75,19 @@ def gather(words: Sequence[Word], scratch: Path) -> tuple[list[Picture], list[Un
     return pictures, faults
 
 
-def line_of(name: str) -> str:
+def printable(name: str) -> str:
     """The name, with a sign in the place of each that cannot be shown: a file's may have line breaks, or be no text."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
 
 
-def inside(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
     """The pictures in a folder, by name; those of hidden files and of folders in it are left out."""
     files = (path for path in folder.iterdir() if images.is_picture(path.name) and not images.is_hidden(path.name))
     return sorted((path for path in files if not path.is_dir()), key=lambda path: path.name)
 
 
-def fault_of(path: Path) -> str | None:
-    """Why a file is not a whole picture; None if it is."""
+def fault(path: Path) -> str | None:
+    """The reason why a file is not a whole picture; None if it is."""
     try:
         return images.fault_of(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):

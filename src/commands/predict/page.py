@@ -1,4 +1,4 @@
-"""The page of predict: pictures with what each model says of them, in one HTML file that needs nothing else."""
+"""The page of predict: pictures with the predictions of each model, in one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,35 +16,27 @@ SIDES = {100: 320, MAX_PAGE_PICTURES: tiles.SIDE}  # pixels of a picture's longe
 def render(
     pictures: Sequence[Picture], unreadable: Sequence[Unreadable], predictions: Sequence[Prediction], top: int
 ) -> str:
-    """The page; of many pictures the first ones, which it says."""
-    shown = pictures[:MAX_PAGE_PICTURES]
-    side = next(side for most, side in SIDES.items() if len(shown) <= most)
-    drawn = list(parallel(lambda picture: tile(picture.path, side), shown, "page"))
-    said = [
-        {
-            "name": picture.name,
-            "tile": image,
-            "models": [{"name": one.name, "rows": one.best(i, top)} for one in predictions],
-        }
-        for i, (picture, image) in enumerate(zip(shown, drawn, strict=True))
-    ]
-    return (
-        page.templates(Path(__file__).parent)
-        .get_template("predict.html")
-        .render(
-            title=f"{counted(len(pictures), 'picture')}, {counted(len(predictions), 'model')}",
-            more=len(pictures) - len(shown),
-            unreadable=unreadable,
-            predictions=predictions,
-            pictures=said,
-            style=page.source("page.css"),
-            script=page.source("page.js"),
-        )
+    """The page with the first MAX_PAGE_PICTURES; it says how many more there are."""
+    first = pictures[:MAX_PAGE_PICTURES]
+    side = next(side for most, side in SIDES.items() if len(first) <= most)
+    cards = []
+    for i, image in enumerate(parallel(lambda picture: tile(picture.path, side), first, "page")):
+        models = [{"name": one.name, "rows": one.best(i, top)} for one in predictions]
+        cards.append({"name": first[i].name, "tile": image, "models": models})
+    template = page.templates(Path(__file__).parent).get_template("predict.html")
+    return template.render(
+        title=f"{counted(len(pictures), 'picture')}, {counted(len(predictions), 'model')}",
+        more=len(pictures) - len(first),
+        unreadable=unreadable,
+        predictions=predictions,
+        pictures=cards,
+        style=page.source("page.css"),
+        script=page.source("page.js"),
     )
 
 
 def tile(path: Path, side: int) -> str:
-    """A data URI."""
+    """The picture as a data URI."""
     image = tiles.decoded(path.read_bytes(), side)
     image.thumbnail((side, side))
     return tiles.encoded(image)

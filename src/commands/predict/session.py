@@ -1,6 +1,6 @@
 """Models at work on some pictures, in batches, and how long each of them takes for one picture at a time.
 
-Two times are told, each the median of many passes of a warm network: that of preparing, from a picture's file to the
+There are two times, each the median of many passes of a warm network: that of preparing, from a picture's file to the
 square of pixels that the network wants, and that of the network, from the square in memory to its output in memory.
 """
 
@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ WARM, WARM_PASSES, SECONDS, PASSES, MAX_PASSES = 0.3, 2, 1.5, 5, 300
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of the pictures."""
+    """A model's probabilities of the pictures' classes, and its times."""
 
     name: str
     labels: tuple[str, ...]  # of its classes
@@ -85,18 +85,22 @@ class SquareCache:
         return picture
 
 
-class Model(Protocol):
-    """What says something of pictures."""
+class Model:
+    """A model that predicts pictures; it has a `name`, and the `labels` of its classes."""
 
-    name: str
-    labels: tuple[str, ...]  # of its classes
+    def check(self) -> None:
+        """Raise a UserError if it cannot be used, without its weights where these lie on the hub."""
+
+    def fetch(self) -> None:
+        """Find its weights, or raise a UserError if they are not available."""
 
     def predict(self, session: "InferenceSession") -> np.ndarray:
-        """(n, k) probabilities."""
+        """The probabilities (n, k)."""
+        raise NotImplementedError
 
 
 class InferenceSession:
-    """Some pictures, for models to predict: what networks have made of them, and the times that were taken."""
+    """Some pictures, for models to predict: their features and the times of networks."""
 
     def __init__(self, paths: Sequence[Path]):
         self.paths = list(paths)
@@ -116,7 +120,7 @@ class InferenceSession:
         probs = model.predict(self)
         return Prediction(model.name, model.labels, probs, self.model_ms, self.prepare_ms)
 
-    # What fitted models ask of pictures
+    # For fitted models
 
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> CombinedFeatures:
         """Features of the encoders, rounded as the feature store rounds them."""
@@ -129,14 +133,16 @@ class InferenceSession:
         parts = list(track(network.batches(pictures, range(len(self))), network.title, len(self), "images", of=len))
         self.prepare(network.geometry, network.side, ["identity"])
         if self.timed[0]() is not network.model:
-            ms = one_picture_ms(
-                network.geometry, ["identity"], pictures, lambda batch: network.probabilities(batch["identity"]).cpu()
-            )
+
+            def once(batch: dict[str, Tensor]) -> None:
+                network.probabilities(batch["identity"]).cpu()
+
+            ms = one_picture_ms(network.geometry, ["identity"], pictures, once)
             self.timed = weakref.ref(network.model), ms
         self.model_ms[network.title] = self.timed[1]
         return torch.cat(parts).cpu().numpy()
 
-    # What networks make of them
+    # For all models
 
     def encoded(self, spec: Encoder) -> list[np.ndarray]:
         """The features (n, d) float32 of each view of an encoder, which sees each picture once."""
@@ -168,7 +174,7 @@ class InferenceSession:
         return {view: np.concatenate([batch[view] for batch in batches]) for view in views}, ms
 
     def outputs(self, title: str, tower: Tower) -> np.ndarray:
-        """(n, d) float32: what a tower that one model alone has makes of the pictures as they are."""
+        """The outputs (n, d) float32, for the pictures as they are, of a tower that one model alone has."""
         feats, self.model_ms[title] = self.encode(title, tower)
         self.prepare(tower.geometry, None, ["identity"])
         return feats["identity"]
@@ -221,12 +227,12 @@ def one_picture_ms(
 
 def median_ms(run: Callable[[int], None]) -> float:
     """The median of the milliseconds of run(0), run(1), ..., when the first ones have made everything warm."""
-    numbers, start, taken = itertools.count(), time.perf_counter(), []
+    numbers, start, seconds = itertools.count(), time.perf_counter(), []
     while next(numbers) < WARM_PASSES or time.perf_counter() - start < WARM:
         run(0)
     start = time.perf_counter()
-    while len(taken) < PASSES or (time.perf_counter() - start < SECONDS and len(taken) < MAX_PASSES):
+    while len(seconds) < PASSES or (time.perf_counter() - start < SECONDS and len(seconds) < MAX_PASSES):
         before = time.perf_counter()
-        run(len(taken))
-        taken.append(time.perf_counter() - before)
-    return 1000 * float(np.median(taken))
+        run(len(seconds))
+        seconds.append(time.perf_counter() - before)
+    return 1000 * float(np.median(seconds))

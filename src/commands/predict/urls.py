@@ -18,13 +18,8 @@ CHUNK = 1 << 16
 HEADERS = {"User-Agent": "Mozilla/5.0 (compatible; predict)", "Accept-Encoding": "identity"}
 
 
-def is_url(word: str) -> bool:
-    """Whether it names something by a scheme; what it has is looked at by `check`."""
-    return "://" in word
-
-
 def check(url: str) -> None:
-    """Raises UserError: It is no URL of the web."""
+    """Raise a UserError if it is no URL of the web."""
     scheme = url.partition("://")[0]
     if scheme.lower() not in SCHEMES:
         raise UserError(f"{url} cannot be fetched: only http:// and https:// are, and a file is named by its path")
@@ -36,8 +31,8 @@ def check(url: str) -> None:
         raise UserError(f"{url} names no server: http://server/picture.jpg")
 
 
-class OnTheWeb(requests.Session):
-    """Follows a server's redirection to another page of the web, and to nothing else."""
+class WebSession(requests.Session):
+    """A session that follows a server's redirection to another page of the web, and to nothing else."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         if (target := super().get_redirect_target(resp)) is not None:
@@ -48,17 +43,16 @@ class OnTheWeb(requests.Session):
 
 
 def fetch(url: str, target: Path) -> str | None:
-    """Writes what the URL gives to `target`; returns why it could not, or None. What it is, is not asked."""
+    """Write the URL's content, whatever it is, to `target`; return the reason if that failed, or None."""
     end = time.monotonic() + TOTAL_TIMEOUT_S
     try:
-        with OnTheWeb() as web, web.get(url, headers=HEADERS, stream=True, timeout=SILENCE) as response:
+        with WebSession() as web, web.get(url, headers=HEADERS, stream=True, timeout=SILENCE) as response:
             if not 200 <= response.status_code < 300:
                 return f"cannot be fetched: the server says {response.status_code} {response.reason}"
             size, announced = 0, response.raw.length_remaining or 0
             with target.open("wb") as file:
-                while max(size, announced) <= MAX_BYTES and (
-                    chunk := response.raw.read1(CHUNK)
-                ):  # what has come by now
+                # read1: what has come by now
+                while max(size, announced) <= MAX_BYTES and (chunk := response.raw.read1(CHUNK)):
                     if time.monotonic() > end:
                         return f"did not arrive within {TOTAL_TIMEOUT_S} seconds"
                     size += file.write(chunk)
