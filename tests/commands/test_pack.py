@@ -461,7 +461,7 @@ def test_what_takes_too_long_or_too_much_is_not_ready():
         done.check(Notebook(hours=1.5), gpu=False)
     with pytest.raises(UserError, match=r"takes 20.0 GB of memory here and may take 16"):
         done.check(Notebook(gb=16.0), gpu=False)
-    said = done.said(Notebook(), gpu=False, cores=4)
+    said = done.summary(Notebook(), gpu=False, cores=4)
     assert "100 test rows in 2h00m of 9 hours (22.2%) and 20.00 of 30 GB (67%), on 4 cores without GPU" in said
     assert "room for at least 150 rows" in said
 

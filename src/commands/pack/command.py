@@ -24,7 +24,7 @@ from src.schema.competition import Competition
 
 
 def before(competition: Competition, push: bool = False) -> None:
-    """Refuses what could not be packed after hours of training, or not pushed."""
+    """Raise a UserError for what could not be packed, or not pushed, after hours of training."""
     if push:
         require_can_be_pushed(competition)
         with kaggle_api.session(competition.source.slug, "a notebook later"):
@@ -33,18 +33,11 @@ def before(competition: Competition, push: bool = False) -> None:
 
 
 def run(competition: Competition, push: bool = False, with_wheels: bool = True) -> None:
-    """Packs and rehearses; nothing is pushed without.
-
-    Args:
-        with_wheels: False: the notebook needs an environment that has all packages.
-
-    Raises:
-        UserError: The run is not finished, the rehearsal failed, or Kaggle refuses.
-    """
+    """Pack and rehearse; then push. Without wheels, the notebook's environment must have all packages."""
     if push:
         require_can_be_pushed(competition)
     packing.check(competition)
-    packing.finished(competition)
+    packing.require_finished(competition)
     limits, new = competition.notebook, competition.pack.with_name("pack-unrehearsed")
     gpu = machine.device().type == "cuda" if limits.gpu is None else limits.gpu
     with locks.locked(competition.folder / ".pack.lock"):
@@ -52,9 +45,9 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
         with files.replacing_folder(new) as part:
             packing.pack(competition, part / "dataset", with_wheels)
             packing.write_notebook(competition, part / "notebook", part / "dataset", gpu)
-        print(f"packed {size_of(new / 'dataset')}; rehearsed {rehearsal.isolation()[1]}:")
+        print(f"packed {size(new / 'dataset')}; rehearsed {rehearsal.isolation()[1]}:")
         done = rehearsal.rehearse(competition, new, limits, competition.folder / ".rehearsal")
-        print(f"rehearsed: {done.said(limits, gpu, threads.cores())}")
+        print(f"rehearsed: {done.summary(limits, gpu, threads.cores())}")
         print(f"rehearsed: {done.equals}")
         done.check(limits, gpu)
         shutil.rmtree(competition.pack, ignore_errors=True)
@@ -67,13 +60,13 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
             print(f"next: ./run.sh {competition.name} pack --push")
 
 
-def size_of(folder: Path) -> str:
+def size(folder: Path) -> str:
     """`211 files, 0.35 GB`."""
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e9:.2f} GB"
 
 
 def require_can_be_pushed(competition: Competition) -> None:
-    """Raises UserError: Kaggle does not hold the competition, or this is a smoke run."""
+    """Raise a UserError if Kaggle does not hold the competition, or for a smoke run."""
     preflight.require_kaggle_competition(competition, "there is nobody to push a notebook to")
     preflight.require_whole_run(competition, "pushed", "pack --push")

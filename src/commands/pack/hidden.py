@@ -1,5 +1,6 @@
 """A made-up hidden test set: the competition's folder as Kaggle mounts it, with as many test rows as wanted."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,10 @@ class Hidden:
 
 
 def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
-    """Writes test and sample_submission with `rows` rows, the real ones and these again under new ids, into `folder`.
+    """Write test and sample_submission with `rows` rows, the real ones and these again under new ids, into `folder`.
 
-    All else in it are links to the competition's files. The solution is not there, as on Kaggle.
-
-    Args:
-        rows: None: as many as there are. A smoke run's are always those that it has.
+    All else in it are links to the competition's files. The solution is not there, as on Kaggle. Without `rows` it has
+    as many as there are, and for a smoke run always those.
     """
     id, source = competition.id, competition.input("")
     test, sample = (tables.read_part(competition, part) for part in ("test", "sample_submission"))
@@ -39,13 +38,10 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     larger = pd.concat([test[:rows], added])
     if files:
         at = [source / competition.test.format(**row) for row in added.to_dict("records")]
-        added[patterns.path_column(competition.test)] = [
-            path.relative_to(competition.input(competition.images)).as_posix() for path in at
-        ]
-    by_id = sample.set_index(id, drop=False)
-    sample = pd.concat(
-        [sample[sample[id].isin(test[id][:rows])], by_id.loc[again[id]].assign(**{id: list(copied_from)})]
-    )
+        images_folder = competition.input(competition.images)
+        added[patterns.path_column(competition.test)] = [path.relative_to(images_folder).as_posix() for path in at]
+    copies = sample.set_index(id, drop=False).loc[again[id]].assign(**{id: list(copied_from)})
+    sample = pd.concat([sample[sample[id].isin(test[id][:rows])], copies])
     pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
     links = {new.relative_to(source): there for new, there in pairs if new != there}
     written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
@@ -61,17 +57,14 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
 
 
 def unused_ids(ids: list[str], taken: set[str]) -> list[str]:
-    """A new id for each, like none before; of an id that is a picture's name, the name of another."""
-    taken, made = set(taken), []
+    """A new id for each, like none before; for an id that is a picture's name, the name of another."""
+    taken, new_ids = set(taken), []
     for id in ids:
         stem, dot, ending = id.rpartition(".") if images.is_picture(id) else (id, "", "")
-        new, k = f"{stem}x1{dot}{ending}", 1
-        while new in taken:
-            k += 1
-            new = f"{stem}x{k}{dot}{ending}"
-        taken.add(new)
-        made.append(new)
-    return made
+        candidates = (f"{stem}x{k}{dot}{ending}" for k in itertools.count(1))
+        new_ids.append(next(new for new in candidates if new not in taken))
+        taken.add(new_ids[-1])
+    return new_ids
 
 
 def overlay(source: Path, folder: Path, own: set[Path]) -> None:

@@ -1,4 +1,4 @@
-"""The notebook that predicts a hidden test set on Kaggle, and what Kaggle is told of it and of its dataset."""
+"""The notebook that predicts a hidden test set on Kaggle, and the metadata of it and of its dataset."""
 
 import re
 import string
@@ -36,11 +36,7 @@ def dataset_metadata(name: str, user: str = USER) -> dict[str, Any]:
 
 
 def kernel_metadata(name: str, competition: str | None, gpu: bool, user: str = USER) -> dict[str, Any]:
-    """kernel-metadata.json.
-
-    Args:
-        competition: Its slug on Kaggle; None where it has none.
-    """
+    """kernel-metadata.json; `competition` is its slug on Kaggle, if it has one."""
     slug = kernel_slug(name)
     return {
         "id": f"{user}/{slug}",
@@ -64,9 +60,8 @@ def ipynb(title: str, command: str, name: str, pack: str) -> str:
     """The notebook's text: the cells of template.py, with a value for each `$name` in them.
 
     Args:
-        title: The competition's.
-        command: What has made it.
-        name: The competition's name in the config.
+        title: The competition's title, and `name` its name in the config.
+        command: The command that makes the notebook.
         pack: The sha256 of the dataset's pack.json.
     """
     values = {"title": title, "command": command, "dataset": dataset_slug(name), "sha256": pack}

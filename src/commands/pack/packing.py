@@ -1,6 +1,4 @@
-"""What an inference notebook needs of a finished run: the code, the state, the checkpoints and the packages, in folders
-that Kaggle takes as a dataset.
-"""
+"""The dataset of an inference notebook: the code, state, checkpoints and packages of a finished run."""
 
 import os
 import shutil
@@ -19,24 +17,20 @@ from src.data.rows import Rows, read_dataset
 from src.networks import backbones, clip, encoders
 from src.networks.features import Cache, Columns, feature_caches
 from src.results import shards
-from src.results.model import read_model
+from src.results.model import BLEND, read_model
 from src.schema.competition import Competition
 from src.schema.models import Encoder, FineTune
 
-# Of a model, not what is said of test rows: these are predicted again.
+# The files of a model, without the predictions of test rows: these are predicted again.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
-KEPT += ("judged.json", "fold*-judged.parquet")  # what a probe says of the train rows' labels
+KEPT += ("judged.json", "fold*-judged.parquet")  # a probe's doubts about the train rows' labels
 
 
 def check(competition: Competition) -> None:
-    """Refuses what a notebook cannot have.
-
-    Raises:
-        UserError: The config names files outside of the repository, or votes of others.
-    """
+    """Raise a UserError for a config with files outside of the repository, or with votes of others."""
     if competition.blend.csvs:
         raise UserError("blend.csvs have no answers to hidden rows: pack a config without them")
-    for name, spec in starting(competition):
+    for name, spec in weighted_specs(competition):
         file = Path(spec.weights_file or "").expanduser()
         if file.is_absolute() or ".." in file.parts:
             raise UserError(
@@ -45,36 +39,29 @@ def check(competition: Competition) -> None:
             )
 
 
-def finished(competition: Competition) -> None:
-    """Raises UserError: Some model is not there."""
-    names = [*competition.models, "blend"]
+def require_finished(competition: Competition) -> None:
+    """Raise a UserError if a model is not there."""
+    names = [*competition.models, BLEND]
     if missing := [name for name in names if read_model(competition.model_folder(name)) is None]:
         raise UserError(f"there is nothing to pack of {', '.join(missing)}: {competition.command()} makes it")
 
 
-def limit_of(competition: Competition) -> list[str]:
-    return [] if competition.limit is None else ["--limit", str(competition.limit)]
-
-
-def starting(competition: Competition) -> Iterator[tuple[str, Encoder | FineTune]]:
-    """All that starts from weights, with the name of its model."""
+def weighted_specs(competition: Competition) -> Iterator[tuple[str, Encoder | FineTune]]:
+    """Everything that starts from weights, with the name of its model."""
     return ((name, spec) for name, model in competition.models.items() for spec in model.weights_from)
 
 
 def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> None:
-    """Writes the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes.
-
-    Raises:
-        UserError: Weights or wheels are not available.
-    """
+    """Write the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes."""
     project(competition, folder / "project")
     state(competition, folder / "state")
     hub(competition, folder / "hub")
     pins, test = wheels.pins(paths.ROOT / "requirements.txt") if with_wheels else [], competition.test
     if pins:
         wheels.collect(pins, folder / "wheels", competition.pack / "dataset")
+    limit = [] if competition.limit is None else ["--limit", str(competition.limit)]
     about = {
-        "arguments": [competition.name, *limit_of(competition), "submission"],
+        "arguments": [competition.name, *limit, "submission"],
         "folder": competition.folder.name,
         "competition": competition.source.slug,
         "test": patterns.fixed(test) if patterns.is_one(test) else test,
@@ -86,7 +73,7 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
 
 
 def contents(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and sha256 of all files that have content: the others may get lost on their way, and nobody misses them."""
+    """The size and sha256 of all files that have content: others may get lost on their way, and nobody misses them."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": files.sha256(path)}
@@ -95,7 +82,7 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def put(source: Path, target: Path) -> None:
-    """The file's content at `target`, without a second copy where the disk allows: all our writes make new files."""
+    """Put the file's content at `target`, as a link where the disk allows: all our writes make new files."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source.resolve(), target)
@@ -104,26 +91,26 @@ def put(source: Path, target: Path) -> None:
 
 
 def project(competition: Competition, folder: Path) -> None:
-    """The code, and the weights files at the places that the config gives them."""
+    """Copy the code, and the weights files to the places that the config gives them."""
     for path in sorted((paths.ROOT / "src").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             target = folder / path.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)  # editors write into files: no links
     shutil.copyfile(paths.ROOT / "requirements.txt", folder / "requirements.txt")
-    for file in sorted({spec.weights_file for _, spec in starting(competition) if spec.weights_file is not None}):
+    for file in sorted({spec.weights_file for _, spec in weighted_specs(competition) if spec.weights_file is not None}):
         put(resolve(file), folder / file)
         if (config := resolve(file).with_name("open_clip_config.json")).is_file():
             shutil.copyfile(config, (folder / file).with_name(config.name))
 
 
 def state(competition: Competition, folder: Path) -> None:
-    """What the run has made of the train rows."""
+    """Copy the folds, the models and the features of the train rows."""
     folder.mkdir(parents=True)
     for path in (competition.folds_csv, competition.folds_csv.with_suffix(".json")):
         if path.is_file():
             shutil.copyfile(path, folder / path.name)
-    for name in [*competition.models, "blend"]:
+    for name in [*competition.models, BLEND]:
         for pattern in KEPT:
             for path in sorted(competition.model_folder(name).glob(pattern)):
                 if ".running-" not in path.name:
@@ -131,19 +118,15 @@ def state(competition: Competition, folder: Path) -> None:
     train = read_dataset(competition).train
     for model in competition.models.values():
         for cache in (cache for spec in model.features_to_predict for cache in feature_caches(competition, spec)):
-            of_train(cache, train, folder / "features" / cache.folder.name)
+            train_features(cache, train, folder / "features" / cache.folder.name)
         for spec in model.encoders_to_predict:
             texts = competition.text_features(encoders.slug(spec))
             if texts.is_file() and not (folder / "features" / texts.name).exists():
                 put(texts, folder / "features" / texts.name)
 
 
-def of_train(cache: Cache, train: Rows, folder: Path) -> None:
-    """The features of the train rows: in the notebook, the encoder sees test pictures only.
-
-    Raises:
-        UserError: There are not all of them.
-    """
+def train_features(cache: Cache, train: Rows, folder: Path) -> None:
+    """Write the features of the train rows, so that the encoder sees test pictures only in the notebook."""
     if folder.is_dir():  # two models look through this encoder
         return
     _, first = np.unique(train.shas, return_index=True)
@@ -158,15 +141,12 @@ def of_train(cache: Cache, train: Rows, folder: Path) -> None:
 
 
 def hub(competition: Competition, folder: Path) -> None:
-    """The checkpoints of the hub that the notebook loads, laid out as the hub's own cache.
-
-    Raises:
-        UserError: One is not in this machine's cache and cannot be downloaded.
-    """
+    """Copy the checkpoints of the hub that the notebook loads, downloaded if need be, in the layout of its cache."""
     for spec in (spec for model in competition.models.values() for spec in model.encoders_to_predict):
-        if spec.weights_file is not None:
+        has_random_weights = spec.clip is not None and spec.weights is None
+        if spec.weights_file is not None or has_random_weights:
             continue
-        path = backbones.weights(spec) if spec.clip is None else hub_file(spec)
+        path = backbones.weights(spec) if spec.clip is None else clip.from_hub(spec, clip.title(spec))
         if path is not None:
             at = len(path.parts) - path.parts[::-1].index("snapshots") - 2
             repository, _, revision, *_ = parts = path.parts[at:]  # models--<owner>--<name>/snapshots/<revision>/<file>
@@ -175,16 +155,15 @@ def hub(competition: Competition, folder: Path) -> None:
             files.write_text(folder / repository / "refs" / "main", revision)
 
 
-def hub_file(spec: Encoder) -> Path | None:
-    """A CLIP's checkpoint; None where it has random weights."""
-    return None if spec.weights is None else clip.from_hub(spec, clip.title(spec))
-
-
 def write_notebook(competition: Competition, folder: Path, dataset: Path, gpu: bool) -> None:
-    """Writes the notebook, which knows the dataset that it is for, and what Kaggle is told of both."""
-    name, code = competition.name, f"{competition.command()} pack"
-    made = notebook.ipynb(competition.title, code, name, files.sha256(dataset / "pack.json"))
-    files.write_text(folder / f"{notebook.kernel_slug(name)}.ipynb", made)
-    slug = competition.source.slug if competition.source.page is not None else None
-    files.write_json(folder / "kernel-metadata.json", notebook.kernel_metadata(name, slug, gpu))
-    files.write_json(dataset / "dataset-metadata.json", notebook.dataset_metadata(name))
+    """Write the notebook, which knows the dataset that it is for, and the metadata of both."""
+    name, command = competition.name, f"{competition.command()} pack"
+    text = notebook.ipynb(competition.title, command, name, files.sha256(dataset / "pack.json"))
+    files.write_text(folder / f"{notebook.kernel_slug(name)}.ipynb", text)
+    write_metadata(competition, folder, dataset, gpu)
+
+
+def write_metadata(competition: Competition, folder: Path, dataset: Path, gpu: bool, user: str = notebook.USER) -> None:
+    name, slug = competition.name, competition.source.slug if competition.source.page is not None else None
+    files.write_json(folder / "kernel-metadata.json", notebook.kernel_metadata(name, slug, gpu, user))
+    files.write_json(dataset / "dataset-metadata.json", notebook.dataset_metadata(name, user))

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.base import files
-from src.commands.pack import notebook
+from src.commands.pack import notebook, packing
 from src.kaggle import api as kaggle_api
 from src.kaggle.refusals import Refusal, polls, retry_transient
 from src.schema.competition import Competition
@@ -18,50 +17,38 @@ READY_TIMEOUT_S = 3600  # seconds that it may take: Kaggle unpacks and copies it
 
 
 def push(competition: Competition, pack: Path, gpu: bool) -> str:
-    """Sends dataset/ and notebook/ of a pack, both private, and returns the notebook's address.
-
-    Raises:
-        Refusal: By its cause.
-    """
+    """Send dataset/ and notebook/ of a pack, both private; return the notebook's address, or raise a Refusal."""
     with kaggle_api.session(competition.source.slug, f"the notebook of {competition.name}") as api:
         user = api.config_values.get(api.CONFIG_NAME_USER)
         if not user:
             raise Refusal("token", "Kaggle does not say whose token this is: make a new one, or set KAGGLE_USERNAME")
-        data, code = pack / "dataset", pack / "notebook"
-        files.write_json(data / "dataset-metadata.json", notebook.dataset_metadata(competition.name, user))
-        slug = competition.source.slug
-        files.write_json(code / "kernel-metadata.json", notebook.kernel_metadata(competition.name, slug, gpu, user))
+        packing.write_metadata(competition, pack / "notebook", pack / "dataset", gpu, user)
         ref = f"{user}/{notebook.dataset_slug(competition.name)}"
-        send(api, ref, data)
+        send(api, ref, pack / "dataset")
         wait(api, ref)
-        saved = retry_transient(api.kernels_push, str(code))
+        saved = retry_transient(api.kernels_push, str(pack / "notebook"))
         unknown = [*(saved.invalid_dataset_sources or []), *(saved.invalid_competition_sources or [])]
         if saved.error or unknown:
-            raise Refusal(
-                "refused", f"Kaggle refuses the notebook: {saved.error or 'it finds no ' + ', '.join(unknown)}"
-            )
+            reason = saved.error or f"it finds no {', '.join(unknown)}"
+            raise Refusal("refused", f"Kaggle refuses the notebook: {reason}")
         return saved.url
 
 
 def send(api: "KaggleApi", ref: str, folder: Path) -> None:
-    """Uploads the dataset, or a new version of it.
-
-    Raises:
-        Refusal: It did not arrive whole.
-    """
+    """Upload the dataset, or a new version of it; raise a Refusal if it did not arrive whole."""
     require_all_uploads(api, sum(path.name != "dataset-metadata.json" for path in folder.iterdir()))
     if status(api, ref) is None:
         print(f"making the dataset {ref}")
-        made = api.dataset_create_new(str(folder), public=False, dir_mode="zip")
+        answer = api.dataset_create_new(str(folder), public=False, dir_mode="zip")
     else:
         print(f"making a new version of the dataset {ref}")
-        made = api.dataset_create_version(str(folder), "packed again", dir_mode="zip")
-    if made.error or (made.status or "").lower() != "ok":
-        raise Refusal("refused", f"Kaggle refuses the dataset {ref}: {made.error or made.status}")
+        answer = api.dataset_create_version(str(folder), "packed again", dir_mode="zip")
+    if answer.error or (answer.status or "").lower() != "ok":
+        raise Refusal("refused", f"Kaggle refuses the dataset {ref}: {answer.error or answer.status}")
 
 
 def require_all_uploads(api: "KaggleApi", n: int) -> None:
-    """Has the client refuse to make a dataset of fewer than n uploads: what did not arrive it would leave out."""
+    """Let the client refuse to make a dataset of fewer than n uploads: it would leave out what did not arrive."""
     upload: Callable[..., None] = api.upload_files
 
     def checked(request: Any, *arguments: Any, **more: Any) -> None:
@@ -73,7 +60,7 @@ def require_all_uploads(api: "KaggleApi", n: int) -> None:
 
 
 def status(api: "KaggleApi", ref: str) -> str | None:
-    """Of the dataset; None where there is none, which Kaggle answers as it answers about another's."""
+    """The status of the dataset; None where there is none, which Kaggle answers as it answers about another's."""
     from requests.exceptions import HTTPError
 
     try:
@@ -85,11 +72,7 @@ def status(api: "KaggleApi", ref: str) -> str | None:
 
 
 def wait(api: "KaggleApi", ref: str) -> None:
-    """Until a notebook can read the dataset.
-
-    Raises:
-        Refusal: Kaggle could not make it, or takes too long.
-    """
+    """Wait until a notebook can read the dataset; raise a Refusal if Kaggle could not make it, or takes too long."""
     for seconds in polls(POLLS, READY_TIMEOUT_S):
         now = status(api, ref)
         if now == "ready":

@@ -26,11 +26,11 @@ from src.commands.pack.hidden import Hidden
 from src.data.rows import read_dataset
 from src.leaderboard import submission
 from src.leaderboard.faults import inspected, read, wanted
-from src.results.model import decided_probs, model_tables, read_model
+from src.results.model import BLEND, decided_probs, model_tables, read_model
 from src.schema.competition import Competition, Notebook
 from src.scoring.metrics import METRICS
 
-# What the process has of this one's environment. The number of threads changes the last digits.
+# The variables that the process inherits. The number of threads changes the last digits.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 OTHERS = 0.01  # the share of rows whose answer may differ from the run's: rounding moves few, other weights move many
 MOVED = 0.01  # a probability that differs by more is another answer
@@ -66,8 +66,8 @@ class Rehearsal:
     peak: int  # bytes of memory of its largest process
     equals: str  # how its submission compares with the run's
 
-    def said(self, limits: Notebook, gpu: bool, cores: int) -> str:
-        """Time and memory beside what is allowed."""
+    def summary(self, limits: Notebook, gpu: bool, cores: int) -> str:
+        """Time and memory beside the limits."""
         seconds, gb = limits.hours * 3600, limits.gb or notebook.GB["GPU" if gpu else "CPU"]
         # in proportion: what does not grow with the rows is counted as if it did
         room = int(self.rows * min(seconds / self.seconds, gb * 1e9 / self.peak))
@@ -79,7 +79,7 @@ class Rehearsal:
         )
 
     def check(self, limits: Notebook, gpu: bool) -> None:
-        """Raises UserError: It took more time or memory than the competition allows."""
+        """Raise a UserError if it took more time or memory than the competition allows."""
         gb = limits.gb or notebook.GB["GPU" if gpu else "CPU"]
         if self.seconds > limits.hours * 3600:
             raise UserError(
@@ -105,19 +105,13 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 
 def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Path) -> Rehearsal:
-    """Runs the packed notebook and compares its submission with the run's.
-
-    Args:
-        pack: The folder with dataset/ and notebook/.
-        folder: For all that the notebook reads and writes; is removed.
-
-    Raises:
-        UserError: It fails, or its submission has faults or other answers.
-    """
+    """Run the packed notebook of `pack` and compare its submission with the run's; `folder` is removed in the end."""
     about = json.loads((pack / "dataset" / "pack.json").read_text())
     (path,) = (pack / "notebook").glob("*.ipynb")
     with scratch_folder(folder):
         inputs, own = folder / "input", {name: folder / name for name in ("home", "tmp", "output", "scratch")}
+        for empty in own.values():
+            empty.mkdir()
         mount = inputs / "datasets" / "somebody" / notebook.dataset_slug(competition.name)
         mount.parent.mkdir(parents=True)
         mount.symlink_to((pack / "dataset").resolve())
@@ -125,8 +119,6 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
         script = folder / "notebook.py"
         cells = nbformat.read(path, as_version=4).cells
         script.write_text("\n\n\n".join(cell.source for cell in cells if cell.cell_type == "code"))
-        for empty in own.values():
-            empty.mkdir()
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ} | {
             "HOME": str(own["home"]),
             "TMPDIR": str(own["tmp"]),
@@ -151,7 +143,7 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
 
 
 def isolation() -> tuple[list[str], str]:
-    """What to put before a command so that it has no network, and what that is called."""
+    """The words before a command that keep it from the network, and a phrase for that."""
     unshare = ["unshare", "--map-root-user", "--net"]
     if shutil.which("unshare") and not subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         return unshare, "in a network namespace of its own, with no way out"
@@ -159,10 +151,7 @@ def isolation() -> tuple[list[str], str]:
 
 
 def image(folder: Path) -> Path:
-    """A Python that has of this one's packages torch and torchvision with all that they need, and pip.
-
-    It stands for Kaggle's image: what the wheels lack is missing here too.
-    """
+    """A Python with torch, torchvision, all that they need and pip: like Kaggle's image, it lacks what wheels lack."""
     venv.EnvBuilder(symlinks=True).create(folder)
     (site,) = folder.glob("lib/python3.*/site-packages")
     for name in wheels.needed([*wheels.IMAGE, "pip"]):
@@ -174,11 +163,7 @@ def image(folder: Path) -> Path:
 
 
 def run(command: list[str], environment: Mapping[str, str], folder: Path) -> tuple[float, int]:
-    """Runs a command in `folder` and passes on what it prints: its seconds, and the bytes of its largest process.
-
-    Raises:
-        UserError: It fails.
-    """
+    """Run a command in `folder` and print its lines; return its seconds, and the bytes of its largest process."""
     start, last, peak = time.perf_counter(), "", folder / ".peak"
     measured = [sys.executable, "-c", MEASURED, str(peak), *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -196,29 +181,27 @@ def run(command: list[str], environment: Mapping[str, str], folder: Path) -> tup
 
 
 def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
-    """Passes the notebook's submission through the doctor, and says how it compares with the run's on the real rows.
+    """Say how the notebook's submission compares with the run's on the real rows.
 
     Raises:
         UserError: It has faults, or other answers than the run, or two answers to one picture.
     """
-    faults, found = read(competition, path, [made_up.asked])
-    if found is None:
+    faults, theirs = read(competition, path, [made_up.asked])
+    if theirs is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
     data, (asked,) = read_dataset(competition), wanted(competition)
-    made = read_model(competition.model_folder("blend"))
-    _, probs = model_tables(competition, "blend", data)
-    text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, made, probs))
+    blend = read_model(competition.model_folder(BLEND))
+    _, probs = model_tables(competition, BLEND, data)
+    text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, blend, probs))
     if path.read_bytes() == text.encode():
         return "its submission.csv is the run's, byte for byte"
     _, ours = inspected(competition, text.encode(), asked)
     real = [id for id in made_up.asked.ids if id not in made_up.copied_from]
-    differ, most = apart(found.loc[real].to_numpy(), ours.loc[real].to_numpy())
-    new, of = list(made_up.copied_from), list(made_up.copied_from.values())
-    twice, _ = apart(found.loc[new].to_numpy(), found.loc[of].to_numpy())
-    for n, rows, what in (
-        (differ, real, "than in the run"),
-        (twice, new, "than for the same picture under its own id"),
-    ):
+    differ, most = apart(theirs.loc[real].to_numpy(), ours.loc[real].to_numpy())
+    new, copied = list(made_up.copied_from), list(made_up.copied_from.values())
+    twice, _ = apart(theirs.loc[new].to_numpy(), theirs.loc[copied].to_numpy())
+    same_picture = "than for the same picture under its own id"
+    for n, rows, what in ((differ, real, "than in the run"), (twice, new, same_picture)):
         if n > max(1, OTHERS * len(rows)):
             raise UserError(
                 f"{n} of {len(rows)} rows have another answer in the notebook {what}: was the config, the data or the "
@@ -230,6 +213,6 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
 
 
 def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, float]:
-    """Of how many rows (n, k) the answers differ, and by how much a probability at most."""
+    """The number of rows (n, k) whose answers differ, and the largest difference of a probability."""
     distance = np.abs(ours - theirs).max(axis=1)
     return int((distance > MOVED).sum()), float(distance.max(initial=0))
