@@ -17,7 +17,7 @@ from src.base.errors import UserError
 from src.cli import ASKED, STAGES
 from src.commands.new import answering, inferring, looking
 from src.commands.new import command as new
-from src.commands.new.guess import Asked
+from src.commands.new.guess import Flags
 from src.data import patterns, tables
 from tests import layouts
 from tests.conftest import ROOT, picture
@@ -149,7 +149,7 @@ def test_folders_are_the_classes_where_a_table_names_no_picture(put):
     folder = put("seedlings")
     rows = [(path.name, path.parent.name, f"p{i % 12}") for i, path in enumerate(sorted(folder.glob("train/*/*")))]
     layouts.write(folder, "drivers.csv", pd.DataFrame(rows, columns=["file", "species", "driver"]))
-    guess = inferring.infer(looking.look(folder), Asked())
+    guess = inferring.infer(looking.look(folder), Flags())
     assert guess.train == "train/{species}/{file}"
     assert guess.odd == ["drivers.csv not used: the labels are the folders in train"]
 
@@ -167,7 +167,7 @@ def test_patients_are_proposed_before_ages_and_a_column_may_name_the_codes(put):
             kind=df["label"].map({"0": "benign", "1": "malignant", "2": "not known"}),
         ),
     )
-    guess = inferring.infer(looking.look(folder), Asked())
+    guess = inferring.infer(looking.look(folder), Flags())
     assert guess.groups == {"patient_id": 15, "farm": 12, "age": 11}
     assert guess.words["1"] == "malignant"
 
@@ -484,4 +484,4 @@ class TestListing:
     ],
 )
 def test_several_labels_in_a_cell_are_told_from_names_of_several_words(labels, separator):
-    assert answering.parted(np.array(labels, object)) == separator
+    assert answering.label_separator(np.array(labels, object)) == separator

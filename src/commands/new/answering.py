@@ -1,4 +1,4 @@
-"""What kind of answer a competition wants, told by its labels: one class a picture, or what is not offered here."""
+"""The kind of answer that a competition wants, by its labels: one class a picture, or what is not offered here."""
 
 import re
 
@@ -15,46 +15,42 @@ RUNS = re.compile(r"\d+ \d+( \d+ \d+)+")  # run-length encoding: starts and leng
 SEPARATORS = ("|", ";", ",", " ")
 
 
-def columns_fit(where: str, columns: list[str]) -> None:
-    """Raises UserError: The names of the columns tell of boxes or masks."""
+def check_columns(where: str, columns: list[str]) -> None:
+    """Raise a UserError if a column's name tells of masks or boxes."""
     for column in columns:
-        if MASKS.search(column.lower()):
-            raise UserError(f"{where} has the column {column!r}, which is of masks (segmentation): {ONLY}")
-        if BOXES.search(column.lower()):
-            raise UserError(f"{where} has the column {column!r}, which is of boxes (detection): {ONLY}")
+        for pattern, kind in ((MASKS, "masks (segmentation)"), (BOXES, "boxes (detection)")):
+            if pattern.search(column.lower()):
+                raise UserError(f"{where} has the column {column!r}, which is of {kind}: {ONLY}")
 
 
-def labels_fit(where: str, labels: pd.Series) -> None:
-    """Raises UserError: The labels of train rows are not of a class each; says of what."""
+def check_labels(where: str, labels: pd.Series) -> None:
+    """Raise a UserError if the labels of train rows are not one class each; it says what they are."""
     labels = labels[labels != ""]
     values, n = labels.unique(), len(labels)
     if n and labels.str.fullmatch(RUNS).mean() > 0.5 and len(values) > n / 2:
-        raise UserError(f"{where} is of masks (segmentation), run-length encoded as {shown(values[0])}: {ONLY}")
+        raise UserError(f"{where} is of masks (segmentation), run-length encoded as {quoted(values[0])}: {ONLY}")
     if n and labels.str.match(r"[\[{(]").mean() > 0.5:
-        raise UserError(f"{where} holds lists, boxes or the like, as {shown(values[0])}: {ONLY}")
+        raise UserError(f"{where} holds lists, boxes or the like, as {quoted(values[0])}: {ONLY}")
     numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float)
     if len(values) and np.isfinite(numbers).all() and (numbers % 1 != 0).any():
-        raise UserError(
-            f"{where} holds numbers with decimals, as {shown(values[numbers % 1 != 0][0])} (regression): {ONLY}"
-        )
-    if separator := parted(values):
-        several = [value for value in values if separator in value]
-        raise UserError(
-            f"{where} has several labels in a cell, parted by {separator!r}, as {shown(several[0])} (multi-label): "
-            f"{ONLY}"
-        )
+        example = quoted(values[numbers % 1 != 0][0])
+        raise UserError(f"{where} holds numbers with decimals, as {example} (regression): {ONLY}")
+    if separator := label_separator(values):
+        example = quoted(next(value for value in values if separator in value))
+        cells = f"several labels in a cell, parted by {separator!r}, as {example}"
+        raise UserError(f"{where} has {cells} (multi-label): {ONLY}")
     if len(values) < 2:
         raise UserError(f"{where} has {'one value only' if len(values) else 'no values'}: two classes are needed")
     if 2 * len(values) > n:
         kind = "a number to predict (regression), or " if np.isfinite(numbers).all() else "a text, or "
         raise UserError(
-            f"{where} has {len(values)} values in {n} rows, as {examples(map(shown, values), 2)}: it is {kind}classes "
+            f"{where} has {len(values)} values in {n} rows, as {examples(map(quoted, values), 2)}: it is {kind}classes "
             f"too small to learn: {ONLY}, and a class needs two rows"
         )
 
 
-def parted(values) -> str | None:
-    """What parts several labels in one cell; None where each is one label, which may have blanks in it.
+def label_separator(values) -> str | None:
+    """The separator of several labels in one cell; None where each is one label, which may have blanks in it.
 
     Labels that are put together are few words in many combinations, and mostly stand alone too; names of several words
     bring a word of their own each.
@@ -71,24 +67,21 @@ def parted(values) -> str | None:
     return None
 
 
-def is_one_hot(where: str, df: pd.DataFrame) -> None:
-    """Raises UserError: The columns, one a class, are not 1 in exactly one for each row; says what they are."""
+def check_one_hot(where: str, df: pd.DataFrame) -> None:
+    """Raise a UserError if a row is not 1 in exactly one of the columns, one a class; it says what they are."""
     numbers = df.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    columns = f"{where} has a column for each of {examples(df.columns)}"
     if not np.isin(numbers, (0, 1)).all():
-        raise UserError(
-            f"{where} has a column for each of {examples(df.columns)} whose cells are not 0 and 1: several targets a "
-            f"picture, or shares of classes: {ONLY}"
-        )
+        kind = "several targets a picture, or shares of classes"
+        raise UserError(f"{columns} whose cells are not 0 and 1: {kind}: {ONLY}")
     ones = numbers.sum(axis=1)
     if (ones != 1).any():
-        raise UserError(
-            f"{where} has a column for each of {examples(df.columns)}, of which {int((ones > 1).sum())} rows have "
-            f"several that are 1 and {int((ones == 0).sum())} have none (multi-label): {ONLY}"
-        )
+        rows = f"{int((ones > 1).sum())} rows have several that are 1 and {int((ones == 0).sum())} have none"
+        raise UserError(f"{columns}, of which {rows} (multi-label): {ONLY}")
 
 
-def sample_fits(where: str, column: pd.Series, labels: pd.Series) -> str | None:
-    """What is odd about the answers that a sample submission of labels has; None: nothing.
+def check_sample(where: str, column: pd.Series, labels: pd.Series) -> str | None:
+    """A remark on odd answers of a sample submission of labels, if there are any.
 
     Raises:
         UserError: They are no labels, but probabilities, numbers or several labels.
@@ -100,14 +93,14 @@ def sample_fits(where: str, column: pd.Series, labels: pd.Series) -> str | None:
     numbers = pd.to_numeric(pd.Series(strange), errors="coerce").to_numpy(float)
     if (numbers % 1 > 0).any():
         raise UserError(
-            f"{where} has numbers with decimals, as {shown(strange[0])}, where the labels are "
+            f"{where} has numbers with decimals, as {quoted(strange[0])}, where the labels are "
             f"{examples(sorted(known))}: one probability, or a number, a picture is not offered here: a "
             "submission has labels, or a column a class"
         )
     if all(len(words := value.split()) > 1 and set(words) <= known for value in strange):
-        raise UserError(f"{where} has several labels in a cell, as {shown(strange[0])}, best first: {ONLY}")
-    return f"its {shown(strange[0])} is no label of a train row"
+        raise UserError(f"{where} has several labels in a cell, as {quoted(strange[0])}, best first: {ONLY}")
+    return f"its {quoted(strange[0])} is no label of a train row"
 
 
-def shown(text: str, most: int = 40) -> str:
-    return repr(text if len(text) <= most else text[:most] + "...")
+def quoted(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "...")

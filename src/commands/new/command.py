@@ -24,19 +24,23 @@ from src.base.errors import UserError, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
-from src.commands.new import asking, drafting, inferring, looking, own_pictures
+from src.commands.new import drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
-from src.commands.new.guess import Asked, Guess
+from src.commands.new.guess import Flags, Guess
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.written import slug_of
+from src.kaggle import api as kaggle_api
+from src.kaggle import credentials
 from src.scoring.metrics import METRICS
 from src.stages import STAGES
 
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-TAKEN = {*COMMANDS, *STAGES, "test", "bench"}
-JUDGED_BY = ("data", "folds")
-# What these say, and the field of the config that it is about
+RESERVED = {*COMMANDS, *STAGES, "test", "bench"}
+OUR_METRIC = {name: metric for metric, facts in METRICS.items() for name in facts.kaggle_names}  # by Kaggle's name
+OF_NUMBERS = re.compile(r"rmse|mse|mae|r2|root ?mean|mean ?(squared|absolute) ?error", re.IGNORECASE)
+TRIAL = ("data", "folds")  # the stages that try a new config
+# A phrase of their errors, and the field of the config that it is about
 ABOUT = {
     "cannot be used": "image",
     "lower folds.n": "models",
@@ -59,44 +63,37 @@ def run(
     small: bool = False,
     force: bool = False,
 ) -> None:
-    """Writes the config of a slug, or of a folder.
-
-    Raises:
-        UserError: The name is taken or none; there are no files; they are ambiguous, or of what is not offered here; or
-            the stages refuse what was written, which stays.
-    """
-    folder, slug = place(what)
+    """Write the config of a slug or a folder, and try it; a config that the stages refuse stays."""
+    folder, slug = parse_place(what)
     name = name or re.sub(r"\W+", "_", (slug or folder.name).lower(), flags=re.ASCII).strip("_")
     path = require_free_name(name, force)
     if metric is not None and metric not in METRICS:
         raise UserError("--metric: " + unknown("metric", metric, METRICS))
-    asked = Asked(id, image, label, metric)
+    flags = Flags(id, image, label, metric)
     title = None
     if folder is not None and own_pictures.are(folder):
-        source = own_pictures.source_of(folder, asked)
+        source = own_pictures.source(folder, flags)
         source.fetch(input_root())
-        guess = own_pictures.infer(input_root() / source.slug, asked)
-        given = {key: getattr(source, key) for key in ("image", "label") if key in source.model_fields_set}
-        item = call("Folder", source.path, **given), "a share of each class is held out, unless there are splits"
+        guess = own_pictures.infer(input_root() / source.slug, flags)
+        columns = {key: getattr(source, key) for key in ("image", "label") if key in source.model_fields_set}
+        item = call("Folder", source.path, **columns), "a share of each class is held out, unless there are splits"
     else:
-        source = Kaggle(slug if folder is None else linked(folder))
+        source = Kaggle(slug if folder is None else link(folder))
         source.fetch(input_root())
-        guess = inferring.infer(looking.look(input_root() / source.slug), asked)
+        guess = inferring.infer(looking.look(input_root() / source.slug), flags)
         item = call("Kaggle", source.slug), f"its files are at input/{source.slug}/"
         if slug is not None:
-            title, scored_by = asking.ask(slug)
-            if scored_by is not None and metric is None:
-                asking.take_kaggle_metric(guess, scored_by)
-    write(path, guess, input_root() / source.slug, title or words_of(source.slug), item, small)
+            title, kaggle_metric = title_and_metric(slug)
+            if kaggle_metric is not None and metric is None:
+                take_kaggle_metric(guess, kaggle_metric)
+    default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
+    default_title = default_title[:1].upper() + default_title[1:]
+    write(path, guess, input_root() / source.slug, title or default_title, item, small)
     try_config(name, path)
 
 
-def place(what: str) -> tuple[Path | None, str | None]:
-    """The folder that is meant, or the slug.
-
-    Raises:
-        UserError: It is neither.
-    """
+def parse_place(what: str) -> tuple[Path | None, str | None]:
+    """The folder, or else the slug."""
     if (page := PAGE.fullmatch(what)) is not None:
         return None, page[1]
     path = Path(os.path.abspath(from_caller(what)))
@@ -110,12 +107,8 @@ def place(what: str) -> tuple[Path | None, str | None]:
 
 
 def require_free_name(name: str, force: bool) -> Path:
-    """The config's path.
-
-    Raises:
-        UserError: The name is that of a command, no module's, or there is such a config.
-    """
-    if name in TAKEN:
+    """The config's path; a command's name, one that is no module's, and one in use raise a UserError."""
+    if name in RESERVED:
         raise UserError(f"{name!r} is a word of the command line: give another name, --name my_{name}")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(
@@ -128,7 +121,7 @@ def require_free_name(name: str, force: bool) -> Path:
     return path
 
 
-def linked(folder: Path) -> str:
+def link(folder: Path) -> str:
     """The slug of a competition's folder, for which input/ gets a link where it lies elsewhere."""
     slug = slug_of(folder.name)
     here = input_root() / slug
@@ -143,46 +136,67 @@ def linked(folder: Path) -> str:
     return slug
 
 
-def words_of(slug: str) -> str:
-    words = re.sub(r"[-_.]+", " ", slug).strip()
-    return words[:1].upper() + words[1:]
+def title_and_metric(slug: str) -> tuple[str | None, str | None]:
+    """Kaggle's title and metric of a competition; None where Kaggle does not say it, or there are no credentials."""
+    if credentials.winner() is None:
+        return None, None
+    try:
+        with kaggle_api.session(slug, f"the metric of {slug}") as api:
+            known = kaggle_api.competition(api, slug)
+    except UserError as error:
+        print(f"Kaggle does not tell the metric, which is taken by the sample submission: {error}")
+        return None, None
+    return known.title or None, known.evaluation_metric or None
+
+
+def take_kaggle_metric(guess: Guess, kaggle_metric: str) -> None:
+    """Take Kaggle's metric, if it is one of ours and fits the sample submission; one of numbers raises a UserError."""
+    scores = f"Kaggle scores by {kaggle_metric!r}"
+    if OF_NUMBERS.match(kaggle_metric):
+        raise UserError(
+            f"{scores}, which is of numbers (regression), and here each picture has one class; if its answers are "
+            "classes after all, name one of our metrics by --metric"
+        )
+    metric = OUR_METRIC.get(re.sub(r"[\W_]+", "", kaggle_metric.lower()))
+    if metric is None:
+        guess.odd.append(f"{scores}, which is none of ours: metric={guess.metric!r} stands in for it")
+    elif METRICS[metric].of_labels != METRICS[guess.metric].of_labels:
+        guess.odd.append(f"{scores}, for which the sample submission has the wrong columns: is it so?")
+    else:
+        guess.metric, guess.why["metric"] = metric, scores
 
 
 def write(path: Path, guess: Guess, root: Path, title: str, source: tuple[str, str], small: bool) -> None:
-    """Writes the config, and says what in it to look at."""
-    there = path.exists()
+    """Write the config, and print what in it to look at."""
+    verb = "replaced" if path.exists() else "wrote"
     files.write_text(path, drafting.config(guess, root, path.stem, title, source, small))
-    print(f"{'replaced' if there else 'wrote'} {shown(path)}")
+    print(f"{verb} {short_path(path)}")
     for odd in guess.odd:
         print(f"look at this: {odd}")
 
 
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """src/configs/leaves.py."""
     return "/".join(path.parts[-3:])
 
 
 def try_config(name: str, path: Path) -> None:
-    """Runs data and folds, and says what comes next.
-
-    Raises:
-        UserError: They refuse what the config says; names the line to fix.
-    """
+    """Run data and folds, and print what comes next; a UserError of theirs gets the line to fix."""
     importlib.invalidate_caches()  # the file is newer than what Python knows of its folder
     try:
         competition = config.load(name)
         with exclusive(competition.folder):
-            stages.run(competition, JUDGED_BY)
+            stages.run(competition, TRIAL)
     except UserError as error:
-        again = " ".join(["./run.sh", name, *JUDGED_BY])
-        raise UserError(f"{error}\n{shown(path)} stays: fix {to_fix(path, str(error))}: {again}") from error
+        again = " ".join(["./run.sh", name, *TRIAL])
+        raise UserError(f"{error}\n{short_path(path)} stays: fix {to_fix(path, str(error))}: {again}") from error
     rows = max(40, 6 * len(competition.classes))  # of some class, one for each fold
-    print(f"read {shown(path)}; then: ./run.sh {name} --limit {rows}, and ./run.sh {name}")
+    print(f"read {short_path(path)}; then: ./run.sh {name} --limit {rows}, and ./run.sh {name}")
 
 
 def to_fix(path: Path, error: str) -> str:
     """`the files, or image= in its line 12, and run`."""
-    field = next((field for said, field in ABOUT.items() if said in error), "train")
+    field = next((field for phrase, field in ABOUT.items() if phrase in error), "train")
     lines = path.read_text(encoding="utf-8").splitlines()
     line = next(i for i, line in enumerate(lines, 1) if line.startswith(f"    {field}="))
     if field == "models":

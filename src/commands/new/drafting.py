@@ -1,5 +1,6 @@
-"""The text of a new config: what was inferred, each line with what it was inferred from."""
+"""The text of a new config: the inferred fields, each with the reason beside it."""
 
+import contextlib
 import math
 import subprocess
 import textwrap
@@ -9,26 +10,27 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from src.commands.new.guess import Guess
 
 TEMPLATE = Path(__file__).with_name("config.py.jinja")
 WIDTH = 120
-LOOKED_AT = 200  # pictures whose sizes are read
-GROUPS_SHOWN = 5
+PICTURES_READ = 200  # for their sizes
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # UnidentifiedImageError is an OSError
+GROUPS_PRINTED = 5
 
 
 def config(guess: Guess, folder: Path, name: str, title: str, source: tuple[str, str], small: bool) -> str:
-    """The text of src/configs/<name>.py, formatted.
+    """The formatted text of src/configs/<name>.py.
 
     Args:
-        folder: Where the guess was made.
+        folder: The competition's folder.
         source: The call that makes the source, and a comment on it.
     """
-    sizes, side = sizes_of([folder / path for path in guess.paths["train"]])
-    n, called = len(guess.paths["train"]), source[0].partition("(")[0]
-    imports = {"Competition", "Augment", "FineTune", "Probe", "Prompts", "ZeroShot", called}
+    sizes, side = picture_sizes([folder / path for path in guess.paths["train"]])
+    n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
+    imports = {"Competition", "Augment", "FineTune", "Probe", "Prompts", "ZeroShot", source_class}
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
     text = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **options).render(
         title=plain(title),
@@ -76,11 +78,10 @@ def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> 
 
     yield from argument("title", repr(title))
     yield from argument("source", *source)
-    yield from guessed(
-        "train", "test", "sample_submission", "solution", "images", "id", "image", "ids_overlap", "label"
-    )
+    yield from guessed("train", "test", "sample_submission", "solution", "images")
+    yield from guessed("id", "image", "ids_overlap", "label")
     if guess.groups:
-        yield from comment_lines(groups(guess))
+        yield from comment_lines(groups_comment(guess))
     yield from guessed("classes", "metric")
     prompts = {"templates": ("a photo of a {}.", "a close-up photo of a {}.")}
     if guess.words:
@@ -107,31 +108,28 @@ def call(name: str, /, *values: Any, **fields: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """For a docstring: without what could end it, and short enough for its first line."""
+    """The text for a docstring: without what could end it, and short enough for its first line."""
     return textwrap.shorten(text.replace("\\", "/").replace('"', "'"), 60, placeholder="...")
 
 
-def groups(guess: Guess) -> str:
+def groups_comment(guess: Guess) -> str:
     """A comment on columns that could keep rows together."""
-    counted = [f"{column} ({n:,} values)" for column, n in [*guess.groups.items()][:GROUPS_SHOWN]]
+    columns = [f"{column} ({n:,} values)" for column, n in [*guess.groups.items()][:GROUPS_PRINTED]]
     rows, column = len(guess.paths["train"]), next(iter(guess.groups))
-    return f"do rows belong together, by {', '.join(counted)} in {rows:,} rows? then group={column!r}"
+    return f"do rows belong together, by {', '.join(columns)} in {rows:,} rows? then group={column!r}"
 
 
-def sizes_of(paths: list[Path]) -> tuple[str, int]:
-    """What is said of the pictures' sizes, and the median of their shorter sides, by some of them.
+def picture_sizes(paths: list[Path]) -> tuple[str, int]:
+    """A comment on the sizes of some of the pictures, and the median of their shorter sides.
 
     Those that cannot be opened are left to the data stage.
     """
-    step, found = max(1, len(paths) // LOOKED_AT), []
-    for path in paths[::step][:LOOKED_AT]:
-        try:
-            with Image.open(path) as image:
-                found.append(image.size)
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
-    if not found:
+    step, sizes = max(1, len(paths) // PICTURES_READ), []
+    for path in paths[::step][:PICTURES_READ]:
+        with contextlib.suppress(*UNREADABLE), Image.open(path) as image:
+            sizes.append(image.size)
+    if not sizes:
         return "", 224
-    sizes = np.array(found)
-    spans = [f"{side.min()} to {side.max()}" if side.min() < side.max() else f"{side.min()}" for side in sizes.T]
-    return f"{' x '.join(spans)} pixels, by {len(found)} of them", int(np.median(sizes.min(axis=1)))
+    sides = np.array(sizes)
+    spans = [f"{side.min()} to {side.max()}" if side.min() < side.max() else f"{side.min()}" for side in sides.T]
+    return f"{' x '.join(spans)} pixels, by {len(sizes)} of them", int(np.median(sides.min(axis=1)))

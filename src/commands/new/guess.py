@@ -1,11 +1,12 @@
-"""What is made of a competition's files: the fields of a config, with what each was inferred from."""
+"""The fields of a config that are inferred from a competition's files, each with the reason."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the user said of it."""
+class Flags:
+    """The values of the command's options."""
 
     id: str | None = None
     image: str | None = None
@@ -33,3 +34,8 @@ class Guess:
     groups: dict[str, int] = field(default_factory=dict)  # columns whose values several rows share: how many values
     why: dict[str, str] = field(default_factory=dict)  # field: what it was inferred from
     odd: list[str] = field(default_factory=list)  # what to look at, in sentences
+
+    def note_overlap(self, train: Iterable[str], test: Iterable[str]) -> None:
+        """Set `ids_overlap` if train and test have ids in common."""
+        if overlap := len(set(train) & set(test)):
+            self.ids_overlap, self.why["ids_overlap"] = True, f"{overlap:,} ids are in train and in test"

@@ -1,4 +1,4 @@
-"""How tables name their pictures: the column or the pattern over columns by which each row's file is found."""
+"""The column, or the pattern over columns, by which a table names its pictures."""
 
 import re
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from itertools import product
 import pandas as pd
 
 from src.base.errors import UserError, unknown
-from src.commands.new.looking import Contents, examples, lying
+from src.commands.new.looking import Contents, examples, picture_places
 
 PARTS = ("train", "test")
-LOOKED_AT = 20  # values of a column: what finds none of their pictures is no name of any
+VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a column in a pattern cannot have
 
 
@@ -25,47 +25,45 @@ class Way:
 
     image: str  # as the config has it
     images: str
-    column: str | None  # None: a pattern that somebody gave
+    column: str | None  # None: a pattern from --image
     paths: Mapping[str, tuple[str, ...]]  # of both parts, a path a row
     missing: Mapping[str, int]  # rows without their picture
 
 
-def find(contents: Contents, frames: Mapping[str, pd.DataFrame], asked: str | None) -> Way:
+def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | None) -> Way:
     """The one way that finds the most pictures of train and test.
 
     Args:
         frames: By part.
-        asked: The column, or the pattern, that the user named.
+        flag: The value of --image, a column or a pattern.
 
     Raises:
         NotFound: None finds them.
-        UserError: What was asked for does not, or several find as many and not the same.
+        UserError: That of the flag does not, or several find as many and not the same.
     """
     common = [column for column in frames["train"] if column in frames["test"]]
-    if asked is not None and "{" in asked:
-        return given(contents, frames, asked, common)
-    if asked is not None and asked not in common:
-        raise UserError("--image: " + unknown("column", asked, common) + ", which train and test have")
-    ways = [way for column in common if asked in (None, column) for way in of_column(contents, frames, column)]
+    if flag is not None and "{" in flag:
+        return pattern_way(contents, frames, flag, common)
+    if flag is not None and flag not in common:
+        raise UserError("--image: " + unknown("column", flag, common) + ", which train and test have")
+    ways = [way for column in common if flag in (None, column) for way in column_ways(contents, frames, column)]
     if not ways:
         raise NotFound(
-            f"no picture is found by what train and test both have, {asked or examples(common)}: "
-            f"{lying(contents)}: give the pattern, as --image '{{part}}/{{id}}.jpg' (part: train or test)"
+            f"no picture is found by what train and test both have, {flag or examples(common)}: "
+            f"{picture_places(contents)}: give the pattern, as --image '{{part}}/{{id}}.jpg' (part: train or test)"
         )
     least = min(sum(way.missing.values()) for way in ways)
     best = [way for way in ways if sum(way.missing.values()) == least]
     best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
     if others := [way for way in best if way.paths != best[0].paths]:
-        found = [f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others)]
+        several = examples(f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others))
         pattern = best[0].image if "{" in best[0].image else f"{best[0].images}/{{{best[0].image}}}".lstrip("/")
-        raise UserError(
-            f"pictures are found in several ways, {examples(found)}: choose by --image, such as '{pattern}'"
-        )
+        raise UserError(f"pictures are found in several ways, {several}: choose by --image, such as '{pattern}'")
     return best[0]
 
 
-def given(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:
-    """The pictures by a pattern that the user gave."""
+def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:
+    """The way by the pattern of --image."""
     try:
         paths = {
             part: tuple(pattern.format(**{"part": part, **row}) for row in frames[part][common].to_dict("records"))
@@ -80,7 +78,9 @@ def given(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, 
     way = Way(pattern, "", None, paths, missing(contents, paths))
     for part in PARTS:
         if way.missing[part] == len(paths[part]):
-            raise UserError(f"--image {pattern!r}: there is no {paths[part][0]} of the {part} rows: {lying(contents)}")
+            raise UserError(
+                f"--image {pattern!r}: there is no {paths[part][0]} of the {part} rows: {picture_places(contents)}"
+            )
     return way
 
 
@@ -88,12 +88,12 @@ def missing(contents: Contents, paths: Mapping[str, tuple[str, ...]]) -> dict[st
     return {part: sum(path not in contents.pictures for path in paths[part]) for part in PARTS}
 
 
-def of_column(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> list[Way]:
+def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> list[Way]:
     """The ways by one column, in which most rows of both parts have their picture."""
-    found = []
+    ways = []
     around = (affixes(contents, frames[part][column].tolist(), part) for part in PARTS)
     for (train, suffix), (test, other) in product(*around):
-        folder = shared(train, test)
+        folder = shared_folder(train, test)
         if folder is None or suffix != other or "{" in train + suffix:
             continue
         paths = {
@@ -101,32 +101,33 @@ def of_column(contents: Contents, frames: Mapping[str, pd.DataFrame], column: st
             for part, before in zip(PARTS, (train, test), strict=True)
         }
         if not suffix and "{part}" not in folder:
-            found.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
+            ways.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
         elif not SPECIAL.search(column):
-            found.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
-    return found
+            ways.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
+    return ways
 
 
 def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str, str]]:
-    """What stands before and behind the values in the paths of pictures, where it is so for most of them."""
+    """The texts before and behind the values in the paths of pictures, those that most values have."""
     tried = {}
-    for value in [value for value in dict.fromkeys(values) if value][:LOOKED_AT]:
+    for value in [value for value in dict.fromkeys(values) if value][:VALUES_TRIED]:
         for path in contents.named.get(value.rpartition("/")[2], ()):
             for suffix in ("", "." + path.rpartition(".")[2]):
                 whole = value + suffix
                 if path == whole or path.endswith(f"/{whole}"):
                     tried[path.removesuffix(whole), suffix] = None
-    found = []
-    for before, suffix in tried:
-        if 2 * sum(f"{before}{value}{suffix}" in contents.pictures for value in values) >= len(values):
-            found.append((before, suffix))
+    frequent = [
+        (before, suffix)
+        for before, suffix in tried
+        if 2 * sum(f"{before}{value}{suffix}" in contents.pictures for value in values) >= len(values)
+    ]
     # where both parts count from 1, a train row's id is a test picture's too
     (other,) = set(PARTS) - {part}
-    own = [pair for pair in found if part in pair[0].lower() or other not in pair[0].lower()]
-    return own or found
+    own = [pair for pair in frequent if part in pair[0].lower() or other not in pair[0].lower()]
+    return own or frequent
 
 
-def shared(train: str, test: str) -> str | None:
+def shared_folder(train: str, test: str) -> str | None:
     """One text for the folders of both parts, with {part} in it where they differ by that; None: there is none."""
     if train == test:
         return train

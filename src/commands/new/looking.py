@@ -1,4 +1,4 @@
-"""What lies in a competition's folder, before anybody has said what it is: pictures, tables and lists of names."""
+"""The contents of a competition's folder: pictures, tables and lists of names."""
 
 import os
 from collections import defaultdict
@@ -14,7 +14,7 @@ from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data import images
 
-# What pictures come in that is neither a picture nor a table.
+# Formats that pictures come in, and that are not read.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
 OTHERS = (".tfrec", ".tfrecord", ".npy", ".npz", ".h5", ".hdf5", ".dcm", ".parquet", ".feather", ".svs", ".nii")
 LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller, and annotations of boxes are not looked at
@@ -35,39 +35,34 @@ class Contents:
     @cached_property
     def folders(self) -> dict[str, list[str]]:
         """{folder: the names of the pictures right in it}."""
-        found = defaultdict(list)
+        folders = defaultdict(list)
         for path in self.pictures:
             folder, _, name = path.rpartition("/")
-            found[folder].append(name)
-        return dict(found)
+            folders[folder].append(name)
+        return dict(folders)
 
     @cached_property
     def named(self) -> dict[str, list[str]]:
         """{a picture's name, or that without its ending: the paths of all that are called so}."""
-        found = defaultdict(list)
+        paths = defaultdict(list)
         for path in self.pictures:
-            name = PurePosixPath(path)
-            found[name.name].append(path)
-            found[name.stem].append(path)
-        return dict(found)
+            paths[PurePosixPath(path).name].append(path)
+            paths[PurePosixPath(path).stem].append(path)
+        return dict(paths)
 
     @cached_property
     def classes(self) -> dict[str, list[str]]:
         """{folder: the names of its folders}, where these have pictures and it has none: folders a class."""
-        found = defaultdict(list)
+        classes = defaultdict(list)
         for folder in self.folders:
             above, _, name = folder.rpartition("/")
             if folder and above not in self.folders:
-                found[above].append(name)
-        return {above: names for above, names in found.items() if len(names) > 1}
+                classes[above].append(name)
+        return {above: names for above, names in classes.items() if len(names) > 1}
 
 
 def look(root: Path) -> Contents:
-    """All files below `root`, but for hidden ones.
-
-    Raises:
-        UserError: A name is not UTF-8.
-    """
+    """All files below `root`, but for hidden ones; a name that is not UTF-8 raises a UserError."""
     paths, lists, frames, damaged = [], {}, {}, {}
     for parent, folders, names in os.walk(root, followlinks=True):
         folders[:] = sorted(name for name in folders if not images.is_hidden(name))
@@ -91,37 +86,30 @@ def look(root: Path) -> Contents:
     return Contents(root, pictures, frames, lists, damaged, ended[PACKED], ended[OTHERS])
 
 
-def pictured(contents: Contents) -> None:
-    """Raises UserError: There is no picture; says what is there instead."""
+def require_pictures(contents: Contents) -> None:
+    """Raise a UserError if there is no picture; it says what is there instead."""
     if contents.pictures:
         return
-    root = contents.root
-    if contents.packed:
-        raise UserError(f"{root} has no picture, but {examples(contents.packed)}: unpack that there, then run again")
-    if contents.others:
-        raise UserError(
-            f"{root} has no picture that is read here, but {examples(contents.others)}: write them as PNG or JPEG files"
-        )
-    if contents.tables:
-        told = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
-        if told:
-            raise UserError(
-                f"{root} has no picture, but texts ({examples(told)}): this is for competitions of pictures"
-            )
-        raise UserError(
-            f"{root} has no picture, but tables ({examples(contents.tables)}): this is for competitions of pictures"
-        )
-    raise UserError(f"{root} has no picture and no table: is the competition's data whole?")
+    texts = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
+    for names, message in (
+        (contents.packed, "no picture, but {}: unpack that there, then run again"),
+        (contents.others, "no picture that is read here, but {}: write them as PNG or JPEG files"),
+        (texts, "no picture, but texts ({}): this is for competitions of pictures"),
+        (contents.tables, "no picture, but tables ({}): this is for competitions of pictures"),
+    ):
+        if names:
+            raise UserError(f"{contents.root} has {message.format(examples(names))}")
+    raise UserError(f"{contents.root} has no picture and no table: is the competition's data whole?")
 
 
-def lying(contents: Contents) -> str:
-    """Where pictures are, for a sentence on where they are not."""
+def picture_places(contents: Contents) -> str:
+    """The places of some pictures, for a sentence on where they are not."""
     packed = f", and {examples(contents.packed)} is not unpacked" if contents.packed else ""
     return f"pictures lie as {examples(contents.pictures, 2)}{packed}"
 
 
 def is_prose(column: pd.Series) -> bool:
-    """Whether its cells are sentences."""
+    """True if its cells are sentences."""
     return len(column) > 0 and column.head(200).str.count(r"\s").mean() >= 4
 
 

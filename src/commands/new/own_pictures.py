@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
-import pandas as pd
-
 from src.base.errors import UserError, unknown
 from src.base.files import read_csv
 from src.base.paths import ROOT
 from src.commands.new import answering, inferring, looking, roles, wording
 from src.commands.new.class_folders import PART
-from src.commands.new.guess import Asked, Guess
+from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, examples
 from src.data import images
 from src.data.sources import written
@@ -18,31 +16,27 @@ from src.data.sources.folder import Folder
 
 
 def are(folder: Path) -> bool:
-    """Whether a folder has no sample submission but one that our source has written."""
+    """True if a folder has no sample submission but one that our source has written."""
     if (folder / written.RECORD).is_file():
         return True
     return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not images.is_hidden(path.name))
 
 
-def source_of(folder: Path, asked: Asked) -> Folder:
-    """The source of the pictures in a folder.
-
-    Raises:
-        UserError: There are none, or a CSV's columns are ambiguous (says by which flag to choose).
-    """
+def source(folder: Path, flags: Flags) -> Folder:
+    """The source of the pictures in a folder; a UserError says by which flag to choose among a CSV's columns."""
     contents = looking.look(folder)
-    looking.pictured(contents)
-    if asked.id is not None:
-        raise UserError(f"--id {asked.id}: {folder} has no sample submission, so rows get ids of their pictures' paths")
+    looking.require_pictures(contents)
+    if flags.id is not None:
+        raise UserError(f"--id {flags.id}: {folder} has no sample submission, so rows get ids of their pictures' paths")
     classes = any(not all(map(PART.match, names)) for names in contents.classes.values())
-    fields = {} if classes else of_table(contents, asked)
-    if not fields and (given := [name for name in ("image", "label") if getattr(asked, name)]):
-        raise UserError(f"{folder}: the labels are its folders' names: leave --{given[0]} out")
+    fields = {} if classes else label_table(contents, flags)
+    if not fields and (needless := [name for name in ("image", "label") if getattr(flags, name)]):
+        raise UserError(f"{folder}: the labels are its folders' names: leave --{needless[0]} out")
     path = (folder / fields.pop("table", "")).resolve()
     return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **fields)
 
 
-def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
+def label_table(contents: Contents, flags: Flags) -> dict[str, str]:
     """The one table that names pictures: its file, and its columns of these and of labels; nothing if there is none."""
     ours = written.TABLES if (contents.root / written.RECORD).is_file() else ()
     ways = {}
@@ -52,45 +46,37 @@ def of_table(contents: Contents, asked: Asked) -> dict[str, str]:
             paths = [f"{below}/{value}".lstrip("/") for value in df[column]]
             if paths and 2 * sum(path in contents.pictures for path in paths) >= len(paths):
                 ways[name, column] = df
-    if asked.image is not None:
-        ways = {way: df for way, df in ways.items() if way[1] == asked.image}
+    if flags.image is not None:
+        ways = {way: df for way, df in ways.items() if way[1] == flags.image}
     if not ways:
         return {}
     if len(ways) > 1:
-        raise UserError(
-            f"pictures are named by several columns, {examples(f'{column} of {name}' for name, column in ways)}: "
-            "choose by --image, or leave one table there"
-        )
+        columns = examples(f"{column} of {name}" for name, column in ways)
+        remedy = "choose by --image, or leave one table there"
+        raise UserError(f"pictures are named by several columns, {columns}: {remedy}")
     (((name, image), df),) = ways.items()
-    if asked.label is not None and asked.label not in df:
-        raise UserError("--label: " + unknown("column", asked.label, df) + f", which {name} has")
+    if flags.label is not None and flags.label not in df:
+        raise UserError("--label: " + unknown("column", flags.label, df) + f", which {name} has")
     labels = [column for column in df if column != image and 2 <= df[column].nunique() <= len(df) / 2]
-    called = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
-    labels = [asked.label] if asked.label is not None else called if len(called) == 1 else labels
+    usual = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
+    labels = [flags.label] if flags.label is not None else usual if len(usual) == 1 else labels
     if len(labels) != 1:
-        columns = (
-            f"several columns of {name} could be the label, {examples(labels)}" if labels else f"{name} has no labels"
-        )
-        raise UserError(f"{columns}: choose by --label COLUMN (it has {examples(df, 8)})")
-    answering.labels_fit(f"{name}: the column {labels[0]!r}", df[labels[0]])
+        several = f"several columns of {name} could be the label, {examples(labels)}"
+        problem = several if labels else f"{name} has no labels"
+        raise UserError(f"{problem}: choose by --label COLUMN (it has {examples(df, 8)})")
+    answering.check_labels(f"{name}: the column {labels[0]!r}", df[labels[0]])
     return {"table": name, "image": image, "label": labels[0]}
 
 
-def infer(folder: Path, asked: Asked) -> Guess:
-    """What the tables say that the source has written to `folder`."""
+def infer(folder: Path, flags: Flags) -> Guess:
+    """Infer the config from the tables that the source has written to `folder`."""
     tables = {part: read_csv(folder / f"{part}.csv") for part in ("train", "test")}
     train, paths = tables["train"], {part: df["image"].tolist() for part, df in tables.items()}
     classes = inferring.ordered(train["label"])
-    metric, why = roles.metric_of(roles_of(folder), asked.metric)
-    guess = Guess("train.csv", "test.csv", "sample_submission.csv", "id", "image", "label", classes, metric, paths)
-    guess.groups = roles.groups_of(train, {"id", "image", "label"})
+    sample_file = "sample_submission.csv"
+    metric, why = roles.choose_metric(sample_file, ["label"], flags.metric)
+    guess = Guess("train.csv", "test.csv", sample_file, "id", "image", "label", classes, metric, paths)
+    guess.groups = roles.group_columns(train, {"id", "image", "label"})
     guess.why = {"train": "the source writes these tables", "classes": "the labels, sorted", "metric": why}
     wording.find(looking.look(folder), guess)
     return guess
-
-
-def roles_of(folder: Path) -> roles.Roles:
-    sample = read_csv(folder / "sample_submission.csv")
-    return roles.Roles(
-        "sample_submission.csv", sample, "id", "", ["label"], "test.csv", dict[str, pd.DataFrame](), None
-    )

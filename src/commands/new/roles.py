@@ -1,4 +1,4 @@
-"""What the tables of a competition are, and their columns: told by names, and by which values they share."""
+"""The roles of a competition's tables and columns, by their names and by the values that they share."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,28 +32,24 @@ class Roles:
 
     @property
     def labelled(self) -> dict[str, pd.DataFrame]:
-        """The tables that could be that of the train rows: those that tell the class of rows, by id."""
+        """The tables that could be that of the train rows: those with the classes of rows, by id."""
         return {name: df for name, df in self.others.items() if self.id in df and has_answers(df, self.answer)}
 
 
 def find(contents: Contents, id: str | None) -> Roles:
-    """The roles, `id` being the column that the user named.
-
-    Raises:
-        UserError: There is no sample submission, or several; it names no rows, or they are named in several ways.
-    """
-    sample_file = sample_of(contents)
+    """The roles, by one sample submission with one column of ids; `id` is the value of --id."""
+    sample_file = find_sample(contents)
     sample = contents.tables[sample_file]
     if not len(sample):
         raise UserError(f"{sample_file} has no rows: is the competition's data whole?")
-    answering.columns_fit(sample_file, list(sample))
+    answering.check_columns(sample_file, list(sample))
     solutions = [name for name, df in contents.tables.items() if is_solution(name, df)]
     others = {name: df for name, df in contents.tables.items() if not is_sample(name) and name not in solutions}
-    id, why = id_of(sample_file, sample, others, id)
+    id, why = find_id(sample_file, sample, others, id)
     answer = [column for column in sample if column != id]
     if not answer:
         raise UserError(f"{sample_file} has one column, {id!r}: it does not say what to predict")
-    test_file = test_of(others, sample_file, sample, id)
+    test_file = find_test(others, sample_file, sample, id)
     others.pop(test_file, None)
     return Roles(sample_file, sample, id, why, answer, test_file, others, next(iter(solutions), None))
 
@@ -67,13 +63,13 @@ def is_solution(name: str, df: pd.DataFrame) -> bool:
     return PurePosixPath(name).stem.lower() == "solution" or "Usage" in df
 
 
-def sample_of(contents: Contents) -> str:
+def find_sample(contents: Contents) -> str:
     """The sample submission, by its name."""
-    found = [name for name in contents.tables if is_sample(name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"several tables could be the sample submission, {examples(found)}: leave one of them there")
+    samples = [name for name in contents.tables if is_sample(name)]
+    if len(samples) == 1:
+        return samples[0]
+    if samples:
+        raise UserError(f"several tables could be the sample submission, {examples(samples)}: leave one of them there")
     damaged = "".join(f"; {why}" for why in list(contents.damaged.values())[:1])
     tables = f"among {examples(contents.tables)}" if contents.tables else "and no other table"
     raise UserError(
@@ -82,79 +78,76 @@ def sample_of(contents: Contents) -> str:
     )
 
 
-def id_of(
-    sample_file: str, sample: pd.DataFrame, others: Mapping[str, pd.DataFrame], asked: str | None
+def find_id(
+    sample_file: str, sample: pd.DataFrame, others: Mapping[str, pd.DataFrame], flag: str | None
 ) -> tuple[str, str]:
-    """The column that names the rows, and why it is that."""
-    if asked is not None:
-        if asked not in sample:
-            raise UserError("--id: " + unknown("column", asked, sample) + f", which {sample_file} has")
-        return asked, "as you said"
+    """The column that names the rows, and the reason; `flag` is the value of --id."""
+    if flag is not None:
+        if flag not in sample:
+            raise UserError("--id: " + unknown("column", flag, sample) + f", which {sample_file} has")
+        return flag, "as you said"
     unique = [column for column in sample if sample[column].is_unique]
     shared = [column for column in unique if any(column in df for df in others.values())]
-    found = [column for column in shared if all(df[column].is_unique for df in others.values() if column in df)]
-    if not (found := found or shared or unique[:1]):
+    ids = [column for column in shared if all(df[column].is_unique for df in others.values() if column in df)]
+    if not (ids := ids or shared or unique[:1]):
         raise UserError(f"no column of {sample_file} names its rows: each of {examples(sample)} has values twice")
-    if len(found) > 1:
-        raise UserError(
-            f"several columns of {sample_file} could name the rows, {examples(found)}: choose by --id {found[0]}"
-        )
-    return found[0], f"its values in {sample_file} are all different"
+    if len(ids) > 1:
+        several = f"several columns of {sample_file} could name the rows, {examples(ids)}"
+        raise UserError(f"{several}: choose by --id {ids[0]}")
+    return ids[0], f"its values in {sample_file} are all different"
 
 
-def test_of(others: Mapping[str, pd.DataFrame], sample_file: str, sample: pd.DataFrame, id: str) -> str:
+def find_test(others: Mapping[str, pd.DataFrame], sample_file: str, sample: pd.DataFrame, id: str) -> str:
     """The table that has the sample submission's ids; itself where there is no other."""
-    wanted, found = set(sample[id]), {}
-    for name, df in others.items():
-        if id in df and 2 * len(wanted & set(df[id])) >= max(len(wanted), len(df)):
-            found[name] = "test" in name.lower()
+    wanted, candidates = set(sample[id]), {}
     answer = [column for column in sample if column != id]
-    # where both parts count from 1, a table of train rows has these ids too
-    found = {name: called for name, called in found.items() if called or not has_answers(others[name], answer)}
-    return max(found, key=found.get, default=sample_file)
+    for name, df in others.items():
+        has_ids = id in df and 2 * len(wanted & set(df[id])) >= max(len(wanted), len(df))
+        # where both parts count from 1, a table of train rows has these ids too
+        if has_ids and ("test" in name.lower() or not has_answers(df, answer)):
+            candidates[name] = "test" in name.lower()
+    return max(candidates, key=candidates.get, default=sample_file)
 
 
 def has_answers(df: pd.DataFrame, answer: Sequence[str]) -> bool:
-    """Whether a table tells the class of its rows."""
-    return all(column in df for column in answer) or bool(one_hot(df) if len(answer) == 1 else columns_of(df, answer))
+    """True if a table has the classes of its rows."""
+    if all(column in df for column in answer):
+        return True
+    return bool(one_hot(df) if len(answer) == 1 else class_columns(df, answer))
 
 
 def one_hot(df: pd.DataFrame) -> list[str]:
     """The columns of 0 and 1, if each row has one 1 in them."""
-    found = [column for column in df if set(df[column]) in ({"0", "1"}, {"0.0", "1.0"})]
-    return found if len(found) > 1 and (df[found].astype(float).sum(axis=1) == 1).all() else []
+    columns = [column for column in df if set(df[column]) in ({"0", "1"}, {"0.0", "1.0"})]
+    return columns if len(columns) > 1 and (df[columns].astype(float).sum(axis=1) == 1).all() else []
 
 
-def columns_of(df: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+def class_columns(df: pd.DataFrame, classes: Sequence[str]) -> list[str]:
     """The columns whose values are the classes."""
     return [column for column in df if set(df[column]) == set(classes)]
 
 
-def groups_of(train: pd.DataFrame, known: set[str]) -> dict[str, int]:
-    """Columns whose values several rows share, though no value most of them: {column: how many values}.
+def group_columns(train: pd.DataFrame, known: set[str]) -> dict[str, int]:
+    """Columns whose values several rows share, though no value most of them: {column: number of values}.
 
-    Those come first that are called like what is often photographed more than once.
+    First come those that are called like what is often photographed more than once.
     """
-    found = {}
-    for column in train:
-        if column in known:
-            continue
+    sizes = {}
+    for column in [column for column in train if column not in known]:
         counts = train[column].value_counts()
         measured = train[column].str.fullmatch(r"-?\d*\.\d*").any()
         if FEWEST_GROUPS <= len(counts) <= 0.9 * len(train) and not measured and counts.iloc[0] <= 0.3 * len(train):
-            found[column] = len(counts)
-    return dict(sorted(found.items(), key=lambda pair: GROUP.search(pair[0]) is None))
+            sizes[column] = len(counts)
+    return dict(sorted(sizes.items(), key=lambda pair: GROUP.search(pair[0]) is None))
 
 
-def metric_of(roles: Roles, asked: str | None) -> tuple[str, str]:
-    """The metric that fits the sample submission's columns, and why it is that."""
-    of_labels = len(roles.answer) == 1
+def choose_metric(sample_file: str, answer: Sequence[str], flag: str | None) -> tuple[str, str]:
+    """The metric that fits the sample submission's columns, and the reason; `flag` is the value of --metric."""
+    of_labels = len(answer) == 1
     has = "labels" if of_labels else "a column of probabilities a class"
-    if asked is None:
-        return ("accuracy", "log_loss")[not of_labels], f"{roles.sample_file} has {has}"
-    if METRICS[asked].of_labels != of_labels:
-        fitting = [name for name, metric in METRICS.items() if metric.of_labels == of_labels]
-        raise UserError(
-            f"--metric {asked} does not fit {roles.sample_file}, which has {has}: one of {', '.join(fitting)}"
-        )
-    return asked, "as you said"
+    if flag is None:
+        return ("accuracy" if of_labels else "log_loss"), f"{sample_file} has {has}"
+    if METRICS[flag].of_labels != of_labels:
+        fitting = ", ".join(name for name, metric in METRICS.items() if metric.of_labels == of_labels)
+        raise UserError(f"--metric {flag} does not fit {sample_file}, which has {has}: one of {fitting}")
+    return flag, "as you said"

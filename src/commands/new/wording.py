@@ -1,4 +1,4 @@
-"""How CLIP is to call the classes: their names as words, or the names that a file has for codes."""
+"""The words for the classes in CLIP's prompts: their names as words, or the names that a file has for codes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ CODE = re.compile(r"[a-z]{0,2}_?\d+", re.IGNORECASE)  # classes called so have n
 
 
 def find(contents: Contents, guess: Guess) -> None:
-    """Sets the words of the classes, where these are not the classes' own names."""
+    """Set the words of the classes, where these are not the classes' own names."""
     if not all(map(CODE.fullmatch, guess.classes)):
         guess.words = {label: words for label in guess.classes if (words := spoken(label)) != label}
         guess.why["words"] = "the classes' names as words"
@@ -27,7 +27,7 @@ def find(contents: Contents, guess: Guess) -> None:
 
 
 def lists(contents: Contents, guess: Guess) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """What could be names of the classes, with its file: {code: name}."""
+    """Tables of names that the classes could have, {code: name}, each with its file."""
     for name, known in contents.lists.items():
         yield name, known
         yield name, {value: key for key, value in known.items()}
@@ -43,7 +43,7 @@ def lists(contents: Contents, guess: Guess) -> Iterator[tuple[str, Mapping[str, 
 
 
 def one_to_one(labels: pd.Series, column: pd.Series) -> dict[str, str]:
-    """What the labels are called in another column; nothing where one has several names."""
+    """The names of the labels in another column; nothing where one has several names."""
     pairs = set(zip(labels, column, strict=True))
     return dict(pairs) if len(pairs) == labels.nunique() else {}
 
