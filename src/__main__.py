@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from src import commands, stages
@@ -16,9 +17,9 @@ INSTALL = "pip install -r requirements.txt, or let run.sh make its .venv (withou
 
 
 def run(request: Request) -> int:
-    """Runs what is asked for and returns the exit code.
+    """Run a request and return the exit code.
 
-    What sends something to Kaggle in the end asks first whether that will be allowed: not after hours of training.
+    A command that sends something to Kaggle in the end asks first whether it may: not after hours of training.
     """
     if request.competition is None:
         return commands.module(request.command).run(**request.arguments) or 0
@@ -38,17 +39,22 @@ def run(request: Request) -> int:
 
 
 def report(competition: "Competition") -> None:
-    """What a whole run ends with. A machine that lacks the packages for it has everything else."""
+    """Write the report that ends a whole run. A machine that lacks the packages for it has everything else."""
     try:
         commands.module("report").run(competition)
     except ModuleNotFoundError as error:
-        if (error.name or "src").partition(".")[0] == "src":
-            raise
-        print(f"no report: the package {error.name!r} is missing: {INSTALL}")
+        print(f"no report: {missing_package(error)}")
 
 
-def main(arguments: list[str]) -> int:
-    """The exit code: 0, 2 or a cause's own for the user's mistake, 130 for Ctrl-C, 143 for SIGTERM.
+def missing_package(error: ModuleNotFoundError) -> str:
+    """A sentence on the missing package; a missing module of our own is a bug, and raised."""
+    if (error.name or "src").partition(".")[0] == "src":
+        raise error
+    return f"the package {error.name!r} is missing: {INSTALL}"
+
+
+def exit_code(work: Callable[[], int], stopped: str) -> int:
+    """The exit code: that of the work, 2 or a cause's own for the user's mistake, 130 for Ctrl-C, 143 for SIGTERM.
 
     A bug keeps its traceback.
     """
@@ -56,29 +62,34 @@ def main(arguments: list[str]) -> int:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt(number)
 
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, stop)  # so that temporary folders are removed
     sys.stdout.reconfigure(line_buffering=True)
     try:
-        if not arguments:
-            commands.module("help").run()
-            return 2
-        return run(parse(arguments))
+        return work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.code
-    except ModuleNotFoundError as error:
-        if (error.name or "src").partition(".")[0] == "src":
-            raise
-        print(f"error: the package {error.name!r} is missing: {INSTALL}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-        print(f"error: torch and torchvision do not fit each other ({error}): {INSTALL}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt as error:
-        print("\nstopped; what was finished is kept, and the same command resumes from there", file=sys.stderr)
+        print(f"\n{stopped}", file=sys.stderr)
         return 128 + (error.args[0] if error.args else signal.SIGINT)
+
+
+def main(arguments: list[str]) -> int:
+    def work() -> int:
+        if not arguments:
+            commands.module("help").run()
+            return 2
+        try:
+            return run(parse(arguments))
+        except ModuleNotFoundError as error:
+            raise UserError(missing_package(error)) from error
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            raise UserError(f"torch and torchvision do not fit each other ({error}): {INSTALL}") from error
+
+    try:
+        return exit_code(work, "stopped; what was finished is kept, and the same command resumes from there")
     except BrokenPipeError:  # whoever read our lines has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

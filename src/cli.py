@@ -6,7 +6,7 @@ Finished work is reused if nothing it depends on has changed; a killed run resum
   <competition>   a file in src/configs/
   --limit N       a smoke run on N train and N test rows, in folders of its own
   --help          behind a stage or a command: what it does and takes (./run.sh corn submit --help)
-  help TOPIC      what is written of any name below (./run.sh help probe)
+  help TOPIC      the description of any name below (./run.sh help probe)
   test            lint, format check and tests (./run.sh test [pytest arguments])
 """
 
@@ -24,10 +24,10 @@ from src.stages import ASKED, STAGES
 
 @dataclass(frozen=True)
 class Request:
-    """What a command line asks for."""
+    """A parsed command line."""
 
     competition: str | None  # None: a command that stands alone
-    stages: tuple[str, ...] = ()  # with what they need, in order
+    stages: tuple[str, ...] = ()  # with the stages that they need, in order
     limit: int | None = None
     command: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the command
@@ -35,13 +35,9 @@ class Request:
 
 
 def parse(words: list[str]) -> Request:
-    """What a command line wants.
-
-    Raises:
-        UserError: A word is not known, or stands where it cannot.
-    """
+    """The request of a command line; a word that is unknown, or stands where it cannot, raises a UserError."""
     if {"-h", "--help"} & set(words):
-        return help_with(words)
+        return help_request(words)
     words, limit = without_limit(words)
     if not words:
         raise UserError("no competition is named: ./run.sh <competition> [stage ...] [--limit N]")
@@ -73,8 +69,8 @@ def parse(words: list[str]) -> Request:
     return Request(competition, with_needs(named), limit, command, arguments, whole)
 
 
-def help_with(words: list[str]) -> Request:
-    """What --help asks for: the command that is named, or else the stages, or else the list."""
+def help_request(words: list[str]) -> Request:
+    """The request of --help: the command that is named, or else the stages, or else the list."""
     command = next((word for word in words if word in COMMANDS), None)
     topics = [command] if command else [word for word in words if word in STAGES]
     arguments = {"topics": topics, "competition": words[0] if words[0] in titles() else None}
@@ -85,12 +81,12 @@ def without_limit(words: list[str]) -> tuple[list[str], int | None]:
     """The other words, and the number of --limit, which may stand anywhere."""
     parser = Parser("./run.sh <competition> [stage ...] [command]")
     parser.add_argument("--limit", metavar="N", type=count)
-    found, others = parser.parse_known_args(words)
-    return others, found.limit
+    options, others = parser.parse_known_args(words)
+    return others, options.limit
 
 
 def with_needs(named: list[str]) -> tuple[str, ...]:
-    """The stages and those that they need, in the order in which they run."""
+    """The stages and those that they need, in the order of their runs."""
     needed = set(named)
     for stage in reversed(STAGES):
         if stage in needed:

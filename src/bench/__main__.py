@@ -14,11 +14,11 @@ For people there is a table, for programs a line of JSON for each comparison.
 
 import argparse
 import importlib
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from src.__main__ import exit_code
 from src.base.arguments import Parser, count
 from src.base.errors import UserError, unknown
 from src.base.paths import from_caller
@@ -32,17 +32,18 @@ BENCHES = {  # each with its options beside --quick
 ALONE = ("model", "rows")  # options of features that no other benchmark may stand beside
 
 
-def parser() -> Parser:
-    made = Parser("./run.sh bench", __doc__)
-    made.add_argument("benches", metavar="BENCHMARK", nargs="*", type=benchmark, help=", ".join(BENCHES))
-    made.add_argument("--quick", action="store_true", help="few pictures and rounds: does it run? numbers mean little")
-    made.add_argument("--images", metavar="FOLDER", type=folder, help="real pictures (PNG, JPEG), not made-up ones")
-    of_features = made.add_argument_group("options of features alone")
-    of_features.add_argument("--model", metavar="NAME", help="one of tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14")
-    of_features.add_argument(
-        "--rows", metavar="N", type=count, help="the memory that it takes to write, find and read N rows, instead"
+def make_parser() -> Parser:
+    parser = Parser("./run.sh bench", __doc__)
+    parser.add_argument("benches", metavar="BENCHMARK", nargs="*", type=benchmark, help=", ".join(BENCHES))
+    parser.add_argument(
+        "--quick", action="store_true", help="few pictures and rounds: does it run? numbers mean little"
     )
-    return made
+    parser.add_argument("--images", metavar="FOLDER", type=folder, help="real pictures (PNG, JPEG), not made-up ones")
+    group = parser.add_argument_group("options of features alone")
+    group.add_argument("--model", metavar="NAME", help="one of tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14")
+    memory = "the memory that it takes to write, find and read N rows, instead"
+    group.add_argument("--rows", metavar="N", type=count, help=memory)
+    return parser
 
 
 def benchmark(name: str) -> str:
@@ -59,45 +60,27 @@ def folder(name: str) -> Path:
 
 
 def parse(words: list[str]) -> dict[str, Any]:
-    """The benchmarks in their order, and the options.
-
-    Raises:
-        UserError: An unknown benchmark or option, or a value that does not fit.
-    """
-    given = parser().given(words)
-    named = given.pop("benches", BENCHES)
-    if set(ALONE) & given.keys() and list(named) != ["features"]:
+    """The benchmarks in their order, and the options."""
+    options = make_parser().given(words)
+    named = options.pop("benches", BENCHES)
+    if set(ALONE) & options.keys() and list(named) != ["features"]:
         raise UserError("--rows and --model are options of one benchmark: ./run.sh bench features ...")
-    return {"benches": [bench for bench in BENCHES if bench in named], **given}
+    return {"benches": [bench for bench in BENCHES if bench in named], **options}
 
 
-def run(benches: list[str], quick: bool = False, **options: Any) -> None:
+def run(benches: list[str], quick: bool = False, **options: Any) -> int:
     for bench in benches:
         print(f"== bench: {bench}")
         own = {name: value for name, value in options.items() if name in BENCHES[bench]}
         importlib.import_module(f"src.bench.{bench}").run(quick=quick, **own)
+    return 0
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code: 0, 2 for the user's mistake, 130 for Ctrl-C, 143 for SIGTERM. A bug keeps its traceback."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(number)
-
-    signal.signal(signal.SIGTERM, stop)  # so that folders for a time are cleared away
-    sys.stdout.reconfigure(line_buffering=True)
     if {"-h", "--help"} & set(arguments):
-        print(parser().format_help())
+        print(make_parser().format_help())
         return 0
-    try:
-        run(**parse(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print("\nstopped", file=sys.stderr)
-        return 128 + (error.args[0] if error.args else signal.SIGINT)
-    return 0
+    return exit_code(lambda: run(**parse(arguments)), "stopped")
 
 
 if __name__ == "__main__":

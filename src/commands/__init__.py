@@ -1,4 +1,4 @@
-"""What else can be typed, one command a file or folder (`compare/ new/ pack/ predict/`); `__init__` has the table."""
+"""The commands, each a file or a folder (`compare/ new/ pack/ predict/`); `__init__` has the table of them."""
 
 import importlib
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def help_arguments(parser: Parser) -> None:
 
 @dataclass(frozen=True)
 class Command:
-    """What acts on finished files, or on what is named."""
+    """A command acts on finished files, or on files that it names."""
 
     add_arguments: Callable[[Parser], None] = lambda parser: None
     stands: Literal["behind", "alone", "both"] = "behind"  # a competition, without one, either
@@ -89,8 +89,8 @@ ALONE = tuple(name for name, command in COMMANDS.items() if command.stands != "b
 
 def file_of(name: str) -> Path:
     """The file that describes a command, and runs it."""
-    here = Path(__file__).parent
-    return here / name / "command.py" if (here / name).is_dir() else here / f"{name}.py"
+    folder = Path(__file__).parent
+    return folder / name / "command.py" if (folder / name).is_dir() else folder / f"{name}.py"
 
 
 def module(name: str) -> ModuleType:
@@ -100,10 +100,10 @@ def module(name: str) -> ModuleType:
 
 
 def parser(name: str, competition: str | None = None) -> Parser:
-    """The parser of a command; its usage is what is typed, behind `competition` where the command may stand there."""
+    """The parser of a command; its usage has `competition` in front where the command may stand behind one."""
     stands = COMMANDS[name].stands
     behind = {"behind": competition or "<competition>", "alone": None, "both": competition}[stands]
     elsewhere = ("--help",) if behind is None else ("--limit", "--help")
-    made = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
-    COMMANDS[name].add_arguments(made)
-    return made
+    parser = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
+    COMMANDS[name].add_arguments(parser)
+    return parser

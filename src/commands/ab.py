@@ -33,16 +33,8 @@ CODE = 1  # raised when other numbers are computed from the same key
 
 
 def run(competition: Competition, field: str, value: str) -> None:
-    """Compares all probes that can have the value.
-
-    Args:
-        field: Of `Probe`.
-        value: As a config has it, a Python literal; a text needs no quotes.
-
-    Raises:
-        UserError: No probe can have it, or features are not there.
-    """
-    probes = with_value(competition, field, parsed(value))
+    """Compare all probes that can have the value, a Python literal or a bare text, in that field of `Probe`."""
+    probes = with_value(competition, field, parse(value))
     data = read_dataset(competition)
     for name, arm in probes.items():
         require_features(competition, name, f"{field}={value}", arm, data)
@@ -51,7 +43,7 @@ def run(competition: Competition, field: str, value: str) -> None:
         compare(competition, data, name, field, arm)
 
 
-def parsed(value: str) -> Any:
+def parse(value: str) -> Any:
     """`drop`, `"drop"`, 1e-5, (True,): a Python literal, or a text as it stands."""
     try:
         return ast.literal_eval(value)
@@ -60,11 +52,7 @@ def parsed(value: str) -> Any:
 
 
 def with_value(competition: Competition, field: str, value: Any) -> dict[str, Probe]:
-    """The probes with the field changed; those that cannot have the value, or have it, are said.
-
-    Raises:
-        UserError: There are none.
-    """
+    """The probes with the field changed; a line names each that cannot have the value, or has it already."""
     probes = competition.of_stage("probe")
     if not probes:
         raise UserError(f"{competition.name} has no probe among its models: ab compares probes, which takes minutes")
@@ -90,32 +78,32 @@ def with_value(competition: Competition, field: str, value: Any) -> dict[str, Pr
 
 
 def require_features(competition: Competition, name: str, change: str, arm: Probe, data: Dataset) -> None:
-    """Raises UserError: Features that one of the two needs are not there."""
-    if missing := lacking(competition, competition.models[name], data):
-        raise UserError(
-            f"the features of {name} are not all there ({missing[0]}): run {competition.command('features')}"
-        )
-    if missing := lacking(competition, arm, data):
+    """Raise a UserError if features that one of the two needs are not there."""
+    command = competition.command("features")
+    if missing := missing_features(competition, competition.models[name], data):
+        raise UserError(f"the features of {name} are not all there ({missing[0]}): run {command}")
+    if missing := missing_features(competition, arm, data):
         raise UserError(
             f"{name} with {change} needs features that are not there ({missing[0]}): give the config a probe that "
-            f"looks so, and run {competition.command('features')}"
+            f"looks so, and run {command}"
         )
 
 
-def lacking(competition: Competition, spec: Probe, data: Dataset) -> list[str]:
+def missing_features(competition: Competition, spec: Probe, data: Dataset) -> list[str]:
     """The folders of features that do not have all train rows."""
     shas = shards.binary(data.train.shas)
-    caches = [cache for encoder in spec.encoders for cache in features.feature_caches(competition, encoder)]
-    return [
-        cache.folder.name for cache in caches if not cache.takes(cache.have()) or (cache.index().find(shas) < 0).any()
-    ]
+    names = []
+    for cache in (cache for encoder in spec.encoders for cache in features.feature_caches(competition, encoder)):
+        if not cache.takes(cache.have()) or (cache.index().find(shas) < 0).any():
+            names.append(cache.folder.name)
+    return names
 
 
-def finished(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> np.ndarray | None:
+def read_finished(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> np.ndarray | None:
     """The out-of-fold probabilities (n, k) of a finished model, if it is of the key."""
     folder = competition.model_folder(name)
-    made = read_model(folder)
-    if made is None or not same_model_key(without_test_rows(made["key"]), key):
+    model = read_model(folder)
+    if model is None or not same_model_key(without_test_rows(model["key"]), key):
         return None
     return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes)
 
@@ -134,20 +122,20 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
 
 
 def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
-    """Puts a comparison into ab.csv, unless it is there, and prints it."""
+    """Put a comparison into ab.csv, unless it is there, and print it."""
     spec, metric, targets = competition.models[name], METRICS[competition.metric], data.targets
     keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
         print(said(known[0], len(targets), "  (known)"))
         return
-    base = finished(competition, name, data, keys[0])
+    base = read_finished(competition, name, data, keys[0])
     base = out_of_fold(competition, spec, data) if base is None else base
     base, changed = (
         decisions.cross_fitted(metric, probs, targets, data.fold)
         for probs in (base, out_of_fold(competition, arm, data))
     )
-    found = Comparison(
+    comparison = Comparison(
         field,
         str(getattr(arm, field)),
         name,
@@ -159,19 +147,17 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
         data.folds_sha,
         key,
     )
-    put_comparison(competition.ab_csv, found)
-    print(said(found, len(targets)))
+    put_comparison(competition.ab_csv, comparison)
+    print(said(comparison, len(targets)))
 
 
-def said(found: Comparison, n: int, more: str = "") -> str:
-    """Both scores, their difference and what it is worth."""
-    gain = intervals.gain_text(found.difference, found.difference_se)
-    base = intervals.score_text(found.metric, found.base, found.base_se, n)
-    arm = intervals.score_text(found.metric, found.arm, found.arm_se, n)
-    return "\n".join(
-        [
-            f"  as it is    {found.metric} {base}{more}",
-            f"  changed     {found.metric} {arm}",
-            f"  difference  {gain} (paired, + is better; {found.rows} of {n} rows get another label): {found.verdict}",
-        ]
+def said(one: Comparison, n: int, more: str = "") -> str:
+    """Both scores, their difference and a verdict on it."""
+    gain = intervals.gain_text(one.difference, one.difference_se)
+    base = intervals.score_text(one.metric, one.base, one.base_se, n)
+    arm = intervals.score_text(one.metric, one.arm, one.arm_se, n)
+    return (
+        f"  as it is    {one.metric} {base}{more}\n"
+        f"  changed     {one.metric} {arm}\n"
+        f"  difference  {gain} (paired, + is better; {one.rows} of {n} rows get another label): {one.verdict}"
     )

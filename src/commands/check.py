@@ -1,4 +1,4 @@
-"""check: what is wrong with a submission CSV, before one is spent on it.
+"""check: lists what is wrong with a submission CSV, before one is spent on it.
 
     ./run.sh corn check submissions/corn/blend-cv0.8123-0a1b2c3.csv
 
@@ -19,7 +19,7 @@ from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition, file: Path) -> int:
-    """Prints a line for each fault and each warning, and the verdict. Returns the exit code."""
+    """Print a line for each fault and each warning, and the verdict; return the exit code."""
     findings = submission.inspect(competition, file)
     for fault in findings.faults:
         print(f"fault: {fault}")
@@ -30,12 +30,12 @@ def run(competition: Competition, file: Path) -> int:
         print(f"{file.name}: {counted(len(findings.faults), 'fault')}: do not send it")
         return CODES["check"]
     verdict = f"right, with {counted(len(warnings), 'warning')}" if warnings else "right"
-    print(f"{file.name}: {verdict}: {described(competition, findings.answers)}")
+    print(f"{file.name}: {verdict}: {class_shares(competition, findings.answers)}")
     return 0
 
 
-def described(competition: Competition, answers: pd.DataFrame) -> str:
-    """`144 rows, 4 classes used: broken 31.8%, ...`; of probabilities, the classes that are the likeliest."""
+def class_shares(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, 4 classes used: broken 31.8%, ...`; for probabilities, the likeliest class counts."""
     labels = answers.to_numpy().argmax(axis=1)
     shares = np.bincount(labels, minlength=len(competition.classes)) / len(labels)
     used = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True) if share]

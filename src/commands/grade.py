@@ -14,11 +14,7 @@ from src.schema.competition import Competition
 
 
 def run(competition: Competition, file: Path) -> None:
-    """Prints the scores by the competition's metric.
-
-    Raises:
-        UserError: There is no solution, or it is wrong; or the file has faults, which are listed.
-    """
+    """Print the scores by the competition's metric; the faults of the file are listed in a UserError."""
     path = competition.input(competition.solution)
     if not path.is_file():
         raise UserError(

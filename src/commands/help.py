@@ -1,4 +1,4 @@
-"""help: what is written of a stage, a command, a room of src/ or a competition; without a topic, the list of them.
+"""help: describes a stage, a command, a room of src/ or a competition; without a topic, lists them.
 
     ./run.sh help
     ./run.sh help finetune corn exit-codes
@@ -21,15 +21,7 @@ COMPETITIONS = "Competitions"
 
 
 def run(topics: Sequence[str] = (), competition: str | None = None) -> None:
-    """Prints each topic, or the list.
-
-    Args:
-        topics: Words that the list has.
-        competition: What stands before the commands in their usage.
-
-    Raises:
-        UserError: A topic is unknown.
-    """
+    """Print each topic, or the list; `competition` stands before the commands in their usage."""
     files = [(name.strip(), path) for rows in sections().values() for name, path in rows]
     for topic in topics:
         if topic not in dict(files):
@@ -60,7 +52,7 @@ def sections() -> dict[str, list[tuple[str, Path]]]:
 
 
 def page(topic: str, path: Path, competition: str | None) -> str:
-    """A command's usage, text and arguments; of any other file its docstring below its name."""
+    """A command's usage, text and arguments; for any other file its docstring below its name."""
     if topic in COMMANDS and path == file_of(topic):
         return parser(topic, competition).format_help().rstrip()
     text = docstring(path)

@@ -32,22 +32,18 @@ KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')
 
 
 def run(competition: Competition) -> None:
-    """Writes the page, unless the one that is there is of the same input.
-
-    Raises:
-        UserError: The competition's tables cannot be read, or the folder cannot be written.
-    """
+    """Write the page, unless the one that is there is of the same input."""
     start, path = time.perf_counter(), competition.report_html
     key = material.key(competition)
-    if key_of(path) == key:
+    if read_key(path) == key:
         print(f"report: {from_here(path)} is of all that is there")
         return
-    found = material.read(competition)
+    source = material.read(competition)
     with ThreadPoolExecutor(1) as pool:
         pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
-        sections = [one for module in SECTIONS if (one := module.section(found)) is not None]
+        sections = [one for module in SECTIONS if (one := module.section(source)) is not None]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    whole = page.render(competition.title, head.head(found), sections, key, now, found.album.data())
+    whole = page.render(competition.title, head.head(source), sections, key, now, source.album.data())
     for old in competition.plots.glob("*.png"):
         if old.stem not in whole.plots:
             old.unlink()
@@ -56,16 +52,16 @@ def run(competition: Competition) -> None:
             part.write_bytes(png)
     files.write_text(path, whole.html)
     size, seconds = len(whole.html.encode()) / 1e6, time.perf_counter() - start
-    for one in found.left_out:
+    for one in source.left_out:
         print(f"report: without {one.what}: {one.why}")
     print(f"report: {from_here(path)}  {size:.1f} MB  {len(whole.plots)} plots  {duration(seconds)}")
 
 
-def key_of(path: Path) -> str | None:
+def read_key(path: Path) -> str | None:
     """The key of the page that is there."""
     try:
         with path.open("rb") as file:
-            found = KEY.search(file.read(4096))
+            match = KEY.search(file.read(4096))
     except OSError:
         return None
-    return found.group(1).decode() if found else None
+    return match[1].decode() if match else None

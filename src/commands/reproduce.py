@@ -23,12 +23,12 @@ from src.scoring.metrics import METRICS
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
 
 NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
-WIDTH = 120  # of what stands beneath a row
+WIDTH = 120  # of the remarks beneath a row
 
 
 @dataclass(frozen=True)
 class Row:
-    """A reported score beside ours; scores are by part."""
+    """A reported score beside ours; scores are by part of the board."""
 
     reported: Reported
     theirs: Mapping[str, Score]
@@ -38,37 +38,33 @@ class Row:
 
 
 def run(competition: Competition) -> None:
-    """Prints a table with a verdict a row.
-
-    Raises:
-        UserError: A table, the ledger, the solution or a CSV cannot be read.
-    """
+    """Print a table with a verdict a row."""
     if not competition.on_board:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
     known = scored.read(competition)
     print(counts.sizes_sentence(competition, known.entries, known.rows))
-    print(table(competition, [compared(known, reported) for reported in competition.on_board]))
+    print(table(competition, [compare(known, reported) for reported in competition.on_board]))
 
 
-def compared(known: Known, reported: Reported) -> Row:
+def compare(known: Known, reported: Reported) -> Row:
     """The row of a reported score. Its two parts are compared together where both are known."""
-    shown = {part: counts.digits_shown(score) for part in BOARD_PARTS if (score := getattr(reported, part)) is not None}
-    theirs = {part: known.score(part, text) for part, text in shown.items()}
+    scores = {part: score for part in BOARD_PARTS if (score := getattr(reported, part)) is not None}
+    theirs = {part: known.score(part, counts.digits_shown(score)) for part, score in scores.items()}
     ours = Ours({}, "") if reported.model is None else scored.of(known, reported.model)
     source = f"ours: {ours.source}" if ours.scores else ""
     note = f"note: {reported.note}" if reported.note else ""
     if reasons := incomparable(known, reported, theirs, ours):
-        found = Outcome(NOT_COMPARABLE, p="", how="")
-        return Row(reported, theirs, ours.scores, found, ["; ".join(reasons), source, note])
+        remarks = ["; ".join(reasons), source, note]
+        return Row(reported, theirs, ours.scores, Outcome(NOT_COMPARABLE, p="", how=""), remarks)
     if not ours.scores:
         return Row(reported, theirs, {}, Outcome(NOT_RUN, p="", how=""), [ours.source, note])
     parts = both(theirs, ours.scores)
     k, k0 = (sum(scores[part].k for part in parts) for scores in (ours.scores, theirs))
-    pairs, why_not = paired(known, reported, ours, parts, k - k0)
-    found = outcome(k, k0, sum(theirs[part].n for part in parts), pairs)
+    pairs, why_not = pair(known, reported, ours, parts, k - k0)
+    result = outcome(k, k0, sum(theirs[part].n for part in parts), pairs)
     left_out = [f"{part} is left out: {why}" for part, why in uncounted(theirs, ours.scores).items()]
-    return Row(reported, theirs, ours.scores, found, [f"{source}; {found.how}", why_not, *left_out, note])
+    return Row(reported, theirs, ours.scores, result, [f"{source}; {result.how}", why_not, *left_out, note])
 
 
 def both(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> list[str]:
@@ -86,7 +82,7 @@ def uncounted(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> dict[st
 
 
 def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], ours: Ours) -> list[str]:
-    """Why no test can compare the scores; nothing if one can, or if only ours are wanting."""
+    """The reasons why no test can compare the scores; none if one can, or if only ours are wanting."""
     metric, reasons = known.competition.metric, []
     if not theirs:
         reasons.append("neither its public nor its private score is given")
@@ -105,12 +101,10 @@ def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], 
     return [] if both(theirs, ours.scores) else list(uncounted(theirs, ours.scores).values())
 
 
-def paired(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], images: int) -> tuple[Pairs | None, str]:
-    """The two answers row by row; or why there are no pairs, which is empty where none are asked for.
+def pair(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], images: int) -> tuple[Pairs | None, str]:
+    """The two answers row by row; or the reason why there are no pairs, which is empty where no CSV is reported.
 
-    Args:
-        parts: That are compared.
-        images: How many more ours has right there.
+    In the parts that are compared, ours has `images` more right.
     """
     competition = known.competition
     if reported.csv is None:
@@ -125,38 +119,38 @@ def paired(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], i
     answers = ours.probs, submission.answers(competition, path, known.ids)
     other = answers[0].argmax(axis=1) != answers[1].argmax(axis=1)
     n = sum(ours.scores[part].n for part in parts)
-    pairs, found = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
+    pairs, fact = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
     if known.graded:  # of rows with two labels one at most is right
         right = [hits(known, probs, other, parts) for probs in answers]
-        pairs, found = Pairs(pairs.differ, *right), f"it is {right[0] - right[1]:+d} by {competition.solution}"
+        pairs, fact = Pairs(pairs.differ, *right), f"it is {right[0] - right[1]:+d} by {competition.solution}"
     if not pairs.fit(images):
-        return None, f"not paired: ours is {images:+d} by the scores, but {found}: are both CSVs those of the scores?"
+        return None, f"not paired: ours is {images:+d} by the scores, but {fact}: are both CSVs those of the scores?"
     return pairs, ""
 
 
 def hits(known: Known, probs: np.ndarray, among: np.ndarray, parts: Sequence[str]) -> int:
-    """How many of the test rows in these parts, where a mask (n,) is true, are right by the solution."""
+    """The number of test rows in these parts, where a mask (n,) is true, that are right by the solution."""
     ids = [id for id, one in zip(known.ids, among, strict=True) if one]
     graded = scored.graded(known.competition, ids, probs[among])
     return sum(round(score * n) for part, (score, n) in graded.items() if part in parts)
 
 
 def table(competition: Competition, rows: Sequence[Row]) -> str:
-    """The rows, with what is to be said beneath each."""
+    """The rows, with the remarks beneath each."""
     unit = "images" if METRICS[competition.metric].is_share else "difference"
     head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
-    lines = [cells(row, unit) for row in rows]
-    header, *aligned = align([head, *(line for of_row in lines for line in of_row)])
-    said = [header, rule := "-" * max(map(len, [header, *aligned]))]
-    for row, of_row in zip(rows, lines, strict=True):
-        said += [aligned.pop(0) for _ in of_row]
-        said += [textwrap.fill(one, WIDTH, initial_indent="  ", subsequent_indent="  ") for one in row.remarks if one]
+    blocks = [cells(row, unit) for row in rows]
+    header, *aligned = align([head, *(line for block in blocks for line in block)])
+    lines = [header, rule := "-" * max(map(len, [header, *aligned]))]
+    for row, block in zip(rows, blocks, strict=True):
+        lines += [aligned.pop(0) for _ in block]
+        lines += [textwrap.fill(one, WIDTH, initial_indent="  ", subsequent_indent="  ") for one in row.remarks if one]
     footer = f"p: two-sided, of no difference, public and private together; better or worse below {LEVEL}"
-    return "\n".join([*said, rule, footer])
+    return "\n".join([*lines, rule, footer])
 
 
 def cells(row: Row, unit: str) -> list[tuple[str, ...]]:
-    """A line a part of their score, one at least; what is of the whole row stands in the first."""
+    """A line a part of their score, one at least; title, model and verdict stand in the first."""
     title, model = row.reported.title, row.reported.model or ""
     verdict = row.outcome.p, row.outcome.verdict
     lines = []

@@ -6,7 +6,6 @@ correlation of CV and public score. The public leaderboard is read for ranks, an
 
 import io
 import zipfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,24 +41,20 @@ def run(competition: Competition) -> None:
     for entry in entries:
         for line in remarks(competition, standing, entry):
             print(f"{entry.file}: {line}")
-    if (said := correlation(entries)) is not None:
-        print(said)
+    if (line := correlation(entries)) is not None:
+        print(line)
 
 
 def synchronise(competition: Competition, listed: list[Any]) -> None:
-    """Puts what Kaggle lists into the ledger: new scores of its entries, and what was sent without it."""
+    """Put Kaggle's list into the ledger: new scores of its entries, and submissions that were sent without it."""
     book, changes = competition.scores_csv, 0
     for one in reversed([one for one in listed if one is not None]):  # oldest first
         entry = sending.entry_of(ledger.read(book), one)
         if entry is None:
-            named = NAME.fullmatch(one.file_name or "")
-            fresh = Entry(
-                sending.stamp(one.date) if one.date else "",
-                one.file_name or "",
-                sha_of(competition, one.file_name) if one.file_name else "",
-                cv=named["cv"] if named else "",
-            )
-            ledger.put(book, sending.updated(fresh, one))
+            name, time = one.file_name or "", sending.stamp(one.date) if one.date else ""
+            match = NAME.fullmatch(name)
+            sha = sha_of(competition, name) if name else ""
+            ledger.put(book, sending.updated(Entry(time, name, sha, cv=match["cv"] if match else ""), one))
             changes += 1
         elif (now := sending.updated(entry, one)) != entry:
             ledger.put(book, now, instead_of=entry)
@@ -67,81 +62,56 @@ def synchronise(competition: Competition, listed: list[Any]) -> None:
     print(f"{book.name}: {counted(changes, 'row')} brought up to date" if changes else f"{book.name} is up to date")
 
 
-@dataclass(frozen=True)
-class Leaderboard:
-    """The public one: a score for each of its teams."""
-
-    scores: np.ndarray
-
-    def rank(self, score: str, greater_is_better: bool) -> str:
-        """`12 of 69 (top 18 %)`: where that score stands."""
-        better = self.scores > float(score) if greater_is_better else self.scores < float(score)
-        rank, teams = int(better.sum()) + 1, max(len(self.scores), 1)
-        return f"{rank} of {teams} (top {min(rank / teams, 1):.0%})"
-
-
-def leaderboard(api: "KaggleApi", slug: str) -> Leaderboard | None:
-    """The public one; None, with a word, where it is not available: scores are worth having without ranks."""
+def leaderboard(api: "KaggleApi", slug: str) -> np.ndarray | None:
+    """The public scores of all teams; None, with a line, where they are not available: ours matter without ranks."""
     from requests.exceptions import RequestException
 
     try:
-        return read(kaggle_api.leaderboard(api, slug))
+        archive = kaggle_api.leaderboard(api, slug)
+        with zipfile.ZipFile(io.BytesIO(archive)) as zipped, zipped.open(zipped.namelist()[0]) as file:
+            scores = pd.read_csv(file)["Score"]
+        return pd.to_numeric(scores, errors="coerce").dropna().to_numpy()
     except (RequestException, zipfile.BadZipFile, ValueError, KeyError) as error:
         print(f"the leaderboard is not available ({type(error).__name__}): no ranks")
         return None
 
 
-def read(archive: bytes) -> Leaderboard:
-    """The leaderboard of Kaggle's zip: a CSV with a column Score.
-
-    Raises:
-        BadZipFile, ValueError, KeyError: It is none.
-    """
-    with zipfile.ZipFile(io.BytesIO(archive)) as zipped, zipped.open(zipped.namelist()[0]) as file:
-        scores = pd.read_csv(file)["Score"]
-    return Leaderboard(pd.to_numeric(scores, errors="coerce").dropna().to_numpy())
+def rank_text(scores: np.ndarray, score: str, greater_is_better: bool) -> str:
+    """`12 of 69 (top 18 %)`: the rank of a score among those of all teams."""
+    better = scores > float(score) if greater_is_better else scores < float(score)
+    rank, teams = int(better.sum()) + 1, max(len(scores), 1)
+    return f"{rank} of {teams} (top {min(rank / teams, 1):.0%})"
 
 
-def table(competition: Competition, standing: Standing, entries: list[Entry], public: Leaderboard | None) -> str:
+def table(competition: Competition, standing: Standing, entries: list[Entry], public: np.ndarray | None) -> str:
     """One line a submission, oldest first."""
-    best = METRICS[competition.metric].greater_is_better
-    head = ["sent (UTC)", "file", "cv", *BOARD_PARTS, *(["rank"] if public else []), "status"]
+    best, ranked = METRICS[competition.metric].greater_is_better, public is not None
+    head = ["sent (UTC)", "file", "cv", *BOARD_PARTS, *(["rank"] if ranked else []), "status"]
     rows = []
     for entry in entries:
         cv = cv_text(competition, entry, standing.rows[0])
         scores = [standing.shown(getattr(entry, part), part) for part in BOARD_PARTS]
-        rank = [public.rank(entry.public, best) if entry.public else ""] if public else []
+        rank = [rank_text(public, entry.public, best) if entry.public else ""] if ranked else []
         rows.append([entry.time.replace("T", " ").rstrip("Z"), entry.file, cv, *scores, *rank, entry.status])
     return "\n".join(text.align([head, *rows]))
 
 
 def cv_text(competition: Competition, entry: Entry, rows: int) -> str:
-    """`0.9910 ± 0.0025`; the bare CV where its standard error is not known.
-
-    Args:
-        rows: Train rows, that CV is of.
-    """
+    """`0.9910 ± 0.0025` over so many train rows; the bare CV where its standard error is not known."""
     if not (entry.cv and entry.se):
         return entry.cv
     return f"{entry.cv} {error_text(competition.metric, float(entry.cv), float(entry.se), rows)}"
 
 
 def remarks(competition: Competition, standing: Standing, entry: Entry) -> list[str]:
-    """What is to be said of a submission beside its line."""
-    said = []
-    if entry.status == ledger.SENDING:
-        said.append(
-            "it is not known whether it arrived, and Kaggle does not list it: "
-            f"./run.sh {competition.name} submit sends it"
-        )
-    if entry.reason:
-        said.append(entry.reason)
-    if (verdict := standing.verdict(entry)) and verdict != AS_EXPECTED:
-        said.append(verdict)
-    return said
+    """Remarks on a submission beside its line."""
+    verdict, lost = standing.verdict(entry), "it is not known whether it arrived, and Kaggle does not list it"
+    sending_again = f"{lost}: ./run.sh {competition.name} submit sends it"
+    status = sending_again if entry.status == ledger.SENDING else ""
+    return [line for line in (status, entry.reason, verdict) if line and line != AS_EXPECTED]
 
 
 def correlation(entries: list[Entry]) -> str | None:
-    """How CV and the public score go together; None where too few have both, or one does not vary."""
+    """The correlation of CV and public score; None where too few have both, or one does not vary."""
     both = np.array([(float(entry.cv), float(entry.public)) for entry in entries if entry.cv and entry.public])
     return counts.cv_correlation("public", *both.reshape(-1, 2).T, "submissions")

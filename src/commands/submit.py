@@ -36,36 +36,27 @@ if TYPE_CHECKING:
 
 
 def before(competition: Competition, **arguments: object) -> None:
-    """Refuses what would be refused after hours of training."""
+    """Raise a Refusal that would otherwise come after hours of training."""
     require_can_be_sent(competition)
     with kaggle_api.session(competition.source.slug, "a submission later") as api:
         preflight.require_can_submit(api, competition)
 
 
 def run(competition: Competition, file: Path | None = None, message: str | None = None, anyway: bool = False) -> int:
-    """The exit code: 0 once there is a score.
-
-    Args:
-        file: The CSV.
-        message: The user's own words in the submission's message.
-        anyway: Whether it is sent in spite of warnings.
-
-    Raises:
-        Refusal: By its cause.
-    """
+    """Send `file`, with warnings only if `anyway`; return 0 once there is a score, or raise a Refusal."""
     require_can_be_sent(competition)
     path, slug = newest(competition) if file is None else file, competition.source.slug
-    found = submission.inspect(competition, path)
-    for warning in found.warnings:
+    findings = submission.inspect(competition, path)
+    for warning in findings.warnings:
         print(f"warning: {warning}")
-    if found.faults:
-        raise Refusal("check", f"{path.name} has {counted(len(found.faults), 'fault')}:\n{listed(found.faults)}")
-    if found.warnings and not anyway:
+    if findings.faults:
+        raise Refusal("check", f"{path.name} has {counted(len(findings.faults), 'fault')}:\n{listed(findings.faults)}")
+    if findings.warnings and not anyway:
         raise Refusal("check", f"{path.name} is not sent: look at its warnings, or send it as it is with --anyway")
     standing = Standing(competition)
     with kaggle_api.session(slug, f"the submission of {path.name}") as api:
         with locks.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
-            entry = sent(api, competition, standing, path, message, found.repeats)
+            entry = send(api, competition, standing, path, message, findings.repeats)
         entry = sending.scored(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)
 
@@ -74,13 +65,12 @@ def newest(competition: Competition) -> Path:
     """The blend's CSV that was written last."""
     written = sorted(competition.folder.glob("blend-cv*-???????.csv"), key=lambda path: path.stat().st_mtime)
     if not written:
-        raise UserError(
-            f"there is no submission in {competition.folder}: make one by {competition.command()}, or name a file"
-        )
+        remedy = f"make one by {competition.command()}, or name a file"
+        raise UserError(f"there is no submission in {competition.folder}: {remedy}")
     return written[-1]
 
 
-def sent(
+def send(
     api: "KaggleApi",
     competition: Competition,
     standing: Standing,
@@ -90,8 +80,7 @@ def sent(
 ) -> Entry:
     """The ledger's entry of the file, which Kaggle has: from before, or sent now.
 
-    Args:
-        repeats: That Kaggle has its answers already, from another file.
+    `repeats` are sentences that Kaggle has its answers already, from another file.
     """
     book, sha, slug = competition.scores_csv, files.sha256(path), competition.source.slug
     entry = earlier(book, sha)
@@ -105,7 +94,9 @@ def sent(
             print(f"{path.name} had arrived at Kaggle: it is not sent again")
             return arrived
     if entry.status in (ledger.COMPLETE, ledger.ERROR):
-        raise Refusal("sent", f"{path.name} was sent before: {told(standing, entry)}: spend the submission on another")
+        raise Refusal(
+            "sent", f"{path.name} was sent before: {score_text(standing, entry)}: spend the submission on another"
+        )
     if entry.status == ledger.PENDING:
         print(f"{path.name} was sent at {entry.time} and had no score yet")
         return entry
@@ -127,14 +118,14 @@ def earlier(book: Path, sha: str) -> Entry | None:
 
 
 def draft(competition: Competition, path: Path, sha: str, message: str | None) -> Entry:
-    """The entry of a file that is to be sent."""
+    """The entry of a file before it is sent."""
     cv, se = score_of(competition, path, sha)
     entry = Entry(sending.stamp(datetime.now(UTC)), path.name, sha, provenance.commit(ROOT), cv, se)
     return replace(entry, message=sending.text_of(entry, message))
 
 
-def told(standing: Standing, entry: Entry) -> str:
-    """`public 0.83333 = 580/696 ± 0.0141, private ...`, or why there is no score."""
+def score_text(standing: Standing, entry: Entry) -> str:
+    """`public 0.83333 = 580/696 ± 0.0141, private ...`, or the reason why there is no score."""
     if entry.status == ledger.ERROR:
         return f"Kaggle rejected it ({entry.reason or 'without a reason'})"
     scores = [f"{part} {standing.shown(getattr(entry, part), part)}" for part in BOARD_PARTS if getattr(entry, part)]
@@ -142,22 +133,15 @@ def told(standing: Standing, entry: Entry) -> str:
 
 
 def end(competition: Competition, standing: Standing, entry: Entry) -> int:
-    """Prints how it ended.
-
-    Raises:
-        Refusal: It was rejected, or has no score yet.
-    """
+    """Print the score; raise a Refusal if it was rejected, or has no score yet."""
     if entry.status == ledger.ERROR:
         reason, page = entry.reason or "it gives no reason", f"{competition.source.page}/submissions"
         raise Refusal("rejected", f"Kaggle rejected {entry.file}: {reason}: see {page}")
     if entry.status == ledger.PENDING:
         minutes = sending.SCORE_TIMEOUT_S // 60
-        raise Refusal(
-            "pending",
-            f"Kaggle has {entry.file} and no score for it after {minutes} minutes: ./run.sh {competition.name} scores "
-            "looks again",
-        )
-    print(f"{entry.file}: {told(standing, entry)}")
+        waited = f"Kaggle has {entry.file} and no score for it after {minutes} minutes"
+        raise Refusal("pending", f"{waited}: ./run.sh {competition.name} scores looks again")
+    print(f"{entry.file}: {score_text(standing, entry)}")
     if verdict := standing.verdict(entry):
         print(f"{entry.file}: {verdict}")
     print(f"next: ./run.sh {competition.name} scores")
@@ -165,6 +149,6 @@ def end(competition: Competition, standing: Standing, entry: Entry) -> int:
 
 
 def require_can_be_sent(competition: Competition) -> None:
-    """Raises UserError: Kaggle does not hold the competition, or this is a smoke run."""
+    """Raise a UserError if Kaggle does not hold the competition, or for a smoke run."""
     preflight.require_kaggle_competition(competition, "there is nobody to send a submission to")
     preflight.require_whole_run(competition, "sent", "submit")

@@ -1,6 +1,6 @@
 """The cells of a comparison: one model on one data set, with its probabilities of the rows to validate on.
 
-A cell is a folder, compare/<cell>/: cell.json, written last, says how it was made and what came out; valid.parquet has
+A cell is a folder, compare/<cell>/: cell.json, written last, has its key and its results; valid.parquet has
 the probabilities after the last epoch, epoch0.parquet those before the first, valid-alpha0.5.parquet WiSE-FT's. All are
 predicted in one view. The weights are not kept once a cell is finished: `finetune` keeps those of its folds.
 """
@@ -27,7 +27,7 @@ from src.scoring.metrics import METRICS
 
 @dataclass(frozen=True)
 class Holdout:
-    """Which rows are learnt and which are scored; rows are positions in data.rows."""
+    """The rows that are learnt and those that are scored, as positions in data.rows."""
 
     official: bool  # the data set's own; else fold 0 is held out of the train rows
     train: np.ndarray  # (n,)
@@ -41,11 +41,7 @@ class Holdout:
 
 
 def split(competition: Competition, data: Dataset) -> Holdout:
-    """All train rows, and the test rows that a solution knows; without one, fold 0 is scored and the others learnt.
-
-    Raises:
-        UserError: The solution has faults.
-    """
+    """All train rows, and the test rows that a solution knows; without one, fold 0 is scored and the others learnt."""
     known, n = solution.answers(competition, data.test.ids), len(data.train)
     if known is None:
         held_out = data.fold == 0
@@ -80,18 +76,19 @@ class Cell:
 
     @property
     def ids(self) -> list[str]:
-        """Of the rows to validate on."""
+        """The ids of the rows to validate on."""
         return self.data.rows.take(self.split.valid).ids
 
     @functools.cached_property
     def digests(self) -> dict[str, str]:
-        """What names the rows that are learnt and scored, for a key."""
-        found = {}
-        parts = (("train", self.split.train, self.split.targets), ("valid", self.split.valid, self.split.valid_targets))
-        for part, rows, targets in parts:
-            taken = self.data.rows.take(rows)
-            found[part] = files.digest([[*row] for row in zip(taken.ids, taken.shas, targets.tolist(), strict=True)])
-        return found
+        """Digests of the rows that are learnt and scored, for a key."""
+
+        def digest(positions: np.ndarray, targets: np.ndarray) -> str:
+            rows = self.data.rows.take(positions)
+            return files.digest([[*row] for row in zip(rows.ids, rows.shas, targets.tolist(), strict=True)])
+
+        split = self.split
+        return {"train": digest(split.train, split.targets), "valid": digest(split.valid, split.valid_targets)}
 
     def table(self, what: str) -> Path:
         return self.folder / f"{what}.parquet"
@@ -104,18 +101,18 @@ class Cell:
         return predictions.read(self.table(what), self.competition.id, self.ids, self.competition.classes)
 
     def about(self) -> dict[str, Any] | None:
-        """What cell.json says; None where the cell is not finished."""
-        made = files.read_json(self.folder / "cell.json")
-        return made if made is not None and self.table("valid").is_file() else None
+        """The content of cell.json; None where the cell is not finished."""
+        about = files.read_json(self.folder / "cell.json")
+        return about if about is not None and self.table("valid").is_file() else None
 
     def reused(self, key: dict[str, Any]) -> dict[str, Any] | None:
-        """What the finished cell says, with one line that says so, if it is of the key."""
-        if (made := self.about()) is None:
+        """The content of the finished cell, if it is of the key; a line says which."""
+        if (about := self.about()) is None:
             return None
-        if equal_keys(made["key"], key, asked=getattr(self.spec, "precision", None)):
-            print(f"{self.title}  reused: {made['metric']} {self.said(made['points'][-1])}")
-            return made
-        print(f"{self.title}  recomputing: {files.describe_changes(made['key'], key)}")
+        if equal_keys(about["key"], key, asked=getattr(self.spec, "precision", None)):
+            print(f"{self.title}  reused: {about['metric']} {self.score_text(about['points'][-1])}")
+            return about
+        print(f"{self.title}  recomputing: {files.describe_changes(about['key'], key)}")
         return None
 
     def save(self, key: dict[str, Any], kind: str, points: list[dict[str, Any]], **facts: Any) -> dict[str, Any]:
@@ -135,24 +132,24 @@ class Cell:
             "made": provenance,
         }
         files.write_json(self.folder / "cell.json", about)
-        print(f"{self.title}  {about['metric']} {self.said(points[-1])}  {duration(points[-1]['seconds'] or 0)}")
+        print(f"{self.title}  {about['metric']} {self.score_text(points[-1])}  {duration(points[-1]['seconds'] or 0)}")
         return about
 
-    def scored(self, probs: np.ndarray) -> dict[str, Any]:
+    def score(self, probs: np.ndarray) -> dict[str, Any]:
         """A point of the curve: the score, its standard error and the log loss of probabilities (m, k)."""
         score, se = METRICS[self.competition.metric].score(self.split.valid_targets, probs)
         log_loss = METRICS["log_loss"].value(self.split.valid_targets, probs)
         return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": log_loss}
 
-    def said(self, point: dict[str, Any]) -> str:
+    def score_text(self, point: dict[str, Any]) -> str:
         """A point's score and standard error."""
         numbers = {name: float("nan") if point[name] is None else point[name] for name in ("score", "se")}
         return measured({"metric": self.competition.metric, "rows": len(self.split.valid), **numbers})
 
 
-def pair(one: Cell, other: Cell, said: tuple[str, str], what: tuple[str, str] = ("valid", "valid")) -> dict[str, Any]:
-    """How much better the first cell's tables are: the paired difference and its standard error."""
+def pair(one: Cell, other: Cell, titles: tuple[str, str], table: str = "valid") -> dict[str, Any]:
+    """The paired difference, and its standard error, by which that table of the first cell is better than the other."""
     metric, targets = METRICS[one.competition.metric], one.split.valid_targets
-    difference, se = metric.gain(targets, one.read(what[0]), other.read(what[1]))
+    difference, se = metric.gain(targets, one.read(table), other.read())
     numbers = {"difference": none_if_nan(difference), "se": none_if_nan(se), "rows": len(targets)}
-    return {"one": said[0], "other": said[1], **numbers}
+    return {"one": titles[0], "other": titles[1], **numbers}

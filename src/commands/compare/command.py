@@ -1,4 +1,4 @@
-"""compare: what zero-shot, probes and fine-tuned networks do on data sets, epoch by epoch, beside published scores.
+"""compare: scores zero-shot, probes and fine-tuned networks on data sets, epoch by epoch, beside published scores.
 
     ./run.sh compare
     ./run.sh compare cifar10_official textures
@@ -45,10 +45,9 @@ from src.schema.competition import Competition
 
 
 def run(names: list[str] | None = None) -> int:
-    """Compares on each data set that is named, or on all; 1 if something could not be made.
+    """Compare on each data set that is named, or on all; return 1 if a cell failed.
 
-    Raises:
-        UserError: A name is unknown, or its config has nothing to compare; then nothing is begun.
+    Nothing is begun if a name is unknown, or its config has nothing to compare.
     """
     competitions = [config.load(name) for name in dict.fromkeys(names or data_sets())]
     subjects = {competition.name: compare.subjects(competition) for competition in competitions}
@@ -57,11 +56,11 @@ def run(names: list[str] | None = None) -> int:
         print(f"== {competition.name}: compare")
         try:
             with exclusive(competition.folder):
-                faults = compared(competition, subjects[competition.name])
+                faults = compare_models(competition, subjects[competition.name])
                 tables.append(compare.read_compare(competition.compare_csv))
         except UserError as error:
             faults = [str(error)]
-            said(competition.name, error)
+            print_error(competition.name, error)
         if faults:
             failed[competition.name] = faults
     if tables := [df for df in tables if len(df)]:
@@ -82,16 +81,12 @@ def data_sets() -> list[str]:
     return [name for name in config.names() if isinstance(config.load(name).source, Torchvision | Wilds)]
 
 
-def said(what: str, error: UserError) -> None:
+def print_error(what: str, error: UserError) -> None:
     print(f"error: {what}: {error}", file=sys.stderr)
 
 
-def compared(competition: Competition, subject: Competition) -> list[str]:
-    """Makes all cells of a data set, writes and prints what they say, and returns what could not be made.
-
-    Raises:
-        UserError: Its rows are not available, or its config asks for what there is not.
-    """
+def compare_models(competition: Competition, subject: Competition) -> list[str]:
+    """Make all cells of a data set, write and print their results, and return the faults of those that failed."""
     kinds = phrasings.kinds(competition.phrasings) if competition.phrasings and subject.prompts else {}
     for encoder in subject.encoders:
         encoders.identity(encoder)
@@ -104,7 +99,7 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
         try:
             make()
         except UserError as error:
-            said(f"{competition.name}: {what}", error)
+            print_error(f"{competition.name}: {what}", error)
             faults.append(f"{what}: {error}")
             return False
         return True
@@ -113,46 +108,42 @@ def compared(competition: Competition, subject: Competition) -> list[str]:
     needed = ("features", *(stage for stage in stages.STAGES if any(name in subject.of_stage(stage) for name in quick)))
     missing = [] if not quick or attempt(" and ".join(quick), lambda: stages.run(subject, needed)) else quick
     wanted = [Cell(subject, name, "", data, split) for name in subject.models if name not in missing]
-    wanted += [cell for cell in of_templates(subject, kinds, data, split) if cell.model not in missing]
+    wanted += [cell for cell in template_cells(subject, kinds, data, split) if cell.model not in missing]
     print(f"== {competition.name}: {counted(len(wanted), 'cell')} of the comparison")
     made = [cell for cell in wanted if attempt(cell.title, lambda cell=cell: contenders.make(cell))]
     if made:
         write(competition, split, made)
-        tell(competition)
+        report(competition)
     return faults
 
 
-def of_templates(subject: Competition, kinds: dict, data: Any, split: cells.Holdout) -> list[Cell]:
-    """The experiment with templates of one kind against varied ones: what starts from prompts, with each kind."""
-    found = []
-    for kind, templates in kinds.items():
-        other = contenders.with_templates(subject, templates)
-        for name, spec in subject.models.items():
-            if spec.starts_from_prompts:
-                found.append(Cell(other, name, kind, data, split))
-    return sorted(found, key=lambda cell: list(subject.models).index(cell.model))
+def template_cells(subject: Competition, kinds: dict, data: Any, split: cells.Holdout) -> list[Cell]:
+    """The cells of models that start from prompts, with templates of each kind."""
+    competitions = {kind: contenders.with_templates(subject, templates) for kind, templates in kinds.items()}
+    names = [name for name, spec in subject.models.items() if spec.starts_from_prompts]
+    return [Cell(other, name, kind, data, split) for name in names for kind, other in competitions.items()]
 
 
 def pairs(made: list[Cell]) -> list[dict[str, Any]]:
     """Differences on the same rows: of the first CLIP to each backbone, of WiSE-FT to the end, of templates."""
-    own = {cell.model: cell for cell in made if not cell.templates}
-    tuned = [cell for cell in own.values() if cell.spec.is_trained]
+    tuned = [cell for cell in made if not cell.templates and cell.spec.is_trained]
     towers = [cell for cell in tuned if cell.spec.clip is not None]
-    found = []
+    differences = []
     for tower in towers:
         others = [cell for cell in tuned if cell.spec.clip is None] if tower is towers[0] else []
-        found += [cells.pair(tower, other, (tower.model, other.model)) for other in others]
+        differences += [cells.pair(tower, other, (tower.model, other.model)) for other in others]
         if tower.spec.wise_ft:
             titles = f"{tower.model} at alpha {ALPHA:g}", f"{tower.model} at alpha 1"
-            found.append(cells.pair(tower, tower, titles, (f"valid-alpha{ALPHA:g}", "valid")))
-    kinds = list(dict.fromkeys(cell.templates for cell in made if cell.templates))
-    for name in dict.fromkeys(cell.model for cell in made if cell.templates):
-        both = {cell.templates: cell for cell in made if cell.model == name and cell.templates}
-        if len(both) == len(kinds) == 2:
-            one, varied = (both[kind] for kind in kinds)
+            differences.append(cells.pair(tower, tower, titles, f"valid-alpha{ALPHA:g}"))
+    by_model: dict[str, dict[str, Cell]] = {}
+    for cell in [cell for cell in made if cell.templates]:
+        by_model.setdefault(cell.model, {})[cell.templates] = cell
+    for name, by_kind in by_model.items():
+        if by_kind.keys() == set(phrasings.PHRASING_KINDS):
+            one, varied = (by_kind[kind] for kind in phrasings.PHRASING_KINDS)
             titles = f"{name} with {varied.templates} templates", f"templates of {one.templates}"
-            found.append({**cells.pair(varied, one, titles), "templates": True})
-    return found
+            differences.append({**cells.pair(varied, one, titles), "templates": True})
+    return differences
 
 
 def write(competition: Competition, split: cells.Holdout, made: list[Cell]) -> None:
@@ -162,8 +153,8 @@ def write(competition: Competition, split: cells.Holdout, made: list[Cell]) -> N
     compare.write_compare(path, rows)
 
 
-def tell(competition: Competition) -> None:
-    """Prints what compare.csv and compare.json say."""
+def report(competition: Competition) -> None:
+    """Print the content of compare.csv and compare.json."""
     path = competition.compare_csv
     df, about = compare.read_compare(path), compare.read_about(path)
     print(f"== {competition.name}: {competition.metric}, {compare.of_rows(about)}")

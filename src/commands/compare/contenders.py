@@ -1,4 +1,4 @@
-"""How the cells of a comparison are made: from what a stage left, by other prompts, or by one run of fine-tuning."""
+"""The making of a comparison's cells: from a stage's model, by other prompts, or by one run of fine-tuning."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -31,63 +31,62 @@ UNSEEN = ("weights_file", "views", "seeds", "temperature")  # of a recipe: they 
 
 
 def make(cell: Cell) -> dict[str, Any]:
-    """What cell.json says, of a cell that is made if it is not there.
-
-    Raises:
-        UserError: The model is not available, or cannot be trained; zero-shot and probe need their stages to have run.
-    """
+    """The content of cell.json, of a cell that is made if it is not there; zero-shot and probe need their stages."""
     if cell.spec.is_trained:
         return fine_tuned(cell)
-    return zero_shot(cell) if cell.templates else of_stage(cell)
+    return zero_shot(cell) if cell.templates else from_stage(cell)
 
 
 # Zero-shot and probe
 
 
-def of_stage(cell: Cell) -> dict[str, Any]:
-    """A cell of what the zero-shot or the probe stage has made."""
+def from_stage(cell: Cell) -> dict[str, Any]:
+    """A cell of the zero-shot or the probe stage's model."""
     competition, name, spec = cell.competition, cell.model, cell.spec
-    made = read_model(competition.model_folder(name))
-    key = {"code": CODE, "made": made["key"], "metric": competition.metric, **cell.digests}
+    model = read_model(competition.model_folder(name))
+    key = {"code": CODE, "made": model["key"], "metric": competition.metric, **cell.digests}
     if (about := cell.reused(key)) is not None:
         return about
     oof, test = model_tables(competition, name, cell.data)
     probs = np.concatenate([oof, test])[cell.split.valid]
     cell.write("valid", probs)
-    trained = spec.n_learnt(features_of(cell).shape[1] if spec.encoders else 0, len(competition.classes))
-    size = parameters(spec.encoders)
-    point = {"epoch": None if trained else 0, **cell.scored(probs), "seconds": made["seconds"]}
+    trained = spec.n_learnt(valid_features(cell).shape[1] if spec.encoders else 0, len(competition.classes))
+    size = count_parameters(spec.encoders)
+    point = {"epoch": None if trained else 0, **cell.score(probs), "seconds": model["seconds"]}
     return cell.save(key, spec.compared_as, [point], parameters=size + trained, trained=trained)
 
 
-def features_of(cell: Cell) -> features.Features:
-    """Those of the rows to validate on."""
+def valid_features(cell: Cell) -> features.Features:
+    """The features of the rows to validate on."""
     return features.Features(cell.competition, cell.spec.encoders, cell.data.rows.take(cell.split.valid))
 
 
 def zero_shot(cell: Cell) -> dict[str, Any]:
     """A cell of the plain zero-shot classifier with the cell's own prompts."""
     competition, spec = cell.competition, cell.spec
-    key = {
-        "code": CODE,
-        "model": spec.model_dump(mode="json", exclude={"weights_file"}),
-        "clip": features.encoder_identity(spec),
-        "precision": machine.precision(spec.precision),
-        "metric": competition.metric,
-        "prompts": competition.prompt_texts,
-        **cell.digests,
-    }
-    if (about := cell.reused(files.as_json_value(key))) is not None:
+    key = files.as_json_value(
+        {
+            "code": CODE,
+            "model": spec.model_dump(mode="json", exclude={"weights_file"}),
+            "clip": features.encoder_identity(spec),
+            "precision": machine.precision(spec.precision),
+            "metric": competition.metric,
+            "prompts": competition.prompt_texts,
+            **cell.digests,
+        }
+    )
+    if (about := cell.reused(key)) is not None:
         return about
     known = texts.read(competition, spec)
-    probs = softmax(known.scale * features_of(cell).dot(known.classifier(competition.prompts, competition.classes)), 1)
+    classifier = known.classifier(competition.prompts, competition.classes)
+    probs = softmax(known.scale * valid_features(cell).dot(classifier), 1)
     cell.write("valid", probs)
-    point = {"epoch": 0, **cell.scored(probs), "seconds": None}
-    return cell.save(files.as_json_value(key), spec.compared_as, [point], parameters=parameters([spec]), trained=0)
+    point = {"epoch": 0, **cell.score(probs), "seconds": None}
+    return cell.save(key, spec.compared_as, [point], parameters=count_parameters([spec]), trained=0)
 
 
-def parameters(specs: Sequence[Encoder]) -> int:
-    """Of the image towers of encoders, each counted once."""
+def count_parameters(specs: Sequence[Encoder]) -> int:
+    """The parameters of the image towers of encoders, each counted once."""
     total = 0
     for spec in {encoders.slug(spec): spec for spec in specs}.values():
         if spec.clip is not None:
@@ -95,18 +94,18 @@ def parameters(specs: Sequence[Encoder]) -> int:
         else:
             with torch.random.fork_rng(), torch.device("meta"):
                 tower = backbones.create(spec, 0, spec.seed, None)
-        total += size_of(tower)
+        total += model_size(tower)
     return total
 
 
-def size_of(model: nn.Module) -> int:
+def model_size(model: nn.Module) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
 # Fine-tuning
 
 
-def key_of(cell: Cell) -> dict[str, Any]:
+def fine_tuning_key(cell: Cell) -> dict[str, Any]:
     competition, spec, data = cell.competition, cell.spec, cell.data
     return files.as_json_value(
         {
@@ -123,23 +122,14 @@ def key_of(cell: Cell) -> dict[str, Any]:
 
 
 def fine_tuned(cell: Cell) -> dict[str, Any]:
-    """A cell of one run on all rows to train on, looked at before the first epoch and after each."""
-    competition, spec, split, key = cell.competition, cell.spec, cell.split, key_of(cell)
+    """A cell of one run on all rows to train on, scored before the first epoch and after each."""
+    competition, spec, split, key = cell.competition, cell.spec, cell.split, fine_tuning_key(cell)
     if (about := cell.reused(key)) is not None:
         return about
     (cell.folder / "cell.json").unlink(missing_ok=True)  # first: while its tables are replaced, nothing is finished
-    fold = fold_of(
-        competition,
-        spec,
-        cell.data,
-        squares_of(competition, spec, cell.data),
-        title=cell.title,
-        number=0,
-        seed=spec.seed,
-        train=split.train,
-        valid=split.valid,
-        valid_targets=split.valid_targets,
-    )
+    squares = squares_of(competition, spec, cell.data)
+    rows = {"train": split.train, "valid": split.valid, "valid_targets": split.valid_targets}
+    fold = fold_of(competition, spec, cell.data, squares, title=cell.title, number=0, seed=spec.seed, **rows)
 
     @functools.cache
     def head() -> classifiers.Head | None:
@@ -152,15 +142,15 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
     if on_gpu := machine.device().type == "cuda":
         torch.cuda.reset_peak_memory_stats()
 
-    def looked(training: Training, probs: np.ndarray) -> dict[str, Any]:
+    def after_epoch(training: Training, probs: np.ndarray) -> dict[str, Any]:
         cell.write("valid", probs)
-        row = {"valid_se": cell.scored(probs)["se"], "train_seconds": round(training.seconds["train"], 3)}
+        row = {"valid_se": cell.score(probs)["se"], "train_seconds": round(training.seconds["train"], 3)}
         return row | ({"memory_gb": round(torch.cuda.max_memory_allocated() / 1e9, 2)} if on_gpu else {})
 
-    start = before(cell, key, fold, create)
+    start = first_point(cell, key, fold, create)
     running = Running(cell.folder / "training.safetensors", key)
-    model, history = training.train_fold(fold, create, augment.compose(spec.augment), running, looked)
-    curve = between(cell, fold, create, model) if spec.wise_ft else []
+    model, history = training.train_fold(fold, create, augment.compose(spec.augment), running, after_epoch)
+    curve = wise_ft_curve(cell, fold, create, model) if spec.wise_ft else []
     points, seconds = [{"epoch": 0, **start, "seconds": 0.0}], 0.0
     for row in history:
         seconds += row["train_seconds"]
@@ -169,50 +159,45 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
         log_loss = row["valid_log_loss"]
         points.append({"epoch": row["epoch"], **point, "log_loss": log_loss, "seconds": round(seconds, 2), **rest})
     files.write_text(cell.folder / "history.csv", pd.DataFrame(points).to_csv(index=False, lineterminator="\n"))
-    size, memory = size_of(model), max((row.get("memory_gb", 0) for row in history), default=0)
-    made = cell.save(
-        key,
-        spec.compared_as,
-        points,
-        wise_ft=curve,
-        parameters=size,
-        trained=size,
-        memory_gb=memory if on_gpu else None,
-    )
+    size, memory = model_size(model), max((row.get("memory_gb", 0) for row in history), default=0)
+    facts = {"wise_ft": curve, "parameters": size, "trained": size, "memory_gb": memory if on_gpu else None}
+    about = cell.save(key, spec.compared_as, points, **facts)
     running.clear()
     (cell.folder / "epoch0.json").unlink(missing_ok=True)
-    return made
+    return about
 
 
-def at_a_time(fold: Fold) -> int:
-    """Images of a batch to predict, as after an epoch."""
-    return min(fold.spec.micro_batch or fold.spec.batch_size, len(fold.train))
+def predict(model: nn.Module, fold: Fold) -> np.ndarray:
+    """The probabilities of the rows to validate on, in batches as after an epoch."""
+    batch = min(fold.spec.micro_batch or fold.spec.batch_size, len(fold.train))
+    return training.predict(model, fold, fold.valid, ONE_VIEW, batch)
 
 
-def before(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> dict[str, Any]:
-    """The point before any training; kept, so that a resumed run need not look again."""
+def first_point(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> dict[str, Any]:
+    """The point before any training; kept, so that a resumed run need not predict it again."""
     path = cell.folder / "epoch0.json"
     kept = files.read_json(path)
     if kept is None or kept["key"] != key or not cell.table("epoch0").is_file():
-        model = placed(create(True))
-        probs = training.predict(model, fold, fold.valid, ONE_VIEW, at_a_time(fold))
+        probs = predict(placed(create(True)), fold)
         cell.write("epoch0", probs)
-        kept = {"key": key, "point": cell.scored(probs)}
+        kept = {"key": key, "point": cell.score(probs)}
         files.write_json(path, kept)
-    print(f"{cell.title}  before training  valid {cell.competition.metric} {cell.said(kept['point'])}")
+    print(f"{cell.title}  before training  valid {cell.competition.metric} {cell.score_text(kept['point'])}")
     return kept["point"]
 
 
-def between(cell: Cell, fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module) -> list[dict[str, Any]]:
-    """WiSE-FT's curve: the scores with weights between those at the start (alpha 0) and those at the end (1)."""
+def wise_ft_curve(
+    cell: Cell, fold: Fold, create: Callable[[bool], nn.Module], model: nn.Module
+) -> list[dict[str, Any]]:
+    """The scores with weights between those at the start (alpha 0) and those at the end (1)."""
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin, points = create(True).state_dict(), []
     for alpha in sorted({*fold.spec.wise_ft, ALPHA}):
         model.load_state_dict(averaging.interpolated(origin, weights, alpha))
-        probs = training.predict(model, fold, fold.valid, ONE_VIEW, at_a_time(fold))
+        probs = predict(model, fold)
         if alpha == ALPHA:
             cell.write(f"valid-alpha{ALPHA:g}", probs)
-        points.append({"alpha": alpha, **cell.scored(probs)})
+        points.append({"alpha": alpha, **cell.score(probs)})
     return points
 
 

@@ -11,20 +11,11 @@ FOLDER = CONFIGS / "shared" / "phrasings"
 PHRASING_KINDS = ("one kind", "varied")
 
 
-def names() -> list[str]:
-    """The names of all files of phrasings."""
-    return sorted(path.stem for path in FOLDER.glob("*.txt"))
-
-
 def kinds(name: str) -> dict[str, tuple[str, ...]]:
-    """`{"one kind": (...), "varied": (...)}`: the templates of a data set, equally many of both.
-
-    Raises:
-        UserError: There is no such file; or a part is missing, empty or unknown; or a template has not one {}, or
-            stands there twice; or one part has more templates than the other.
-    """
-    if name not in names():
-        raise UserError(unknown("file of phrasings", name, names()) + f" (each is a text file in {FOLDER})")
+    """`{"one kind": (...), "varied": (...)}`: the templates of a data set, equally many of both."""
+    names = sorted(path.stem for path in FOLDER.glob("*.txt"))
+    if name not in names:
+        raise UserError(unknown("file of phrasings", name, names) + f" (each is a text file in {FOLDER})")
     path = FOLDER / f"{name}.txt"
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -45,9 +36,8 @@ def kinds(name: str) -> dict[str, tuple[str, ...]]:
             parts[part] = []
             continue
         if part is None:
-            raise UserError(
-                f"{where}: {line!r} is in no part: put [{PHRASING_KINDS[0]}] or [{PHRASING_KINDS[1]}] above it"
-            )
+            either = " or ".join(f"[{kind}]" for kind in PHRASING_KINDS)
+            raise UserError(f"{where}: {line!r} is in no part: put {either} above it")
         if line.count("{}") != 1 or line.replace("{}", "").count("{"):
             raise UserError(f"{where}: the template {line!r} needs one {{}}, where the class goes")
         if line in parts[part]:
@@ -56,10 +46,10 @@ def kinds(name: str) -> dict[str, tuple[str, ...]]:
     for part in PHRASING_KINDS:
         if not parts.get(part):
             raise UserError(f"{path} has no templates under [{part}]: add them, as many as in the other part")
-    counts = [len(parts[part]) for part in PHRASING_KINDS]
-    if counts[0] != counts[1]:
+    one, varied = (len(parts[part]) for part in PHRASING_KINDS)
+    if one != varied:
         raise UserError(
-            f"{path} has {counts[0]} templates of one kind and {counts[1]} varied ones: equally many are needed, or "
+            f"{path} has {one} templates of one kind and {varied} varied ones: equally many are needed, or "
             "their number would be compared and not their kind"
         )
     return {part: tuple(parts[part]) for part in PHRASING_KINDS}
