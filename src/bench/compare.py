@@ -1,5 +1,7 @@
-"""What the benchmarks share: pictures to work on, ways that take turns, and how they are told."""
+"""The common parts of the benchmarks: pictures, arms that take turns, and the printed comparisons."""
 
+import contextlib
+import io
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -42,9 +44,9 @@ class Comparison:
         return f"{self.case:66} {rates} {median(self.ratios):7.2f} ({low:.2f} to {high:.2f})"
 
     def line(self) -> str:
-        """As JSON; the threads are torch's of now."""
+        """The comparison as JSON, with torch's present number of threads."""
         device = torch.cuda.get_device_name() if machine.device().type == "cuda" else "cpu"
-        low, middle, high = (round(of(self.ratios), 4) for of in (min, median, max))
+        low, middle, high = (round(statistic(self.ratios), 4) for statistic in (min, median, max))
         rates = {"ours": round(median(self.ours), 2), "peer": round(median(self.peer), 2)}
         where = {"device": device, "torch": torch.__version__, "threads": torch.get_num_threads()}
         ratios = {"ratio": middle, "ratio_min": low, "ratio_max": high}
@@ -52,7 +54,7 @@ class Comparison:
 
 
 def show(comparisons: Sequence[Comparison]) -> None:
-    """The table, and a line of JSON for each of its rows."""
+    """Print the table, and a line of JSON for each of its rows."""
     print(f"{'images/s':66} {'ours':>10} {'peer':>10} {'ratio':>7} (of the rounds)")
     for comparison in comparisons:
         print(comparison.row())
@@ -76,18 +78,36 @@ def race(arms: dict[str, Callable[[T], float]], parts: Sequence[T], rounds: int)
     return seconds
 
 
+def race_rates(
+    arms: dict[str, Callable[[T], float]], parts: Sequence[T], rounds: int, n: int, warm: Sequence[T]
+) -> dict[str, list[float]]:
+    """{arm: its images/s in each round}, of a race over n images after a round on the parts `warm`."""
+    race(arms, warm, 1)
+    return {name: [n / spent for spent in seconds] for name, seconds in race(arms, parts, rounds).items()}
+
+
 def timed(function: Callable[[T], Any], clock: Callable[[], float] = time.perf_counter) -> Callable[[T], float]:
-    """The function, giving the seconds it took."""
+    """The function, returning the seconds that it took, on a GPU too."""
 
     def run(part: T) -> float:
         start = clock()
         function(part)
+        synchronise()
         return clock() - start
 
     return run
 
 
-def found(folder: Path, most: int) -> list[Path]:
+def synchronise() -> None:
+    if machine.device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def silence() -> contextlib.AbstractContextManager:
+    return contextlib.redirect_stdout(io.StringIO())
+
+
+def find_pictures(folder: Path, most: int) -> list[Path]:
     """Up to `most` pictures of a folder and the folders in it, by name."""
     paths = (path for path in sorted(folder.rglob("*")) if images.is_picture(path.name))
     if not (some := list(islice(paths, most))):
@@ -95,8 +115,9 @@ def found(folder: Path, most: int) -> list[Path]:
     return some
 
 
-def made_up(folder: Path, n: int, size: tuple[int, int], ending: str) -> list[Path]:
-    """n pictures that a codec takes for photographs, written to `folder`; size is (width, height)."""
+def make_pictures(folder: Path, n: int, size: tuple[int, int], ending: str) -> list[Path]:
+    """n pictures that a codec takes for photographs, in a new `folder`; size is (width, height)."""
+    folder.mkdir()
     paths = [folder / f"{i:05d}{ending}" for i in range(n)]
     options = {"quality": 90, "subsampling": "4:2:0"} if ending == ".jpg" else {}
     with ThreadPoolExecutor(threads.cores()) as pool:
@@ -108,14 +129,14 @@ def photograph(seed: int, size: tuple[int, int]) -> Image.Image:
     """Light and a little colour, falling with frequency f as 1/f^1.2 as in nature, patches of texture, and noise."""
     width, height = size
     rng = np.random.default_rng(seed)
-    grey = field_of(rng, size, 1.2)
-    texture = field_of(rng, size, 0.4) * np.clip(field_of(rng, size, 2.0), 0, 2)
-    colour = np.stack([field_of(rng, size, 1.6) for _ in range(3)], axis=-1)
+    grey = noise(rng, size, 1.2)
+    texture = noise(rng, size, 0.4) * np.clip(noise(rng, size, 2.0), 0, 2)
+    colour = np.stack([noise(rng, size, 1.6) for _ in range(3)], axis=-1)
     light = 120 + 45 * grey[..., None] + 7 * texture[..., None] + 14 * colour
     return Image.fromarray(np.clip(light + rng.normal(0, 2, (height, width, 3)), 0, 255).astype(np.uint8))
 
 
-def field_of(rng: np.random.Generator, size: tuple[int, int], slope: float) -> np.ndarray:
+def noise(rng: np.random.Generator, size: tuple[int, int], slope: float) -> np.ndarray:
     """(height, width) of variance 1 whose amplitude falls with frequency f as f^-slope."""
     width, height = size
     f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])

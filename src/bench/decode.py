@@ -5,12 +5,11 @@ then normalised together, on the device. The peer is open_clip's `preprocess` of
 timed by the processor's clock. The features of both by one model with random weights are compared, for every picture.
 """
 
-import io
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -23,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.base import machine
-from src.bench.compare import SEED, Comparison, found, made_up, race, show, timed
+from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
 from src.data import images as pictures
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
@@ -39,7 +38,7 @@ FASTER, ALIKE = 2.0, 0.9999  # the target: times the peer's images/s, and the sm
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Also `threads.cores()` is 1 then, and so is the number of threads that load pictures."""
+    """Use one core: `threads.cores()` is 1 then too, and so is the number of threads that load pictures."""
     before = torch.get_num_threads(), cv2.getNumThreads(), os.sched_getaffinity(0)
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
@@ -101,8 +100,8 @@ def native(paths: Sequence[Path]) -> None:
 
 @torch.inference_mode()
 def alike(cfg: PreprocessCfg, paths: Sequence[Path]) -> dict[str, float]:
-    """How far our squares and the peer's are apart: in pixels, and in features of a ViT-B-32 with random weights."""
-    with redirect_stdout(io.StringIO()):  # that its weights are random
+    """The differences of our squares and the peer's: in pixels, and in features of a ViT-B-32 with random weights."""
+    with silence():  # about its random weights
         model = clip.load(Encoder(clip="ViT-B-32")).model
     ours, peer, theirs, apart = Ours(cfg, model.encode_image), Peer(cfg), [], 0
     for start in range(0, len(paths), BATCH):
@@ -121,16 +120,14 @@ def alike(cfg: PreprocessCfg, paths: Sequence[Path]) -> dict[str, float]:
 
 
 def compare(case: str, paths: list[Path], quick: bool) -> list[Comparison]:
-    """One kind of pictures."""
+    """The comparisons on one kind of pictures."""
     cfg = PreprocessCfg(size=224)
     with one_core():
         ways = {"ours": Ours(cfg), "peer": Peer(cfg), "limit": native}
         # the processor's seconds, of all threads: what others do on the machine does not count
         arms = {name: timed(way, time.process_time) for name, way in ways.items()}
         parts = [paths[i : i + TURN] for i in range(0, len(paths), TURN)]
-        race(arms, parts[:1], 1)  # warm
-        seconds = race(arms, parts, 3 if quick else 5)
-        rates = {name: [len(paths) / spent for spent in each] for name, each in seconds.items()}
+        rates = race_rates(arms, parts, 3 if quick else 5, len(paths), warm=parts[:1])
     more = {"threads": 1, "pictures": len(paths)}
     same = alike(cfg, paths[:16] if quick else paths)
     return [
@@ -140,7 +137,7 @@ def compare(case: str, paths: list[Path], quick: bool) -> list[Comparison]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Whether the target is met, in a sentence."""
+    """A sentence on the target."""
     same, ratio = comparison.more, median(comparison.ratios)
     met = "met" if ratio >= FASTER and same["cosine_min"] >= ALIKE else "not met"
     return (
@@ -157,12 +154,11 @@ def run(quick: bool = False, images: Path | None = None) -> None:
         cases = {}
         for name, size, ending in (("png", SEED, ".png"), ("jpeg", JPEG, ".jpg")):
             if ending == ".png" and images is not None:
-                paths = cases[f"pictures of {images.name}"] = found(images, n if quick else PNGS)
-                with redirect_stdout(io.StringIO()):
+                paths = cases[f"pictures of {images.name}"] = find_pictures(images, n if quick else PNGS)
+                with silence():
                     pictures.check(map(str, paths), paths, Path(folder) / "images.parquet")
                 continue
-            (Path(folder) / name).mkdir()
-            cases[f"made-up {name}, {size[0]} x {size[1]}"] = made_up(Path(folder) / name, n, size, ending)
+            cases[f"made-up {name}, {size[0]} x {size[1]}"] = make_pictures(Path(folder) / name, n, size, ending)
         comparisons = []
         for case, paths in cases.items():
             kb = sum(path.stat().st_size for path in paths) / len(paths) / 1000

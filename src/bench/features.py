@@ -5,9 +5,8 @@ can beat; ours (networks/features.py) with the decoded store and without; the lo
 tenth of pictures is added, where the loop starts again. All compute in the same precision, and write to fresh folders.
 """
 
-import contextlib
+import functools
 import importlib.util
-import io
 import shutil
 import tempfile
 import time
@@ -22,7 +21,7 @@ from src.base import machine, threads
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.bench import rows as many
-from src.bench.compare import SEED, Comparison, found, made_up, race, show
+from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
 from src.bench.peers import Peers, flops, matrix_rate
 from src.data import images as pictures
 from src.data.decoded import Store
@@ -57,14 +56,14 @@ PAIRS = (  # ours, its peer, and what they are called
 
 
 def count(name: str, quick: bool) -> int:
-    """How many pictures: some minutes' work."""
+    """The number of pictures: some minutes' work."""
     if machine.device().type == "cuda":
         return 512 if quick else 17_801
     return {"tiny": (128, 2000), "ViT-B-32": (8, 128)}[name][0 if quick else 1]
 
 
 def rows_of(paths: list[Path], folder: Path) -> Rows:
-    """Rows of the pictures that differ, since equal ones are encoded once. Raises UserError: Some cannot be read."""
+    """Rows of the pictures that differ, since equal ones are encoded once."""
     names = [path.as_posix() for path in paths]
     record = pictures.check(names, paths, folder / "images.parquet")
     rows = Rows(names, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
@@ -75,10 +74,10 @@ def rows_of(paths: list[Path], folder: Path) -> Rows:
 
 
 class Ours:
-    """Each way encodes the pictures of rows with a fresh folder of features, and gives the seconds that takes."""
+    """Each method encodes the pictures of rows with a fresh folder of features, and returns the seconds of that."""
 
     def __init__(self, tower: Tower, spec: Encoder, rows: Rows, batch: int, folder: Path):
-        """`batch`: images; `folder`: for all that is written."""
+        """`batch`: images; `folder`: for all files."""
         self.tower, self.spec, self.rows, self.batch, self.folder = tower, spec, rows, batch, folder
         folder.mkdir()
         some = rows.take(slice(0, len(rows) * 10 // 11))  # the rest is a tenth of these
@@ -103,15 +102,10 @@ class Ours:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             yield Path(folder)
 
-    def stored(self, rows: Rows) -> float:
+    def stored(self, rows: Rows, searched: bool = False) -> float:
         """With every picture in the decoded store."""
         with self.fresh() as folder:
-            return self.make(rows, folder, self.folder / "all")
-
-    def searched(self, rows: Rows) -> float:
-        """As `stored`, with the search for the size of the batch."""
-        with self.fresh() as folder:
-            return self.make(rows, folder, self.folder / "all", searched=True)
+            return self.make(rows, folder, self.folder / "all", searched)
 
     def decoded(self, rows: Rows) -> float:
         """With nothing in the store."""
@@ -126,12 +120,8 @@ class Ours:
             return self.make(rows, feats, store)
 
 
-def silence() -> contextlib.AbstractContextManager:
-    return contextlib.redirect_stdout(io.StringIO())
-
-
-def batch_of(tower: Tower, spec: Encoder, n: int) -> tuple[int, str]:
-    """Images a batch, as networks/inference.py chooses it, and what that took."""
+def find_batch(tower: Tower, spec: Encoder, n: int) -> tuple[int, str]:
+    """The images a batch, as networks/inference.py chooses it, and a phrase on it with the time of the search."""
     start = time.perf_counter()
     with silence():
         encoder = inference.EncoderRunner(tower, "bench", machine.precision(spec.precision), spec.batch_size, False, n)
@@ -139,29 +129,27 @@ def batch_of(tower: Tower, spec: Encoder, n: int) -> tuple[int, str]:
 
 
 def compare(name: str, rows: Rows, folder: Path, quick: bool) -> list[Comparison]:
-    """One model."""
+    """The comparisons of one model."""
     gpu, n = machine.device().type == "cuda", len(rows)
     spec = Encoder(clip={**MODELS, **GPU_MODELS}[name])
     with silence():
         model, cfg = clip.load(spec).model, clip.preprocessing(spec)
     tower = Tower(model.encode_image, clip.geometry(spec), tuple(cfg.mean), tuple(cfg.std))
-    batch, said = batch_of(tower, spec, n)
-    print(
-        f"{name}: {n} pictures, {said}, {machine.precision(spec.precision)}, {flops(tower) / 1e9:.2f} GFLOP a picture"
-    )
+    batch, batches = find_batch(tower, spec, n)
+    work = f"{machine.precision(spec.precision)}, {flops(tower) / 1e9:.2f} GFLOP a picture"
+    print(f"{name}: {n} pictures, {batches}, {work}")
     ours, peers = Ours(tower, spec, rows, batch, folder / name), Peers(model, spec, n, batch)
-    arms = {"alone": peers.alone, "stored": ours.stored, "decoded": ours.decoded, "readme": peers.readme}
+    arms = {"alone": timed(peers.alone), "stored": ours.stored, "decoded": ours.decoded, "readme": peers.readme}
     if gpu:
-        arms |= {"searched": ours.searched, "workers": lambda rows: peers.readme(rows, threads.cores())}
+        arms["searched"] = functools.partial(ours.stored, searched=True)
+        arms["workers"] = functools.partial(peers.readme, workers=threads.cores())
         if importlib.util.find_spec("clip_benchmark"):
             arms["clip_benchmark"] = peers.clip_benchmark
         else:
             print("clip_benchmark is not installed: its loop is skipped (pip install --no-deps clip_benchmark==1.6.2)")
     arms["added"] = ours.added
-    race(arms, [rows.take(slice(0, 2 * batch))], 1)  # warm
     rounds = QUICK_ROUNDS if quick else TINY_ROUNDS if name == "tiny" else ROUNDS
-    seconds = race(arms, [rows], rounds)
-    rates = {arm: [n / each for each in spent] for arm, spent in seconds.items()}
+    rates = race_rates(arms, [rows], rounds, n, warm=[rows.take(slice(0, 2 * batch))])
     more = {"pictures": n, "batch": batch}
     if gpu:
         share = flops(tower) / matrix_rate()
@@ -183,8 +171,7 @@ def run(quick: bool = False, images: Path | None = None, model: str | None = Non
     comparisons = []
     with tempfile.TemporaryDirectory() as name:
         folder, most = Path(name), max(count(model, quick) for model in models)
-        (folder / "pictures").mkdir()
-        paths = found(images, most) if images else made_up(folder / "pictures", most, SEED, ".png")
+        paths = find_pictures(images, most) if images else make_pictures(folder / "pictures", most, SEED, ".png")
         with silence():
             every = rows_of(paths, folder)
         for model in models:

@@ -8,7 +8,6 @@ the same.
 
 import copy
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +20,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from src.base import machine, threads
-from src.bench.compare import SEED, Comparison, found, made_up, race, show
-from src.bench.features import rows_of, silence
-from src.bench.peers import flops, matrix_rate, synchronise
+from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
+from src.bench.features import rows_of
+from src.bench.peers import flops, matrix_rate
 from src.data.decoded import Squares, Store
 from src.models.finetune import augment
 from src.models.finetune.batches import Batches, Fold
@@ -50,7 +49,7 @@ def cases(quick: bool) -> dict[str, tuple[FineTune, int]]:
     return {f"ConvNeXt-base, batch {size}": (base.model_copy(update={"batch_size": size}), n) for size in (64, 256)}
 
 
-def fold_of(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
+def make_fold(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
     """All pictures to train on, none held out; labels are made up."""
     with silence():
         rows = rows_of(paths, folder)
@@ -71,13 +70,10 @@ class Ours:
         self.training, self.batches = Training(fold, model), Batches(fold, augment.compose(fold.spec.augment))
         self.training.set_mode()
 
-    def epoch(self, _) -> float:
-        start = time.perf_counter()
+    def epoch(self, _) -> None:
         for pixels, targets in self.batches.of(self.training.epoch):
             self.training.train_step(pixels, targets)
-        synchronise()
         self.training.epoch, self.training.step = self.training.epoch + 1, 0
-        return time.perf_counter() - start
 
 
 class ByHand(torch.utils.data.Dataset):
@@ -102,6 +98,7 @@ class Peers:
 
     def __init__(self, fold: Fold, model: nn.Module, paths: list[Path]):
         self.fold, spec, gpu = fold, fold.spec, machine.device().type == "cuda"
+        self.sizes = [len(part) for part in np.array_split(fold.train, fold.steps)]
         self.model = placed(model).train()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         side = classifiers.size(spec)
@@ -121,58 +118,43 @@ class Peers:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def alone(self, _) -> float:
+    def alone(self, _) -> None:
         """As many images as an epoch has, in batches of the same sizes."""
-        sizes = [len(part) for part in np.array_split(self.fold.train, self.fold.steps)]
-        start = time.perf_counter()
-        for n in sizes:
+        for n in self.sizes:
             self.step(self.pixels[:n], self.targets[:n])
-        synchronise()
-        return time.perf_counter() - start
 
-    def by_hand(self, _) -> float:
-        start = time.perf_counter()
+    def by_hand(self, _) -> None:
         for pixels, targets in self.loader:
             pixels = pixels.to(machine.device(), non_blocking=True, memory_format=LAYOUT)
             self.step(pixels, targets.to(machine.device(), non_blocking=True))
-        synchronise()
-        return time.perf_counter() - start
 
 
 def compare(name: str, spec: FineTune, paths: list[Path], folder: Path, rounds: int) -> list[Comparison]:
     folder.mkdir()
-    fold = fold_of(spec, paths, folder)
+    fold = make_fold(spec, paths, folder)
     paths = [Path(id) for id in fold.ids]
     models = [classifiers.create(spec, CLASSES, 0, False)]
     models.append(copy.deepcopy(models[0]))
     ours, peers = Ours(fold, models[0]), Peers(fold, models[1], paths)
-    arms = {"alone": peers.alone, "ours": ours.epoch, "by hand": peers.by_hand}
-    race(arms, [None], 1)  # warm
-    rates = {arm: [len(paths) / each for each in spent] for arm, spent in race(arms, [None], rounds).items()}
+    arms = {"alone": timed(peers.alone), "ours": timed(ours.epoch), "by hand": timed(peers.by_hand)}
+    rates = race_rates(arms, [None], rounds, len(paths), warm=[None])
     more = {"pictures": len(paths), "batch": spec.batch_size, "precision": fold.precision}
     if machine.device().type == "cuda":
-        work = 3 * flops_of(models[1], spec)  # backward is twice forward
+        config = classifiers.data_config(spec)
+        work = 3 * flops(Tower(models[1], classifiers.geometry(spec), config.mean, config.std))  # backward: 2 forward
         more["bf16_share"] = round(median(rates["ours"]) * work / matrix_rate(), 4)
+    case, by_hand = f"{name}: an epoch", "DataLoader, Pillow, albumentations"
     return [
-        Comparison("finetune", f"{name}: an epoch | steps on tensors in memory", rates["ours"], rates["alone"], more),
-        Comparison(
-            "finetune", f"{name}: an epoch | DataLoader, Pillow, albumentations", rates["ours"], rates["by hand"]
-        ),
+        Comparison("finetune", f"{case} | steps on tensors in memory", rates["ours"], rates["alone"], more),
+        Comparison("finetune", f"{case} | {by_hand}", rates["ours"], rates["by hand"]),
     ]
-
-
-def flops_of(model: nn.Module, spec: FineTune) -> float:
-    """Of a forward pass of one picture."""
-    config = classifiers.data_config(spec)
-    return flops(Tower(model, classifiers.geometry(spec), config.mean, config.std))
 
 
 def run(quick: bool = False, images: Path | None = None) -> None:
     every, comparisons = cases(quick), []
     with tempfile.TemporaryDirectory() as name:
         folder, most = Path(name), max(n for _, n in every.values())
-        (folder / "pictures").mkdir()
-        paths = found(images, most) if images else made_up(folder / "pictures", most, SEED, ".png")
+        paths = find_pictures(images, most) if images else make_pictures(folder / "pictures", most, SEED, ".png")
         for i, (case, (spec, n)) in enumerate(every.items()):
             rounds = QUICK_ROUNDS if quick else ROUNDS
             comparisons += compare(case, spec, paths[:n], folder / str(i), rounds)

@@ -1,15 +1,15 @@
-"""How much memory this process holds, by /proc (Linux). Pages of files that it has mapped count."""
+"""The memory of this process, by /proc (Linux). Pages of files that it has mapped count."""
 
 from pathlib import Path
 
 
-def held() -> int:
-    """Bytes that are held now."""
+def current() -> int:
+    """The bytes in use now."""
     return status("VmRSS")
 
 
 def peak() -> int:
-    """Bytes that were held at most since `forget_peak`."""
+    """The most bytes in use since `forget_peak`."""
     return status("VmHWM")
 
 

@@ -1,4 +1,4 @@
-"""What features are compared with: the model alone, open_clip's README loop, clip_benchmark's, and the GPU's limit."""
+"""The peers of features: the model alone, open_clip's README loop, clip_benchmark's, and the GPU's limit."""
 
 import contextlib
 import io
@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.base import machine, threads
+from src.bench.compare import synchronise, timed
 from src.data.rows import Rows
 from src.networks import clip
 from src.networks.inference import Tower
@@ -41,27 +42,24 @@ class Pixels:
 
 
 class Peers:
-    """Each way encodes the pictures of rows and gives the seconds that takes."""
+    """Each method encodes the pictures of rows; it returns the seconds of that, but for `alone`."""
 
     def __init__(self, model: torch.nn.Module, spec: Encoder, n: int, batch: int):
-        """`n`: pictures there are; `batch`: images, of the model alone and of clip_benchmark."""
+        """`n`: pictures in all; `batch`: images, of the model alone and of clip_benchmark."""
         cfg = clip.preprocessing(spec)
         self.model, self.batch, self.precision = model, batch, machine.precision(spec.precision)
         self.preprocess, side = image_transform_v2(cfg, is_train=False), clip.geometry(spec).size
         self.pixels = torch.randn(min(n, RESIDENT), 3, side, side, device=machine.device())
 
     @torch.inference_mode()
-    def alone(self, rows: Rows) -> float:
-        """The model on pixels that are there: as many as the rows have."""
+    def alone(self, rows: Rows) -> None:
+        """The model on pixels in memory: as many as the rows have."""
         todo, part = len(rows), len(self.pixels)
-        start = time.perf_counter()
         while todo > 0:
             for pixels in self.pixels[: min(todo, part)].split(self.batch):
                 with machine.autocast(self.precision):
                     self.model.encode_image(pixels)
             todo -= part
-        synchronise()
-        return time.perf_counter() - start
 
     def loader(self, rows: Rows, batch: int, workers: int) -> DataLoader:
         data = Pixels(rows.paths, self.preprocess)
@@ -100,27 +98,18 @@ class Peers:
         return seconds * len(rows) / sum(len(loader.dataset) for loader in loaders)
 
 
-def synchronise() -> None:
-    if machine.device().type == "cuda":
-        torch.cuda.synchronize()
-
-
 def matrix_rate() -> float:
-    """FLOP/s of bfloat16 matrix products on this GPU."""
+    """The FLOP/s of bfloat16 matrix products on this GPU."""
     a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    seconds = []
-    for _ in range(23):
-        synchronise()
-        start = time.perf_counter()
-        torch.mm(a, a)
-        synchronise()
-        seconds.append(time.perf_counter() - start)
+    synchronise()
+    product = timed(lambda _: torch.mm(a, a))
+    seconds = [product(None) for _ in range(23)]
     return 2 * len(a) ** 3 / median(seconds[3:])
 
 
 @torch.inference_mode()
 def flops(tower: Tower) -> int:
-    """Of one picture."""
+    """The FLOP of a forward pass of one picture."""
     fast, side = torch.backends.mha.get_fastpath_enabled(), tower.geometry.size
     torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know what that calls
     try:

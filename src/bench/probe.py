@@ -49,7 +49,7 @@ CASES = {
 QUICK = {"quick": Case(3_000, 128, 4, 4.0, cs=(0.01, 1.0, 100.0))}
 
 
-def made_up(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_data(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (n, d) float32, targets (n,) and folds (n,)."""
     rng = np.random.default_rng(0)
     cone, spectrum = rng.standard_normal(case.d), np.arange(1, case.d + 1) ** -0.6
@@ -75,16 +75,16 @@ def gradient(feats: np.ndarray, targets: np.ndarray, c: float, coef: np.ndarray,
 
 
 def peer(solver: str, feats: np.ndarray, targets: np.ndarray, cs: tuple[float, ...]) -> tuple[float, list, list[int]]:
-    """Seconds, (coef, intercept) for each C, and how many iterations each took."""
+    """The seconds, (coef, intercept) for each C, and the number of iterations of each."""
     model = LogisticRegression(solver=solver, tol=1e-4, max_iter=2000, warm_start=True)
-    found, counts, start = [], [], time.perf_counter()
+    solutions, counts, start = [], [], time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for c in cs:
             model.set_params(C=c).fit(feats, targets)
-            found.append((model.coef_.copy(), model.intercept_.copy()))
+            solutions.append((model.coef_.copy(), model.intercept_.copy()))
             counts.append(int(model.n_iter_[0]))
-    return time.perf_counter() - start, found, counts
+    return time.perf_counter() - start, solutions, counts
 
 
 def ours(case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, tol: float) -> tuple[float, Solution]:
@@ -96,13 +96,13 @@ def ours(case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, t
 
 
 def alone(name: str) -> None:
-    """Prints the seconds and bytes that one sweep takes: for a process of its own."""
+    """Print the seconds and bytes of one sweep: for a process of its own."""
     case = {**CASES, **QUICK}[name]
-    ours(QUICK["quick"], *made_up(QUICK["quick"]), EXACT)  # what libraries need before there is any data
-    data = made_up(case)
+    ours(QUICK["quick"], *make_data(QUICK["quick"]), EXACT)  # the memory of libraries, before there is any data
+    data = make_data(case)
     gc.collect()
     memory.forget_peak()  # that of making the data
-    before, size = memory.held(), data[0].nbytes
+    before, size = memory.current(), data[0].nbytes
     seconds, solution = ours(case, *data, EXACT)
     peak, converged = memory.peak(), bool(solution.converged.all())
     over = 1 + (peak - before) / size
@@ -115,22 +115,23 @@ def in_a_process(name: str) -> dict:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def off(found: list, best: Solution, feats: np.ndarray, cs: list[int]) -> float:
+def off_optimum(solutions: list, best: Solution, feats: np.ndarray, cs: list[int]) -> float:
     """The largest difference of a held-out probability from that at the optimum, over some of the Cs."""
-    return max(
-        float(np.abs(softmax(feats @ found[i][0].T + found[i][1], axis=1) - softmax(feats @ coef.T + b, axis=1)).max())
-        for i, coef, b in zip(cs, best.coef, best.intercept, strict=True)
-    )
+
+    def probs(coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+        return softmax(feats @ coef.T + intercept, axis=1)
+
+    pairs = zip([solutions[i] for i in cs], zip(best.coef, best.intercept, strict=True), strict=True)
+    return max(float(np.abs(probs(*one) - probs(*optimum)).max()) for one, optimum in pairs)
 
 
 def line(*cells) -> None:
-    print(
-        "| " + " | ".join(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells) + " |", flush=True
-    )
+    texts = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
+    print(f"| {' | '.join(texts)} |", flush=True)
 
 
 def measure(name: str, case: Case) -> None:
-    feats, targets, fold = made_up(case)
+    feats, targets, fold = make_data(case)
     train = fold != 0
     inside, labels = feats[train], targets[train]
     solutions, peers, slowest = {}, {}, {}
@@ -140,7 +141,7 @@ def measure(name: str, case: Case) -> None:
         for solver in case.peers if i == 0 else case.peers[:1]:
             seconds, *peers[solver] = peer(solver, inside, labels, case.cs)
             slowest.setdefault(solver, []).append(FOLDS * seconds)
-        if i == 0:  # the gradient that the first peer has reached, which is a little less than it was asked for
+        if i == 0:  # the gradient that the first peer has reached, which is a little less than its tolerance
             reached = max(check(case.cs[j], *peers[case.peers[0]][0][j]) for j in some)
             times = {tol: [] for tol in (0.9 * reached, EXACT)}
         for tol in times:
@@ -150,34 +151,30 @@ def measure(name: str, case: Case) -> None:
         best = solve(design, targets, case.k, [Problem(case.cs[i], (0,)) for i in some], tol=1e-9)
     outside, inside = feats[~train].astype(float), inside.astype(float)
     fastest = min(slowest, key=lambda solver: statistics.median(slowest[solver]))
-    rows = []
+
+    def report(method: str, tol: float, seconds: list[float], found: list, note: str) -> None:
+        base, took = slowest[fastest], statistics.median(seconds)
+        ratio, low, high = statistics.median(base) / took, min(base) / max(seconds), max(base) / min(seconds)
+        slope, off = max(check(case.cs[i], *found[i]) for i in some), off_optimum(found, best, outside, some)
+        line(name, method, tol, took, f"{ratio:.1f} [{low:.1f}, {high:.1f}]", slope, off, note)
+        row = {"bench": "probe", "case": name, "method": method, "tol": tol, "seconds": took, "note": note}
+        row |= {"ratio": ratio, "ratio_range": [low, high], "gradient": slope, "off_optimum": off}
+        print(json.dumps(row), flush=True)
+
     for solver, seconds in slowest.items():
         found, counts = peers[solver]
         note = f"{counts.count(0)} of {len(counts)} fits took no iteration"
-        method = f"scikit-learn {solver}, fold 0 x {FOLDS}"
-        rows.append({"method": method, "tol": 1e-4, "seconds": seconds, "found": found, "note": note})
+        report(f"scikit-learn {solver}, fold 0 x {FOLDS}", 1e-4, seconds, found, note)
     for tol, solution in solutions.items():
         found = list(zip(solution.coef.astype(float), solution.intercept.astype(float), strict=True))[: len(case.cs)]
         note = f"{solution.iterations.max()} iterations at most"
         note += f", peak {in_a_process(name)['over_features']:.2f} x the features" if tol == EXACT else ""
         note += "" if solution.converged.all() else f", {(~solution.converged).sum()} fits not converged"
-        rows.append({"method": "ours", "tol": tol, "seconds": times[tol], "found": found, "note": note})
-    for row in rows:
-        found, seconds = row.pop("found"), row["seconds"]
-        base = slowest[fastest]
-        row["ratio"] = statistics.median(base) / statistics.median(seconds)
-        row["ratio_range"] = [min(base) / max(seconds), max(base) / min(seconds)]
-        row["seconds"] = statistics.median(seconds)
-        row["gradient"] = max(check(case.cs[i], *found[i]) for i in some)
-        row["off_optimum"] = off(found, best, outside, some)
-        low, high = row["ratio_range"]
-        line(name, row["method"], row["tol"], row["seconds"], f"{row['ratio']:.1f} [{low:.1f}, {high:.1f}]",
-             row["gradient"], row["off_optimum"], row["note"])  # fmt: skip
-        print(json.dumps({"bench": "probe", "case": name, **row}), flush=True)
+        report("ours", tol, times[tol], found, note)
 
 
 def run(quick: bool = False) -> None:
-    """Prints a line of a table and a line of JSON for each case and method."""
+    """Print a line of a table and a line of JSON for each case and method."""
     print(f"{FOLDS} folds; ratio: to scikit-learn's fastest [min, max]; {torch.get_num_threads()} threads")
     line("case", "method", "tol", "seconds", "ratio", "gradient", "P off the optimum", "note")
     line(*["---"] * 8)

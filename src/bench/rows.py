@@ -39,7 +39,7 @@ def run(n: int) -> None:
 
 
 def many_rows(folder: Path, n: int) -> dict[str, float]:
-    """Writes, finds and reads n rows of made-up features: seconds and peaks of memory. Runs in a process of its own."""
+    """Write, find and read n rows of made-up features: seconds and peaks of memory. Runs in a process of its own."""
     cache = features.Cache(folder, SPEC, "identity")
     cache.begin()
     numbers, took = {"gb_before": peak() / 1e9}, time.perf_counter()
@@ -56,22 +56,22 @@ def many_rows(folder: Path, n: int) -> dict[str, float]:
     for start in range(0, n, shards.ROWS):
         rows = min(shards.ROWS, n - start)
         feats = np.random.default_rng(start).standard_normal((rows, D), np.float32)
-        cache.add([str(start + i) for i in range(rows)], shas_of(start, rows), feats)
+        cache.add([str(start + i) for i in range(rows)], make_shas(start, rows), feats)
     lap("write")
     some = np.random.default_rng(0).choice(n, max(n // 100, 1), replace=False)
-    present = np.concatenate([shas_of(start, min(shards.ROWS, n - start)) for start in range(0, n, shards.ROWS)])
-    asked = np.concatenate([present[some], shas_of(n + shards.ROWS, len(some))])
+    present = np.concatenate([make_shas(start, min(shards.ROWS, n - start)) for start in range(0, n, shards.ROWS)])
+    wanted = np.concatenate([present[some], make_shas(n + shards.ROWS, len(some))])
     took = time.perf_counter()
     index = cache.index()
     lap("open")
-    missing = cache.missing(asked)
+    missing = cache.missing(wanted)
     if not np.array_equal(missing, np.arange(len(some), 2 * len(some))):
         raise AssertionError("the index does not tell what is there from what is not")
     lap("find")
     at = index.find(present)
     for start in range(0, n, CHUNK):
         feats = index.gather(at[start : start + CHUNK])
-        if start == 0 and not np.array_equal(feats[0], row_of(0)):
+        if start == 0 and not np.array_equal(feats[0], first_row(0)):
             raise AssertionError("the features of a row are another's")
     lap("read")
     rng = np.random.default_rng(1)
@@ -81,11 +81,11 @@ def many_rows(folder: Path, n: int) -> dict[str, float]:
     return numbers
 
 
-def shas_of(start: int, n: int) -> np.ndarray:
+def make_shas(start: int, n: int) -> np.ndarray:
     """(n,) made-up sha256, as `shards.binary` has them."""
     return np.frombuffer(np.random.default_rng((7, start)).bytes(32 * n), "S32")
 
 
-def row_of(start: int) -> np.ndarray:
+def first_row(start: int) -> np.ndarray:
     """The first row of the shard that begins at `start`, as it is read again."""
     return np.random.default_rng(start).standard_normal((1, D), np.float32)[0].astype(np.float16).astype(np.float32)
