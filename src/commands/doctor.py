@@ -14,7 +14,7 @@ from src.schema.competition import Competition
 
 
 def run(competition: Competition) -> int:
-    """Print the checks; return the exit code, 0 or that of the first problem."""
+    """Print the checks up to the first problem; return the exit code, 0 or that of the problem."""
     if competition.source.page is None:
         print(f"{competition.name} is not a Kaggle competition: nothing is sent, and no account is needed")
         return 0

@@ -1,1 +1,1 @@
-"""What models say of any picture, and how long they take."""
+"""The predictions of models for any picture, and their times."""
