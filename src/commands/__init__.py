@@ -1,4 +1,4 @@
-"""The commands, each a file or a folder (`compare/ new/ pack/ predict/`); `__init__` has the table of them."""
+"""What else can be typed, one command a file or folder (`compare/ new/ pack/ predict/`); `__init__` has the table."""
 
 import importlib
 from collections.abc import Callable
