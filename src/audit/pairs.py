@@ -87,7 +87,7 @@ def unit_features(competition: Competition, rows: Rows) -> np.ndarray | None:
     """The encoder's features of rows, (n, d), of length 1; None without an encoder."""
     if (spec := candidate_encoder(competition)) is None:
         return None
-    return features.unit(Columns(features.feature_caches(competition, spec)[0], rows)[np.arange(len(rows))])
+    return features.l2_normalise(Columns(features.feature_caches(competition, spec)[0], rows)[np.arange(len(rows))])
 
 
 def cached(competition: Competition, find: Callable[[], Pairs], train: Rows, test: Rows | None = None) -> Pairs:

@@ -103,7 +103,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remembered_sha256(path: Path) -> str:
+def cached_sha256(path: Path) -> str:
     """`sha256` of a large file that is asked for again and again in one run."""
     stat = path.stat()
     return _sha256(path, stat.st_size, stat.st_mtime_ns)

@@ -60,7 +60,11 @@ def folder(name: str) -> Path:
 
 
 def parse(words: list[str]) -> dict[str, Any]:
-    """The benchmarks in their order, and the options."""
+    """The benchmarks in their order, and the options.
+
+    Raises:
+        UserError: An unknown benchmark or option, or a value that does not fit.
+    """
     options = make_parser().given(words)
     named = options.pop("benches", BENCHES)
     if set(ALONE) & options.keys() and list(named) != ["features"]:

@@ -29,7 +29,7 @@ from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.networks.inference import Tower
-from src.networks.predictor import LAYOUT, placed
+from src.networks.predictor import LAYOUT, to_device
 from src.schema.models import Augment, FineTune
 
 ROUNDS, QUICK_ROUNDS = 7, 3
@@ -99,7 +99,7 @@ class Peers:
     def __init__(self, fold: Fold, model: nn.Module, paths: list[Path]):
         self.fold, spec, gpu = fold, fold.spec, machine.device().type == "cuda"
         self.sizes = [len(part) for part in np.array_split(fold.train, fold.steps)]
-        self.model = placed(model).train()
+        self.model = to_device(model).train()
         self.optimizer = torch.optim.AdamW(model.parameters(), lr=spec.lr, weight_decay=spec.weight_decay, fused=True)
         side = classifiers.size(spec)
         self.pixels = torch.randn(spec.batch_size, 3, side, side).to(machine.device(), memory_format=LAYOUT)

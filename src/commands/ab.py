@@ -33,7 +33,11 @@ CODE = 1  # raised when other numbers are computed from the same key
 
 
 def run(competition: Competition, field: str, value: str) -> None:
-    """Compare all probes that can have the value, a Python literal or a bare text, in that field of `Probe`."""
+    """Compare all probes that can have the value, a Python literal or a bare text, in that field of `Probe`.
+
+    Raises:
+        UserError: No probe can have it, or features are not there.
+    """
     probes = with_value(competition, field, parse(value))
     data = read_dataset(competition)
     for name, arm in probes.items():
@@ -52,7 +56,11 @@ def parse(value: str) -> Any:
 
 
 def with_value(competition: Competition, field: str, value: Any) -> dict[str, Probe]:
-    """The probes with the field changed; a line names each that cannot have the value, or has it already."""
+    """The probes with the field changed; a line names each that cannot have the value, or has it already.
+
+    Raises:
+        UserError: There are none.
+    """
     probes = competition.of_stage("probe")
     if not probes:
         raise UserError(f"{competition.name} has no probe among its models: ab compares probes, which takes minutes")
@@ -127,7 +135,7 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
     keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
-        print(said(known[0], len(targets), "  (known)"))
+        print(comparison_text(known[0], len(targets), "  (known)"))
         return
     base = read_finished(competition, name, data, keys[0])
     base = out_of_fold(competition, spec, data) if base is None else base
@@ -148,10 +156,10 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
         key,
     )
     put_comparison(competition.ab_csv, comparison)
-    print(said(comparison, len(targets)))
+    print(comparison_text(comparison, len(targets)))
 
 
-def said(one: Comparison, n: int, more: str = "") -> str:
+def comparison_text(one: Comparison, n: int, more: str = "") -> str:
     """Both scores, their difference and a verdict on it."""
     gain = intervals.gain_text(one.difference, one.difference_se)
     base = intervals.score_text(one.metric, one.base, one.base_se, n)

@@ -21,7 +21,7 @@ def run(competition: Competition) -> int:
     cause = ""
     for check in preflight.local():
         cause = cause or show(check)
-    if credentials.winner() is not None:
+    if credentials.active() is not None:
         try:
             with kaggle_api.session(competition.source.slug, f"a word on {competition.source.slug}") as api:
                 for check in preflight.remote(api, competition):

@@ -21,7 +21,7 @@ def run(competition: Competition, file: Path) -> None:
             f"there is no solution {path}, and Kaggle gives none: put one there (columns {competition.id}, "
             f"{competition.label}, Usage), or let Kaggle score the file: ./run.sh {competition.name} submit"
         )
-    ids = faults.wanted(competition)[0].ids
+    ids = faults.requirements(competition)[0].ids
     lines = solution.lines(competition, ids, submission.answers(competition, file, ids))
     if not lines:
         raise UserError(f"{path} has no test row whose Usage is Public or Private: it cannot score anything")

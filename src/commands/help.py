@@ -21,7 +21,11 @@ COMPETITIONS = "Competitions"
 
 
 def run(topics: Sequence[str] = (), competition: str | None = None) -> None:
-    """Print each topic, or the list; `competition` stands before the commands in their usage."""
+    """Print each topic, or the list; `competition` stands before the commands in their usage.
+
+    Raises:
+        UserError: A topic is unknown.
+    """
     files = [(name.strip(), path) for rows in sections().values() for name, path in rows]
     for topic in topics:
         if topic not in dict(files):

@@ -32,7 +32,11 @@ KEY = re.compile(rb'<meta name="report-key" content="([0-9a-f]{64})">')
 
 
 def run(competition: Competition) -> None:
-    """Write the page, unless the one that is there is of the same input."""
+    """Write the page, unless the one that is there is of the same input.
+
+    Raises:
+        UserError: The competition's tables cannot be read, or the folder cannot be written.
+    """
     start, path = time.perf_counter(), competition.report_html
     key = material.key(competition)
     if read_key(path) == key:

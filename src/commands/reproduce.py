@@ -17,7 +17,7 @@ from src.base.paths import resolve
 from src.base.text import align
 from src.leaderboard import counts, scored, submission
 from src.leaderboard.forecast import BOARD_PARTS
-from src.leaderboard.scored import Known, Ours, Score
+from src.leaderboard.scored import Known, ModelScores, Score
 from src.schema.competition import Competition, Reported
 from src.scoring.metrics import METRICS
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
@@ -38,7 +38,11 @@ class Row:
 
 
 def run(competition: Competition) -> None:
-    """Print a table with a verdict a row."""
+    """Print a table with a verdict a row.
+
+    Raises:
+        UserError: A table, the ledger, the solution or a CSV cannot be read.
+    """
     if not competition.on_board:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
@@ -51,7 +55,7 @@ def compare(known: Known, reported: Reported) -> Row:
     """The row of a reported score. Its two parts are compared together where both are known."""
     scores = {part: score for part in BOARD_PARTS if (score := getattr(reported, part)) is not None}
     theirs = {part: known.score(part, counts.digits_shown(score)) for part, score in scores.items()}
-    ours = Ours({}, "") if reported.model is None else scored.of(known, reported.model)
+    ours = ModelScores({}, "") if reported.model is None else scored.model_scores(known, reported.model)
     source = f"ours: {ours.source}" if ours.scores else ""
     note = f"note: {reported.note}" if reported.note else ""
     if reasons := incomparable(known, reported, theirs, ours):
@@ -81,7 +85,7 @@ def uncounted(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> dict[st
     }
 
 
-def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], ours: Ours) -> list[str]:
+def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], ours: ModelScores) -> list[str]:
     """The reasons why no test can compare the scores; none if one can, or if only ours are wanting."""
     metric, reasons = known.competition.metric, []
     if not theirs:
@@ -101,7 +105,9 @@ def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], 
     return [] if both(theirs, ours.scores) else list(uncounted(theirs, ours.scores).values())
 
 
-def pair(known: Known, reported: Reported, ours: Ours, parts: Sequence[str], images: int) -> tuple[Pairs | None, str]:
+def pair(
+    known: Known, reported: Reported, ours: ModelScores, parts: Sequence[str], images: int
+) -> tuple[Pairs | None, str]:
     """The two answers row by row; or the reason why there are no pairs, which is empty where no CSV is reported.
 
     In the parts that are compared, ours has `images` more right.

@@ -54,9 +54,9 @@ def synchronise(competition: Competition, listed: list[Any]) -> None:
             name, time = one.file_name or "", sending.stamp(one.date) if one.date else ""
             match = NAME.fullmatch(name)
             sha = sha_of(competition, name) if name else ""
-            ledger.put(book, sending.updated(Entry(time, name, sha, cv=match["cv"] if match else ""), one))
+            ledger.put(book, sending.with_state(Entry(time, name, sha, cv=match["cv"] if match else ""), one))
             changes += 1
-        elif (now := sending.updated(entry, one)) != entry:
+        elif (now := sending.with_state(entry, one)) != entry:
             ledger.put(book, now, instead_of=entry)
             changes += 1
     print(f"{book.name}: {counted(changes, 'row')} brought up to date" if changes else f"{book.name} is up to date")

@@ -57,7 +57,7 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     with kaggle_api.session(slug, f"the submission of {path.name}") as api:
         with locks.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
             entry = send(api, competition, standing, path, message, findings.repeats)
-        entry = sending.scored(api, entry, competition.scores_csv, print)
+        entry = sending.wait_for_score(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)
 
 
@@ -86,8 +86,8 @@ def send(
     entry = earlier(book, sha)
     if entry is None:
         entry = draft(competition, path, sha, message)
-        if (one := sending.found(entry, kaggle_api.submissions(api, slug))) is not None:  # from another machine
-            entry = ledger.put(book, sending.updated(entry, one))
+        if (one := sending.find_listed(entry, kaggle_api.submissions(api, slug))) is not None:  # from another machine
+            entry = ledger.put(book, sending.with_state(entry, one))
     elif entry.status == ledger.SENDING:  # a run was stopped between the ledger's row and Kaggle's answer
         arrived = sending.look(api, slug, entry, book, sending.SECOND_LOOKS)
         if arrived is not None:
@@ -121,7 +121,7 @@ def draft(competition: Competition, path: Path, sha: str, message: str | None) -
     """The entry of a file before it is sent."""
     cv, se = score_of(competition, path, sha)
     entry = Entry(sending.stamp(datetime.now(UTC)), path.name, sha, provenance.commit(ROOT), cv, se)
-    return replace(entry, message=sending.text_of(entry, message))
+    return replace(entry, message=sending.message_text(entry, message))
 
 
 def score_text(standing: Standing, entry: Entry) -> str:

@@ -89,7 +89,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fault_of(data: bytes) -> str | None:
+def explain_fault(data: bytes) -> str | None:
     """Return why these bytes are not a whole picture; None if they are."""
     if not data:
         return "is empty (zero bytes)"
@@ -132,7 +132,7 @@ def check(ids: Iterable[str], paths: Iterable[Path], record: Path) -> pd.DataFra
             return "is missing"
         except OSError as error:
             return f"cannot be opened: {error.strerror}"
-        if fault := fault_of(data):
+        if fault := explain_fault(data):
             return fault
         image = Image.open(io.BytesIO(data))
         sha = hashlib.sha256(data).hexdigest()

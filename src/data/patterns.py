@@ -12,7 +12,7 @@ from src.base.errors import UserError, counted, listed
 from src.data.images import is_hidden, is_picture
 
 
-def is_one(table: str) -> bool:
+def is_pattern(table: str) -> bool:
     """Return whether a config's `train` or `test` lists files instead of naming one."""
     return "{" in table
 
@@ -28,7 +28,7 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
         UserError: The pattern is none, its folder is not there, or pictures in it do not fit.
     """
     expression, fields = compile_pattern(pattern)
-    start = folder / fixed(pattern)
+    start = folder / fixed_folder(pattern)
     if not start.is_relative_to(images):
         raise UserError(f"the pictures of {pattern!r} are not below {images}: leave images= out of the config")
     if not start.is_dir():
@@ -70,7 +70,7 @@ def path_column(pattern: str) -> str:
     return "image" if "{image}" not in pattern else "image_path"
 
 
-def fixed(pattern: str) -> str:
+def fixed_folder(pattern: str) -> str:
     """The folder that all of its files are in: `train` of train/{species}/{file}."""
     return pattern.partition("{")[0].rpartition("/")[0]
 

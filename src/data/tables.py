@@ -33,7 +33,7 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         UserError: As `read_csv`, or `listing.read`.
     """
     table, classes = getattr(competition, part), list(competition.classes)
-    if patterns.is_one(table):
+    if patterns.is_pattern(table):
         df = patterns.read(competition.input(""), table, competition.input(competition.images))
     else:
         df = read_csv(competition.input(table))

@@ -41,7 +41,7 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
     from requests.exceptions import HTTPError, JSONDecodeError, RequestException
 
     api, or_else = None, instead and f", or {instead}"
-    if credentials.winner() is None:
+    if credentials.active() is None:
         raise Refusal(
             "credentials",
             f"there are no Kaggle credentials for {doing}: make a token at {credentials.TOKEN_PAGE} and set "
@@ -70,7 +70,7 @@ def authenticated() -> "KaggleApi":
         api.build_kaggle_client = lambda: with_timeouts(api, build())
         retry_transient(suppress_output, api.authenticate)
     except SystemExit as error:
-        refused = f"Kaggle did not accept the credentials in {credentials.where()}"
+        refused = f"Kaggle did not accept the credentials in {credentials.active_source()}"
         raise Refusal("token", f"{refused}: make a new token at {credentials.TOKEN_PAGE}") from error
     return api
 

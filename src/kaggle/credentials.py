@@ -18,7 +18,7 @@ class Credential:
     warning: str = ""
 
 
-def found() -> list[Credential]:
+def find_all() -> list[Credential]:
     """Return all credentials, in the client's order: the first without a fault is the one that it takes.
 
     The order is that of kaggle 2.2.4: access tokens, then the legacy key, of which environment variables have
@@ -27,14 +27,14 @@ def found() -> list[Credential]:
     return [*access_tokens(), *legacy_keys(), *oauth()]
 
 
-def winner() -> Credential | None:
+def active() -> Credential | None:
     """Return the credential that the client takes; None: it has none to take."""
-    return next((one for one in found() if not one.fault), None)
+    return next((one for one in find_all() if not one.fault), None)
 
 
-def where() -> str:
+def active_source() -> str:
     """The place of the credential that the client takes."""
-    return one.where if (one := winner()) else "this environment"
+    return one.where if (one := active()) else "this environment"
 
 
 def access_tokens() -> Iterator[Credential]:

@@ -83,7 +83,7 @@ def explain_http_error(api: "KaggleApi | None", slug: str, doing: str, error: An
     quoted, reason = f" ({message!r})" if message else "", f" ({status}{message and f', {message!r}'})"
     instead = instead and f", or {instead}"
     if status == 401:
-        invalid = f"the token in {credentials.where()} is not valid: make a new one at {credentials.TOKEN_PAGE}"
+        invalid = f"the token in {credentials.active_source()} is not valid: make a new one at {credentials.TOKEN_PAGE}"
         return Refusal("token", f"Kaggle refuses {doing}: {invalid}")
     text = message.lower()
     if "rule" in text and "accept" in text:

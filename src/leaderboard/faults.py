@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import counted, unknown
 from src.data import tables
-from src.leaderboard.reading import SPELLINGS, match_columns, parse_cells, respelt
+from src.leaderboard.reading import SPELLINGS, match_columns, parse_cells, respellings
 from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
@@ -20,7 +20,7 @@ CLASSES_NAMED = 12  # classes in a line at most
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requirements:
     """The required ids and columns of a submission."""
 
     ids: Sequence[str]  # in any order
@@ -29,7 +29,7 @@ class Asked:
     more: bool = False  # whether it may have rows of other ids
 
 
-def wanted(competition: Competition, more: bool = False) -> list[Asked]:
+def requirements(competition: Competition, more: bool = False) -> list[Requirements]:
     """Return the requirements of a submission: two where test and sample_submission have not the same ids, else one.
 
     Raises:
@@ -42,22 +42,24 @@ def wanted(competition: Competition, more: bool = False) -> list[Asked]:
     whole = id in test and set(columns) == set(tables.columns_needed(competition)["sample_submission"])
     if not whole or competition.limit is not None or not all(df[id].is_unique for df in frames):
         rows = tables.read(competition)  # which has a smoke run's rows, or refuses the tables
-        return [Asked(rows.sample_submission[id].tolist(), columns, f"{source} of this smoke run", more)]
+        return [Requirements(rows.sample_submission[id].tolist(), columns, f"{source} of this smoke run", more)]
     ids = [df[id].tolist() for df in frames]
     if set(ids[0]) == set(ids[1]):
-        return [Asked(ids[1], columns, source, more)]
-    return [Asked(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
+        return [Requirements(ids[1], columns, source, more)]
+    return [Requirements(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
 
 
-def read(competition: Competition, path: Path, required: Sequence[Asked]) -> tuple[list[str], pd.DataFrame | None]:
-    """Return `inspected` of a file, by the requirements that it fits best; if there are two, that is a fault."""
+def read(
+    competition: Competition, path: Path, required: Sequence[Requirements]
+) -> tuple[list[str], pd.DataFrame | None]:
+    """Return `check_text` of a file, by the requirements that it fits best; if there are two, that is a fault."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return [f"there is no file {path}: fix the path, or make one with {competition.command()}"], None
     except OSError as error:
         return [f"{path} cannot be read ({error.strerror}): name a CSV file that you may read"], None
-    looks = [(*inspected(competition, raw, one), one) for one in required]
+    looks = [(*check_text(competition, raw, one), one) for one in required]
     faults, answers, best = min(looks, key=lambda look: len(look[0]))
     for other in required:
         if other is not best:
@@ -70,7 +72,7 @@ def read(competition: Competition, path: Path, required: Sequence[Asked]) -> tup
     return faults, None if faults else answers
 
 
-def inspected(competition: Competition, raw: bytes, required: Asked) -> tuple[list[str], pd.DataFrame | None]:
+def check_text(competition: Competition, raw: bytes, required: Requirements) -> tuple[list[str], pd.DataFrame | None]:
     """Return the faults; where there are none, the answers: float32 probabilities by id, one column a class.
 
     Labels are answers of probability 1.
@@ -92,7 +94,7 @@ def inspected(competition: Competition, raw: bytes, required: Asked) -> tuple[li
     return faults, answers
 
 
-def id_faults(competition: Competition, df: pd.DataFrame, required: Asked) -> list[str]:
+def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements) -> list[str]:
     """Check the ids, which may be in any order."""
     id, known, faults = competition.id, set(required.ids), []
     ids = df[id]
@@ -100,7 +102,7 @@ def id_faults(competition: Competition, df: pd.DataFrame, required: Asked) -> li
         n = counted(int(blank.sum()), "row")
         faults.append(f"{n} without {id}, the first in line {df.index[blank][0]}: write it in, or take the row out")
     ids = ids[~blank]
-    for kind, pairs in respelt(ids[~ids.isin(known)], known - set(ids)).items():
+    for kind, pairs in respellings(ids[~ids.isin(known)], known - set(ids)).items():
         rows = ids.isin(pairs)
         first = ids[rows].iloc[0]
         faults.append(
@@ -140,7 +142,7 @@ def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list
         n = counted(int(blank.sum()), "row")
         faults.append(f"{n} without {competition.label}, {place(competition, df, blank)}: give each row a class")
     wrong &= ~blank
-    for kind, pairs in respelt(column[wrong], classes).items():
+    for kind, pairs in respellings(column[wrong], classes).items():
         rows = column.isin(pairs)
         first = column[rows].iloc[0]
         faults.append(

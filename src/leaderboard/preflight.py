@@ -45,8 +45,8 @@ def local() -> Iterator[Check]:
     yield Check("python", platform.python_version())
     version = kaggle_api.version()
     yield Check("client", f"kaggle {version}" if version else "kaggle is not installed: pip install kaggle")
-    active = credentials.winner()
-    for one in credentials.found():
+    active = credentials.active()
+    for one in credentials.find_all():
         what = "taken" if one == active else one.fault or "there too, and not needed"
         yield Check("credentials", f"{one.where} ({one.kind}): {what}", warning=bool(one.fault))
         if one.warning:
@@ -65,7 +65,7 @@ def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
     slug, page = competition.source.slug, competition.source.page
     described = kaggle_api.competition(api, slug)
     user = api.config_values.get(api.CONFIG_NAME_USER)
-    active, used = credentials.winner(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
+    active, used = credentials.active(), METHODS.get(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
     if active and used and active.kind != used:
         invalid = f"that in {active.where} is not valid"
         yield Check("token", f"{invalid}: Kaggle was asked with a {used} instead", warning=True)

@@ -68,7 +68,7 @@ def match_columns(competition: Competition, df: pd.DataFrame, wanted: Sequence[s
     missing = [name for name in wanted if name not in df]
     if fault := wrong_answers(competition, missing, others, wanted):
         return df.filter([competition.id]), [*faults, fault]
-    for name, right in [pair for pairs in respelt(others, missing).values() for pair in pairs.items()]:
+    for name, right in [pair for pairs in respellings(others, missing).values() for pair in pairs.items()]:
         if right in missing:
             faults.append(f"the column {name!r} is written wrong: name it {right!r}")
             df = df.rename(columns={name: right})
@@ -132,7 +132,7 @@ SPELLINGS: dict[str, tuple[Callable[[str], Hashable], str]] = {  # what two spel
 }
 
 
-def respelt(wrong: Iterable[str], right: Collection[str]) -> dict[str, dict[str, str]]:
+def respellings(wrong: Iterable[str], right: Collection[str]) -> dict[str, dict[str, str]]:
     """Return {kind of spelling: {wrong: right}} of the wrong ones that are one of `right`, written in another way."""
     wrong, matches = list(dict.fromkeys(wrong)), {}
     for kind, (plain, _) in SPELLINGS.items() if wrong else ():

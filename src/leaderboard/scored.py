@@ -31,7 +31,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Ours:
+class ModelScores:
     """The scores of a model of ours."""
 
     scores: Mapping[str, Score]  # by part; empty where there are none
@@ -80,7 +80,7 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
     return {part: (parts[part][0], parts[part][2]) for part in BOARD_PARTS if part in parts}
 
 
-def of(known: Known, model: str) -> Ours:
+def model_scores(known: Known, model: str) -> ModelScores:
     """Return the scores of the model's newest scored submission; or else of its test table, by the solution.
 
     Raises:
@@ -91,18 +91,20 @@ def of(known: Known, model: str) -> Ours:
     if complete := [entry for entry in entries if entry.status == COMPLETE and (entry.public or entry.private)]:
         entry = max(complete, key=lambda entry: entry.time)
         scores = {part: known.score(part, text) for part in BOARD_PARTS if (text := getattr(entry, part))}
-        return Ours(scores, f"{entry.file}, by the leaderboard", sent_answers(known, entry))
+        return ModelScores(scores, f"{entry.file}, by the leaderboard", sent_answers(known, entry))
     model_json = read_model(competition.model_folder(model))
     if model_json is not None and known.graded:
         return by_solution(known, model, model_json)
     if any(entry.status in (SENDING, PENDING) for entry in entries):
-        return Ours({}, f"its submission has no score yet: ./run.sh {competition.name} scores")
+        return ModelScores({}, f"its submission has no score yet: ./run.sh {competition.name} scores")
     if model_json is None:
-        return Ours({}, f"{model} is not made yet: {competition.command()}")
-    return Ours({}, f"{model} is made, but no submission of it has a score: ./run.sh {competition.name} submit FILE")
+        return ModelScores({}, f"{model} is not made yet: {competition.command()}")
+    return ModelScores(
+        {}, f"{model} is made, but no submission of it has a score: ./run.sh {competition.name} submit FILE"
+    )
 
 
-def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> Ours:
+def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> ModelScores:
     """Return the scores of a finished model's test table."""
     competition = known.competition
     table = competition.model_folder(model) / "test.parquet"
@@ -111,7 +113,7 @@ def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> Ours:
     for part, (score, n) in graded(competition, known.ids, probs).items():
         k, is_count = round(score * n), METRICS[competition.metric].is_share
         scores[part] = Score(counts.cut(k, n), k, n) if is_count else Score(f"{score:.5f}")
-    return Ours(scores, f"{model}'s test table, by {competition.solution}", probs)
+    return ModelScores(scores, f"{model}'s test table, by {competition.solution}", probs)
 
 
 def sent_answers(known: Known, entry: Entry) -> np.ndarray | None:

@@ -31,7 +31,7 @@ def marker(sha: str) -> str:
     return f"sha={sha[:7]}"
 
 
-def text_of(entry: Entry, words: str | None) -> str:
+def message_text(entry: Entry, words: str | None) -> str:
     """Return the message: `<file> cv=0.8312 sha=abc1234`, or the user's own words in the file's place."""
     cv = f" cv={entry.cv}" if entry.cv else ""
     return f"{words or entry.file}{cv} {marker(entry.sha256)}"
@@ -50,7 +50,7 @@ def is_entry_of(entry: Entry, one: Any) -> bool:
     return (entry.file, entry.message) == (one.file_name, one.description or "")
 
 
-def found(entry: Entry, listed: Sequence[Any]) -> Any | None:
+def find_listed(entry: Entry, listed: Sequence[Any]) -> Any | None:
     """Return the entry's submission in Kaggle's list."""
     return next((one for one in listed if one is not None and is_entry_of(entry, one)), None)
 
@@ -61,7 +61,7 @@ def entry_of(entries: Sequence[Entry], one: Any) -> Entry | None:
     return next((entry for entry in likely if entry.status != ledger.REFUSED and is_entry_of(entry, one)), None)
 
 
-def updated(entry: Entry, one: Any) -> Entry:
+def with_state(entry: Entry, one: Any) -> Entry:
     """Return the entry with its present state at Kaggle. Scores keep all digits that Kaggle shows."""
     return replace(
         entry,
@@ -112,15 +112,15 @@ def look(api: "KaggleApi", slug: str, entry: Entry, book: Path, waits: Sequence[
     """Return the updated entry if Kaggle lists it, after so many seconds before each look; None if it does not."""
     for wait in waits:
         time.sleep(wait)
-        if (one := found(entry, kaggle_api.submissions(api, slug))) is not None:
-            return ledger.put(book, updated(entry, one), instead_of=entry)
+        if (one := find_listed(entry, kaggle_api.submissions(api, slug))) is not None:
+            return ledger.put(book, with_state(entry, one), instead_of=entry)
     return None
 
 
-def scored(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
+def wait_for_score(api: "KaggleApi", entry: Entry, book: Path, say: Callable[[str], None]) -> Entry:
     """Return the entry once Kaggle has scored or rejected it, or after SCORE_TIMEOUT_S seconds."""
     for seconds in refusals.polls(POLLS, SCORE_TIMEOUT_S):
-        now = updated(entry, kaggle_api.submission(api, int(entry.ref)))
+        now = with_state(entry, kaggle_api.submission(api, int(entry.ref)))
         if now != entry:
             entry = ledger.put(book, now, instead_of=entry)
         if entry.status != ledger.PENDING:

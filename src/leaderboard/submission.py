@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, counted, listed
 from src.kaggle.refusals import Refusal
-from src.leaderboard.faults import Asked, read, wanted
+from src.leaderboard.faults import Requirements, read, requirements
 from src.leaderboard.warnings import find_suspicions
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
@@ -31,7 +31,7 @@ def inspect(competition: Competition, path: Path) -> Findings:
     Raises:
         UserError: The competition's own tables or the ledger cannot be read.
     """
-    required = wanted(competition)
+    required = requirements(competition)
     faults, probs = read(competition, path, required)
     if probs is None:
         return Findings(faults, [])
@@ -48,7 +48,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
         Refusal: It has faults, all of which are listed.
         UserError: As `inspect`.
     """
-    required = wanted(competition, more=competition.limit is not None)
+    required = requirements(competition, more=competition.limit is not None)
     faults, probs = read(competition, path, required)
     if probs is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
@@ -57,7 +57,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     return probs.loc[list(ids)].to_numpy()
 
 
-def csv_of(competition: Competition, required: Asked, ids: Sequence[str], probs: np.ndarray) -> str:
+def csv_of(competition: Competition, required: Requirements, ids: Sequence[str], probs: np.ndarray) -> str:
     """Return a submission's text: the required ids and columns, in their order, and the answers joined by id.
 
     These are the probabilities (n, k) of `ids`; where the metric is of labels, the likeliest class.

@@ -9,17 +9,17 @@ import pandas as pd
 from src.base import files
 from src.data import tables
 from src.leaderboard import faults
-from src.leaderboard.faults import Asked
+from src.leaderboard.faults import Requirements
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import oof_labels
 from src.schema.competition import Competition
-from src.scoring.agreement import ERRORS, are_unrelated, by_chance, error, mix
+from src.scoring.agreement import ERRORS, are_unrelated, chance_agreement, mix, share_error
 from src.scoring.metrics import METRICS
 
 
 def find_suspicions(
-    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Asked]
+    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Requirements]
 ) -> tuple[list[str], list[str]]:
     """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already."""
     train = tables.read(competition).train
@@ -68,7 +68,7 @@ def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: p
 
 
 def compare_with_others(
-    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Asked], train: pd.DataFrame
+    competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Requirements], train: pd.DataFrame
 ) -> tuple[list[str], list[str]]:
     """Compare the folder's other submissions: are rows mixed up in this one, and was it sent already?"""
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
@@ -88,12 +88,12 @@ def compare_with_others(
             continue
         expected = expected_agreement(competition, ours, other, train)
         if are_unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
-            unrelated.append((float(np.mean(labels == theirs)), by_chance(labels, theirs), other.name))
+            unrelated.append((float(np.mean(labels == theirs)), chance_agreement(labels, theirs), other.name))
     if not unrelated:
         return [], repeats
     agreement, chance, name = max(unrelated)
     look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
-    if agreement < chance - ERRORS * error(chance, len(labels)):
+    if agreement < chance - ERRORS * share_error(chance, len(labels)):
         look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
     return [f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}"], repeats
 

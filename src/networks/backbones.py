@@ -56,7 +56,7 @@ def identity(spec: FineTune | Encoder) -> dict[str, Any]:
     if not spec.pretrained:
         return {"random": spec.seed}
     if spec.weights_file is not None:
-        return {"sha256": files.remembered_sha256(hub.local_file(spec.backbone, spec.weights_file))}
+        return {"sha256": files.cached_sha256(hub.local_file(spec.backbone, spec.weights_file))}
     return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
 
 
@@ -100,11 +100,11 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
             return timm.create_model(spec.backbone, num_classes=n_classes, **args)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
-    with hub.refusing_bad_weights(spec.backbone, path):
+    with hub.explain_load_errors(spec.backbone, path):
         # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
         overlay, own = {"file": str(path)}, timm.get_pretrained_cfg(spec.backbone)
         if spec.weights_file is not None and own is not None:
-            trained = classes_of(path, own.classifier)
+            trained = n_head_classes(path, own.classifier)
             if trained not in (None, own.num_classes):
                 print(f"{spec.backbone}: {path.name} has a head of {trained} classes, a new one takes its place")
                 args, overlay = {**args, "num_classes": trained}, {**overlay, "num_classes": trained}
@@ -113,7 +113,7 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
     return model
 
 
-def classes_of(path: Path, classifier: str | tuple[str, ...] | None) -> int | None:
+def n_head_classes(path: Path, classifier: str | tuple[str, ...] | None) -> int | None:
     """Of a checkpoint's head, which timm calls `classifier`; 0 where it has none, None where that cannot be told."""
     if not isinstance(classifier, str):
         return None

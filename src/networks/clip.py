@@ -122,7 +122,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
     """
     if spec.weights_file is not None:
         path = hub.local_file(title(spec), spec.weights_file)
-        checkpoint = {"tag": spec.weights, "sha256": files.remembered_sha256(path)}
+        checkpoint = {"tag": spec.weights, "sha256": files.cached_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
     return files.as_json_value(
@@ -175,7 +175,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
             finally:
                 logging.disable(logging.NOTSET)
     if path is not None:
-        with hub.refusing_bad_weights(what, path):
+        with hub.explain_load_errors(what, path):
             open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
     model = machine.on_device(model)
     if isinstance(spec.clip, ClipArch):
@@ -191,12 +191,12 @@ def weights(spec: Encoder, what: str) -> Path | None:
     if spec.weights_file is not None:
         return hub.local_file(what, spec.weights_file)
     if spec.weights is not None:
-        return from_hub(spec, what)
+        return fetch_from_hub(spec, what)
     print(f"{what}: no weights are given, its features are those of a random network")
     return None
 
 
-def from_hub(spec: Encoder, what: str) -> Path:
+def fetch_from_hub(spec: Encoder, what: str) -> Path:
     tag = open_clip.get_pretrained_cfg(spec.clip, spec.weights)
     if not tag.get("hf_hub"):
         raise UserError(f"{what} is not on the hub, only at {tag.get('url')}: download it and give it as weights_file")

@@ -8,7 +8,7 @@ from src.data.decoded import Decoded, Pictures, Store
 from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
 from src.networks import backbones, classifiers, clip
-from src.networks.inference import Tower, base_of
+from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
 from src.schema.models import Encoder
 
@@ -26,7 +26,7 @@ def slug(spec: Encoder) -> str:
         args = [files.digest(spec.backbone_args)[:7]] if spec.backbone_args else []
         parts, random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else []), *args], not spec.pretrained
     if spec.weights_file is not None:
-        parts.append(files.remembered_sha256(resolve(spec.weights_file))[:7])
+        parts.append(files.cached_sha256(resolve(spec.weights_file))[:7])
     elif random:
         parts.append(f"random{spec.seed}")
     parts += [spec.precision] * (spec.precision != "auto") + [spec.stored] * (spec.stored != "float16")
@@ -76,5 +76,5 @@ def store(competition: Competition, data: Parts | Dataset) -> Store:
 
 def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
     """The rows' pictures: from the store, where the encoder's squares come out as from the files; else from those."""
-    exact = all(base_of(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
+    exact = all(base_view(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
     return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)

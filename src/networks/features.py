@@ -215,10 +215,10 @@ class CombinedFeatures:
             feats = np.empty((len(index), views[0].d), np.float32)
             for i, columns in enumerate(views):
                 feats[view == i] = columns[row[view == i]]
-            return unit(feats) if self.normalise else feats
+            return l2_normalise(feats) if self.normalise else feats
         if not self.normalise:
             return sum(columns[index] for columns in views) / len(views)
-        return unit(sum(unit(columns[index]) for columns in views))
+        return l2_normalise(sum(l2_normalise(columns[index]) for columns in views))
 
 
 class Features(CombinedFeatures):
@@ -271,6 +271,6 @@ def read_parts(index: np.ndarray) -> list[np.ndarray]:
     return np.split(index, range(READ_ROWS, len(index), READ_ROWS))
 
 
-def unit(feats: np.ndarray) -> np.ndarray:
+def l2_normalise(feats: np.ndarray) -> np.ndarray:
     """Rows of length 1; a row of zeros stays one."""
     return feats / np.maximum(np.linalg.norm(feats, axis=1, keepdims=True), np.finfo(np.float32).tiny)

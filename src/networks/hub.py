@@ -89,7 +89,7 @@ def local_file(model: str, weights_file: str) -> Path:
 
 
 @contextmanager
-def refusing_bad_weights(model: str, path: Path) -> Iterator[None]:
+def explain_load_errors(model: str, path: Path) -> Iterator[None]:
     """Turn errors of loading `path` as weights of `model` into a UserError."""
     try:
         with warnings.catch_warnings():  # of a pickle's protocol: it is taken, or refused below

@@ -63,7 +63,7 @@ class Times:
         )
 
 
-def base_of(view: str) -> str:
+def base_view(view: str) -> str:
     """The square that a view is made of: exact views are turned on the device, crops are cut from the picture."""
     return view if view in CROPS else "identity"
 
@@ -205,12 +205,12 @@ def encode(
 ) -> Iterator[dict[str, np.ndarray]]:
     """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them."""
     device = machine.device()
-    loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_of(view) for view in views}), times)
+    loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_view(view) for view in views}), times)
     behind, copies = deque(), torch.cuda.Stream() if device.type == "cuda" else None
     for batch in loader.batches(encoder.batch_size):
         on_device = copy_to_device(batch, copies)
         begun = DeviceEvent(device)
-        feats = {view: encoder(seen(on_device, view)) for view in views}
+        feats = {view: encoder(apply_view(on_device, view)) for view in views}
         feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
         behind.append((begun, DeviceEvent(device), feats))
         if len(behind) > (2 if device.type == "cuda" else 0):
@@ -219,9 +219,9 @@ def encode(
         yield to_numpy(*behind.popleft(), times)
 
 
-def seen(batch: dict[str, Tensor], view: str) -> Tensor:
+def apply_view(batch: dict[str, Tensor], view: str) -> Tensor:
     """(n, 3, size, size) uint8: a batch through a view."""
-    return VIEWS.get(view, VIEWS["identity"])(batch[base_of(view)].permute(0, 3, 1, 2))
+    return VIEWS.get(view, VIEWS["identity"])(batch[base_view(view)].permute(0, 3, 1, 2))
 
 
 def copy_to_device(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[str, Tensor]:

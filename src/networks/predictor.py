@@ -12,7 +12,7 @@ from src.base.machine import AdaptiveBatch
 from src.data.decoded import Pictures
 from src.data.geometry import Geometry, normalised
 from src.networks import classifiers
-from src.networks.inference import Loader, Times, seen
+from src.networks.inference import Loader, Times, apply_view
 from src.schema.models import FineTune
 
 # Convolutions on a GPU want it. On a CPU too where they are trained: test_resnet at 128 pixels takes 250 images/s in it
@@ -20,7 +20,7 @@ from src.schema.models import FineTune
 LAYOUT = torch.channels_last
 
 
-def placed(model: nn.Module) -> nn.Module:
+def to_device(model: nn.Module) -> nn.Module:
     """The model on this machine's device."""
     return model.to(machine.device(), memory_format=LAYOUT)
 
@@ -42,7 +42,7 @@ class Predictor:
         """(n, size, size, 3) uint8 on the device -> (n, k) float32 there: the mean of the views' probabilities."""
         total = 0.0
         for view in self.views:
-            pixels = normalised(seen({"identity": squares}, view), self.mean, self.std, LAYOUT)
+            pixels = normalised(apply_view({"identity": squares}, view), self.mean, self.std, LAYOUT)
             with machine.autocast(self.precision):
                 logits = self.model(pixels)
             total = total + logits.float().softmax(dim=1)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from src.base.errors import UserError
 from src.leaderboard import scored
-from src.leaderboard.scored import Known, Ours
+from src.leaderboard.scored import Known, ModelScores
 from src.results import audit, ledger
 from src.results.ab import Comparison, read_ab
 from src.results.audit import PARTS, Audit
@@ -115,10 +115,12 @@ class Evidence:
             return None
 
     @cached_property
-    def ours(self) -> dict[str, Ours]:
+    def ours(self) -> dict[str, ModelScores]:
         """The leaderboard scores of each finished model."""
         names = self.models if self.known is not None else ()
-        found = {name: self.usable(f"{name} on the leaderboard", scored.of, self.known, name) for name in names}
+        found = {
+            name: self.usable(f"{name} on the leaderboard", scored.model_scores, self.known, name) for name in names
+        }
         return {name: ours for name, ours in found.items() if ours is not None}
 
     def usable(self, what: str, read: Callable[..., T], *args: Any) -> T | None:

@@ -112,7 +112,7 @@ def key(competition: Competition) -> str:
     for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
     for part in PARTS:
-        if patterns.is_one(table := getattr(competition, part)):
+        if patterns.is_pattern(table := getattr(competition, part)):
             paths = tables.read_part(competition, part)[patterns.path_column(table)]
             digest.update("\n".join(paths).encode())
     record = images_record(competition)

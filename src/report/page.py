@@ -108,7 +108,11 @@ def source(file: str) -> Markup:
 
 
 def script_json(value: Any) -> Markup:
-    """JSON that may stand inside of a script element, whatever texts are in it; a ValueError for NaN or infinity."""
+    """JSON that may stand inside of a script element, whatever texts are in it; a ValueError for NaN or infinity.
+
+    Raises:
+        ValueError: A number is not finite, which JSON does not have.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")

@@ -41,7 +41,7 @@ class Source:
         if (pixels := self.stored_pixels(path, stat.st_size, stat.st_mtime_ns)) is not None:
             image = Image.fromarray(pixels)
         else:
-            image = decoded(path.read_bytes(), side)
+            image = decode(path.read_bytes(), side)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         return image
 
@@ -56,14 +56,14 @@ class Source:
     def tile(self, path: Path) -> tuple[str | None, str]:
         """(data URI, ""), or None and why there is no picture."""
         try:
-            return encoded(self.picture(path)), ""
+            return encode(self.picture(path)), ""
         except (FileNotFoundError, NotADirectoryError):
             return None, GONE
         except FAULTS:
             return None, BROKEN
 
 
-def decoded(data: bytes, side: int) -> Image.Image:
+def decode(data: bytes, side: int) -> Image.Image:
     """The picture of a file's bytes; a large JPEG at a part of its size, which is still twice `side` or more."""
     if data.startswith(b"\xff\xd8\xff") and len(data) > LARGE:
         image = Image.open(io.BytesIO(data))
@@ -82,7 +82,7 @@ def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
     return places.drop_duplicates("sha256").set_index("sha256"), pixels
 
 
-def encoded(image: Image.Image) -> str:
+def encode(image: Image.Image) -> str:
     """The picture as a data URI."""
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=QUALITY, method=METHOD)
@@ -100,4 +100,4 @@ def sheet(pictures: Sequence[Image.Image | None], side: int) -> tuple[str, int]:
         if picture is not None:
             left, top = i % columns * side, i // columns * side
             whole.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
-    return encoded(whole), columns
+    return encode(whole), columns

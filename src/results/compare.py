@@ -108,7 +108,7 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def measured(row: Mapping[str, Any]) -> str:
+def score_text(row: Mapping[str, Any]) -> str:
     """`0.9501 ± 0.0022` of a row's metric, score, se and rows: see `intervals.score_text`."""
     score, se = row["score"], row["se"]
     if math.isnan(score):
@@ -159,7 +159,7 @@ def table(df: pd.DataFrame) -> str:
     head, lines = by_epoch(headline(df))
     out = [["model", *head]]
     for title, cells in lines.items():
-        out.append([title, *(measured(cell) if cell else "" for cell in cells)])
+        out.append([title, *(score_text(cell) if cell else "" for cell in cells)])
         known = [apart(cell) if cell else "" for cell in cells]
         if any(known):
             out.append(["  published", *known])
@@ -186,7 +186,7 @@ def millions(n: float) -> str:
 COSTS = ("model", "parameters", "trained", "training", "images/s", "GPU memory", "device")
 
 
-def of_rows(about: dict[str, Any]) -> str:
+def rows_text(about: dict[str, Any]) -> str:
     """`10,000 validation rows (the official split), learnt from 50,000`."""
     which, n = "the official split" if about["official"] else "fold 0", about["valid"]
     return f"{n:,} row{'' if n == 1 else 's'} to validate on ({which}), learnt from {about['train']:,}"

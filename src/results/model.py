@@ -15,14 +15,14 @@ from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
 from src.results import predictions
 from src.schema.competition import Competition
-from src.schema.models import Model
+from src.schema.models import Kind
 from src.scoring import decisions, intervals
 from src.scoring.metrics import METRICS
 
 BLEND = "blend"
 
 
-def model_key(competition: Competition, spec: Model, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
+def model_key(competition: Competition, spec: Kind, data: Dataset, code: int, **more: Any) -> dict[str, Any]:
     """All that changes a model's numbers.
 
     Args:

@@ -16,6 +16,8 @@ from src.schema.strict import Strict, Text
 Share = Annotated[float, Field(ge=0, le=1)]
 Exact = Literal["identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse"]
 Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_left", "crop_bottom_right"]
+# auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Positive = Annotated[float, Field(gt=0)]
 # What is done to training rows whose labels are doubtful (src/scoring/label_noise.py): nothing, or they are left out.
 # Held-out rows are scored with the labels as given. Left as it is, no key names it.
@@ -62,13 +64,12 @@ class ClipArch(Strict):
     text_cfg: dict[str, Any]
 
 
-class Model(Strict):
-    """A model's network, a CLIP or a timm backbone. With `weights_file`, a local checkpoint, no internet is needed."""
+class Network(Strict):
+    """A network to start from, a CLIP or a timm backbone; with `weights_file`, a local checkpoint, without internet."""
 
     weights_file: Text | None = None  # relative to the repository's folder, or absolute
     seed: int = Field(default=42, ge=0)
-    # auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    precision: Precision = "auto"
     clip: Text | ClipArch | None = None  # open_clip's name of the architecture
     weights: Text | None = None  # open_clip's tag; None without a weights_file: random weights
     backbone: Text | None = None  # timm's name, with its tag: convnext_tiny.fb_in22k_ft_in1k
@@ -100,10 +101,9 @@ class Model(Strict):
 
 
 class Kind(Strict):
-    """The answers of a model to others' questions, by default those of a kind that has nothing to do with them.
+    """The answers of a model to others' questions, by default those of a kind that has nothing to do with them."""
 
-    A kind has the field `precision`, too.
-    """
+    precision: Precision = "auto"
 
     stage: ClassVar[str]  # the stage that makes it
     module: ClassVar[str]  # in src/models/: its `load` gives the fitted model; see src/models/fitted.py
@@ -150,7 +150,7 @@ class Kind(Strict):
             raise ValueError(f"prompts are missing: the model {name!r} needs them")
 
 
-class Encoder(Model):
+class Encoder(Network):
     """A network that turns a picture into features: a CLIP's image tower, or a timm backbone without its head."""
 
     stored: Literal["float16", "float32"] = "float16"  # how the features lie on disk
@@ -235,7 +235,7 @@ class Augment(Strict):
         super().__init__(name=name, args=args)
 
 
-class FineTune(Model, Kind):
+class FineTune(Network, Kind):
     """A timm backbone, or a CLIP's image tower, trained on each fold's training rows for a fixed number of epochs."""
 
     stage: ClassVar[str] = "finetune"
@@ -368,7 +368,6 @@ class Soup(Kind):
     module: ClassVar[str] = "finetune.soups"
 
     of: Annotated[tuple[Text, ...], Field(min_length=1)]
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     @property
     def ingredients(self) -> tuple[str, ...]:

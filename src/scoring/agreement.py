@@ -44,7 +44,7 @@ def mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> str | N
     return ", ".join(f"{classes[i]} {p[i]:.1%} (not {q[i]:.1%})" for i in most)
 
 
-def by_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
+def chance_agreement(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The share of rows with equal labels if they were independent, each of its mix: the sum of p_i q_i."""
     k = 1 + max(ours.max(), theirs.max())
     p, q = (np.bincount(labels, minlength=k) / len(labels) for labels in (ours, theirs))
@@ -60,12 +60,12 @@ def are_unrelated(ours: np.ndarray, theirs: np.ndarray, out_of_fold: float | Non
     """
     if len(np.unique(ours)) == 1 or len(np.unique(theirs)) == 1:  # then any order of rows agrees as well
         return False
-    n, agreement, expected = len(ours), float(np.mean(ours == theirs)), by_chance(ours, theirs)
-    if agreement > expected + ERRORS * error(expected, n):
+    n, agreement, expected = len(ours), float(np.mean(ours == theirs)), chance_agreement(ours, theirs)
+    if agreement > expected + ERRORS * share_error(expected, n):
         return False
-    return out_of_fold is None or agreement < out_of_fold - ERRORS * error(out_of_fold, n)
+    return out_of_fold is None or agreement < out_of_fold - ERRORS * share_error(out_of_fold, n)
 
 
-def error(share: float, n: int) -> float:
+def share_error(share: float, n: int) -> float:
     """The standard error of a share of n rows."""
     return sqrt(share * (1 - share) / n)

@@ -92,6 +92,6 @@ def noise(targets: np.ndarray, probs: np.ndarray) -> float:
     return float(np.bincount(targets, minlength=len(joint)) @ wrong / len(targets))
 
 
-def said(dropped: int, n: int) -> str:
+def drop_message(dropped: int, n: int) -> str:
     """Report how many of n training rows were left out."""
     return f"{dropped} of {n} training rows dropped: their labels are doubtful"

@@ -50,7 +50,7 @@ def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: di
     if spec.label_noise != "keep":
         facts["dropped"] = dropped = [int(fit.doubted.sum()) for fit in fits]
         for fold, held_out in enumerate(data.held_out):
-            print(f"{name} fold {fold}  {label_noise.said(dropped[fold], int((~held_out).sum()))}")
+            print(f"{name} fold {fold}  {label_noise.drop_message(dropped[fold], int((~held_out).sum()))}")
     seconds = time.perf_counter() - start
     save_model(competition, name, key, data, oof, probs, seconds, **facts)
 

@@ -15,7 +15,7 @@ from src.base import files
 from src.base.paths import resolve
 from src.data.rows import Dataset, read_dataset
 from src.leaderboard import solution, submission, votes
-from src.leaderboard.faults import Asked, inspected, wanted
+from src.leaderboard.faults import Requirements, check_text, requirements
 from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
@@ -23,7 +23,7 @@ from src.scoring.metrics import METRICS
 
 def run(competition: Competition) -> Path:
     """Return the blend's file. Each is checked before it gets its name."""
-    data, (asked,) = read_dataset(competition), wanted(competition)
+    data, (asked,) = read_dataset(competition), requirements(competition)
     path, probs = answer(competition, data, asked, "blend")
     if METRICS[competition.metric].of_labels:
         shares = np.bincount(probs.argmax(axis=1), minlength=len(competition.classes)) / len(probs)
@@ -51,7 +51,7 @@ def reported(competition: Competition) -> list[str]:
     return [name for name in finished if name in names]
 
 
-def answer(competition: Competition, data: Dataset, asked: Asked, what: str) -> tuple[Path, np.ndarray]:
+def answer(competition: Competition, data: Dataset, asked: Requirements, what: str) -> tuple[Path, np.ndarray]:
     """Writes a model's submission and returns its path, and the probabilities (n, k) that it is made of."""
     facts = read_model(competition.model_folder(what))
     _, probs = model_tables(competition, what, data)
@@ -60,11 +60,11 @@ def answer(competition: Competition, data: Dataset, asked: Asked, what: str) -> 
 
 
 def write(
-    competition: Competition, data: Dataset, asked: Asked, probs: np.ndarray, name: Callable[[str], Path]
+    competition: Competition, data: Dataset, asked: Requirements, probs: np.ndarray, name: Callable[[str], Path]
 ) -> Path:
     """Writes the submission, after it has been checked; `name` gives its path by its sha256."""
     text = submission.csv_of(competition, asked, data.test.ids, probs)
-    faults, _ = inspected(competition, text.encode(), asked)
+    faults, _ = check_text(competition, text.encode(), asked)
     if faults:
         raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
     sha = files.text_sha256(text)
@@ -77,7 +77,7 @@ def write(
     return path
 
 
-def vote(competition: Competition, data: Dataset, asked: Asked, probs: np.ndarray) -> None:
+def vote(competition: Competition, data: Dataset, asked: Requirements, probs: np.ndarray) -> None:
     """Write the majority vote of the labels of `probs` and of the config's CSVs; ties: the more frequent class."""
     others = [votes.read(competition, path, data.test.ids) for path in competition.blend.csvs]
     ballots, k = np.stack([probs.argmax(axis=1), *others]), len(competition.classes)

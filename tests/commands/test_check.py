@@ -256,8 +256,8 @@ class TestIds:
         assert inspected(RIGHT.assign(id="0" + RIGHT["id"])).faults == []
 
     def test_that_could_be_two_are_unknown(self):
-        assert reading.respelt(["7.0"], ["007", "0007"]) == {}
-        assert reading.respelt(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
+        assert reading.respellings(["7.0"], ["007", "0007"]) == {}
+        assert reading.respellings(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
             "with spaces around": {" 9": "9"},
             "in another case": {"A": "a"},
             "without leading zeros, or as decimals": {"7.0": "007", "8e0": "8"},
@@ -284,7 +284,7 @@ class TestIds:
 
     def test_of_a_smoke_run_are_its_own(self, inspected):
         smoke = toy_competition(limit=8)
-        (asked,) = faults.wanted(smoke)
+        (asked,) = faults.requirements(smoke)
         mine = RIGHT[RIGHT["id"].isin(asked.ids)]
         assert inspected(mine, smoke) == submission.Findings([], [])
         (fault,) = inspected(RIGHT, smoke).faults
@@ -307,7 +307,7 @@ class TestAnswers:
     def test_of_a_smoke_run_may_be_of_more_rows(self, folder, tmp_path):
         RIGHT.to_csv(tmp_path / "x.csv", index=False)
         smoke = toy_competition(limit=8)
-        (asked,) = faults.wanted(smoke)
+        (asked,) = faults.requirements(smoke)
         assert submission.answers(smoke, tmp_path / "x.csv", asked.ids).shape == (8, 3)
 
     def test_with_faults_are_refused_with_all_of_them(self, toy, tmp_path):
@@ -509,7 +509,7 @@ class TestStage:
 
     def test_of_a_smoke_run_says_so(self, tmp_path, folder, capsys):
         smoke = toy_competition(limit=8)
-        (asked,) = faults.wanted(smoke)
+        (asked,) = faults.requirements(smoke)
         RIGHT[RIGHT["id"].isin(asked.ids)].to_csv(tmp_path / "x.csv", index=False)
         assert check.run(smoke, tmp_path / "x.csv") == 0
         assert "it is of a smoke run: do not send it" in capsys.readouterr().out
@@ -537,9 +537,9 @@ def test_what_is_made_is_right(toy, log_loss):
     folds.run(log_loss)
     ids = read_dataset(log_loss).test.ids
     probs = PROBS.set_index("id").loc[ids, list(CLASSES)].to_numpy(np.float32)
-    (asked,) = faults.wanted(log_loss)
+    (asked,) = faults.requirements(log_loss)
     text = submission.csv_of(log_loss, asked, ids, probs)
-    assert faults.inspected(log_loss, text.encode(), asked)[0] == []
+    assert faults.check_text(log_loss, text.encode(), asked)[0] == []
     sub = pd.read_csv(io.StringIO(text), dtype={"id": str})
     assert sub["id"].tolist() == list(asked.ids) == [f"{i}" for i in range(111, 99, -1)]
     assert list(sub) == ["id", "red", "blue", "green"]

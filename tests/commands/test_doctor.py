@@ -89,21 +89,21 @@ class TestCredentials:
         return folder
 
     def test_none(self, roots):
-        assert credentials.found() == []
-        assert credentials.winner() is None
+        assert credentials.find_all() == []
+        assert credentials.active() is None
 
     def test_a_token_of_the_environment_wins(self, home, monkeypatch):
         for name in ("access_token", "kaggle.json", "credentials.json"):
             (home / name).write_text('{"username": "me", "key": "k"}')
             (home / name).chmod(0o600)
         monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
-        assert [one.where for one in credentials.found()] == [
+        assert [one.where for one in credentials.find_all()] == [
             "KAGGLE_API_TOKEN",
             *(str(home / name) for name in ("access_token", "kaggle.json", "credentials.json")),
         ]
-        assert credentials.where() == "KAGGLE_API_TOKEN"
+        assert credentials.active_source() == "KAGGLE_API_TOKEN"
         monkeypatch.delenv("KAGGLE_API_TOKEN")
-        assert credentials.where() == str(home / "access_token")
+        assert credentials.active_source() == str(home / "access_token")
 
     @pytest.mark.parametrize(
         ("text", "fault"),
@@ -115,13 +115,13 @@ class TestCredentials:
     )
     def test_a_file_that_the_client_passes_over_is_said(self, home, text, fault):
         (home / "kaggle.json").write_text(text)
-        (one,) = credentials.found()
+        (one,) = credentials.find_all()
         assert one.fault == fault
-        assert credentials.winner() is None
+        assert credentials.active() is None
 
     def test_half_a_key_of_the_environment_is_said(self, roots, monkeypatch):
         monkeypatch.setenv("KAGGLE_KEY", "k")
-        (one,) = credentials.found()
+        (one,) = credentials.find_all()
         assert one.fault == "KAGGLE_USERNAME is not set"
 
     def test_a_file_that_others_may_read_is_said(self, home, capsys, toy):

@@ -357,7 +357,7 @@ def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatc
         paths = ["a b.png", "to-here", "large.png", "says-large", "cut.png", "page.png", "none", "to-file", "to-ftp"]
         paths += ["to-itself", "to-endless"]
         for i, path in enumerate(paths):
-            said[path] = urls.fetch(f"{base}/{path}", tmp_path / str(i)) or images.fault_of(
+            said[path] = urls.fetch(f"{base}/{path}", tmp_path / str(i)) or images.explain_fault(
                 (tmp_path / str(i)).read_bytes()
             )
     assert said["a b.png"] is None

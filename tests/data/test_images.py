@@ -68,7 +68,7 @@ class TestModes:
 
     def test_floating_point_is_refused(self, tmp_path):
         Image.new("F", (2, 2), 0.5).save(tmp_path / "a.tiff")
-        assert "floating-point" in images.fault_of((tmp_path / "a.tiff").read_bytes())
+        assert "floating-point" in images.explain_fault((tmp_path / "a.tiff").read_bytes())
 
 
 def png() -> bytes:
@@ -110,12 +110,12 @@ def bomb() -> bytes:
     ],
 )
 def test_a_fault_is_said(data, said):
-    assert said in images.fault_of(data)
+    assert said in images.explain_fault(data)
 
 
 @pytest.mark.parametrize("data", [png(), jpeg()])
 def test_a_whole_picture_has_no_fault(data):
-    assert images.fault_of(data) is None
+    assert images.explain_fault(data) is None
 
 
 class TestCheck:
@@ -242,7 +242,7 @@ def test_what_folders_are_searched_for_can_be_decoded(tmp_path, ending):
     path = tmp_path / f"seed{ending.upper()}"
     Image.new("L" if ending == ".pgm" else "RGB", (12, 9), 130).save(path)
     assert images.is_picture(path.name)
-    assert images.fault_of(path.read_bytes()) is None
+    assert images.explain_fault(path.read_bytes()) is None
     assert images.decode(bytearray(path.read_bytes())).shape == (9, 12, 3)
 
 

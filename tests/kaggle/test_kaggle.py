@@ -100,5 +100,5 @@ def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import():
 
 def test_credentials_are_named_and_never_shown(roots, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", kaggle_standin.TOKEN)
-    assert kaggle_standin.TOKEN not in repr(credentials.found())
-    assert not Path(credentials.where()).exists()
+    assert kaggle_standin.TOKEN not in repr(credentials.find_all())
+    assert not Path(credentials.active_source()).exists()

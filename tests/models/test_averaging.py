@@ -11,7 +11,7 @@ from src.data.rows import Dataset, read_dataset
 from src.models.finetune import averaging, heads, training
 from src.models.finetune.run import Run, squares_of
 from src.networks import classifiers, texts
-from src.networks.features import unit
+from src.networks.features import l2_normalise
 from src.results.model import model_tables
 from src.schema.models import FineTune, Prompts, Soup
 from src.scoring import calibration
@@ -30,7 +30,7 @@ def probs(n=90, k=3):
 
 def test_the_ends_of_the_line_are_the_ends_and_its_middle_the_mean():
     start, end = ({"a": torch.randn(5), "n": torch.tensor(i)} for i in (3, 8))
-    line = [averaging.interpolated(start, end, alpha) for alpha in (0.0, 0.5, 1.0)]
+    line = [averaging.interpolate(start, end, alpha) for alpha in (0.0, 0.5, 1.0)]
     assert torch.equal(line[0]["a"], start["a"])
     assert torch.equal(line[2]["a"], end["a"])
     assert torch.allclose(line[1]["a"], averaging.mean([start, end])["a"])
@@ -103,7 +103,7 @@ class TestStage:
             heads.probes(competition, spec, Dataset(rows.train, given, rows.fold, rows.test, ""))
             for given in (targets, poisoned)
         )
-        feats = unit(RNG.normal(size=(50, 16)))
+        feats = l2_normalise(RNG.normal(size=(50, 16)))
         changes = [
             np.abs(softmax(feats @ a.coef.T + a.intercept, 1) - softmax(feats @ b.coef.T + b.intercept, 1)).max()
             for a, b in zip(before, after, strict=True)

@@ -236,4 +236,4 @@ def test_models_that_keep_their_labels_have_the_key_that_they_had_before_there_w
 
 
 def test_what_is_done_is_said_in_one_line():
-    assert label_noise.said(57, 459) == "57 of 459 training rows dropped: their labels are doubtful"
+    assert label_noise.drop_message(57, 459) == "57 of 459 training rows dropped: their labels are doubtful"

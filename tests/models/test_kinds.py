@@ -15,7 +15,7 @@ from src.results import predictions
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, read_json, toy_competition
 
 SCHEMA = '''\
-class Prior(Model, Kind):
+class Prior(Kind):
     """The share of each class among a fold's training rows, whatever the picture."""
 
     stage: ClassVar[str] = "prior"

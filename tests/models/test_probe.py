@@ -13,7 +13,7 @@ from src.models.logreg import lbfgs
 from src.models.logreg.solve import Problem
 from src.models.probe import nested, solvers
 from src.models.probe.solvers import ProbeData
-from src.networks.features import unit
+from src.networks.features import l2_normalise
 from src.schema.models import Encoder, Probe
 from src.scoring.label_noise import issues
 from src.scoring.metrics import METRICS
@@ -28,11 +28,11 @@ SPEC = Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0, 100.0), normalise=(True,), wide
 def toy_features(n=300, d=20, k=4, noise=0.3):
     targets = np.arange(n) % k
     centres = RNG.normal(size=(k, d))
-    return unit(5 + centres[targets] + noise * RNG.normal(size=(n, d))).astype(np.float32), targets
+    return l2_normalise(5 + centres[targets] + noise * RNG.normal(size=(n, d))).astype(np.float32), targets
 
 
 def fit_folds(feats, targets, fold, k, spec=SPEC, raw=None, **options):
-    return nested.fit_folds(spec, ProbeData(lambda unit: feats if unit else raw, targets, fold, k, **options))
+    return nested.fit_folds(spec, ProbeData(lambda unit: feats if l2_normalise else raw, targets, fold, k, **options))
 
 
 def oof_of(fits, feats, fold):
@@ -91,7 +91,7 @@ def test_random_labels_score_chance_out_of_fold_unless_they_leak(monkeypatch, le
         )
     # nearly as many dimensions as rows: a probe that sees its held-out rows has them by heart
     rng = np.random.default_rng(4)
-    feats = unit(rng.normal(size=(400, 300))).astype(np.float32)
+    feats = l2_normalise(rng.normal(size=(400, 300))).astype(np.float32)
     targets, fold = rng.integers(0, 4, 400), rng.permutation(400) % 5
     spec = SPEC.model_copy(update={"cs": (1.0, 100.0, 10000.0)})
     oof = oof_of(fit_folds(feats, targets, fold, 4, spec), feats, fold)
@@ -151,7 +151,7 @@ def test_features_are_normalised_where_that_is_better():
     fold = np.arange(300) // 4 % 5
     spec = SPEC.model_copy(update={"normalise": (True, False)})
     unit_is_better = fit_folds(feats, targets, fold, 4, spec, feats * lengths)
-    raw_is_better = fit_folds(unit(RNG.normal(size=feats.shape)), targets, fold, 4, spec, feats)
+    raw_is_better = fit_folds(l2_normalise(RNG.normal(size=feats.shape)), targets, fold, 4, spec, feats)
     assert {fit.normalise for fit in unit_is_better} == {True}
     assert {fit.normalise for fit in raw_is_better} == {False}
     assert list(raw_is_better[0].curves) == ["unit", "raw"]
@@ -215,7 +215,7 @@ def noisy(wrong=0.2, k=4, n=200, seed=0):
     true = np.arange(n) % k
     feats = 3 * rng.normal(size=(k, 8))[true] + rng.normal(size=(n, 8))
     given = np.where(rng.random(n) < wrong, (true + 1) % k, true)
-    return unit(feats).astype(np.float32), given, true, rng.permutation(n) % 5
+    return l2_normalise(feats).astype(np.float32), given, true, rng.permutation(n) % 5
 
 
 class TestLabelNoise:
@@ -280,7 +280,7 @@ class TestLabelNoise:
         spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,), "normalise": (True, False)})
         fits = fit_folds(feats, given, fold, 4, spec, 3 * feats)
         chosen = [(fit.c, fit.normalise) for fit in fits]
-        rows = ProbeData(lambda unit: feats if unit else 3 * feats, given, fold, 4)
+        rows = ProbeData(lambda unit: feats if l2_normalise else 3 * feats, given, fold, 4)
         for number, (fit, probs) in enumerate(zip(fits, nested.judge_labels(spec, rows, chosen), strict=True)):
             training = fold != number
             assert np.isnan(probs[~training]).all()

@@ -152,7 +152,7 @@ class TestFeatures:
         one, other = self.views(competition, rows, self.SPECS[0])
         feats = features.Features(competition, self.SPECS[:1], rows)
         assert feats.shape == (20, 16)
-        expected = features.unit(features.unit(one) + features.unit(other))
+        expected = features.l2_normalise(features.l2_normalise(one) + features.l2_normalise(other))
         assert np.abs(feats[:] - expected).max() < 1e-6
         assert (feats[3:5] == feats[:][3:5]).all()
         index = np.array([7, 2, 7])

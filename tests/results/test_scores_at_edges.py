@@ -42,10 +42,10 @@ class TestCompare:
     ROW = {"metric": "accuracy", "score": 1.0, "se": 0.0, "rows": 288.0}
 
     def test_a_score(self):
-        assert compare.measured(self.ROW) == "1.0000 (0.9868 to 1.0000)"
-        assert compare.measured({**self.ROW, "score": 0.9501, "se": 0.0022}) == "0.9501 ± 0.0022"
-        assert compare.measured({**self.ROW, "score": 0.9501, "se": math.nan}) == "0.9501"
-        assert compare.measured({**self.ROW, "score": math.nan, "se": math.nan}) == compare.UNKNOWN
+        assert compare.score_text(self.ROW) == "1.0000 (0.9868 to 1.0000)"
+        assert compare.score_text({**self.ROW, "score": 0.9501, "se": 0.0022}) == "0.9501 ± 0.0022"
+        assert compare.score_text({**self.ROW, "score": 0.9501, "se": math.nan}) == "0.9501"
+        assert compare.score_text({**self.ROW, "score": math.nan, "se": math.nan}) == compare.UNKNOWN
 
     def test_a_difference(self):
         pair = {"one": "a", "other": "b", "difference": 0.0, "se": 0.0, "rows": 288}
@@ -62,7 +62,7 @@ class TestCompare:
 
 def test_ab():
     found = Comparison("cs", "1", "probe", "accuracy", 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0, "f", "k")
-    assert ab.said(found, 288).splitlines() == [
+    assert ab.comparison_text(found, 288).splitlines() == [
         "  as it is    accuracy 1.0000 (0.9868 to 1.0000)",
         "  changed     accuracy 1.0000 (0.9868 to 1.0000)",
         "  difference  +0.0000 (identical) (paired, + is better; 0 of 288 rows get another label): not distinguishable",

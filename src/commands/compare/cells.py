@@ -19,7 +19,7 @@ from src.base.text import duration
 from src.data.rows import Dataset
 from src.leaderboard import solution
 from src.results import predictions
-from src.results.compare import measured
+from src.results.compare import score_text
 from src.results.model import equal_keys, none_if_nan
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
@@ -41,7 +41,11 @@ class Holdout:
 
 
 def split(competition: Competition, data: Dataset) -> Holdout:
-    """All train rows, and the test rows that a solution knows; without one, fold 0 is scored and the others learnt."""
+    """All train rows, and the test rows that a solution knows; without one, fold 0 is scored and the others learnt.
+
+    Raises:
+        UserError: The solution has faults.
+    """
     known, n = solution.answers(competition, data.test.ids), len(data.train)
     if known is None:
         held_out = data.fold == 0
@@ -144,7 +148,7 @@ class Cell:
     def score_text(self, point: dict[str, Any]) -> str:
         """A point's score and standard error."""
         numbers = {name: float("nan") if point[name] is None else point[name] for name in ("score", "se")}
-        return measured({"metric": self.competition.metric, "rows": len(self.split.valid), **numbers})
+        return score_text({"metric": self.competition.metric, "rows": len(self.split.valid), **numbers})
 
 
 def pair(one: Cell, other: Cell, titles: tuple[str, str], table: str = "valid") -> dict[str, Any]:

@@ -48,6 +48,9 @@ def run(names: list[str] | None = None) -> int:
     """Compare on each data set that is named, or on all; return 1 if a cell failed.
 
     Nothing is begun if a name is unknown, or its config has nothing to compare.
+
+    Raises:
+        UserError: A name is unknown, or its config has nothing to compare; then nothing is begun.
     """
     competitions = [config.load(name) for name in dict.fromkeys(names or data_sets())]
     subjects = {competition.name: compare.subjects(competition) for competition in competitions}
@@ -157,7 +160,7 @@ def report(competition: Competition) -> None:
     """Print the content of compare.csv and compare.json."""
     path = competition.compare_csv
     df, about = compare.read_compare(path), compare.read_about(path)
-    print(f"== {competition.name}: {competition.metric}, {compare.of_rows(about)}")
+    print(f"== {competition.name}: {competition.metric}, {compare.rows_text(about)}")
     if len(compare.headline(df)):
         print(compare.table(df))
     for one in compare.setups(competition, df):

@@ -19,7 +19,7 @@ from src.models.finetune.resume import Running
 from src.models.finetune.run import fold_of, squares_of
 from src.models.finetune.training import Training
 from src.networks import backbones, classifiers, clip, encoders, features, texts
-from src.networks.predictor import placed
+from src.networks.predictor import to_device
 from src.results.compare import ALPHA
 from src.results.model import model_tables, none_if_nan, read_model
 from src.schema.competition import Competition
@@ -31,7 +31,11 @@ UNSEEN = ("weights_file", "views", "seeds", "temperature")  # of a recipe: they 
 
 
 def make(cell: Cell) -> dict[str, Any]:
-    """The content of cell.json, of a cell that is made if it is not there; zero-shot and probe need their stages."""
+    """The content of cell.json, of a cell that is made if it is not there; zero-shot and probe need their stages.
+
+    Raises:
+        UserError: The model is not available, or cannot be trained; zero-shot and probe need their stages to have run.
+    """
     if cell.spec.is_trained:
         return fine_tuned(cell)
     return zero_shot(cell) if cell.templates else from_stage(cell)
@@ -178,7 +182,7 @@ def first_point(cell: Cell, key: dict[str, Any], fold: Fold, create: Callable[[b
     path = cell.folder / "epoch0.json"
     kept = files.read_json(path)
     if kept is None or kept["key"] != key or not cell.table("epoch0").is_file():
-        probs = predict(placed(create(True)), fold)
+        probs = predict(to_device(create(True)), fold)
         cell.write("epoch0", probs)
         kept = {"key": key, "point": cell.score(probs)}
         files.write_json(path, kept)
@@ -193,7 +197,7 @@ def wise_ft_curve(
     weights = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
     origin, points = create(True).state_dict(), []
     for alpha in sorted({*fold.spec.wise_ft, ALPHA}):
-        model.load_state_dict(averaging.interpolated(origin, weights, alpha))
+        model.load_state_dict(averaging.interpolate(origin, weights, alpha))
         probs = predict(model, fold)
         if alpha == ALPHA:
             cell.write(f"valid-alpha{ALPHA:g}", probs)

@@ -12,7 +12,12 @@ PHRASING_KINDS = ("one kind", "varied")
 
 
 def kinds(name: str) -> dict[str, tuple[str, ...]]:
-    """`{"one kind": (...), "varied": (...)}`: the templates of a data set, equally many of both."""
+    """`{"one kind": (...), "varied": (...)}`: the templates of a data set, equally many of both.
+
+    Raises:
+        UserError: There is no such file; or a part is missing, empty or unknown; or a template has not one {}, or
+            stands there twice; or one part has more templates than the other.
+    """
     names = sorted(path.stem for path in FOLDER.glob("*.txt"))
     if name not in names:
         raise UserError(unknown("file of phrasings", name, names) + f" (each is a text file in {FOLDER})")

@@ -19,7 +19,11 @@ PART = re.compile(r"(train|test|val|images?|pictures|data)", re.IGNORECASE)  # f
 
 
 def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
-    """Infer the config from the folders, whose files a pattern must tell from all others."""
+    """Infer the config from the folders, whose files a pattern must tell from all others.
+
+    Raises:
+        UserError: There are no such folders, or several; or no pattern tells their files from all others.
+    """
     id, answer, sample_file = roles.id, roles.answer, roles.sample_file
     above = above_classes(contents, roles)
     names = contents.classes[above]

@@ -138,7 +138,7 @@ def link(folder: Path) -> str:
 
 def title_and_metric(slug: str) -> tuple[str | None, str | None]:
     """Kaggle's title and metric of a competition; None where Kaggle does not say it, or there are no credentials."""
-    if credentials.winner() is None:
+    if credentials.active() is None:
         return None, None
     try:
         with kaggle_api.session(slug, f"the metric of {slug}") as api:

@@ -37,7 +37,11 @@ class Roles:
 
 
 def find(contents: Contents, id: str | None) -> Roles:
-    """The roles, by one sample submission with one column of ids; `id` is the value of --id."""
+    """The roles, by one sample submission with one column of ids; `id` is the value of --id.
+
+    Raises:
+        UserError: There is no sample submission, or several; it names no rows, or they are named in several ways.
+    """
     sample_file = find_sample(contents)
     sample = contents.tables[sample_file]
     if not len(sample):

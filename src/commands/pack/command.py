@@ -33,7 +33,11 @@ def before(competition: Competition, push: bool = False) -> None:
 
 
 def run(competition: Competition, push: bool = False, with_wheels: bool = True) -> None:
-    """Pack and rehearse; then push. Without wheels, the notebook's environment must have all packages."""
+    """Pack and rehearse; then push. Without wheels, the notebook's environment must have all packages.
+
+    Raises:
+        UserError: The run is not finished, the rehearsal failed, or Kaggle refuses.
+    """
     if push:
         require_can_be_pushed(competition)
     packing.check(competition)

@@ -10,13 +10,13 @@ import pandas as pd
 
 from src.data import images, patterns, tables
 from src.leaderboard import faults
-from src.leaderboard.faults import Asked
+from src.leaderboard.faults import Requirements
 from src.schema.competition import Competition
 
 
 @dataclass(frozen=True)
 class Hidden:
-    asked: Asked  # what a submission must have
+    asked: Requirements  # what a submission must have
     copied_from: Mapping[str, str]  # of each id that is new: the real one whose picture it has
 
 
@@ -28,7 +28,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     """
     id, source = competition.id, competition.input("")
     test, sample = (tables.read_part(competition, part) for part in ("test", "sample_submission"))
-    files = patterns.is_one(competition.test)  # a row is a file, and there are no fewer than there are
+    files = patterns.is_pattern(competition.test)  # a row is a file, and there are no fewer than there are
     if rows is None or competition.limit is not None or (files and rows < len(test)):
         rows = len(test)
     taken = {*test[id], *tables.read_part(competition, "train")[id]}
@@ -52,8 +52,10 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     for path, there in links.items():
         (folder / path).symlink_to(there.resolve())
     if competition.limit is not None:
-        return Hidden(*faults.wanted(competition), copied_from)
-    return Hidden(Asked(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from)
+        return Hidden(*faults.requirements(competition), copied_from)
+    return Hidden(
+        Requirements(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from
+    )
 
 
 def unused_ids(ids: list[str], taken: set[str]) -> list[str]:

@@ -52,7 +52,11 @@ def weighted_specs(competition: Competition) -> Iterator[tuple[str, Encoder | Fi
 
 
 def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> None:
-    """Write the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes."""
+    """Write the dataset of a finished run into `folder`, which is not there yet. The same run makes the same bytes.
+
+    Raises:
+        UserError: Weights or wheels are not available.
+    """
     project(competition, folder / "project")
     state(competition, folder / "state")
     hub(competition, folder / "hub")
@@ -64,7 +68,7 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
         "arguments": [competition.name, *limit, "submission"],
         "folder": competition.folder.name,
         "competition": competition.source.slug,
-        "test": patterns.fixed(test) if patterns.is_one(test) else test,
+        "test": patterns.fixed_folder(test) if patterns.is_pattern(test) else test,
         "python": wheels.pythons(),
         "packages": pins,
         "files": contents(folder),
@@ -141,12 +145,16 @@ def train_features(cache: Cache, train: Rows, folder: Path) -> None:
 
 
 def hub(competition: Competition, folder: Path) -> None:
-    """Copy the checkpoints of the hub that the notebook loads, downloaded if need be, in the layout of its cache."""
+    """Copy the checkpoints of the hub that the notebook loads, downloaded if need be, in the layout of its cache.
+
+    Raises:
+        UserError: One is not in this machine's cache and cannot be downloaded.
+    """
     for spec in (spec for model in competition.models.values() for spec in model.encoders_to_predict):
         has_random_weights = spec.clip is not None and spec.weights is None
         if spec.weights_file is not None or has_random_weights:
             continue
-        path = backbones.weights(spec) if spec.clip is None else clip.from_hub(spec, clip.title(spec))
+        path = backbones.weights(spec) if spec.clip is None else clip.fetch_from_hub(spec, clip.title(spec))
         if path is not None:
             at = len(path.parts) - path.parts[::-1].index("snapshots") - 2
             repository, _, revision, *_ = parts = path.parts[at:]  # models--<owner>--<name>/snapshots/<revision>/<file>

@@ -25,7 +25,7 @@ from src.commands.pack import hidden, notebook, wheels
 from src.commands.pack.hidden import Hidden
 from src.data.rows import read_dataset
 from src.leaderboard import submission
-from src.leaderboard.faults import inspected, read, wanted
+from src.leaderboard.faults import check_text, read, requirements
 from src.results.model import BLEND, decided_probs, model_tables, read_model
 from src.schema.competition import Competition, Notebook
 from src.scoring.metrics import METRICS
@@ -105,7 +105,11 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
 
 
 def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Path) -> Rehearsal:
-    """Run the packed notebook of `pack` and compare its submission with the run's; `folder` is removed in the end."""
+    """Run the packed notebook of `pack` and compare its submission with the run's; `folder` is removed in the end.
+
+    Raises:
+        UserError: It fails, or its submission has faults or other answers.
+    """
     about = json.loads((pack / "dataset" / "pack.json").read_text())
     (path,) = (pack / "notebook").glob("*.ipynb")
     with scratch_folder(folder):
@@ -163,7 +167,11 @@ def image(folder: Path) -> Path:
 
 
 def run(command: list[str], environment: Mapping[str, str], folder: Path) -> tuple[float, int]:
-    """Run a command in `folder` and print its lines; return its seconds, and the bytes of its largest process."""
+    """Run a command in `folder` and print its lines; return its seconds, and the bytes of its largest process.
+
+    Raises:
+        UserError: It fails.
+    """
     start, last, peak = time.perf_counter(), "", folder / ".peak"
     measured = [sys.executable, "-c", MEASURED, str(peak), *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -189,13 +197,13 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     faults, theirs = read(competition, path, [made_up.asked])
     if theirs is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
-    data, (asked,) = read_dataset(competition), wanted(competition)
+    data, (asked,) = read_dataset(competition), requirements(competition)
     blend = read_model(competition.model_folder(BLEND))
     _, probs = model_tables(competition, BLEND, data)
     text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, blend, probs))
     if path.read_bytes() == text.encode():
         return "its submission.csv is the run's, byte for byte"
-    _, ours = inspected(competition, text.encode(), asked)
+    _, ours = check_text(competition, text.encode(), asked)
     real = [id for id in made_up.asked.ids if id not in made_up.copied_from]
     differ, most = apart(theirs.loc[real].to_numpy(), ours.loc[real].to_numpy())
     new, copied = list(made_up.copied_from), list(made_up.copied_from.values())

@@ -45,7 +45,11 @@ def here() -> str:
 
 
 def pins(requirements: Path) -> list[str]:
-    """`name==version` of all that is packed, sorted; it must be installed, in versions of requirements.txt."""
+    """`name==version` of all that is packed, sorted; it must be installed, in versions of requirements.txt.
+
+    Raises:
+        UserError: Something of it is not installed here, or in another version than requirements.txt has.
+    """
     lines = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
     wanted = {canonicalize_name(one.name): one for one in map(Requirement, filter(None, lines))}
     roots = [name for name in wanted if name not in (*IMAGE, *UNUSED)]
@@ -60,7 +64,11 @@ def pins(requirements: Path) -> list[str]:
 
 
 def needed(roots: Iterable[str], but: Collection[str] = ()) -> dict[str, str]:
-    """{name: version} of installed packages: the roots, and all that they need here, but for some."""
+    """{name: version} of installed packages: the roots, and all that they need here, but for some.
+
+    Raises:
+        UserError: One is not installed.
+    """
     versions: dict[str, str] = {}
     todo, seen = [(canonicalize_name(name), "") for name in roots], set()
     while todo:
@@ -83,6 +91,9 @@ def collect(pins: Sequence[str], folder: Path, before: Path) -> None:
     """Put the wheels of all pins, for all `pythons`, into `folder`.
 
     `before` is a dataset that was packed before: its wheels are taken where they are of the same pins, and whole.
+
+    Raises:
+        UserError: pip cannot get them.
     """
     folder.mkdir(parents=True)
     known = files.read_json(before / "pack.json") or {}
@@ -98,7 +109,11 @@ def collect(pins: Sequence[str], folder: Path, before: Path) -> None:
 
 
 def download(pins: Sequence[str], folder: Path, python: str, target: Sequence[str] = ()) -> None:
-    """Let pip download the wheels that the folder lacks; `target` has its options for another machine than this one."""
+    """Let pip download the wheels that the folder lacks; `target` has its options for another machine than this one.
+
+    Raises:
+        UserError: pip is not there, or cannot get them.
+    """
     print(f"wheels for Python {python}: {len(pins)} packages", flush=True)
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command = [*pip, "--disable-pip-version-check", *target, "--find-links", folder, "--dest", folder, *pins]

@@ -59,6 +59,9 @@ def run(
     Args:
         words: Files, folders and URLs.
         models: Names of models; none: the competition's best, or DEFAULTS.
+
+    Raises:
+        UserError: Nothing is named, or something that is not known or is not available.
     """
     places = [Word(text, None if "://" in text else from_caller(text)) for text in words]
     gathering.check(places, allow_urls)

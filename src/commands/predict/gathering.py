@@ -89,7 +89,7 @@ def pictures_in(folder: Path) -> list[Path]:
 def fault(path: Path) -> str | None:
     """The reason why a file is not a whole picture; None if it is."""
     try:
-        return images.fault_of(path.read_bytes())
+        return images.explain_fault(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:

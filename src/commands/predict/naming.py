@@ -23,7 +23,7 @@ from src.commands.predict.session import InferenceSession, Model
 from src.models import fitted
 from src.models.fitted import Fitted
 from src.networks import backbones, clip, encoders, hub
-from src.networks.features import unit
+from src.networks.features import l2_normalise
 from src.networks.inference import Tower
 from src.networks.texts import Texts
 from src.results import checkpoints
@@ -133,7 +133,7 @@ class Clip(Model):
         known = self.texts(loaded)
         classifier = known.scale * known.classifier(self.classes.prompts, self.classes.names)
         tower = Tower(loaded.model.encode_image, geometry, tuple(cfg.mean), tuple(cfg.std))
-        return softmax(unit(session.outputs(self.name, tower)) @ classifier, axis=1)
+        return softmax(l2_normalise(session.outputs(self.name, tower)) @ classifier, axis=1)
 
     def texts(self, loaded: clip.ClipModel) -> Texts:
         """The features of the classes' texts; those of many texts are kept, for they take minutes without a GPU."""
@@ -191,8 +191,8 @@ class Timm(Model):
         usual = 1000 if own is None else own.num_classes
         if path is None:
             return usual
-        with hub.refusing_bad_weights(self.name, path):
-            k = backbones.classes_of(path, "fc" if own is None else own.classifier)
+        with hub.explain_load_errors(self.name, path):
+            k = backbones.n_head_classes(path, "fc" if own is None else own.classifier)
         return usual if k is None else k
 
     @property
@@ -202,7 +202,7 @@ class Timm(Model):
     def predict(self, session: InferenceSession) -> np.ndarray:
         path, k = backbones.weights(self.spec), len(self.classes.labels)
         options = {"pretrained_cfg_overlay": {"file": str(path), "num_classes": k}, "num_classes": k}
-        with hub.refusing_bad_weights(self.name, path):
+        with hub.explain_load_errors(self.name, path):
             model = timm.create_model(self.spec.backbone, pretrained=True, **options)
         data = backbones.data_config(self.spec)
         tower = Tower(machine.on_device(model), backbones.geometry(self.spec), data.mean, data.std)

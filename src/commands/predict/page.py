@@ -37,6 +37,6 @@ def render(
 
 def tile(path: Path, side: int) -> str:
     """The picture as a data URI."""
-    image = tiles.decoded(path.read_bytes(), side)
+    image = tiles.decode(path.read_bytes(), side)
     image.thumbnail((side, side))
-    return tiles.encoded(image)
+    return tiles.encode(image)

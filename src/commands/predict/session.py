@@ -22,7 +22,7 @@ from src.data.decoded import Decoded, Pictures
 from src.data.geometry import Geometry
 from src.networks import encoders, inference
 from src.networks.features import CombinedFeatures
-from src.networks.inference import Times, Tower, base_of, seen
+from src.networks.inference import Times, Tower, apply_view, base_view
 from src.networks.predictor import Predictor
 from src.schema.models import Encoder
 
@@ -168,7 +168,7 @@ class InferenceSession:
 
         def once(batch: dict[str, Tensor]) -> None:
             for view in views:
-                encoder(seen(batch, view)).cpu()
+                encoder(apply_view(batch, view)).cpu()
 
         ms = one_picture_ms(tower.geometry, bases_of(views), pictures, once)
         return {view: np.concatenate([batch[view] for batch in batches]) for view in views}, ms
@@ -212,7 +212,7 @@ class ArrayColumns:
 
 
 def bases_of(views: Sequence[str]) -> list[str]:
-    return sorted({base_of(view) for view in views})
+    return sorted({base_view(view) for view in views})
 
 
 @torch.inference_mode()

@@ -31,14 +31,14 @@ class Kaggle(Source):
         if folder.is_dir():
             return
         if not archive.is_file():
-            if credentials.winner() is None:
+            if credentials.active() is None:
                 raise Refusal(
                     "credentials",
                     f"no data for {self.slug}: download its zip from {self.page}/data and put it at {archive}, or "
                     f"accept the rules at {self.page}/rules, make a token at {credentials.TOKEN_PAGE} and set "
                     f"KAGGLE_API_TOKEN to it",
                 )
-            print(f"downloading {self.slug} with the credentials in {credentials.where()}")
+            print(f"downloading {self.slug} with the credentials in {credentials.active_source()}")
             part = input_dir / f".{self.slug}.download"  # kept when killed: the next run resumes in it
             with explain_os_errors(part):
                 part.mkdir(parents=True, exist_ok=True)

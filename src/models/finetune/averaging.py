@@ -11,7 +11,7 @@ from src.scoring.metrics import METRICS, Metric
 State = dict[str, Tensor]
 
 
-def interpolated(start: State, end: State, alpha: float) -> State:
+def interpolate(start: State, end: State, alpha: float) -> State:
     """(1 - alpha) x start + alpha x end; what is no float (a counter of batches) is the end's."""
     return {
         name: torch.lerp(start[name].to(tensor), tensor, alpha) if tensor.is_floating_point() else tensor

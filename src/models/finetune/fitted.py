@@ -16,7 +16,7 @@ from src.models.finetune.run import Run, runs_of
 from src.models.fitted import FinishedModel
 from src.models.pictures import Pictures
 from src.networks import classifiers
-from src.networks.predictor import placed, predictor
+from src.networks.predictor import predictor, to_device
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune
@@ -59,7 +59,7 @@ class FittedFineTune:
         trained = checkpoints.load(one.finished)
         if alpha in (None, 1.0):
             return trained
-        return averaging.interpolated(self.starts[one.number], trained, alpha)
+        return averaging.interpolate(self.starts[one.number], trained, alpha)
 
     @cached_property
     def starts(self) -> list[State]:
@@ -82,7 +82,7 @@ def blank(spec: FineTune, k: int) -> nn.Module:
     """The network, to load weights over its own."""
     with torch.random.fork_rng():
         model = classifiers.create(spec, k, 0, pretrained=False)
-    return placed(model.eval().requires_grad_(False))
+    return to_device(model.eval().requires_grad_(False))
 
 
 def load(one: FinishedModel) -> FittedFineTune:

@@ -23,7 +23,7 @@ from src.models.finetune.run import Run, squares_of
 from src.models.probe.judging import doubtful
 from src.networks import classifiers
 from src.networks.classifiers import Head
-from src.networks.predictor import placed
+from src.networks.predictor import to_device
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune
@@ -105,7 +105,7 @@ def train_or_load(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[b
         checkpoints.save(one.finished, model.state_dict(), about)
     else:
         print(f"{one.title}  predicts with the weights that it has")
-        model = placed(create(False))
+        model = to_device(create(False))
         model.load_state_dict(checkpoints.load(one.finished))
     running.clear()
     return model
@@ -125,7 +125,7 @@ def predict(
     origin = create(True).state_dict() if spec.wise_ft else {}
     for alpha in spec.wise_ft or (None,):
         if alpha is not None:
-            model.load_state_dict(averaging.interpolated(origin, weights, alpha))
+            model.load_state_dict(averaging.interpolate(origin, weights, alpha))
         for part, rows in parts.items():
             probs = training.predict(model, fold, rows, spec.views, spec.batch_size)
             one.write(part, alpha, data.rows.take(rows).ids, probs)

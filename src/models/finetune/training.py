@@ -27,7 +27,7 @@ from src.base.progress import track
 from src.data.geometry import normalised
 from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.resume import Running
-from src.networks.predictor import LAYOUT, Predictor, placed
+from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.schema.models import FineTune
 from src.scoring import label_noise
 from src.scoring.metrics import METRICS
@@ -68,10 +68,10 @@ def scale_head(optimizer: torch.optim.Optimizer, head: nn.Module, scale: float) 
 class Training:
     """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
-    def __init__(self, fold: Fold, model: nn.Module, looked: "Looked | None" = None):
+    def __init__(self, fold: Fold, model: nn.Module, looked: "EpochHook | None" = None):
         spec, device = fold.spec, machine.device()
         self.fold, self.looked = fold, looked
-        self.model = placed(model)
+        self.model = to_device(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
         decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
@@ -237,7 +237,7 @@ class Training:
 
 
 # A caller's addition to an epoch's row, by the training and the held-out rows' probabilities (n, k)
-Looked = Callable[[Training, np.ndarray], dict[str, Any]]
+EpochHook = Callable[[Training, np.ndarray], dict[str, Any]]
 
 
 def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
@@ -252,13 +252,13 @@ def train_fold(
     create: Callable[[bool], nn.Module],
     transform: A.Compose,
     running: Running,
-    looked: Looked | None = None,
+    looked: EpochHook | None = None,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train one fold, resuming from the checkpoint that `running` has.
 
     Args:
         create: Makes the network, with its pretrained weights if its argument is true.
-        looked: Called at the end of each epoch, before its checkpoint is written: see `Looked`.
+        looked: Called at the end of each epoch, before its checkpoint is written: see `EpochHook`.
 
     Returns:
         The model that predicts, and the history: a row an epoch.
@@ -270,7 +270,7 @@ def train_fold(
     spec = fold.spec
     print(f"{fold.title}  train {len(fold.train)}  valid {len(fold.valid)}")
     if spec.label_noise != "keep":
-        print(f"{fold.title}  {label_noise.said(fold.dropped, len(fold.train) + fold.dropped)}")
+        print(f"{fold.title}  {label_noise.drop_message(fold.dropped, len(fold.train) + fold.dropped)}")
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.latest(fold.title)

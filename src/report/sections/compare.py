@@ -36,7 +36,7 @@ def section(evidence: Evidence) -> Section | None:
         {
             "competition": evidence.competition.name,
             "metric": evidence.competition.metric,
-            "rows": compare.of_rows(about),
+            "rows": compare.rows_text(about),
             "alpha": f"{ALPHA:g}",
             **table(main),
             "setups": compare.setups(evidence.competition, df),
@@ -58,7 +58,7 @@ def cell(row: dict[str, Any] | None) -> dict[str, str]:
     """A score, its error in words and what was published; "" where there is none."""
     if row is None:
         return {"score": "", "error": "", "published": ""}
-    score, _, error = compare.measured(row).partition(" ")
+    score, _, error = compare.score_text(row).partition(" ")
     return {"score": score, "error": error, "published": compare.apart(row)}
 
 
