@@ -88,8 +88,8 @@ if [[ ${1:-} == test ]]; then
   shift
   "$python" -m ruff check
   "$python" -m ruff format --check
-  # a process has torch: half a GB each; the tests of a file share what one of them has made
-  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
+  # a process has torch: half a GB each; a fixture of a module is made once a process
+  exec "$python" -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal "$@"
 fi
 if [[ ${1:-} == bench ]]; then
   shift

@@ -13,20 +13,14 @@ from tests.conftest import ROOT
 PYTHON = shlex.quote(sys.executable)
 
 
-def test_digits_as_far_as_a_submission_on_a_handful_of_rows(run_sh, roots):
-    done = run_sh("digits", "submission", "--limit", "60", cwd=roots)
-    assert done.returncode == 0, done.stderr
-    assert "public: accuracy" in done.stdout
-    (sub,) = (roots / "submissions/digits-limit60").glob("blend-cv*.csv")
-    assert len(sub.read_text().splitlines()) == 61
-
-
-def test_roots_are_relative_to_where_the_caller_stands(run_sh, roots):
+def test_runs_a_stage_with_what_it_needs_below_roots_relative_to_where_the_caller_stands(run_sh, roots):
     (roots / "a place").mkdir()
-    done = run_sh("digits", "data", cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out")
+    words = ("digits", "probe", "--limit", "60")
+    done = run_sh(*words, cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out")
     assert done.returncode == 0, done.stderr
+    assert "probe_tiny  oof accuracy 0." in done.stdout
     assert (roots / "a place/in put/digits/train.csv").is_file()
-    assert (roots / "a place/out/digits/images.parquet").is_file()
+    assert (roots / "a place/out/digits-limit60/models/probe_tiny/model.json").is_file()
 
 
 def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):

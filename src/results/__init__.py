@@ -1,4 +1,4 @@
-"""The files of a run in `submissions/<name>/`: one writer and one reader for each kind of file. No torch at import.
+"""What a run leaves in `submissions/<name>/`: one writer and one reader for each kind of file. No torch at import.
 
   folds.csv, folds.json        the fold of each train row, and what the folds were made from
   images.parquet, pictures/    the checks of each image file, and the decoded pictures

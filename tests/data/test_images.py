@@ -131,7 +131,7 @@ class TestCheck:
         first = images.check(range(30), paths, record)
         assert first["width"].tolist() == [20] * 30
         before = snapshot(record.parent)
-        monkeypatch.setattr(images, "fault_of", lambda data: pytest.fail("decoded again"))
+        monkeypatch.setattr(images, "explain_fault", lambda data: pytest.fail("decoded again"))
         assert images.check(range(30), paths, record).equals(first)
         assert snapshot(record.parent) == before
 

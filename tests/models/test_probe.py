@@ -32,7 +32,7 @@ def toy_features(n=300, d=20, k=4, noise=0.3):
 
 
 def fit_folds(feats, targets, fold, k, spec=SPEC, raw=None, **options):
-    return nested.fit_folds(spec, ProbeData(lambda unit: feats if l2_normalise else raw, targets, fold, k, **options))
+    return nested.fit_folds(spec, ProbeData(lambda unit: feats if unit else raw, targets, fold, k, **options))
 
 
 def oof_of(fits, feats, fold):
@@ -280,7 +280,7 @@ class TestLabelNoise:
         spec = SPEC.model_copy(update={"label_noise": "drop", "cs": (10.0,), "normalise": (True, False)})
         fits = fit_folds(feats, given, fold, 4, spec, 3 * feats)
         chosen = [(fit.c, fit.normalise) for fit in fits]
-        rows = ProbeData(lambda unit: feats if l2_normalise else 3 * feats, given, fold, 4)
+        rows = ProbeData(lambda unit: feats if unit else 3 * feats, given, fold, 4)
         for number, (fit, probs) in enumerate(zip(fits, nested.judge_labels(spec, rows, chosen), strict=True)):
             training = fold != number
             assert np.isnan(probs[~training]).all()
