@@ -57,8 +57,16 @@ def picture(label: str, seed: int, size: tuple[int, int] = (20, 18)) -> Image.Im
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk():
+    """Files are written as ever, and no test waits until they would outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def drawn_anew(request):
+def fresh_draws(request):
     """A module's RNG begins again for each test: what one draws does not depend on which ran before it."""
     if (rng := getattr(request.module, "RNG", None)) is not None:
         rng.bit_generator.state = np.random.default_rng(0).bit_generator.state

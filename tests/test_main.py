@@ -349,8 +349,9 @@ def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots, finished_onc
     assert len(tables(finished_once)) == 19
 
 
-def test_a_smoke_run_does_not_touch_the_real_one(finished_run, roots, capsys):
-    before = snapshot(roots / "submissions/toy")
+def test_a_smoke_run_does_not_touch_the_real_one(finished_run, roots, monkeypatch, capsys):
+    before, zero_shot = snapshot(roots / "submissions/toy"), {"zeroshot": toy_competition().models["zeroshot"]}
+    monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition(limit=limit, models=zero_shot))
     assert finished_run("submission", "--limit", "9") == 0
     assert "a smoke run of 9 rows: do not send" in capsys.readouterr().out
     assert snapshot(roots / "submissions/toy") == before

@@ -15,12 +15,12 @@ PYTHON = shlex.quote(sys.executable)
 
 def test_runs_a_stage_with_what_it_needs_below_roots_relative_to_where_the_caller_stands(run_sh, roots):
     (roots / "a place").mkdir()
-    words = ("digits", "probe", "--limit", "60")
+    words = ("digits", "zeroshot", "--limit", "60")
     done = run_sh(*words, cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out")
     assert done.returncode == 0, done.stderr
-    assert "probe_tiny  oof accuracy 0." in done.stdout
+    assert "zeroshot_tiny  oof accuracy 0." in done.stdout
     assert (roots / "a place/in put/digits/train.csv").is_file()
-    assert (roots / "a place/out/digits-limit60/models/probe_tiny/model.json").is_file()
+    assert (roots / "a place/out/digits-limit60/models/zeroshot_tiny/model.json").is_file()
 
 
 def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):

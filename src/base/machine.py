@@ -82,7 +82,7 @@ def workers() -> int:
 
 
 class AdaptiveBatch:
-    """The number of images that a piece of work takes at a time; smaller after each time that memory ended."""
+    """The number of images that a piece of work takes at a time; smaller each time after memory ran out."""
 
     def __init__(self, title: str, size: int):
         self.title, self.size = title, size

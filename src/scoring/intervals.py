@@ -1,7 +1,7 @@
-"""The error of a score or a gain, as text: its standard error, or an interval where that is 0 by its own formula.
+"""The error of a score or a gain, as text: its standard error, or an interval where that would mislead.
 
-288 of 288 right have a standard error of 0, while the rate behind them may well be 0.99. A score at such an edge stands
-with a 95 % interval instead.
+288 of 288 right have a standard error of 0, while the rate behind them may well be 0.99; 287 of 288 have 0.0035, which
+as an interval would end above 1. A score at such an edge stands with a 95 % interval instead.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ def error_text(metric_name: str, value: float, se: float, n: int | None, digits:
     Where that is not known, `(se below 0.0001)` of a standard error that is more than rounding, else `(se unknown)`.
     A standard error that is NaN stays `± nan`. All numbers are multiplied by `scale`, such as 100 for percent.
     """
-    if not at_edge(metric_name, value, scale * se, digits):
+    if not at_edge(metric_name, value, se) and not vanishes(scale * se, digits):
         return f"± {scale * se:.{digits}f}"
     if (interval := edge_interval(metric_name, value, n)) is None:
         return without_interval(se, digits)
@@ -56,9 +56,15 @@ def gain_text(gain: float, se: float) -> str:
     return f"{gain:+.4f} " + (without_interval(se) if vanishes(se) else f"± {se:.4f}")
 
 
-def at_edge(metric_name: str, value: float, se: float, digits: int = 4) -> bool:
-    """Whether the standard error says nothing: it is 0 in so many digits, or the score is at a bound of its metric."""
-    return vanishes(se, digits) or value in METRICS[metric_name].bounds
+def at_edge(metric_name: str, value: float, se: float) -> bool:
+    """Whether the standard error misleads: it is 0 in four digits, or the score is at a bound of its metric.
+
+    Or a share is so near to a bound that its 95 % interval by the standard error would pass it.
+    """
+    metric = METRICS[metric_name]
+    least, greatest = metric.bounds
+    near = metric.is_share and not least <= value - Z * se <= value + Z * se <= greatest
+    return vanishes(se) or value in metric.bounds or (near and not np.isnan(se))
 
 
 def vanishes(se: float, digits: int = 4) -> bool:

@@ -37,9 +37,9 @@ SOLUTION = TRUTH.assign(Usage=["Public"] * 3 + ["Private"] * 9)
 
 def test_gives_public_and_private_scores_as_counts_that_are_cut(graded):
     assert graded(SOLUTION.sample(frac=1, random_state=0), wrong(0, 5)[::-1]) == [
-        "public: accuracy 0.6667 ± 0.2722 on 3 rows (2/3, cut to 0.66666 as Kaggle does)",
-        "private: accuracy 0.8889 ± 0.1048 on 9 rows (8/9, cut to 0.88888 as Kaggle does)",
-        "test: accuracy 0.8333 ± 0.1076 on 12 rows (10/12, cut to 0.83333 as Kaggle does)",
+        "public: accuracy 0.6667 (0.2077 to 0.9385) on 3 rows (2/3, cut to 0.66666 as Kaggle does)",
+        "private: accuracy 0.8889 (0.5650 to 0.9801) on 9 rows (8/9, cut to 0.88888 as Kaggle does)",
+        "test: accuracy 0.8333 (0.5520 to 0.9530) on 12 rows (10/12, cut to 0.83333 as Kaggle does)",
     ]
 
 

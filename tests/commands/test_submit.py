@@ -331,7 +331,7 @@ class TestScores:
         said = capsys.readouterr().out
         assert Standing(toy).split == BoardSizes(4, 8)
         assert "1.00000 = 4/4 (0.5101 to 1.0000)" in said
-        assert "0.87500 = 7/8 ± 0.1169" in said
+        assert "0.87500 = 7/8 (0.5291 to 0.9776)" in said
 
     def test_a_score_outside_of_what_cv_predicts_is_flagged(self, toy, standin, capsys):
         wrong = np.roll(RIGHT, 1, axis=1)

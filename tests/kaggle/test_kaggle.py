@@ -77,22 +77,18 @@ def test_a_client_that_exits_at_import_is_one_sentence(served, fetch, roots):
 
 
 def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import():
-    """From a to z and, in another process that has other people's packages already, from z to a."""
     modules = sorted(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in (ROOT / "src").rglob("*.py")
         if path.stem not in ("__init__", "__main__", "template")
     )
     code = (
-        "import socket, sys, importlib, os\n"
+        "import socket, sys, importlib\n"
         "def refuse(*args, **kwargs): raise SystemExit(f'a connection at import: {args}')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "import albumentations, cleanlab, open_clip, pandas, pydantic, sklearn, timm, torch\n"
-        "first = os.fork()\n"
-        f"for name in sorted({modules!r}, reverse=not first): importlib.import_module(name)\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
         "assert 'kaggle' not in sys.modules\n"
-        "assert not torch.cuda.is_initialized()\n"
-        "assert not first or os.waitpid(first, 0)[1] == 0\n"
+        "assert not sys.modules['torch'].cuda.is_initialized()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout

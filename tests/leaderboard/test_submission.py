@@ -120,8 +120,8 @@ class TestSolution:
         finish(toy)
         submission.run(toy)
         said = capsys.readouterr().out
-        assert "public: accuracy 0.6667 ± 0.2722 on 3 rows" in said
-        assert "private: accuracy 0.8889 ± 0.1048 on 9 rows" in said
+        assert "public: accuracy 0.6667 (0.2077 to 0.9385) on 3 rows" in said
+        assert "private: accuracy 0.8889 (0.5650 to 0.9801) on 9 rows" in said
 
     def test_without_it_there_is_no_score(self, toy, capsys):
         finish(toy)
