@@ -127,7 +127,7 @@ def toy_competition(**changes) -> Competition:
                 backbone_args={"depths": (1, 1, 1, 1)},
                 pretrained=False,
                 img_size=32,
-                epochs=3,
+                epochs=2,
                 batch_size=8,
                 lr=3e-3,
                 ema_decay=0.5,
