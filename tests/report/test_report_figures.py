@@ -839,7 +839,7 @@ class TestPage:
         assert "&lt;i&gt;{}&lt;/i&gt;" in html
         assert "<b>red</b>" not in html
         assert "<i>" not in html
-        for title in ("Result", "Training", "Blend", "Trust", "How it was made"):
+        for title in ("Result", "Training", "Blend", "Trust", "Provenance"):
             assert f">{title}</h2>" in html
 
     def test_by_a_metric_of_labels_is_whole(self, roots):
@@ -862,4 +862,4 @@ class TestPage:
             save(toy, "a")
         if there == "no test table":
             (toy.model_folder("a") / "test.parquet").unlink()
-        assert "How it was made" in rendered(toy)
+        assert "Provenance" in rendered(toy)

@@ -1,4 +1,4 @@
-"""The section 'Where it errs': each model's mistakes, class by class, part by part, and in pictures."""
+"""The section 'Mistakes': each model's mistakes, class by class, part by part, and in pictures."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile, zip_longest
@@ -15,7 +15,7 @@ from src.report.material import Material
 from src.report.page import Section
 from src.scoring.intervals import wilson
 
-NAME, TITLE = "mistakes", "Where it errs"
+NAME, TITLE = "mistakes", "Mistakes"
 MATRIX = 20  # classes up to which the whole matrix is shown; of more, LISTED of the pairs and of the classes
 LISTED = 30
 SWITCHED = 40  # models that can be chosen

@@ -24,7 +24,7 @@ def section(evidence: Evidence) -> Section:
         "config": configs.code(competition, without=("models", "reported", "name", "limit")),
         "models": {name: configs.code(spec) for name, spec in competition.models.items()},
     }
-    return Section("provenance", "How it was made", about)
+    return Section("provenance", "Provenance", about)
 
 
 def commands(evidence: Evidence) -> list[tuple[str, str]]:

@@ -73,7 +73,7 @@ def curves(evidence: Material, found: dict[str, History], first: str) -> dict[st
         if scores:
             title = figures.score_title(evidence, "validation")
             drawn["score"] = lines_chart(pd.concat(scores), first, title, [LOSS, VALID], legend=False)
-    titles = {"lr": "learning rate", "images_per_second": "images/s", "waited": "waited for pictures"}
+    titles = {"lr": "learning rate", "images_per_second": "images/s", "waited": "waiting for data"}
     for column, title in titles.items():
         means = [mean_line(model, one, column) for model, one in found.items() if column in one.epochs]
         if means:

@@ -31,7 +31,7 @@ if (mistakes) {
       names = mistakes.pictures.filter((name) => album.rows[name].label === label && album.rows[name].said[m] === prediction);
       names.sort((a, b) => p(b) - p(a));
       const count = +(cells.find(same)?.dataset.count ?? names.length);
-      said = `${album.classes[label]} taken for ${album.classes[prediction]} by ${model}: ${counted(count, "row")}` +
+      said = `${album.classes[label]} predicted as ${album.classes[prediction]} by ${model}: ${counted(count, "row")}` +
         (names.length < count ? `, of which ${names.length} are shown.` : ".");
     } else if (names.length < of.wrong) {
       said = `The ${names.length} mistakes of the highest probability, of ${counted(of.wrong, "mistake")} of ${model}.`;
