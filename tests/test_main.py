@@ -303,8 +303,12 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
         "blend",
     ]
     lines = table.splitlines()[1:]
-    assert sum(" ± " in line or " to 1.0000)  " in line for line in lines) == 4
+    assert sum(" ± " in line or " to 1.0000)  " in line for line in lines) == 5  # the constant answer too
     assert len({line.index(".", lines[0].index("log loss")) for line in lines if "made now" in line}) == 1  # aligned
+    assert lines[2] == "always 'blue'  0.3333 ± 0.0786"
+    (flat,) = [line for line in lines if "no better than" in line]  # a random CLIP
+    assert flat.startswith("zeroshot ")
+    assert flat.endswith("made now, no better than always 'blue'")
     assert "± 0.0000" not in said
     assert "next: ./run.sh toy submit" in table
     (sub,) = (roots / "submissions/toy").glob("blend-cv*.csv")
@@ -321,7 +325,8 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     assert toy_run() == 0
     again = capsys.readouterr().out
     assert "made now" not in again
-    assert again.count("  reused\n") == 4 + 1  # four models in the table and the file
+    assert again.count("  reused\n") == 3 + 1  # three lines of the table and the file
+    assert again.count("  reused, no better than") == 1
     assert "report: " in again
     assert snapshot(roots) == before
 

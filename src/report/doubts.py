@@ -41,6 +41,18 @@ def nothing_sent(evidence: Evidence) -> Iterator[Advice]:
     yield Advice("Send the blend", why, competition.command("submit"))
 
 
+def learnt_nothing(evidence: Evidence) -> Iterator[Advice]:
+    if (best := evidence.best) is None:
+        return
+    made, constant, metric = best.made, evidence.constant, evidence.competition.metric
+    if constant.is_beaten(metric, made["cv"], made["se"]):
+        return
+    n = len(evidence.train)
+    cv, without = (measured(metric, *score, n) for score in ((made["cv"], made["se"]), (constant.score, constant.se)))
+    why = f"The CV of {best.name}, {cv}, is no better than {constant.text}, {without}: its models have learnt nothing."
+    yield Advice("Check labels and pictures before any tuning", why, evidence.competition.command("audit"))
+
+
 def leaks(evidence: Evidence) -> Iterator[Advice]:
     if (audit := evidence.audit) is None or not (n := audit.found.loc[audit.found["kind"] == "leak", "id"].nunique()):
         return

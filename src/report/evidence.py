@@ -22,6 +22,7 @@ from src.results.audit import PARTS, Audit
 from src.results.ledger import Entry
 from src.results.model import BLEND, best_model
 from src.schema.competition import Competition
+from src.scoring.constant import ConstantAnswer, constant_answer
 from src.scoring.metrics import METRICS, Metric
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
@@ -88,6 +89,11 @@ class Evidence:
     def best(self) -> Model | None:
         """The model that the page begins with: the blend, or else the one of the best CV."""
         return self.models.get(best_model(self.competition, {name: one.made for name, one in self.models.items()}))
+
+    @cached_property
+    def constant(self) -> ConstantAnswer:
+        """The score without a look at any picture."""
+        return constant_answer(self.competition.metric, self.targets, self.classes)
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -6,25 +6,36 @@ from typing import Any
 
 from src.base import text
 from src.base.paths import from_here
+from src.data.rows import read_parts
 from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
+from src.scoring.constant import constant_answer
+from src.scoring.intervals import score_text
 
 
 def table(competition: Competition, made: Collection[str]) -> str:
-    """The finished models of the config and the blend, one a line.
+    """The constant answer, the finished models of the config and the blend, one a line.
 
     Args:
         made: Names of those that this run made; the others were reused.
     """
     blend = read_model(competition.model_folder(BLEND))
-    rows = [("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", "")]
+    targets = read_parts(competition).targets
+    constant = constant_answer(competition.metric, targets, competition.classes)
+    rows = [
+        ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", ""),
+        (constant.text, score_text(competition.metric, constant.score, constant.se, len(targets)), *[""] * 5),
+    ]
     for name in [*competition.models, BLEND]:
         folder = competition.model_folder(name)
         if (model := read_model(folder)) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
         scores = (cv_text(folder, model), f"{model['log_loss']:.4f}", span(model["folds"]), share(blend, name))
-        rows.append((name, *scores, text.duration(model["seconds"]), "made now" if name in made else "reused"))
+        state = "made now" if name in made else "reused"
+        if not constant.is_beaten(competition.metric, model["cv"], model["se"]):
+            state += f", no better than {constant.text}"
+        rows.append((name, *scores, text.duration(model["seconds"]), state))
     lines = text.align(rows)
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

@@ -19,6 +19,7 @@ from src.models.blend.methods import FittedMethod, Pool, choose, fit, methods_fo
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
+from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
 from src.scoring.metrics import METRICS
 
@@ -116,6 +117,8 @@ def rate(competition: Competition, names: list[str], pool: Pool, method: str, fi
     some, n = heaviest(models), len(targets)
     head = "share of coefs" if method == "stack" else "weight"
     lines = [("model", competition.metric, head, f"{method} loses without it{count_note(some, names)}")]
+    constant = constant_answer(competition.metric, targets, competition.classes)
+    lines.append((constant.text, score_text(competition.metric, constant.score, constant.se, n), "", ""))
     for name in some:
         model = models[name]
         cv = score_text(competition.metric, model["cv"], model["se"], n)

@@ -287,12 +287,13 @@ class TestStage:
         assert lines[start + 1].startswith("mean     1.0000 (0.9036 to 1.0000) ")
         assert len({line.rindex("0.") for line in lines[start + 1 : start + 1 + len(METHODS)]}) == 1
         start = next(i for i, line in enumerate(lines) if line.startswith("model "))
-        assert lines[start + 2].startswith("probe     1.0000 (0.9036 to 1.0000) 0.333  ")
+        assert lines[start + 1].startswith("always 'blue' 0.3333 ± 0.0786 ")
+        assert lines[start + 3].startswith("probe         1.0000 (0.9036 to 1.0000) 0.333  ")
         assert "± 0.0000" not in said
         assert blend.run(toy) == []
         assert capsys.readouterr().out == "blend  reused: accuracy 1.0000 (0.9036 to 1.0000)\n"
         (line,) = [line for line in summary.table(toy, []).splitlines() if line.startswith("blend")]
-        assert line.startswith("blend     1.0000 (0.9036 to 1.0000)  ")
+        assert line.startswith("blend          1.0000 (0.9036 to 1.0000)  ")
 
     def test_takes_the_weights_where_they_are_better(self, toy, made):
         made(zeroshot=-2, probe=3, convnext=-2)

@@ -15,6 +15,7 @@ from src.report.page import Section
 MAX_ADVICE = 5
 RULES: tuple[Callable[[Material], Iterator[Advice]], ...] = (
     doubts.unfinished,
+    doubts.learnt_nothing,
     doubts.leaks,
     doubts.split_duplicates,
     doubts.doubtful_labels,

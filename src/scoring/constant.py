@@ -1,0 +1,37 @@
+"""The constant answer: the best score without a look at any picture, which a model has to beat."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from src.scoring.intervals import Z
+from src.scoring.metrics import METRICS
+
+
+class ConstantAnswer(NamedTuple):
+    """The same answer for every row, and its score."""
+
+    text: str  # always 'neutral'
+    score: float
+    se: float
+
+    def is_beaten(self, metric_name: str, score: float, se: float) -> bool:
+        """Whether a score is better by more than its 95 % interval; an undefined score is given the benefit."""
+        reach = Z * (0 if np.isnan(se) else se)
+        return not METRICS[metric_name].sign * (score - self.score) <= reach
+
+
+def constant_answer(metric_name: str, targets: np.ndarray, classes: Sequence[str]) -> ConstantAnswer:
+    """Score the most common class, or where probabilities are scored the share of each class, on the rows (n,).
+
+    No other class does better by the metrics of labels that there are: accuracy and macro F1 grow with the class's
+    share, balanced accuracy and kappa are the same for all. No other probabilities have a lower log loss.
+    """
+    metric, counts = METRICS[metric_name], np.bincount(targets, minlength=len(classes))
+    probs = counts / counts.sum()
+    text = "always the share of each class"
+    if metric.of_labels:
+        text = f"always {classes[counts.argmax()]!r}"
+        probs = np.eye(len(classes))[counts.argmax()]
+    return ConstantAnswer(text, *metric.score(targets, np.broadcast_to(probs, (len(targets), len(classes)))))
