@@ -52,6 +52,7 @@ def new_arguments(parser: Parser) -> None:
     parser.add_argument("--image", metavar="COLUMN", help="the column of pictures, or a pattern of their paths")
     parser.add_argument("--label", metavar="COLUMN", help="the column of labels")
     parser.add_argument("--metric", metavar="METRIC", help="the metric, where Kaggle's page does not say it")
+    parser.add_argument("--classes", metavar="A,B,C", help="the order of the classes, where it counts: lowest first")
     parser.add_argument("--small", action="store_true", help="tiny models from scratch, for a machine without GPU")
     parser.add_argument("--force", action="store_true", help="replace a config of that name")
 

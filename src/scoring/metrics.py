@@ -25,6 +25,7 @@ class Metric:
     replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
     of_counts: Callable[[Counts], np.ndarray] | None = None  # of labels that more rows may get than argmax gives them
     is_share: bool = False  # a mean of zeros and ones: a count of rows
+    is_ordinal: bool = False  # it depends on the order of the classes
     bounds: tuple[float, float] = (0.0, 1.0)  # the least and the greatest value that it can have
     kaggle_names: tuple[str, ...] = ()  # Kaggle's spellings of it, in small letters and digits alone
 
@@ -102,7 +103,7 @@ METRICS = {
     "balanced_accuracy": label_metric(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
     "macro_f1": label_metric(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
     "quadratic_kappa": label_metric(
-        confusion.quadratic_kappa, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
+        confusion.quadratic_kappa, is_ordinal=True, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
     ),
     "log_loss": row_mean(
         surprise, greater_is_better=False, bounds=(0.0, np.inf), kaggle_names=("multiclassloss", "logloss")

@@ -15,7 +15,7 @@ from src import config, stages
 from src.base import paths
 from src.base.errors import UserError
 from src.cli import ASKED, STAGES
-from src.commands.new import answering, inferring, looking
+from src.commands.new import answering, class_order, inferring, looking
 from src.commands.new import command as new
 from src.commands.new.guess import Flags
 from src.data import patterns, tables
@@ -485,3 +485,47 @@ class TestListing:
 )
 def test_several_labels_in_a_cell_are_told_from_names_of_several_words(labels, separator):
     assert answering.label_separator(np.array(labels, object)) == separator
+
+
+class TestClassOrder:
+    @pytest.mark.parametrize(
+        ("classes", "expected"),
+        [
+            (("1", "10", "2"), ("1", "2", "10")),
+            (("-1", "0", "1.5"), ("-1", "0", "1.5")),
+            (("grade 1", "grade 10", "grade 2"), ("grade 1", "grade 2", "grade 10")),
+            (("1st", "10st", "2st"), ("1st", "2st", "10st")),
+            (("I", "II", "III", "IV", "IX", "V"), ("I", "II", "III", "IV", "V", "IX")),
+            (("stage II", "stage IV", "stage V"), ("stage II", "stage IV", "stage V")),
+            (("Mild", "Severe"), None),
+            (("VGG11", "ResNet18"), None),
+            (("1", "01"), None),
+            (("grade 1", "none"), None),
+            (("IIII", "I"), None),
+        ],
+    )
+    def test_is_that_of_the_numbers_in_the_names(self, classes, expected):
+        assert class_order.numeric_order(classes) == expected
+
+    def put_grades(self, folder, names):
+        for i, name in enumerate(names):
+            (folder / name).mkdir(parents=True)
+            for j in range(6):
+                picture("red", seed=10 * i + j).save(folder / name / f"{i}{j}.png")
+
+    def test_is_asked_for_where_the_metric_counts_it(self, roots, configs, capsys):
+        self.put_grades(roots / "eyes", ("Mild", "No_DR", "Severe"))
+        assert "nothing tells the order of 3 classes" in refused(str(roots / "eyes"), metric="quadratic_kappa")
+        assert "unknown class 'Sever'" in refused(str(roots / "eyes"), classes="No_DR,Mild,Sever")
+        assert "--classes lacks 'Severe'" in refused(str(roots / "eyes"), classes="No_DR,Mild")
+        new.run(str(roots / "eyes"), metric="quadratic_kappa", classes="No_DR, Mild,Severe", small=True)
+        assert config.load("eyes").classes == ("No_DR", "Mild", "Severe")
+        assert "in the order of --classes" in (configs / "eyes.py").read_text()
+
+    def test_numbers_and_other_metrics_need_none(self, roots, configs):
+        self.put_grades(roots / "grades", ("grade 10", "grade 2", "grade 9"))
+        new.run(str(roots / "grades"), metric="quadratic_kappa", small=True)
+        assert config.load("grades").classes == ("grade 2", "grade 9", "grade 10")
+        self.put_grades(roots / "words", ("good", "bad", "fair"))
+        new.run(str(roots / "words"), small=True)
+        assert config.load("words").classes == ("bad", "fair", "good")

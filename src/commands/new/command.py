@@ -24,7 +24,7 @@ from src.base.errors import UserError, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
-from src.commands.new import drafting, inferring, looking, own_pictures
+from src.commands.new import class_order, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
 from src.data.sources.kaggle import Kaggle
@@ -60,6 +60,7 @@ def run(
     image: str | None = None,
     label: str | None = None,
     metric: str | None = None,
+    classes: str | None = None,
     small: bool = False,
     force: bool = False,
 ) -> None:
@@ -86,6 +87,7 @@ def run(
             title, kaggle_metric = title_and_metric(slug)
             if kaggle_metric is not None and metric is None:
                 take_kaggle_metric(guess, kaggle_metric)
+    class_order.settle(guess, classes)
     default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
     default_title = default_title[:1].upper() + default_title[1:]
     write(path, guess, input_root() / source.slug, title or default_title, item, small)
