@@ -172,6 +172,34 @@ def test_a_competition_says_what_its_blend_says_or_a_bare_name_of_its_models(the
     assert "toy:blend" in capsys.readouterr().out
 
 
+def test_many_pictures_are_summed_up_and_sorted_by_class_and_doubt(there, tmp_path, capsys):
+    words, csv, html = ["input/toy/train", "input/toy/test"], tmp_path / "a.csv", tmp_path / "a.html"
+    assert command.run(there, words=words, models=["plain", "blend"], csv=csv) == 0
+    printed = capsys.readouterr().out
+    assert "input/toy/test/100.png\n" not in printed
+    assert "all 48 pictures" not in printed  # they are in the table
+    df = pd.read_csv(csv)
+    df = df[(df["model"] == "toy:plain") & (df["rank"] == 1)]
+    counts = df["label"].value_counts()
+    for label, n in counts.items():
+        mean = df.loc[df["label"] == label, "probability"].mean()
+        assert re.search(rf"^{label} +{n} +{n / 48:.1%} +{mean:.4f}$", printed, re.MULTILINE)
+    doubtful = df.sort_values("probability")["image"].tolist()
+    listed = re.findall(r"^  (input\S+) +0\.", printed, re.MULTILINE)
+    assert listed[:10] == doubtful[:10]
+    assert command.run(there, words=words, models=["plain"], html=html) == 0
+    text = html.read_text()
+    names = re.findall(r"<h2>(.*?)</h2>", text)
+    place = {label: i for i, label in enumerate(counts.index)}
+    if counts.nunique() == len(counts):  # else equal ones are in the order of the classes
+        expected = df.assign(place=df["label"].map(place)).sort_values(["place", "probability"])
+        assert names == expected["image"].tolist()
+    anchors = re.findall(r'href="#(class-\d+)"', text)
+    assert anchors == re.findall(r'id="(class-\d+)"', text) == [f"class-{i + 1}" for i in range(len(counts))]
+    assert command.run(there, words=words, models=["plain"]) == 0
+    assert "all 48 pictures: --csv FILE writes a table, --html FILE a page" in capsys.readouterr().out
+
+
 def test_what_is_no_text_in_a_files_name_is_shown_by_a_sign(there, tmp_path, capsys):
     for name in ("a\nb.png", "a\udcff.png", "b.PNG"):
         picture("red", 1).save(tmp_path / name, "png")

@@ -16,6 +16,9 @@ A trained competition is a model too: behind its name the command asks its blend
 names; corn:blend compares it with other models. The prediction is the one that the model's stage makes for a test row.
 Nothing is trained for it but a stack's weights, and the starting probe of a network that did not keep it.
 
+Of more than 24 pictures it prints how many there are of each class and which a model is least sure of; --csv has all of
+them, and the page an index, with the pictures in the order of their class and, in it, of the first model's doubt.
+
 A picture that cannot be read is named, the others are predicted, and the exit code is 1. URLs are fetched only with
 --allow-urls, pictures of 20 MB at most.
 """
@@ -32,15 +35,13 @@ from src.base import files
 from src.base.errors import UserError, counted, unknown
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
-from src.commands.predict import gathering, naming
+from src.commands.predict import gathering, naming, overview
 from src.commands.predict.gathering import Picture, Unreadable, Word
 from src.commands.predict.naming import DEFAULTS, Classes, Clip, Finished, Timm
 from src.commands.predict.session import InferenceSession, Model, Prediction
 from src.data import images
 from src.results.model import BLEND
 from src.schema.competition import Competition
-
-TABLES_PRINTED = 100  # pictures whose tables are printed
 
 
 def run(
@@ -157,11 +158,14 @@ def report(
     html: Path | None,
 ) -> None:
     """Print the predictions and times, and write the table and the page."""
-    for i, picture in enumerate(pictures[:TABLES_PRINTED]):
-        print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
-    if len(pictures) > TABLES_PRINTED:
-        hint = ": see them with --csv FILE" if csv is None else ""
-        print(f"... and {len(pictures) - TABLES_PRINTED} more pictures{hint}")
+    if len(pictures) <= overview.FEW:
+        for i, picture in enumerate(pictures):
+            print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
+    else:
+        for one in predictions:
+            print("\n".join(overview.lines([picture.name for picture in pictures], one)))
+        if csv is None and html is None:
+            print(f"all {len(pictures):,} pictures: --csv FILE writes a table, --html FILE a page by class and doubt")
     print("\n".join(times(predictions)))
     if csv is not None:
         df = table(pictures, predictions, top)

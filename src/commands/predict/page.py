@@ -1,10 +1,12 @@
 """The page of predict: pictures with the predictions of each model, in one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from src.base.errors import counted
 from src.base.threads import parallel
+from src.commands.predict import overview
 from src.commands.predict.gathering import Picture, Unreadable
 from src.commands.predict.session import Prediction
 from src.report import page, tiles
@@ -17,16 +19,21 @@ def render(
     pictures: Sequence[Picture], unreadable: Sequence[Unreadable], predictions: Sequence[Prediction], top: int
 ) -> str:
     """The page with the first MAX_PAGE_PICTURES; it says how many more there are."""
-    first = pictures[:MAX_PAGE_PICTURES]
+    first, index = pictures[:MAX_PAGE_PICTURES], []
+    order = range(len(first))
+    if len(first) > overview.FEW:
+        leading = replace(predictions[0], probs=predictions[0].probs[: len(first)])
+        order, index = overview.by_class_and_doubt(leading), overview.class_counts(leading)
     side = next(side for most, side in SIDES.items() if len(first) <= most)
-    cards = []
-    for i, image in enumerate(parallel(lambda picture: tile(picture.path, side), first, "page")):
+    cards, images = [], parallel(lambda i: tile(first[i].path, side), order, "page")
+    for i, image in zip(order, images, strict=True):
         models = [{"name": one.name, "rows": one.best(i, top)} for one in predictions]
         cards.append({"name": first[i].name, "tile": image, "models": models})
     template = page.templates(Path(__file__).parent).get_template("predict.html")
     return template.render(
         title=f"{counted(len(pictures), 'picture')}, {counted(len(predictions), 'model')}",
         more=len(pictures) - len(first),
+        index=index,
         unreadable=unreadable,
         predictions=predictions,
         pictures=cards,
