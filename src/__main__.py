@@ -13,7 +13,15 @@ from src.cli import Request, parse
 if TYPE_CHECKING:
     from src.schema.competition import Competition
 
-INSTALL = "pip install -r requirements.txt, or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
+OWN_ENV = "or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
+# What is installed under another name than it is imported by
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "open_clip": "open_clip_torch",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "vl_convert": "vl-convert-python",
+}
 
 
 def run(request: Request) -> int:
@@ -50,7 +58,9 @@ def missing_package(error: ModuleNotFoundError) -> str:
     """A sentence on the missing package; a missing module of our own is a bug, and raised."""
     if (error.name or "src").partition(".")[0] == "src":
         raise error
-    return f"the package {error.name!r} is missing: {INSTALL}"
+    package = error.name.partition(".")[0]
+    # not all of requirements.txt, which would replace the torch of a notebook, and what fits it
+    return f"the package {package!r} is missing: pip install {DISTRIBUTIONS.get(package, package)}, {OWN_ENV}"
 
 
 def exit_code(work: Callable[[], int], stopped: str) -> int:
@@ -86,7 +96,8 @@ def main(arguments: list[str]) -> int:
         except RuntimeError as error:
             if "operator torchvision::" not in str(error):
                 raise
-            raise UserError(f"torch and torchvision do not fit each other ({error}): {INSTALL}") from error
+            remedy = f"install the torchvision of that torch, {OWN_ENV}"
+            raise UserError(f"torch and torchvision do not fit each other ({error}): {remedy}") from error
 
     try:
         return exit_code(work, "stopped; what was finished is kept, and the same command resumes from there")

@@ -420,7 +420,10 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ModuleNotFoundError("No module named 'open_clip'", name="open_clip"), "the package 'open_clip' is missing"),
+        (
+            ModuleNotFoundError("No module named 'open_clip.tokenizer'", name="open_clip.tokenizer"),
+            "the package 'open_clip' is missing: pip install open_clip_torch, or let run.sh",
+        ),
         (RuntimeError("operator torchvision::nms does not exist"), "torch and torchvision do not fit each other"),
     ],
 )
