@@ -17,6 +17,7 @@ uploads by Google's resumable protocol. What it cannot know of the real one, it 
 """
 
 import argparse
+import base64
 import io
 import json
 import math
@@ -433,7 +434,7 @@ class Kaggle(Faulty):
         introspected = method == "IntrospectToken"
         if not self.token and not (introspected and self.introspection == 200):
             raise Refused(self.introspection if introspected else 401, "Unauthenticated")
-        if not request.headers.get("Authorization"):
+        if secret(request.headers.get("Authorization", "")) != TOKEN:
             raise Refused(401, "Unauthenticated")
         answer = getattr(self, "rpc_" + method)(body)
         if self.state:
@@ -446,6 +447,12 @@ class Kaggle(Faulty):
             for one in self.submissions
         ]
         write_text(self.state, json.dumps({"submissions": rows, "calls": self.calls()}, indent=1))
+
+
+def secret(authorization: str) -> str:
+    """The token of `Bearer <token>`, or the key of `Basic <base64 of user:key>`."""
+    kind, _, text = authorization.partition(" ")
+    return base64.b64decode(text).decode().partition(":")[2] if kind == "Basic" else text
 
 
 def stamp(moment: datetime) -> str:

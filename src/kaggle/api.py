@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import io
 import os
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,9 +45,10 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
     if credentials.active() is None:
         raise Refusal(
             "credentials",
-            f"there are no Kaggle credentials for {doing}: make a token at {credentials.TOKEN_PAGE} and set "
+            f"{credentials.none_to_take()} for {doing}: make a token at {credentials.TOKEN_PAGE} and set "
             f"KAGGLE_API_TOKEN to it{or_else}",
         )
+    require_certificates()
     try:
         api = authenticated()
         yield api
@@ -64,11 +66,13 @@ def session(slug: str, doing: str, instead: str = "") -> Iterator["KaggleApi"]:
 def authenticated() -> "KaggleApi":
     """Return the client with the credentials that it takes, on connections that are given up after TIMEOUT_S."""
     try:
-        api = suppress_output(client)
-        api.clock = timedelta(0)  # Kaggle's, less this machine's
-        build = api.build_kaggle_client
-        api.build_kaggle_client = lambda: with_timeouts(api, build())
-        retry_transient(suppress_output, api.authenticate)
+        with credentials.handed_over():
+            api = suppress_output(client)
+            build = api.build_kaggle_client
+            api.clock = timedelta(0)  # Kaggle's, less this machine's
+            api.args = [one for one in api.args if one != "--verbose"]  # of VERBOSE=1: it prints the token
+            api.build_kaggle_client = lambda: with_timeouts(api, build)
+            retry_transient(suppress_output, api.authenticate)
     except SystemExit as error:
         refused = f"Kaggle did not accept the credentials in {credentials.active_source()}"
         raise Refusal("token", f"{refused}: make a new token at {credentials.TOKEN_PAGE}") from error
@@ -80,6 +84,24 @@ def client() -> "KaggleApi":
         from kaggle.api.kaggle_api_extended import KaggleApi
 
         return KaggleApi()
+
+
+def require_certificates() -> None:
+    """Refuse a file of certificates that requests is told to trust and cannot read: it would end in a traceback.
+
+    Raises:
+        Refusal: It is not there, or holds no certificates.
+    """
+    name = next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), None)
+    if name is None or (path := Path(os.environ[name])).is_dir():
+        return
+    remedy = f"name the file of your proxy's certificates, or unset {name}"
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError as error:
+        raise Refusal("network", f"{name} names {path}, which holds no certificates: {remedy}") from error
+    except OSError as error:
+        raise Refusal("network", f"{name} names {path}, which cannot be read ({error.strerror}): {remedy}") from error
 
 
 @contextmanager
@@ -106,8 +128,8 @@ def suppress_output(function: Callable[[], T]) -> T:
         return function()
 
 
-def with_timeouts(api: "KaggleApi", client: Any) -> Any:
-    """Return the client with a time limit on each connection, and an eye on the time that Kaggle has."""
+def with_timeouts(api: "KaggleApi", build: Callable[[], Any]) -> Any:
+    """Build a client with a time limit on each connection, and an eye on the time that Kaggle has."""
     from requests.adapters import HTTPAdapter
 
     class TimedAdapter(HTTPAdapter):
@@ -117,8 +139,10 @@ def with_timeouts(api: "KaggleApi", client: Any) -> Any:
                 api.clock = parsedate_to_datetime(response.headers["Date"]) - datetime.now(UTC)
             return response
 
-    http = client.http_client()
-    http._init_session()  # there is no public way to it in 2.2.4
+    with credentials.handed_over():
+        client = build()
+        http = client.http_client()
+        http._init_session()  # there is no public way to it in 2.2.4
     for scheme in ("https://", "http://"):
         http._session.mount(scheme, TimedAdapter())
     return client

@@ -1,21 +1,32 @@
-"""Which Kaggle credentials are there, and which of them the client takes. Calls nobody, prints no secret."""
+"""Which Kaggle credentials are there, and which of them the client takes. Calls nobody, prints no secret.
 
+A shell, an editor or a .env file leaves blanks, line ends, quotes or a byte order mark around a secret. The client
+would send them along, or end in an error that quotes the secret: `handed_over` gives it the bare text.
+"""
+
+import codecs
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TOKEN_PAGE = "https://www.kaggle.com/settings"  # where a token is made
 OPEN_TO_OTHERS = 0o044  # the mode's bits that let others read a file
+VARIABLES = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY")
+AROUND = " \t\r\n\v\f\0\ufeff\u00a0\u200b\"'"
+SECRET = re.compile(r"[!-~]+")  # what a header can hold
 
 
 @dataclass(frozen=True)
 class Credential:
     where: str  # the variables' names, or the file's path
     kind: str  # access token, legacy key, or OAuth
-    fault: str = ""  # why the client passes it over
+    fault: str = ""  # why it is passed over
     warning: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)  # by which the client gets it
 
 
 def find_all() -> list[Credential]:
@@ -37,39 +48,90 @@ def active_source() -> str:
     return one.where if (one := active()) else "this environment"
 
 
+def none_to_take() -> str:
+    """`there are no Kaggle credentials`, and why those that are there are passed over."""
+    faults = [f"{one.where}: {one.fault}" for one in find_all() if one.fault]
+    return "there are no Kaggle credentials" + (f" ({'; '.join(faults)})" if faults else "")
+
+
+@contextmanager
+def handed_over() -> Iterator[None]:
+    """In the block, the client finds the credentials without a fault in its variables, and no other access token."""
+    variables = {"KAGGLE_API_TOKEN": os.devnull}  # an empty file: the client looks no further for a token
+    for one in reversed(find_all()):  # the first has the last word
+        variables |= {} if one.fault else one.variables
+    before = {name: os.environ.pop(name) for name in VARIABLES if name in os.environ}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
 def access_tokens() -> Iterator[Credential]:
-    if token := os.environ.get("KAGGLE_API_TOKEN"):
-        fault = "that file is empty" if is_file(token) and is_blank(Path(token)) else ""
-        yield Credential("KAGGLE_API_TOKEN", "access token", fault)
+    if given := os.environ.get("KAGGLE_API_TOKEN"):
+        text = bare(given)
+        if is_file(text):
+            yield access_token("KAGGLE_API_TOKEN", read(Path(text)), "that file")
+        else:
+            yield access_token("KAGGLE_API_TOKEN", text, "it")
     for name in ("access_token", "access_token.txt"):
-        path = Path("~/.kaggle", name).expanduser()
+        path = in_home(".kaggle", name)
         if path.is_file():
-            fault = "it is empty" if is_blank(path) else ""
-            yield Credential(str(path), "access token", fault, permission_warning(path))
+            yield access_token(str(path), read(path), "it", permission_warning(path))
+
+
+def access_token(where: str, text: str | None, what: str, warning: str = "") -> Credential:
+    fault = secret_fault(text)
+    if not fault and text.startswith("{"):
+        fault = "holds the content of kaggle.json and no token"
+    if not fault and os.sep in text:
+        fault = "is a path, and no file is there"
+    variables = {} if fault else {"KAGGLE_API_TOKEN": text}
+    return Credential(where, "access token", fault and f"{what} {fault}", warning, variables)
 
 
 def legacy_keys() -> Iterator[Credential]:
-    names = [name for name in ("KAGGLE_USERNAME", "KAGGLE_KEY") if os.environ.get(name)]
-    if len(names) == 2:
-        yield Credential("KAGGLE_USERNAME and KAGGLE_KEY", "legacy key")
+    given = {name: bare(os.environ[name]) for name in ("KAGGLE_USERNAME", "KAGGLE_KEY") if os.environ.get(name)}
+    if len(given) == 2:
+        faults = [f"{name} {fault}" for name, text in given.items() if (fault := secret_fault(text))]
+        yield Credential("KAGGLE_USERNAME and KAGGLE_KEY", "legacy key", "; ".join(faults), variables=given)
     path = folder() / "kaggle.json"
     if path.is_file():
-        try:
-            known = json.loads(path.read_text(errors="replace"))
-        except ValueError:
-            known = None
-        fault = "it is not JSON" if not isinstance(known, dict) else ""
-        needed = [key for key in ("username", "key") if f"KAGGLE_{key.upper()}" not in names]
-        if not fault and (missing := [key for key in needed if not known.get(key)]):
-            fault = f"it has no {missing[0]!r}: a token of the new kind goes into ~/.kaggle/access_token"
-        yield Credential(str(path), "legacy key", fault, permission_warning(path))
-    elif len(names) == 1:
-        other = "KAGGLE_KEY" if names[0] == "KAGGLE_USERNAME" else "KAGGLE_USERNAME"
-        yield Credential(names[0], "legacy key", f"{other} is not set")
+        fault, variables = legacy_file(path, given)
+        yield Credential(str(path), "legacy key", fault, permission_warning(path), variables)
+    elif len(given) == 1:
+        (name,) = given
+        other = "KAGGLE_KEY" if name == "KAGGLE_USERNAME" else "KAGGLE_USERNAME"
+        yield Credential(name, "legacy key", f"{other} is not set")
+
+
+def legacy_file(path: Path, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the fault of a kaggle.json, and the variables that it and those that are `given` amount to."""
+    text = read(path)
+    if text is None:
+        return "it cannot be read", {}
+    try:
+        known = json.loads(text)
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        return "it is not JSON", {}
+    variables = dict(given)
+    for key in ("username", "key"):
+        name = f"KAGGLE_{key.upper()}"
+        variables.setdefault(name, bare(str(known.get(key) or "")))
+        if not variables[name]:
+            return f"it has no {key!r}: a token of the new kind goes into ~/.kaggle/access_token", {}
+        if fault := secret_fault(variables[name]):
+            return f"its {key!r} {fault}", {}
+    return "", variables
 
 
 def oauth() -> Iterator[Credential]:
-    path = Path("~/.kaggle/credentials.json").expanduser()
+    path = in_home(".kaggle", "credentials.json")
     if path.is_file():
         yield Credential(str(path), "OAuth", "", permission_warning(path))
 
@@ -78,20 +140,49 @@ def folder() -> Path:
     """The folder where the client looks for kaggle.json."""
     if own := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(own)
-    home = Path("~/.kaggle").expanduser()
+    home = in_home(".kaggle")
     if home.is_dir():
         return home
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "kaggle"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or in_home(".config")) / "kaggle"
 
 
-def is_blank(path: Path) -> bool:
-    return not path.read_text(errors="replace").strip()
+def in_home(*names: str) -> Path:
+    """A path in the user's home; below a file, where nothing can be, for a user who has none (a container's number)."""
+    try:
+        return Path.home().joinpath(*names)
+    except RuntimeError:
+        return Path(os.devnull, *names)
+
+
+def read(path: Path) -> str | None:
+    """Return a file's text without what is around it, also of a shell that writes UTF-16; None: it cannot be read."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return bare(raw.decode("utf-16" if utf16 else "utf-8", errors="replace"))
+
+
+def bare(text: str) -> str:
+    return text.strip(AROUND)
+
+
+def secret_fault(text: str | None) -> str:
+    """What is wrong with a secret, without a word of it; empty where nothing is."""
+    if text is None:
+        return "cannot be read"
+    if not text:
+        return "is empty"
+    return (
+        "" if SECRET.fullmatch(text) else "has a blank, a line end or a letter in it that no token has: copy it again"
+    )
 
 
 def is_file(text: str) -> bool:
     try:
         return Path(text).is_file()
-    except OSError:  # too long for a name
+    except (OSError, ValueError):  # too long for a name, or with a zero in it
         return False
 
 

@@ -94,7 +94,7 @@ class TestCredentials:
 
     def test_a_token_of_the_environment_wins(self, home, monkeypatch):
         for name in ("access_token", "kaggle.json", "credentials.json"):
-            (home / name).write_text('{"username": "me", "key": "k"}')
+            (home / name).write_text("x" if name == "access_token" else '{"username": "me", "key": "k"}')
             (home / name).chmod(0o600)
         monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
         assert [one.where for one in credentials.find_all()] == [

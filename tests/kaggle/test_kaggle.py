@@ -1,13 +1,18 @@
 """The Kaggle API as the data stage meets it: in a process of its own, which nothing is patched in."""
 
+import json
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
+from src.data.sources.kaggle import Kaggle
 from src.kaggle import credentials
+from src.kaggle.api import session
+from src.kaggle.refusals import Refusal
 from tests import standin as kaggle_standin
 from tests.conftest import ROOT, snapshot
 
@@ -98,3 +103,100 @@ def test_credentials_are_named_and_never_shown(roots, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", kaggle_standin.TOKEN)
     assert kaggle_standin.TOKEN not in repr(credentials.find_all())
     assert not Path(credentials.active_source()).exists()
+
+
+WAYS = ["KAGGLE_API_TOKEN", "a file that it names", "access_token", "kaggle.json", "KAGGLE_USERNAME and KAGGLE_KEY"]
+
+
+def give(way: str, secret: str, home: Path, encoding: str = "utf-8") -> dict[str, str]:
+    """Gives a secret in a way; returns the variables for that."""
+    folder = home / ".kaggle"
+    folder.mkdir(parents=True)
+    key = json.dumps({"username": "me", "key": secret}) if way == "kaggle.json" else secret
+    for name in {"a file that it names": ["token"], "access_token": [way], "kaggle.json": [way]}.get(way, []):
+        (folder / name).write_bytes(key.encode(encoding))
+        (folder / name).chmod(0o600)
+    if way == "a file that it names":
+        return {"KAGGLE_API_TOKEN": f"{folder / 'token'}\n"}
+    if way == "KAGGLE_USERNAME and KAGGLE_KEY":
+        return {"KAGGLE_USERNAME": "me\r\n", "KAGGLE_KEY": secret}
+    return {"KAGGLE_API_TOKEN": secret if way == "KAGGLE_API_TOKEN" else ""}
+
+
+def printed_and_written(done: subprocess.CompletedProcess, *folders: Path) -> str:
+    return done.stdout + done.stderr + "".join(str(content) for one in folders for _, content in snapshot(one).values())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_is_around_a_secret_is_no_part_of_it_and_it_is_shown_nowhere(served, roots, way, encoding):
+    (roots / "input").mkdir()
+    given = give(way, f' "{kaggle_standin.TOKEN}"\r\n', roots / "home", encoding)
+    env = {**os.environ, **kaggle_standin.client_environment(served.url, roots / "client"), "KAGGLE_API_TOKEN": ""}
+    command = [sys.executable, "-c", FETCH, str(roots / "input")]
+    env = {**env, **given, "VERBOSE": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert (roots / "input/corn/corn/train.csv").is_file()
+    assert kaggle_standin.TOKEN not in printed_and_written(done, roots / "input")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("inside", ["\n", " ", "é"])
+def test_a_secret_that_no_header_holds_is_refused_and_shown_nowhere(roots, monkeypatch, capsys, way, inside):
+    for name, text in give(way, f"one-half{inside}other-half", roots / "home").items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(Refusal, match="has a blank, a line end or a letter in it that no token has") as refusal:
+        Kaggle("corn").fetch(roots / "input")
+    assert refusal.value.cause == "credentials"
+    with pytest.raises(Refusal, match="there are no Kaggle credentials"), session("corn", "a word"):
+        pass
+    said = "".join([*traceback.format_exception(refusal.value), *capsys.readouterr(), repr(credentials.find_all())])
+    assert "half" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"username":"me","key":"half"}', "it holds the content of kaggle.json and no token"),
+        ("~/half/token", "it is a path, and no file is there"),
+        (" \n", "it is empty"),
+    ],
+)
+def test_what_is_no_token_is_said(roots, monkeypatch, text, fault):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", text)
+    (one,) = credentials.find_all()
+    assert one.fault == fault
+    assert credentials.active() is None
+
+
+def test_a_faulty_token_hides_no_key(served, fetch, roots):
+    code, said = fetch(served.url, KAGGLE_API_TOKEN="a b", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
+    assert code == 0
+    assert "with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in said
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize(("content", "fault"), [(None, "cannot be read"), ("no PEM", "holds no certificates")])
+def test_certificates_that_cannot_be_read_are_one_sentence(roots, monkeypatch, name, content, fault):
+    path = roots / "proxy.pem"
+    if content:
+        path.write_text(content)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(name, str(path))
+    with (
+        pytest.raises(Refusal, match=f"{name} names {path}, which {fault}.*or unset {name}"),
+        session("corn", "a word"),
+    ):
+        pass
+
+
+def test_a_user_without_a_home_has_no_credentials_there(roots, monkeypatch):
+    def homeless(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", classmethod(homeless))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert credentials.find_all() == []
+    assert not credentials.folder().exists()
