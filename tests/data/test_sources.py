@@ -40,6 +40,44 @@ def test_a_zip_is_unpacked(input_dir):
     assert (input_dir / "corn/corn/train/1.png").read_bytes() == b"x"
 
 
+def named(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("x")  # whose own __init__ would change the name
+    entry.filename = name
+    return entry
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train\\", "train\\1.png", "train.csv"],
+        ["./", "./train/", "./train/1.png", "./train.csv"],
+        ["/", "train//1.png", "train.csv"],
+        [".\\", ".\\train\\.\\1.png", ".\\train.csv"],
+    ],
+)
+def test_entries_in_the_spelling_of_other_tools_are_files_in_folders(input_dir, names):
+    make_zip(input_dir / "corn.zip", {named(name): "" if name[-1] in "/\\" else "x" for name in names})
+    Kaggle("corn").fetch(input_dir)
+    files = sorted(str(path.relative_to(input_dir / "corn")) for path in (input_dir / "corn").rglob("*"))
+    assert files == ["train", "train.csv", "train/1.png"]
+    assert (input_dir / "corn/train/1.png").read_text() == "x"
+
+
+def test_a_method_that_is_not_read_here_is_named(input_dir):
+    path = input_dir / "corn.zip"
+    make_zip(path, {"a.txt": "x" * 100}, zipfile.ZIP_DEFLATED)
+    data = path.read_bytes()  # the method is in the entry's own header and in the directory
+    path.write_bytes(
+        data.replace(b"PK\x03\x04\x14\0\0\0\x08", b"PK\x03\x04\x14\0\0\0\x09").replace(
+            b"PK\x01\x02\x14\x03\x14\0\0\0\x08", b"PK\x01\x02\x14\x03\x14\0\0\0\x09"
+        )
+    )
+    said = f"packed by deflate64, which is not read here \\('a.txt'\\): unpack it to {input_dir / 'corn'} yourself"
+    with pytest.raises(UserError, match=said):
+        Kaggle("corn").fetch(input_dir)
+    assert not (input_dir / "corn").exists()
+
+
 def test_no_data_and_no_credentials_says_how_to_get_either(input_dir):
     with pytest.raises(UserError) as error:
         Kaggle("corn").fetch(input_dir)

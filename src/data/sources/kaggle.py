@@ -1,8 +1,10 @@
 """A Kaggle competition's files: its folder, its zip, or the Kaggle API."""
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from src.base.errors import UserError
@@ -14,6 +16,7 @@ from src.schema.source import Source
 
 # A photograph hardly shrinks in a zip, a CSV perhaps 20 times: what claims 200 times, or does not fit, is a bomb.
 MOST_SHRUNK = 200
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
 class Kaggle(Source):
@@ -34,8 +37,9 @@ class Kaggle(Source):
             if credentials.active() is None:
                 raise Refusal(
                     "credentials",
-                    f"no data for {self.slug}: download its zip from {self.page}/data and put it at {archive}, or "
-                    f"accept the rules at {self.page}/rules, make a token at {credentials.TOKEN_PAGE} and set "
+                    f"no data for {self.slug}, and {credentials.none_to_take()}: "
+                    f"download its zip from {self.page}/data and put it at {archive}, or accept "
+                    f"the rules at {self.page}/rules, make a token at {credentials.TOKEN_PAGE} and set "
                     f"KAGGLE_API_TOKEN to it",
                 )
             print(f"downloading {self.slug} with the credentials in {credentials.active_source()}")
@@ -52,21 +56,16 @@ def unzip(archive: Path, folder: Path) -> None:
     """Unpack `archive` to `folder`, all of it or nothing.
 
     Raises:
-        UserError: Not a zip, damaged, encrypted, larger than the disk or than a zip of data can be, or with an entry
-            that is a link or would land outside of `folder`.
+        UserError: Not a zip, damaged, encrypted, packed by a method that is not read here, larger than the disk or than
+            a zip of data can be, or with an entry that is a link or would land outside of `folder`.
     """
     again = "download it again"
     try:
         with zipfile.ZipFile(archive) as zipped:
-            entries = zipped.infolist()
+            entries = [entry for entry in zipped.infolist() if bare_name(entry)]
             for entry in entries:
-                name = PurePosixPath(entry.filename.replace("\\", "/"))
-                if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                    raise UserError(f"{archive} has an entry that would leave its folder ({entry.filename!r}): {again}")
-                if stat.S_ISLNK(entry.external_attr >> 16):
-                    raise UserError(f"{archive} has an entry that is a link ({entry.filename!r}): {again}")
-                if entry.flag_bits & 1:
-                    raise UserError(f"{archive} is encrypted ({entry.filename!r}): unpack it to {folder} yourself")
+                if fault := entry_fault(entry):
+                    raise UserError(f"{archive} has {fault} ({entry.orig_filename!r}): unpack it to {folder} yourself")
             size, free = sum(entry.file_size for entry in entries), shutil.disk_usage(archive.parent).free
             if size > MOST_SHRUNK * archive.stat().st_size:
                 raise UserError(
@@ -76,6 +75,34 @@ def unzip(archive: Path, folder: Path) -> None:
                 raise UserError(f"{archive} unpacks to {size:,} bytes and the disk has {free:,} free: make room")
             with replacing_folder(folder) as part:
                 for entry in entries:
+                    entry.filename = bare_name(entry)
                     zipped.extract(entry, part)  # checks each entry's CRC, and reads no more than its declared size
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive} is not a whole zip file ({error}): {again}") from error
+
+
+def bare_name(entry: zipfile.ZipInfo) -> str:
+    """Return an entry's path with slashes, which Windows' backslashes are too, and without `.`; empty of `./` and `/`.
+
+    A folder's ends with a slash.
+    """
+    name = entry.filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    if not path.name:
+        return ""
+    return f"{path}/" if name.endswith("/") else str(path)
+
+
+def entry_fault(entry: zipfile.ZipInfo) -> str:
+    """What makes an entry one that is not unpacked; empty where nothing does."""
+    path = PurePosixPath(bare_name(entry))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        return "an entry that would leave its folder"
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        return "an entry that is a link"
+    if entry.flag_bits & 1:
+        return "an entry that is encrypted"
+    if entry.compress_type not in METHODS:
+        name = zipfile.compressor_names.get(entry.compress_type, f"method {entry.compress_type}")
+        return f"an entry that is packed by {name}, which is not read here"
+    return ""
