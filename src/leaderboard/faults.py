@@ -10,7 +10,6 @@ import pandas as pd
 from src.base.errors import counted, unknown
 from src.data import tables
 from src.leaderboard.reading import SPELLINGS, match_columns, parse_cells, respellings
-from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
@@ -73,9 +72,9 @@ def read(
 
 
 def check_text(competition: Competition, raw: bytes, required: Requirements) -> tuple[list[str], pd.DataFrame | None]:
-    """Return the faults; where there are none, the answers: float32 probabilities by id, one column a class.
+    """Return the faults; where there are none, the answers: the probabilities by id, a column a class.
 
-    Labels are answers of probability 1.
+    They are float64, since Kaggle reads what the file has. Labels are answers of probability 1.
     """
     df, faults = parse_cells(raw)
     if df is None:
@@ -167,13 +166,14 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
     blank = text.isin(BLANK).to_numpy()
     probs = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     finite = np.isfinite(probs)
+    ranks = "" if competition.metric == "log_loss" else ", and ranks divided by their number"
     kinds = {
         "without a probability, blank or NaN": (blank, "fill them in"),
         "with a cell that is no number": (np.isnan(probs) & ~blank, "write probabilities such as 0.25"),
         "with an infinite probability": (np.isinf(probs), "write probabilities from 0 to 1"),
         "with a probability that is not in 0 to 1": (
             finite & ((probs < 0) | (probs > 1 + SLACK)),
-            "write the softmax, not the logits or per cent",
+            "write the softmax, not the logits or per cent" + ranks,
         ),
     }
     faults, wrong = [], np.full(len(df), False)
@@ -184,8 +184,7 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
             cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
             wrong |= rows
-    sums = probs.sum(axis=1)
-    if (off := ~wrong & (np.abs(sums - 1) > TOLERANCE)).any():
-        n, total = counted(int(off.sum()), "row"), sums[off][0]
-        faults.append(f"{n} whose sum is not 1, {place(competition, df, off)} with {total:.4g}: divide each by its sum")
-    return probs.astype(np.float32), faults
+    if competition.metric == "log_loss" and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
+        n = counted(int(none.sum()), "row")
+        faults.append(f"{n} of zeros alone, {place(competition, df, none)}: Kaggle divides each row by its sum")
+    return probs, faults

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+import zipfile
+import zlib
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from decimal import Decimal
 
@@ -12,11 +14,53 @@ from src.base.errors import counted
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
+FORMATS = {  # what other files than a CSV begin with
+    b"\xff\xfe": "text in UTF-16: save it as UTF-8, as df.to_csv does",
+    b"\xfe\xff": "text in UTF-16: save it as UTF-8, as df.to_csv does",
+    b"\x1f\x8b": "packed by gzip: unpack it by gunzip",
+    b"BZh": "packed by bzip2: unpack it by bunzip2",
+    b"\xfd7zXZ": "packed by xz: unpack it by unxz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it by unzstd",
+    b"7z\xbc\xaf": "a 7-Zip archive: unpack it",
+    b"Rar!": "a RAR archive: unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV (UTF-8)",
+    b"PAR1": "a Parquet table: write it by df.to_csv(index=False)",
+    b"%PDF": "a PDF: send a CSV",
+}
+WORKBOOKS = {"xl/": "an Excel workbook", "content.xml": "an OpenDocument sheet", "Index/": "a Numbers sheet"}
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
+
+
+def unpack(raw: bytes) -> tuple[bytes, str]:
+    """Return the text of a file, of a zip that of the one file in it, as Kaggle takes it; and the fault of its format.
+
+    The fault is empty where there is none.
+    """
+    if raw.startswith(b"PK\x03\x04"):
+        try:
+            with zipfile.ZipFile(io.BytesIO(raw)) as zipped:
+                names = [name for name in zipped.namelist() if not name.endswith("/") and "__MACOSX/" not in name]
+                for begins, what in WORKBOOKS.items():
+                    if any(name.startswith(begins) for name in names):
+                        return raw, f"it is {what}: save it as CSV (UTF-8)"
+                if len(names) != 1:
+                    return raw, f"it is a zip of {len(names)} files, and Kaggle takes a zip of one CSV"
+                raw = zipped.read(names[0])
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            return raw, f"it is a zip that cannot be read ({error}): send the CSV itself"
+    for begins, what in FORMATS.items():
+        if raw.startswith(begins):
+            return raw, f"it is {what}"
+    if b"\0" in raw:
+        return raw, "it has bytes of zero, as text in UTF-16 has and a CSV has not: save it as UTF-8, as df.to_csv does"
+    return raw, ""
 
 
 def parse_cells(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
     """Return the cells as text, each row by the number of its line, or None; and the faults of the text."""
+    raw, fault = unpack(raw)
+    if fault:
+        return None, [fault]
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -40,7 +40,7 @@ def inspect(competition: Competition, path: Path) -> Findings:
 
 
 def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndarray:
-    """Return the probabilities (n, k) float32 that a submission gives to `ids`; 1 for its label where it has labels.
+    """Return the probabilities (n, k) that a submission gives to `ids`; 1 for its label where it has labels.
 
     Of a smoke run it may have more rows.
 

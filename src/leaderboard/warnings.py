@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 
 from src.base import files
+from src.base.errors import counted
 from src.data import tables
 from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import oof_labels
+from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.agreement import ERRORS, are_unrelated, chance_agreement, mix, share_error
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import BOARD_MIN_PROB, METRICS
 
 
 def find_suspicions(
@@ -36,16 +38,34 @@ def find_suspicions(
 
 
 def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
+    """Warn of what the metric takes and a model does not give."""
     probs = df.to_numpy()
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
+    lines = check_log_loss(competition, df) if competition.metric == "log_loss" else []
     constant = (probs == probs[0]).all(axis=0)
     if constant.all():  # then the answer is the same in all rows, a suspicion of its own
-        return []
-    return [
+        return lines
+    return lines + [
         f"the column {name!r} is {df[name].iloc[0]:.4g} in all rows: is it what the model gives?"
         for name in df.columns[constant]
     ]
+
+
+def check_log_loss(competition: Competition, df: pd.DataFrame) -> list[str]:
+    """Warn of rows that Kaggle rescales, and of zeros, each of which may cost more than all other rows together."""
+    probs, lines = df.to_numpy(), []
+    sums = probs.sum(axis=1)
+    if (off := np.abs(sums - 1) > TOLERANCE).any():
+        first = f"the first of {competition.id} {df.index[off][0]!r} with {sums[off][0]:.4g}"
+        lines.append(f"{counted(int(off.sum()), 'row')} whose sum is not 1, {first}: Kaggle divides each by its sum")
+    if (zero := (probs / sums[:, None] < BOARD_MIN_PROB).any(axis=1)).any():
+        name = df.columns[(probs[zero][0] / sums[zero][0] < BOARD_MIN_PROB).argmax()]
+        first = f"the first of {competition.id} {df.index[zero][0]!r} in the column {name!r}"
+        cost = f"where that class is right the row costs {-np.log(BOARD_MIN_PROB):.1f}"
+        n = counted(int(zero.sum()), "row")
+        lines.append(f"{n} with a probability of 0, {first}: {cost}: are you as sure as that?")
+    return lines
 
 
 def model_of(path: Path) -> str:

@@ -11,6 +11,7 @@ from src.scoring import auc, bootstrap, confusion
 from src.scoring.confusion import Counts
 
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
+BOARD_MIN_PROB = 1e-15  # Kaggle's
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -70,6 +71,13 @@ def surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return -np.log(np.clip(probs[np.arange(len(targets)), targets], MIN_PROB, 1).astype(float))
 
 
+def board_surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """The same as Kaggle computes it of a submission: each row is divided by its sum, then kept 1e-15 from 0 and 1."""
+    probs = probs.astype(float)
+    true = probs[np.arange(len(targets)), targets] / probs.sum(axis=1)
+    return -np.log(np.clip(true, BOARD_MIN_PROB, 1 - BOARD_MIN_PROB))
+
+
 def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """Whether the true class is one of the `top` likeliest; of equally likely ones the last are, as in scikit-learn."""
     true = probs[np.arange(len(targets)), targets][:, None]
@@ -96,6 +104,7 @@ def label_metric(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Met
     return Metric(value, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
 
 
+LOSS = {"greater_is_better": False, "bounds": (0.0, np.inf)}
 METRICS = {
     "accuracy": row_mean(
         correct, of_labels=True, is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
@@ -105,9 +114,7 @@ METRICS = {
     "quadratic_kappa": label_metric(
         confusion.quadratic_kappa, is_ordinal=True, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
     ),
-    "log_loss": row_mean(
-        surprise, greater_is_better=False, bounds=(0.0, np.inf), kaggle_names=("multiclassloss", "logloss")
-    ),
+    "log_loss": row_mean(surprise, kaggle_names=("multiclassloss", "logloss"), **LOSS),
     "auc": Metric(
         auc.value,
         replicates=bootstrap.auc_replicates,
@@ -115,3 +122,4 @@ METRICS = {
     ),
     "top5": row_mean(partial(among, 5), is_share=True),
 }
+BOARD_METRICS = {**METRICS, "log_loss": row_mean(board_surprise, **LOSS)}  # as Kaggle scores a submission by them

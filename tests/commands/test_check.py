@@ -1,6 +1,8 @@
 """The check of a submission: every fault is one line with its fix, and what is right gives none."""
 
+import gzip
 import io
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -56,7 +58,25 @@ def log_loss(folder):
     return toy_competition(metric="log_loss")
 
 
+def zipped(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("_csv", ".csv"), text)
+    return buffer.getvalue()
+
+
 FAULTS = {
+    "UTF-16": (TEXT.encode("utf-16"), "it is text in UTF-16: save it as UTF-8, as df.to_csv does"),
+    "UTF-16 without a mark": (
+        TEXT.encode("utf-16-le"),
+        "it has bytes of zero, as text in UTF-16 has and a CSV has not: save it as UTF-8, as df.to_csv does",
+    ),
+    "gzip": (gzip.compress(TEXT.encode()), "it is packed by gzip: unpack it by gunzip"),
+    "gzip in a zip": (zipped(sub=gzip.compress(TEXT.encode())), "it is packed by gzip: unpack it by gunzip"),
+    "a workbook": (zipped(**{"xl/workbook.xml": ""}, docProps="x"), "it is an Excel workbook: save it as CSV (UTF-8)"),
+    "a zip of two": (zipped(a_csv=TEXT, b_csv=TEXT), "it is a zip of 2 files, and Kaggle takes a zip of one CSV"),
+    "Parquet": (b"PAR1" + bytes(99), "it is a Parquet table: write it by df.to_csv(index=False)"),
     "no bytes": (b"", "it is empty: write a header, and a row for each test id"),
     "Latin-1": (
         TEXT.replace("104,green", "104,gr\xfcn").encode("latin-1"),
@@ -192,9 +212,9 @@ FAULTS_OF_PROBABILITIES = {
         PROBS.assign(red=50, blue=30, green=20),
         "12 rows with a probability that is not in 0 to 1, the first of id '100' (line 2), '30' in the column 'blue': write the softmax, not the logits or per cent",
     ),
-    "sums": (
-        PROBS.assign(red=0.25, blue=0.25, green=[*[0.5] * 10, 0.75, 0.25]),
-        "2 rows whose sum is not 1, the first of id '110' (line 12) with 1.25: divide each by its sum",
+    "zeros": (
+        PROBS.assign(red=0, blue=0, green=[0, *[1] * 11]),
+        "1 row of zeros alone, the first of id '100' (line 2): Kaggle divides each row by its sum",
     ),
     "a class less": (
         PROBS[["id", "red", "blue"]],
@@ -233,6 +253,15 @@ def test_two_faults_are_two_lines(inspected):
 )
 def test_what_is_right_has_no_findings(inspected, content):
     assert inspected(content) == submission.Findings([], [])
+
+
+def test_a_zip_of_one_csv_is_read_as_that(inspected):
+    assert inspected(zipped(sub_csv=TEXT)) == submission.Findings([], [])
+    assert inspected(zipped(sub_csv=TEXT, **{"__MACOSX/._sub.csv": "x"})) == submission.Findings([], [])
+    (fault,) = inspected(zipped(sub_csv=TEXT.replace("100,", "99,"))).faults[1:]
+    assert "'99' (line 2;" in fault
+    (fault,) = inspected(zipped(sub_csv=TEXT)[:40]).faults
+    assert fault.startswith("it is a zip that cannot be read (")
 
 
 def test_right_probabilities_have_no_findings(inspected, log_loss):
@@ -331,6 +360,28 @@ class TestWarnings:
         rest = PROBS["blue"] / (PROBS["blue"] + PROBS["green"]) / 2
         (warning,) = inspected(PROBS.assign(red=0.5, blue=rest, green=0.5 - rest), log_loss).warnings[:1]
         assert warning == "the column 'red' is 0.5 in all rows: is it what the model gives?"
+
+    def test_of_rows_that_kaggle_rescales(self, inspected, log_loss):
+        said = "2 rows whose sum is not 1, the first of id '110' with 1.25: Kaggle divides each by its sum"
+        sums = put(put(PROBS, 10, "red", PROBS["red"][10] + 0.25), 11, "red", PROBS["red"][11] + 0.25)
+        assert inspected(sums, log_loss) == submission.Findings([], [said])
+
+    def test_of_a_probability_of_zero(self, inspected, log_loss):
+        zero = put(put(put(PROBS, 4, "red", 0), 4, "blue", 0.75), 4, "green", 0.25)
+        (warning,) = inspected(zero, log_loss).warnings
+        assert warning == (
+            "1 row with a probability of 0, the first of id '104' in the column 'red': where that class is right the "
+            "row costs 34.5: are you as sure as that?"
+        )
+
+    @pytest.mark.parametrize("metric", ["auc", "top5"])
+    def test_metrics_of_the_order_need_no_sum_and_no_warning(self, inspected, log_loss, metric):
+        ranks = PROBS[["red", "blue", "green"]].rank() / len(PROBS)
+        ranks.insert(0, "id", PROBS["id"])
+        competition = toy_competition(metric=metric)
+        assert inspected(ranks, competition) == submission.Findings([], [])
+        (fault,) = inspected(ranks.assign(red=ranks["red"] * 12), competition).faults
+        assert fault.endswith("write the softmax, not the logits or per cent, and ranks divided by their number")
 
     def test_of_labels_written_as_probabilities(self, inspected, log_loss):
         sure = pd.DataFrame(np.eye(3)[np.arange(12) % 3], columns=["red", "blue", "green"])

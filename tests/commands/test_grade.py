@@ -60,6 +60,20 @@ def test_uses_the_competitions_metric(graded, folder):
     assert line == "public: log_loss 0.6931 (se unknown) on 3 rows"
 
 
+@pytest.mark.parametrize("times", [1, 0.5, 2**-60])
+def test_the_log_loss_is_kaggles(graded, folder, times):
+    """Each row divided by its sum, then kept 1e-15 from 0 and 1: of a sure mistake that is 34.54 and not 15.94."""
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+    sample.assign(red=0.3, blue=0.3, green=0.4).to_csv(folder / "sample_submission.csv", index=False)
+    probs = np.full((12, 3), 0.1) + 0.7 * np.eye(3)[np.arange(12) % 3]
+    probs[0], probs[1], probs[2] = [0, 0.5, 0.5], [1e-10, 1e-12, 1], [0, 0, 1]
+    expected = -np.log([1e-15, 1e-12 / (1 + 1e-10 + 1e-12), 1 - 1e-15])
+    sub = TRUTH[["id"]].join(pd.DataFrame(times * probs, columns=list(CLASSES)))[["id", "red", "blue", "green"]]
+    lines = graded(SOLUTION, sub, toy_competition(metric="log_loss"))
+    assert lines[0].startswith(f"public: log_loss {np.mean(expected):.4f} ± ")
+    assert lines[1].startswith(f"private: log_loss {-np.log(0.8):.4f} ")
+
+
 def test_uses_a_metric_of_labels_that_is_no_count(graded):
     (line, *_) = graded(SOLUTION, TRUTH.assign(label="red"), toy_competition(metric="macro_f1"))
     assert line.startswith("public: macro_f1 0.1667 ± ")  # one of three is right: 2 x 1 / (1 + 3), over 3 classes
