@@ -394,6 +394,22 @@ def test_no_data_and_no_credentials_says_how_to_get_either(roots):
     assert "no folder" in refused("./leaves")
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("train.csv", "nothing tells these of train rows"),
+        ("sample_submission.csv", "has no sample submission"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".zip", ".gz"])
+def test_a_table_that_is_still_packed_is_named(put, configs, table, said, ending):
+    (path,) = put("corn").rglob(table)
+    path.rename(path.with_name(f"{table}{ending}"))
+    message = refused("corn")
+    assert said in message
+    assert message.endswith(f"{table}{ending} is not unpacked: unpack that there, then run again")
+
+
 def test_the_site_tells_the_metric_and_the_title(standin, folder, configs, monkeypatch):
     from tests.standin import Kaggle
 

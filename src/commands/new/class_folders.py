@@ -10,7 +10,7 @@ from src.base.errors import UserError
 from src.commands.new import answering
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, examples, picture_places
+from src.commands.new.looking import Contents, examples, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
 from src.data.patterns import path_column
@@ -68,7 +68,7 @@ def above_classes(contents: Contents, roles: Roles) -> str:
         folders = {above: names for above, names in folders.items() if set(names) == set(roles.answer)}
     folders = {above: names for above, names in folders.items() if "train" in above.lower()} or folders
     if not folders:
-        raise UserError(unlabelled(roles))
+        raise UserError(unlabelled(contents, roles))
     if len(folders) > 1:
         remedy = "call one of them train, or leave one"
         raise UserError(f"several folders have a folder a class, {examples(folders)}: {remedy}")
@@ -79,7 +79,7 @@ def above_classes(contents: Contents, roles: Roles) -> str:
     return above
 
 
-def unlabelled(roles: Roles) -> str:
+def unlabelled(contents: Contents, roles: Roles) -> str:
     """The reason why train rows have no classes; that they are of a kind that is not offered has precedence."""
     id, answer, sample_file = roles.id, roles.answer, roles.sample_file
     for name, df in roles.others.items():
@@ -93,7 +93,7 @@ def unlabelled(roles: Roles) -> str:
     tables = "; ".join(f"{name} has {examples(df, 6)}" for name, df in roles.others.items())
     return (
         f"{sample_file} wants {wanted} by {id!r}, and nothing tells these of train rows: "
-        f"{tables or 'there is no other table'}, and no folder has a folder a class"
+        f"{tables or 'there is no other table'}, and no folder has a folder a class{still_packed(contents)}"
     )
 
 

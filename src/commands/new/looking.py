@@ -108,6 +108,13 @@ def picture_places(contents: Contents) -> str:
     return f"pictures lie as {examples(contents.pictures, 2)}{packed}"
 
 
+def still_packed(contents: Contents) -> str:
+    """The end of a sentence on what is not there: it may be in what is not unpacked; empty where nothing is."""
+    return (
+        f"; {examples(contents.packed)} is not unpacked: unpack that there, then run again" if contents.packed else ""
+    )
+
+
 def is_prose(column: pd.Series) -> bool:
     """True if its cells are sentences."""
     return len(column) > 0 and column.head(200).str.count(r"\s").mean() >= 4

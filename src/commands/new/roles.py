@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new import answering
-from src.commands.new.looking import Contents, examples
+from src.commands.new.looking import Contents, examples, still_packed
 from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds
@@ -78,7 +78,7 @@ def find_sample(contents: Contents) -> str:
     tables = f"among {examples(contents.tables)}" if contents.tables else "and no other table"
     raise UserError(
         f"{contents.root} has no sample submission {tables}: nothing says what to predict (of pictures of your "
-        f"own, name the folder: ./run.sh new {contents.root}){damaged}"
+        f"own, name the folder: ./run.sh new {contents.root}){damaged}{still_packed(contents)}"
     )
 
 
