@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from src import commands, stages
 from src.base.errors import UserError
+from src.base.paths import provide_home
 from src.cli import Request, parse
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def exit_code(work: Callable[[], int], stopped: str) -> int:
         raise KeyboardInterrupt(number)
 
     signal.signal(signal.SIGTERM, stop)  # so that temporary folders are removed
-    sys.stdout.reconfigure(line_buffering=True)
+    sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # a class may have a name beyond ASCII
+    sys.stderr.reconfigure(errors="backslashreplace")
+    provide_home()
     try:
         return work()
     except UserError as error:

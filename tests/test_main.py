@@ -436,6 +436,25 @@ def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, s
     assert said in capsys.readouterr().err
 
 
+def test_a_user_whom_the_system_does_not_know_has_a_home_and_a_name(toy_run, monkeypatch, roots):
+    import getpass
+    import pwd
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "")  # so that what is set is taken back
+        monkeypatch.delenv(name)
+    with pytest.raises(RuntimeError):
+        Path.home()
+    assert toy_run("data") == 0
+    assert Path.home() == roots / "submissions" / ".home"
+    assert not Path.home().exists()
+    assert getpass.getuser().isdecimal()
+
+
 def test_a_bug_keeps_its_traceback(toy_run, monkeypatch):
     from src.stages import data
 

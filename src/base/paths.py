@@ -1,5 +1,6 @@
 """The two roots, and the paths that a user or a config names."""
 
+import getpass
 import os
 from pathlib import Path
 
@@ -21,6 +22,22 @@ def input_root() -> Path:
 def submissions_root() -> Path:
     """The folder of everything that is computed."""
     return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
+
+
+def provide_home() -> None:
+    """Give a user whom the system does not know (the number of `docker run -u 12345`) a home and a name.
+
+    Libraries ask for both on import and end in an error without them. The home is a folder below SUBMISSIONS_DIR, and
+    is made by whoever writes to it.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(submissions_root().absolute() / ".home")
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        os.environ["LOGNAME"] = str(os.getuid())
 
 
 def compare_csv() -> Path:

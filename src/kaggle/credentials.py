@@ -78,7 +78,7 @@ def access_tokens() -> Iterator[Credential]:
         else:
             yield access_token("KAGGLE_API_TOKEN", text, "it")
     for name in ("access_token", "access_token.txt"):
-        path = in_home(".kaggle", name)
+        path = Path("~/.kaggle", name).expanduser()
         if path.is_file():
             yield access_token(str(path), read(path), "it", permission_warning(path))
 
@@ -131,7 +131,7 @@ def legacy_file(path: Path, given: Mapping[str, str]) -> tuple[str, dict[str, st
 
 
 def oauth() -> Iterator[Credential]:
-    path = in_home(".kaggle", "credentials.json")
+    path = Path("~/.kaggle/credentials.json").expanduser()
     if path.is_file():
         yield Credential(str(path), "OAuth", "", permission_warning(path))
 
@@ -140,18 +140,10 @@ def folder() -> Path:
     """The folder where the client looks for kaggle.json."""
     if own := os.environ.get("KAGGLE_CONFIG_DIR"):
         return Path(own)
-    home = in_home(".kaggle")
+    home = Path("~/.kaggle").expanduser()
     if home.is_dir():
         return home
-    return Path(os.environ.get("XDG_CONFIG_HOME") or in_home(".config")) / "kaggle"
-
-
-def in_home(*names: str) -> Path:
-    """A path in the user's home; below a file, where nothing can be, for a user who has none (a container's number)."""
-    try:
-        return Path.home().joinpath(*names)
-    except RuntimeError:
-        return Path(os.devnull, *names)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()) / "kaggle"
 
 
 def read(path: Path) -> str | None:

@@ -190,13 +190,3 @@ def test_certificates_that_cannot_be_read_are_one_sentence(roots, monkeypatch, n
         session("corn", "a word"),
     ):
         pass
-
-
-def test_a_user_without_a_home_has_no_credentials_there(roots, monkeypatch):
-    def homeless(cls):
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", classmethod(homeless))
-    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    assert credentials.find_all() == []
-    assert not credentials.folder().exists()
