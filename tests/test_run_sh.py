@@ -49,6 +49,42 @@ def test_a_benchmark_is_asked_for_in_its_words(run_sh, tmp_path, words, said):
     assert "Traceback" not in done.stderr
 
 
+def test_runs_where_the_execute_bit_is_lost_and_the_checkout_is_windows(tmp_path):
+    """As on a mounted Windows folder: no mode, and line ends by core.autocrlf."""
+    for name in ("run.sh", ".gitattributes"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "a.csv").write_bytes(b"a,b\r\n1,2\n")
+    git = ["git", "-C", str(tmp_path), "-c", "core.autocrlf=true", "-c", "core.safecrlf=false"]
+    for words in (["init", "-q"], ["add", "."], ["rm", "-q", "--cached", "-r", "."], ["add", "."]):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    (tmp_path / "run.sh").unlink()
+    (tmp_path / "a.csv").unlink()
+    subprocess.run([*git, "checkout", "--", "run.sh", "a.csv"], check=True, capture_output=True)
+    assert b"\r" not in (tmp_path / "run.sh").read_bytes()
+    assert (tmp_path / "a.csv").read_bytes() == b"a,b\r\n1,2\n"
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "run.sh").chmod(0o644)
+    env = {**os.environ, "PYTHON": sys.executable}
+    done = subprocess.run(["bash", "run.sh", "--help"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "./run.sh" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_signs_that_the_terminal_cannot_show_are_replaced(encoding):
+    code = (
+        "import sys; from src.__main__ import exit_code\n"
+        "exit_code(lambda: print('0.5 ± 0.1', '猫', b'a\\xff'.decode(errors='surrogateescape')) or 0, '')\n"
+        "print('β', file=sys.stderr)"
+    )
+    env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:strict", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    cat = "猫" if encoding == "utf-8" else "\\u732b"
+    assert cat in done.stdout.decode(encoding)
+    assert ("±" if encoding != "ascii" else "\\xb1") in done.stdout.decode(encoding)
+
+
 def fake_python(folder, version: str):
     """A `python3` that says it is of this version, and else is the real one."""
     script = folder / "python3"
