@@ -14,6 +14,7 @@ class StopRequest:
     """The signal that requested a stop; None: none did."""
 
     signal: int | None = None
+    waiting: bool = False  # for other processes, with nothing half done: the first signal ends that at once
 
     def raise_if_set(self) -> None:
         if self.signal is not None:
@@ -22,7 +23,10 @@ class StopRequest:
 
 @contextmanager
 def deferred_signals() -> Iterator[StopRequest]:
-    """Note the first signal in the block and raise the second at once; afterwards all is as before."""
+    """Note the first signal in the block and raise the second at once; afterwards all is as before.
+
+    The first one is raised too while the request is `waiting`.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # only the main thread has handlers
         yield request
@@ -33,6 +37,8 @@ def deferred_signals() -> Iterator[StopRequest]:
             raise KeyboardInterrupt(number)
         request.signal = number
         print("\nstopping after this step, to save it first (once more: at once)", flush=True)
+        if request.waiting:
+            raise KeyboardInterrupt(number)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:

@@ -4,9 +4,12 @@ torch is imported inside the functions: who only reads results or prints help do
 """
 
 import contextlib
+import math
 import os
 import platform
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from src.base import threads
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
+SHARED_MEMORY = Path("/dev/shm")
 
 
 def device() -> "torch.device":
@@ -79,6 +83,11 @@ def seed(number: int) -> None:
 def workers() -> int:
     """The number of processes that load images beside the model: none where that needs the processor itself."""
     return 0 if device().type == "cpu" else min(8, threads.cores())
+
+
+def free_shared_memory() -> float:
+    """The bytes free in /dev/shm, through which processes pass pictures; infinite where there is no such folder."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else math.inf
 
 
 class AdaptiveBatch:

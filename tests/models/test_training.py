@@ -3,8 +3,12 @@
 import dataclasses
 import functools
 import json
+import math
 import os
+import re
 import signal
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -19,6 +23,7 @@ from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
 from src.models.finetune import augment, training
+from src.models.finetune import batches as batches_module
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resume import Running
 from src.models.finetune.training import Training
@@ -201,6 +206,62 @@ def test_however_many_workers_there_are_the_batches_are_the_same(monkeypatch):
         for (pixels, targets), (same, same_targets) in zip(many, alone[epoch][first:], strict=True):
             assert torch.equal(pixels, same)
             assert torch.equal(targets, same_targets)
+
+
+def with_workers(monkeypatch, work, fold: Fold, **changes: object) -> Batches:
+    """Batches of two processes, in which `work` is done for a batch."""
+    monkeypatch.setattr(machine, "workers", lambda: 2)
+    for name, value in changes.items():
+        monkeypatch.setattr(batches_module, name, value)
+    monkeypatch.setattr(batches_module.Augmented, "__getitem__", lambda self, at: work())
+    return Batches(fold, augment.compose(()))
+
+
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda: time.sleep(1000), "DataLoader timed out after 1 seconds"),
+        (lambda: os._exit(1), "DataLoader worker (pid"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the other dead one, in the end
+def test_a_loader_that_hangs_or_is_dead_is_a_sentence(monkeypatch, work, said):
+    batches = with_workers(monkeypatch, work, fold_of(spec_of()), PATIENCE_S=1)
+    with pytest.raises(UserError, match=re.escape(f"it fold 0: {said}")) as error:
+        next(batches.of(0))
+    assert "/dev/shm" in str(error.value)
+
+
+def test_a_bug_in_a_worker_keeps_its_traceback(monkeypatch):
+    def bug():
+        raise RuntimeError("a bug of ours")
+
+    with pytest.raises(RuntimeError, match="a bug of ours"):
+        next(with_workers(monkeypatch, bug, fold_of(spec_of())).of(0))
+
+
+def test_the_first_signal_ends_the_wait_for_a_loader_that_hangs(monkeypatch):
+    batches, seconds = with_workers(monkeypatch, lambda: time.sleep(1000), fold_of(spec_of())), {"wait": 0.0}
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
+    with interrupts.deferred_signals() as stop:
+        timer.start()
+        assert list(training.timed(batches.of(0), seconds, stop)) == []
+    assert stop.signal == signal.SIGTERM
+    assert not stop.waiting
+    assert seconds["wait"] < 20
+
+
+@pytest.mark.parametrize(
+    ("batches_free", "workers", "ahead"), [(100, 8, 4), (30, 8, 2), (14, 8, 1), (8, 4, 1), (3, 0, 0), (None, 8, 4)]
+)
+def test_the_loader_takes_no_more_of_dev_shm_than_there_is(monkeypatch, capsys, batches_free, workers, ahead):
+    fold = fold_of(spec_of())
+    free = math.inf if batches_free is None else batches_free * fold.spec.batch_size * 3 * fold.squares.geometry.size**2
+    monkeypatch.setattr(machine, "workers", lambda: 8)
+    monkeypatch.setattr(machine, "free_shared_memory", lambda: free)
+    assert batches_module.processes(fold) == (workers, ahead)
+    said = f"{workers} of 8 loader processes are started, each {ahead} and not 4 batches ahead"
+    assert (said in capsys.readouterr().out) == ((workers, ahead) != (8, 4))
 
 
 class TestMixed:

@@ -21,6 +21,11 @@ from src.data.decoded import Squares
 from src.networks.backbones import DataConfig
 from src.schema.models import FineTune
 
+AHEAD = 4  # batches that a process of the loader prepares
+SHARE = 0.8  # of /dev/shm that they may take
+PATIENCE_S = 50  # without a batch, until the loader counts as dead
+LOADER_FAULTS = ("DataLoader timed out", "DataLoader worker (pid")  # how torch's errors of that begin
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -108,12 +113,37 @@ class Augmented(TorchDataset):
         return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.targets[positions])
 
 
+def processes(fold: Fold) -> tuple[int, int]:
+    """Return the number of the loader's processes, and of the batches that each prepares ahead.
+
+    They lie in /dev/shm, of which a container has 64 MB unless told otherwise: where it cannot hold them they are
+    fewer, which is printed.
+    """
+    workers = machine.workers()
+    batch = min(fold.spec.batch_size, len(fold.train)) * 3 * fold.squares.geometry.size**2
+    free = machine.free_shared_memory()
+    room = workers * AHEAD if math.isinf(free) else int(SHARE * free / batch) - 2  # one in use, one on its way
+    if workers == 0 or room >= workers * AHEAD:
+        return workers, AHEAD
+    fewer = max(0, min(workers, room))
+    each = room // fewer if fewer else 0
+    print(
+        f"{fold.title}  /dev/shm has {megabytes(free)} free: {fewer} of {workers} loader processes are started, "
+        f"each {each} and not {AHEAD} batches ahead (docker run --shm-size=2g gives more)"
+    )
+    return fewer, each
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:.0f} MB"
+
+
 class Batches:
     """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64. Its workers live as long as it does."""
 
     def __init__(self, fold: Fold, transform: A.Compose):
-        workers = machine.workers()
-        self.steps = Steps(fold)
+        workers, ahead = processes(fold)
+        self.fold, self.steps = fold, Steps(fold)
         self.loader = DataLoader(
             Augmented(fold, transform),
             sampler=self.steps,
@@ -121,14 +151,34 @@ class Batches:
             num_workers=workers,
             pin_memory=machine.device().type == "cuda",
             persistent_workers=workers > 0,
-            prefetch_factor=4 if workers else None,
+            prefetch_factor=ahead if workers else None,
+            timeout=PATIENCE_S if workers else 0,
             worker_init_fn=ignore_sigint if workers else None,
         )
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of an epoch from the step `first` on."""
+        """Yield the batches of an epoch from the step `first` on.
+
+        Raises:
+            UserError: A process of the loader ended, or none gave a batch for PATIENCE_S: what it writes into a full
+                /dev/shm is lost, and would be waited for without end.
+        """
         self.steps.epoch, self.steps.first = epoch, first
-        return iter(self.loader)
+        items = iter(self.loader)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if not str(error).startswith(LOADER_FAULTS):
+                    raise
+                raise UserError(
+                    f"{self.fold.title}: {str(error).partition('.')[0]}: is memory full, or /dev/shm "
+                    f"({megabytes(machine.free_shared_memory())} free; docker run --shm-size=2g gives more)? What was "
+                    "finished is kept, and the same command resumes from there"
+                ) from error
+            yield item
 
 
 def ignore_sigint(worker: int) -> None:

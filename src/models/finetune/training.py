@@ -311,13 +311,15 @@ def timed(items: Iterator[T], seconds: dict[str, float], stop: StopRequest) -> I
     while stop.signal is None:
         start = time.perf_counter()
         try:
+            stop.waiting = True
             item = next(items)
         except StopIteration:
             return
-        except RuntimeError:
+        except (RuntimeError, UserError, KeyboardInterrupt):
             if stop.signal is None:
                 raise
-            return  # a worker has heard the signal too
+            return  # a worker has heard the signal too, or it came while a batch was waited for
         finally:
+            stop.waiting = False
             seconds["wait"] += time.perf_counter() - start
         yield item
