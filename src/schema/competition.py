@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base.errors import unknown
-from src.base.paths import input_root, submissions_root
+from src.base.paths import submissions_root
 from src.schema.models import AnyModel, ComparedModel, Encoder, Prompts
 from src.schema.source import Source
 from src.schema.strict import Strict, Text
@@ -188,7 +188,7 @@ class Competition(Strict):
 
     @property
     def input_root(self) -> Path:
-        return input_root()
+        return self.source.root
 
     @property
     def folder(self) -> Path:

@@ -1,5 +1,6 @@
 """Data sets as competitions, from miniatures in the libraries' own formats; phrasings, and what goes wrong."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 
 from src import config
 from src.base.errors import UserError
+from src.base.paths import submissions_root
 from src.commands.compare import phrasings
 from src.data.sources import wilds_sets
 from src.data.sources.folder import Folder
@@ -403,6 +405,28 @@ def test_a_folder_a_class_is_split_the_same_way_each_time_and_it_is_said(pets, i
     assert (inputs / "again/solution.csv").read_text() == (inputs / "pets/solution.csv").read_text()
     picture("red", seed=9).save(pets / "red/9.png")
     assert "of other rows than the config asks for: files changed" in refusal(Folder(str(pets)), inputs)
+
+
+def test_where_inputs_are_read_only_the_tables_are_written_below_the_submissions(pets, inputs, monkeypatch):
+    source = Folder(str(pets))
+    assert source.root == inputs
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, how: False)
+        own = source.root
+    assert own.parent == submissions_root()
+    source.fetch(own)
+    assert (own / source.slug / "train.csv").is_file()
+    assert not (inputs / source.slug / "train.csv").exists()
+    images = pd.read_csv(own / source.slug / "train.csv")["image"]
+    assert all((own / source.slug / image).is_file() for image in images)
+    assert source.root == own  # where they are, also when more may be written
+
+
+def test_tables_that_are_there_are_found_again_whatever_may_be_written(pets, inputs, monkeypatch):
+    source = Folder(str(pets))
+    source.fetch(inputs)
+    monkeypatch.setattr(os, "access", lambda path, how: False)
+    assert source.root == inputs
 
 
 @pytest.mark.parametrize(("train", "test"), [("train", "val"), ("Training", "valid"), (None, "test")])

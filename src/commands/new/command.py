@@ -74,14 +74,14 @@ def run(
     title = None
     if folder is not None and own_pictures.are(folder):
         source = own_pictures.source(folder, flags)
-        source.fetch(input_root())
-        guess = own_pictures.infer(input_root() / source.slug, flags)
+        source.fetch(source.root)
+        guess = own_pictures.infer(source.root / source.slug, flags)
         columns = {key: getattr(source, key) for key in ("image", "label") if key in source.model_fields_set}
         item = call("Folder", source.path, **columns), "a share of each class is held out, unless there are splits"
     else:
         source = Kaggle(slug if folder is None else link(folder))
-        source.fetch(input_root())
-        guess = inferring.infer(looking.look(input_root() / source.slug), flags)
+        source.fetch(source.root)
+        guess = inferring.infer(looking.look(source.root / source.slug), flags)
         item = call("Kaggle", source.slug), f"its files are at input/{source.slug}/"
         if slug is not None:
             title, kaggle_metric = title_and_metric(slug)
@@ -90,7 +90,7 @@ def run(
     class_order.settle(guess, classes)
     default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
     default_title = default_title[:1].upper() + default_title[1:]
-    write(path, guess, input_root() / source.slug, title or default_title, item, small)
+    write(path, guess, source.root / source.slug, title or default_title, item, small)
     try_config(name, path)
 
 
@@ -131,7 +131,7 @@ def link(folder: Path) -> str:
         if here.resolve() != folder.resolve():
             raise UserError(f"{here} is there and is another folder than {folder}: rename one of them")
         return slug
-    with files.explain_os_errors(here):
+    with files.explain_os_errors(here, f"set INPUT_DIR to a folder that you may write, or that has {slug} in it"):
         here.parent.mkdir(parents=True, exist_ok=True)
         here.symlink_to(folder, target_is_directory=True)
     print(f"linked {here} to {folder}")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from src.base.errors import UserError, counted, unknown
 from src.base.files import as_json_value, describe_changes, explain_os_errors, read_json, replacing, write_json
+from src.base.paths import input_root, submissions_root
 from src.schema.source import Source
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
@@ -121,6 +122,24 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
         if len(rows) >= 3:
             held_out[rows[: max(1, round(share * len(rows)))]] = True
     return held_out
+
+
+def root(slug: str) -> Path:
+    """Return the folder in whose <slug>/ the tables are, or can be written: INPUT_DIR, or a place of our own.
+
+    That is .input/ below SUBMISSIONS_DIR, where tables that were written there are found again.
+    """
+    ours, own = input_root(), submissions_root() / ".input"
+    for root in (ours, own):
+        if (root / slug / RECORD).exists():
+            return root
+    return ours if may_write(ours / slug) else own
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether a file can be made in `folder`, which need not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return os.access(there, os.W_OK)
 
 
 class DataSet(Source):
