@@ -102,6 +102,10 @@ def legacy_keys() -> Iterator[Credential]:
     if path.is_file():
         fault, variables = legacy_file(path, given)
         yield Credential(str(path), "legacy key", fault, permission_warning(path), variables)
+    elif path.with_name("kaggle.json.txt").is_file():
+        yield Credential(
+            str(path.with_name("kaggle.json.txt")), "legacy key", f"it is not called {path.name}: rename it"
+        )
     elif len(given) == 1:
         (name,) = given
         other = "KAGGLE_KEY" if name == "KAGGLE_USERNAME" else "KAGGLE_USERNAME"

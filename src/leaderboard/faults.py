@@ -186,5 +186,5 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
             wrong |= rows
     if competition.metric == "log_loss" and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
         n = counted(int(none.sum()), "row")
-        faults.append(f"{n} of zeros alone, {place(competition, df, none)}: Kaggle divides each row by its sum")
+        faults.append(f"{n} of zeros alone, {place(competition, df, none)}, whose sum Kaggle divides by: fill it in")
     return probs, faults

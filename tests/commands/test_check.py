@@ -214,7 +214,7 @@ FAULTS_OF_PROBABILITIES = {
     ),
     "zeros": (
         PROBS.assign(red=0, blue=0, green=[0, *[1] * 11]),
-        "1 row of zeros alone, the first of id '100' (line 2): Kaggle divides each row by its sum",
+        "1 row of zeros alone, the first of id '100' (line 2), whose sum Kaggle divides by: fill it in",
     ),
     "a class less": (
         PROBS[["id", "red", "blue"]],

@@ -63,6 +63,15 @@ def test_entries_in_the_spelling_of_other_tools_are_files_in_folders(input_dir, 
     assert (input_dir / "corn/train/1.png").read_text() == "x"
 
 
+def test_one_path_in_two_spellings_is_one_file_or_is_refused(input_dir):
+    make_zip(input_dir / "corn.zip", {named("train\\1.png"): "x", "train/1.png": "x"})
+    make_zip(input_dir / "oats.zip", {named("train\\1.png"): "x", "train/1.png": "y"})
+    Kaggle("corn").fetch(input_dir)
+    assert (input_dir / "corn/train/1.png").read_text() == "x"
+    with pytest.raises(UserError, match=r"has two entries that are both 'train/1.png': unpack it to .*oats yourself"):
+        Kaggle("oats").fetch(input_dir)
+
+
 def test_a_method_that_is_not_read_here_is_named(input_dir):
     path = input_dir / "corn.zip"
     make_zip(path, {"a.txt": "x" * 100}, zipfile.ZIP_DEFLATED)

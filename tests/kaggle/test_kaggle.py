@@ -170,6 +170,12 @@ def test_what_is_no_token_is_said(roots, monkeypatch, text, fault):
     assert credentials.active() is None
 
 
+def test_a_kaggle_json_to_which_windows_added_an_ending_is_said(roots):
+    (roots / "home/.kaggle").mkdir(parents=True)
+    (roots / "home/.kaggle/kaggle.json.txt").write_text('{"username": "me", "key": "k"}')
+    assert credentials.none_to_take().endswith("kaggle.json.txt: it is not called kaggle.json: rename it)")
+
+
 def test_a_faulty_token_hides_no_key(served, fetch, roots):
     code, said = fetch(served.url, KAGGLE_API_TOKEN="a b", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
     assert code == 0

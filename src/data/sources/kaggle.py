@@ -66,6 +66,8 @@ def unzip(archive: Path, folder: Path) -> None:
             for entry in entries:
                 if fault := entry_fault(entry):
                     raise UserError(f"{archive} has {fault} ({entry.orig_filename!r}): unpack it to {folder} yourself")
+            if twice := different_twice(entries):
+                raise UserError(f"{archive} has two entries that are both {twice!r}: unpack it to {folder} yourself")
             size, free = sum(entry.file_size for entry in entries), shutil.disk_usage(archive.parent).free
             if size > MOST_SHRUNK * archive.stat().st_size:
                 raise UserError(
@@ -91,6 +93,16 @@ def bare_name(entry: zipfile.ZipInfo) -> str:
     if not path.name:
         return ""
     return f"{path}/" if name.endswith("/") else str(path)
+
+
+def different_twice(entries: list[zipfile.ZipInfo]) -> str:
+    """The first path under which two files of different content are packed; empty where there is none."""
+    known = {}
+    for entry in entries:
+        content = entry.CRC, entry.file_size
+        if known.setdefault(bare_name(entry), content) != content:
+            return bare_name(entry)
+    return ""
 
 
 def entry_fault(entry: zipfile.ZipInfo) -> str:
