@@ -1,20 +1,25 @@
 """Files that are whole or not there: everything is written beside its target and moved over it when complete."""
 
+import codecs
+import csv
 import errno
 import functools
 import hashlib
 import io
 import json
 import os
+import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.io.common import get_handle
 
-from src.base.errors import UserError
+from src.base.errors import UserError, counted
 
 OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -25,6 +30,14 @@ OS_ERRORS = {
     errno.ENOTDIR: "a parent of that path is a file, not a folder",
     errno.EEXIST: "there is a file of that name",
     errno.ENOENT: "its folder is not there and cannot be made",
+}
+
+ENCODINGS = {  # by their marks; that of UTF-32 begins with UTF-16's
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
 }
 
 
@@ -145,19 +158,103 @@ def describe_changes(old: Any, new: dict[str, Any], inside: str = "") -> str:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file with every cell as text; only an empty cell counts as missing (then "").
+    """Read a table with every cell as text; only an empty cell counts as missing (then "").
+
+    Its cells are parted by commas, or by the semicolons, tabs or bars of its header; it is UTF-8, or has the mark of
+    UTF-16. Rows and columns without any text are left out: `df.attrs["passed_over"]` counts them.
 
     Raises:
-        UserError: It is not there, empty, not UTF-8 or not a table.
+        UserError: It is not there, empty, in another encoding or not a table, or rows have more cells than the header.
+    """
+    text, separator = find_separator(read_text(path))
+    passed_over = []
+    try:
+        df = parse_csv(text, separator)
+    except pd.errors.EmptyDataError as error:
+        raise UserError(f"{path} is not a CSV table: {error}") from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning):  # a row has more cells than the header
+        text, surplus = trim_rows(path, text, separator)
+        df = parse_csv(text, ",")
+        passed_over.append(counted(surplus, "empty column"))
+    df.columns = df.columns.str.strip()
+    if df.columns.has_duplicates:
+        twice = df.columns[df.columns.duplicated()][0]
+        raise UserError(f"{path} has the column {twice!r} twice: rename one of them")
+    unnamed = [name for name in df if name == "" or name.startswith("Unnamed: ")]
+    if blank := [name for name in unnamed if (df[name].str.strip() == "").all()]:
+        df = df.drop(columns=blank)
+        passed_over.append(counted(len(blank), "empty column"))
+    empty = pd.Series(True, df.index)
+    for name in df:
+        empty[empty] = df.loc[empty, name].str.strip() == ""
+    if empty.any():
+        df = df[~empty].reset_index(drop=True)
+        passed_over.append(counted(int(empty.sum()), "empty row"))
+    df.attrs["passed_over"] = passed_over
+    return df
+
+
+def read_text(path: Path) -> str:
+    """Read a file of text, packed or not, in UTF-8 or in the encoding that its mark tells.
+
+    Raises:
+        UserError: It is not there, or its encoding is another, which nothing tells.
     """
     try:
-        df = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+        with get_handle(path, "rb", compression="infer", is_text=False) as handles:
+            raw = handles.handle.read()
     except FileNotFoundError as error:
         remedy = "is the competition's data whole? (delete its folder to fetch it again)"
         raise UserError(f"{path} is missing: {remedy}") from error
+    encoding = next((name for mark, name in ENCODINGS.items() if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8") from error
-    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise UserError(f"{path} is not a CSV table: {error}") from error
-    df.columns = df.columns.str.strip()
-    return df
+        line = raw.count(b"\n", 0, error.start) + 1
+        known = encoding.removesuffix("-sig").upper()
+        guess = ", but maybe Latin-1 or of another old code page" if known == "UTF-8" else ""
+        raise UserError(
+            f"{path} is not {known} text ({error.reason} in line {line}){guess}: save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        raise UserError(f"{path} has NUL characters: it is UTF-16 without a mark, or no text: save it as UTF-8")
+    return text
+
+
+def find_separator(text: str) -> tuple[str, str]:
+    """Return the table, without Excel's line `sep=;`, and what parts its cells: a comma, unless the header has none."""
+    if match := re.match(r"sep=(.)[\r\n]+", text):
+        return text[match.end() :], match[1]
+    header = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    cells = {mark: len(next(csv.reader([header], delimiter=mark), ())) for mark in ",;\t|"}
+    return text, "," if cells[","] > 1 else max(cells, key=cells.get)
+
+
+def parse_csv(text: str, separator: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
+
+
+def trim_rows(path: Path, text: str, separator: str) -> tuple[str, int]:
+    """Return the table with commas and without cells behind the header's last, and the most of these in a row.
+
+    Raises:
+        UserError: Some of these cells have a text, as of a comma that is not quoted; or the text is not a table.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        problem = f"line {reader.line_num}: {error}: is a quote opened and not closed?"
+        raise UserError(f"{path} is not a CSV table: {problem}") from error
+    n = len(rows[0][1])
+    if wide := [(line, row) for line, row in rows if any(cell.strip() for cell in row[n:])]:
+        line, row = wide[0]
+        raise UserError(
+            f"{path} has {counted(len(wide), 'row')} with more cells than the header ({n}), the first in line {line} "
+            f"({len(row)}: {separator.join(row)[:80]!r}): put quotes around a cell that has {separator!r} in it"
+        )
+    trimmed = io.StringIO()
+    csv.writer(trimmed).writerows(row[:n] for _, row in rows)
+    return trimmed.getvalue(), max(len(row) for _, row in rows) - n

@@ -91,7 +91,7 @@ def read_parts(competition: Competition) -> Parts:
     """
     frames = tables.read(competition)
     ids = [*frames.train[competition.id], *frames.test[competition.id]]
-    paths = [*frames.train["path"], *frames.test["path"]]
+    paths = [*frames.train[tables.PATH], *frames.test[tables.PATH]]
     record = images.check(ids, paths, competition.images_record)
     both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
     n = len(frames.train)

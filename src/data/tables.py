@@ -1,6 +1,7 @@
 """The competition's tables, read as text and checked against each other. Ids stay what the file says: 007 is not 7."""
 
 import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,28 +10,34 @@ import pandas as pd
 
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import read_csv
+from src.base.spellings import SPELLINGS, respellings
 from src.data import patterns
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
+PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
+TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
+
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of a run, sorted by id. Columns are the file's own, all of them text, and `path`: the image's."""
+    """The rows of a run, sorted by id. Columns are the file's own, all of them text, and PATH: the image's."""
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample_submission: pd.DataFrame  # in the file's own order
+    passed_over: tuple[str, ...] = ()  # what the files have beside these rows and columns, a sentence a file
 
 
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
     """Read all rows of train, test or sample_submission, in a smoke run too; columns are text.
 
     A pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0 and 1 for each
-    class, get it from these: `rust`, or `rust + scab` where two are 1.
+    class, get it from these: `rust`, or `rust + scab` where two are 1. Rows of one id that agree in all that a run
+    needs are one row; `df.attrs["passed_over"]` counts the others.
 
     Raises:
-        UserError: As `read_csv`, or `listing.read`.
+        UserError: As `read_csv`, or `patterns.read`.
     """
     table, classes = getattr(competition, part), list(competition.classes)
     if patterns.is_pattern(table):
@@ -39,14 +46,43 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         df = read_csv(competition.input(table))
     if part == "train" and competition.label not in df and set(classes) <= set(df):
         df[competition.label] = labels_from_columns(df[classes])
+    needed = columns_needed(competition)[part]
+    if part == "sample_submission":
+        return df.drop(columns=[name for name in df if name not in needed and is_index(name, df[name])])
+    return without_repeats(df, competition.id, needed)
+
+
+def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the first row of each that are alike in these columns, of which one is the id."""
+    repeats = df.duplicated([*columns]) & (df[id] != "") if set(columns) <= set(df) else pd.Series(False, df.index)
+    if not repeats.any():
+        return df
+    n = int(repeats.sum())
+    what = f"{counted(n, 'row')} that only {'repeats' if n == 1 else 'repeat'} another"
+    passed_over = [*df.attrs.get("passed_over", ()), what]
+    df = df[~repeats].reset_index(drop=True)
+    df.attrs["passed_over"] = passed_over
     return df
+
+
+def is_index(name: str, column: pd.Series) -> bool:
+    """Return whether a column is the index, which pandas wrote beside the data."""
+    if name in ("index", "level_0"):
+        return column.tolist() == [str(i) for i in range(len(column))]
+    return name == "" or name.startswith("Unnamed: ")
 
 
 def labels_from_columns(df: pd.DataFrame) -> list[str]:
     """Return the name of the column that is 1 in each row; all of their names where it is not one alone."""
-    ones = df.apply(pd.to_numeric, errors="coerce").to_numpy() == 1
+    ones = to_numbers(df) == 1
     names = df.columns.to_numpy()
     return [" + ".join(names[row]) for row in ones]
+
+
+def to_numbers(df: pd.DataFrame) -> np.ndarray:
+    """Return the cells as numbers, True as 1 and False as 0, of one shape with `df`; NaN where they are none."""
+    lower = df.apply(lambda column: column.str.strip().str.lower().replace(TRUTH))
+    return lower.apply(pd.to_numeric, errors="coerce").to_numpy(float)
 
 
 def require_data(competition: Competition) -> None:
@@ -60,10 +96,27 @@ def by_id(ids) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
 
 
+class OverColumns(string.Formatter):
+    """Fills a pattern whose fields are names of columns as they are, such as `0` or `file.name`."""
+
+    def get_field(self, field_name, args, kwargs):
+        return kwargs[field_name], field_name
+
+
+def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
+    """Return the image of a row by a pattern over its columns, in which {part} is train or test, whatever they are.
+
+    Raises:
+        KeyError: A field is none of the row's columns.
+        ValueError: It is no pattern.
+    """
+    return OverColumns().vformat(pattern, (), {**row, "part": part})
+
+
 def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
     """Return the image of each row of a part, train or test, by the config's column or pattern."""
     if "{" in competition.image:
-        names = [competition.image.format(**{"part": part, **row}) for row in df.to_dict("records")]
+        names = [image_name(competition.image, part, row) for row in df.to_dict("records")]
     else:
         names = df[competition.image]
     folder = competition.input(competition.images)
@@ -79,6 +132,8 @@ def read(competition: Competition) -> Tables:
     require_data(competition)
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_part(competition, part) for part in files}
+    left_out = {getattr(competition, part): df.attrs.get("passed_over") for part, df in frames.items()}
+    passed_over = tuple(f"{file}: {' and '.join(what)}" for file, what in left_out.items() if what)
     needed = columns_needed(competition)
     faults = [
         f"{files[part]}: {unknown('column', column, frames[part].columns)}"
@@ -96,11 +151,11 @@ def read(competition: Competition) -> Tables:
         raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
     for part in ("train", "test"):
         df = frames[part]
-        df["path"] = image_paths(competition, df, part)
+        df[PATH] = image_paths(competition, df, part)
         frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
     if competition.limit is not None:
         frames = limit_rows(competition, frames)
-    return Tables(**frames)
+    return Tables(**frames, passed_over=passed_over)
 
 
 def columns_needed(competition: Competition) -> dict[str, list[str]]:
@@ -125,11 +180,17 @@ def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str
             faults.append(f"{files[part]} has no rows")
         if blank := int((column == "").sum()):
             faults.append(f"{files[part]}: {counted(blank, 'row')} without {id}")
-        repeats = column[column != ""].value_counts()
-        faults += [f"{files[part]}: {id} {one!r} stands in {n} rows" for one, n in repeats.items() if n > 1]
+        for one, rows in df[column.duplicated(keep=False) & (column != "")].groupby(id, sort=False):
+            differ = [name for name in columns_needed(competition)[part] if rows[name].nunique() > 1]
+            values = "".join(f", with the {name} {' and '.join(map(repr, rows[name].unique()[:4]))}" for name in differ)
+            faults.append(f"{files[part]}: {id} {one!r} stands in {len(rows)} rows{values}")
     train, test, sample = (set(df[id]) for df in frames.values())
     if not competition.ids_overlap:
         faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & test)]
+    for kind, pairs in respellings(sorted(sample - test), test - sample).items():
+        wrong, right = next(iter(pairs.items()))
+        ids = f"{counted(len(pairs), 'id')} of sample_submission {kind}, {wrong!r} for {right!r} of test"
+        faults.append(f"{ids}: {SPELLINGS[kind][1]}")
     faults += [f"{id} {one!r} is in test but not in sample_submission" for one in sorted(test - sample)]
     faults += [f"{id} {one!r} is in sample_submission but not in test" for one in sorted(sample - test)]
     return faults
@@ -148,7 +209,9 @@ def label_faults(competition: Competition, file: Path, train: pd.DataFrame) -> l
     for name in () if competition.rare_classes else competition.classes:
         if (n := int((labels == name).sum())) < 2:
             need = "at least 2 are needed, one to learn from and one to score"
-            faults.append(f"class {name!r} has {n} train rows: {need}")
+            faults.append(
+                f"class {name!r} has {counted(n, 'train row')}: {need} (rare_classes=True in the config allows fewer)"
+            )
     return faults
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import counted, unknown
+from src.base.spellings import SPELLINGS, respellings
 from src.data import tables
-from src.leaderboard.reading import SPELLINGS, match_columns, parse_cells, respellings
+from src.leaderboard.reading import match_columns, parse_cells
 from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from src.base.threads import parallel
+from src.data.tables import PATH
 from src.report import tiles
 from src.report.evidence import PARTS, Evidence, Model
 from src.results.model import decided_probs
@@ -72,7 +73,7 @@ class Album:
 
     @cached_property
     def paths(self) -> dict[str, list]:
-        return {part: self.evidence.rows(part)["path"].tolist() for part in PARTS}
+        return {part: self.evidence.rows(part)[PATH].tolist() for part in PARTS}
 
     def decided(self, model: Model, part: str) -> np.ndarray | None:
         """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""
@@ -85,7 +86,7 @@ class Album:
         """The table's own columns in a row's details: neither its id nor its label, which stand above them."""
         competition = self.evidence.competition
         every = dict.fromkeys([*self.evidence.train.columns, *self.evidence.test.columns])
-        return [column for column in every if column not in (competition.id, competition.label, "path")][:COLUMNS]
+        return [column for column in every if column not in (competition.id, competition.label, PATH)][:COLUMNS]
 
     def data(self) -> dict[str, Any]:
         """All that is in, as JSON for album.js. Probabilities are in thousandths."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError
+from src.data.tables import PATH
 from src.leaderboard import scored
 from src.leaderboard.scored import Known, ModelScores
 from src.results import audit, ledger
@@ -149,7 +150,7 @@ class Evidence:
         """
         if self.record is None:
             return None
-        known = self.record[["width", "height"]].reindex(self.rows(part)["path"].astype(str))
+        known = self.record[["width", "height"]].reindex(self.rows(part)[PATH].astype(str))
         return None if known.isna().all(axis=None) else known.to_numpy(float)
 
     def rows(self, part: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from src.data.tables import PATH
 from src.report import figures
 from src.report.evidence import Evidence, Model
 
@@ -26,7 +27,7 @@ class Slice:
 def cut(evidence: Evidence) -> list[Slice]:
     """All slices, a column's beside each other; a row is in one slice of each column."""
     competition, train = evidence.competition, evidence.train
-    others = train.drop(columns=[competition.id, competition.label, competition.image, "path"], errors="ignore")
+    others = train.drop(columns=[competition.id, competition.label, competition.image, PATH], errors="ignore")
     few = [column for column in others if 2 <= train[column].nunique() <= VALUES]
     found = [one for column in few[:COLUMNS] for one in by_value(column, train[column].replace("", "(empty)"))]
     if evidence.fold is not None:

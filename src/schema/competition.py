@@ -119,6 +119,9 @@ class Competition(Strict):
     def names_fit(self):
         if "blend" in self.models:
             raise ValueError("models: 'blend' is the blend's own name: call the model something else")
+        if self.id in ("fold", *self.classes):  # tables of folds and of probabilities have both beside each other
+            taken = "a class" if self.id in self.classes else "the column of folds.csv"
+            raise ValueError(f"id: {self.id!r} is the name of {taken} too: rename that column in the tables")
         for model in self.blend.models or ():
             if model not in self.models:
                 raise ValueError("blend.models: " + unknown("model", model, self.models))

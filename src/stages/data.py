@@ -15,9 +15,10 @@ def run(competition: Competition) -> None:
     competition.source.fetch(competition.input_root)
     rows = tables.read(competition)
     train, test = rows.train, rows.test
-    record = images.check(
-        [*train[competition.id], *test[competition.id]], [*train["path"], *test["path"]], competition.images_record
-    )
+    paths = [*train[tables.PATH], *test[tables.PATH]]
+    record = images.check([*train[competition.id], *test[competition.id]], paths, competition.images_record)
+    for left_out in rows.passed_over:
+        print(f"passed over in {left_out}")
     counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
     shares = ", ".join(f"{name} {counts[name]} ({counts[name] / len(train):.1%})" for name in competition.classes)
     print(f"{len(train)} train rows: {shares}")

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.base import files
+from src.base import files, spellings
 from src.base.errors import UserError
 from src.commands import check
 from src.data.rows import read_dataset
 from src.kaggle.refusals import CODES
-from src.leaderboard import faults, reading, submission
+from src.leaderboard import faults, submission
 from src.leaderboard.warnings import model_of
 from src.results import ledger
 from src.results.ledger import Entry
@@ -285,8 +285,8 @@ class TestIds:
         assert inspected(RIGHT.assign(id="0" + RIGHT["id"])).faults == []
 
     def test_that_could_be_two_are_unknown(self):
-        assert reading.respellings(["7.0"], ["007", "0007"]) == {}
-        assert reading.respellings(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
+        assert spellings.respellings(["7.0"], ["007", "0007"]) == {}
+        assert spellings.respellings(["7.0", "8e0", " 9", "A"], ["007", "8", "9", "a"]) == {
             "with spaces around": {" 9": "9"},
             "in another case": {"A": "a"},
             "without leading zeros, or as decimals": {"7.0": "007", "8e0": "8"},

@@ -5,7 +5,9 @@ import pytest
 
 from src.base.errors import UserError
 from src.data import tables
+from src.leaderboard import faults
 from src.schema.competition import Folds
+from src.stages import data
 from tests.conftest import toy_competition
 
 
@@ -18,7 +20,7 @@ def rewrite(path, change):
 def test_ids_keep_their_leading_zeros_and_are_sorted(toy):
     read = tables.read(toy)
     assert read.train["id"].tolist()[:2] == ["000", "001"]
-    assert read.test["path"].iloc[0].name == "100.png"
+    assert read.test[tables.PATH].iloc[0].name == "100.png"
 
 
 def test_numbers_sort_by_their_value():
@@ -42,7 +44,7 @@ def test_an_image_may_be_a_pattern_over_columns(folder):
     for part in ("train", "test"):
         rewrite(folder / f"{part}.csv", lambda df, part=part: df.drop(columns="image").assign(part=part))
     read = tables.read(toy_competition(image="{part}/{id}.png"))
-    assert read.train["path"].iloc[3] == folder / "train/003.png"
+    assert read.train[tables.PATH].iloc[3] == folder / "train/003.png"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,22 @@ def test_an_image_may_be_a_pattern_over_columns(folder):
         ("train", lambda df: df.rename(columns={"label": "lable"}), "unknown column 'label': did you mean 'lable'"),
         ("test", lambda df: df.drop(columns="image"), "unknown column 'image'"),
         ("sample_submission", lambda df: df.assign(extra="1"), "unknown column 'extra'"),
-        ("train", lambda df: pd.concat([df, df.iloc[:1]]), "id '000' stands in 2 rows"),
+        (
+            "train",
+            lambda df: pd.concat([df, df.iloc[:1].assign(label="red")]),
+            "id '000' stands in 2 rows, with the label 'blue' and 'red'",
+        ),
+        (
+            "train",
+            lambda df: pd.concat([df, df.iloc[:1].assign(image="train/001.png")]),
+            "with the image 'train/000.png' and 'train/001.png'",
+        ),
+        ("sample_submission", lambda df: pd.concat([df, df.iloc[:1]]), "id '111' stands in 2 rows"),
+        (
+            "sample_submission",
+            lambda df: df.assign(id=df["id"] + ".png"),
+            "12 ids of sample_submission as names of files, '100.png' for '100' of test: write the bare name",
+        ),
         ("train", lambda df: df.assign(id=df["id"].replace("000", "100")), "id '100' is in train and in test"),
         ("test", lambda df: df.iloc[1:], "id '100' is in sample_submission but not in test"),
         ("sample_submission", lambda df: df.iloc[1:], "id '111' is in test but not in sample_submission"),
@@ -68,7 +85,7 @@ def test_an_image_may_be_a_pattern_over_columns(folder):
         ("train", lambda df: df.assign(label=df["label"].replace("red", "Red")), "unknown label 'Red': write it 'red'"),
         ("train", lambda df: df.assign(label=df["label"].replace("red", "red ")), "write it 'red'"),
         ("train", lambda df: df.assign(label=df["label"].where(df["id"] != "001", "")), "id '001' has no label"),
-        ("train", lambda df: df[(df["label"] != "red") | (df["id"] == "002")], "class 'red' has 1 train rows"),
+        ("train", lambda df: df[(df["label"] != "red") | (df["id"] == "002")], "class 'red' has 1 train row: "),
         ("train", lambda df: df[df["label"] != "red"], "class 'red' has 0 train rows"),
         ("train", lambda df: df.assign(id=df["id"].where(df["id"] != "001", "")), "1 row without id"),
         ("test", lambda df: df.iloc[:0], "has no rows"),
@@ -108,6 +125,67 @@ def test_what_is_no_table_is_said(toy, folder, content, said):
         tables.read(toy)
 
 
+def test_rows_that_repeat_another_are_one_row_and_counted(toy, folder, capsys):
+    before = tables.read(toy).train["id"].tolist()
+    rewrite(folder / "train.csv", lambda df: pd.concat([df.assign(who="x"), df.assign(who="y")]))
+    rewrite(folder / "test.csv", lambda df: pd.concat([df, df.iloc[:1]]))
+    assert tables.read(toy).train["id"].tolist() == before
+    data.run(toy)
+    said = capsys.readouterr().out
+    assert "passed over in train.csv: 36 rows that only repeat another\n" in said
+    assert "passed over in test.csv: 1 row that only repeats another\n" in said
+
+
+def test_the_sample_may_have_the_index_that_pandas_writes(toy, folder):
+    df = pd.read_csv(folder / "sample_submission.csv", dtype=str)
+    df.to_csv(folder / "sample_submission.csv")
+    assert tables.read(toy).sample_submission.columns.tolist() == ["id", "label"]
+    assert faults.requirements(toy)[0].columns == ["id", "label"]
+    df.reset_index().to_csv(folder / "sample_submission.csv", index=False)
+    assert tables.read(toy).sample_submission.columns.tolist() == ["id", "label"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("True", "False"), ("TRUE", "FALSE"), ("1", "0"), ("1.0", " 0")])
+def test_columns_of_ones_make_labels_however_they_are_written(toy, folder, one, other):
+    labels = tables.read(toy).train["label"].tolist()
+
+    def spread(df):
+        columns = {name: (df["label"] == name).map({True: one, False: other}) for name in toy.classes}
+        return df.assign(**columns).drop(columns="label")
+
+    rewrite(folder / "train.csv", spread)
+    assert tables.read(toy).train["label"].tolist() == labels
+
+
+@pytest.mark.parametrize("name", ["path", "part", "index", "image_path", "0", "file.name", "a b", "Usage", "sha"])
+def test_the_id_may_have_any_name(folder, name):
+    for part in ("train", "test", "sample_submission"):
+        rewrite(
+            folder / f"{part}.csv", lambda df: df.rename(columns={"id": name}).drop(columns="image", errors="ignore")
+        )
+    image = "{part}/{" + name + "}.png" if name != "part" else None
+    if image is None:
+        for part in ("train", "test"):
+            rewrite(folder / f"{part}.csv", lambda df, part=part: df.assign(image=part + "/" + df["part"] + ".png"))
+    read = tables.read(toy_competition(id=name, image=image or "image"))
+    assert read.train[name].tolist() == [f"{i:03d}" for i in range(36)]
+    assert read.test[tables.PATH].tolist() == [folder / f"test/{i}.png" for i in range(100, 112)]
+
+
+def test_a_column_called_part_is_not_the_part_of_a_pattern(folder):
+    for part in ("train", "test"):
+        rewrite(folder / f"{part}.csv", lambda df: df.assign(part="leaf", path="x"))
+    read = tables.read(toy_competition(image="{part}/{id}.png"))
+    assert read.train[tables.PATH].iloc[0] == folder / "train/000.png"
+    assert set(read.train["path"]) == {"x"}
+
+
+@pytest.mark.parametrize(("name", "said"), [("fold", "the column of folds.csv"), ("red", "a class")])
+def test_an_id_that_tables_of_ours_have_no_place_for_is_refused(name, said):
+    with pytest.raises(ValueError, match=f"'{name}' is the name of {said} too"):
+        toy_competition(id=name)
+
+
 class TestHandful:
     def test_is_stratified_and_the_same_each_time(self, folder):
         read = tables.read(toy_competition(limit=12))
@@ -137,7 +215,7 @@ def test_both_parts_may_count_from_one(folder):
         df.drop(columns="image", errors="ignore").to_csv(folder / f"{name}.csv", index=False)
     competition = toy_competition(image="{part}/{id}.png", ids_overlap=True)
     found = tables.read(competition)
-    assert found.train["path"].tolist() == [folder / "train" / f"{i}.png" for i in range(36)]
-    assert found.test["path"].tolist() == [folder / "test" / f"{i}.png" for i in range(12)]
+    assert found.train[tables.PATH].tolist() == [folder / "train" / f"{i}.png" for i in range(36)]
+    assert found.test[tables.PATH].tolist() == [folder / "test" / f"{i}.png" for i in range(12)]
     with pytest.raises(UserError, match="id '0' is in train and in test"):
         tables.read(toy_competition(image="{part}/{id}.png"))

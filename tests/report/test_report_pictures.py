@@ -34,7 +34,7 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
     """
     found, k = tables.read(competition), len(competition.classes)
     if checked:
-        paths = [*found.train["path"], *found.test["path"]]
+        paths = [*found.train[tables.PATH], *found.test[tables.PATH]]
         images.check(map(str, paths), paths, competition.images_record)
     targets = found.train["label"].map(list(competition.classes).index).to_numpy()
     n, m, fold = len(targets), len(found.test), np.arange(len(targets)) // 3 % 3
@@ -82,7 +82,7 @@ class TestAlbum:
 
     def test_pixels_come_from_the_store_where_the_file_is_as_it_was_checked(self, toy, folder):
         one, grey = seen(toy), np.full((10, 10, 3), 77, np.uint8)
-        paths = one.train["path"][:3].tolist()
+        paths = one.train[tables.PATH][:3].tolist()
         store = toy.pictures
         store.mkdir(parents=True)
         (store / "pixels.bin").write_bytes(grey.tobytes() * 2)

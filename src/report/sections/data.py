@@ -8,6 +8,7 @@ import pandas as pd
 
 from src.base.errors import counted
 from src.data import copies
+from src.data.tables import PATH
 from src.report import features_map, figures
 from src.report.album import by_hash, name
 from src.report.evidence import PARTS
@@ -70,7 +71,7 @@ def balance(evidence: Material) -> alt.TopLevelMixin:
 
 def facts(evidence: Material, part: str) -> dict[str, Any]:
     """The data stage's facts on the images of a part."""
-    paths = evidence.rows(part)["path"].astype(str)
+    paths = evidence.rows(part)[PATH].astype(str)
     found: dict[str, Any] = {"part": part, "rows": len(paths), "spans": [], "formats": [], "megabytes": None}
     known = None if evidence.record is None else evidence.record.reindex(paths).dropna(subset=["width", "height"])
     if known is None or not len(known):
@@ -174,7 +175,7 @@ def exact_copies(evidence: Material) -> list[str]:
     tables = []
     for part in PARTS:
         table = evidence.rows(part)
-        sha = evidence.record["sha256"].reindex(table["path"].astype(str)).to_numpy()
+        sha = evidence.record["sha256"].reindex(table[PATH].astype(str)).to_numpy()
         label = table[evidence.competition.label].to_numpy() if part == "train" else ""
         tables.append(pd.DataFrame({"id": table[evidence.competition.id], "part": part, "sha": sha, "label": label}))
     df = pd.concat(tables).dropna(subset="sha")
