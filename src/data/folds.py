@@ -10,6 +10,8 @@ from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data.tables import by_id
 
+FEWEST = 3  # folds, as the config's folds.n
+
 
 def split(
     ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int, rare: bool = False
@@ -17,7 +19,7 @@ def split(
     """Assign a fold to each row, 0 to n-1: stratified by label, rows of a group together, whatever the rows' order.
 
     A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on. If `rare`,
-    it may be all in one fold, where it cannot be learnt.
+    it may be all in one fold, where it cannot be learnt. Where each class has fewer, rows are dealt out by `deal`.
 
     Raises:
         UserError: More folds than rows or groups; or, unless `rare`, a class that is all in one fold.
@@ -27,18 +29,21 @@ def split(
     g = None if groups is None else np.asarray(groups)[order]
     if (have := len(set(ids if groups is None else groups))) < n:
         unit = "rows" if groups is None else "groups"
-        raise UserError(f"{n} folds cannot be made of {have} {unit}: lower folds.n in the config")
+        remedy = "lower folds.n in the config" if have >= FEWEST else f"{FEWEST} are the fewest that folds are made of"
+        raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
 
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n, shuffle=True, random_state=seed)
-    fold = np.empty(len(ids), int)
+    dealt = np.full(len(ids), -1)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
         warnings.filterwarnings("ignore", message="The least populated class")
-        try:
+        if np.unique(y, return_counts=True)[1].max() >= n:  # or the splitters refuse
             for k, (_, held_out) in enumerate(splitter.split(y, y, g)):
-                fold[np.asarray(order)[held_out]] = k
-        except ValueError as error:  # fewer rows in every class than folds
-            raise UserError(f"{n} folds are too many for {len(ids)} rows: lower folds.n in the config") from error
+                dealt[held_out] = k
+    if len(set(dealt)) < n:  # nor do they fill each fold where groups are few
+        dealt = deal(y, np.arange(len(y)) if g is None else g, n, seed)
+    fold = np.empty(len(ids), int)
+    fold[np.asarray(order)] = dealt
     for label in () if rare else sorted(set(labels)):
         if len(set(fold[np.asarray(labels) == label])) < 2:
             raise UserError(
@@ -46,6 +51,20 @@ def split(
                 f"(rare_classes=True in the config allows that)"
             )
     return fold
+
+
+def deal(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return the fold (m,) of each row: groups, the largest first, go where their classes and then rows are fewest."""
+    classes = np.unique(labels, return_inverse=True)[1]
+    names, which = np.unique(groups, return_inverse=True)
+    sizes = np.zeros((len(names), classes.max() + 1), int)  # the rows of each class in each group
+    np.add.at(sizes, (which, classes), 1)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    counts, fold_of = np.zeros((n, sizes.shape[1]), int), np.empty(len(names), int)
+    for i in shuffled[np.argsort(-sizes[shuffled].sum(axis=1), kind="stable")]:
+        fold_of[i] = np.lexsort((counts.sum(axis=1), counts @ sizes[i]))[0]
+        counts[fold_of[i]] += sizes[i]
+    return fold_of[which]
 
 
 def read(path: Path, id: str, ids: list[str]) -> np.ndarray:

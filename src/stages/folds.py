@@ -18,11 +18,13 @@ from src.base.errors import UserError, counted
 from src.data import folds, tables
 from src.schema.competition import Competition
 
+SMALL_NAMED = 10  # classes that have fewer rows than there are folds
+
 
 def run(competition: Competition) -> None:
     train = tables.read(competition).train
     ids, labels = train[competition.id].tolist(), train[competition.label].tolist()
-    groups = train[competition.group].tolist() if competition.group else None
+    groups = read_groups(competition, train)
     path = competition.folds_csv
     described = path.with_suffix(".json")
     description = files.read_json(described) or {}
@@ -64,12 +66,34 @@ def run(competition: Competition) -> None:
             print(f"wrote {path}")
     table = pd.crosstab(train[competition.label], fold).reindex(list(competition.classes), fill_value=0)
     print(table.rename_axis(index=None, columns="fold").to_string())
-    for name, counts in table.iterrows():
-        if counts.sum() < table.shape[1]:
-            print(
-                f"class {name!r} has {counts.sum()} rows for {table.shape[1]} folds: "
-                f"{(counts == 0).sum()} folds have none of it to score"
-            )
+    small = table[table.sum(axis=1) < table.shape[1]]
+    for name, counts in small[:SMALL_NAMED].iterrows():
+        print(
+            f"class {name!r} has {counted(counts.sum(), 'row')} for {table.shape[1]} folds: "
+            f"{(counts == 0).sum()} folds have none of it to score"
+        )
+    if (others := len(small) - SMALL_NAMED) > 0:
+        print(f"... and {others} more classes have fewer rows than folds")
+
+
+def read_groups(competition: Competition, train: pd.DataFrame) -> list[str] | None:
+    """The group of each train row; one whose cell is empty has one of its own. None where the config names no column.
+
+    Prints how many are empty, and a group that is more than a fold's share of the rows.
+    """
+    if (column := competition.group) is None:
+        return None
+    groups, blank = train[column], train[column].str.strip() == ""
+    if blank.any():
+        print(f"{counted(int(blank.sum()), 'row')} without {column}: each is a group of its own")
+    sizes = groups[~blank].value_counts()
+    if len(sizes) and sizes.iloc[0] * competition.folds.n > len(train) and sizes.iloc[0] > 1:
+        print(
+            f"warning: {column} {sizes.index[0]!r} has {sizes.iloc[0]} of {len(train)} rows, more than a fold's share: "
+            f"they stay in one fold (rows whose {column} is not known are to be empty there)"
+        )
+    # no file's cell has this character, so these are the names of no other group
+    return groups.where(~blank, "\0" + train[competition.id]).tolist()
 
 
 def pairs_digest(competition: Competition) -> tuple[str, Any]:

@@ -62,7 +62,72 @@ def test_more_folds_than_rows_or_groups_is_refused():
         folds.split(IDS, LABELS, ["x"] * 50 + ["y"] * 50, 5, seed=0)
 
 
+class TestFewRowsAClass:
+    """Where each class has fewer rows than folds, they are dealt out."""
+
+    def test_rows_of_a_class_are_in_different_folds_and_folds_are_of_one_size(self):
+        ids, labels = [str(i) for i in range(20)], [f"w{i % 10}" for i in range(20)]
+        fold = folds.split(ids, labels, None, 5, seed=42)
+        assert np.bincount(fold).tolist() == [4] * 5
+        assert all(len({fold[i], fold[i + 10]}) == 2 for i in range(10))
+        order = np.random.default_rng(0).permutation(20)
+        again = folds.split([ids[i] for i in order], [labels[i] for i in order], None, 5, seed=42)
+        assert (again == fold[order]).all()
+        assert (folds.split(ids, labels, None, 5, seed=43) != fold).any()
+
+    def test_of_groups_too(self):
+        labels = [f"w{i % 10}" for i in range(40)]
+        groups = [str(i // 2) for i in range(40)]  # two rows of two classes
+        fold = folds.split(IDS[:40], labels, groups, 5, seed=1)
+        assert all(len(set(fold[np.array(groups) == group])) == 1 for group in groups)
+        assert np.bincount(fold).tolist() == [8] * 5
+        assert all(len(set(fold[i::10])) == 4 for i in range(10))
+
+    def test_of_rows_that_are_hardly_more_than_folds(self):
+        assert sorted(folds.split(list("abcde"), list("xxyyz"), None, 5, seed=0, rare=True)) == [0, 1, 2, 3, 4]
+
+    def test_no_fold_is_empty_where_groups_are_few(self):
+        groups = [*"aaaaaaaaaa", *"bbbbbbbbbb", *"cc", *"dd", *"ee"]
+        labels = ["xy"[i % 2] for i in range(26)]
+        assert set(folds.split(IDS[:26], labels, groups, 5, seed=0)) == {0, 1, 2, 3, 4}
+
+    def test_two_rows_are_no_folds_whatever_the_config_says(self):
+        with pytest.raises(UserError, match="3 folds cannot be made of 2 rows: 3 are the fewest"):
+            folds.split(["a", "b"], ["x", "y"], None, 3, seed=0)
+
+
 class TestStage:
+    def test_an_empty_group_is_one_of_its_own(self, folder, capsys):
+        df = pd.read_csv(folder / "train.csv", dtype=str)
+        known = [f"p{i // 2}" for i in range(36)]
+        df.assign(patient=["", " "] * 10 + known[20:]).to_csv(folder / "train.csv", index=False)
+        competition = toy_competition(group="patient")
+        stage.run(competition)
+        fold = pd.read_csv(competition.folds_csv)["fold"]
+        assert fold.value_counts().tolist() == [12, 12, 12]
+        assert (fold[20::2].to_numpy() == fold[21::2].to_numpy()).all()
+        assert "20 rows without patient: each is a group of its own" in capsys.readouterr().out
+        key = read_json(competition.folder / "folds.json")["key"]
+        df.assign(patient=known).to_csv(folder / "train.csv", index=False)
+        stage.run(competition)
+        assert read_json(competition.folder / "folds.json")["key"] != key
+        assert "without patient" not in capsys.readouterr().out
+
+    def test_a_group_of_more_than_a_fold_is_said(self, folder, capsys):
+        df = pd.read_csv(folder / "train.csv", dtype=str)
+        df.assign(patient=["unknown"] * 15 + [f"p{i}" for i in range(21)]).to_csv(folder / "train.csv", index=False)
+        stage.run(toy_competition(group="patient"))
+        assert "warning: patient 'unknown' has 15 of 36 rows, more than a fold's share" in capsys.readouterr().out
+
+    def test_small_classes_are_counted_where_they_are_many(self, folder, capsys):
+        df = pd.read_csv(folder / "train.csv", dtype=str)
+        names = tuple(f"w{i:02d}" for i in range(18))
+        df.assign(label=[names[i % 18] for i in range(36)]).to_csv(folder / "train.csv", index=False)
+        stage.run(toy_competition(classes=names, prompts=None, models={"probe": Probe(clip=TINY_CLIP)}))
+        said = capsys.readouterr().out
+        assert said.count("have none of it to score") == 10
+        assert "... and 8 more classes have fewer rows than folds" in said
+
     def test_writes_once(self, toy):
         stage.run(toy)
         before = snapshot(toy.folder)
