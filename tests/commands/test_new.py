@@ -77,7 +77,7 @@ def test_a_known_layout_becomes_a_config_without_an_edit(name, put, made, config
     assert {field: getattr(competition, field) for field in expected} == expected
     found = tables.read(competition)
     assert (len(found.train), len(found.test)) == (layouts.TRAIN, layouts.TEST)
-    assert all(path.is_file() for part in (found.train, found.test) for path in part["path"])
+    assert all(path.is_file() for part in (found.train, found.test) for path in part[tables.PATH])
     assert pd.read_csv(competition.folds_csv)["fold"].nunique() == 5
     assert competition.ids_overlap == (name == "cifar")
 
@@ -178,7 +178,7 @@ def test_an_id_may_be_called_image(put):
     new.run("seedlings", small=True)
     competition = config.load("seedlings")
     assert (competition.id, competition.image) == ("image", "image_path")
-    assert tables.read(competition).test["path"].map(Path.is_file).all()
+    assert tables.read(competition).test[tables.PATH].map(Path.is_file).all()
 
 
 def test_one_hot_columns_become_a_label(put):
@@ -197,6 +197,118 @@ def test_one_hot_columns_become_a_label(put):
     with pytest.raises(UserError, match=r"unknown label 'basset \+ scottish_deerhound'"):
         tables.read(competition)
     assert "(multi-label)" in refused("dogs", small=True, force=True)
+
+
+@pytest.mark.parametrize("name", ["path", "index", "0", "image.id", "Unnamed: 0"])
+def test_the_id_may_have_any_name_beside_columns_called_part_and_path(name, put):
+    folder = put("dogs")
+    for file in ("labels", "sample_submission"):
+        rewrite(folder / f"{file}.csv", lambda df: df.rename(columns={"id": name}))
+    if name == "Unnamed: 0":  # the names of pictures as pandas' index
+        for file in ("labels", "sample_submission"):
+            path = folder / f"{file}.csv"
+            path.write_text(path.read_text().removeprefix(name))
+        assert "named by the column 'Unnamed: 0', which no pattern can have" in refused("dogs", small=True)
+        return
+    rewrite(folder / "labels.csv", lambda df: df.assign(part="leaf", **({} if name == "path" else {"path": "x"})))
+    new.run("dogs", small=True)
+    competition = config.load("dogs")
+    assert (competition.id, competition.image) == (name, "{part}/{" + name + "}.jpg")
+    assert tables.read(competition).train[tables.PATH].map(Path.is_file).all()
+
+
+def test_the_index_of_pandas_is_passed_over_everywhere(put):
+    folder = put("cassava")
+    for file in ("train", "sample_submission"):
+        pd.read_csv(folder / f"{file}.csv", dtype=str).to_csv(folder / f"{file}.csv")
+    new.run("cassava", small=True)
+    competition = config.load("cassava")
+    assert (competition.id, competition.label) == ("image_id", "label")
+    assert tables.read(competition).sample_submission.columns.tolist() == ["image_id", "label"]
+
+
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ";"), ("tsv", "\t"), ("txt", "|"), ("TSV", ",")])
+def test_tables_may_have_other_endings_and_marks(ending, mark, put):
+    folder = put("cassava")
+    for file in ("train", "sample_submission"):
+        df = pd.read_csv(folder / f"{file}.csv", dtype=str)
+        (folder / f"{file}.csv").unlink()
+        df.to_csv(folder / f"{file}.{ending}", sep=mark, index=False)
+    (folder / "readme.txt").write_text("Leaves of cassava, by many farmers.\n")
+    new.run(str(folder), small=True)
+    competition = config.load("cassava")
+    assert competition.train == f"train.{ending}"
+    assert tables.read(competition).train["farm"].iloc[0] == "farm 0"
+
+
+def test_labels_that_look_like_names_of_pictures_name_none(put):
+    folder = put("cifar")
+    for file in ("trainLabels", "sampleSubmission"):
+        rewrite(
+            folder / f"{file}.csv",
+            lambda df: df.assign(label=df["label"].map({"frog": "1", "truck": "2", "airplane": "3"})),
+        )
+    new.run("cifar", small=True)
+    assert config.load("cifar").image == "{part}/{id}.png"
+
+
+def test_rows_that_repeat_an_answer_are_one_row(put, capsys):
+    folder = put("cassava")
+    rewrite(folder / "train.csv", lambda df: pd.concat([df.assign(who="x"), df.assign(who="y")]))
+    new.run("cassava", small=True)
+    assert "passed over in train.csv: 45 rows that only repeat another" in capsys.readouterr().out
+    assert len(tables.read(config.load("cassava")).train) == layouts.TRAIN
+
+
+def test_columns_of_true_and_false_become_a_label(put):
+    folder = put("dogs")
+    rewrite(folder / "labels.csv", lambda df: df[["id"]].join(pd.get_dummies(df["breed"])))
+    new.run("dogs", small=True)
+    competition = config.load("dogs")
+    assert tables.read(competition).train[competition.label].value_counts().tolist() == [15, 15, 15]
+
+
+def test_lost_zeros_are_said_with_a_pattern_that_finds_the_pictures(put):
+    folder = put("cassava")
+    for path in [*folder.glob("*_images/*.jpg")]:
+        path.rename(path.with_name(f"{int(path.stem) - 1000:05d}.jpg"))
+    for file in ("train", "sample_submission"):
+        rewrite(folder / f"{file}.csv", lambda df: df.assign(image_id=[str(int(i[:4]) - 1000) for i in df["image_id"]]))
+    said = refused("cassava", small=True)
+    assert "its image_id lost leading zeros, '0' for train_images/00000.jpg: write it as text" in said
+    pattern = "{part}_images/{image_id:0>5}.jpg"
+    assert pattern in said
+    new.run("cassava", image=pattern, small=True)
+    assert tables.read(config.load("cassava")).test[tables.PATH].map(Path.is_file).all()
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("cat", "Cat", "dog"), "in another case, 'cat' and 'Cat': write"),
+        (("1", "1.0", "2"), "as another number, '1' and '1.0': write"),
+        ((" cat", " dog"), "blanks around them, as ' cat'"),
+        (("a", "b", "10", "100"), None),
+    ],
+)
+def test_classes_that_may_be_one_are_said(classes, said):
+    odd = answering.check_spellings("train.csv", classes)
+    assert len(odd) == (said is not None)
+    assert all(said in one for one in odd)
+
+
+def test_a_class_of_one_row_is_allowed_as_the_message_says(put, configs):
+    folder = put("cassava")
+    rewrite(folder / "train.csv", lambda df: df.assign(label=["9", *df["label"][1:]]))
+    said = refused("cassava", small=True)
+    assert "class '9' has 1 train row" in said
+    path = configs / "cassava.py"
+    lines = path.read_text().splitlines()
+    line = int(said.rpartition("write rare_classes=True before its line ")[2].partition(",")[0])
+    path.write_text("\n".join([*lines[: line - 1], "    rare_classes=True,", *lines[line - 1 :]]))
+    sys.modules.pop("src.configs.cassava", None)
+    importlib.invalidate_caches()
+    assert len(tables.read(config.load("cassava")).train) == layouts.TRAIN
 
 
 def test_a_folder_of_classes_becomes_a_data_set(roots, tmp_path):
@@ -269,7 +381,65 @@ def test_a_csv_of_labels_becomes_a_data_set(made, roots, tmp_path):
             {},
             "(segmentation)",
         ),
-        ("cassava", lambda f: rewrite(f / "train.csv", lambda df: pd.concat([df, df])), {}, "several rows of image_id"),
+        (
+            "cassava",
+            lambda f: rewrite(f / "train.csv", lambda df: pd.concat([df, df[:1].assign(label="2")])),
+            {},
+            "several rows, with different answers, of image_id '1000.jpg' (0, 2)",
+        ),
+        (
+            "cassava",
+            lambda f: rewrite(f / "train.csv", lambda df: pd.concat([df, df]).assign(xmin="1")),
+            {},
+            "'xmin', which is of boxes",
+        ),
+        (
+            "cassava",
+            lambda f: (f / "train.csv").write_bytes("image_id,label\n1000.jpg,Bärlauch\n".encode("latin-1")),
+            {},
+            "is not UTF-8 text (invalid continuation byte in line 2), but maybe Latin-1",
+        ),
+        (
+            "cassava",
+            lambda f: (f / "train.csv").rename(f / "train.xlsx"),
+            {},
+            "train.xlsx is a spreadsheet: save it as CSV",
+        ),
+        (
+            "cassava",
+            lambda f: (f / "sample_submission.csv").write_text("image_id,label\n1000.jpg,Paris, France\n"),
+            {},
+            "put quotes around",
+        ),
+        (
+            "corn",
+            lambda f: rewrite(f / "corn" / "train.csv", lambda df: df.assign(label=["pure", "pure ", "silkcut"] * 15)),
+            {},
+            "corn/train.csv: the classes 'pure' and 'pure ' differ only by blanks or hidden signs: write them alike",
+        ),
+        (
+            "corn",
+            lambda f: rewrite(
+                f / "corn" / "train.csv", lambda df: df.assign(label=["cafe\u0301", "caf\u00e9", "pure"] * 15)
+            ),
+            {},
+            "hidden signs",
+        ),
+        (
+            "dogs",
+            lambda f: rewrite(f / "labels.csv", lambda df: df.assign(breed=df["breed"].str.title())),
+            {},
+            "labels.csv: the breed 'Scottish_Deerhound' is 'scottish_deerhound' in sample_submission.csv: write both",
+        ),
+        (
+            "dogs",
+            lambda f: [
+                rewrite(f / f"{name}.csv", lambda df: df.rename(columns={"id": "part"}))
+                for name in ("labels", "sample_submission")
+            ],
+            {},
+            "pictures are named by the column 'part', which no pattern can have",
+        ),
         (
             "cassava",
             lambda f: rewrite(f / "sample_submission.csv", lambda df: df.rename(columns={"label": "PredictionString"})),

@@ -1,12 +1,16 @@
 """The kind of answer that a competition wants, by its labels: one class a picture, or what is not offered here."""
 
 import re
+import unicodedata
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from src.base import spellings
 from src.base.errors import UserError
 from src.commands.new.looking import examples
+from src.data.tables import to_numbers
 
 ONLY = "here each picture has one class"
 BOXES = re.compile(r"box|^[xy]_?(min|max)$|predictionstring")
@@ -69,7 +73,7 @@ def label_separator(values) -> str | None:
 
 def check_one_hot(where: str, df: pd.DataFrame) -> None:
     """Raise a UserError if a row is not 1 in exactly one of the columns, one a class; it says what they are."""
-    numbers = df.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    numbers = to_numbers(df)
     columns = f"{where} has a column for each of {examples(df.columns)}"
     if not np.isin(numbers, (0, 1)).all():
         kind = "several targets a picture, or shares of classes"
@@ -78,6 +82,40 @@ def check_one_hot(where: str, df: pd.DataFrame) -> None:
     if (ones != 1).any():
         rows = f"{int((ones > 1).sum())} rows have several that are 1 and {int((ones == 0).sum())} have none"
         raise UserError(f"{columns}, of which {rows} (multi-label): {ONLY}")
+
+
+def check_spellings(where: str, classes: Sequence[str]) -> list[str]:
+    """Remarks on classes that are one name in two spellings, or that have blanks around them.
+
+    Raises:
+        UserError: They differ only by blanks, or by how a sign is encoded.
+    """
+    odd, seen = [], {}
+    for name in classes:
+        if (other := seen.setdefault(visible(name), name)) != name:
+            both = f"the classes {other!r} and {name!r} differ only by blanks or hidden signs"
+            raise UserError(f"{where}: {both}: write them alike")
+    if outer := [name for name in classes if name != name.strip()]:
+        odd.append(f"classes have blanks around them, as {outer[0]!r}, and so will the submission's: is it so?")
+    for kind, plain in (("in another case", str.casefold), ("as another number", number)):
+        names = {}
+        for name in classes:
+            names.setdefault(plain(name), []).append(name)
+        twice = [" and ".join(map(repr, same)) for same in names.values() if len(same) > 1]
+        if twice:
+            odd.append(f"classes that are one name {kind}, {examples(twice)}: write them alike if they are one")
+    return odd
+
+
+def visible(name: str) -> str:
+    """A name as one sees it: signs in one encoding, one blank for several, and nothing that is not shown."""
+    shown = (sign for sign in unicodedata.normalize("NFC", name) if unicodedata.category(sign) != "Cf")
+    return " ".join("".join(shown).split())
+
+
+def number(name: str) -> Hashable:
+    """A whole number's value, or the name."""
+    return spellings.number(name) if spellings.NUMBER.fullmatch(name) else name
 
 
 def check_sample(where: str, column: pd.Series, labels: pd.Series) -> str | None:

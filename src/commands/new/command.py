@@ -24,7 +24,7 @@ from src.base.errors import UserError, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
-from src.commands.new import class_order, drafting, inferring, looking, own_pictures
+from src.commands.new import answering, class_order, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
 from src.data.sources.kaggle import Kaggle
@@ -47,6 +47,7 @@ ABOUT = {
     "class '": "classes",
     "has the unknown": "classes",
     "unknown column": "id",
+    "is the name of": "id",
     "is in train and in test": "id",
     "sample_submission but not": "test",
     "not in sample_submission": "test",
@@ -90,6 +91,7 @@ def run(
     class_order.settle(guess, classes)
     default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
     default_title = default_title[:1].upper() + default_title[1:]
+    guess.odd += answering.check_spellings(guess.train, guess.classes)
     write(path, guess, source.root / source.slug, title or default_title, item, small)
     try_config(name, path)
 
@@ -203,4 +205,6 @@ def to_fix(path: Path, error: str) -> str:
     line = next(i for i, line in enumerate(lines, 1) if line.startswith(f"    {field}="))
     if field == "models":
         return f"it by folds=Folds(n=3) before its line {line} (and import Folds), and run"
+    if "rare_classes=True" in error:
+        return f"the files, or write rare_classes=True before its line {line}, and run"
     return f"the files, or {field}= in its line {line}, and run"

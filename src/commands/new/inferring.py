@@ -28,7 +28,16 @@ def infer(contents: Contents, flags: Flags) -> Guess:
         raise UserError(f"several tables could be that of the train rows, {examples(labelled)}: {remedy}")
     guess = infer_from_tables(contents, flags, roles, next(iter(labelled))) if labelled else None
     if guess is None:
-        guess = class_folders.infer(contents, flags, roles)
+        try:
+            guess = class_folders.infer(contents, flags, roles)
+        except UserError as error:
+            if contents.damaged:
+                unread = next(iter(contents.damaged.values()))
+                raise UserError(f"{unread} (without that table, {error})") from error
+            if misspelt := misspelt_labels(roles):
+                raise UserError(misspelt) from error
+            raise
+    guess.odd += [f"not read: {reason}" for reason in contents.damaged.values()]
     wording.find(contents, guess)
     guess.metric, guess.why["metric"], guess.why["id"] = metric, why_metric, roles.why_id
     if roles.solution is not None:
@@ -40,12 +49,11 @@ def infer(contents: Contents, flags: Flags) -> Guess:
 def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file: str) -> Guess | None:
     """The competition whose train rows stand in a table; None where the folders are the classes all the same."""
     id, sample_file, test_file = roles.id, roles.sample_file, roles.test_file
-    train, test, why, odd = roles.others[train_file], contents.tables[test_file], {}, []
+    train, test, why, odd = roles.others[train_file], roles.test, {}, []
     answering.check_columns(train_file, [column for column in train if column in roles.answer])
-    if not train[id].is_unique:
-        rows = f"several rows of {id} {train[id][train[id].duplicated()].iloc[0]!r}"
-        raise UserError(f"{train_file} has {rows}: boxes, or several labels a picture; {answering.ONLY}")
     label, classes, why["label"], why["classes"] = infer_labels(train_file, train, roles, flags.label)
+    train = one_row_each(train_file, train, id, [label] if label in train else list(classes))
+    test = test.drop_duplicates(id)
     known = {id, label, *classes}
     if label in train:
         answering.check_labels(f"{train_file}: the column {label!r}", train[label])
@@ -54,10 +62,14 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
             odd.append(f"{sample_file}: {strange}: should it be one?")
         known |= {column for column in train if is_one_to_one(train[column], train[label])}
     try:
-        way = locating.find(contents, {"train": train, "test": test}, flags.image)
-    except locating.NotFound:
+        # the sample submission's own answers name no picture, though a label may be called as one
+        named = test.drop(columns=roles.answer, errors="ignore") if test_file == sample_file else test
+        way = locating.find(contents, {"train": train, "test": named}, flags.image)
+    except locating.NotFound as error:
         if any(set(names) == set(classes) for names in contents.classes.values()):
             return None
+        if lost := lost_zeros(contents, train_file, train[id]):
+            raise UserError(lost) from error
         raise
     total, lacking = len(train) + len(test), sum(way.missing.values())
     if lacking:
@@ -71,6 +83,54 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     guess.note_overlap(train[id], test[id])
     guess.groups = tables.group_columns(train, known | {way.column})
     return guess
+
+
+def one_row_each(train_file: str, train: pd.DataFrame, id: str, answer: list[str]) -> pd.DataFrame:
+    """The train rows without those that repeat one with the same answer, as `data.tables` reads them.
+
+    Raises:
+        UserError: Rows of one id have different answers, or are of boxes.
+    """
+    if train[id].is_unique:
+        return train
+    answering.check_columns(train_file, list(train))
+    train = train.drop_duplicates([id, *answer])
+    again = train[train[id].duplicated(keep=False) & (train[id] != "")]
+    if len(again):
+        several = [f"{id} {one!r} ({', '.join(map(str, df[answer[0]]))})" for one, df in again.groupby(id, sort=False)]
+        values = examples(several) if len(answer) == 1 else examples(again[id].unique())
+        rows = f"several rows, with different answers, of {values}"
+        raise UserError(f"{train_file} has {rows}: boxes, or several labels a picture; {answering.ONLY}")
+    return train
+
+
+def lost_zeros(contents: Contents, train_file: str, ids: pd.Series) -> str | None:
+    """The reason why numbers name no picture: their leading zeros were lost. None where that is not it."""
+    numbers = [one for one in ids if one.isascii() and one.isdigit()]
+    for width in sorted({len(name) for name in contents.named if name.isdigit()}):
+        if numbers and 2 * sum(one.zfill(width) in contents.named for one in numbers) >= len(ids):
+            lost = next((one for one in numbers if one.zfill(width) in contents.named and len(one) < width), None)
+            if lost is None:
+                continue
+            path = contents.named[lost.zfill(width)][0]
+            pattern = path.replace(lost.zfill(width), f"{{{ids.name}:0>{width}}}").replace("train", "{part}")
+            problem = f"{train_file}: its {ids.name} lost leading zeros, {lost!r} for {path}"
+            return f"{problem}: write it as text, or give the pattern by --image, such as '{pattern}'"
+    return None
+
+
+def misspelt_labels(roles: Roles) -> str | None:
+    """The reason why a column's values are not the columns of the sample submission: they are spelt in another way."""
+    wanted = {name.strip().casefold(): name for name in roles.answer}
+    for file, df in roles.others.items() if len(wanted) > 1 else ():
+        for column in df if roles.id in df else ():
+            values = [value for value in df[column].unique() if value.strip()]
+            if {value.strip().casefold() for value in values} == set(wanted):
+                wrong = next((value for value in values if value not in roles.answer), None)
+                if wrong is not None:
+                    right = wanted[wrong.strip().casefold()]
+                    return f"{file}: the {column} {wrong!r} is {right!r} in {roles.sample_file}: write both alike"
+    return None
 
 
 def infer_labels(

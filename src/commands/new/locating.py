@@ -9,10 +9,12 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new.looking import Contents, examples, picture_places
+from src.data.tables import image_name
 
 PARTS = ("train", "test")
 VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
-SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a column in a pattern cannot have
+SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
+NO_FIELD = re.compile(r"[{}!:]|^part$")  # and that of one over columns, in which {part} is train or test
 
 
 class NotFound(UserError):
@@ -47,6 +49,11 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     if flag is not None and flag not in common:
         raise UserError("--image: " + unknown("column", flag, common) + ", which train and test have")
     ways = [way for column in common if flag in (None, column) for way in column_ways(contents, frames, column)]
+    unfit = [way.column for way in ways if "{" in way.image and NO_FIELD.search(way.column)]
+    ways = [way for way in ways if "{" not in way.image or way.column not in unfit]
+    if unfit and not ways:
+        name, reason = unfit[0], "{part} is train or test" if unfit[0] == "part" else "of { } : !"
+        raise UserError(f"pictures are named by the column {name!r}, which no pattern can have ({reason}): rename it")
     if not ways:
         raise NotFound(
             f"no picture is found by what train and test both have, {flag or examples(common)}: "
@@ -66,7 +73,7 @@ def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern:
     """The way by the pattern of --image."""
     try:
         paths = {
-            part: tuple(pattern.format(**{"part": part, **row}) for row in frames[part][common].to_dict("records"))
+            part: tuple(image_name(pattern, part, row) for row in frames[part][common].to_dict("records"))
             for part in PARTS
         }
     except KeyError as error:
@@ -102,7 +109,7 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
         }
         if not suffix and "{part}" not in folder:
             ways.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
-        elif not SPECIAL.search(column):
+        else:
             ways.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
     return ways
 

@@ -1,5 +1,6 @@
 """The contents of a competition's folder: pictures, tables and lists of names."""
 
+import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,9 +15,12 @@ from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data import images
 
+TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
+SHEETS = (".xlsx", ".xls", ".ods")
 OTHERS = (".tfrec", ".tfrecord", ".npy", ".npz", ".h5", ".hdf5", ".dcm", ".parquet", ".feather", ".svs", ".nii")
+TEXTS_READ = 20  # of the files that end with .txt, the uppermost: annotations may be in one for each picture
 LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller, and annotations of boxes are not looked at
 
 
@@ -67,16 +71,24 @@ def look(root: Path) -> Contents:
     for parent, folders, names in os.walk(root, followlinks=True):
         folders[:] = sorted(name for name in folders if not images.is_hidden(name))
         paths += [Path(parent, name).relative_to(root).as_posix() for name in names if not images.is_hidden(name)]
+    texts = sorted((path for path in paths if path.lower().endswith(".txt")), key=lambda path: (path.count("/"), path))
     for path in sorted(paths):
         try:
             path.encode()
         except UnicodeEncodeError as error:
             raise UserError(f"{root}: the name of {path!a} is not UTF-8: rename it") from error
-        if path.lower().endswith(".csv"):
+        if path.lower().endswith(TABLES):
             try:
                 frames[path] = read_csv(root / path)
             except UserError as error:
                 damaged[path] = str(error)
+        elif path.lower().endswith(SHEETS):
+            damaged[path] = f"{root / path} is a spreadsheet: save it as CSV"
+        elif path in texts[:TEXTS_READ]:  # one may be a table, and most are none
+            with contextlib.suppress(UserError):
+                df = read_csv(root / path)
+                if len(df) and len(df.columns) > 1 and not any(is_prose(df[column]) for column in df):
+                    frames[path] = df
         elif path.lower().endswith(".json") and (root / path).stat().st_size < LARGEST_JSON:
             known = files.read_json(root / path)
             if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):

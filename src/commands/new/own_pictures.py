@@ -19,7 +19,8 @@ def are(folder: Path) -> bool:
     """True if a folder has no sample submission but one that our source has written."""
     if (folder / written.RECORD).is_file():
         return True
-    return not any(roles.is_sample(path.name) for path in folder.rglob("*.csv") if not images.is_hidden(path.name))
+    names = (path.name for path in folder.rglob("*") if path.name.lower().endswith((*looking.TABLES, ".txt")))
+    return not any(roles.is_sample(name) for name in names if not images.is_hidden(name))
 
 
 def source(folder: Path, flags: Flags) -> Folder:

@@ -10,6 +10,7 @@ import pandas as pd
 from src.base.errors import UserError, unknown
 from src.commands.new import answering
 from src.commands.new.looking import Contents, examples, still_packed
+from src.data.tables import is_index, to_numbers
 from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds
@@ -27,6 +28,7 @@ class Roles:
     why_id: str
     answer: list[str]  # the sample submission's other columns
     test_file: str  # the sample submission itself, where no other table has the test rows
+    test: pd.DataFrame
     others: Mapping[str, pd.DataFrame]  # neither of these, nor a solution
     solution: str | None
 
@@ -43,7 +45,7 @@ def find(contents: Contents, id: str | None) -> Roles:
         UserError: There is no sample submission, or several; it names no rows, or they are named in several ways.
     """
     sample_file = find_sample(contents)
-    sample = contents.tables[sample_file]
+    sample = without_index(contents.tables[sample_file], id)
     if not len(sample):
         raise UserError(f"{sample_file} has no rows: is the competition's data whole?")
     answering.check_columns(sample_file, list(sample))
@@ -54,8 +56,8 @@ def find(contents: Contents, id: str | None) -> Roles:
     if not answer:
         raise UserError(f"{sample_file} has one column, {id!r}: it does not say what to predict")
     test_file = find_test(others, sample_file, sample, id)
-    others.pop(test_file, None)
-    return Roles(sample_file, sample, id, why, answer, test_file, others, next(iter(solutions), None))
+    test = others.pop(test_file, sample)
+    return Roles(sample_file, sample, id, why, answer, test_file, test, others, next(iter(solutions), None))
 
 
 def is_sample(name: str) -> bool:
@@ -74,12 +76,20 @@ def find_sample(contents: Contents) -> str:
         return samples[0]
     if samples:
         raise UserError(f"several tables could be the sample submission, {examples(samples)}: leave one of them there")
+    if unread := [why for name, why in contents.damaged.items() if is_sample(name)]:
+        raise UserError(unread[0])
     damaged = "".join(f"; {why}" for why in list(contents.damaged.values())[:1])
     tables = f"among {examples(contents.tables)}" if contents.tables else "and no other table"
     raise UserError(
         f"{contents.root} has no sample submission {tables}: nothing says what to predict (of pictures of your "
         f"own, name the folder: ./run.sh new {contents.root}){damaged}{still_packed(contents)}"
     )
+
+
+def without_index(sample: pd.DataFrame, id: str | None) -> pd.DataFrame:
+    """The sample submission without pandas' index, unless that alone names its rows; `id` is the value of --id."""
+    kept = sample[[column for column in sample if column == id or not is_index(column, sample[column])]]
+    return kept if len(kept.columns) > 1 and any(kept[column].is_unique for column in kept) else sample
 
 
 def find_id(
@@ -122,8 +132,10 @@ def has_answers(df: pd.DataFrame, answer: Sequence[str]) -> bool:
 
 def one_hot(df: pd.DataFrame) -> list[str]:
     """The columns of 0 and 1, if each row has one 1 in them."""
-    columns = [column for column in df if set(df[column]) in ({"0", "1"}, {"0.0", "1.0"})]
-    return columns if len(columns) > 1 and (df[columns].astype(float).sum(axis=1) == 1).all() else []
+    columns = [column for column in df if df[column].nunique() == 2]  # or the numbers of long texts are asked for
+    numbers = to_numbers(df[columns])
+    columns = [column for column, cells in zip(columns, numbers.T, strict=True) if set(cells) == {0, 1}]
+    return columns if len(columns) > 1 and (to_numbers(df[columns]).sum(axis=1) == 1).all() else []
 
 
 def class_columns(df: pd.DataFrame, classes: Sequence[str]) -> list[str]:
