@@ -65,6 +65,14 @@ def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.Dat
     return df
 
 
+def to_groups(column: pd.Series, ids: pd.Series) -> list[str]:
+    """Return the group of each row; where the cell is empty, one of its own, and how many these are is printed."""
+    blank = column.str.strip() == ""
+    if blank.any():
+        print(f"{counted(int(blank.sum()), 'row')} without {column.name}: each is a group of its own")
+    return column.where(~blank, "\0" + ids).tolist()  # which no cell has in it, so no other group is called so
+
+
 def is_index(name: str, column: pd.Series) -> bool:
     """Return whether a column is the index, which pandas wrote beside the data."""
     if name in ("index", "level_0"):

@@ -77,23 +77,17 @@ def run(competition: Competition) -> None:
 
 
 def read_groups(competition: Competition, train: pd.DataFrame) -> list[str] | None:
-    """The group of each train row; one whose cell is empty has one of its own. None where the config names no column.
-
-    Prints how many are empty, and a group that is more than a fold's share of the rows.
-    """
+    """The group of each train row, None where the config names no column; prints one that is more than a fold."""
     if (column := competition.group) is None:
         return None
-    groups, blank = train[column], train[column].str.strip() == ""
-    if blank.any():
-        print(f"{counted(int(blank.sum()), 'row')} without {column}: each is a group of its own")
-    sizes = groups[~blank].value_counts()
-    if len(sizes) and sizes.iloc[0] * competition.folds.n > len(train) and sizes.iloc[0] > 1:
+    groups = tables.to_groups(train[column], train[competition.id])
+    sizes = pd.Series(groups).value_counts()
+    if sizes.iloc[0] > max(1, len(train) / competition.folds.n):
         print(
             f"warning: {column} {sizes.index[0]!r} has {sizes.iloc[0]} of {len(train)} rows, more than a fold's share: "
             f"they stay in one fold (rows whose {column} is not known are to be empty there)"
         )
-    # no file's cell has this character, so these are the names of no other group
-    return groups.where(~blank, "\0" + train[competition.id]).tolist()
+    return groups
 
 
 def pairs_digest(competition: Competition) -> tuple[str, Any]:

@@ -241,6 +241,42 @@ def test_tables_may_have_other_endings_and_marks(ending, mark, put):
     assert tables.read(competition).train["farm"].iloc[0] == "farm 0"
 
 
+def test_ids_as_decimals_are_said(put):
+    folder = put("cifar")
+    for file in ("trainLabels", "sampleSubmission"):
+        rewrite(folder / f"{file}.csv", lambda df: df.assign(id=df["id"] + ".0"))
+    said = refused("cifar", small=True)
+    assert said == "trainLabels.csv: its id was read as numbers once, '1.0' for test/1.png: write it as text"
+
+
+def test_numbers_that_several_rows_share_name_no_pictures(put):
+    folder = put("cifar")
+    rewrite(folder / "trainLabels.csv", lambda df: df.assign(age=[str(1 + i % 9) for i in range(len(df))]))
+    sample = pd.read_csv(folder / "sampleSubmission.csv", dtype=str)
+    sample[["id"]].assign(age="3").to_csv(folder / "test.csv", index=False)
+    new.run("cifar", small=True)
+    assert config.load("cifar").image == "{part}/{id}.png"
+
+
+def test_labels_of_ones_own_that_cannot_be_read_are_said(made, tmp_path):
+    folder = Path(shutil.copytree(made["corn"][0] / "corn", tmp_path / "own"))
+    for name in ("test.csv", "sample_submission.csv"):
+        (folder / name).unlink()
+    (folder / "train.csv").write_bytes("image,label\ntrain/00000.png,Bärlauch\n".encode("latin-1"))
+    assert "train.csv is not UTF-8 text" in refused(str(folder), small=True)
+
+
+def test_labels_of_ones_own_may_be_there_twice_and_in_another_form(made, tmp_path, capsys):
+    folder = Path(shutil.copytree(made["corn"][0] / "corn", tmp_path / "own"))
+    df = pd.read_csv(folder / "train.csv", dtype=str)[["image", "label"]]
+    for path in folder.glob("*.csv"):
+        path.unlink()
+    pd.concat([df, df[:2]]).to_csv(folder / "labels.tsv", sep="\t", index=False)
+    new.run(str(folder), small=True)
+    assert "labels.tsv: 2 rows that only repeat another" in capsys.readouterr().out
+    assert sum(map(len, (tables.read(config.load("own")).train, tables.read(config.load("own")).test))) == len(df)
+
+
 def test_labels_that_look_like_names_of_pictures_name_none(put):
     folder = put("cifar")
     for file in ("trainLabels", "sampleSubmission"):
@@ -275,7 +311,7 @@ def test_lost_zeros_are_said_with_a_pattern_that_finds_the_pictures(put):
     for file in ("train", "sample_submission"):
         rewrite(folder / f"{file}.csv", lambda df: df.assign(image_id=[str(int(i[:4]) - 1000) for i in df["image_id"]]))
     said = refused("cassava", small=True)
-    assert "its image_id lost leading zeros, '0' for train_images/00000.jpg: write it as text" in said
+    assert "its image_id was read as numbers once, '0' for train_images/00000.jpg: write it as text, or" in said
     pattern = "{part}_images/{image_id:0>5}.jpg"
     assert pattern in said
     new.run("cassava", image=pattern, small=True)

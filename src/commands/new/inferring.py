@@ -106,16 +106,19 @@ def one_row_each(train_file: str, train: pd.DataFrame, id: str, answer: list[str
 
 def lost_zeros(contents: Contents, train_file: str, ids: pd.Series) -> str | None:
     """The reason why numbers name no picture: their leading zeros were lost. None where that is not it."""
-    numbers = [one for one in ids if one.isascii() and one.isdigit()]
+    bare = ids.str.replace(r"\.0+$", "", regex=True)
+    numbers = {one: digits for one, digits in zip(ids, bare, strict=True) if digits.isascii() and digits.isdigit()}
     for width in sorted({len(name) for name in contents.named if name.isdigit()}):
-        if numbers and 2 * sum(one.zfill(width) in contents.named for one in numbers) >= len(ids):
-            lost = next((one for one in numbers if one.zfill(width) in contents.named and len(one) < width), None)
-            if lost is None:
-                continue
-            path = contents.named[lost.zfill(width)][0]
-            pattern = path.replace(lost.zfill(width), f"{{{ids.name}:0>{width}}}").replace("train", "{part}")
-            problem = f"{train_file}: its {ids.name} lost leading zeros, {lost!r} for {path}"
-            return f"{problem}: write it as text, or give the pattern by --image, such as '{pattern}'"
+        named = {one: digits.zfill(width) for one, digits in numbers.items() if digits.zfill(width) in contents.named}
+        lost = next((one for one, name in named.items() if one != name), None)
+        if lost is None or 2 * len(named) < len(ids):
+            continue
+        path = contents.named[named[lost]][0]
+        problem = f"{train_file}: its {ids.name} was read as numbers once, {lost!r} for {path}: write it as text"
+        if "." in lost:
+            return problem
+        pattern = path.replace(named[lost], f"{{{ids.name}:0>{width}}}").replace("train", "{part}")
+        return f"{problem}, or give the pattern by --image, such as '{pattern}'"
     return None
 
 

@@ -61,6 +61,8 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
         )
     least = min(sum(way.missing.values()) for way in ways)
     best = [way for way in ways if sum(way.missing.values()) == least]
+    # numbers of another kind, such as ages, may be names of pictures too, but not of one each
+    best = [way for way in best if all(len(set(paths)) == len(paths) for paths in way.paths.values())] or best
     best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
     if others := [way for way in best if way.paths != best[0].paths]:
         several = examples(f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others))

@@ -31,6 +31,8 @@ def source(folder: Path, flags: Flags) -> Folder:
         raise UserError(f"--id {flags.id}: {folder} has no sample submission, so rows get ids of their pictures' paths")
     classes = any(not all(map(PART.match, names)) for names in contents.classes.values())
     fields = {} if classes else label_table(contents, flags)
+    if not classes and not fields and contents.damaged:
+        raise UserError(next(iter(contents.damaged.values())))
     if not fields and (needless := [name for name in ("image", "label") if getattr(flags, name)]):
         raise UserError(f"{folder}: the labels are its folders' names: leave --{needless[0]} out")
     path = (folder / fields.pop("table", "")).resolve()

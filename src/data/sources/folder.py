@@ -13,6 +13,7 @@ from src.base.paths import resolve
 from src.data import images
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
+from src.data.tables import to_groups, without_repeats
 from src.schema.strict import Text
 
 TRAIN = ("train", "training")
@@ -73,7 +74,7 @@ def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame
     if source.group is not None and source.group not in df:
         raise UserError(f"{path}: {unknown('column', source.group, df.columns)}")
     df = df.sort_values("image").reset_index(drop=True)
-    groups = df[source.group].tolist() if source.group else None
+    groups = to_groups(df[source.group], df["image"]) if source.group else None
     held_out = written.split(df["label"].tolist(), groups, source.share, source.seed)
     print(f"{path} has no split to validate on: {held_out.sum()} of {len(df)} rows are held out, always the same")
     return df[~held_out].reset_index(drop=True), df[held_out].reset_index(drop=True)
@@ -164,6 +165,10 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
         for column in (source.image, source.label)
         if (n := int((df[column] == "").sum()))
     ]
+    kept = (source.image, source.label, source.split, source.group)
+    df = without_repeats(df, source.image, [column for column in kept if column is not None])
+    for left_out in df.attrs["passed_over"]:
+        print(f"passed over in {path}: {left_out}")
     repeats = df[source.image].value_counts()
     faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in repeats.items() if n > 1]
     if faults:
