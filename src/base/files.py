@@ -167,7 +167,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         UserError: It is not there, empty, in another encoding or not a table, or rows have more cells than the header.
     """
     text, separator = find_separator(read_text(path))
-    passed_over = []
+    surplus = 0
     try:
         df = parse_csv(text, separator)
     except pd.errors.EmptyDataError as error:
@@ -175,22 +175,19 @@ def read_csv(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.ParserWarning):  # a row has more cells than the header
         text, surplus = trim_rows(path, text, separator)
         df = parse_csv(text, ",")
-        passed_over.append(counted(surplus, "empty column"))
     df.columns = df.columns.str.strip()
     if df.columns.has_duplicates:
         twice = df.columns[df.columns.duplicated()][0]
         raise UserError(f"{path} has the column {twice!r} twice: rename one of them")
     unnamed = [name for name in df if name == "" or name.startswith("Unnamed: ")]
-    if blank := [name for name in unnamed if (df[name].str.strip() == "").all()]:
-        df = df.drop(columns=blank)
-        passed_over.append(counted(len(blank), "empty column"))
+    blank = [name for name in unnamed if (df[name].str.strip() == "").all()]
+    df = df.drop(columns=blank)
     empty = pd.Series(True, df.index)
     for name in df:
         empty[empty] = df.loc[empty, name].str.strip() == ""
-    if empty.any():
-        df = df[~empty].reset_index(drop=True)
-        passed_over.append(counted(int(empty.sum()), "empty row"))
-    df.attrs["passed_over"] = passed_over
+    df = df[~empty].reset_index(drop=True)
+    numbers = {"empty column": surplus + len(blank), "empty row": int(empty.sum())}
+    df.attrs["passed_over"] = [counted(n, what) for what, n in numbers.items() if n]
     return df
 
 

@@ -16,6 +16,7 @@ from src.schema.competition import Competition
 from src.scoring.metrics import METRICS
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
+NAMED = 20  # faults that are listed, as `listed` does
 TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
 
 
@@ -188,10 +189,10 @@ def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str
             faults.append(f"{files[part]} has no rows")
         if blank := int((column == "").sum()):
             faults.append(f"{files[part]}: {counted(blank, 'row')} without {id}")
-        for one, rows in df[column.duplicated(keep=False) & (column != "")].groupby(id, sort=False):
-            differ = [name for name in columns_needed(competition)[part] if rows[name].nunique() > 1]
-            values = "".join(f", with the {name} {' and '.join(map(repr, rows[name].unique()[:4]))}" for name in differ)
-            faults.append(f"{files[part]}: {id} {one!r} stands in {len(rows)} rows{values}")
+        repeats = column[column != ""].value_counts()
+        for one, n in repeats[repeats > 1].items():
+            values = differences(df[column == one], columns_needed(competition)[part]) if len(faults) < NAMED else ""
+            faults.append(f"{files[part]}: {id} {one!r} stands in {n} rows{values}")
     train, test, sample = (set(df[id]) for df in frames.values())
     if not competition.ids_overlap:
         faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & test)]
@@ -202,6 +203,12 @@ def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str
     faults += [f"{id} {one!r} is in test but not in sample_submission" for one in sorted(test - sample)]
     faults += [f"{id} {one!r} is in sample_submission but not in test" for one in sorted(sample - test)]
     return faults
+
+
+def differences(rows: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Return `, with the label 'red' and 'blue'`: of each column in which rows differ, some values."""
+    differ = [name for name in columns if rows[name].nunique() > 1]
+    return "".join(f", with the {name} {' and '.join(map(repr, rows[name].unique()[:4]))}" for name in differ)
 
 
 def label_faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:

@@ -83,7 +83,7 @@ class Competition(Strict):
     id: Text = "id"
     image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
     label: Text = "label"
-    group: Text | None = None  # a column: rows that share its value stay in one fold
+    group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     classes: tuple[Text, ...] = Field(min_length=2)
     rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt

@@ -138,6 +138,7 @@ class TestTables:
         [
             ("id,label,,\n1,oak,,\n,,,\n2,ash,,\n,,,\n", ["2 empty columns", "2 empty rows"]),
             ("id,label\n1,oak,\n2,ash,,\n", ["2 empty columns"]),
+            ("id,label,\n1,oak,\n2,ash,,\n", ["2 empty columns"]),
             ("id,label\n1,oak\n2,ash,\n , \n", ["1 empty column", "1 empty row"]),
             ("id;label;\n1;oak;\n2;ash;\n;;\n", ["1 empty column", "1 empty row"]),
         ],

@@ -465,6 +465,19 @@ def test_a_csv_names_the_images_labels_splits_and_groups(pets, inputs):
     assert "unknown split 'x': one of train, valid" in said
 
 
+def test_rows_of_a_csv_without_a_group_are_held_out_each_by_itself_and_repeats_are_one_row(pets, inputs, capsys):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df = df.assign(breed=df["file"].str.split("/").str[0], owner="")
+    pd.concat([df, df[:3]]).to_csv(pets / "own.csv", sep=";", index=False)
+    Folder(str(pets / "own.csv"), image="file", label="breed", group="owner").fetch(inputs)
+    train, test = rows(inputs, "own")
+    assert len(train) + len(test) == len(df)
+    assert set(train["label"]) == set(test["label"]) == set(df["breed"])
+    said = capsys.readouterr().out
+    assert "own.csv: 3 rows that only repeat another\n" in said
+    assert f"{len(df)} rows without owner: each is a group of its own\n" in said
+
+
 def test_a_folder_that_cannot_be_learnt_is_refused_and_files_of_your_own_are_kept(pets, inputs, tmp_path):
     assert "there is no folder or CSV file" in refusal(Folder(str(tmp_path / "cats")), inputs)
     (tmp_path / "alone").mkdir()
