@@ -59,7 +59,7 @@ class Pairs:
 
 def fingerprint(rows: Rows) -> Fingerprints:
     """Decode the pictures. Raises UserError: One is gone."""
-    pictures = Decoded(rows.paths)
+    pictures = Decoded(rows.paths, None, rows.white)
 
     def at(i: int) -> tuple[np.ndarray, bytes, float]:
         picture = pictures[i]

@@ -39,8 +39,8 @@ class Pictures:
 class Decoded(Pictures):
     """Pictures of rows that are decoded each time."""
 
-    def __init__(self, paths: list[Path], side: int | None = None):
-        self.paths, self.side = paths, side
+    def __init__(self, paths: list[Path], side: int | None = None, white: int = images.WHITE):
+        self.paths, self.side, self.white = paths, side, white
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -53,7 +53,7 @@ class Decoded(Pictures):
             raise UserError(f"{self.paths[i]} cannot be opened ({error.strerror}): run the data stage") from error
 
     def picture(self, data: bytearray) -> np.ndarray:
-        return reduced(images.decode(data), self.side)
+        return reduced(images.decode(data, self.white), self.side)
 
 
 class Stored(Pictures):
@@ -125,7 +125,7 @@ class Store:
             UserError: The folder cannot be written.
         """
         if not self.fits:
-            return Decoded(rows.paths, self.side)
+            return Decoded(rows.paths, self.side, rows.white)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
         with locks.locked(self.folder.with_name(f".{self.folder.name}.lock")):
             return self.complete(rows)
@@ -143,10 +143,10 @@ class Store:
             free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
             if needed + SPARE_BYTES > free:
                 print(f"no decoded store: it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
-                return Decoded(rows.paths, self.side)
+                return Decoded(rows.paths, self.side, rows.white)
             if have != key:
                 self.clear(have, key)
-            known = extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side))
+            known = extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side, rows.white))
         places = known.set_index("sha256").loc[rows.shas]
         return Stored(self.folder, *(places[name].to_numpy() for name in COLUMNS[1:]))
 

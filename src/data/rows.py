@@ -17,8 +17,9 @@ class Rows:
 
     ids: list[str]
     paths: list[Path]
-    shas: list[str]  # sha256 of each picture's bytes
+    shas: list[str]  # sha256 of each picture's bytes: see images.identity
     sizes: np.ndarray  # (n, 2) its width and height in pixels, as its file has them
+    white: int = images.WHITE  # what is white in those of more than 8 bits
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -27,11 +28,11 @@ class Rows:
         """The rows at these positions, or where a mask of n is true."""
         index = np.arange(len(self))[index]
         ids, paths, shas = ([column[i] for i in index] for column in (self.ids, self.paths, self.shas))
-        return Rows(ids, paths, shas, self.sizes[index])
+        return Rows(ids, paths, shas, self.sizes[index], self.white)
 
     def __add__(self, other: "Rows") -> "Rows":
         sizes = np.concatenate([self.sizes, other.sizes])
-        return Rows(self.ids + other.ids, self.paths + other.paths, self.shas + other.shas, sizes)
+        return Rows(self.ids + other.ids, self.paths + other.paths, self.shas + other.shas, sizes, self.white)
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def read_parts(competition: Competition) -> Parts:
     frames = tables.read(competition)
     ids = [*frames.train[competition.id], *frames.test[competition.id]]
     paths = [*frames.train[tables.PATH], *frames.test[tables.PATH]]
-    record = images.check(ids, paths, competition.images_record)
-    both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
+    record = images.check(ids, paths, competition.images_record, competition.white)
+    both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy(), competition.white)
     n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
     return Parts(train, competition.targets(frames.train[competition.label]), test)

@@ -77,4 +77,4 @@ def store(competition: Competition, data: Parts | Dataset) -> Store:
 def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
     """The rows' pictures: from the store, where the encoder's squares come out as from the files; else from those."""
     exact = all(base_view(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
-    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths)
+    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths, None, rows.white)

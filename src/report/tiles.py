@@ -19,7 +19,7 @@ QUALITY, METHOD = 75, 2  # WebP's; method 4 takes twice as long for 5 % fewer by
 LARGE = 100_000  # bytes of a JPEG
 GREY = (136, 136, 136)
 GONE, BROKEN = "image gone", "image not readable"
-FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # of Pillow
+FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # of Pillow
 
 
 class Source:
@@ -29,6 +29,7 @@ class Source:
         columns = [] if record is None else [record[name].tolist() for name in ("size", "mtime_ns", "sha256")]
         self.record = {} if record is None else dict(zip(record.index, zip(*columns, strict=True), strict=True))
         self.places, self.pixels = stored(competition.pictures)
+        self.white = competition.white
 
     def picture(self, path: Path, side: int = SIDE) -> Image.Image:
         """RGB, its longer side at most `side` pixels.
@@ -41,7 +42,7 @@ class Source:
         if (pixels := self.stored_pixels(path, stat.st_size, stat.st_mtime_ns)) is not None:
             image = Image.fromarray(pixels)
         else:
-            image = decode(path.read_bytes(), side)
+            image = decode(path.read_bytes(), side, self.white)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         return image
 
@@ -63,13 +64,13 @@ class Source:
             return None, BROKEN
 
 
-def decode(data: bytes, side: int) -> Image.Image:
+def decode(data: bytes, side: int, white: int) -> Image.Image:
     """The picture of a file's bytes; a large JPEG at a part of its size, which is still twice `side` or more."""
     if data.startswith(b"\xff\xd8\xff") and len(data) > LARGE:
         image = Image.open(io.BytesIO(data))
         image.draft("RGB", (2 * side, 2 * side))
         return images.to_rgb(image)
-    return Image.fromarray(images.decode(bytearray(data)))
+    return Image.fromarray(images.decode(bytearray(data), white))
 
 
 def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:

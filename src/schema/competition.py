@@ -82,6 +82,7 @@ class Competition(Strict):
     images: str = ""
     id: Text = "id"
     image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
+    white: int = Field(default=65535, ge=1, le=65535)  # of pictures of more than 8 bits: 4095 of 12, whatever the file
     label: Text = "label"
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture

@@ -4,6 +4,7 @@ Reads the source: a folder or zip in input/, or the Kaggle API. Writes input/<sl
 records what was checked. Prints class counts, image sizes and duplicate files, and lists all faults at once.
 """
 
+import numpy as np
 import pandas as pd
 
 from src.base.errors import counted
@@ -15,8 +16,8 @@ def run(competition: Competition) -> None:
     competition.source.fetch(competition.input_root)
     rows = tables.read(competition)
     train, test = rows.train, rows.test
-    paths = [*train[tables.PATH], *test[tables.PATH]]
-    record = images.check([*train[competition.id], *test[competition.id]], paths, competition.images_record)
+    ids, paths = ([*train[column], *test[column]] for column in (competition.id, tables.PATH))
+    record = images.check(ids, paths, competition.images_record, competition.white)
     for left_out in rows.passed_over:
         print(f"passed over in {left_out}")
     counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
@@ -24,7 +25,8 @@ def run(competition: Competition) -> None:
     print(f"{len(train)} train rows: {shares}")
     print(f"{len(test)} test rows")
     print(f"images: {sizes(record)}")
-    for warning in copy_warnings(competition, train, test, record):
+    tops = record["top"].to_numpy()
+    for warning in (*white_warnings(competition, tops, len(train)), *copy_warnings(competition, train, test, record)):
         print(f"warning: {warning}")
 
 
@@ -37,6 +39,23 @@ def sizes(record: pd.DataFrame) -> str:
         spans = [f"{side.min()} to {side.max()}" for side in (width, height)]
         pixels = f"{spans[0]} x {spans[1]} pixels (median {width.median():.0f} x {height.median():.0f})"
     return f"{len(record)} of {pixels}, {', '.join(sorted(record['mode'].unique()))}"
+
+
+def white_warnings(competition: Competition, tops: np.ndarray, n: int) -> list[str]:
+    """Warn where pictures of more than 8 bits come out dark or cut off; `tops` are of the n train rows and of test."""
+    warnings, white, top = [], competition.white, int(tops[:n].max())
+    deep = f"{counted(int((tops[:n] > 0).sum()), 'train picture')} of more than 8 bits"
+    if top and (better := images.white_over(top)) < white:
+        warnings.append(
+            f"{deep} have no value above {top:,}, and white={white} makes them dark: white={better} in the config "
+            "scales them by what they hold (what was learnt from them is then computed again)"
+        )
+    if brighter := int((tops > white).sum()):
+        warnings.append(
+            f"{counted(brighter, 'picture')} of more than 8 bits have values up to {tops.max():,}: all above "
+            f"white={white} is white; raise it in the config if that is not meant"
+        )
+    return warnings
 
 
 def copy_warnings(competition: Competition, train: pd.DataFrame, test: pd.DataFrame, record: pd.DataFrame) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from src import config, stages
 from src.base import paths
@@ -751,3 +752,30 @@ class TestClassOrder:
         self.put_grades(roots / "words", ("good", "bad", "fair"))
         new.run(str(roots / "words"), small=True)
         assert config.load("words").classes == ("bad", "fair", "good")
+
+
+def deepen(folder: Path, factor: int) -> None:
+    """Writes the pictures of a folder as grey ones of 12 bits, times `factor`, in 16."""
+    for path in folder.rglob("*.png"):
+        grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 16 + 15
+        Image.fromarray(grey * factor).save(path)
+
+
+@pytest.mark.parametrize(("factor", "white"), [(1, 4095), (16, 65535)])
+def test_white_is_what_the_pictures_of_more_than_8_bits_hold(factor, white, put, capsys):
+    deepen(put("cifar"), factor)
+    new.run("cifar", small=True)
+    assert config.load("cifar").white == white
+    out = capsys.readouterr().out
+    assert ("white=4095 in the config they are not read as dark" in out) == (white == 4095)
+    assert "makes them dark" not in out
+
+
+def test_a_white_that_makes_pictures_dark_or_cuts_them_off_is_said(put, capsys):
+    deepen(put("cifar"), 1)
+    new.run("cifar", small=True)
+    competition = config.load("cifar")
+    for white, said in ((65535, "white=4095 in the config scales them"), (1000, "all above white=1000 is white")):
+        capsys.readouterr()
+        stages.run(competition.model_copy(update={"white": white}), ["data"])
+        assert said in capsys.readouterr().out

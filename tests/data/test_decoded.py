@@ -29,7 +29,7 @@ def rows(tmp_path):
 def decoded(monkeypatch):
     """A list of the bytes of every file that is decoded."""
     seen, decode = [], images.decode
-    monkeypatch.setattr(images, "decode", lambda data: seen.append(bytes(data)) or decode(data))
+    monkeypatch.setattr(images, "decode", lambda data, white: seen.append(bytes(data)) or decode(data))
     return seen
 
 

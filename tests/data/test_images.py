@@ -1,9 +1,11 @@
 """Pictures: every mode as a person would see it, every fault listed at once, nothing checked twice."""
 
+import hashlib
 import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -106,7 +108,7 @@ def bomb() -> bytes:
         (png()[:-12], "cannot be read to its end"),
         (png()[:200] + b"\0" + png()[201:], "cannot be read to its end"),
         (jpeg()[: len(jpeg()) // 2], "cannot be read to its end"),
-        (bomb(), "cannot be read to its end"),
+        (bomb(), "has 20000 x 20000 pixels, and 178,956,970 are read at most: save it smaller, or as a JPEG"),
     ],
 )
 def test_a_fault_is_said(data, said):
@@ -175,6 +177,94 @@ def saved(image: Image.Image, format: str, **options) -> bytearray:
     return bytearray(buffer.getvalue())
 
 
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def segment(content: bytes) -> bytes:
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+def turned(where: str, plain: dict[str, bytes]) -> bytes:
+    """A PNG or JPEG with orientation 6 in a place that not every decoder looks at."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    short = exif.tobytes()  # begins with Exif
+    long = b"MM\0*" + struct.pack(">IHHHIII", 8, 1, 0x0112, 4, 1, 6, 0)
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
+    png, jpeg = plain["PNG"], plain["JPEG"]
+    text = f"\nexif\n{len(short):8}\n{short.hex()}\n".encode()
+    frame = jpeg.index(b"\xff\xc0")
+    behind = frame + 2 + int.from_bytes(jpeg[frame + 2 : frame + 4])
+    return {
+        "png_text": png[:33] + chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)) + png[33:],
+        "png_xmp": png[:33] + chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp) + png[33:],
+        "png_exif_behind": png[:-12] + chunk(b"eXIf", short.removeprefix(b"Exif\0\0")) + png[-12:],
+        "png_exif_long": png[:33] + chunk(b"eXIf", long) + png[33:],
+        "jpeg_long": jpeg[:2] + segment(b"Exif\0\0" + long) + jpeg[2:],
+        "jpeg_behind": jpeg[:behind] + segment(b"http://ns.adobe.com/xap/1.0/\0" + xmp) + jpeg[behind:],
+    }[where]
+
+
+class TestLarge:
+    """Pictures of more pixels than are decoded whole."""
+
+    @pytest.fixture(autouse=True)
+    def small_limit(self, monkeypatch):
+        monkeypatch.setattr(images, "LARGEST", 3_000)
+
+    @pytest.mark.parametrize(("size", "read"), [((68, 44), (68, 44)), ((80, 50), (40, 25)), ((160, 80), (40, 20))])
+    def test_a_jpeg_is_decoded_at_a_part_of_its_size(self, size, read):
+        data = saved(smooth(size), "JPEG")
+        assert images.explain_fault(bytes(data)) is None
+        assert images.decode(data).shape == (*read[::-1], 3)
+
+    @pytest.mark.parametrize(("size", "format"), [((80, 50), "PNG"), ((80, 50), "TIFF"), ((600, 400), "JPEG")])
+    def test_what_cannot_be_is_refused_with_what_to_do(self, size, format):
+        data = saved(smooth(size), format)
+        assert f"has {size[0]} x {size[1]} pixels, and 3,000 are read" in images.explain_fault(bytes(data))
+        with pytest.raises(images.TooLarge):
+            images.decode(data)
+
+
+class TestDeep:
+    """Pictures of more than 8 bits, whose files do not say which value is white."""
+
+    def grey(self, *values) -> bytearray:
+        return saved(Image.fromarray(np.array([values], np.uint16)), "PNG")
+
+    def test_white_is_what_a_config_says(self):
+        data = self.grey(0, 2048, 4095, 60000)
+        assert images.decode(data, 4095)[0, :, 0].tolist() == [0, 128, 255, 255]
+        assert images.decode(data)[0, :, 0].tolist() == [0, 8, 16, 233]
+
+    def test_colours_too(self):
+        rows = b"\0" + struct.pack(">6H", 4095, 2048, 0, 0, 1024, 4095)
+        header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+        data = bytearray(
+            images.PNG_START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+        )
+        assert images.greatest(data) == 4095
+        assert images.decode(data, 4095)[0].tolist() == [[255, 128, 0], [0, 64, 255]]
+        assert images.decode(data)[0].tolist() == [[15, 8, 0], [0, 4, 15]]  # as Pillow has it
+
+    @pytest.mark.parametrize(
+        ("top", "white"), [(0, 65535), (1, 1), (255, 255), (256, 511), (4095, 4095), (40000, 65535)]
+    )
+    def test_white_takes_as_many_bits_as_the_greatest_value(self, top, white):
+        assert images.white_over(top) == white
+
+    def test_another_white_is_another_picture_and_8_bits_have_none(self, tmp_path):
+        paths = [tmp_path / "deep.png", tmp_path / "plain.png"]
+        paths[0].write_bytes(self.grey(0, 4095))
+        picture("red", 0).save(paths[1])
+        usual, other, again = (images.check("ab", paths, tmp_path / "r", white) for white in (65535, 4095, 65535))
+        assert usual["sha256"][0] == hashlib.sha256(paths[0].read_bytes()).hexdigest()
+        assert (usual["sha256"] != other["sha256"]).tolist() == [True, False]
+        assert again.equals(usual)
+        assert usual["top"].tolist() == [4095, 0]
+
+
 def smooth(size=(68, 45)) -> Image.Image:
     """As a photograph is: what codecs do to neighbouring pixels shows."""
     return picture("green", 3, (9, 7)).resize(size, Image.Resampling.BICUBIC)
@@ -222,6 +312,37 @@ class TestDecode:
         data = saved(Image.fromarray(np.arange(0, 65000, 1000, dtype=np.uint16).reshape(5, 13)), "PNG")
         assert not images.is_plain(data)
         self.same(data)
+
+    @pytest.mark.parametrize(
+        "turn", ["png_text", "png_xmp", "png_exif_behind", "png_exif_long", "jpeg_long", "jpeg_behind"]
+    )
+    def test_an_orientation_is_found_where_pillow_finds_it(self, turn):
+        plain = {kind: bytes(saved(smooth(), kind)) for kind in ("PNG", "JPEG")}
+        data = bytearray(turned(turn, plain))
+        assert not images.is_plain(data)
+        assert images.decode(data).shape == (68, 45, 3)
+        self.same(data)
+        overlooked = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        is_changed = images.identity(bytes(data), images.WHITE) != hashlib.sha256(data).hexdigest()
+        assert is_changed == (overlooked.shape != (68, 45, 3))  # the pixels that it had before are another picture
+
+    @pytest.mark.parametrize("format", ["PNG", "JPEG"])
+    def test_a_picture_keeps_its_name_where_its_pixels_are_what_they_were(self, format):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for options in ({}, {"exif": exif}, {"exif": exif, "comment": b"Orientation"}):
+            data = bytes(saved(smooth(), format, **options))
+            assert images.identity(data, images.WHITE) == hashlib.sha256(data).hexdigest()
+
+    def test_a_damaged_text_does_not_make_a_png_unreadable(self):
+        whole, bad = bytes(saved(smooth(), "PNG")), bytearray(chunk(b"tEXt", b"Comment\0seed"))
+        bad[-1] ^= 1
+        data = whole[:33] + bytes(bad) + whole[33:]
+        assert images.explain_fault(data) is None
+        assert (images.decode(bytearray(data)) == images.decode(bytearray(whole))).all()
+        grey = bytes(saved(smooth().convert("LA"), "PNG"))
+        data = grey[:33] + bytes(bad) + grey[33:]
+        assert (images.decode(bytearray(data)) == images.decode(bytearray(grey))).all()
 
     def test_a_file_that_native_code_does_not_like_is_pillows_to_judge(self):
         data = saved(smooth(), "PNG")

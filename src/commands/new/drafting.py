@@ -12,12 +12,14 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from src.base.threads import parallel
 from src.commands.new.guess import Guess
+from src.data import images
 
 TEMPLATE = Path(__file__).with_name("config.py.jinja")
 WIDTH = 120
 PICTURES_READ = 200  # for their sizes
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # UnidentifiedImageError is an OSError
+UNREADABLE = (OSError, ValueError, SyntaxError)  # UnidentifiedImageError is an OSError
 GROUPS_PRINTED = 5
 
 
@@ -28,7 +30,13 @@ def config(guess: Guess, folder: Path, name: str, title: str, source: tuple[str,
         folder: The competition's folder.
         source: The call that makes the source, and a comment on it.
     """
-    sizes, side = picture_sizes([folder / path for path in guess.paths["train"]])
+    paths = [folder / path for path in guess.paths["train"]]
+    sizes, side = picture_sizes(paths)
+    if top := greatest(paths):
+        guess.white = images.white_over(top)
+        guess.why["white"] = f"the train pictures of more than 8 bits have no value above {top:,}"
+        if guess.white < images.WHITE:
+            guess.odd.append(f"{guess.why['white']}: by white={guess.white} in the config they are not read as dark")
     n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
     imports = {"Competition", "Augment", "FineTune", "Probe", "Prompts", "ZeroShot", source_class}
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
@@ -69,7 +77,7 @@ def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> 
         "image": "; ".join(filter(None, (guess.why.get("image"), sizes))),
         "classes": f"{len(guess.classes)}: {guess.why['classes']}",
     }
-    usual = {"solution": (None, "solution.csv"), "images": ("",), "ids_overlap": (False,)}
+    usual = {"solution": (None, "solution.csv"), "images": ("",), "ids_overlap": (False,), "white": (images.WHITE,)}
 
     def guessed(*fields: str) -> Iterator[str]:
         for field in fields:
@@ -79,7 +87,7 @@ def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> 
     yield from argument("title", repr(title))
     yield from argument("source", *source)
     yield from guessed("train", "test", "sample_submission", "solution", "images")
-    yield from guessed("id", "image", "ids_overlap", "label")
+    yield from guessed("id", "image", "white", "ids_overlap", "label")
     if guess.groups:
         yield from comment_lines(groups_comment(guess))
     yield from guessed("classes", "metric")
@@ -117,6 +125,21 @@ def groups_comment(guess: Guess) -> str:
     columns = [f"{column} ({n:,} values)" for column, n in [*guess.groups.items()][:GROUPS_PRINTED]]
     rows, column = len(guess.paths["train"]), next(iter(guess.groups))
     return f"do rows belong together, by {', '.join(columns)} in {rows:,} rows? then group={column!r}"
+
+
+def greatest(paths: list[Path]) -> int:
+    """The greatest value in pictures of more than 8 bits; 0 where none of some of the pictures is one."""
+    step = max(1, len(paths) // PICTURES_READ)
+    if not any(parallel(greatest_in, paths[::step][:PICTURES_READ], "new")):
+        return 0
+    return max(parallel(greatest_in, paths, "new"))
+
+
+def greatest_in(path: Path) -> int:
+    """The greatest value in a picture of more than 8 bits, else 0; one that cannot be read is the data stage's."""
+    with contextlib.suppress(*UNREADABLE):
+        return images.greatest(path.read_bytes())
+    return 0
 
 
 def picture_sizes(paths: list[Path]) -> tuple[str, int]:

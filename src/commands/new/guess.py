@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from src.data.images import WHITE
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -28,6 +30,7 @@ class Guess:
     metric: str
     paths: dict[str, list[str]]  # of both parts: the pictures of its rows, below the competition's folder
     images: str = ""
+    white: int = WHITE
     ids_overlap: bool = False
     solution: str | None = None
     words: dict[str, str] = field(default_factory=dict)  # class: how to call it, where that is not its name

@@ -82,8 +82,10 @@ def run(
         if pictures:
             for model in chosen:
                 model.fetch()
-            session = InferenceSession([picture.path for picture in pictures])
-            report(pictures, unreadable, [session.prediction(model) for model in chosen], top, csv, html)
+            paths = [picture.path for picture in pictures]
+            sessions = {white: InferenceSession(paths, white) for white in {model.white for model in chosen}}
+            predictions = [sessions[model.white].prediction(model) for model in chosen]
+            report(pictures, unreadable, predictions, top, csv, html)
     if unreadable:
         total = len(unreadable) + len(pictures)
         print(f"{counted(len(unreadable), 'picture')} of {total} could not be read: see above")

@@ -221,6 +221,10 @@ class Finished(Model):
     def labels(self) -> tuple[str, ...]:
         return self.competition.classes
 
+    @property
+    def white(self) -> int:
+        return self.competition.white
+
     @cached_property
     def fitted(self) -> Fitted:
         return fitted.load(self.competition, self.model)

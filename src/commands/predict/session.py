@@ -18,6 +18,7 @@ from torch import Tensor
 
 from src.base import machine
 from src.base.progress import track
+from src.data import images
 from src.data.decoded import Decoded, Pictures
 from src.data.geometry import Geometry
 from src.networks import encoders, inference
@@ -88,6 +89,8 @@ class SquareCache:
 class Model:
     """A model that predicts pictures; it has a `name`, and the `labels` of its classes."""
 
+    white = images.WHITE  # of pictures of more than 8 bits
+
     def check(self) -> None:
         """Raise a UserError if it cannot be used, without its weights where these lie on the hub."""
 
@@ -102,8 +105,8 @@ class Model:
 class InferenceSession:
     """Some pictures, for models to predict: their features and the times of networks."""
 
-    def __init__(self, paths: Sequence[Path]):
-        self.paths = list(paths)
+    def __init__(self, paths: Sequence[Path], white: int = images.WHITE):
+        self.paths, self.white = list(paths), white
         self.feats: dict[tuple[str, str], np.ndarray] = {}  # of an encoder and a view
         self.feats_ms: dict[tuple[str, str], float] = {}
         self.squares: dict[tuple[Geometry, int | None], SquareCache] = {}
@@ -180,13 +183,13 @@ class InferenceSession:
         return feats["identity"]
 
     def pictures(self, geometry: Geometry, side: int | None) -> Pictures:
-        return self.squares.setdefault((geometry, side), SquareCache(Decoded(self.paths, side), geometry))
+        return self.squares.setdefault((geometry, side), SquareCache(Decoded(self.paths, side, self.white), geometry))
 
     def prepare(self, geometry: Geometry, side: int | None, bases: Sequence[str]) -> None:
         """Times the way from a picture's file to its squares, where that was not done yet."""
         name = f"{geometry} {side} {bases}"
         if name not in self.prepared:
-            files = Decoded(self.paths, side)
+            files = Decoded(self.paths, side, self.white)
 
             def once(i: int) -> None:
                 picture = files[i % len(files)]
