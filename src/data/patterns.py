@@ -1,20 +1,38 @@
 """Tables that are folders: a pattern such as train/{species}/{file} lists the pictures that fit it, a row each."""
 
+import functools
 import os
 import re
 import string
-from collections.abc import Iterator
-from pathlib import Path
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
 from src.data.images import is_hidden, is_picture
 
+ANY_ENDING = ".*"  # of a name: that of any picture
+
 
 def is_pattern(table: str) -> bool:
     """Return whether a config's `train` or `test` lists files instead of naming one."""
     return "{" in table
+
+
+def fields(pattern: str) -> list[str]:
+    """Return the names in braces of a pattern over columns; none of a column's name.
+
+    Raises:
+        UserError: Its braces do not close, or name no column.
+    """
+    try:
+        names = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise UserError(f"the pattern {pattern!r} names nothing: {error}, as in images/{{id}}.jpg") from error
+    return names
 
 
 def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
@@ -77,6 +95,81 @@ def fixed_folder(pattern: str) -> str:
 
 def pictures(folder: Path) -> Iterator[Path]:
     """Yield all pictures below a folder that are not hidden."""
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        yield from (Path(parent, name) for name in names if is_picture(name) and not is_hidden(name))
+    return (path for path in visible_files(folder) if is_picture(path.name))
+
+
+def visible_files(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder that are not hidden, nor in a hidden folder below it.
+
+    Links to folders are followed, but for those to a folder that they lie in; links that lead nowhere are files.
+
+    Raises:
+        UserError: A folder cannot be read.
+    """
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not is_hidden(name) and not leads_up(Path(parent, name))]
+        yield from (Path(parent, name) for name in names if not is_hidden(name))
+
+
+def refuse(error: OSError) -> None:
+    raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def leads_up(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
+
+
+def locate(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Return the files below `folder` that a table names.
+
+    A name that ends with .* is that of the one picture which has it with any ending. A letter with an accent may be one
+    sign or two in the file's name (NFC, NFD), whatever it is in the table. A name that no file has is as it is written.
+
+    Raises:
+        UserError: Several pictures differ from a name by their ending alone.
+    """
+    listings = functools.cache(Listing)
+
+    def located(name: str) -> Path:
+        if name.isascii() and not name.endswith(ANY_ENDING):  # the disk is not asked
+            return folder / name
+        path, *parts = [folder, *PurePosixPath(name).parts]
+        for part in parts:
+            path /= listings(path).spelt(part)
+        return path
+
+    return [located(name) for name in names]
+
+
+class Listing:
+    """The names in a folder, and how they are found."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        try:
+            self.names = set(os.listdir(folder))
+        except OSError:  # it is not there, or not to be read: its files are missing
+            self.names = set()
+        self.by_letters = {composed(name): name for name in self.names}
+
+    def spelt(self, name: str) -> str:
+        """The name as the folder has it; itself where it has none."""
+        if not name.endswith(ANY_ENDING) or name in self.names:
+            return name if name in self.names else self.by_letters.get(composed(name), name)
+        found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [name])
+        if len(found) > 1:
+            raise UserError(f"{self.folder / name} is not one picture, but {', '.join(found)}: leave one of them there")
+        return found[0]
+
+    @functools.cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """{a name without its ending: the pictures that are called so}."""
+        by_stem = defaultdict(list)
+        for name in sorted(filter(is_picture, self.names)):
+            by_stem[composed(os.path.splitext(name)[0])].append(name)
+        return by_stem
+
+
+def composed(name: str) -> str:
+    """The name with a sign for each letter, however it is spelt: those that look alike are alike."""
+    return unicodedata.normalize("NFC", name)

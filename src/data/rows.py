@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,11 +78,12 @@ class Dataset:
         return [self.fold == k for k in range(self.n_folds)]
 
     @cached_property
-    def key(self) -> dict[str, str]:
+    def key(self) -> dict[str, Any]:
         """The part of a model's key that is of the rows."""
         train = [[*row] for row in zip(self.train.ids, self.train.shas, self.targets.tolist(), strict=True)]
         test = [[*row] for row in zip(self.test.ids, self.test.shas, strict=True)]
-        return {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
+        key = {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
+        return key if self.train.white == images.WHITE else {**key, "white": self.train.white}
 
 
 def read_parts(competition: Competition) -> Parts:

@@ -128,8 +128,7 @@ def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[P
         names = [image_name(competition.image, part, row) for row in df.to_dict("records")]
     else:
         names = df[competition.image]
-    folder = competition.input(competition.images)
-    return [folder / name for name in names]
+    return patterns.locate(competition.input(competition.images), names)
 
 
 def read(competition: Competition) -> Tables:

@@ -12,6 +12,7 @@ import numpy as np
 
 from src.base import files
 from src.base.errors import UserError
+from src.data import images
 from src.models.pictures import Pictures
 from src.results.model import BLEND, read_model
 from src.schema.competition import Competition
@@ -59,9 +60,10 @@ class FinishedModel:
             raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} recomputes it")
 
     def check_config(self) -> None:
-        """Raises UserError: Classes, prompts or fields of the model have changed in the config."""
-        have = {"classes": self.key["classes"], "model": self.key.get("model", {})}
-        wanted = {"classes": list(self.competition.classes), "model": {}}
+        """Raises UserError: Classes, white, prompts or fields of the model have changed in the config."""
+        have = {"classes": self.key["classes"], "white": self.key.get("white", images.WHITE)}
+        wanted = {"classes": list(self.competition.classes), "white": self.competition.white, "model": {}}
+        have["model"] = self.key.get("model", {})
         if self.name != BLEND:
             wanted["model"] = files.as_json_value(self.spec.model_dump(mode="json", exclude={"weights_file"}))
         if (prompts := self.key.get("prompts")) is not None and self.competition.prompts is not None:

@@ -81,7 +81,7 @@ class Competition(Strict):
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
     images: str = ""
     id: Text = "id"
-    image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} in it is train or test
+    image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} is train or test, .* any ending
     white: int = Field(default=65535, ge=1, le=65535)  # of pictures of more than 8 bits: 4095 of 12, whatever the file
     label: Text = "label"
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold

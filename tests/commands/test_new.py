@@ -5,6 +5,7 @@ import importlib
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -779,3 +780,149 @@ def test_a_white_that_makes_pictures_dark_or_cuts_them_off_is_said(put, capsys):
         capsys.readouterr()
         stages.run(competition.model_copy(update={"white": white}), ["data"])
         assert said in capsys.readouterr().out
+
+
+def renamed(folder: Path, name) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".png")):
+        path.rename(path.with_name(name(path)))
+
+
+def test_ids_without_ending_find_files_of_several_endings(put):
+    folder = put("dogs")
+    endings = iter((".jpg", ".JPG", ".png", ".jpeg") * 20)
+    renamed(folder / "train", lambda path: path.stem + next(endings))  # the test pictures are alike
+    new.run("dogs", small=True)
+    competition = config.load("dogs")
+    assert competition.image == "{part}/{id}.*"
+    found = tables.read(competition)
+    assert all(path.is_file() for part in (found.train, found.test) for path in part["path"])
+    shutil.copy(found.train["path"][0], found.train["path"][0].with_suffix(".webp"))
+    with pytest.raises(UserError, match="is not one picture, but"):
+        tables.read(competition)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_with_accents_are_found_however_a_file_spells_them(form, put):
+    folder = put("cassava")
+    renamed(folder, lambda path: unicodedata.normalize(form, f"é{path.name}"))
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    for name in ("train.csv", "sample_submission.csv"):
+        named = {"image_id": lambda df: [unicodedata.normalize(other, f"é{name}") for name in df["image_id"]]}
+        rewrite(folder / name, lambda df, named=named: df.assign(**named))
+    new.run("cassava", small=True)
+    competition = config.load("cassava")
+    assert competition.image == "{part}_images/{image_id}"
+    assert all(path.is_file() for path in tables.read(competition).train["path"])
+
+
+def test_classes_in_the_names_of_files_are_told_with_a_command_that_works(put, tmp_path):
+    folder = put("seedlings")
+    words = dict(
+        zip(sorted(path.name for path in (folder / "train").iterdir()), ("cat", "catfish", "dog"), strict=True)
+    )
+    for i, path in enumerate(sorted(folder.glob("train/*/*.png"))):
+        path.rename(folder / "train" / f"{words[path.parent.name]}.{i}.png")
+    for path in (folder / "train").iterdir():
+        if path.is_dir():
+            path.rmdir()
+    rewrite(folder / "sample_submission.csv", lambda df: df.assign(species="dog"))
+    shutil.copytree(folder / "train", tmp_path / "own set")
+    said = refused("seedlings", small=True)
+    assert "are called cat, catfish, dog and a number" in said
+    subprocess.run(["bash", "-ec", said[said.index("(cd ") :]], check=True)
+    new.run("seedlings", small=True)
+    assert config.load("seedlings").classes == ("cat", "catfish", "dog")
+    said = refused(str(tmp_path / "own set"), small=True)
+    subprocess.run(["bash", "-ec", said[said.index("(cd ") :]], check=True)
+    new.run(str(tmp_path / "own set"), small=True)
+    assert config.load("own_set").classes == ("cat", "catfish", "dog")
+
+
+def own(folder: Path, place: str = "{label}/{i}.png", n: int = 30) -> Path:
+    for i in range(n):
+        layouts.draw(folder / place.format(label=("cat", "dog")[i % 2], i=i), i % 2, i)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["Dataset", "archive/images", "pets", "animals"])
+def test_classes_lie_in_a_folder_below_beside_examples(place, tmp_path, capsys):
+    folder = own(own(tmp_path / "pets", f"{place}/{{label}}/{{i}}.png"), "Examples/{i}.png", 3)
+    new.run(str(folder), small=True)
+    said = capsys.readouterr().out
+    if place == "animals":  # it could be a class
+        assert f"name it alone: ./run.sh new {folder}/animals" in said
+        assert config.load("pets").classes == ("Examples", "animals")
+        new.run(f"{folder}/animals", small=True)
+    else:
+        assert "the 3 pictures beside it, such as Examples/0.png, are not taken" in said
+    competition = config.load("animals" if place == "animals" else "pets")
+    assert competition.classes == ("cat", "dog")
+    assert len(tables.read(competition).train) == 24
+
+
+def test_sets_in_two_folders_are_classes_with_a_word(tmp_path, capsys):
+    folder = own(own(tmp_path / "pets", "home/{label}/{i}.png"), "zoo/{label}/{i}.png")
+    new.run(str(folder), small=True)
+    assert "the classes are the folders home, zoo, and in each are cat, dog" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("place", "table", "cell", "image"),
+    [
+        ("images/{i}.png", "labels.csv", "{i}.png", "images/{file}"),
+        ("{i}.png", "labels.csv", "{i}", "{file}.png"),
+        ("images/{i}.png", "labels.csv", "images/{i}.png", "file"),
+        ("img/{label}/{i}.png", "labels.csv", "{label}/{i}", "img/{file}.png"),
+        ("images/{i}.png", "tables/labels.csv", "{i}", "../images/{file}.png"),
+    ],
+)
+def test_a_csv_finds_its_pictures_as_a_competitions_does(place, table, cell, image, tmp_path):
+    folder, labels = own(tmp_path / "pets", place), ("cat", "dog")
+    cells = [cell.format(i=i, label=labels[i % 2]) for i in range(30)]
+    layouts.write((folder / table).parent, "labels.csv", pd.DataFrame({"file": cells, "kind": [*labels] * 15}))
+    new.run(str(folder / table), small=True)
+    competition = config.load("labels")
+    assert competition.source.image == image
+    assert len(tables.read(competition).train) == 24
+    if "{label}" in place:  # folders of classes are there too
+        return
+    new.run(str(folder), small=True, force=True)
+    assert config.load("pets").source == competition.source
+    assert new.run(str(folder), name="again", image=image, small=True, force=True) is None
+    assert config.load("again").source.image == image
+
+
+def test_folders_of_classes_beside_a_csv_that_names_them_are_taken_with_a_word(tmp_path, capsys):
+    folder = own(tmp_path / "pets")
+    files = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.png"))]
+    layouts.write(folder, "ages.csv", pd.DataFrame({"file": files, "age": ["old", "young"] * 15}))
+    new.run(str(folder), small=True)
+    assert (
+        f"ages.csv names pictures too: if the labels are in it, ./run.sh new {folder}/ages.csv"
+        in capsys.readouterr().out
+    )
+    assert config.load("pets").classes == ("cat", "dog")
+    new.run(str(folder / "ages.csv"), small=True)
+    assert config.load("ages").classes == ("old", "young")
+
+
+def test_a_csv_that_names_no_picture_is_refused_with_what_there_is(tmp_path):
+    folder = own(tmp_path / "pets", "images/{i}.png")
+    layouts.write(folder, "labels.csv", pd.DataFrame({"nr": [f"a{i}" for i in range(30)], "kind": ["x", "y"] * 15}))
+    said = refused(str(folder / "labels.csv"), small=True)
+    assert "no picture is found by the columns of labels.csv, nr, kind" in said
+    assert "--image 'images/{nr}.jpg'" in said
+
+
+def test_links_that_lead_nowhere_end_no_look(put):
+    folder = put("cassava")
+    for name in ("gone.json", "gone.csv", "gone.jpg", "gone"):
+        (folder / name).symlink_to("nowhere")
+    new.run("cassava", small=True)
+
+
+def test_ids_and_listed_files_of_two_spellings_are_told_apart(put):
+    folder = put("seedlings")
+    renamed(folder, lambda path: unicodedata.normalize("NFD", f"é{path.name}"))
+    rewrite(folder / "sample_submission.csv", lambda df: df.assign(file=[f"é{name}" for name in df["file"]]))
+    assert "spell letters with accents in two ways (NFD" in refused("seedlings", small=True)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import unicodedata
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -546,3 +547,96 @@ def test_a_faulty_file_of_phrasings_is_refused_with_its_line(text, said, tmp_pat
         phrasings.kinds("toys")
     with pytest.raises(UserError, match="unknown file of phrasings 'toy': did you mean 'toys'"):
         phrasings.kinds("toy")
+
+
+LEFT_BEHIND = (".ipynb_checkpoints", "@eaDir/0.png", "__MACOSX", "lost+found", "$RECYCLE.BIN")
+
+
+@pytest.mark.parametrize("inside", LEFT_BEHIND)
+def test_what_programs_put_beside_the_files_is_neither_picture_nor_class(inside, pets, inputs, capsys):
+    Folder(str(pets), slug="clean").fetch(inputs)
+    key = Folder(str(pets)).key
+    for folder in (pets / inside, pets / "red" / inside):
+        folder.mkdir(parents=True)
+        shutil.copy(pets / "red/0.png", folder / "0-copy.png")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._0.png"):
+        (pets / "red" / name).write_bytes(b"x")
+    assert Folder(str(pets)).key == key
+    Folder(str(pets)).fetch(inputs)
+    for table in ("train.csv", "solution.csv"):
+        assert (inputs / "pets" / table).read_text() == (inputs / "clean" / table).read_text()
+    assert "left out" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("copy", ["again", "red", "more/deeper"])
+def test_a_set_that_is_in_itself_once_more_is_refused(copy, pets, inputs):
+    kept = {label: list((pets / label).iterdir()) for label in ("blue", "green", "red")}
+    for label, files in kept.items():
+        (pets / copy / label).mkdir(parents=True)
+        for file in files:
+            shutil.copy(file, pets / copy / label)
+    said = refusal(Folder(str(pets)), inputs)
+    top = pets / copy.partition("/")[0]
+    assert f"{top} has folders of other classes in it (blue, green" in said
+    assert f"move it out of {pets}, or name it alone" in said
+    shutil.rmtree(pets / copy / "green")
+    assert "has folders of other classes in it (blue" in refusal(Folder(str(pets)), inputs)
+
+
+def test_what_is_not_taken_is_counted_by_its_reason(pets, inputs, capsys):
+    (pets / "red/a.heic").write_bytes(b"x")
+    (pets / "red/b.HEIC").write_bytes(b"x")
+    (pets / "notes.txt").write_bytes(b"x")
+    (pets / "green/gone.png").symlink_to("nowhere.png")
+    shutil.copy(pets / "red/0.png", pets / "cover.png")
+    picture("red", 7).save(pets / "red/c.jfif", "JPEG")
+    Folder(str(pets)).fetch(inputs)
+    said = capsys.readouterr().out
+    assert "3 files of other kinds (2 .heic, 1 .txt)" in said
+    assert "1 picture in no class's folder, or of a split left alone, such as cover.png" in said
+    assert "1 link to what is not there, such as green/gone.png" in said
+    train, test = rows(inputs)
+    assert {"red/c.jfif"} & (set(train["id"]) | set(test["id"]))
+
+
+def test_links_are_followed_but_not_in_a_circle(pets, inputs, tmp_path):
+    (pets / "red").rename(tmp_path / "elsewhere")
+    (pets / "red").symlink_to(tmp_path / "elsewhere")
+    (pets / "green/up").symlink_to(pets)
+    Folder(str(pets)).fetch(inputs)
+    assert sum(map(len, rows(inputs))) == 25
+    picture("red", 9).save(tmp_path / "elsewhere/9.png")
+    assert "files changed" in refusal(Folder(str(pets)), inputs)
+
+
+@pytest.mark.parametrize("where", ["test", "test/unknown", "valid/all"])
+def test_a_split_without_labels_is_left_alone(where, pets, inputs, tmp_path, capsys):
+    home = tmp_path / "home/pets"
+    shutil.copytree(pets, home / "train")
+    shutil.copytree(pets / "red", home / where)
+    Folder(str(home)).fetch(inputs)
+    said = capsys.readouterr().out
+    assert f"{where.partition('/')[0]} has no folder of a class, so its pictures have no labels" in said
+    assert "5 of 25 rows are held out" in said
+    assert "5 pictures in no class's folder, or of a split left alone" in said
+
+
+def test_a_csv_may_name_pictures_by_a_pattern_any_ending_and_other_spellings(tmp_path, inputs):
+    lines = ["id,breed"]
+    for i in range(20):
+        label, ending = (("red", "jpg"), ("blue", "PNG"), ("red", "png"), ("blue", "JPG"))[i % 4]
+        target = tmp_path / "set/pictures" / f"{unicodedata.normalize('NFD', 'café')}_{i}.{ending}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture(label, i).save(target)
+        lines.append(f"{unicodedata.normalize('NFC', 'café')}_{i},{label}")
+    (tmp_path / "set/labels.csv").write_text("\n".join(lines), encoding="utf-8")
+    named = {"image": "pictures/{id}.*", "label": "breed"}
+    Folder(str(tmp_path / "set/labels.csv"), **named).fetch(inputs)
+    train, test = rows(inputs, "labels")
+    assert (len(train), len(test)) == (16, 4)
+    assert train["image"].map(lambda name: (inputs / "labels" / name).is_file()).all()
+    picture("red", 3).save(tmp_path / "set/pictures/café_0.png")
+    said = refusal(Folder(str(tmp_path / "set/labels.csv"), **named, slug="other"), inputs)
+    assert "is not one picture, but" in said
+    said = refusal(Folder(str(tmp_path / "set/labels.csv"), image="{nr}.jpg", label="breed", slug="third"), inputs)
+    assert "unknown column 'nr'" in said

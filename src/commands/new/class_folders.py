@@ -10,10 +10,10 @@ from src.base.errors import UserError
 from src.commands.new import answering
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, examples, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
-from src.data.patterns import path_column
+from src.data.patterns import composed, path_column
 
 PART = re.compile(r"(train|test|val|images?|pictures|data)", re.IGNORECASE)  # folders called so are no classes
 
@@ -68,7 +68,8 @@ def above_classes(contents: Contents, roles: Roles) -> str:
         folders = {above: names for above, names in folders.items() if set(names) == set(roles.answer)}
     folders = {above: names for above, names in folders.items() if "train" in above.lower()} or folders
     if not folders:
-        raise UserError(unlabelled(contents, roles))
+        hint = classes_in_names(contents)
+        raise UserError(unlabelled(contents, roles) + (f"; {hint}" if hint else ""))
     if len(folders) > 1:
         remedy = "call one of them train, or leave one"
         raise UserError(f"several folders have a folder a class, {examples(folders)}: {remedy}")
@@ -107,6 +108,11 @@ def test_folder(contents: Contents, ids: list[str], above: str) -> tuple[str, st
             if hits := len(set(names) & {f"{id}{ending}" for id in ids}):
                 counts[folder, ending] = hits
     if not counts:
+        if any(composed(id) in contents.named for id in ids):
+            raise UserError(
+                f"the names of pictures and the ids, such as {ids[0]!r}, spell letters with accents in two ways (NFD, "
+                "as a Mac does, and NFC): rename the files, by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER"
+            )
         raise UserError(f"no folder has pictures called as the ids, such as {ids[0]!r}: {picture_places(contents)}")
     best = [pair for pair in counts if counts[pair] == max(counts.values())]
     best = best if len(best) == 1 else [pair for pair in best if "test" in pair[0].lower()]

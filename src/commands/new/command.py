@@ -2,6 +2,7 @@
 
     ./run.sh new leaf-classification-2
     ./run.sh new pictures/leaves --name leaves --label species --small
+    ./run.sh new pictures/labels.csv --image 'images/{id}.jpg'
 
 Infers the tables, the columns of ids, images and labels, folders that are classes, the classes and their names, and the
 metric (Kaggle's own, if Kaggle can be asked); a comment beside each says what it was inferred from. Columns that may
@@ -27,6 +28,7 @@ from src.commands import COMMANDS
 from src.commands.new import answering, class_order, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
+from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.written import slug_of
 from src.kaggle import api as kaggle_api
@@ -67,7 +69,8 @@ def run(
 ) -> None:
     """Write the config of a slug or a folder, and try it; a config that the stages refuse stays."""
     folder, slug = parse_place(what)
-    name = name or re.sub(r"\W+", "_", (slug or folder.name).lower(), flags=re.ASCII).strip("_")
+    called = slug or (folder.stem if folder.is_file() else folder.name)
+    name = name or re.sub(r"\W+", "_", called.lower(), flags=re.ASCII).strip("_")
     path = require_free_name(name, force)
     if metric is not None and metric not in METRICS:
         raise UserError("--metric: " + unknown("metric", metric, METRICS))
@@ -77,8 +80,10 @@ def run(
         source = own_pictures.source(folder, flags)
         source.fetch(source.root)
         guess = own_pictures.infer(source.root / source.slug, flags)
-        columns = {key: getattr(source, key) for key in ("image", "label") if key in source.model_fields_set}
-        item = call("Folder", source.path, **columns), "a share of each class is held out, unless there are splits"
+        given = {key: getattr(source, key) for key in ("image", "label", "slug") if key in source.model_fields_set}
+        usual = Folder(source.path).slug
+        given = {key: value for key, value in given.items() if (key, value) != ("slug", usual)}
+        item = call("Folder", source.path, **given), "a share of each class is held out, unless there are splits"
     else:
         source = Kaggle(slug if folder is None else link(folder))
         source.fetch(source.root)
@@ -97,14 +102,16 @@ def run(
 
 
 def parse_place(what: str) -> tuple[Path | None, str | None]:
-    """The folder, or else the slug."""
+    """The folder or the CSV, or else the slug."""
     if (page := PAGE.fullmatch(what)) is not None:
         return None, page[1]
     path = Path(os.path.abspath(from_caller(what)))
-    if path.is_dir():
+    if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
         return path, None
     if path.exists():
-        raise UserError(f"{path} is a file: name a folder, or a slug, whose zip lies at {input_root()}/<slug>.zip")
+        raise UserError(
+            f"{path} is a file: name a folder, a CSV, or a slug, whose zip lies at {input_root()}/<slug>.zip"
+        )
     if not SLUG.fullmatch(what):
         raise UserError(f"there is no folder {path}, and {what!r} is no competition's slug")
     return None, what

@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new.looking import Contents, examples, picture_places
+from src.data.patterns import ANY_ENDING, composed
 from src.data.tables import image_name
 
 PARTS = ("train", "test")
@@ -63,7 +64,8 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     best = [way for way in ways if sum(way.missing.values()) == least]
     # numbers of another kind, such as ages, may be names of pictures too, but not of one each
     best = [way for way in best if all(len(set(paths)) == len(paths) for paths in way.paths.values())] or best
-    best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
+    # a column before a pattern, and an ending before any
+    best.sort(key=lambda way: ("{" in way.image, way.image.endswith(ANY_ENDING), len(way.image)))
     if others := [way for way in best if way.paths != best[0].paths]:
         several = examples(f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others))
         pattern = best[0].image if "{" in best[0].image else f"{best[0].images}/{{{best[0].image}}}".lstrip("/")
@@ -75,7 +77,9 @@ def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern:
     """The way by the pattern of --image."""
     try:
         paths = {
-            part: tuple(image_name(pattern, part, row) for row in frames[part][common].to_dict("records"))
+            part: tuple(
+                contents.picture(image_name(pattern, part, row)) for row in frames[part][common].to_dict("records")
+            )
             for part in PARTS
         }
     except KeyError as error:
@@ -106,7 +110,7 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
         if folder is None or suffix != other or "{" in train + suffix:
             continue
         paths = {
-            part: tuple(f"{before}{value}{suffix}" for value in frames[part][column])
+            part: tuple(contents.picture(f"{before}{value}{suffix}") for value in frames[part][column])
             for part, before in zip(PARTS, (train, test), strict=True)
         }
         if not suffix and "{part}" not in folder:
@@ -120,15 +124,16 @@ def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str,
     """The texts before and behind the values in the paths of pictures, those that most values have."""
     tried = {}
     for value in [value for value in dict.fromkeys(values) if value][:VALUES_TRIED]:
-        for path in contents.named.get(value.rpartition("/")[2], ()):
+        for path in map(composed, contents.named.get(composed(value.rpartition("/")[2]), ())):
             for suffix in ("", "." + path.rpartition(".")[2]):
-                whole = value + suffix
+                whole = composed(value) + suffix
                 if path == whole or path.endswith(f"/{whole}"):
-                    tried[path.removesuffix(whole), suffix] = None
+                    before = path.removesuffix(whole)
+                    tried |= {(before, suffix): None, (before, suffix and ANY_ENDING): None}
     frequent = [
         (before, suffix)
         for before, suffix in tried
-        if 2 * sum(f"{before}{value}{suffix}" in contents.pictures for value in values) >= len(values)
+        if 2 * sum(contents.picture(f"{before}{value}{suffix}") in contents.pictures for value in values) >= len(values)
     ]
     # where both parts count from 1, a train row's id is a test picture's too
     (other,) = set(PARTS) - {part}

@@ -1,8 +1,9 @@
 """The contents of a competition's folder: pictures, tables and lists of names."""
 
 import contextlib
-import os
-from collections import defaultdict
+import re
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data import images
+from src.data.patterns import ANY_ENDING, composed, visible_files
 
 TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
@@ -21,6 +23,8 @@ PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
 SHEETS = (".xlsx", ".xls", ".ods")
 OTHERS = (".tfrec", ".tfrecord", ".npy", ".npz", ".h5", ".hdf5", ".dcm", ".parquet", ".feather", ".svs", ".nii")
 TEXTS_READ = 20  # of the files that end with .txt, the uppermost: annotations may be in one for each picture
+NAMED = re.compile(r"([^\W\d_]+(?:[_ -][^\W\d_]+)*)[._ (-]*\d")  # as cat.0.jpg is, great_dane_12.png
+MOST_WORDS = 20
 LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller, and annotations of boxes are not looked at
 
 
@@ -47,12 +51,33 @@ class Contents:
 
     @cached_property
     def named(self) -> dict[str, list[str]]:
-        """{a picture's name, or that without its ending: the paths of all that are called so}."""
+        """{a picture's name, or that without its ending, composed: the paths of all that are called so}."""
         paths = defaultdict(list)
         for path in self.pictures:
-            paths[PurePosixPath(path).name].append(path)
-            paths[PurePosixPath(path).stem].append(path)
+            name = composed(PurePosixPath(path).name)
+            for one in (name, PurePosixPath(name).stem):
+                paths[one].append(path)
         return dict(paths)
+
+    @cached_property
+    def by_letters(self) -> dict[str, str]:
+        """{a picture's path, composed: that path}."""
+        return {composed(path): path for path in self.pictures}
+
+    @cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """{a path without its ending, composed: the pictures that are called so}."""
+        paths = defaultdict(list)
+        for path in self.pictures:
+            paths[composed(path).rpartition(".")[0]].append(path)
+        return dict(paths)
+
+    def picture(self, name: str) -> str:
+        """The path of the picture that `patterns.locate` finds by this name; the name itself where there is none."""
+        if name.endswith(ANY_ENDING):
+            found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), ())
+            return found[0] if len(found) == 1 else name
+        return name if name.isascii() or name in self.pictures else self.by_letters.get(composed(name), name)
 
     @cached_property
     def classes(self) -> dict[str, list[str]]:
@@ -67,12 +92,10 @@ class Contents:
 
 def look(root: Path) -> Contents:
     """All files below `root`, but for hidden ones; a name that is not UTF-8 raises a UserError."""
-    paths, lists, frames, damaged = [], {}, {}, {}
-    for parent, folders, names in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not images.is_hidden(name))
-        paths += [Path(parent, name).relative_to(root).as_posix() for name in names if not images.is_hidden(name)]
+    lists, frames, damaged = {}, {}, {}
+    paths = sorted(path.relative_to(root).as_posix() for path in visible_files(root))
     texts = sorted((path for path in paths if path.lower().endswith(".txt")), key=lambda path: (path.count("/"), path))
-    for path in sorted(paths):
+    for path in paths:
         try:
             path.encode()
         except UnicodeEncodeError as error:
@@ -89,13 +112,18 @@ def look(root: Path) -> Contents:
                 df = read_csv(root / path)
                 if len(df) and len(df.columns) > 1 and not any(is_prose(df[column]) for column in df):
                     frames[path] = df
-        elif path.lower().endswith(".json") and (root / path).stat().st_size < LARGEST_JSON:
+        elif path.lower().endswith(".json") and is_small(root / path):
             known = files.read_json(root / path)
             if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):
                 lists[path] = {str(key): str(value) for key, value in known.items()}
-    ended = {ends: tuple(one for one in sorted(paths) if one.lower().endswith(ends)) for ends in (PACKED, OTHERS)}
-    pictures = dict.fromkeys(path for path in sorted(paths) if images.is_picture(path))
+    ended = {ends: tuple(one for one in paths if one.lower().endswith(ends)) for ends in (PACKED, OTHERS)}
+    pictures = dict.fromkeys(path for path in paths if images.is_picture(path))
     return Contents(root, pictures, frames, lists, damaged, ended[PACKED], ended[OTHERS])
+
+
+def is_small(path: Path) -> bool:
+    """True if it is a file that a list of names could be; a link that leads nowhere is none."""
+    return path.is_file() and path.stat().st_size < LARGEST_JSON
 
 
 def require_pictures(contents: Contents) -> None:
@@ -125,6 +153,21 @@ def still_packed(contents: Contents) -> str:
     return (
         f"; {examples(contents.packed)} is not unpacked: unpack that there, then run again" if contents.packed else ""
     )
+
+
+def classes_in_names(contents: Contents) -> str:
+    """What to do where the names of the pictures in a folder begin with few words, as cat.0.jpg; "" where none do."""
+    for folder, names in contents.folders.items():
+        found = Counter(match[1] for name in names if (match := NAMED.match(name)))
+        words = sorted(word for word, n in found.items() if n > 1)
+        if 2 <= len(words) <= MOST_WORDS and sum(found[word] for word in words) >= 0.9 * len(names):
+            place, each = shlex.quote(str(contents.root / folder)), " ".join(map(shlex.quote, words))
+            return (
+                f"the pictures in {contents.root / folder} are called {examples(words)} and a number: if these are "
+                "their classes, move them into a folder each: "
+                f'(cd {place} && for x in {each}; do mkdir "$x" && mv "$x"[!a-zA-Z]* "$x"/; done)'
+            )
+    return ""
 
 
 def is_prose(column: pd.Series) -> bool:

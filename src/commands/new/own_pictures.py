@@ -1,66 +1,189 @@
 """Pictures that are no competition: a folder a class, or a CSV of labels. Their source makes the tables of one."""
 
+import os
 import re
+import shlex
+from dataclasses import dataclass
 from pathlib import Path
+
+import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.base.files import read_csv
 from src.base.paths import ROOT
-from src.commands.new import answering, inferring, looking, roles, wording
+from src.commands.new import answering, inferring, locating, looking, roles, wording
 from src.commands.new.class_folders import PART
 from src.commands.new.guess import Flags, Guess
-from src.commands.new.looking import Contents, examples
-from src.data import images
+from src.commands.new.looking import Contents, classes_in_names, examples, picture_places
+from src.data.patterns import ANY_ENDING, fields, is_pattern, visible_files
 from src.data.sources import written
-from src.data.sources.folder import Folder
+from src.data.sources.folder import TEST, TRAIN, Folder
+
+# Folders called so hold the set, and are no class beside others
+DATA = re.compile(r"(?i).*data.*|(all|raw)?_?(images?|imgs?|pictures|photos)|train(ing)?|all|archive|input")
 
 
-def are(folder: Path) -> bool:
-    """True if a folder has no sample submission but one that our source has written."""
-    if (folder / written.RECORD).is_file():
+def are(place: Path) -> bool:
+    """True of a CSV, and of a folder that has no sample submission but one that our source has written."""
+    if place.is_file() or (place / written.RECORD).is_file():
         return True
-    names = (path.name for path in folder.rglob("*") if path.name.lower().endswith((*looking.TABLES, ".txt")))
-    return not any(roles.is_sample(name) for name in names if not images.is_hidden(name))
+    names = (path.name for path in visible_files(place) if path.name.lower().endswith((*looking.TABLES, ".txt")))
+    return not any(map(roles.is_sample, names))
 
 
-def source(folder: Path, flags: Flags) -> Folder:
-    """The source of the pictures in a folder; a UserError says by which flag to choose among a CSV's columns."""
+def source(place: Path, flags: Flags) -> Folder:
+    """The source of the pictures in a folder, or of a CSV; a UserError says by which flag to choose among columns."""
+    folder = place.parent if place.is_file() else place
     contents = looking.look(folder)
-    looking.require_pictures(contents)
+    if place == folder:
+        looking.require_pictures(contents)
+    elif not contents.pictures and folder.parent not in (folder.parent.parent, Path.home()):
+        folder = folder.parent  # as of tables/labels.csv beside images
+        contents = looking.look(folder)
     if flags.id is not None:
         raise UserError(f"--id {flags.id}: {folder} has no sample submission, so rows get ids of their pictures' paths")
-    classes = any(not all(map(PART.match, names)) for names in contents.classes.values())
-    fields = {} if classes else label_table(contents, flags)
-    if not classes and not fields and contents.damaged:
+    inside, found = None, {}
+    if place.is_file():
+        found = label_table(contents, flags, place.relative_to(folder).as_posix())
+    elif flags.image is not None or flags.label is not None or (inside := set_folder(contents)) is None:
+        found = label_table(contents, flags)
+    else:
+        for name in [name for name, df in label_tables(contents).items() if namings(contents, name, df)]:
+            print(f"look at this: {name} names pictures too: if the labels are in it, {again(folder / name)}")
+    if not found and (needless := [name for name in ("image", "label") if getattr(flags, name)]):
+        raise UserError(
+            f"{folder}: no table there names pictures so, and labels that are folders' names need no --{needless[0]}"
+        )
+    if not found and inside is None and contents.damaged:
         raise UserError(next(iter(contents.damaged.values())))
-    if not fields and (needless := [name for name in ("image", "label") if getattr(flags, name)]):
-        raise UserError(f"{folder}: the labels are its folders' names: leave --{needless[0]} out")
-    path = (folder / fields.pop("table", "")).resolve()
-    return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **fields)
+    if not found and inside is None and (hint := classes_in_names(contents)):
+        raise UserError(f"{folder} has no folders of pictures, one a class: {hint}")
+    path = (folder / found.pop("table", inside or "")).resolve()
+    if not found and inside:
+        found["slug"] = written.slug_of(folder.name)
+    return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **found)
 
 
-def label_table(contents: Contents, flags: Flags) -> dict[str, str]:
-    """The one table that names pictures: its file, and its columns of these and of labels; nothing if there is none."""
+def set_folder(contents: Contents) -> str | None:
+    """The folder whose folders are the classes, or the splits of these: "" is the root; None if there is none.
+
+    It is the root unless all pictures lie in a folder below it, or the others lie beside one that is called as data.
+    """
+    sets = {}
+    for above, names in contents.classes.items():
+        parent, _, name = above.rpartition("/")
+        if not all(map(PART.match, names)):
+            sets.setdefault(parent if name.lower() in (*TRAIN, *TEST) else above, names)
+    outer = [one for one in sets if not any(one != other and is_below(one, other) for other in sets)]
+    if not outer:
+        return None
+    inside = outer[0] if len(outer) == 1 else os.path.commonpath(outer)
+    if not inside:
+        if len(outer) > 1 and (twice := set.intersection(*map(set, map(sets.get, outer)))):
+            print(
+                f"look at this: the classes are the folders {examples(outer)}, and in each are "
+                f"{examples(sorted(twice))}: if these are the classes, name one folder alone, or bring them together"
+            )
+        return ""
+    beside = [path for path in contents.pictures if not is_below(path, inside)]
+    name = inside.rpartition("/")[2]
+    if not beside or DATA.fullmatch(name) or name == contents.root.name:
+        left = f", and the {len(beside)} pictures beside it, such as {beside[0]}, are not taken" if beside else ""
+        print(f"the classes are the folders in {contents.root / inside}{left}")
+        return inside
+    print(
+        f"look at this: the classes are the folders right in {contents.root}, such as {inside.partition('/')[0]}: if "
+        f"they are those in {inside}, {examples(sets[outer[0]])}, name it alone: {again(contents.root / inside)}"
+    )
+    return ""
+
+
+def is_below(folder: str, other: str) -> bool:
+    return other == "" or f"{folder}/".startswith(f"{other}/")
+
+
+def again(place: Path) -> str:
+    """The command for another place."""
+    return f"./run.sh new {shlex.quote(str(place))}"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """A column of a table that names pictures."""
+
+    table: str
+    column: str
+    image: str  # as Folder has it: the column, or a pattern over it
+    paths: tuple[str, ...]  # of each row
+
+    @property
+    def simple(self) -> tuple[bool, bool, int]:
+        return "{" in self.image, self.image.endswith(ANY_ENDING), len(self.image)
+
+
+def namings(contents: Contents, name: str, df: pd.DataFrame) -> list[Naming]:
+    """The ways in which the columns of a table name pictures: of each column those that find the most."""
+    below, found = name.rpartition("/")[0], []
+    for column in df:
+        values, ways = df[column].tolist(), {}
+        ways[column] = [os.path.normpath(os.path.join(below, value)) for value in values]
+        # a column of labels or of counts may be called as pictures by chance, and no picture has two rows
+        if df[column].is_unique and not locating.SPECIAL.search(column):
+            for before, suffix in locating.affixes(contents, values, "train"):
+                inside = f"{os.path.relpath(before or '.', below or '.')}/".removeprefix("./")
+                if inside or suffix:
+                    ways[f"{inside}{{{column}}}{suffix}"] = [f"{before}{value}{suffix}" for value in values]
+        ways = {image: tuple(map(contents.picture, paths)) for image, paths in ways.items()}
+        hits = {image: sum(path in contents.pictures for path in paths) for image, paths in ways.items()}
+        if not any(hits.values()) and values:  # pictures that lie elsewhere
+            hits[column] = sum(os.path.isfile(contents.root / path) for path in ways[column])
+        found += [
+            Naming(name, column, image, ways[image])
+            for image, n in hits.items()
+            if n and 2 * n >= len(values) and n == max(hits.values())
+        ]
+    return found
+
+
+def label_tables(contents: Contents) -> dict[str, pd.DataFrame]:
+    """The tables that somebody else than our source has written."""
     ours = written.TABLES if (contents.root / written.RECORD).is_file() else ()
-    ways = {}
-    for name, df in contents.tables.items():
-        below = name.rpartition("/")[0]
-        for column in df if name not in ours else ():
-            paths = [f"{below}/{value}".lstrip("/") for value in df[column]]
-            if paths and 2 * sum(path in contents.pictures for path in paths) >= len(paths):
-                ways[name, column] = df
-    if flags.image is not None:
-        ways = {way: df for way, df in ways.items() if way[1] == flags.image}
+    return {name: df for name, df in contents.tables.items() if name not in ours}
+
+
+def label_table(contents: Contents, flags: Flags, only: str | None = None) -> dict[str, str]:
+    """The one table that names pictures: its file, and its columns of these and of labels; nothing if there is none.
+
+    Args:
+        only: The table that was named; if it names no picture, that is a UserError.
+    """
+    if only in contents.damaged:
+        raise UserError(contents.damaged[only])
+    frames = label_tables(contents) if only is None else {only: contents.tables[only]}
+    pattern = flags.image is not None and is_pattern(flags.image)
+    if pattern:
+        ways = [Naming(name, "", flags.image, ()) for name, df in frames.items() if set(fields(flags.image)) <= set(df)]
+    else:
+        ways = [way for name, df in frames.items() for way in namings(contents, name, df)]
+        ways = [way for way in ways if flags.image in (None, way.column)]
     if not ways:
-        return {}
-    if len(ways) > 1:
-        columns = examples(f"{column} of {name}" for name, column in ways)
-        remedy = "choose by --image, or leave one table there"
-        raise UserError(f"pictures are named by several columns, {columns}: {remedy}")
-    (((name, image), df),) = ways.items()
+        if only is None:
+            return {}
+        df = contents.tables[only]
+        raise UserError(
+            f"no picture is found by the columns of {only}, {examples(df, 8)}: {picture_places(contents)}: give the "
+            f"pattern from the folder of {only}, as --image 'images/{{{next(iter(df))}}}.jpg'"
+        )
+    ways = sorted(ways, key=lambda way: way.simple)
+    if len({(way.table, way.paths) for way in ways}) > 1:
+        columns = examples(f"{way.column} of {way.table} ({way.image!r})" for way in ways)
+        remedy = "choose by --image, a column or the pattern, or name one table alone"
+        raise UserError(f"pictures are named in several ways, {columns}: {remedy}")
+    name, image = ways[0].table, ways[0].image
+    df, columns = contents.tables[name], fields(image) or [image]
     if flags.label is not None and flags.label not in df:
         raise UserError("--label: " + unknown("column", flags.label, df) + f", which {name} has")
-    labels = [column for column in df if column != image and 2 <= df[column].nunique() <= len(df) / 2]
+    labels = [column for column in df if column not in columns and 2 <= df[column].nunique() <= len(df) / 2]
     usual = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
     labels = [flags.label] if flags.label is not None else usual if len(usual) == 1 else labels
     if len(labels) != 1:

@@ -43,7 +43,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     copies = sample.set_index(id, drop=False).loc[again[id]].assign(**{id: list(copied_from)})
     sample = pd.concat([sample[sample[id].isin(test[id][:rows])], copies])
     pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
-    links = {new.relative_to(source): there for new, there in pairs if new != there}
+    links = {named_as(new, there).relative_to(source): there for new, there in pairs if new != there}
     written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
     overlay(source, folder, {*map(Path, written), *links})
     if not files:
@@ -56,6 +56,11 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     return Hidden(
         Requirements(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from
     )
+
+
+def named_as(new: Path, there: Path) -> Path:
+    """The path of a picture that is not there yet, with the ending of the one that it is a copy of."""
+    return new.with_suffix(there.suffix) if new.name.endswith(patterns.ANY_ENDING) else new
 
 
 def unused_ids(ids: list[str], taken: set[str]) -> list[str]:

@@ -1,6 +1,8 @@
 """Pictures of your own as a data set: folders of them, or a CSV."""
 
 import os
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from pydantic import Field
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, read_csv, sha256
 from src.base.paths import resolve
-from src.data import images
+from src.data import images, patterns
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
 from src.data.tables import to_groups, without_repeats
@@ -24,9 +26,10 @@ class Folder(DataSet):
     """Pictures of your own: a folder a class, or a CSV with a column of images and one of labels.
 
     Folder("input/pets"): input/pets/<class>/*.jpg; with folders train and val (or valid, validation, test) in between,
-    these are the splits. Folder("pets/labels.csv", image="file", label="breed"): the images relative to the CSV. Its
-    other columns are kept, and a column named by split=... says of each row which split it is of. Where there are no
-    splits, a fixed share of each class is held out, and with group=... the rows that share its value stay together.
+    these are the splits. Folder("pets/labels.csv", image="file", label="breed"): the images relative to the CSV, by a
+    column or a pattern over columns: image="images/{id}.jpg", or .* for any ending. Its other columns are kept, and a
+    column named by split=... says of each row which split it is of. Where there are no splits, a fixed share of each
+    class is held out, and with group=... the rows that share its value stay together.
 
     The tables are written to input/<slug>/, the slug being the folder's name; where that is read-only, as in a Kaggle
     notebook, to .input/<slug>/ below SUBMISSIONS_DIR. Paths are relative to the repository's
@@ -83,14 +86,10 @@ def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame
 def fingerprint(path: Path) -> str:
     """A digest of the files at `path`: a picture more or less, or another line of a CSV, changes it."""
     if path.is_dir():
-        return digest([file.relative_to(path).as_posix() for file in sorted(path.rglob("*")) if is_picture(file)])
+        return digest([file.relative_to(path).as_posix() for file in sorted(patterns.pictures(path)) if file.is_file()])
     if path.is_file():
         return sha256(path)
     raise UserError(f"there is no folder or CSV file {path}: put the pictures there, or fix the path")
-
-
-def is_picture(file: Path) -> bool:
-    return images.is_picture(file.name) and not images.is_hidden(file.name) and file.is_file()
 
 
 def relative_path(root: Path, image: str, folder: Path) -> str:
@@ -110,18 +109,57 @@ def require_classes(path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None
 
 
 def folders_in(path: Path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not images.is_hidden(entry.name))
 
 
-def pictures(path: Path, root: Path, name: str) -> pd.DataFrame:
-    """The pictures in <path>/<class>/, by class."""
-    rows = []
-    for label in folders_in(path):
-        files = [file for file in (path / label).rglob("*") if is_picture(file)]
+def pictures(path: Path, root: Path, name: str, apart: Collection[str] = ()) -> pd.DataFrame:
+    """The pictures in <path>/<class>/, by class; the folders `apart` are none."""
+    rows, labels = [], [label for label in folders_in(path) if label not in apart]
+    for label in labels:
+        files = [file for file in patterns.pictures(path / label) if file.is_file()]
+        require_one_class(path / label, files, set(labels) - {label})
         rows += [(image, label) for image in sorted(file.relative_to(root).as_posix() for file in files)]
     if not rows:
         raise UserError(f"{path} has no pictures in folders, one a class{name}: {', '.join(images.ENDINGS)} are seen")
     return pd.DataFrame(rows, columns=["image", "label"])
+
+
+def require_one_class(folder: Path, files: list[Path], others: set[str]) -> None:
+    """Raise a UserError where a class's pictures lie in folders that are called as other classes."""
+    inside = {part for file in files for part in file.relative_to(folder).parts[:-1]}
+    if strange := sorted(inside & others):
+        raise UserError(
+            f"{folder} has folders of other classes in it ({', '.join(strange[:5])}): if it is the set once more, move "
+            f"it out of {folder.parent}, or name it alone, {folder}; if it is a class, rename the folders in it"
+        )
+
+
+def is_unlabelled(folder: Path, classes: set[str]) -> bool:
+    """Return whether a split tells no labels: its pictures lie right in it, or in one folder that is no class's."""
+    inside = [name for name in folders_in(folder) if any(patterns.pictures(folder / name))]
+    return len(inside) < 2 and not classes.intersection(inside)
+
+
+def report_left_out(path: Path, taken: set[str]) -> None:
+    """Print how many files below `path` are not taken, and why, where there are any."""
+    pictures, broken, endings, reasons = [], [], Counter(), []
+    for file in sorted(patterns.visible_files(path)):
+        name = file.relative_to(path).as_posix()
+        if not file.exists():
+            broken.append(name)
+        elif not images.is_picture(name):
+            endings[file.suffix.lower() or "without ending"] += name not in (*written.TABLES, written.RECORD)
+        elif name not in taken:
+            pictures.append(name)
+    if others := ", ".join(f"{n} {ending}" for ending, n in sorted((+endings).items())):
+        reasons.append(f"{counted(endings.total(), 'file')} of other kinds ({others})")
+    if pictures:
+        n = counted(len(pictures), "picture")
+        reasons.append(f"{n} in no class's folder, or of a split left alone, such as {pictures[0]}")
+    if broken:
+        reasons.append(f"{counted(len(broken), 'link')} to what is not there, such as {broken[0]}")
+    if reasons:
+        print(f"{path}: left out: {'; '.join(reasons)}")
 
 
 def splits_in(names: list[str], configured: str, usual: tuple[str, ...]) -> list[str]:
@@ -142,38 +180,47 @@ def read_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame
     # a folder called test beside classes may be a class: it is a split where train is one, or where it has the classes
     if not trains and not source.test:
         tests = [name for name in tests if set(folders_in(path / name)) & (set(inside) - set(tests))]
-    if trains:
-        train = pictures(path / trains[0], path, f" of {trains[0]}")
-    else:
-        train = pictures(path, path, "")
-        train = train[~train["label"].isin(tests)].reset_index(drop=True)
-    if not tests:
-        return train, None
+        classes = [name for name in inside if name.lower() in TEST and name not in tests]
+        for name in [name for name in classes if any(patterns.pictures(path / name))]:
+            print(f"{path}: the folder {name} is a class like the others: move it out of there if it is none")
+    train = pictures(path / trains[0], path, f" of {trains[0]}") if trains else pictures(path, path, "", tests)
+    if not source.test:
+        for name in [name for name in tests if is_unlabelled(path / name, set(train["label"]))]:
+            print(f"{path}: {name} has no folder of a class, so its pictures have no labels and are left alone")
+            tests.remove(name)
     if len(tests) > 1:
         print(f"{path}: {tests[0]} is validated on, and {', '.join(tests[1:])} left alone")
-    return train, pictures(path / tests[0], path, f" of {tests[0]}")
+    test = pictures(path / tests[0], path, f" of {tests[0]}") if tests else None
+    report_left_out(path, {*train["image"], *(() if test is None else test["image"])})
+    return train, test
 
 
 def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Read a CSV's rows to train on and, where it has a column of splits, to validate on."""
-    df = read_csv(path)
-    for column in (source.image, source.label, *([source.split] if source.split else ())):
+    df, columns = read_csv(path), patterns.fields(source.image) or [source.image]
+    for column in (*columns, source.label, *([source.split] if source.split else ())):
         if column not in df:
             raise UserError(f"{path}: {unknown('column', column, df.columns)}")
     faults = [
         f"{path}: {column} is empty in {counted(n, 'row')}"
-        for column in (source.image, source.label)
+        for column in (*columns, source.label)
         if (n := int((df[column] == "").sum()))
     ]
-    kept = (source.image, source.label, source.split, source.group)
-    df = without_repeats(df, source.image, [column for column in kept if column is not None])
+    kept = (*columns, source.label, source.split, source.group)
+    df = without_repeats(df, columns[0], [column for column in kept if column is not None])
     for left_out in df.attrs["passed_over"]:
         print(f"passed over in {path}: {left_out}")
-    repeats = df[source.image].value_counts()
-    faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in repeats.items() if n > 1]
+    if patterns.is_pattern(source.image):
+        named = [source.image.format(**row) for row in df.to_dict("records")]
+    else:
+        named = df[source.image].tolist()
+        df = df.drop(columns=source.image)
+    faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in Counter(named).items() if n > 1]
     if faults:
         raise UserError(f"{counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
-    df = df.rename(columns={source.image: "image", source.label: "label"})
+    files = zip(named, patterns.locate(path.parent, named), strict=True)
+    found = [name if file == path.parent / name else os.path.relpath(file, path.parent) for name, file in files]
+    df = df.rename(columns={source.label: "label"}).assign(image=found)
     df = df.drop(columns="id", errors="ignore")  # rows get ids of their paths
     if source.split is None:
         return df, None
