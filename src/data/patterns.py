@@ -5,7 +5,7 @@ import os
 import re
 import string
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -109,6 +109,13 @@ def visible_files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         folders[:] = [name for name in folders if not is_hidden(name) and not leads_up(Path(parent, name))]
         yield from (Path(parent, name) for name in names if not is_hidden(name))
+
+
+def count_endings(files: Iterable[Path]) -> str:
+    """`3 files of other kinds (2 .heic, 1 .txt)`; "" of none."""
+    endings = Counter(file.suffix.lower() or "without ending" for file in files)
+    kinds = ", ".join(f"{n} {ending}" for ending, n in sorted(endings.items()))
+    return f"{counted(endings.total(), 'file')} of other kinds ({kinds})" if endings else ""
 
 
 def refuse(error: OSError) -> None:

@@ -921,6 +921,14 @@ def test_links_that_lead_nowhere_end_no_look(put):
     new.run("cassava", small=True)
 
 
+def test_files_of_other_kinds_in_folders_of_classes_are_counted(put, capsys):
+    folder = put("seedlings")
+    for name in ("a.heic", "b.HEIC", "Thumbs.db"):
+        (folder / "train/Sugar beet" / name).write_bytes(b"x")
+    new.run("seedlings", small=True)
+    assert "look at this: 2 files of other kinds (2 .heic) in train are not taken" in capsys.readouterr().out
+
+
 def test_ids_and_listed_files_of_two_spellings_are_told_apart(put):
     folder = put("seedlings")
     renamed(folder, lambda path: unicodedata.normalize("NFD", f"é{path.name}"))

@@ -165,6 +165,12 @@ class TestCheck:
         assert str(error.value).count("is missing") == 20
         assert "and 5 more" in str(error.value)
 
+    def test_a_record_of_an_earlier_version_is_completed_and_names_the_same(self, paths, tmp_path):
+        record = tmp_path / "images.parquet"
+        first = images.check(range(30), paths, record)
+        first[images.RECORD].to_parquet(record)
+        assert images.check(range(30), paths, record).equals(first)
+
     def test_a_damaged_record_is_made_anew(self, paths, tmp_path):
         record = tmp_path / "images.parquet"
         record.write_bytes(b"half")

@@ -13,7 +13,7 @@ from src.commands.new.locating import SPECIAL
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
-from src.data.patterns import composed, path_column
+from src.data.patterns import composed, count_endings, path_column, visible_files
 
 PART = re.compile(r"(train|test|val|images?|pictures|data)", re.IGNORECASE)  # folders called so are no classes
 
@@ -56,6 +56,9 @@ def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
         "classes": f"the folders in {above}, sorted" if len(answer) == 1 else f"the columns of {sample_file}, in order",
     }
     guess.note_overlap((name.removesuffix(ending) for name in files), roles.sample[id])
+    files = [path for path in visible_files(contents.root / above) if not is_picture(path.name)]
+    if others := count_endings(files):
+        guess.odd.append(f"{others} in {above} are not taken")
     if roles.others:
         guess.odd.append(f"{examples(roles.others)} not used: the labels are the folders in {above}")
     return guess

@@ -142,17 +142,16 @@ def is_unlabelled(folder: Path, classes: set[str]) -> bool:
 
 def report_left_out(path: Path, taken: set[str]) -> None:
     """Print how many files below `path` are not taken, and why, where there are any."""
-    pictures, broken, endings, reasons = [], [], Counter(), []
+    pictures, broken, others = [], [], []
     for file in sorted(patterns.visible_files(path)):
         name = file.relative_to(path).as_posix()
         if not file.exists():
             broken.append(name)
         elif not images.is_picture(name):
-            endings[file.suffix.lower() or "without ending"] += name not in (*written.TABLES, written.RECORD)
+            others += [file] if name not in (*written.TABLES, written.RECORD) else []
         elif name not in taken:
             pictures.append(name)
-    if others := ", ".join(f"{n} {ending}" for ending, n in sorted((+endings).items())):
-        reasons.append(f"{counted(endings.total(), 'file')} of other kinds ({others})")
+    reasons = [patterns.count_endings(others)] if others else []
     if pictures:
         n = counted(len(pictures), "picture")
         reasons.append(f"{n} in no class's folder, or of a split left alone, such as {pictures[0]}")
