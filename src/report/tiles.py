@@ -64,7 +64,7 @@ class Source:
             return None, BROKEN
 
 
-def decode(data: bytes, side: int, white: int) -> Image.Image:
+def decode(data: bytes, side: int, white: int = images.WHITE) -> Image.Image:
     """The picture of a file's bytes; a large JPEG at a part of its size, which is still twice `side` or more."""
     if data.startswith(b"\xff\xd8\xff") and len(data) > LARGE:
         image = Image.open(io.BytesIO(data))
