@@ -795,8 +795,8 @@ def test_ids_without_ending_find_files_of_several_endings(put):
     competition = config.load("dogs")
     assert competition.image == "{part}/{id}.*"
     found = tables.read(competition)
-    assert all(path.is_file() for part in (found.train, found.test) for path in part["path"])
-    shutil.copy(found.train["path"][0], found.train["path"][0].with_suffix(".webp"))
+    assert all(path.is_file() for part in (found.train, found.test) for path in part[tables.PATH])
+    shutil.copy(found.train[tables.PATH][0], found.train[tables.PATH][0].with_suffix(".webp"))
     with pytest.raises(UserError, match="is not one picture, but"):
         tables.read(competition)
 
@@ -812,7 +812,7 @@ def test_letters_with_accents_are_found_however_a_file_spells_them(form, put):
     new.run("cassava", small=True)
     competition = config.load("cassava")
     assert competition.image == "{part}_images/{image_id}"
-    assert all(path.is_file() for path in tables.read(competition).train["path"])
+    assert all(path.is_file() for path in tables.read(competition).train[tables.PATH])
 
 
 def test_classes_in_the_names_of_files_are_told_with_a_command_that_works(put, tmp_path):
