@@ -934,3 +934,32 @@ def test_ids_and_listed_files_of_two_spellings_are_told_apart(put):
     renamed(folder, lambda path: unicodedata.normalize("NFD", f"é{path.name}"))
     rewrite(folder / "sample_submission.csv", lambda df: df.assign(file=[f"é{name}" for name in df["file"]]))
     assert "spell letters with accents in two ways (NFD" in refused("seedlings", small=True)
+
+
+class TestFoldersOfOneName:
+    def test_own_pictures_live_beside_each_other_by_the_configs_name(self, roots, configs):
+        for i, name in enumerate(("one", "other")):
+            for j, label in enumerate(("cat", "dog", "dog")):
+                for k in range(6):
+                    path = roots / name / "Dataset" / label / f"{i}{j}{k}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    picture("red", seed=100 * i + 10 * j + k).save(path)
+        new.run(str(roots / "one" / "Dataset"), small=True)
+        assert "is there: give another --name" in refused(str(roots / "other" / "Dataset"), small=True)
+        new.run(str(roots / "other" / "Dataset"), name="pets", small=True)
+        paths = {name: config.load(name).source.path for name in ("dataset", "pets")}
+        assert paths == {"dataset": str(roots / "one" / "Dataset"), "pets": str(roots / "other" / "Dataset")}
+        for name in paths:
+            assert len(tables.read(config.load(name)).train) > 0
+
+    def test_competitions_are_linked_by_the_configs_name_where_the_folders_is_taken(self, made, roots, configs, capsys):
+        for name in ("cassava", "seedlings"):
+            shutil.copytree(made[name][0], roots / name / "comp")
+        new.run(str(roots / "cassava" / "comp"), small=True)
+        assert config.load("comp").source.slug == "comp"
+        new.run(str(roots / "seedlings" / "comp"), name="plants", small=True)
+        assert config.load("plants").source.slug == "plants"
+        assert (roots / "input" / "plants").resolve() == roots / "seedlings" / "comp"
+        assert "look at this: input/comp is another folder" in capsys.readouterr().out
+        third = shutil.copytree(made["cassava"][0], roots / "third" / "comp")
+        assert "give the config another --name" in refused(str(third), name="plants", force=True)

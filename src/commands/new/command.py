@@ -69,7 +69,7 @@ def run(
 ) -> None:
     """Write the config of a slug or a folder, and try it; a config that the stages refuse stays."""
     folder, slug = parse_place(what)
-    called = slug or (folder.stem if folder.is_file() else folder.name)
+    called, named = slug or (folder.stem if folder.is_file() else folder.name), name
     name = name or re.sub(r"\W+", "_", called.lower(), flags=re.ASCII).strip("_")
     path = require_free_name(name, force)
     if metric is not None and metric not in METRICS:
@@ -77,7 +77,8 @@ def run(
     flags = Flags(id, image, label, metric)
     title = None
     if folder is not None and own_pictures.are(folder):
-        source = own_pictures.source(folder, flags)
+        # folders of one name, such as Dataset, lie beside each other by the names of their configs
+        source = own_pictures.source(folder, flags, None if named is None else slug_of(named))
         source.fetch(source.root)
         guess = own_pictures.infer(source.root / source.slug, flags)
         given = {key: getattr(source, key) for key in ("image", "label", "slug") if key in source.model_fields_set}
@@ -85,7 +86,7 @@ def run(
         given = {key: value for key, value in given.items() if (key, value) != ("slug", usual)}
         item = call("Folder", source.path, **given), "a share of each class is held out, unless there are splits"
     else:
-        source = Kaggle(slug if folder is None else link(folder))
+        source = Kaggle(slug if folder is None else link(folder, name))
         source.fetch(source.root)
         guess = inferring.infer(looking.look(source.root / source.slug), flags)
         item = call("Kaggle", source.slug), f"its files are at input/{source.slug}/"
@@ -132,18 +133,27 @@ def require_free_name(name: str, force: bool) -> Path:
     return path
 
 
-def link(folder: Path) -> str:
-    """The slug of a competition's folder, for which input/ gets a link where it lies elsewhere."""
-    slug = slug_of(folder.name)
-    here = input_root() / slug
-    if here.exists():
-        if here.resolve() != folder.resolve():
-            raise UserError(f"{here} is there and is another folder than {folder}: rename one of them")
-        return slug
+def link(folder: Path, name: str) -> str:
+    """The slug of a competition's folder, for which input/ gets a link where it lies elsewhere.
+
+    It is the folder's name, or the config's `name` where input/ has another folder of that name.
+    """
+    for slug in (slug_of(folder.name), slug_of(name)):
+        if (here := input_root() / slug).resolve() == folder.resolve():
+            return slug
+        if not here.exists():
+            break
+    else:
+        raise UserError(f"{here} is there and is another folder than {folder}: give the config another --name")
     with files.explain_os_errors(here, f"set INPUT_DIR to a folder that you may write, or that has {slug} in it"):
         here.parent.mkdir(parents=True, exist_ok=True)
         here.symlink_to(folder, target_is_directory=True)
     print(f"linked {here} to {folder}")
+    if slug != slug_of(folder.name):
+        print(
+            f"look at this: input/{slug_of(folder.name)} is another folder: if Kaggle has this competition, its slug "
+            f"belongs into source=Kaggle({slug!r}), and is the name of the folder in input/"
+        )
     return slug
 
 

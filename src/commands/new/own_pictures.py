@@ -31,8 +31,11 @@ def are(place: Path) -> bool:
     return not any(map(roles.is_sample, names))
 
 
-def source(place: Path, flags: Flags) -> Folder:
-    """The source of the pictures in a folder, or of a CSV; a UserError says by which flag to choose among columns."""
+def source(place: Path, flags: Flags, slug: str | None = None) -> Folder:
+    """The source of the pictures in a folder, or of a CSV; a UserError says by which flag to choose among columns.
+
+    Its tables are at input/<slug>/; without a `slug` this is the folder's name.
+    """
     folder = place.parent if place.is_file() else place
     contents = looking.look(folder)
     if place == folder:
@@ -59,8 +62,8 @@ def source(place: Path, flags: Flags) -> Folder:
     if not found and inside is None and (hint := classes_in_names(contents)):
         raise UserError(f"{folder} has no folders of pictures, one a class: {hint}")
     path = (folder / found.pop("table", inside or "")).resolve()
-    if not found and inside:
-        found["slug"] = written.slug_of(folder.name)
+    if slug is not None or (not found and inside):
+        found["slug"] = slug or written.slug_of(folder.name)
     return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **found)
 
 
