@@ -787,6 +787,15 @@ def renamed(folder: Path, name) -> None:
         path.rename(path.with_name(name(path)))
 
 
+def test_a_picture_that_lacks_is_named_and_makes_no_way_ambiguous(put, roots):
+    folder = put("cassava")
+    gone = next((folder / "test_images").iterdir()) if (folder / "test_images").is_dir() else None
+    df = pd.read_csv(folder / "sample_submission.csv", dtype=str)
+    gone = gone or next(path for path in folder.rglob(f"{df.iloc[0, 0]}*"))
+    gone.unlink()
+    assert gone.name in refused("cassava", small=True)
+
+
 def test_ids_without_ending_find_files_of_several_endings(put):
     folder = put("dogs")
     endings = iter((".jpg", ".JPG", ".png", ".jpeg") * 20)
