@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,6 +168,7 @@ def read_csv(path: Path) -> pd.DataFrame:
         UserError: It is not there, empty, in another encoding or not a table, or rows have more cells than the header.
     """
     text, separator = find_separator(read_text(path))
+    check_header(path, text, separator)
     surplus = 0
     try:
         df = parse_csv(text, separator)
@@ -176,9 +178,6 @@ def read_csv(path: Path) -> pd.DataFrame:
         text, surplus = trim_rows(path, text, separator)
         df = parse_csv(text, ",")
     df.columns = df.columns.str.strip()
-    if df.columns.has_duplicates:
-        twice = df.columns[df.columns.duplicated()][0]
-        raise UserError(f"{path} has the column {twice!r} twice: rename one of them")
     unnamed = [name for name in df if name == "" or name.startswith("Unnamed: ")]
     blank = [name for name in unnamed if (df[name].str.strip() == "").all()]
     df = df.drop(columns=blank)
@@ -189,6 +188,14 @@ def read_csv(path: Path) -> pd.DataFrame:
     numbers = {"empty column": surplus + len(blank), "empty row": int(empty.sum())}
     df.attrs["passed_over"] = [counted(n, what) for what, n in numbers.items() if n]
     return df
+
+
+def check_header(path: Path, text: str, separator: str) -> None:
+    """Raise a UserError if two columns have one name: pandas would call the second `label.1`, and the first be read."""
+    header = next((cells for cells in csv.reader(io.StringIO(text, newline=None), delimiter=separator) if cells), ())
+    for name, n in Counter(cell.strip() for cell in header).items():
+        if name and n > 1:
+            raise UserError(f"{path} has the column {name!r} twice: rename one of them")
 
 
 def read_text(path: Path) -> str:

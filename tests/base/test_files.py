@@ -176,3 +176,11 @@ class TestTables:
         assert self.read(tmp_path, gzip.compress(b"id,label\n1,oak\n"), "a.csv.gz").to_numpy().tolist() == [
             ["1", "oak"]
         ]
+
+
+@pytest.mark.parametrize("header", ["id,label,label", "id, label ,label", "\nid;label;label", '"label",id,label'])
+def test_two_columns_of_one_name_are_refused_as_nobody_knows_which_is_meant(tmp_path, header):
+    mark = ";" if ";" in header else ","
+    (tmp_path / "train.csv").write_text(f"{header}\n{mark.join('abc')}\n")
+    with pytest.raises(UserError, match="has the column 'label' twice: rename one of them"):
+        files.read_csv(tmp_path / "train.csv")
