@@ -13,13 +13,12 @@ import pandas as pd
 from torch import nn
 
 from src.base import files
-from src.base.errors import UserError
 from src.base.progress import track
 from src.data.rows import read_dataset
 from src.models.finetune import augment, heads
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.run import Run, check_networks, squares_of
-from src.models.finetune.training import Training
+from src.models.finetune.training import NotFinite, Training
 from src.networks import classifiers
 from src.schema.competition import Competition
 from src.schema.models import FineTune
@@ -58,7 +57,7 @@ def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame
             rows.append({"lr": training.lr, "loss": loss, "smooth": smooth})
             if smooth > WORSE * min(row["smooth"] for row in rows):
                 break
-    except UserError:  # it is not finite: that is where the curve ends
+    except NotFinite:  # that is where the curve ends
         pass
     return pd.DataFrame(rows)
 

@@ -503,6 +503,17 @@ class TestRange:
         monkeypatch.setattr(training, "normalised", broken)
         assert len(find_lr.lr_curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))) == 30
 
+    def test_a_dead_loader_is_no_end_of_the_curve(self, monkeypatch):
+        spec = spec_of()
+
+        def dead(self, epoch, first=0):
+            raise UserError("it fold 0: DataLoader worker (pid")
+            yield
+
+        monkeypatch.setattr(Batches, "of", dead)
+        with pytest.raises(UserError, match="DataLoader worker"):
+            find_lr.lr_curve(fold_of(spec), classifiers.create(spec, 3, 0, False), augment.compose(()))
+
 
 class TestFloat16:
     """Of GPUs without bfloat16: gradients are scaled, so that small ones are not lost."""

@@ -65,6 +65,10 @@ def scale_head(optimizer: torch.optim.Optimizer, head: nn.Module, scale: float) 
     optimizer.param_groups[:] = groups
 
 
+class NotFinite(UserError):
+    """A loss was not finite."""
+
+
 class Training:
     """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
@@ -152,14 +156,14 @@ class Training:
         return total
 
     def check(self) -> None:
-        """Raises UserError: A loss of the epoch was not finite."""
+        """Raises NotFinite: A loss of the epoch was not finite."""
         bad = (~torch.isfinite(self.losses[: self.step])).nonzero()
         if len(bad):
             fold, step = self.fold, int(bad[0])
             batch = order(fold, self.epoch)[step]
             ids = ", ".join(fold.ids[fold.train[position]] for position in batch)
             lr = self.schedule(self.epoch * fold.steps + step)
-            raise UserError(
+            raise NotFinite(
                 f"{fold.title}: the loss is not finite in epoch {self.epoch + 1}, step {step + 1} of {fold.steps}, "
                 f"at lr {lr:.2g}: lower lr ({fold.spec.lr:g}), or look at the images of its batch (ids {ids})"
             )
@@ -264,7 +268,7 @@ def train_fold(
         The model that predicts, and the history: a row an epoch.
 
     Raises:
-        UserError: A loss was not finite, or the GPU has too little memory for one image.
+        UserError: A loss was not finite (NotFinite), the loader died, or the GPU lacks the memory for one image.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     spec = fold.spec
