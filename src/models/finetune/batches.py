@@ -164,21 +164,16 @@ class Batches:
                 /dev/shm is lost, and would be waited for without end.
         """
         self.steps.epoch, self.steps.first = epoch, first
-        items = iter(self.loader)
-        while True:
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if not str(error).startswith(LOADER_FAULTS):
-                    raise
-                raise UserError(
-                    f"{self.fold.title}: {str(error).partition('.')[0]}: is memory full, or /dev/shm "
-                    f"({megabytes(machine.free_shared_memory())} free; docker run --shm-size=2g gives more)? What was "
-                    "finished is kept, and the same command resumes from there"
-                ) from error
-            yield item
+        try:
+            yield from self.loader
+        except RuntimeError as error:
+            if not str(error).startswith(LOADER_FAULTS):
+                raise
+            raise UserError(
+                f"{self.fold.title}: {str(error).partition('.')[0]}: is memory full, or /dev/shm "
+                f"({megabytes(machine.free_shared_memory())} free; docker run --shm-size=2g gives more)? What was "
+                "finished is kept, and the same command resumes from there"
+            ) from error
 
 
 def ignore_sigint(worker: int) -> None:
