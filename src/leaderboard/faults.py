@@ -167,7 +167,8 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
     blank = text.isin(BLANK).to_numpy()
     probs = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     finite = np.isfinite(probs)
-    ranks = "" if competition.metric == "log_loss" else ", and ranks divided by their number"
+    rescaled = METRICS[competition.metric].board_per_row is not None
+    ranks = "" if rescaled else ", and ranks divided by their number"
     kinds = {
         "without a probability, blank or NaN": (blank, "fill them in"),
         "with a cell that is no number": (np.isnan(probs) & ~blank, "write probabilities such as 0.25"),
@@ -185,7 +186,7 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
             cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
             wrong |= rows
-    if competition.metric == "log_loss" and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
+    if rescaled and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
         n = counted(int(none.sum()), "row")
         faults.append(f"{n} of zeros alone, {place(competition, df, none)}, whose sum Kaggle divides by: fill it in")
     return probs, faults

@@ -10,7 +10,7 @@ from src.base.files import read_csv
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text
-from src.scoring.metrics import BOARD_METRICS, METRICS
+from src.scoring.metrics import METRICS
 
 USAGES = ("Public", "Private", "Ignored")
 
@@ -55,7 +55,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
     """Return {part: (score, standard error, rows)} of `probs` (n, k) of `ids`; empty where there is no solution.
 
-    The scores are Kaggle's: see `BOARD_METRICS`. The parts are public, private and test, which is both.
+    The scores are Kaggle's: see `Metric.on_board`. The parts are public, private and test, which is both.
 
     Raises:
         UserError: As `answers`.
@@ -63,7 +63,7 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
     known = answers(competition, ids)
     if known is None:
         return {}
-    probs, usage, metric = probs[known.rows], known.usage, BOARD_METRICS[competition.metric]
+    probs, usage, metric = probs[known.rows], known.usage, METRICS[competition.metric].on_board
     masks = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
     return {
         part: (*metric.score(known.targets[mask], probs[mask]), int(mask.sum()))

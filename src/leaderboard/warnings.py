@@ -42,7 +42,7 @@ def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]
     probs = df.to_numpy()
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
-    lines = check_log_loss(competition, df) if competition.metric == "log_loss" else []
+    lines = check_rescaled(competition, df) if METRICS[competition.metric].board_per_row is not None else []
     constant = (probs == probs[0]).all(axis=0)
     if constant.all():  # then the answer is the same in all rows, a suspicion of its own
         return lines
@@ -52,7 +52,7 @@ def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]
     ]
 
 
-def check_log_loss(competition: Competition, df: pd.DataFrame) -> list[str]:
+def check_rescaled(competition: Competition, df: pd.DataFrame) -> list[str]:
     """Warn of rows that Kaggle rescales, and of zeros, each of which may cost more than all other rows together."""
     probs, lines = df.to_numpy(), []
     sums = probs.sum(axis=1)

@@ -1,7 +1,7 @@
 """Scores, each with its standard error. A config names one of METRICS."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,9 @@ class Metric:
     per_row: PerRow | None = None  # (n,) whose mean it is; None: it is no mean over rows
     replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
     of_counts: Callable[[Counts], np.ndarray] | None = None  # of labels that more rows may get than argmax gives them
+    board_per_row: PerRow | None = (
+        None  # the same as Kaggle computes it of a submission, which divides rows by their sum
+    )
     is_share: bool = False  # a mean of zeros and ones: a count of rows
     is_ordinal: bool = False  # it depends on the order of the classes
     bounds: tuple[float, float] = (0.0, 1.0)  # the least and the greatest value that it can have
@@ -34,6 +37,11 @@ class Metric:
     def sign(self) -> int:
         """The factor with which more of it is better."""
         return 1 if self.greater_is_better else -1
+
+    @property
+    def on_board(self) -> "Metric":
+        """The metric as Kaggle scores a submission by it."""
+        return self if self.board_per_row is None else replace(self, **mean_over_rows(self.board_per_row))
 
     def score(self, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
         """The score and its standard error (0 where all rows have the same).
@@ -87,11 +95,16 @@ def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
 
 def row_mean(per_row: PerRow, **facts: Any) -> Metric:
     """A metric that is the mean over rows; `facts` are further fields of Metric."""
+    return Metric(**mean_over_rows(per_row), **facts)
+
+
+def mean_over_rows(per_row: PerRow) -> dict[str, Any]:
+    """The fields of a metric that is the mean of `per_row`."""
 
     def value(targets: np.ndarray, probs: np.ndarray) -> float:
         return float(per_row(targets, probs).mean())
 
-    return Metric(value, per_row=per_row, **facts)
+    return {"value": value, "per_row": per_row}
 
 
 def label_metric(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Metric:
@@ -104,7 +117,6 @@ def label_metric(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Met
     return Metric(value, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
 
 
-LOSS = {"greater_is_better": False, "bounds": (0.0, np.inf)}
 METRICS = {
     "accuracy": row_mean(
         correct, of_labels=True, is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
@@ -114,7 +126,13 @@ METRICS = {
     "quadratic_kappa": label_metric(
         confusion.quadratic_kappa, is_ordinal=True, bounds=(-1.0, 1.0), kaggle_names=("quadraticweightedkappa",)
     ),
-    "log_loss": row_mean(surprise, kaggle_names=("multiclassloss", "logloss"), **LOSS),
+    "log_loss": row_mean(
+        surprise,
+        board_per_row=board_surprise,
+        greater_is_better=False,
+        bounds=(0.0, np.inf),
+        kaggle_names=("multiclassloss", "logloss"),
+    ),
     "auc": Metric(
         auc.value,
         replicates=bootstrap.auc_replicates,
@@ -122,4 +140,3 @@ METRICS = {
     ),
     "top5": row_mean(partial(among, 5), is_share=True),
 }
-BOARD_METRICS = {**METRICS, "log_loss": row_mean(board_surprise, **LOSS)}  # as Kaggle scores a submission by them
