@@ -6,7 +6,7 @@ import re
 import string
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -33,6 +33,23 @@ def fields(pattern: str) -> list[str]:
     except ValueError as error:
         raise UserError(f"the pattern {pattern!r} names nothing: {error}, as in images/{{id}}.jpg") from error
     return names
+
+
+class OverColumns(string.Formatter):
+    """Fills a pattern whose fields are names of columns as they are, such as `0` or `file.name`."""
+
+    def get_field(self, field_name, args, kwargs):
+        return kwargs[field_name], field_name
+
+
+def fill(pattern: str, row: Mapping[str, str]) -> str:
+    """Return the name of a row by a pattern over its columns.
+
+    Raises:
+        KeyError: A field is none of the row's columns.
+        ValueError: It is no pattern.
+    """
+    return OverColumns().vformat(pattern, (), row)
 
 
 def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:

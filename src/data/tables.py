@@ -1,6 +1,5 @@
 """The competition's tables, read as text and checked against each other. Ids stay what the file says: 007 is not 7."""
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,13 +104,6 @@ def by_id(ids) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
 
 
-class OverColumns(string.Formatter):
-    """Fills a pattern whose fields are names of columns as they are, such as `0` or `file.name`."""
-
-    def get_field(self, field_name, args, kwargs):
-        return kwargs[field_name], field_name
-
-
 def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
     """Return the image of a row by a pattern over its columns, in which {part} is train or test, whatever they are.
 
@@ -119,12 +111,12 @@ def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
         KeyError: A field is none of the row's columns.
         ValueError: It is no pattern.
     """
-    return OverColumns().vformat(pattern, (), {**row, "part": part})
+    return patterns.fill(pattern, {**row, "part": part})
 
 
 def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
     """Return the image of each row of a part, train or test, by the config's column or pattern."""
-    if "{" in competition.image:
+    if patterns.is_pattern(competition.image):
         names = [image_name(competition.image, part, row) for row in df.to_dict("records")]
     else:
         names = df[competition.image]
@@ -168,7 +160,7 @@ def read(competition: Competition) -> Tables:
 
 def columns_needed(competition: Competition) -> dict[str, list[str]]:
     """The columns that each table must have."""
-    fields = [field for _, field, _, _ in string.Formatter().parse(competition.image) if field]
+    fields = patterns.fields(competition.image)
     image = [field for field in fields if field != "part"] if fields else [competition.image]
     group = [competition.group] if competition.group else []
     answer = [competition.label] if METRICS[competition.metric].of_labels else list(competition.classes)

@@ -635,6 +635,10 @@ def test_a_csv_may_name_pictures_by_a_pattern_any_ending_and_other_spellings(tmp
     train, test = rows(inputs, "labels")
     assert (len(train), len(test)) == (16, 4)
     assert train["image"].map(lambda name: (inputs / "labels" / name).is_file()).all()
+    lines[0] = "file.name,breed"  # a column may be called so
+    (tmp_path / "set/dotted.csv").write_text("\n".join(lines), encoding="utf-8")
+    Folder(str(tmp_path / "set/dotted.csv"), image="pictures/{file.name}.*", label="breed").fetch(inputs)
+    assert [len(part) for part in rows(inputs, "dotted")] == [16, 4]
     picture("red", 3).save(tmp_path / "set/pictures/café_0.png")
     said = refusal(Folder(str(tmp_path / "set/labels.csv"), **named, slug="other"), inputs)
     assert "is not one picture, but" in said

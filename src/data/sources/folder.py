@@ -210,7 +210,7 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     for left_out in df.attrs["passed_over"]:
         print(f"passed over in {path}: {left_out}")
     if patterns.is_pattern(source.image):
-        named = [source.image.format(**row) for row in df.to_dict("records")]
+        named = [patterns.fill(source.image, row) for row in df.to_dict("records")]
     else:
         named = df[source.image].tolist()
         df = df.drop(columns=source.image)
