@@ -6,7 +6,7 @@ from typing import Any
 
 from src.base import text
 from src.base.paths import from_here
-from src.data.rows import read_parts
+from src.data import tables
 from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
 from src.scoring.constant import constant_answer
@@ -20,7 +20,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
         made: Names of those that this run made; the others were reused.
     """
     blend = read_model(competition.model_folder(BLEND))
-    targets = read_parts(competition).targets
+    targets = competition.targets(tables.read(competition).train[competition.label])
     constant = constant_answer(competition.metric, targets, competition.classes)
     rows = [
         ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", ""),

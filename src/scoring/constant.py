@@ -34,4 +34,7 @@ def constant_answer(metric_name: str, targets: np.ndarray, classes: Sequence[str
     if metric.of_labels:
         text = f"always {classes[counts.argmax()]!r}"
         probs = np.eye(len(classes))[counts.argmax()]
-    return ConstantAnswer(text, *metric.score(targets, np.broadcast_to(probs, (len(targets), len(classes)))))
+    table = np.broadcast_to(probs, (len(targets), len(classes)))
+    if metric.per_row is None and not metric.of_labels:  # of the rows' order, in which all are equal in every sample
+        return ConstantAnswer(text, metric.value(targets, table), 0.0)
+    return ConstantAnswer(text, *metric.score(targets, table))
