@@ -64,9 +64,8 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     best = [way for way in ways if sum(way.missing.values()) == least]
     # numbers of another kind, such as ages, may be names of pictures too, but not of one each
     best = [way for way in best if all(len(set(paths)) == len(paths) for paths in way.paths.values())] or best
-    best = [
-        way for way in best if not way.image.endswith(ANY_ENDING)
-    ] or best  # no more is found with any than with one
+    # where an ending finds as many as any does, it is the one
+    best = [way for way in best if not way.image.endswith(ANY_ENDING)] or best
     best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
     if others := [way for way in best if way.paths != best[0].paths]:
         several = examples(f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others))
