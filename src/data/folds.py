@@ -9,8 +9,7 @@ import pandas as pd
 from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data.tables import by_id
-
-FEWEST = 3  # folds, as the config's folds.n
+from src.schema.competition import FEWEST_FOLDS
 
 
 def split(
@@ -29,7 +28,8 @@ def split(
     g = None if groups is None else np.asarray(groups)[order]
     if (have := len(set(ids if groups is None else groups))) < n:
         unit = "rows" if groups is None else "groups"
-        remedy = "lower folds.n in the config" if have >= FEWEST else f"{FEWEST} are the fewest that folds are made of"
+        fewest = f"{FEWEST_FOLDS} are the fewest that folds are made of"
+        remedy = "lower folds.n in the config" if have >= FEWEST_FOLDS else fewest
         raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
 
@@ -79,6 +79,6 @@ def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
     if df[id].duplicated().any() or set(df[id]) != set(ids):
         raise UserError(f"{path} is of other rows than the train table: {remedy}")
     fold = pd.to_numeric(df.set_index(id)["fold"].loc[ids], errors="coerce").to_numpy()
-    if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < 3:
+    if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < FEWEST_FOLDS:
         raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: {remedy}")
     return fold.astype(int)

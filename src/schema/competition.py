@@ -21,8 +21,11 @@ HOURS, SESSION_HOURS = 9.0, 12.0
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]  # names a folder
 
 
+FEWEST_FOLDS = 3  # C and the blend's weights are chosen on the folds inside: two are needed there
+
+
 class Folds(Strict):
-    n: int = Field(default=5, ge=3)  # C and the blend's weights are chosen on the folds inside: two are needed there
+    n: int = Field(default=5, ge=FEWEST_FOLDS)
     seed: int = Field(default=42, ge=0)
     groups: Literal["near-duplicates"] | None = None  # rows whose pictures are nearly the same stay in one fold
 
