@@ -75,12 +75,24 @@ def fresh_draws(request):
 @pytest.fixture
 def roots(tmp_path, monkeypatch):
     """Empty input and submissions folders, to which the paths of every config lead."""
-    monkeypatch.setenv("INPUT_DIR", str(tmp_path / "input"))
-    monkeypatch.setenv("SUBMISSIONS_DIR", str(tmp_path / "submissions"))
+    set_roots(monkeypatch, tmp_path)
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return tmp_path
+
+
+@contextmanager
+def roots_at(folder: Path) -> Iterator[pytest.MonkeyPatch]:
+    """In the block the roots are below `folder`, for a fixture that lives longer than a test's `roots`."""
+    with pytest.MonkeyPatch.context() as patch:
+        set_roots(patch, folder)
+        yield patch
+
+
+def set_roots(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    patch.setenv("INPUT_DIR", str(folder / "input"))
+    patch.setenv("SUBMISSIONS_DIR", str(folder / "submissions"))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from src.cli import Request
 from src.commands import COMMANDS, file_of, parser
 from src.kaggle.refusals import CODES
 from src.stages import STAGES
-from tests.conftest import ROOT, snapshot, toy_competition, toy_files
+from tests.conftest import ROOT, roots_at, snapshot, toy_competition, toy_files
 
 
 @pytest.fixture
@@ -35,9 +35,7 @@ def toy_run(folder, monkeypatch):
 def finished_once(tmp_path_factory):
     """The submissions folder of the toy competition, run once for all tests that begin with it."""
     roots = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INPUT_DIR", str(roots / "input"))
-        patch.setenv("SUBMISSIONS_DIR", str(roots / "submissions"))
+    with roots_at(roots) as patch:
         toy_files(roots / "input" / "toy")
         patch.setattr(config, "load", lambda name, limit=None: toy_competition(limit=limit))
         assert main.main(["digits", "submission"]) == 0

@@ -25,7 +25,7 @@ from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
 from src.scoring import metrics
 from tests import miniatures
-from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, snapshot, toy_competition, toy_files
+from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition, toy_files
 
 KINDS = {"one kind": ("a photo of {}.", "a picture of {}."), "varied": ("{} on a table", "what a {} is")}
 ARTICLE = Reported("an article", valid="0.90", epoch=2, model="resnet", note="it says nothing of its optimizer")
@@ -65,8 +65,7 @@ def known(monkeypatch, **competitions) -> None:
 
 def at(patch: pytest.MonkeyPatch, root: Path, competition) -> None:
     """It is the one config, its files are below `root`, and its phrasings are KINDS."""
-    patch.setenv("INPUT_DIR", str(root / "input"))
-    patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
+    set_roots(patch, root)
     patch.setattr(phrasings, "kinds", {"toy": KINDS}.__getitem__)
     known(patch, toy=competition)
 

@@ -31,7 +31,7 @@ from src.results import shards
 from src.schema.competition import Blend, Competition, Notebook
 from src.schema.models import FineTune, Probe
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
-from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, snapshot, toy_competition
+from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition
 
 HUB = "models--timm--test_convnext.r160_in1k"
 STAGES = (data, folds, features, zeroshot, probe, finetune, blend, submission)
@@ -90,8 +90,7 @@ def run_once(tmp_path_factory):
 
 
 def at(root: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setenv("INPUT_DIR", str(root / "input"))
-    patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
+    set_roots(patch, root)
     patch.setenv("OMP_NUM_THREADS", "1")
     patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(root / "hub"))
     patch.setattr(paths, "ROOT", root / "repository")

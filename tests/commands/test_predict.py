@@ -28,7 +28,7 @@ from src.results.model import model_tables
 from src.schema.competition import Blend
 from src.schema.models import Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
 from src.stages import blend, data, features, finetune, folds, probe, zeroshot
-from tests.conftest import CLASSES, TINY_CLIP, picture, serving, snapshot, toy_competition, toy_files
+from tests.conftest import CLASSES, TINY_CLIP, picture, roots_at, serving, snapshot, toy_competition, toy_files
 
 TUNED = FineTune(
     backbone="test_convnext",
@@ -58,9 +58,7 @@ def trained(tmp_path_factory):
     """A competition with a model of every kind, finished."""
     root = tmp_path_factory.mktemp("trained")
     toy_files(root / "input" / "toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INPUT_DIR", str(root / "input"))
-        patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
+    with roots_at(root) as patch:
         rng = np.random.default_rng(0)
         starts = [Head(rng.normal(size=(3, 16)).astype("float32"), np.ones(3, "float32")) for _ in range(3)]
         patch.setattr(heads, "probes", lambda competition, spec, data: starts)  # no second spent on fitting them

@@ -23,7 +23,7 @@ from src.results import checkpoints
 from src.results.model import model_tables
 from src.schema.models import Augment, FineTune
 from src.stages import data, finetune, folds
-from tests.conftest import Evil, read_json, snapshot, toy_competition, toy_files
+from tests.conftest import Evil, read_json, roots_at, snapshot, toy_competition, toy_files
 
 
 def with_model(**changes):
@@ -42,9 +42,7 @@ def prepared(toy):
 def finished_once(tmp_path_factory):
     """The folder of the toy competition's network, trained once for all tests that begin with it."""
     roots = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INPUT_DIR", str(roots / "input"))
-        patch.setenv("SUBMISSIONS_DIR", str(roots / "submissions"))
+    with roots_at(roots):
         toy_files(roots / "input" / "toy")
         competition = with_model()
         for stage in (data, folds, finetune):

@@ -11,7 +11,7 @@ from src.commands import report
 from src.data.rows import read_dataset
 from src.results.model import model_tables
 from src.stages import audit, blend, data, features, finetune, folds, probe, zeroshot
-from tests.conftest import toy_competition, toy_files
+from tests.conftest import roots_at, toy_competition, toy_files
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -34,9 +34,7 @@ def toy(tmp_path_factory):
     """The toy competition after a whole run, an audit and a report: once for all tests."""
     root = tmp_path_factory.mktemp("whole")
     toy_files(root / "input" / "toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INPUT_DIR", str(root / "input"))
-        patch.setenv("SUBMISSIONS_DIR", str(root / "submissions"))
+    with roots_at(root):
         competition = toy_competition()
         for stage in (data, folds, features, zeroshot, probe, finetune, blend, audit, report):
             stage.run(competition)
