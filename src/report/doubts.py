@@ -8,7 +8,7 @@ from src.base import files
 from src.base.errors import counted
 from src.report import forecast, reliability
 from src.report.evidence import BLEND, Evidence
-from src.report.figures import Advice, gained, measured, percent
+from src.report.figures import Advice, constant_score, gained, measured, percent
 from src.scoring import calibration
 from src.scoring.agreement import ERRORS
 
@@ -47,8 +47,7 @@ def learnt_nothing(evidence: Evidence) -> Iterator[Advice]:
     made, constant, metric = best.made, evidence.constant, evidence.competition.metric
     if constant.is_beaten(metric, made["cv"], made["se"]):
         return
-    n = len(evidence.train)
-    cv, without = (measured(metric, *score, n) for score in ((made["cv"], made["se"]), (constant.score, constant.se)))
+    cv, without = measured(metric, made["cv"], made["se"], len(evidence.train)), constant_score(evidence)
     why = f"The CV of {best.name}, {cv}, is no better than {constant.text}, {without}: its models have learnt nothing."
     yield Advice("Check labels and pictures before any tuning", why, evidence.competition.command("audit"))
 

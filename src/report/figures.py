@@ -34,6 +34,12 @@ def measured(metric: str, value: Any, se: Any, n: int) -> str:
     return intervals.score_text(metric, value, se, n) if known(value, se) else number(value)
 
 
+def constant_score(evidence: Evidence) -> str:
+    """`0.3333 ± 0.0786`, the score of the constant answer."""
+    constant = evidence.constant
+    return measured(evidence.competition.metric, constant.score, constant.se, len(evidence.train))
+
+
 def gained(value: Any, se: Any) -> str:
     """`+0.0035 ± 0.0070`: see `intervals.gain_text`."""
     if known(value, se):

@@ -25,7 +25,7 @@ def section(evidence: Material) -> Section:
         "competition": competition.name,
         "sends": competition.source.page is not None and competition.limit is None,
         "metric": competition.metric,
-        "constant": (evidence.constant.text, constant_text(evidence)),
+        "constant": (evidence.constant.text, figures.constant_score(evidence)),
         "rows": rows,
         "noted": any(one["note"] for one in rows),
         "parts": [part for part in BOARD_PARTS if any(part in ours.scores for ours in evidence.ours.values())],
@@ -40,11 +40,6 @@ def section(evidence: Material) -> Section:
         if len(of := sent[sent["part"] == part]):
             charts[part] = scatter(evidence, of, part)
     return Section("result", "Result", about, charts)
-
-
-def constant_text(evidence: Material) -> str:
-    constant = evidence.constant
-    return figures.measured(evidence.competition.metric, constant.score, constant.se, len(evidence.train))
 
 
 def row(evidence: Material, model: Model, history: histories.History | None) -> dict[str, Any]:
