@@ -210,7 +210,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         remedy = "is the competition's data whole? (delete its folder to fetch it again)"
         raise UserError(f"{path} is missing: {remedy}") from error
-    encoding = next((name for mark, name in ENCODINGS.items() if raw.startswith(mark)), "utf-8")
+    encoding = marked_encoding(raw)
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
@@ -223,6 +223,11 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise UserError(f"{path} has NUL characters: it is UTF-16 without a mark, or no text: save it as UTF-8")
     return text
+
+
+def marked_encoding(raw: bytes) -> str:
+    """Return the encoding that a text's mark tells; without a mark it is UTF-8."""
+    return next((name for mark, name in ENCODINGS.items() if raw.startswith(mark)), "utf-8")
 
 
 def find_separator(text: str) -> tuple[str, str]:

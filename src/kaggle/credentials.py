@@ -4,7 +4,6 @@ A shell, an editor or a .env file leaves blanks, line ends, quotes or a byte ord
 would send them along, or end in an error that quotes the secret: `handed_over` gives it the bare text.
 """
 
-import codecs
 import json
 import os
 import re
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from src.base.files import marked_encoding
 
 TOKEN_PAGE = "https://www.kaggle.com/settings"  # where a token is made
 OPEN_TO_OTHERS = 0o044  # the mode's bits that let others read a file
@@ -156,8 +157,7 @@ def read(path: Path) -> str | None:
         raw = path.read_bytes()
     except OSError:
         return None
-    utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return bare(raw.decode("utf-16" if utf16 else "utf-8", errors="replace"))
+    return bare(raw.decode(marked_encoding(raw), errors="replace"))
 
 
 def bare(text: str) -> str:
