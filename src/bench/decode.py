@@ -23,9 +23,9 @@ from torch.nn import functional as F
 
 from src.base import machine
 from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
-from src.data import images as pictures
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
+from src.data.record import check_images
 from src.networks import clip, inference
 from src.networks.inference import Tower
 from src.schema.models import Encoder
@@ -156,7 +156,7 @@ def run(quick: bool = False, images: Path | None = None) -> None:
             if ending == ".png" and images is not None:
                 paths = cases[f"pictures of {images.name}"] = find_pictures(images, n if quick else PNGS)
                 with silence():
-                    pictures.check(map(str, paths), paths, Path(folder) / "images.parquet")
+                    check_images(map(str, paths), paths, Path(folder) / "images.parquet")
                 continue
             cases[f"made-up {name}, {size[0]} x {size[1]}"] = make_pictures(Path(folder) / name, n, size, ending)
         comparisons = []

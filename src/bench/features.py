@@ -23,8 +23,8 @@ from src.base.text import duration
 from src.bench import rows as many
 from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
 from src.bench.peers import Peers, flops, matrix_rate
-from src.data import images as pictures
 from src.data.decoded import Store
+from src.data.record import check_images
 from src.data.rows import Rows
 from src.networks import clip, features, inference
 from src.networks.inference import Tower
@@ -65,7 +65,7 @@ def count(name: str, quick: bool) -> int:
 def rows_of(paths: list[Path], folder: Path) -> Rows:
     """Rows of the pictures that differ, since equal ones are encoded once."""
     names = [path.as_posix() for path in paths]
-    record = pictures.check(names, paths, folder / "images.parquet")
+    record = check_images(names, paths, folder / "images.parquet")
     rows = Rows(names, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
     distinct = rows.take(np.sort(np.unique(rows.shas, return_index=True)[1]))
     if len(distinct) < 2:

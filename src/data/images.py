@@ -1,25 +1,18 @@
-"""Pictures: one decoder for all stages, and the check that every file is whole.
+"""Pictures: one decoder for all stages, and the reason why a file is not a whole picture.
 
 A plain JPEG or PNG is decoded by OpenCV, which gives Pillow's pixels bit for bit, faster and without Python's lock;
 whatever is not plain (CMYK, 16 bits, transparency, other formats) by Pillow itself.
 """
 
-import hashlib
 import io
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
-
-from src.base.errors import UserError, counted, listed
-from src.base.files import write_parquet
-from src.base.threads import parallel
 
 # The endings of pictures in folders; only decoding tells whether a file is one.
 ENDINGS = (
@@ -31,8 +24,6 @@ LEFT_BEHIND = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
     *("lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini"),
 }
-RECORD = ["path", "size", "mtime_ns", "sha256", "width", "height", "mode"]
-FACTS = [*RECORD, "top", "white"]  # the greatest value of a picture of more than 8 bits, else 0; what it was scaled by
 WHITE = 65535  # the value that is white in pictures of more than 8 bits, where a config says nothing else
 
 LARGEST = 178_956_970  # pixels: a picture of more is not decoded whole
@@ -252,63 +243,3 @@ def explain_fault(data: bytes) -> str | None:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         return f"cannot be read to its end: {str(error) or type(error).__name__}"
     return None
-
-
-def check(ids: Iterable[str], paths: Iterable[Path], record: Path, white: int = WHITE) -> pd.DataFrame:
-    """Decode every picture that was not decoded before, in parallel, and write its facts to `record`.
-
-    A picture is recognised by its path, size and time of change. Returns the record's rows of `paths`, in their order,
-    with the columns of FACTS: sha256 is of `identity`, width and height are the file's own.
-
-    Raises:
-        UserError: Lists the pictures that are missing or not whole, by id and path.
-    """
-    ids, paths = list(ids), [str(path) for path in paths]
-    try:
-        known = pd.read_parquet(record, columns=FACTS)
-    except (OSError, ValueError, KeyError):
-        known = pd.DataFrame(columns=FACTS)
-    row_of = {row.path: row for row in known.itertuples(index=False)}
-
-    def facts(path: str) -> tuple | str:
-        try:
-            stat = Path(path).stat()
-            row = row_of.get(path)
-            if row and (row.size, row.mtime_ns) == (stat.st_size, stat.st_mtime_ns) and row.white in (0, white):
-                return tuple(row)
-            data = Path(path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return "is missing"
-        except OSError as error:
-            return f"cannot be opened: {error.strerror}"
-        if fault := explain_fault(data):
-            return fault
-        image, top = opened(data), greatest(data)
-        size, mode = image.size, image.mode
-        sha = identity(data, white if top else WHITE)
-        return (path, stat.st_size, stat.st_mtime_ns, sha, *size, mode, top, white if top else 0)
-
-    rows = list(parallel(facts, paths, "data"))
-    faults = [f"{id}: {path} {row}" for id, path, row in zip(ids, paths, rows, strict=True) if isinstance(row, str)]
-    if faults:
-        raise UserError(f"{counted(len(faults), 'image')} cannot be used, to be fixed or restored:\n{listed(faults)}")
-    df = pd.DataFrame(rows, columns=FACTS)
-    distinct = df.drop_duplicates("path").reset_index(drop=True)
-    if not distinct.equals(known):
-        write_parquet(record, distinct)
-    return df
-
-
-def identity(data: bytes, white: int) -> str:
-    """Return the name of a picture's pixels, by which stores and keys know it: the sha256 of its file's bytes.
-
-    Of pixels that are not those that such bytes had in earlier versions, or have by default, it is another.
-    """
-    sha = hashlib.sha256(data)
-    if all(scan(data)):
-        overlooked = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if overlooked is not None and not np.array_equal(overlooked, decode(bytearray(data))):
-            sha.update(b"upright")
-    if white != WHITE:
-        sha.update(f"white {white}".encode())
-    return sha.hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 
 from src.base import files
 from src.data import folds, images, tables
+from src.data.record import check_images
 from src.schema.competition import Competition
 
 
@@ -18,7 +19,7 @@ class Rows:
 
     ids: list[str]
     paths: list[Path]
-    shas: list[str]  # sha256 of each picture's bytes: see images.identity
+    shas: list[str]  # sha256 of each picture's bytes: see record.identity
     sizes: np.ndarray  # (n, 2) its width and height in pixels, as its file has them
     white: int = images.WHITE  # what is white in those of more than 8 bits
 
@@ -95,7 +96,7 @@ def read_parts(competition: Competition) -> Parts:
     frames = tables.read(competition)
     ids = [*frames.train[competition.id], *frames.test[competition.id]]
     paths = [*frames.train[tables.PATH], *frames.test[tables.PATH]]
-    record = images.check(ids, paths, competition.images_record, competition.white)
+    record = check_images(ids, paths, competition.images_record, competition.white)
     both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy(), competition.white)
     n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))

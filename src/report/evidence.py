@@ -65,7 +65,7 @@ class Evidence:
     test: pd.DataFrame  # (m) likewise
     targets: np.ndarray  # (n,) class indices
     fold: np.ndarray | None  # (n,) the fold that holds out each row; None before the folds are made
-    record: pd.DataFrame | None  # the data stage's facts on the images: see `images.RECORD`, by path
+    record: pd.DataFrame | None  # the data stage's facts on the images: see `record.RECORD`, by path
     models: dict[str, Model]  # those that are finished, in the config's order; the blend is the last
     left_out: list[LeftOut] = field(default_factory=list)
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from src.base import files
 from src.base.errors import UserError
-from src.data import folds, images, patterns, tables
+from src.data import folds, patterns, tables
+from src.data.record import RECORD
 from src.data.rows import Dataset, Rows
 from src.report import histories
 from src.report.album import Album
@@ -85,7 +86,7 @@ def model(evidence: Evidence, name: str) -> Model:
 def images_record(competition: Competition) -> pd.DataFrame | None:
     """Return images.parquet by path; None where it is not there, or not whole."""
     try:
-        record = pd.read_parquet(competition.images_record, columns=images.RECORD)
+        record = pd.read_parquet(competition.images_record, columns=RECORD)
     except (OSError, ValueError, KeyError):
         return None
     return record.drop_duplicates("path").set_index("path")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.base.errors import counted
 from src.data import copies, images, tables
+from src.data.record import check_images
 from src.schema.competition import Competition
 
 
@@ -17,7 +18,7 @@ def run(competition: Competition) -> None:
     rows = tables.read(competition)
     train, test = rows.train, rows.test
     ids, paths = ([*train[column], *test[column]] for column in (competition.id, tables.PATH))
-    record = images.check(ids, paths, competition.images_record, competition.white)
+    record = check_images(ids, paths, competition.images_record, competition.white)
     for left_out in rows.passed_over:
         print(f"passed over in {left_out}")
     counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from src.base.errors import UserError
 from src.data import images
+from src.data.record import RECORD, check_images, identity
 from tests.conftest import picture, snapshot
 
 
@@ -130,18 +131,18 @@ class TestCheck:
 
     def test_remembers_and_does_not_decode_again(self, paths, tmp_path, monkeypatch):
         record = tmp_path / "submissions" / "images.parquet"
-        first = images.check(range(30), paths, record)
+        first = check_images(range(30), paths, record)
         assert first["width"].tolist() == [20] * 30
         before = snapshot(record.parent)
         monkeypatch.setattr(images, "explain_fault", lambda data: pytest.fail("decoded again"))
-        assert images.check(range(30), paths, record).equals(first)
+        assert check_images(range(30), paths, record).equals(first)
         assert snapshot(record.parent) == before
 
     def test_a_changed_picture_is_decoded_again(self, paths, tmp_path):
         record = tmp_path / "images.parquet"
-        first = images.check(range(30), paths, record)
+        first = check_images(range(30), paths, record)
         picture("red", 99).save(paths[3])
-        second = images.check(range(30), paths, record)
+        second = check_images(range(30), paths, record)
         assert (first["sha256"] != second["sha256"]).tolist() == [i == 3 for i in range(30)]
 
     def test_all_faults_are_listed_by_id_and_path(self, paths, tmp_path):
@@ -150,7 +151,7 @@ class TestCheck:
         paths[1].write_bytes(b"")
         paths[2].write_bytes(png()[:-300])
         with pytest.raises(UserError) as error:
-            images.check([f"id{i}" for i in range(30)], paths, record)
+            check_images([f"id{i}" for i in range(30)], paths, record)
         assert "3 images cannot be used" in str(error.value)
         assert f"id0: {paths[0]} is missing" in str(error.value)
         assert f"id1: {paths[1]} is empty" in str(error.value)
@@ -161,20 +162,20 @@ class TestCheck:
         for path in paths[:25]:
             path.unlink()
         with pytest.raises(UserError) as error:
-            images.check(range(30), paths, tmp_path / "images.parquet")
+            check_images(range(30), paths, tmp_path / "images.parquet")
         assert str(error.value).count("is missing") == 20
         assert "and 5 more" in str(error.value)
 
     def test_a_record_of_an_earlier_version_is_completed_and_names_the_same(self, paths, tmp_path):
         record = tmp_path / "images.parquet"
-        first = images.check(range(30), paths, record)
-        first[images.RECORD].to_parquet(record)
-        assert images.check(range(30), paths, record).equals(first)
+        first = check_images(range(30), paths, record)
+        first[RECORD].to_parquet(record)
+        assert check_images(range(30), paths, record).equals(first)
 
     def test_a_damaged_record_is_made_anew(self, paths, tmp_path):
         record = tmp_path / "images.parquet"
         record.write_bytes(b"half")
-        assert len(images.check(range(30), paths, record)) == 30
+        assert len(check_images(range(30), paths, record)) == 30
 
 
 def saved(image: Image.Image, format: str, **options) -> bytearray:
@@ -264,7 +265,7 @@ class TestDeep:
         paths = [tmp_path / "deep.png", tmp_path / "plain.png"]
         paths[0].write_bytes(self.grey(0, 4095))
         picture("red", 0).save(paths[1])
-        usual, other, again = (images.check("ab", paths, tmp_path / "r", white) for white in (65535, 4095, 65535))
+        usual, other, again = (check_images("ab", paths, tmp_path / "r", white) for white in (65535, 4095, 65535))
         assert usual["sha256"][0] == hashlib.sha256(paths[0].read_bytes()).hexdigest()
         assert (usual["sha256"] != other["sha256"]).tolist() == [True, False]
         assert again.equals(usual)
@@ -329,7 +330,7 @@ class TestDecode:
         assert images.decode(data).shape == (68, 45, 3)
         self.same(data)
         overlooked = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        is_changed = images.identity(bytes(data), images.WHITE) != hashlib.sha256(data).hexdigest()
+        is_changed = identity(bytes(data), images.WHITE) != hashlib.sha256(data).hexdigest()
         assert is_changed == (overlooked.shape != (68, 45, 3))  # the pixels that it had before are another picture
 
     @pytest.mark.parametrize("format", ["PNG", "JPEG"])
@@ -338,7 +339,7 @@ class TestDecode:
         exif[0x0112] = 6
         for options in ({}, {"exif": exif}, {"exif": exif, "comment": b"Orientation"}):
             data = bytes(saved(smooth(), format, **options))
-            assert images.identity(data, images.WHITE) == hashlib.sha256(data).hexdigest()
+            assert identity(data, images.WHITE) == hashlib.sha256(data).hexdigest()
 
     def test_a_damaged_text_does_not_make_a_png_unreadable(self):
         whole, bad = bytes(saved(smooth(), "PNG")), bytearray(chunk(b"tEXt", b"Comment\0seed"))

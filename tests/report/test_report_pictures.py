@@ -13,7 +13,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from src.base import files
-from src.data import images, tables
+from src.data import tables
+from src.data.record import check_images
 from src.report import album, features_map, material, page, slices, tiles
 from src.report.evidence import Model
 from src.report.material import Material
@@ -35,7 +36,7 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
     found, k = tables.read(competition), len(competition.classes)
     if checked:
         paths = [*found.train[tables.PATH], *found.test[tables.PATH]]
-        images.check(map(str, paths), paths, competition.images_record)
+        check_images(map(str, paths), paths, competition.images_record)
     targets = found.train["label"].map(list(competition.classes).index).to_numpy()
     n, m, fold = len(targets), len(found.test), np.arange(len(targets)) // 3 % 3
     one = Material(competition, found.train, found.test, targets, fold, material.images_record(competition), {}, [])
