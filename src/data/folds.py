@@ -1,6 +1,7 @@
 """Folds: the rows that are held out together. Split once, written to a file, and part of every key by their hash."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,11 @@ def split(
         fewest = f"{FEWEST_FOLDS} are the fewest that folds are made of"
         remedy = "lower folds.n in the config" if have >= FEWEST_FOLDS else fewest
         raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
-
-    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(n, shuffle=True, random_state=seed)
     dealt = np.full(len(ids), -1)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
         warnings.filterwarnings("ignore", message="The least populated class")
         if np.unique(y, return_counts=True)[1].max() >= n:  # or the splitters refuse
-            for k, (_, held_out) in enumerate(splitter.split(y, y, g)):
+            for k, held_out in enumerate(held_out_rows(y, g, n, seed)):
                 dealt[held_out] = k
     if len(set(dealt)) < n:  # nor do they fill each fold where groups are few
         dealt = deal(y, np.arange(len(y)) if g is None else g, n, seed)
@@ -51,6 +49,25 @@ def split(
                 f"(rare_classes=True in the config allows that)"
             )
     return fold
+
+
+def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the rows of each of n folds by scikit-learn: stratified by label (m,), rows of a group (m,) together.
+
+    The groups are shuffled here, as scikit-learn does it since 1.8: before, it shuffled their counts and not them.
+
+    Raises:
+        ValueError: Every class has fewer rows than n, or there are fewer groups.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # a second, for this alone
+
+    if groups is None:
+        splits = StratifiedKFold(n, shuffle=True, random_state=seed).split(labels, labels)
+    else:
+        names, which = np.unique(groups, return_inverse=True)
+        place = np.argsort(np.random.RandomState(seed).permutation(len(names)))
+        splits = StratifiedGroupKFold(n).split(labels, labels, place[which])
+    return (held_out for _, held_out in splits)
 
 
 def deal(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarray:

@@ -49,6 +49,15 @@ def test_groups_stay_whole():
     assert np.bincount(fold).min() >= 16
 
 
+def test_groups_are_dealt_as_by_scikit_learn_since_1_8_whichever_is_installed():
+    rng = np.random.default_rng(3)
+    labels, groups = np.array(list("aab" * 10)), np.array([f"g{group}" for group in rng.integers(0, 12, 30)])
+    fold = np.empty(30, int)
+    for k, held_out in enumerate(folds.held_out_rows(labels, groups, 3, seed=5)):
+        fold[held_out] = k
+    assert "".join(map(str, fold)) == "102221110002120000002111221120"  # of StratifiedGroupKFold(3, shuffle=True)
+
+
 def test_a_class_in_one_group_could_not_be_learnt():
     groups = [str(i // 4) for i in range(97)] + ["last"] * 3
     with pytest.raises(UserError, match="all rows of class 'c' are in one group"):

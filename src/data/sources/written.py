@@ -13,6 +13,7 @@ import pandas as pd
 from src.base.errors import UserError, counted, unknown
 from src.base.files import as_json_value, describe_changes, explain_os_errors, read_json, replacing, write_json
 from src.base.paths import input_root, submissions_root
+from src.data import folds
 from src.schema.source import Source
 
 TABLES = ("train.csv", "test.csv", "sample_submission.csv", "solution.csv")
@@ -111,11 +112,7 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
     y, rng = np.asarray(labels), np.random.default_rng(seed)
     held_out = np.zeros(len(y), bool)
     if groups is not None:
-        from sklearn.model_selection import StratifiedGroupKFold
-
-        n = max(2, round(1 / share))
-        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-        held_out[next(iter(splitter.split(y, y, np.asarray(groups))))[1]] = True
+        held_out[next(folds.held_out_rows(y, np.asarray(groups), max(2, round(1 / share)), seed))] = True
         return held_out
     for label in sorted(set(labels)):
         rows = rng.permutation(np.flatnonzero(y == label))
