@@ -313,7 +313,7 @@ class Kaggle(Faulty):
 
     def page(self, rows: list, body: dict) -> tuple[list, str]:
         size = min(body.get("pageSize") or 20, self.page_cap)
-        start = int(body.get("pageToken") or (body.get("page", 1) - 1) * size)
+        start = int(body.get("pageToken") or (max(body.get("page", 1), 1) - 1) * size)
         return rows[start : start + size], str(start + size) if start + size < len(rows) else ""
 
     def rpc_GetSubmissionLimits(self, body: dict) -> dict:

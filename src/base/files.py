@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.common import get_handle
 
@@ -181,9 +182,9 @@ def read_csv(path: Path) -> pd.DataFrame:
     unnamed = [name for name in df if name == "" or name.startswith("Unnamed: ")]
     blank = [name for name in unnamed if (df[name].str.strip() == "").all()]
     df = df.drop(columns=blank)
-    empty = pd.Series(True, df.index)
+    empty = np.ones(len(df), bool)
     for name in df:
-        empty[empty] = df.loc[empty, name].str.strip() == ""
+        empty[empty] = (df.loc[empty, name].str.strip() == "").to_numpy(bool)
     df = df[~empty].reset_index(drop=True)
     numbers = {"empty column": surplus + len(blank), "empty row": int(empty.sum())}
     df.attrs["passed_over"] = [counted(n, what) for what, n in numbers.items() if n]

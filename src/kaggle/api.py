@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.kaggle import credentials, downloads
@@ -172,9 +173,18 @@ def competition(api: "KaggleApi", slug: str) -> Any:
     return retry_transient(lambda: call(api, "get_competition", competition_name=slug))
 
 
-def limits(api: "KaggleApi", slug: str) -> Any:
-    """The numbers of submissions sent and left: an ApiSubmissionLimits. All zero before a team's first."""
-    return retry_transient(api.competition_get_submission_limits, slug)
+def limits(api: "KaggleApi", slug: str, most_a_day: int | None) -> Any:
+    """The numbers of submissions sent and left: an ApiSubmissionLimits. All zero before a team's first.
+
+    A client before 2.2.4 cannot ask for them, and counts what was sent, of which errors are none.
+    """
+    if hasattr(api, "competition_get_submission_limits"):
+        return retry_transient(api.competition_get_submission_limits, slug)
+    valid = [one for one in submissions(api, slug) if one.status.name != "ERROR"]
+    day = (datetime.now(UTC) + api.clock).date()
+    today = sum(one.date.date() == day for one in valid)
+    left = max((most_a_day or today + 1) - today, 0)
+    return SimpleNamespace(num_today=today, num_total=len(valid), num_allowed_now=left, limited_by_total=False)
 
 
 def submissions(api: "KaggleApi", slug: str) -> list[Any]:

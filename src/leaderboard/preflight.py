@@ -87,7 +87,8 @@ def remote(api: "KaggleApi", competition: Competition) -> Iterator[Check]:
         yield Check("submissions", f"from notebooks only: ./run.sh {competition.name} pack makes one", "notebook")
     else:
         yield Check("submissions", "a CSV is taken")
-        yield quota(kaggle_api.limits(api, slug), described.max_daily_submissions)
+        most = described.max_daily_submissions
+        yield quota(kaggle_api.limits(api, slug, most), most)
 
 
 def deadline(api: "KaggleApi", described: Any) -> Check:

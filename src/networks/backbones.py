@@ -102,7 +102,8 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
         raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
     with hub.explain_load_errors(spec.backbone, path):
         # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
-        overlay, own = {"file": str(path)}, timm.get_pretrained_cfg(spec.backbone)
+        # custom_load: how timm's own source is read, and not this file; before 1.0.31 timm thinks it is
+        overlay, own = {"file": str(path), "custom_load": False}, timm.get_pretrained_cfg(spec.backbone)
         if spec.weights_file is not None and own is not None:
             trained = n_head_classes(path, own.classifier)
             if trained not in (None, own.num_classes):

@@ -45,9 +45,12 @@ def theme(mode: str) -> dict[str, Any]:
 
 
 def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    """The chart as Vega-Lite, without a theme: its colours are the page's to choose."""
+    """The chart as Vega-Lite, without a theme: its colours are the page's to choose.
+
+    And without its schema: that is altair's version, and a chart is drawn by the one that vl-convert brings.
+    """
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True), alt.theme.enable("none"):
-        return chart.to_dict()
+        return {name: value for name, value in chart.to_dict().items() if name != "$schema"}
 
 
 def png(specification: dict[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from src.leaderboard.forecast import Standing
 from src.results import ledger
 from src.results.model import save_model
 from src.stages import data, folds, submission
-from tests.conftest import toy_competition
+from tests.conftest import needs_kaggle_2_2_4, toy_competition
 
 RIGHT = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1
 
@@ -162,7 +162,7 @@ def test_a_lost_answer_is_looked_for_and_never_asked_again(toy, csv, standin, fa
         ("GetSubmission", {"status": 500}),
         ("GetSubmission", {"drop": "after"}),
         ("ListSubmissions", {"status": 429}),
-        ("GetSubmissionLimits", {"status": 503}),
+        pytest.param("GetSubmissionLimits", {"status": 503}, marks=needs_kaggle_2_2_4),
     ],
 )
 def test_what_passes_is_waited_out(toy, csv, standin, method, fault):
@@ -191,7 +191,7 @@ def test_an_upload_that_never_arrives_is_the_failure_that_it_is(toy, csv, standi
         ({"entered": False}, "rules"),
         ({"disabled": True}, "closed"),
         ({"kernels_only": True}, "notebook"),
-        ({"quota": 0}, "quota"),
+        pytest.param({"quota": 0}, "quota", marks=needs_kaggle_2_2_4),
     ],
 )
 def test_what_is_not_allowed_is_refused_before_a_byte_is_sent(toy, csv, standin, setting, cause):
@@ -207,7 +207,11 @@ def test_what_is_not_allowed_is_refused_before_a_byte_is_sent(toy, csv, standin,
 
 @pytest.mark.parametrize(
     ("setting", "cause"),
-    [({"disabled": True}, "closed"), ({"kernels_only": True}, "notebook"), ({"quota": 0}, "quota")],
+    [
+        ({"disabled": True}, "closed"),
+        ({"kernels_only": True}, "notebook"),
+        pytest.param({"quota": 0}, "quota", marks=needs_kaggle_2_2_4),
+    ],
 )
 def test_what_kaggle_refuses_in_the_last_moment_is_told_by_its_words(toy, csv, standin, monkeypatch, setting, cause):
     monkeypatch.setattr("src.leaderboard.preflight.require_can_submit", lambda api, competition: None)

@@ -1,5 +1,6 @@
 """CLIP: its weights are those that the config asks for, or there is a sentence; texts are unit vectors."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -85,7 +86,9 @@ def test_loading_leaves_the_random_state_alone():
         ),
     ],
 )
-def test_what_is_not_known_is_refused_before_anything_is_loaded(fields, said):
+def test_what_is_not_known_is_refused_before_anything_is_loaded(fields, said, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "transformers" else find(name))
     with pytest.raises(UserError) as error:
         clip.identity(ZeroShot(**fields))
     assert said in str(error.value)

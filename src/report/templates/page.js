@@ -15,7 +15,7 @@ async function draw(plot) {
   const name = plot.dataset.chart, config = themes[mode()];
   views.get(name)?.finalize();
   const renderer = specs[name].usermeta?.renderer ?? "svg";
-  const result = await vegaEmbed(plot, specs[name], { actions: false, renderer, config, tooltip: { theme: mode() } });
+  const result = await vegaEmbed(plot, specs[name], { mode: "vega-lite", actions: false, renderer, config, tooltip: { theme: mode() } });
   views.set(name, result);
   plot.dispatchEvent(new CustomEvent("drawn", { bubbles: true, detail: result.view }));
 }
