@@ -86,6 +86,7 @@ fi
 
 if [[ ${1:-} == test ]]; then
   shift
+  "$python" -m src.base.packages
   "$python" -m ruff check
   "$python" -m ruff format --check
   # a process has torch: half a GB each; a fixture of a module is made once a process

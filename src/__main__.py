@@ -7,22 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from src import commands, stages
+from src.base import packages
 from src.base.errors import UserError
 from src.base.paths import provide_home
 from src.cli import Request, parse
 
 if TYPE_CHECKING:
     from src.schema.competition import Competition
-
-OWN_ENV = "or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
-# What is installed under another name than it is imported by
-DISTRIBUTIONS = {
-    "cv2": "opencv-python-headless",
-    "open_clip": "open_clip_torch",
-    "PIL": "pillow",
-    "sklearn": "scikit-learn",
-    "vl_convert": "vl-convert-python",
-}
 
 
 def run(request: Request) -> int:
@@ -31,11 +22,16 @@ def run(request: Request) -> int:
     A command that sends something to Kaggle in the end asks first whether it may: not after hours of training.
     """
     if request.competition is None:
+        require_packages(request, None)
         return commands.module(request.command).run(**request.arguments) or 0
-    from src.base.locks import exclusive
-    from src.config import load  # pydantic and all the rest: not for a mistyped name or --help
+    competition = None
+    if not packages.unmet(packages.CORE):
+        from src.config import load  # pydantic and all the rest: not for a mistyped name or --help
 
-    competition = load(request.competition, request.limit)
+        competition = load(request.competition, request.limit)
+    require_packages(request, competition)
+    from src.base.locks import exclusive
+
     command = commands.module(request.command) if request.command else None
     if request.stages:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
@@ -52,16 +48,21 @@ def report(competition: "Competition") -> None:
     try:
         commands.module("report").run(competition)
     except ModuleNotFoundError as error:
-        print(f"no report: {missing_package(error)}")
+        print(f"no report: {packages.missing_module(error)}")
 
 
-def missing_package(error: ModuleNotFoundError) -> str:
-    """A sentence on the missing package; a missing module of our own is a bug, and raised."""
-    if (error.name or "src").partition(".")[0] == "src":
-        raise error
-    package = error.name.partition(".")[0]
-    # not all of requirements.txt, which would replace the torch of a notebook, and what fits it
-    return f"the package {package!r} is missing: pip install {DISTRIBUTIONS.get(package, package)}, {OWN_ENV}"
+def require_packages(request: Request, competition: "Competition | None") -> None:
+    """Raise a UserError for all packages that the request lacks here; of a competition, where its config can be read.
+
+    Raises:
+        UserError: One is not installed, or too old.
+    """
+    command = commands.COMMANDS[request.command] if request.command else commands.Command()
+    needed = {*command.packages, *(stages.packages(request.stages, competition) if request.competition else ())}
+    optional = {*command.optional, *(packages.LABELS,) * ("audit" in request.stages)}
+    if request.whole:  # it ends with the report
+        optional |= {*packages.PAGE, packages.CHARTS}
+    packages.require(sorted(needed), sorted(optional - needed))
 
 
 def exit_code(work: Callable[[], int], stopped: str) -> int:
@@ -95,11 +96,11 @@ def main(arguments: list[str]) -> int:
         try:
             return run(parse(arguments))
         except ModuleNotFoundError as error:
-            raise UserError(missing_package(error)) from error
+            raise UserError(packages.missing_module(error)) from error
         except RuntimeError as error:
             if "operator torchvision::" not in str(error):
                 raise
-            remedy = f"install the torchvision of that torch, {OWN_ENV}"
+            remedy = f"install the torchvision of that torch, {packages.OWN_ENV}"
             raise UserError(f"torch and torchvision do not fit each other ({error}): {remedy}") from error
 
     try:

@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.base import packages
 from src.data.sources.kaggle import Kaggle
 from src.schema.competition import Competition, Folds
 from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
@@ -32,6 +33,11 @@ TINY_CLIP = ClipArch(
     embed_dim=16,
     vision_cfg={"image_size": 16, "patch_size": 8, "layers": 1, "width": 32, "head_width": 16},
     text_cfg={"context_length": 16, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
+)
+
+# An older client cannot ask how many submissions are left, nor does it say which credentials it took.
+needs_kaggle_2_2_4 = pytest.mark.skipif(
+    packages.released(packages.version("kaggle")) < (2, 2, 4), reason="this kaggle is older"
 )
 
 
@@ -154,6 +160,21 @@ def toy_competition(**changes) -> Competition:
 @pytest.fixture
 def toy(folder):
     return toy_competition()
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """hide("open_clip", "cleanlab"): this environment has no such packages."""
+
+    def hide(*modules: str) -> None:
+        names, version = {packages.IMPORTED_AS.get(module, module) for module in modules}, packages.version
+        monkeypatch.setattr(packages, "version", lambda name: None if name in names else version(name))
+        for module in modules:
+            for loaded in [name for name in sys.modules if name.startswith(f"{module}.")]:
+                monkeypatch.delitem(sys.modules, loaded)
+            monkeypatch.setitem(sys.modules, module, None)
+
+    return hide
 
 
 @pytest.fixture

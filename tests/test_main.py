@@ -19,8 +19,9 @@ from src.base.text import docstring
 from src.cli import Request
 from src.commands import COMMANDS, file_of, parser
 from src.kaggle.refusals import CODES
+from src.schema.models import Probe
 from src.stages import STAGES
-from tests.conftest import ROOT, roots_at, snapshot, toy_competition, toy_files
+from tests.conftest import ROOT, needs_kaggle_2_2_4, roots_at, snapshot, toy_competition, toy_files
 
 
 @pytest.fixture
@@ -329,13 +330,44 @@ def test_a_whole_run(toy_run, capsys, folder, roots):
     assert snapshot(roots) == before
 
 
-def test_a_machine_without_the_packages_of_the_report_has_all_else(finished_run, monkeypatch, capsys, roots):
-    monkeypatch.setitem(sys.modules, "altair", None)
+def test_a_machine_without_the_packages_of_the_report_has_all_else(finished_run, hide, monkeypatch, capsys, roots):
+    hide("altair")
     for name in [name for name in sys.modules if name.startswith(("src.report", "src.commands.report"))]:
         monkeypatch.delitem(sys.modules, name)
     assert finished_run() == 0
-    assert "no report: the package 'altair' is missing: pip install" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.startswith("no report, for want of altair: pip install 'altair>=5.5.0'\n")
+    assert "no report: the package 'altair' is missing: pip install" in said
     assert list((roots / "submissions/toy").glob("blend-cv*.csv"))
+    assert finished_run("report") == 2
+    assert "error: this environment lacks altair: pip install 'altair>=5.5.0', or" in capsys.readouterr().err
+
+
+def test_what_needs_no_clip_runs_without_open_clip_and_parts_are_left_out_alone(
+    toy_run, hide, monkeypatch, capsys, roots
+):
+    hide("open_clip", "cleanlab", "vl_convert")
+    assert toy_run("probe") == 2
+    assert "error: this environment lacks open_clip_torch: pip install" in capsys.readouterr().err
+    assert not (roots / "submissions/toy").exists()
+
+    probe = Probe(backbone="test_convnext", pretrained=False, img_size=32, cs=(1.0, 100.0))
+    models = {"probe": probe, "convnext": toy_competition().models["convnext"]}
+    plain = toy_competition(models=models, prompts=None)
+    monkeypatch.setattr(config, "load", lambda name, limit=None: plain)
+    assert toy_run() == 0
+    said = capsys.readouterr().out
+    assert said.startswith("no charts in the report, for want of vl-convert-python: pip install")
+    assert "report: without the charts: vl-convert-python is not installed" in said
+    html = plain.report_html.read_text()
+    assert "<b>the charts</b>: vl-convert-python is not installed" in html
+    assert "data-chart=" not in html
+    assert not list(plain.plots.glob("*.png"))
+
+    assert toy_run("audit") == 0
+    said = capsys.readouterr().out
+    assert "not looked for: outliers: cleanlab is not installed" in said
+    assert "not looked for: labels: cleanlab is not installed" in said
 
 
 def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots, finished_once):
@@ -465,6 +497,7 @@ def test_the_users_mistake_is_an_exception_of_its_own():
     assert not issubclass(UserError, (ValueError, OSError))
 
 
+@needs_kaggle_2_2_4
 def test_whether_a_submission_will_be_allowed_is_asked_before_the_stages_run(toy_run, standin, capsys):
     standin.quota = 0
     assert toy_run("data", "submit") == CODES["quota"]

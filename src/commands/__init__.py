@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
+from src.base import packages
 from src.base.arguments import Parser, count
 from src.base.paths import from_caller
 from src.base.text import docstring
@@ -68,21 +69,23 @@ class Command:
     add_arguments: Callable[[Parser], None] = lambda parser: None
     stands: Literal["behind", "alone", "both"] = "behind"  # a competition, without one, either
     after_stages: bool = False  # may stand behind stages, which then run first
+    packages: tuple[str, ...] = ()  # what it imports, by distribution; see src/base/packages.py
+    optional: tuple[str, ...] = ()  # what it can do without
 
 
 COMMANDS = {
-    "doctor": Command(),
+    "doctor": Command(packages=packages.KAGGLE),
     "check": Command(csv_argument),
     "grade": Command(csv_argument),
-    "submit": Command(submit_arguments, after_stages=True),
-    "scores": Command(),
+    "submit": Command(submit_arguments, after_stages=True, packages=packages.KAGGLE),
+    "scores": Command(packages=packages.KAGGLE),
     "reproduce": Command(),
-    "pack": Command(pack_arguments, after_stages=True),
-    "ab": Command(ab_arguments, after_stages=True),
-    "report": Command(after_stages=True),
-    "predict": Command(predict_arguments, "both"),
-    "compare": Command(compare_arguments, "alone"),
-    "new": Command(new_arguments, "alone"),
+    "pack": Command(pack_arguments, after_stages=True, packages=(*packages.NETWORKS, *packages.NOTEBOOK)),
+    "ab": Command(ab_arguments, after_stages=True, packages=packages.NETWORKS),
+    "report": Command(after_stages=True, packages=packages.PAGE, optional=(packages.CHARTS,)),
+    "predict": Command(predict_arguments, "both", packages=(*packages.NETWORKS, "Jinja2", "requests")),
+    "compare": Command(compare_arguments, "alone", packages=packages.NETWORKS),
+    "new": Command(new_arguments, "alone", packages=(*packages.CORE, "Jinja2")),
     "help": Command(help_arguments, "alone"),
 }
 ALONE = tuple(name for name, command in COMMANDS.items() if command.stands != "behind")

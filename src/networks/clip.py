@@ -1,4 +1,7 @@
-"""CLIP by open_clip: its identity in a key, its image tower and preprocessing, and the texts it reads."""
+"""CLIP by open_clip: its identity in a key, its image tower and preprocessing, and the texts it reads.
+
+open_clip is imported in the functions that use it: where a config has no CLIP, it need not be installed.
+"""
 
 import functools
 import importlib.util
@@ -6,12 +9,10 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 from torch import Tensor, nn
 
 from src.base import files, machine
@@ -22,16 +23,26 @@ from src.networks import hub
 from src.networks.inference import Tower
 from src.schema.models import ClipArch, Encoder
 
+if TYPE_CHECKING:
+    from open_clip import SimpleTokenizer
+    from open_clip.transform import PreprocessCfg
+
 HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 TEXTS = 256  # encoded in one batch
-# Cached, since it reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained.
-simple_tokenizer = functools.cache(open_clip.SimpleTokenizer)
 
 
 @dataclass(frozen=True)
 class ClipModel:
     model: nn.Module
     tokenizer: Callable[[list[str]], Tensor]
+
+
+@functools.cache
+def simple_tokenizer(**options: Any) -> "SimpleTokenizer":
+    """Cached, since it reads the 262,144 merges of its vocabulary: seconds, in which a tiny model is trained."""
+    import open_clip
+
+    return open_clip.SimpleTokenizer(**options)
 
 
 def title(spec: Encoder) -> str:
@@ -61,6 +72,8 @@ def arch(spec: Encoder) -> dict[str, Any]:
                 f"{spec.clip.name} is your own architecture: it has no weights {spec.weights!r}, only a weights_file"
             )
         return {**spec.clip.model_dump(exclude={"name"}), "quick_gelu": False}
+    import open_clip
+
     config = open_clip.get_model_config(spec.clip)
     if config is None:
         raise UserError(unknown("CLIP architecture", spec.clip, open_clip.list_models()))
@@ -96,8 +109,11 @@ def bundled_config(spec: Encoder) -> dict[str, Any]:
     return files.read_json(resolve(spec.weights_file).with_name("open_clip_config.json")) or {}
 
 
-def preprocessing(spec: Encoder) -> PreprocessCfg:
+def preprocessing(spec: Encoder) -> "PreprocessCfg":
     """The tag's own way from a picture to a tensor, also where the weights come from a file."""
+    import open_clip
+    from open_clip.transform import PreprocessCfg, merge_preprocess_dict
+
     config = asdict(PreprocessCfg(size=arch(spec)["vision_cfg"].get("image_size", 224)))
     own = open_clip.get_pretrained_cfg(arch_name(spec), spec.weights) if spec.weights else None
     own = own or bundled_config(spec).get("preprocess_cfg", {})
@@ -157,6 +173,8 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     Raises:
         UserError: As `identity` and `arch_at_size`, or the hub cannot be reached, or the file holds other weights.
     """
+    import open_clip
+
     config, what = arch_at_size(spec, img_size), title(spec)
     path = weights(spec, what) if pretrained else None
     with torch.random.fork_rng():
@@ -197,6 +215,8 @@ def weights(spec: Encoder, what: str) -> Path | None:
 
 
 def fetch_from_hub(spec: Encoder, what: str) -> Path:
+    import open_clip
+
     tag = open_clip.get_pretrained_cfg(spec.clip, spec.weights)
     if not tag.get("hf_hub"):
         raise UserError(f"{what} is not on the hub, only at {tag.get('url')}: download it and give it as weights_file")

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.base import files
+from src.base import files, packages
 from src.base.errors import UserError
 from src.data import folds, patterns, tables
 from src.data.record import RECORD
 from src.data.rows import Dataset, Rows
 from src.report import histories
 from src.report.album import Album
-from src.report.evidence import BLEND, PARTS, Evidence, Model
+from src.report.evidence import BLEND, PARTS, Evidence, LeftOut, Model
 from src.report.histories import History
 from src.results import predictions
 from src.results.model import read_model, rescored
@@ -46,6 +46,8 @@ def read(competition: Competition) -> Material:
     for name in names(competition):
         if (one := evidence.usable(name, model, evidence, name)) is not None:
             evidence.models[name] = one
+    if packages.version(packages.CHARTS) is None:
+        evidence.left_out.append(LeftOut("the charts", f"{packages.CHARTS} is not installed"))
     return evidence
 
 
@@ -119,4 +121,6 @@ def key(competition: Competition) -> str:
     record = images_record(competition)
     for path in () if record is None else record.index:
         digest.update(b"1" if Path(path).is_file() else b"0")
+    if packages.version(packages.CHARTS) is None:
+        digest.update(b"without charts")
     return digest.hexdigest()

@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import altair as alt
 import jinja2
 from markupsafe import Markup
 
+from src.base import packages
 from src.report import charts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -63,7 +64,7 @@ def render(
     made: str,
     album: Mapping[str, Any] | None = None,
 ) -> Page:
-    """The page of these sections.
+    """The page of these sections, without their charts where the package that draws them is not installed.
 
     Args:
         head: The top of the page; see page.html.
@@ -71,6 +72,8 @@ def render(
         made: The time: the one thing in the page that does not follow from the input.
         album: The pictures of all sections, for album.js.
     """
+    if packages.version(packages.CHARTS) is None:
+        sections = [replace(section, charts={}) for section in sections]
     environment = templates()
     specs = {
         f"{section.name}-{name}": charts.specification(chart)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base.errors import unknown
+from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
 from src.schema.models import AnyModel, ComparedModel, Encoder, Prompts
 from src.schema.source import Source
@@ -190,6 +191,18 @@ class Competition(Strict):
     def encoders(self) -> list[Encoder]:
         """All encoders of the models."""
         return [encoder for model in self.models.values() for encoder in model.encoders]
+
+    @property
+    def packages(self) -> set[str]:
+        """The packages that not every config's stages import, by distribution."""
+        models = self.models.values()
+        networks = [spec for model in models for spec in (*model.encoders, *model.weights_from)]
+        is_needed = {
+            CLIP: any(spec.clip is not None for spec in networks),
+            LABELS: any(model.looks_for_wrong_labels for model in models),
+            DUPLICATES: self.folds.groups is not None,
+        }
+        return {name for name, needed in is_needed.items() if needed}
 
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
 

@@ -113,6 +113,7 @@ class Kind(Strict):
     # These may be properties of a kind:
     reads_prompts: ClassVar[bool] = False
     starts_from_prompts: ClassVar[bool] = False  # whether it is CLIP's zero-shot classifier before it learns anything
+    looks_for_wrong_labels: ClassVar[bool] = False  # in its training rows
     needs_judge: ClassVar[bool] = False  # whether one that `judges_labels` must find those of its training rows first
     ingredients: ClassVar[tuple[str, ...]] = ()  # the models that it is made of
 
@@ -204,6 +205,10 @@ class Probe(Encoder, Kind):
     def encoders(self) -> tuple[Encoder, ...]:
         """Itself and those beside it."""
         return self, *self.beside
+
+    @property
+    def looks_for_wrong_labels(self) -> bool:
+        return self.label_noise != "keep"
 
     @property
     def reads_prompts(self) -> bool:
@@ -328,8 +333,12 @@ class FineTune(Network, Kind):
     reads_prompts = starts_from_prompts
 
     @property
-    def needs_judge(self) -> bool:
+    def looks_for_wrong_labels(self) -> bool:
         return self.label_noise != "keep"
+
+    @property
+    def needs_judge(self) -> bool:
+        return self.looks_for_wrong_labels
 
     def check_against(self, name: str, models: Mapping[str, Kind], prompts: Prompts | None) -> None:
         super().check_against(name, models, prompts)

@@ -10,10 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from src.base.packages import CORE, DUPLICATES, NETWORKS
+
 if TYPE_CHECKING:
     from src.schema.competition import Competition
 
 
+WITHOUT_NETWORKS = ("data", "folds")
 ASKED = ("find_lr", "audit")  # stages that run only where they are named
 BEFORE_BLEND = {  # each with the stages it needs; in the order in which they run
     "data": (),
@@ -37,13 +40,21 @@ def module(name: str) -> ModuleType:
     return importlib.import_module(f"src.stages.{name}")
 
 
+def packages(names: tuple[str, ...], competition: "Competition | None") -> set[str]:
+    """The packages that stages import, by distribution; without a competition, those that any config's import."""
+    needed = {*CORE, *(DUPLICATES,) * ("audit" in names)}
+    if {*names} - {*WITHOUT_NETWORKS}:
+        needed |= {*NETWORKS, *(competition.packages if competition else ())}
+    return needed
+
+
 def run(competition: "Competition", names: tuple[str, ...]) -> None:
     """Run stages in order, after they have checked the config."""
     start = time.perf_counter()
     computed, submission, checked = set(), None, False
     for i, name in enumerate(names):
         print(f"== {competition.folder.name}: {name}")
-        if name not in ("data", "folds") and not checked:  # here torch is imported
+        if name not in WITHOUT_NETWORKS and not checked:  # here torch is imported
             for later in names[i:]:
                 getattr(module(later), "check", lambda competition: None)(competition)
             checked = True

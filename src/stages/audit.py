@@ -28,7 +28,7 @@ import pandas as pd
 
 from src.audit import duplicates, outliers, pairs
 from src.audit.duplicates import Pairs
-from src.base import files, text
+from src.base import files, packages, text
 from src.base.errors import counted
 from src.data.rows import Dataset, Rows, read_dataset
 from src.networks import encoders
@@ -52,6 +52,9 @@ def run(competition: Competition) -> None:
         "classes": list(competition.classes),
         "judge": None if oof is None else {"model": judge, "oof": files.sha256(oof)},
     }
+    has_cleanlab = packages.version(packages.LABELS) is not None
+    if not has_cleanlab:
+        key["without"] = packages.LABELS
     key, earlier = files.as_json_value(key), audit.about(competition)
     if earlier is not None and earlier["key"] == key:
         print(f"reused {competition.audit_csv}: {counted(sum(earlier['counts'].values()), 'finding')}")
@@ -67,12 +70,16 @@ def run(competition: Competition) -> None:
     findings.append(single_findings(data.rows, n, "tiny", sides, outliers.is_tiny(sides)))
     if (spec := pairs.candidate_encoder(competition)) is None:
         skipped.append("outliers: the config has no encoder, and so no features")
+    elif not has_cleanlab:
+        skipped.append(f"outliers: {packages.LABELS} is not installed")
     else:
         far = outliers.detect_outliers(pairs.unit_features(competition, data.rows))
         findings.append(single_findings(data.rows, n, "outlier", far.score, far.mask))
     ceiling = None
     if judge is None:
         skipped.append("labels: no model of these folds and rows is finished")
+    elif not has_cleanlab:
+        skipped.append(f"labels: {packages.LABELS} is not installed")
     else:
         probs, _ = model_tables(competition, judge, data)
         findings.append(label_findings(competition, data, probs))

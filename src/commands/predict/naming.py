@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import timm
 import torch
 from pydantic import ValidationError
@@ -53,6 +52,8 @@ def imagenet() -> Classes:
     These are OpenAI's own choice among their 80 (notebooks/Prompt_Engineering_for_ImageNet.ipynb of openai/CLIP), in
     which all 80 are hardly better. Two pairs of classes have one name: these are told apart by their WordNet numbers.
     """
+    import open_clip
+
     names = open_clip.IMAGENET_CLASSNAMES
     number = timm.data.ImageNetInfo().index_to_label_name
     labels = tuple(name if names.count(name) == 1 else f"{name} ({number(i)})" for i, name in enumerate(names))
@@ -112,6 +113,8 @@ class Clip(Model):
 
     def check(self) -> None:
         if self.spec.weights is None and self.spec.weights_file is None:
+            import open_clip
+
             tags = open_clip.list_pretrained_tags_by_model(self.spec.clip)
             clip.arch(self.spec)
             known = ", ".join(tags)

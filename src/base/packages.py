@@ -1,0 +1,93 @@
+"""The packages of a request: what this environment lacks of them, or has in too old a version, and what adds it."""
+
+import importlib.metadata
+import re
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from src.base.errors import UserError
+
+BOUNDS = Path(__file__).with_name("lower-bounds.txt")
+OWN_ENV = "or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
+# By their distributions' names. What reads a config and its tables; what has to do with networks beside it; and so on.
+CORE = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "pillow", "opencv-python-headless")
+CORE += ("pydantic", "filelock", "tqdm")
+NETWORKS = ("torch", "torchvision", "timm", "albumentations", "huggingface_hub", "safetensors", "threadpoolctl")
+CLIP, DUPLICATES, LABELS = "open_clip_torch", "imagehash", "cleanlab"
+PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
+KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
+TESTS = (*CORE, *NETWORKS, CLIP, DUPLICATES, LABELS, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
+TESTS += ("aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
+# What is only a part of what was asked for, and left out where it is missing.
+OPTIONAL = {LABELS: "doubtful labels and outliers", CHARTS: "charts in the report", **dict.fromkeys(PAGE, "report")}
+# One package with several distributions, of which an image has one.
+SAME = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")}
+# What is imported under another name than it is installed by
+IMPORTED_AS = {"cv2": "opencv-python-headless", "open_clip": CLIP, "PIL": "pillow", "sklearn": "scikit-learn"}
+IMPORTED_AS |= {"vl_convert": CHARTS, "jinja2": "Jinja2"}
+
+
+def require(needed: Iterable[str], optional: Iterable[str] = ()) -> None:
+    """Print what is left out for want of an optional package, by its distribution's name.
+
+    Raises:
+        UserError: A package that is needed is not installed, or is older than lower-bounds.txt has it; the sentence
+            has one command that installs all that is asked for, and replaces nothing that is new enough.
+    """
+    lacking, left_out = unmet(needed), unmet(optional)
+    if not lacking and not left_out:
+        return
+    command = shlex.join(["pip", "install", *(f"{name}>={bounds()[name]}" for name in sorted({*lacking, *left_out}))])
+    if lacking:
+        missing = [name for name, version in lacking.items() if version is None]
+        old = [f"{name} {version}" for name, version in lacking.items() if version is not None]
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has too old a {', '.join(old)}"] * bool(old)
+        raise UserError(f"this environment {' and '.join(parts)}: {command}, {OWN_ENV}")
+    for name in left_out:
+        print(f"no {OPTIONAL[name]}, for want of {name}: {command}")
+
+
+def unmet(names: Iterable[str]) -> dict[str, str | None]:
+    """Those of `names` that are older here than their lower bound, with their versions; None: not installed."""
+    found = {name: version(name) for name in names}
+    return {name: here for name, here in found.items() if here is None or released(here) < released(bounds()[name])}
+
+
+def version(name: str) -> str | None:
+    """The installed version of a distribution, or of another that holds the same package; None if there is none."""
+    for one in (name, *SAME.get(name, ())):
+        try:
+            return importlib.metadata.version(one)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def released(version: str) -> tuple[int, ...]:
+    """(2, 10, 0) of `2.10.0+cu128`: what orders the releases of one package."""
+    return tuple(int(part) for part in re.match(r"\d+(\.\d+)*", version)[0].split("."))
+
+
+def bounds() -> dict[str, str]:
+    """{distribution: the oldest version that works} of lower-bounds.txt."""
+    lines = BOUNDS.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(">=") for line in lines if not line.startswith("#"))
+
+
+def missing_module(error: ModuleNotFoundError) -> str:
+    """A sentence on a package that was looked for in vain; a missing module of our own is a bug, and raised."""
+    if (error.name or "src").partition(".")[0] == "src":
+        raise error
+    package = error.name.partition(".")[0]
+    # not all of requirements.txt, which would replace the torch of a notebook, and what fits it
+    return f"the package {package!r} is missing: pip install {IMPORTED_AS.get(package, package)}, {OWN_ENV}"
+
+
+if __name__ == "__main__":  # what run.sh asks before the tests
+    try:
+        require(TESTS)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.code)
