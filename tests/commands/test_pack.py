@@ -20,7 +20,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src.base import paths
+from src.base import packages, paths
 from src.base.errors import UserError
 from src.commands.pack import command, hidden, notebook, packing, publishing, rehearsal, wheels
 from src.commands.pack.rehearsal import Rehearsal
@@ -79,7 +79,6 @@ def run_once(tmp_path_factory):
     (root / "hub" / HUB / "refs" / "main").write_text("abc")
     shutil.copytree(ROOT / "src", root / "repository" / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "repository" / "src" / "nothing.py").touch()
-    shutil.copyfile(ROOT / "requirements.txt", root / "repository" / "requirements.txt")
     text = f"{CONFIG}\n\n{inspect.getsource(packed)}\n\ncompetition = packed()\n"
     (root / "repository" / "src" / "configs" / "toy.py").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
@@ -466,71 +465,90 @@ def test_what_takes_too_long_or_too_much_is_not_ready():
 
 
 class TestWheels:
-    def test_are_all_that_the_stages_need_but_torch(self):
-        pins = wheels.pins(ROOT / "requirements.txt")
-        names = {pin.partition("==")[0] for pin in pins}
-        assert pins == sorted(pins)
-        assert {"timm", "open-clip-torch", "albumentations", "pandas", "typing-extensions", "pyyaml"} <= names
-        assert not names & {"torch", "torchvision", "triton", "kaggle", "aiohttp", "pytest", "ruff", "nvidia-cublas"}
-        assert set(wheels.needed(names, but=wheels.IMAGE)) == names
+    NEEDED = (*packages.CORE, *packages.NETWORKS)
 
-    def test_are_refused_where_the_run_had_others(self, tmp_path):
-        (tmp_path / "requirements.txt").write_text("numpy==1.0.0  # old\n")
-        with pytest.raises(UserError, match=r"numpy .* is installed and requirements.txt has numpy==1.0.0"):
-            wheels.pins(tmp_path / "requirements.txt")
-        (tmp_path / "requirements.txt").write_text("no-such-package==1.0.0\n")
-        with pytest.raises(UserError, match="the package no-such-package is not installed"):
-            wheels.pins(tmp_path / "requirements.txt")
+    def test_are_those_of_what_the_image_lacks(self):
+        plain, clip = (wheels.pins(names) for names in (self.NEEDED, (*self.NEEDED, packages.CLIP)))
+        assert [pin.partition("==")[0] for pin in plain] == ["filelock"]
+        assert {pin.partition("==")[0] for pin in clip} == {"filelock", "ftfy", "open_clip_torch", "wcwidth"}
+        assert clip == sorted(clip)
+
+    def test_are_those_of_what_the_image_has_too_old_and_of_what_that_needs(self, monkeypatch):
+        there = {"timm": "1.0.3", "torch": "2.10.0", "torchvision": "0.25.0", "huggingface-hub": "1.0.0"}
+        monkeypatch.setattr(wheels, "image", lambda: there)
+        names = {pin.partition("==")[0].lower() for pin in wheels.pins(["timm", "torch"])}
+        assert {"timm", "pyyaml", "safetensors"} <= names
+        assert not names & {"torch", "torchvision", "huggingface_hub", "huggingface-hub"}
+
+    def test_are_refused_where_one_is_not_installed_here(self, monkeypatch):
+        needs = {packages.CLIP: ["no-such-package"]}
+        monkeypatch.setattr("importlib.metadata.requires", lambda name: needs.get(name, []))
+        with pytest.raises(UserError, match=r"no-such-package is not installed, which a notebook needs: pip install"):
+            wheels.pins([packages.CLIP])
+
+    def test_what_depends_on_the_python_is_asked_of_kaggles(self, monkeypatch):
+        lines = ["a; python_version < '3.12'", "b; python_version >= '3.13'", "c; sys_platform == 'win32'", "d"]
+        monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
+        assert [one.name for one in wheels.requirements("x", "", wheels.PYTHONS)] == ["b", "d"]
+
+    def test_versions_that_differ_from_the_images_are_known(self, monkeypatch):
+        monkeypatch.setattr(wheels, "image", lambda: {"timm": "0.9", "torch": packages.version("torch")})
+        assert wheels.other_versions(["timm", "torch", "numpy"]) == [f"timm {packages.version('timm')} (0.9)"]
 
     def test_cannot_be_had_without_an_index(self, tmp_path, monkeypatch):
         monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         with pytest.raises(UserError, match=r"pip cannot get the wheels for Python 3.12 \(ERROR: No matching"):
-            wheels.download(["tiny==1.0"], tmp_path, "3.12", wheels.KAGGLE)
+            wheels.download(["tiny==1.0"], tmp_path, "3.12")
 
     def test_of_the_pack_before_are_taken_where_they_are_the_same_and_whole(self, tmp_path, monkeypatch):
         wheel = tmp_path / "before" / "wheels" / "tiny-1.0-py3-none-any.whl"
         wheel.parent.mkdir(parents=True)
         wheel.write_bytes(b"wheel")
-        about = {"packages": ["tiny==1.0"], "python": wheels.pythons()}
+        about = {"packages": ["tiny==1.0"], "python": wheels.PYTHONS}
         about["files"] = packing.contents(tmp_path / "before")
         (tmp_path / "before" / "pack.json").write_text(json.dumps(about))
         wheels.collect(["tiny==1.0"], tmp_path / "wheels", tmp_path / "before")
         assert (tmp_path / "wheels" / wheel.name).read_bytes() == b"wheel"
         wheel.write_bytes(b"whe")
         asked = []
-        monkeypatch.setattr(wheels, "download", lambda pins, folder, python, target=(): asked.append(python))
+        monkeypatch.setattr(wheels, "download", lambda pins, folder, python: asked.append(python))
         wheels.collect(["tiny==1.0"], tmp_path / "again", tmp_path / "before")
-        assert wheels.PYTHON in asked
+        assert asked == ["3.12", "3.13"]
 
-    def test_stand_alone_beside_torch_in_the_image(self, tmp_path):
+    def test_are_added_to_what_the_image_has_and_no_other_package_is_there(self, tmp_path):
         """As on Kaggle: what no wheel brings is not there."""
-        python = rehearsal.image(tmp_path / "image")
-        wheel = tmp_path / "wheels" / "tiny-1.0-py3-none-any.whl"
+        python = rehearsal.image(tmp_path / "image", ["timm"])
+        wheel = tmp_path / "wheels" / "timm-99.0-py3-none-any.whl"
         wheel.parent.mkdir()
         with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr("tiny.py", "answer = 42\n")
-            archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+            archive.writestr("timm.py", "answer = 42\n")
+            archive.writestr("timm-99.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: timm\nVersion: 99.0\n")
             archive.writestr(
-                "tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+                "timm-99.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
             )
-            archive.writestr("tiny-1.0.dist-info/RECORD", "")
-        about = {"packages": ["tiny==1.0"], "python": [wheels.here()]}
+            archive.writestr("timm-99.0.dist-info/RECORD", "")
+        (tmp_path / "project").symlink_to(ROOT)
         cell = cell_of(notebook.ipynb("Toy", "./run.sh toy pack", "toy", "0" * 64), "packages")
-        given = (
-            f"import shutil, subprocess, sys\nfrom pathlib import Path\nPACK = SCRATCH = Path('.')\nabout = {about}\n"
-        )
         asked = "from importlib.util import find_spec; print([name for name in sys.argv[1:] if find_spec(name)])"
-        look = f"import os\nsys.path.insert(0, 'packages')\nimport tiny\nprint(tiny.answer)\n{asked}"
-        done = subprocess.run(
-            [python, "-c", f"{given}\n{cell}\n{look}", "torch", "torchvision", "timm", "numpy", "pandas", "tiny"],
-            cwd=tmp_path,
-            env={"PIP_CONFIG_FILE": "/dev/null"},
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout.splitlines()[1:] == ["42", "['torch', 'torchvision', 'numpy', 'tiny']"], done.stderr
+
+        def run(needed, pins):
+            about = {"needed": needed, "packages": pins, "python": wheels.PYTHONS}
+            given = (
+                f"import shutil, subprocess, sys\nfrom pathlib import Path\nPACK = SCRATCH = Path('.')\nabout = {about}"
+            )
+            look = f"sys.path.insert(0, 'packages')\nimport timm\nprint(timm.answer)\n{asked}"
+            names = ["torch", "torchvision", "timm", "numpy", "open_clip", "altair", "aiohttp", "pytest"]
+            command = [python, "-c", f"{given}\n{cell}\n{look}", *names]
+            env = {"PIP_CONFIG_FILE": "/dev/null"}
+            return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+
+        done = run(["torch", "timm"], ["timm==99.0"])
+        assert done.stdout.splitlines()[1:] == ["42", "['torch', 'torchvision', 'timm', 'numpy']"], done.stderr
+        assert "this image has no timm, or too old a one, and . brings none" in run(["torch", "timm"], []).stderr
+        failed = run(["timm"], ["timm==98.0"])
+        assert "the wheels are for Python 3.12, 3.13, and this is 3." in failed.stderr
 
 
 class TestPush:

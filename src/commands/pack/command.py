@@ -17,7 +17,7 @@ from pathlib import Path
 
 from src.base import files, locks, machine, threads
 from src.base.errors import counted
-from src.commands.pack import packing, publishing, rehearsal
+from src.commands.pack import packing, publishing, rehearsal, wheels
 from src.kaggle import api as kaggle_api
 from src.leaderboard import preflight
 from src.schema.competition import Competition
@@ -50,9 +50,11 @@ def run(competition: Competition, push: bool = False, with_wheels: bool = True) 
             packing.pack(competition, part / "dataset", with_wheels)
             packing.write_notebook(competition, part / "notebook", part / "dataset", gpu)
         print(f"packed {size(new / 'dataset')}; rehearsed {rehearsal.isolation()[1]}:")
-        done = rehearsal.rehearse(competition, new, limits, competition.folder / ".rehearsal")
+        done = rehearsal.rehearse(competition, new, limits, competition.folder / ".rehearsal", with_wheels)
         print(f"rehearsed: {done.summary(limits, gpu, threads.cores())}")
         print(f"rehearsed: {done.equals}")
+        if others := wheels.other_versions(packing.packages_of(competition)):
+            print(f"rehearsed in other versions than those of Kaggle's image (in brackets): {', '.join(others)}")
         done.check(limits, gpu)
         shutil.rmtree(competition.pack, ignore_errors=True)
         os.replace(new, competition.pack)

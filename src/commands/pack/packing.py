@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from src.base import files, paths
+from src import stages
+from src.base import files, packages, paths
 from src.base.errors import UserError
 from src.base.paths import resolve
 from src.commands.pack import notebook, wheels
@@ -27,7 +28,12 @@ KEPT += ("judged.json", "fold*-judged.parquet")  # a probe's doubts about the tr
 
 
 def check(competition: Competition) -> None:
-    """Raise a UserError for a config with files outside of the repository, or with votes of others."""
+    """Raise a UserError for a config with files outside of the repository, or with votes of others, or its packages.
+
+    Raises:
+        UserError: As above; a package is one that the notebook's stages need, and this machine lacks.
+    """
+    packages.require(packages_of(competition))
     if competition.blend.csvs:
         raise UserError("blend.csvs have no answers to hidden rows: pack a config without them")
     for name, spec in weighted_specs(competition):
@@ -37,6 +43,11 @@ def check(competition: Competition) -> None:
                 f"model {name!r}: weights_file {file} is not in the repository's folder: put it under input/ and write "
                 "its path from there, which is its path on Kaggle too"
             )
+
+
+def packages_of(competition: Competition) -> list[str]:
+    """The packages that the notebook's stages need, by distribution."""
+    return sorted(stages.packages(("submission",), competition))
 
 
 def require_finished(competition: Competition) -> None:
@@ -60,8 +71,8 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
     project(competition, folder / "project")
     state(competition, folder / "state")
     hub(competition, folder / "hub")
-    pins, test = wheels.pins(paths.ROOT / "requirements.txt") if with_wheels else [], competition.test
-    if pins:
+    needed, test = packages_of(competition), competition.test
+    if pins := wheels.pins(needed) if with_wheels else []:
         wheels.collect(pins, folder / "wheels", competition.pack / "dataset")
     limit = [] if competition.limit is None else ["--limit", str(competition.limit)]
     about = {
@@ -69,7 +80,8 @@ def pack(competition: Competition, folder: Path, with_wheels: bool = True) -> No
         "folder": competition.folder.name,
         "competition": competition.source.slug,
         "test": patterns.fixed_folder(test) if patterns.is_pattern(test) else test,
-        "python": wheels.pythons(),
+        "python": wheels.PYTHONS,
+        "needed": needed,
         "packages": pins,
         "files": contents(folder),
     }
@@ -101,7 +113,6 @@ def project(competition: Competition, folder: Path) -> None:
             target = folder / path.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)  # editors write into files: no links
-    shutil.copyfile(paths.ROOT / "requirements.txt", folder / "requirements.txt")
     for file in sorted({spec.weights_file for _, spec in weighted_specs(competition) if spec.weights_file is not None}):
         put(resolve(file), folder / file)
         if (config := resolve(file).with_name("open_clip_config.json")).is_file():

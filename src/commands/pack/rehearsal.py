@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 import numpy as np
+from packaging.utils import canonicalize_name
 
+from src.base import packages
 from src.base.errors import UserError, counted, listed
 from src.base.text import duration
 from src.commands.pack import hidden, notebook, wheels
@@ -104,8 +106,10 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Path) -> Rehearsal:
+def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Path, in_image: bool = True) -> Rehearsal:
     """Run the packed notebook of `pack` and compare its submission with the run's; `folder` is removed in the end.
+
+    It runs with what Kaggle's image has, or else (unless `in_image`) with all that this Python has.
 
     Raises:
         UserError: It fails, or its submission has faults or other answers.
@@ -140,7 +144,8 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
             (folder / "blocked").mkdir()
             (folder / "blocked" / "sitecustomize.py").write_text(BLOCKED)
             environment["PYTHONPATH"] = str(folder / "blocked")
-        python = image(folder / "image") if about["packages"] else Path(sys.executable)
+        brought = [pin.partition("==")[0] for pin in about["packages"]]
+        python = image(folder / "image", brought) if in_image else Path(sys.executable)
         seconds, peak = run([*alone, str(python), str(script)], environment, own["output"])
         equals = compared(competition, own["output"] / "submission.csv", made_up)
         return Rehearsal(len(made_up.asked.ids), seconds, peak, equals)
@@ -154,11 +159,20 @@ def isolation() -> tuple[list[str], str]:
     return [], "with Python's sockets blocked, since this system allows no network namespace"
 
 
-def image(folder: Path) -> Path:
-    """A Python with torch, torchvision, all that they need and pip: like Kaggle's image, it lacks what wheels lack."""
+def image(folder: Path, brought: Collection[str]) -> Path:
+    """A Python with what Kaggle's image has, in this machine's versions, and what that needs but for what is `brought`.
+
+    What nobody brings is missing there, as it is on Kaggle.
+    """
     venv.EnvBuilder(symlinks=True).create(folder)
     (site,) = folder.glob("lib/python3.*/site-packages")
-    for name in wheels.needed([*wheels.IMAGE, "pip"]):
+    brought = {canonicalize_name(name) for name in brought}
+
+    def is_linked(name: str) -> bool:
+        return packages.version(name) is not None and canonicalize_name(name) not in brought
+
+    roots = filter(is_linked, (*wheels.image(), "pip"))
+    for name in wheels.closure(roots, [wheels.here()], lambda one: not is_linked(one.name)):
         package = importlib.metadata.distribution(name)
         for top in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
             if not (site / top).exists():

@@ -41,15 +41,22 @@ DATA = attached(about["competition"], about["test"])
 print(f"{PACK}: {len(sizes)} files, {sum(sizes.values()) / 1e9:.2f} GB\n{DATA}")
 
 # %% packages
+sys.path.insert(0, str(PACK / "project"))
+from src.base.packages import unmet  # noqa: E402
+
 PACKAGES = SCRATCH / "packages"  # beside those of Kaggle's image, which stay as they are
-if about["packages"]:
-    python = ".".join(map(str, sys.version_info[:2]))
-    if python not in about["python"]:
-        raise RuntimeError(f"the wheels are for Python {', '.join(about['python'])} and this is {python}: pack by that")
+shutil.rmtree(PACKAGES, ignore_errors=True)
+if lacking := unmet(about["needed"]):
+    not_here = sorted({*lacking} - {pin.partition("==")[0] for pin in about["packages"]})
+    if not_here:
+        lacks = f"this image has no {', '.join(not_here)}, or too old a one"
+        raise RuntimeError(f"{lacks}, and {PACK} brings none: pack again by the newest version of the code")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
-    shutil.rmtree(PACKAGES, ignore_errors=True)
-    subprocess.run([*pip, "--find-links", PACK / "wheels", "--target", PACKAGES, *about["packages"]], check=True)
-    print(f"{len(about['packages'])} packages in {PACKAGES}")
+    command = [*pip, "--find-links", PACK / "wheels", "--target", PACKAGES, *about["packages"]]
+    if subprocess.run(command, check=False).returncode:
+        pythons = ", ".join(about["python"])
+        raise RuntimeError(f"pip says above why not: the wheels are for Python {pythons}, and this is {sys.version}")
+    print(f"{', '.join(about['packages'])} in {PACKAGES}")
 
 # %% state
 SUBMISSIONS = SCRATCH / "submissions"

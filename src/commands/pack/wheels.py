@@ -1,94 +1,103 @@
-"""The packages of an offline notebook, as wheels: those of requirements.txt that the stages import, and all they need.
+"""The packages of an offline notebook, as wheels: what its stages need and Kaggle's image lacks, or has too old.
 
-All of them are taken, whatever Kaggle's image has: its versions change from month to month. Left out are torch and
-torchvision with what only they need, gigabytes that Kaggle builds for its own GPUs.
+What the image has is written in image.txt, and is not asked of this machine: its versions change from month to month.
+The notebook asks again, and installs what came along only where it is missing.
 """
 
 import importlib.metadata
-import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from src.base import files
+from src.base import files, packages
 from src.base.errors import UserError
 
-IMAGE = ("torch", "torchvision")  # Kaggle's own
-# by the stages, where there is no network and nobody looks at a report
-UNUSED = (
-    *("kaggle", "six", "requests", "jupytext", "nbformat", "altair", "vl-convert-python", "aiohttp", "playwright"),
-    *("pytest", "pytest-xdist", "ruff"),
-)
-PYTHON = "3.12"  # of Kaggle's image, see Kaggle/docker-python#1546
+IMAGE = Path(__file__).with_name("image.txt")
+PYTHONS = ("3.12", "3.13")  # of Kaggle's images, this year's and the next, see Kaggle/docker-python#1546
 # what pip would install there: it is an Ubuntu 22.04, with glibc 2.35
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)), "manylinux2014_x86_64", "linux_x86_64")
-ABIS = (f"cp{PYTHON.replace('.', '')}", "abi3", "none")
-KAGGLE = (
-    *("--python-version", PYTHON, "--implementation", "cp"),
-    *(word for abi in ABIS for word in ("--abi", abi)),
-    *(word for name in PLATFORMS for word in ("--platform", name)),
-)
-
-
-def pythons() -> list[str]:
-    """The versions of Python of the wheels: Kaggle's, and this one's, which rehearses."""
-    return sorted({PYTHON, here()})
+LINUX = {
+    "os_name": "posix",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+}
 
 
 def here() -> str:
     return ".".join(map(str, sys.version_info[:2]))
 
 
-def pins(requirements: Path) -> list[str]:
-    """`name==version` of all that is packed, sorted; it must be installed, in versions of requirements.txt.
+def image() -> dict[str, str]:
+    """{name: version} of the image's packages, under their canonical names."""
+    lines = [line for line in IMAGE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def other_versions(names: Iterable[str]) -> list[str]:
+    """`timm 1.0.31 (1.0.26)` of each package that is here in another version than the image's, which is in brackets."""
+    pairs = {name: (packages.version(name), image().get(canonicalize_name(name))) for name in names}
+    return [f"{name} {ours} ({theirs})" for name, (ours, theirs) in pairs.items() if theirs not in (None, ours)]
+
+
+def pins(needed: Iterable[str]) -> list[str]:
+    """`name==version`, sorted, of all that the image lacks to have `needed`: the versions are those installed here.
 
     Raises:
-        UserError: Something of it is not installed here, or in another version than requirements.txt has.
+        UserError: A package that these need there is not installed here.
     """
-    lines = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
-    wanted = {canonicalize_name(one.name): one for one in map(Requirement, filter(None, lines))}
-    roots = [name for name in wanted if name not in (*IMAGE, *UNUSED)]
-    versions = needed(roots, but=IMAGE)
-    for name in roots:
-        if not wanted[name].specifier.contains(versions[name], prereleases=True):
-            raise UserError(
-                f"{name} {versions[name]} is installed and requirements.txt has {wanted[name]}: pip install -r "
-                "requirements.txt, run again, and then pack"
-            )
-    return sorted(f"{name}=={version}" for name, version in versions.items())
+    there, bounds = image(), packages.bounds()
+    roots = [name for name in needed if not fits(there.get(canonicalize_name(name)), f">={bounds[name]}")]
+    try:
+        found = closure(roots, PYTHONS, lambda one: fits(there.get(canonicalize_name(one.name)), str(one.specifier)))
+    except importlib.metadata.PackageNotFoundError as error:
+        remedy = f"pip install {error.name}, and pack again"
+        raise UserError(f"the package {error.name} is not installed, which a notebook needs: {remedy}") from error
+    return sorted(f"{name}=={version}" for name, version in found.items())
 
 
-def needed(roots: Iterable[str], but: Collection[str] = ()) -> dict[str, str]:
-    """{name: version} of installed packages: the roots, and all that they need here, but for some.
+def fits(version: str | None, specifier: str) -> bool:
+    return version is not None and SpecifierSet(specifier).contains(version, prereleases=True)
+
+
+def closure(roots: Iterable[str], pythons: Collection[str], is_there: Callable[[Requirement], bool]) -> dict[str, str]:
+    """{name: version} of installed packages: the roots, and all that they need on these Pythons, but for some.
 
     Raises:
-        UserError: One is not installed.
+        PackageNotFoundError: One is not installed.
     """
-    versions: dict[str, str] = {}
-    todo, seen = [(canonicalize_name(name), "") for name in roots], set()
+    todo, seen = [(name, "") for name in roots], set()
+    names = {canonicalize_name(name): name for name, _ in todo}  # of the many spellings, the roots' own
     while todo:
         name, extra = todo.pop()
-        if name in but or (name, extra) in seen:
+        if (key := (canonicalize_name(name), extra)) in seen:
             continue
-        seen.add((name, extra))
-        try:
-            package = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError as error:
-            raise UserError(f"the package {name} is not installed: pip install -r requirements.txt") from error
-        versions[name] = package.version
-        for requirement in map(Requirement, package.requires or ()):
-            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                todo += [(canonicalize_name(requirement.name), more) for more in ("", *requirement.extras)]
-    return versions
+        seen.add(key)
+        names.setdefault(key[0], name)
+        for one in requirements(name, extra, pythons):
+            if not is_there(one):
+                todo += [(one.name, more) for more in ("", *one.extras)]
+    return {name: importlib.metadata.version(name) for name in names.values()}
+
+
+def requirements(name: str, extra: str, pythons: Collection[str]) -> Iterator[Requirement]:
+    """What an installed package says that it needs, with one of its extras, on any of these Pythons under Linux."""
+    for one in map(Requirement, importlib.metadata.requires(name) or ()):
+        places = [{**LINUX, "python_version": v, "python_full_version": f"{v}.0", "extra": extra} for v in pythons]
+        if one.marker is None or any(map(one.marker.evaluate, places)):
+            yield one
 
 
 def collect(pins: Sequence[str], folder: Path, before: Path) -> None:
-    """Put the wheels of all pins, for all `pythons`, into `folder`.
+    """Put the wheels of all pins, for all of PYTHONS, into `folder`.
 
     `before` is a dataset that was packed before: its wheels are taken where they are of the same pins, and whole.
 
@@ -97,24 +106,26 @@ def collect(pins: Sequence[str], folder: Path, before: Path) -> None:
     """
     folder.mkdir(parents=True)
     known = files.read_json(before / "pack.json") or {}
-    if known.get("packages") == pins and known.get("python") == pythons():
+    if known.get("packages") == pins and known.get("python") == list(PYTHONS):
         shas = {name: about["sha256"] for name, about in known["files"].items() if name.startswith("wheels/")}
         if shas and all((before / name).is_file() and files.sha256(before / name) == sha for name, sha in shas.items()):
             for name in shas:
                 shutil.copyfile(before / name, folder / Path(name).name)
             return
-    download(pins, folder, PYTHON, KAGGLE)
-    if here() != PYTHON or (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        download(pins, folder, here())
+    for python in PYTHONS:
+        download(pins, folder, python)
 
 
-def download(pins: Sequence[str], folder: Path, python: str, target: Sequence[str] = ()) -> None:
-    """Let pip download the wheels that the folder lacks; `target` has its options for another machine than this one.
+def download(pins: Sequence[str], folder: Path, python: str) -> None:
+    """Let pip download the wheels that the folder lacks for a Python on Kaggle.
 
     Raises:
         UserError: pip is not there, or cannot get them.
     """
-    print(f"wheels for Python {python}: {len(pins)} packages", flush=True)
+    print(f"wheels for Python {python}: {', '.join(pins)}", flush=True)
+    target = ["--python-version", python, "--implementation", "cp"]
+    target += [word for abi in (f"cp{python.replace('.', '')}", "abi3", "none") for word in ("--abi", abi)]
+    target += [word for name in PLATFORMS for word in ("--platform", name)]
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command = [*pip, "--disable-pip-version-check", *target, "--find-links", folder, "--dest", folder, *pins]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
