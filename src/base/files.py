@@ -181,11 +181,15 @@ def read_csv(path: Path) -> pd.DataFrame:
     df.columns = df.columns.str.strip()
     unnamed = [name for name in df if name == "" or name.startswith("Unnamed: ")]
     blank = [name for name in unnamed if (df[name].str.strip() == "").all()]
-    df = df.drop(columns=blank)
+    if blank:
+        df = df.drop(columns=blank)
     empty = np.ones(len(df), bool)
     for name in df:
+        if not empty.any():
+            break
         empty[empty] = (df.loc[empty, name].str.strip() == "").to_numpy(bool)
-    df = df[~empty].reset_index(drop=True)
+    if empty.any():
+        df = df[~empty].reset_index(drop=True)
     numbers = {"empty column": surplus + len(blank), "empty row": int(empty.sum())}
     df.attrs["passed_over"] = [counted(n, what) for what, n in numbers.items() if n]
     return df

@@ -1,11 +1,11 @@
 """Where results come from: this repository's commit, versions of packages, the device."""
 
 import contextlib
-import importlib.metadata
 import platform
 import subprocess
 from pathlib import Path
 
+from src.base import packages
 from src.base.machine import device_name
 
 PACKAGES = ("torch", "open_clip_torch", "timm", "albumentations", "scikit-learn", "pillow")
@@ -21,5 +21,5 @@ def commit(repository: Path) -> str:
 
 def current_provenance(repository: Path) -> dict[str, str]:
     """The commit, versions and device of a result; no part of a key."""
-    versions = {package: importlib.metadata.version(package) for package in PACKAGES}
+    versions = {name: version for name in PACKAGES if (version := packages.version(name)) is not None}
     return {"commit": commit(repository), "device": device_name(), "python": platform.python_version(), **versions}

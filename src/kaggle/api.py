@@ -6,7 +6,6 @@ own. No token is printed, logged or written.
 """
 
 import contextlib
-import importlib.metadata
 import io
 import os
 import ssl
@@ -147,14 +146,6 @@ def with_timeouts(api: "KaggleApi", build: Callable[[], Any]) -> Any:
     for scheme in ("https://", "http://"):
         http._session.mount(scheme, TimedAdapter())
     return client
-
-
-def version() -> str | None:
-    """The client's version; None: it is not installed."""
-    try:
-        return importlib.metadata.version("kaggle")
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def call(api: "KaggleApi", method: str, **fields: Any) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from src.base import packages
 from src.base.errors import UserError, counted
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
@@ -43,7 +44,7 @@ def require_whole_run(competition: Competition, done: str, command: str) -> None
 def local() -> Iterator[Check]:
     """Check versions and credentials, without a call to anybody."""
     yield Check("python", platform.python_version())
-    version = kaggle_api.version()
+    version = packages.version("kaggle")
     yield Check("client", f"kaggle {version}" if version else "kaggle is not installed: pip install kaggle")
     active = credentials.active()
     for one in credentials.find_all():

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from src.base import packages
 from src.commands import doctor
-from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import CODES
 from tests.conftest import needs_kaggle_2_2_4, snapshot
@@ -20,7 +20,7 @@ def test_all_is_well(toy, standin, capsys, roots):
     assert doctor.run(toy) == 0
     said = capsys.readouterr().out
     for part in (
-        f"kaggle {kaggle_api.version()}",
+        f"kaggle {packages.version('kaggle')}",
         "KAGGLE_API_TOKEN (access token): taken",
         "valid, of me",
         "A competition",
