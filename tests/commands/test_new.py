@@ -880,6 +880,10 @@ def test_sets_in_two_folders_are_classes_with_a_word(tmp_path, capsys):
         ("images/{i}.png", "labels.csv", "images/{i}.png", "file"),
         ("img/{label}/{i}.png", "labels.csv", "{label}/{i}", "img/{file}.png"),
         ("images/{i}.png", "tables/labels.csv", "{i}", "../images/{file}.png"),
+        ("images/P{i}_frontal.png", "labels.csv", "P{i}", "images/{file}_frontal.png"),
+        ("scan-{i}.png", "labels.csv", "{i}", "scan-{file}.png"),
+        ("images/scan-{i}.png", "labels.csv", "{i}.png", "images/scan-{file}"),
+        ("images/img{i}_a.png", "tables/labels.csv", "{i}", "../images/img{file}_a.png"),
     ],
 )
 def test_a_csv_finds_its_pictures_as_a_competitions_does(place, table, cell, image, tmp_path):
@@ -893,7 +897,7 @@ def test_a_csv_finds_its_pictures_as_a_competitions_does(place, table, cell, ima
     if "{label}" in place:  # folders of classes are there too
         return
     new.run(str(folder), small=True, force=True)
-    assert config.load("pets").source == competition.source
+    assert config.load("pets").source == competition.source.model_copy(update={"slug": "pets"})
     assert new.run(str(folder), name="again", image=image, small=True, force=True) is None
     assert config.load("again").source.image == image
 
@@ -912,12 +916,39 @@ def test_folders_of_classes_beside_a_csv_that_names_them_are_taken_with_a_word(t
     assert config.load("ages").classes == ("old", "young")
 
 
+def test_of_two_csvs_the_one_with_labels_is_taken(tmp_path, configs, capsys):
+    folder = own(tmp_path / "pets", "images/P{i}_frontal.png", 40)
+    df = pd.DataFrame({"id": [f"P{i}" for i in range(40)], "kind": ["cat", "dog"] * 20})
+    df["patient"] = [str(i // 2) if i % 9 else "" for i in range(40)]
+    layouts.write(folder, "train.csv", df[:30])
+    layouts.write(folder, "test.csv", df[30:].drop(columns="kind"))
+    new.run(str(folder), small=True)
+    assert "test.csv has no column kind, so its 10 rows are not used" in capsys.readouterr().out
+    competition = config.load("pets")
+    assert (competition.source.image, competition.source.label) == ("images/{id}_frontal.png", "kind")
+    text = (configs / "pets.py").read_text()
+    assert "then group='patient' here and in Folder" in text
+    found = tables.read(competition)
+    assert {*found.train["id"], *found.test["id"]} == {f"P{i}_frontal" for i in range(30)}
+
+
+@pytest.mark.parametrize(("before", "behind"), [("P", "_frontal.jpg"), ("scan-", ".jpg"), ("", " (1).jpg")])
+def test_a_competitions_ids_are_found_inside_of_the_pictures_names(before, behind, put):
+    folder = put("cassava")
+    renamed(folder, lambda path: f"{before}{path.stem}{behind}")
+    for name in ("train.csv", "sample_submission.csv"):
+        rewrite(folder / name, lambda df: df.assign(image_id=df["image_id"].str.removesuffix(".jpg")))
+    new.run("cassava", small=True)
+    assert config.load("cassava").image == f"{{part}}_images/{before}{{image_id}}{behind}"
+
+
 def test_a_csv_that_names_no_picture_is_refused_with_what_there_is(tmp_path):
     folder = own(tmp_path / "pets", "images/{i}.png")
     layouts.write(folder, "labels.csv", pd.DataFrame({"nr": [f"a{i}" for i in range(30)], "kind": ["x", "y"] * 15}))
     said = refused(str(folder / "labels.csv"), small=True)
     assert "no picture is found by the columns of labels.csv, nr, kind" in said
     assert "--image 'images/{nr}.jpg'" in said
+    assert refused(str(folder), small=True) == said
 
 
 def test_links_that_lead_nowhere_end_no_look(put):

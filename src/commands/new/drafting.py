@@ -89,7 +89,7 @@ def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> 
     yield from guessed("train", "test", "sample_submission", "solution", "images")
     yield from guessed("id", "image", "white", "ids_overlap", "label")
     if guess.groups:
-        yield from comment_lines(groups_comment(guess))
+        yield from comment_lines(groups_comment(guess, source[0]))
     yield from guessed("classes", "metric")
     prompts = {"templates": ("a photo of a {}.", "a close-up photo of a {}.")}
     if guess.words:
@@ -120,11 +120,12 @@ def plain(text: str) -> str:
     return textwrap.shorten(text.replace("\\", "/").replace('"', "'"), 60, placeholder="...")
 
 
-def groups_comment(guess: Guess) -> str:
-    """A comment on columns that could keep rows together."""
+def groups_comment(guess: Guess, source: str) -> str:
+    """A comment on columns that could keep rows together, also where the source chooses the rows that are held out."""
     columns = [f"{column} ({n:,} values)" for column, n in [*guess.groups.items()][:GROUPS_PRINTED]]
     rows, column = len(guess.paths["train"]), next(iter(guess.groups))
-    return f"do rows belong together, by {', '.join(columns)} in {rows:,} rows? then group={column!r}"
+    too = " here and in Folder" if source.startswith("Folder(") else ""
+    return f"do rows belong together, by {', '.join(columns)} in {rows:,} rows? then group={column!r}{too}"
 
 
 def greatest(paths: list[Path]) -> int:

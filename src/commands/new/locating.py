@@ -1,6 +1,7 @@
 """The column, or the pattern over columns, by which a table names its pictures."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -114,7 +115,7 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
             part: tuple(contents.picture(f"{before}{value}{suffix}") for value in frames[part][column])
             for part, before in zip(PARTS, (train, test), strict=True)
         }
-        if not suffix and "{part}" not in folder:
+        if not suffix and "{part}" not in folder and not folder.rpartition("/")[2]:
             ways.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
         else:
             ways.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
@@ -124,13 +125,16 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
 def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str, str]]:
     """The texts before and behind the values in the paths of pictures, those that most values have."""
     tried = {}
-    for value in [value for value in dict.fromkeys(values) if value][:VALUES_TRIED]:
+    some = [value for value in dict.fromkeys(values) if value][:VALUES_TRIED]
+    for value in some:
         for path in map(composed, contents.named.get(composed(value.rpartition("/")[2]), ())):
             for suffix in ("", "." + path.rpartition(".")[2]):
                 whole = composed(value) + suffix
                 if path == whole or path.endswith(f"/{whole}"):
                     before = path.removesuffix(whole)
                     tried |= {(before, suffix): None, (before, suffix and ANY_ENDING): None}
+    if not tried and len(set(values)) == len(values):  # a label may be in many names
+        tried = surroundings(contents, some)
     frequent = [
         (before, suffix)
         for before, suffix in tried
@@ -140,6 +144,27 @@ def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str,
     (other,) = set(PARTS) - {part}
     own = [pair for pair in frequent if part in pair[0].lower() or other not in pair[0].lower()]
     return own or frequent
+
+
+def surroundings(contents: Contents, values: list[str]) -> dict[tuple[str, str], None]:
+    """The texts before and behind most of the values, where these are a part of pictures' names: P7 of P7_frontal.jpg.
+
+    A number is not found in the digits of another, nor a word in the letters of another.
+    """
+    found = Counter()
+    for value in map(composed, values):
+        kinds = [r"\d" if end.isdigit() else r"[^\W\d_]" for end in (value[0], value[-1])]
+        expression = re.compile(rf"(?<!{kinds[0]}){re.escape(value)}(?!{kinds[1]})")
+        pairs = set()
+        for path in contents.pictures:
+            name = composed(path)
+            if value not in name or "{" in name or "}" in name:
+                continue
+            for match in expression.finditer(name, name.rfind("/") + 1):
+                before, behind = name[: match.start()], name[match.end() :]
+                pairs |= {(before, behind), (before, behind and behind.rpartition(".")[0] + ANY_ENDING)}
+        found.update(dict.fromkeys(pairs, 1))
+    return {pair: None for pair, n in found.items() if 2 * n >= len(values)}
 
 
 def shared_folder(train: str, test: str) -> str | None:

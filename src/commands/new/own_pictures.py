@@ -59,10 +59,12 @@ def source(place: Path, flags: Flags, slug: str | None = None) -> Folder:
         )
     if not found and inside is None and contents.damaged:
         raise UserError(next(iter(contents.damaged.values())))
+    if not found and inside is None and not contents.classes and (unfit := label_tables(contents)):
+        label_table(contents, flags, min(unfit, key=lambda name: "train" not in name.lower()))  # says why it does not
     if not found and inside is None and (hint := classes_in_names(contents)):
         raise UserError(f"{folder} has no folders of pictures, one a class: {hint}")
     path = (folder / found.pop("table", inside or "")).resolve()
-    if slug is not None or (not found and inside):
+    if slug is not None or (place == folder and (found or inside)):  # not that of every train.csv
         found["slug"] = slug or written.slug_of(folder.name)
     return Folder(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path), **found)
 
@@ -133,9 +135,10 @@ def namings(contents: Contents, name: str, df: pd.DataFrame) -> list[Naming]:
         # a column of labels or of counts may be called as pictures by chance, and no picture has two rows
         if df[column].is_unique and not locating.SPECIAL.search(column):
             for before, suffix in locating.affixes(contents, values, "train"):
-                inside = f"{os.path.relpath(before or '.', below or '.')}/".removeprefix("./")
-                if inside or suffix:
-                    ways[f"{inside}{{{column}}}{suffix}"] = [f"{before}{value}{suffix}" for value in values]
+                above, _, start = before.rpartition("/")
+                inside = f"{os.path.relpath(above or '.', below or '.')}/".removeprefix("./")
+                if before or inside or suffix:
+                    ways[f"{inside}{start}{{{column}}}{suffix}"] = [f"{before}{value}{suffix}" for value in values]
         ways = {image: tuple(map(contents.picture, paths)) for image, paths in ways.items()}
         hits = {image: sum(path in contents.pictures for path in paths) for image, paths in ways.items()}
         if not any(hits.values()) and values:  # pictures that lie elsewhere
@@ -177,6 +180,7 @@ def label_table(contents: Contents, flags: Flags, only: str | None = None) -> di
             f"no picture is found by the columns of {only}, {examples(df, 8)}: {picture_places(contents)}: give the "
             f"pattern from the folder of {only}, as --image 'images/{{{next(iter(df))}}}.jpg'"
         )
+    ways, needless = labelled(contents, ways) if flags.label is None else (ways, set())
     ways = sorted(ways, key=lambda way: way.simple)
     if len({(way.table, way.paths) for way in ways}) > 1:
         columns = examples(f"{way.column} of {way.table} ({way.image!r})" for way in ways)
@@ -186,7 +190,8 @@ def label_table(contents: Contents, flags: Flags, only: str | None = None) -> di
     df, columns = contents.tables[name], fields(image) or [image]
     if flags.label is not None and flags.label not in df:
         raise UserError("--label: " + unknown("column", flags.label, df) + f", which {name} has")
-    labels = [column for column in df if column not in columns and 2 <= df[column].nunique() <= len(df) / 2]
+    others = [column for column in df if column not in (*columns, *needless)]
+    labels = [column for column in others if 2 <= df[column].nunique() <= len(df) / 2]
     usual = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
     labels = [flags.label] if flags.label is not None else usual if len(usual) == 1 else labels
     if len(labels) != 1:
@@ -195,6 +200,23 @@ def label_table(contents: Contents, flags: Flags, only: str | None = None) -> di
         raise UserError(f"{problem}: choose by --label COLUMN (it has {examples(df, 8)})")
     answering.check_labels(f"{name}: the column {labels[0]!r}", df[labels[0]])
     return {"table": name, "image": image, "label": labels[0]}
+
+
+def labelled(contents: Contents, ways: list[Naming]) -> tuple[list[Naming], set[str]]:
+    """The ways without those of tables that have no labels, such as a test.csv, and the columns that these have.
+
+    Such a table has some of the columns of another one that names pictures, and no other.
+    """
+    columns = {way.table: set(contents.tables[way.table]) for way in ways}
+    unlabelled = {one for one, has in columns.items() if any(has < more for more in columns.values())}
+    kept = [way for way in ways if way.table not in unlabelled]
+    if len({way.table for way in kept}) != 1:
+        return ways, set()
+    for name in sorted(unlabelled):
+        missing = columns[kept[0].table] - columns[name]
+        lacks = examples(column for column in contents.tables[kept[0].table] if column in missing)
+        print(f"{name} has no column {lacks}, so its {len(contents.tables[name]):,} rows are not used")
+    return kept, set().union(*(columns[name] for name in unlabelled))
 
 
 def infer(folder: Path, flags: Flags) -> Guess:
