@@ -922,6 +922,8 @@ def test_of_two_csvs_the_one_with_labels_is_taken(tmp_path, configs, capsys):
     df["patient"] = [str(i // 2) if i % 9 else "" for i in range(40)]
     layouts.write(folder, "train.csv", df[:30])
     layouts.write(folder, "test.csv", df[30:].drop(columns="kind"))
+    new.run(str(folder), label="kind", name="by_kind", small=True)
+    assert config.load("by_kind").source.path.endswith("/train.csv")
     new.run(str(folder), small=True)
     assert "test.csv has no column kind, so its 10 rows are not used" in capsys.readouterr().out
     competition = config.load("pets")
@@ -988,6 +990,21 @@ class TestFoldersOfOneName:
         assert paths == {"dataset": str(roots / "one" / "Dataset"), "pets": str(roots / "other" / "Dataset")}
         for name in paths:
             assert len(tables.read(config.load(name)).train) > 0
+        # the config is replaced, and with it the tables that are its own
+        del sys.modules["src.configs.dataset"]
+        new.run(str(roots / "other" / "Dataset"), force=True, small=True)
+        assert config.load("dataset").source.path == str(roots / "other" / "Dataset")
+        assert all(str(roots / "other") in path for path in tables.read(config.load("dataset")).train["image"])
+
+    def test_tables_of_other_pictures_are_removed_by_the_line_that_is_said(self, roots, configs):
+        folder = own(roots / "my pets" / "Dataset")
+        new.run(str(folder), small=True)
+        own(folder, "{label}/new-{i}.png", 6)
+        with pytest.raises(UserError, match=r"files changed.* by --name") as error:
+            config.load("dataset").source.fetch(roots / "input")
+        subprocess.run(["bash", "-c", str(error.value).rpartition(": ")[2]], check=True)
+        config.load("dataset").source.fetch(roots / "input")
+        assert len(tables.read(config.load("dataset")).train) == 28  # of 36
 
     def test_competitions_are_linked_by_the_configs_name_where_the_folders_is_taken(self, made, roots, configs, capsys):
         for name in ("cassava", "seedlings"):

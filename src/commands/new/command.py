@@ -28,6 +28,7 @@ from src.commands import COMMANDS
 from src.commands.new import answering, class_order, drafting, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
+from src.data.sources import written
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.written import slug_of
@@ -79,6 +80,8 @@ def run(
     if folder is not None and own_pictures.are(folder):
         # folders of one name, such as Dataset, lie beside each other by the names of their configs
         source = own_pictures.source(folder, flags, None if named is None else slug_of(named))
+        if force:
+            written.remove(source.root / source.slug)
         source.fetch(source.root)
         guess = own_pictures.infer(source.root / source.slug, flags)
         given = {key: getattr(source, key) for key in ("image", "label", "slug") if key in source.model_fields_set}

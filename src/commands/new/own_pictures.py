@@ -180,7 +180,10 @@ def label_table(contents: Contents, flags: Flags, only: str | None = None) -> di
             f"no picture is found by the columns of {only}, {examples(df, 8)}: {picture_places(contents)}: give the "
             f"pattern from the folder of {only}, as --image 'images/{{{next(iter(df))}}}.jpg'"
         )
-    ways, needless = labelled(contents, ways) if flags.label is None else (ways, set())
+    if flags.label is not None:
+        ways, needless = [way for way in ways if flags.label in contents.tables[way.table]] or ways, set()
+    else:
+        ways, needless = labelled(contents, ways)
     ways = sorted(ways, key=lambda way: way.simple)
     if len({(way.table, way.paths) for way in ways}) > 1:
         columns = examples(f"{way.column} of {way.table} ({way.image!r})" for way in ways)

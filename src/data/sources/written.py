@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,22 @@ def is_written(folder: Path, key: dict[str, Any]) -> bool:
     if stored != key:
         raise UserError(
             f"the tables in {folder} are of other rows than the config asks for: {describe_changes(stored, key)}: give "
-            f"the source another slug=..., or delete {record} and {', '.join(TABLES)} to write them again"
+            "the source another slug=... (./run.sh new does by --name), or delete them, and they are written again: "
+            f"rm -f {shlex.quote(str(folder))}/{{{','.join((RECORD, *TABLES))}}}"
         )
     return len(there) == len(TABLES)
+
+
+def remove(folder: Path) -> None:
+    """Remove the tables of `folder` that were written here, so that they are written again; others stay.
+
+    Raises:
+        UserError: The disk is read-only.
+    """
+    if (folder / RECORD).is_file():
+        with explain_os_errors(folder):
+            for name in (*TABLES, RECORD):  # the record last: killed in between, the rest are known for ours
+                (folder / name).unlink(missing_ok=True)
 
 
 def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataFrame) -> None:
