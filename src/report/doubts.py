@@ -48,8 +48,15 @@ def learnt_nothing(evidence: Evidence) -> Iterator[Advice]:
     if constant.is_beaten(metric, made["cv"], made["se"]):
         return
     cv, without = measured(metric, made["cv"], made["se"], len(evidence.train)), constant_score(evidence)
-    why = f"The CV of {best.name}, {cv}, is no better than {constant.text}, {without}: its models have learnt nothing."
-    yield Advice("Check labels and pictures before any tuning", why, evidence.competition.command("audit"))
+    why = f"The CV of {best.name}, {cv}, is no better than {constant.text}, {without}"
+    if evidence.competition.limit is not None:
+        rows = counted(len(evidence.train), "row")
+        yield Advice(
+            "Make the whole run", f"{why}: {rows} are few to learn from.", f"./run.sh {evidence.competition.name}"
+        )
+    else:
+        why += ": its models have learnt nothing, or less than so many rows can show."
+        yield Advice("Check labels and pictures before any tuning", why, evidence.competition.command("audit"))
 
 
 def leaks(evidence: Evidence) -> Iterator[Advice]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from src.leaderboard import counts
 from src.report import charts, choices, configs, doubts, forecast, head, histories, material, page, reliability, tuning
 from src.report.material import Material
 from src.report.page import Section
-from src.report.sections import advice, blend, provenance, result, training, trust
+from src.report.sections import advice, blend, data, labels, mistakes, provenance, result, training, trust
 from src.results import audit, checkpoints, ledger, predictions
 from src.results.ab import Comparison
 from src.results.ledger import COMPLETE, Entry
@@ -565,6 +566,16 @@ class TestAdvice:
         (said,) = advised(toy.model_copy(update={"limit": 60}), doubts.unfinished)
         assert said.endswith("./run.sh toy --limit 60")
 
+    def test_what_has_learnt_nothing_is_to_be_looked_at_and_a_smoke_run_to_be_made_whole(self, toy):
+        save(toy, "a", 0)
+        (said,) = advised(toy, doubts.learnt_nothing)
+        assert "is no better than always " in said
+        assert said.endswith("./run.sh toy audit")
+        found = material.read(toy)
+        found.competition = toy.model_copy(update={"limit": 60})
+        (one,) = doubts.learnt_nothing(found)
+        assert (one.what, one.how) == ("Make the whole run", "./run.sh toy")
+
     def test_a_blend_that_was_never_sent_is_to_be_sent(self, sound):
         sound.scores_csv.unlink()
         (said,) = advised(sound, doubts.nothing_sent)
@@ -751,6 +762,18 @@ class TestProvenance:
     def test_a_smoke_run_is_made_again_with_its_limit(self, toy):
         section = provenance.section(material.read(toy.model_copy(update={"limit": 60})))
         assert section.about["commands"][0][0] == "./run.sh toy --limit 60"
+
+    @pytest.mark.parametrize("made", [False, True])
+    def test_each_command_on_its_page_has_its_limit(self, toy, made):
+        if made:
+            save(toy, "a")
+        found = material.read(toy)
+        found.competition = toy.model_copy(update={"limit": 60})
+        sections = [one.section(found) for one in (blend, data, labels, mistakes, result, training, trust)]
+        html = page.render("toy", {"lead": [], "tiles": [], "left_out": []}, sections, "", "").html
+        commands = re.findall(r"<code>(\./run\.sh [^<]*)</code>", html)
+        assert "./run.sh toy ab label_noise drop --limit 60" in commands
+        assert all(command.endswith(" --limit 60") for command in commands)
 
 
 class TestHead:

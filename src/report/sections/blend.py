@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.report import charts
 from src.report.evidence import BLEND, Evidence, Model
-from src.report.figures import STEP, UNKNOWN, coloured, gained, known, measured, number, single, tips
+from src.report.figures import STEP, UNKNOWN, coloured, constant_score, gained, known, measured, number, single, tips
 from src.report.page import Section
 from src.scoring import agreement
 
@@ -18,7 +18,7 @@ CELL = 30  # pixels of its height
 
 def section(evidence: Evidence) -> Section:
     models, blend = single(evidence), evidence.models.get(BLEND)
-    about: dict[str, Any] = {"competition": evidence.competition.name, "metric": evidence.competition.metric}
+    about: dict[str, Any] = {"command": evidence.competition.command, "metric": evidence.competition.metric}
     about |= {"models": len(models), "blend": None, "closest": None}
     drawn = {}
     if blend is not None:
@@ -68,6 +68,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
             }
             for one in part_table(evidence, blend).itertuples()
         ],
+        "constant": (evidence.constant.text, constant_score(evidence)),
     }
 
 

@@ -26,7 +26,7 @@ def section(evidence: Material) -> Section:
         charts |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
     examples, lists = class_examples(evidence)
     about = {
-        "run": evidence.competition.name,
+        "command": evidence.competition.command,
         "facts": [facts(evidence, part) for part in PARTS],
         "predicted_by": None if (best := evidence.best) is None or best.test is None else best.name,
         "bars": BARS if len(evidence.classes) > BARS else None,

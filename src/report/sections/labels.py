@@ -28,7 +28,7 @@ PAIR_METHOD = "laid on each other, their fine structure correlates to {correlati
 
 def section(evidence: Material) -> Section:
     competition, found = evidence.competition, evidence.audit
-    about = {"run": competition.name, "groups": competition.folds.groups, "comparisons": comparisons(evidence)}
+    about = {"command": competition.command, "groups": competition.folds.groups, "comparisons": comparisons(evidence)}
     about |= {"audited": found is not None, "kinds": [], "notes": [], "ceiling": None}
     lists = {}
     if found is not None:

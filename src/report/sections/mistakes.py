@@ -26,7 +26,7 @@ MEASURES = ("precision", "recall", "F1")
 
 def section(evidence: Material) -> Section:
     if (best := evidence.best) is None:
-        return Section(NAME, TITLE, {"chosen": None, "run": evidence.competition.name})
+        return Section(NAME, TITLE, {"chosen": None, "command": evidence.competition.command})
     models = switched(evidence, best)
     counts = {model.name: confusion(evidence, model) for model in models}
     classes = {each: class_measures(matrix) for each, matrix in counts.items()}

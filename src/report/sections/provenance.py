@@ -126,7 +126,7 @@ def warnings(evidence: Evidence) -> list[str]:
     for part in PARTS:
         if len({str(stored_key(model).get(part)) for model in evidence.models.values()} - {"None"}) > 1:
             found.append(
-                f"Not all models were made of the same {part} rows or images: ./run.sh "
-                f"{evidence.competition.name} recomputes those that were not."
+                f"Not all models were made of the same {part} rows or images: "
+                f"{evidence.competition.command()} recomputes those that were not."
             )
     return found

@@ -22,7 +22,7 @@ def section(evidence: Material) -> Section:
     competition, speeds = evidence.competition, evidence.histories
     rows = [row(evidence, model, speeds.get(model.name)) for model in evidence.models.values()]
     about = {
-        "competition": competition.name,
+        "command": competition.command,
         "sends": competition.source.page is not None and competition.limit is None,
         "metric": competition.metric,
         "constant": (evidence.constant.text, figures.constant_score(evidence)),

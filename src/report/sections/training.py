@@ -17,7 +17,7 @@ LOSS, VALID = "training", "validation"
 def section(evidence: Material) -> Section:
     found = evidence.histories
     names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
-    drawn, about = {}, {"competition": evidence.competition.name, "switch": None, "sweep": None}
+    drawn, about = {}, {"command": evidence.competition.command, "switch": None, "sweep": None}
     if found:
         first = next((model.name for model in figures.by_cv(evidence) if model.name in found), next(iter(found)))
         drawn |= curves(evidence, found, first)

@@ -22,14 +22,13 @@ AS_IS, SCALED = "as it is", "with a temperature"
 def section(evidence: Evidence) -> Section:
     best, competition = evidence.best, evidence.competition
     if best is None:
-        return Section("trust", "Trust", {"competition": competition.name, "best": None})
+        return Section("trust", "Trust", {"command": competition.command, "best": None})
     rows = reliability.sample(*best.oof.shape)
     curves = {name: reliability.calibrated(evidence, model, rows) for name, model in evidence.models.items()}
     intervals = forecast.intervals(evidence, evidence.models.values())
     mixes = {name: mix for name, model in evidence.models.items() if (mix := forecast.mix(evidence, model)) is not None}
     few = len(evidence.classes) <= MANY
     about = {
-        "competition": competition.name,
         "metric": competition.metric,
         "best": best.name,
         "switch": switch("trust", list(evidence.models), best.name, ("reliability", "confidence", "classes")),
