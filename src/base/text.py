@@ -1,6 +1,7 @@
 """Text for the terminal: tables in aligned columns, durations, and the docstrings of files."""
 
 import ast
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,8 +10,17 @@ from src.base.errors import UserError
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows, all of as many cells, as lines; each column is as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    padded = ([cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True)] for row in rows)
+    return ["  ".join(cells).rstrip() for cells in padded]
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two of a wide sign, none of an accent that is a sign."""
+    if text.isascii():
+        return len(text)
+    shown = (sign for sign in text if unicodedata.category(sign) not in ("Mn", "Me", "Cf"))
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in shown)
 
 
 def duration(seconds: float) -> str:

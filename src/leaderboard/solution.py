@@ -75,14 +75,19 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
 def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> list[str]:
     """`public: accuracy 0.8333 ± 0.0141 on 696 rows (580/696, cut to 0.83333)`, and so on; empty without a solution.
 
+    Where nobody takes submissions, a part that is all test rows is one line, of `test`.
+
     Raises:
         UserError: As `graded`.
     """
-    texts = []
-    for part, (score, se, n) in graded(competition, ids, probs).items():
+    parts, texts, on_kaggle = graded(competition, ids, probs), [], competition.source.page is not None
+    if not on_kaggle and len(parts) == 2:
+        parts = {"test": parts["test"]}
+    for part, (score, se, n) in parts.items():
         text = score_text(competition.metric, score, se, n)
         texts.append(f"{part}: {competition.metric} {text} on {counted(n, 'row')}")
         if METRICS[competition.metric].is_share:
             hits = round(score * n)
-            texts[-1] += f" ({hits}/{n}, cut to {counts.cut(hits, n)} as Kaggle does)"
+            cut = f", cut to {counts.cut(hits, n)} as Kaggle does" if on_kaggle else ""
+            texts[-1] += f" ({hits}/{n}{cut})"
     return texts

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.base import files
+from src.base import files, text
 from src.base.errors import UserError, counted
 from src.data import folds, tables
 from src.schema.competition import Competition
@@ -50,8 +50,8 @@ def run(competition: Competition) -> None:
         if near:
             groups = near_groups(competition, groups)
         fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed, competition.rare_classes)
-        text = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
-        about |= {"key": key, "sha256": files.text_sha256(text)}
+        csv = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
+        about |= {"key": key, "sha256": files.text_sha256(csv)}
         same = path.exists() and files.sha256(path) == about["sha256"]
         changes = files.describe_changes(description.get("key"), key)
         if same:
@@ -62,18 +62,26 @@ def run(competition: Competition) -> None:
         # the description first: killed in between, the folds are made again and not taken for the user's own
         files.write_json(described, about)
         if not same:
-            files.write_text(path, text)
+            files.write_text(path, csv)
             print(f"wrote {path}")
     table = pd.crosstab(train[competition.label], fold).reindex(list(competition.classes), fill_value=0)
-    print(table.rename_axis(index=None, columns="fold").to_string())
+    print("\n".join(table_lines(table)))
     small = table[table.sum(axis=1) < table.shape[1]]
     for name, counts in small[:SMALL_NAMED].iterrows():
+        none = int((counts == 0).sum())
         print(
             f"class {name!r} has {counted(counts.sum(), 'row')} for {table.shape[1]} folds: "
-            f"{(counts == 0).sum()} folds have none of it to score"
+            f"{counted(none, 'fold')} {'has' if none == 1 else 'have'} none of it to score"
         )
     if (others := len(small) - SMALL_NAMED) > 0:
         print(f"... and {others} more classes have fewer rows than folds")
+
+
+def table_lines(table: pd.DataFrame) -> list[str]:
+    """The rows (k classes) of each fold, numbers below each other."""
+    rows = [["fold", *map(str, table.columns)], *([name, *map(str, counts)] for name, *counts in table.itertuples())]
+    wide = [max(map(len, column)) for column in zip(*(row[1:] for row in rows), strict=True)]
+    return text.align([[row[0], *map(str.rjust, row[1:], wide)] for row in rows])
 
 
 def read_groups(competition: Competition, train: pd.DataFrame) -> list[str] | None:

@@ -6,6 +6,7 @@ import pytest
 
 from src.base.errors import UserError
 from src.commands import grade
+from src.data.sources.kaggle import Kaggle
 from src.kaggle.refusals import Refusal
 from src.leaderboard import solution
 from tests.conftest import CLASSES, toy_competition
@@ -85,6 +86,13 @@ def test_of_a_smoke_run_is_of_its_rows(graded):
     assert graded(SOLUTION, TRUTH, smoke)[-1].startswith(
         "test: accuracy 1.0000 (0.6756 to 1.0000) on 8 rows (8/8, cut to 1.00000"
     )
+
+
+def test_of_pictures_of_ones_own_all_held_out_rows_are_one_score(graded, folder, monkeypatch):
+    monkeypatch.setattr(Kaggle, "page", None)
+    assert graded(SOLUTION.assign(Usage="Public"), wrong(0, 5)) == [
+        "test: accuracy 0.8333 (0.5520 to 0.9530) on 12 rows (10/12)"
+    ]
 
 
 def test_a_submission_with_faults_is_refused(graded):

@@ -861,6 +861,8 @@ def test_classes_lie_in_a_folder_below_beside_examples(place, tmp_path, capsys):
         new.run(f"{folder}/animals", small=True)
     else:
         assert "the 3 pictures beside it, such as Examples/0.png, are not taken" in said
+        (line,) = [line for line in said.splitlines() if line.startswith("for the 3 pictures left out")]
+        assert line.endswith(f"./run.sh pets predict {folder}/Examples --csv predictions.csv")
     competition = config.load("animals" if place == "animals" else "pets")
     assert competition.classes == ("cat", "dog")
     assert len(tables.read(competition).train) == 24

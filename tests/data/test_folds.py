@@ -33,6 +33,11 @@ def test_a_class_smaller_than_the_folds_is_spread():
     assert len(set(folds.split(IDS, LABELS, None, 5, seed=42)[-3:])) == 3
 
 
+def test_the_table_of_folds_is_aligned_whatever_the_classes_are_called():
+    table = pd.DataFrame({0: [7, 12], 1: [10, 1]}, index=["青蛙", "pure"])
+    assert stage.table_lines(table) == ["fold   0   1", "青蛙   7  10", "pure  12   1"]
+
+
 def test_row_order_does_not_matter():
     fold = folds.split(IDS, LABELS, None, 5, seed=42)
     order = np.random.default_rng(0).permutation(100)
@@ -134,7 +139,7 @@ class TestStage:
         df.assign(label=[names[i % 18] for i in range(36)]).to_csv(folder / "train.csv", index=False)
         stage.run(toy_competition(classes=names, prompts=None, models={"probe": Probe(clip=TINY_CLIP)}))
         said = capsys.readouterr().out
-        assert said.count("have none of it to score") == 10
+        assert said.count("has none of it to score") == 10
         assert "... and 8 more classes have fewer rows than folds" in said
 
     def test_writes_once(self, toy):
@@ -149,6 +154,8 @@ class TestStage:
         df[(df["label"] != "red") | (df["id"] < "012")].to_csv(folder / "train.csv", index=False)
         stage.run(toy_competition(folds=Folds(n=6)))
         assert "class 'red' has 4 rows for 6 folds: 2 folds have none of it to score" in capsys.readouterr().out
+        stage.run(toy_competition(folds=Folds(n=5)))
+        assert "class 'red' has 4 rows for 5 folds: 1 fold has none of it to score" in capsys.readouterr().out
 
     def test_another_seed_makes_them_anew_and_says_so(self, toy, capsys):
         stage.run(toy)

@@ -17,11 +17,12 @@ import importlib
 import keyword
 import os
 import re
+import shlex
 from pathlib import Path
 
 from src import config, stages
 from src.base import files, paths
-from src.base.errors import UserError, unknown
+from src.base.errors import UserError, counted, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
@@ -103,6 +104,9 @@ def run(
     guess.odd += answering.check_spellings(guess.train, guess.classes)
     write(path, guess, source.root / source.slug, title or default_title, item, small)
     try_config(name, path)
+    if folder is not None and isinstance(source, Folder) and (unused := own_pictures.unused(folder, source, guess)):
+        n, places = counted(sum(unused.values()), "picture"), " ".join(shlex.quote(str(one)) for one in unused)
+        print(f"for the {n} left out, after that: ./run.sh {name} predict {places} --csv predictions.csv")
 
 
 def parse_place(what: str) -> tuple[Path | None, str | None]:

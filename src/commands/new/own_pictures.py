@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from src.commands.new import answering, inferring, locating, looking, roles, wor
 from src.commands.new.class_folders import PART
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places
-from src.data.patterns import ANY_ENDING, fields, is_pattern, visible_files
+from src.data.patterns import ANY_ENDING, fields, is_pattern, pictures, visible_files
 from src.data.sources import written
 from src.data.sources.folder import TEST, TRAIN, Folder
 
 # Folders called so hold the set, and are no class beside others
 DATA = re.compile(r"(?i).*data.*|(all|raw)?_?(images?|imgs?|pictures|photos)|train(ing)?|all|archive|input")
+
+MOST_UNUSED = 4  # folders
 
 
 def are(place: Path) -> bool:
@@ -220,6 +223,18 @@ def labelled(contents: Contents, ways: list[Naming]) -> tuple[list[Naming], set[
         lacks = examples(column for column in contents.tables[kept[0].table] if column in missing)
         print(f"{name} has no column {lacks}, so its {len(contents.tables[name]):,} rows are not used")
     return kept, set().union(*(columns[name] for name in unlabelled))
+
+
+def unused(place: Path, source: Folder, guess: Guess) -> dict[Path, int]:
+    """The folders all of whose pictures are left out, such as a test without labels: {folder: pictures in it}.
+
+    Empty where there are more than a command has room for.
+    """
+    folder = (place.parent if place.is_file() else place).resolve()
+    taken = {os.path.abspath(source.root / source.slug / path) for paths in guess.paths.values() for path in paths}
+    used = {os.path.dirname(path) for path in taken}
+    left = Counter(path.parent for path in pictures(folder) if str(path.parent) not in used)
+    return dict(sorted(left.items())) if len(left) <= MOST_UNUSED else {}
 
 
 def infer(folder: Path, flags: Flags) -> Guess:
