@@ -7,6 +7,7 @@ from typing import Any
 from src.base import text
 from src.base.paths import from_here
 from src.data import tables
+from src.data.sources.folder import Folder
 from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
 from src.scoring.constant import constant_answer
@@ -59,8 +60,12 @@ def span(folds: Sequence[float | None]) -> str:
 def next_step(competition: Competition, submission: Path) -> str:
     """The advice on what to do with the file."""
     submission, run = from_here(submission), f"./run.sh {competition.name}"
+    page = competition.source.page
     if competition.limit is not None:
-        return f"a smoke run of {competition.limit} rows: do not send {submission}\nnext: {run}"
-    if (page := competition.source.page) is None:
+        meant = "its scores say little" if page is None else f"do not send {submission}"
+        return f"a smoke run of {competition.limit} rows: {meant}\nnext: {run}"
+    if isinstance(competition.source, Folder):
+        return f"answers: {submission}\nnext: {run} predict PICTURE|FOLDER says what other pictures are"
+    if page is None:
         return f"submission: {submission}\nnext: ./run.sh new SLUG|FOLDER writes a config for your own competition"
     return f"submission: {submission}\nnext: {run} submit\n  or upload it at {page}/submissions"

@@ -955,6 +955,13 @@ def test_a_csv_that_names_no_picture_is_refused_with_what_there_is(tmp_path):
     assert refused(str(folder), small=True) == said
 
 
+def test_a_folder_whose_name_has_no_latin_letter_wants_a_name(tmp_path):
+    folder = own(tmp_path / "картинки")
+    assert "give one by --name, as --name pictures" in refused(str(folder), small=True)
+    new.run(str(folder), name="pictures", small=True)
+    assert config.load("pictures").source.path == str(folder)
+
+
 def test_links_that_lead_nowhere_end_no_look(put):
     folder = put("cassava")
     for name in ("gone.json", "gone.csv", "gone.jpg", "gone"):
