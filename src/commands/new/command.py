@@ -130,9 +130,7 @@ def require_free_name(name: str, force: bool) -> Path:
     if name in RESERVED:
         raise UserError(f"{name!r} is a word of the command line: give another name, --name my_{name}")
     if not name:
-        raise UserError(
-            "that name has no letter from a to z to call a config by: give one by --name, as --name pictures"
-        )
+        raise UserError("that name has no letter from a to z: give one by --name, as --name pictures")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UserError(
             f"{name!r} cannot be a config's name, which is a Python module's, of small letters, digits and _: give "
