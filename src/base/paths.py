@@ -24,6 +24,26 @@ def submissions_root() -> Path:
     return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
 
 
+def own_input_root() -> Path:
+    """The folder of competitions' files that are written where INPUT_DIR is read-only."""
+    return submissions_root() / ".input"
+
+
+def input_root_to_write(slug: str) -> Path:
+    """Return the folder in whose <slug>/ files can be made: INPUT_DIR, or a place of our own."""
+    return input_root() if may_write(input_root() / slug) else own_input_root()
+
+
+def may_write(folder: Path) -> bool:
+    """Return whether a file can be made in `folder`, which need not be there yet."""
+    return os.access(nearest(folder), os.W_OK)
+
+
+def nearest(path: Path) -> Path:
+    """Return the path, or the first folder above it that is there."""
+    return next(path for path in (path, *path.absolute().parents) if path.exists())
+
+
 def provide_home() -> None:
     """Give a user whom the system does not know (the number of `docker run -u 12345`) a home and a name.
 

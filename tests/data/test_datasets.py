@@ -423,6 +423,39 @@ def test_where_inputs_are_read_only_the_tables_are_written_below_the_submissions
     assert source.root == own  # where they are, also when more may be written
 
 
+@pytest.mark.parametrize("name", ["digits", "imagenette", "stl10", "textures", "fmow"])
+def test_a_set_whose_inputs_are_read_only_is_written_below_the_submissions(name, inputs, monkeypatch):
+    source = config.load(name).source
+    if name != "digits":
+        miniatures.make(name, inputs, monkeypatch)
+    before = state(inputs)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, how: False)
+        assert source.root == submissions_root() / ".input"
+        source.fetch(source.root)
+        assert source.root == submissions_root() / ".input"
+    folder = source.root / source.slug
+    assert state(inputs) == before
+    assert all((folder / image).is_file() for image in pd.read_csv(folder / "train.csv")["image"])
+    if name != "digits":
+        assert (folder / "train.csv").read_text().splitlines()[1] == FIRST[name]  # the same rows as in INPUT_DIR
+    before = state(folder)
+    source.fetch(source.root)
+    assert state(folder) == before
+
+
+def test_an_archive_in_read_only_inputs_is_unpacked_below_the_submissions(archive, inputs, monkeypatch):
+    path, source, data = archive
+    data.mkdir(parents=True)
+    path.rename(data / "archive.tar.gz")
+    before = state(inputs)
+    monkeypatch.setattr(os, "access", lambda path, how: False)
+    source.fetch(source.root)
+    assert state(inputs) == before
+    assert len(pd.read_csv(submissions_root() / ".input/fmow/train.csv")) == 4
+    source.fetch(source.root)
+
+
 def test_tables_that_are_there_are_found_again_whatever_may_be_written(pets, inputs, monkeypatch):
     source = Folder(str(pets))
     source.fetch(inputs)

@@ -1,5 +1,6 @@
 """Sources: a folder, a zip, the API, or one sentence; an archive is unpacked safely and whole, or not at all."""
 
+import os
 import stat
 import zipfile
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from src.base.errors import UserError
+from src.base.paths import submissions_root
 from src.data.sources import kaggle
 from src.data.sources.digits import Digits
 from src.data.sources.kaggle import Kaggle
@@ -38,6 +40,33 @@ def test_a_zip_is_unpacked(input_dir):
     make_zip(input_dir / "corn.zip", {"corn/train.csv": "a,b\n", "corn/train/1.png": b"x"})
     Kaggle("corn").fetch(input_dir)
     assert (input_dir / "corn/corn/train/1.png").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("inside", ["", "competitions"])
+def test_a_zip_in_read_only_inputs_is_unpacked_below_the_submissions(inside, input_dir, monkeypatch):
+    (input_dir / inside).mkdir(exist_ok=True)
+    make_zip(input_dir / inside / "corn.zip", {"train.csv": "a,b\n"})
+    before = snapshot(input_dir)
+    monkeypatch.setattr(os, "access", lambda path, how: False)
+    source = Kaggle("corn")
+    own = submissions_root() / ".input"
+    assert source.root == own
+    source.fetch(source.root)
+    assert snapshot(input_dir) == before
+    assert (own / "corn/train.csv").is_file()
+    monkeypatch.undo()
+    monkeypatch.setenv("INPUT_DIR", str(input_dir))
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(own.parent))
+    assert source.root == own  # it is found again, also where more may be written
+
+
+def test_a_folder_or_a_zip_in_a_notebooks_competitions_is_taken(input_dir):
+    make_zip(input_dir / "oats.zip", {"whole": "x"})
+    (input_dir / "competitions/corn").mkdir(parents=True)
+    (input_dir / "oats.zip").rename(input_dir / "competitions/oats.zip")
+    assert Kaggle("corn").root == input_dir / "competitions"
+    Kaggle("oats").fetch(Kaggle("oats").root)
+    assert (Kaggle("oats").root / "oats/whole").is_file()
 
 
 def named(name: str) -> zipfile.ZipInfo:

@@ -148,7 +148,7 @@ def link(folder: Path, name: str) -> str:
     It is the folder's name, or the config's `name` where input/ has another folder of that name.
     """
     for slug in (slug_of(folder.name), slug_of(name)):
-        if (here := input_root() / slug).resolve() == folder.resolve():
+        if (here := Kaggle(slug).root / slug).resolve() == folder.resolve():
             return slug
         if not here.exists():
             break

@@ -31,8 +31,7 @@ class Folder(DataSet):
     column named by split=... says of each row which split it is of. Where there are no splits, a fixed share of each
     class is held out, and with group=... the rows that share its value stay together.
 
-    The tables are written to input/<slug>/, the slug being the folder's name; where that is read-only, as in a Kaggle
-    notebook, to .input/<slug>/ below SUBMISSIONS_DIR. Paths are relative to the repository's
+    The tables are written to input/<slug>/, the slug being the folder's name. Paths are relative to the repository's
     folder, or absolute.
     """
 
@@ -54,10 +53,6 @@ class Folder(DataSet):
     @property
     def key(self) -> dict[str, Any]:
         return {**super().key, "files": fingerprint(resolve(self.path))}
-
-    @property
-    def root(self) -> Path:
-        return written.root(self.slug)
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         path = resolve(self.path)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from src.base.errors import UserError
 from src.base.files import explain_os_errors, replacing_folder
+from src.base.paths import input_root, nearest, own_input_root
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
@@ -20,7 +21,10 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 
 
 class Kaggle(Source):
-    """A Kaggle competition: the folder that is there, a zip that the user put beside it, or the Kaggle API."""
+    """A Kaggle competition: the folder that is there, a zip that the user put beside it, or the Kaggle API.
+
+    Both are looked for in INPUT_DIR and in its folder competitions/, as in a Kaggle notebook.
+    """
 
     def __init__(self, slug: str, **fields):
         super().__init__(slug=slug, **fields)
@@ -29,10 +33,16 @@ class Kaggle(Source):
     def page(self) -> str:
         return page_of(self.slug)
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return *places_in(input_root()), own_input_root()
+
     def fetch(self, input_dir: Path) -> None:
-        folder, archive = input_dir / self.slug, input_dir / f"{self.slug}.zip"
+        folder = input_dir / self.slug
         if folder.is_dir():
             return
+        archives = [root / f"{self.slug}.zip" for root in (input_dir, *places_in(input_root()))]
+        archive = next(filter(Path.is_file, archives), archives[0])
         if not archive.is_file():
             if credentials.active() is None:
                 raise Refusal(
@@ -48,8 +58,13 @@ class Kaggle(Source):
                 part.mkdir(parents=True, exist_ok=True)
                 kaggle_api.download(self.slug, part).replace(archive)
                 shutil.rmtree(part)
-        print(f"unzipping {archive}")
+        print(f"unzipping {archive}" + (f" to {folder}" if folder.parent != archive.parent else ""))
         unzip(archive, folder)
+
+
+def places_in(root: Path) -> tuple[Path, Path]:
+    """Where a Kaggle notebook has a competition's folder."""
+    return root, root / "competitions"
 
 
 def unzip(archive: Path, folder: Path) -> None:
@@ -68,7 +83,7 @@ def unzip(archive: Path, folder: Path) -> None:
                     raise UserError(f"{archive} has {fault} ({entry.orig_filename!r}): unpack it to {folder} yourself")
             if twice := different_twice(entries):
                 raise UserError(f"{archive} has two entries that are both {twice!r}: unpack it to {folder} yourself")
-            size, free = sum(entry.file_size for entry in entries), shutil.disk_usage(archive.parent).free
+            size, free = sum(entry.file_size for entry in entries), shutil.disk_usage(nearest(folder)).free
             if size > MOST_SHRUNK * archive.stat().st_size:
                 raise UserError(
                     f"{archive} claims to unpack to {size:,} bytes, more than {MOST_SHRUNK} times its size: {again}"

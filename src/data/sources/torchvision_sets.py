@@ -22,7 +22,7 @@ from pydantic import model_validator
 from src.base.errors import UserError, unknown
 from src.base.files import explain_os_errors, replacing_folder
 from src.base.threads import parallel
-from src.data.sources.written import DataSet, check_published, check_splits, slug_of
+from src.data.sources.written import DataSet, check_published, check_splits, link_inputs, slug_of
 from src.schema.strict import Text
 
 
@@ -124,6 +124,7 @@ class Torchvision(DataSet):
 
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         about = TORCHVISION[self.name]
+        link_inputs(folder, about.inside)
         parts = {split: self.read_split(folder, split) for split in (self.train, self.test)}
         return check_published(self.name, folder, parts, about.rows, about.remedy(folder, self.options))
 

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from src.base.errors import UserError, unknown
 from src.base.files import explain_os_errors, replacing
 from src.base.progress import track
-from src.data.sources.written import DataSet, check_published, check_splits, slug_of
+from src.data.sources.written import DataSet, check_published, check_splits, link_inputs, slug_of
 from src.schema.strict import Text
 
 CHUNK_BYTES = 1_000_000
@@ -45,6 +45,7 @@ class Wilds(DataSet):
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         about = WILDS[self.name]
         data = folder / f"{self.name}_v{about.version}"
+        link_inputs(folder, data.name)
         fetch(self.name, data)
         remedy = f"delete {data} and fetch it again"
         try:

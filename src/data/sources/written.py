@@ -6,14 +6,22 @@ import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, counted, unknown
-from src.base.files import as_json_value, describe_changes, explain_os_errors, read_json, replacing, write_json
-from src.base.paths import input_root, submissions_root
+from src.base.files import (
+    as_json_value,
+    describe_changes,
+    explain_os_errors,
+    read_json,
+    replacing,
+    replacing_folder,
+    write_json,
+)
+from src.base.paths import input_root
 from src.data import folds
 from src.schema.source import Source
 
@@ -135,26 +143,30 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
     return held_out
 
 
-def root(slug: str) -> Path:
-    """Return the folder in whose <slug>/ the tables are, or can be written: INPUT_DIR, or a place of our own.
+def link_inputs(folder: Path, inside: str = "") -> None:
+    """Link what INPUT_DIR/<slug>/ has into `folder`, a place of our own where that is read-only; once.
 
-    That is .input/ below SUBMISSIONS_DIR, where tables that were written there are found again.
+    Its folder `inside` is not linked, but a folder with links: an archive in it is unpacked beside it.
+
+    Raises:
+        UserError: The disk is full or read-only.
     """
-    ours, own = input_root(), submissions_root() / ".input"
-    for root in (ours, own):
-        if (root / slug / RECORD).exists():
-            return root
-    return ours if may_write(ours / slug) else own
-
-
-def may_write(folder: Path) -> bool:
-    """Return whether a file can be made in `folder`, which need not be there yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return os.access(there, os.W_OK)
+    there = input_root() / folder.name
+    if folder.exists() or not there.is_dir():
+        return
+    ours = (*TABLES, RECORD, inside)
+    with replacing_folder(folder) as part:
+        for below in {"", inside}:
+            (part / below).mkdir(exist_ok=True)
+            entries = [path for path in (there / below).glob("*") if below or path.name not in ours]
+            for path in entries:
+                (part / below / path.name).symlink_to(path.absolute())
 
 
 class DataSet(Source):
     """The base of all sources of data sets: fetch the library's files, then write the tables."""
+
+    mark: ClassVar[str] = RECORD
 
     train: str = "train"
     test: str  # the split that is validated on
