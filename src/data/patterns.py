@@ -15,6 +15,7 @@ from src.base.errors import UserError, counted, listed
 from src.data.images import is_hidden, is_picture
 
 ANY_ENDING = ".*"  # of a name: that of any picture
+ALIKE = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}  # endings of one format
 
 
 def is_pattern(table: str) -> bool:
@@ -146,8 +147,9 @@ def leads_up(folder: Path) -> bool:
 def locate(folder: Path, names: Iterable[str]) -> list[Path]:
     """Return the files below `folder` that a table names.
 
-    A name that ends with .* is that of the one picture which has it with any ending. A letter with an accent may be one
-    sign or two in the file's name (NFC, NFD), whatever it is in the table. A name that no file has is as it is written.
+    A name that ends with .* is that of the one picture which has it with any ending; 1.jpg is that of 1.JPG or 1.jpeg
+    where there is no other. A letter with an accent may be one sign or two in the file's name (NFC, NFD), whatever it
+    is in the table. A name that no file has is as it is written.
 
     Raises:
         UserError: Several pictures differ from a name by their ending alone.
@@ -155,14 +157,29 @@ def locate(folder: Path, names: Iterable[str]) -> list[Path]:
     listings = functools.cache(Listing)
 
     def located(name: str) -> Path:
-        if name.isascii() and not name.endswith(ANY_ENDING):  # the disk is not asked
-            return folder / name
+        path = folder / name
+        if name.isascii():
+            return path.parent / listings(path.parent).spelt(path.name)
         path, *parts = [folder, *PurePosixPath(name).parts]
         for part in parts:
             path /= listings(path).spelt(part)
         return path
 
     return [located(name) for name in names]
+
+
+def describe_other_endings(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
+    """Return a sentence on the pictures that were found by another ending than their names'; nothing where none was."""
+    pairs = [(PurePosixPath(name).name, path.name) for name, path in zip(names, paths, strict=True)]
+    others = [
+        (name, found)
+        for name, found in pairs
+        if name != found and not name.endswith(ANY_ENDING) and composed(name) != composed(found)
+    ]
+    if not others:
+        return []
+    (name, found), n = others[0], counted(len(others), "picture")
+    return [f"{n} found by another spelling of the ending, such as {found} for {name}"]
 
 
 class Listing:
@@ -178,12 +195,25 @@ class Listing:
 
     def spelt(self, name: str) -> str:
         """The name as the folder has it; itself where it has none."""
-        if not name.endswith(ANY_ENDING) or name in self.names:
-            return name if name in self.names else self.by_letters.get(composed(name), name)
-        found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [name])
+        if name in self.names:
+            return name
+        if name.endswith(ANY_ENDING):
+            found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [name])
+        elif composed(name) in self.by_letters:
+            return self.by_letters[composed(name)]
+        else:
+            found = self.by_ending.get(plain_ending(name), [name])
         if len(found) > 1:
             raise UserError(f"{self.folder / name} is not one picture, but {', '.join(found)}: leave one of them there")
         return found[0]
+
+    @functools.cached_property
+    def by_ending(self) -> dict[str, list[str]]:
+        """{a name with its ending as `plain_ending` spells it: the pictures that are called so}."""
+        by_ending = defaultdict(list)
+        for name in sorted(filter(is_picture, self.names)):
+            by_ending[plain_ending(name)].append(name)
+        return by_ending
 
     @functools.cached_property
     def by_stem(self) -> dict[str, list[str]]:
@@ -197,3 +227,9 @@ class Listing:
 def composed(name: str) -> str:
     """The name with a sign for each letter, however it is spelt: those that look alike are alike."""
     return unicodedata.normalize("NFC", name)
+
+
+def plain_ending(name: str) -> str:
+    """The name, composed, with one spelling of its ending: that of 1.JPG, 1.jpeg and 1.jpg is 1.jpg."""
+    stem, ending = os.path.splitext(composed(name))
+    return stem + ALIKE.get(ending.lower(), ending.lower())

@@ -26,7 +26,7 @@ class Tables:
     train: pd.DataFrame
     test: pd.DataFrame
     sample_submission: pd.DataFrame  # in the file's own order
-    passed_over: tuple[str, ...] = ()  # what the files have beside these rows and columns, a sentence a file
+    notes: tuple[str, ...] = ()  # sentences: what the files have beside these rows and columns, and endings respelt
 
 
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
@@ -114,13 +114,16 @@ def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
     return patterns.fill(pattern, {**row, "part": part})
 
 
-def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
-    """Return the image of each row of a part, train or test, by the config's column or pattern."""
+def image_names(competition: Competition, df: pd.DataFrame, part: str) -> list[str]:
+    """Return the image of each row of a part, train or test, as the config's column or pattern names it."""
     if patterns.is_pattern(competition.image):
-        names = [image_name(competition.image, part, row) for row in df.to_dict("records")]
-    else:
-        names = df[competition.image]
-    return patterns.locate(competition.input(competition.images), names)
+        return [image_name(competition.image, part, row) for row in df.to_dict("records")]
+    return df[competition.image].tolist()
+
+
+def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
+    """Return the file of the image of each row of a part, train or test."""
+    return patterns.locate(competition.input(competition.images), image_names(competition, df, part))
 
 
 def read(competition: Competition) -> Tables:
@@ -133,7 +136,7 @@ def read(competition: Competition) -> Tables:
     files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
     frames = {part: read_part(competition, part) for part in files}
     left_out = {getattr(competition, part): df.attrs.get("passed_over") for part, df in frames.items()}
-    passed_over = tuple(f"{file}: {' and '.join(what)}" for file, what in left_out.items() if what)
+    notes = [f"passed over in {file}: {' and '.join(what)}" for file, what in left_out.items() if what]
     needed = columns_needed(competition)
     faults = [
         f"{files[part]}: {unknown('column', column, frames[part].columns)}"
@@ -151,11 +154,13 @@ def read(competition: Competition) -> Tables:
         raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
     for part in ("train", "test"):
         df = frames[part]
-        df[PATH] = image_paths(competition, df, part)
+        names = image_names(competition, df, part)
+        df[PATH] = patterns.locate(competition.input(competition.images), names)
+        notes += [f"{part}: {note}" for note in patterns.describe_other_endings(names, df[PATH])]
         frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
     if competition.limit is not None:
         frames = limit_rows(competition, frames)
-    return Tables(**frames, passed_over=passed_over)
+    return Tables(**frames, notes=tuple(notes))
 
 
 def columns_needed(competition: Competition) -> dict[str, list[str]]:

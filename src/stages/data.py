@@ -19,8 +19,8 @@ def run(competition: Competition) -> None:
     train, test = rows.train, rows.test
     ids, paths = ([*train[column], *test[column]] for column in (competition.id, tables.PATH))
     record = check_images(ids, paths, competition.images_record, competition.white)
-    for left_out in rows.passed_over:
-        print(f"passed over in {left_out}")
+    for note in rows.notes:
+        print(note)
     counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
     shares = ", ".join(f"{name} {counts[name]} ({counts[name] / len(train):.1%})" for name in competition.classes)
     print(f"{len(train)} train rows: {shares}")

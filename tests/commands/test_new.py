@@ -807,6 +807,21 @@ def test_ids_without_ending_find_files_of_several_endings(put):
         tables.read(competition)
 
 
+@pytest.mark.parametrize("ids", ["{}.jpg", "{}"])
+def test_files_whose_ending_is_spelt_otherwise_are_found(ids, put, capsys):
+    folder = put("dogs")
+    endings = iter((".JPG", ".jpeg", ".JPG", ".jpg") * 20)
+    for part in ("train", "test"):
+        renamed(folder / part, lambda path: path.stem + next(endings))
+    for path in folder.glob("*.csv"):
+        rewrite(path, lambda df: df.assign(**{df.columns[0]: [ids.format(id) for id in df.iloc[:, 0]]}))
+    new.run("dogs", small=True)
+    competition = config.load("dogs")
+    found = tables.read(competition)
+    assert all(path.is_file() for part in (found.train, found.test) for path in part[tables.PATH])
+    assert "pictures found by another spelling of the ending, such as" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_letters_with_accents_are_found_however_a_file_spells_them(form, put):
     folder = put("cassava")

@@ -677,3 +677,14 @@ def test_a_csv_may_name_pictures_by_a_pattern_any_ending_and_other_spellings(tmp
     assert "is not one picture, but" in said
     said = refusal(Folder(str(tmp_path / "set/labels.csv"), image="{nr}.jpg", label="breed", slug="third"), inputs)
     assert "unknown column 'nr'" in said
+
+
+def test_a_csv_may_spell_the_endings_of_its_pictures_otherwise(pets, inputs, capsys):
+    for path in pets.glob("*/*.png"):
+        path.rename(path.with_suffix(".PNG"))
+    lines = [f"{path.parent.name}/{path.stem}.png,{path.parent.name}" for path in sorted(pets.glob("*/*.PNG"))]
+    (pets / "labels.csv").write_text("image,label\n" + "\n".join(lines) + "\n")
+    Folder(str(pets / "labels.csv")).fetch(inputs)
+    assert "25 pictures found by another spelling of the ending, such as 0.PNG for 0.png" in capsys.readouterr().out
+    train, _ = rows(inputs, "labels")
+    assert train["image"].str.endswith(".PNG").all()

@@ -1,5 +1,7 @@
 """Tables: ids stay what the file says, and every fault is listed at once."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -219,3 +221,43 @@ def test_both_parts_may_count_from_one(folder):
     assert found.test[tables.PATH].tolist() == [folder / "test" / f"{i}.png" for i in range(12)]
     with pytest.raises(UserError, match="id '0' is in train and in test"):
         tables.read(toy_competition(image="{part}/{id}.png"))
+
+
+def rename(folder, endings):
+    """Give the pictures in `folder` these endings in turn."""
+    for path, ending in zip(sorted(folder.iterdir()), itertools.cycle(endings)):
+        path.rename(path.with_suffix(ending))
+
+
+@pytest.mark.parametrize("image", ["image", "{part}/{id}.png", "{part}/é{id}.png"])
+def test_pictures_are_found_by_other_spellings_of_their_ending_and_it_is_counted(toy, folder, image, capsys):
+    if "é" in image:
+        for path in sorted((*folder.glob("train/*"), *folder.glob("test/*"))):
+            path.rename(path.with_name("e\u0301" + path.name))
+    rename(folder / "train", [".PNG", ".png", ".Png"])
+    competition = toy_competition(image=image)
+    read = tables.read(competition)
+    assert all(path.is_file() for path in (*read.train[tables.PATH], *read.test[tables.PATH]))
+    (note,) = read.notes
+    assert note.startswith("train: 24 pictures found by another spelling of the ending, such as ")
+    data.run(competition)
+    assert note in capsys.readouterr().out
+
+
+def test_jpg_and_jpeg_are_one_ending_and_two_files_for_one_name_are_refused(toy, folder):
+    for table in ("train.csv", "test.csv"):
+        (folder / table).write_text((folder / table).read_text().replace(".png", ".jpg"))
+    rename(folder / "train", [".jpeg", ".JPG"])
+    rename(folder / "test", [".jpg"])
+    assert tables.read(toy).train[tables.PATH][0].name == "000.jpeg"
+    (folder / "train/000.JPEG").write_bytes((folder / "train/000.jpeg").read_bytes())
+    with pytest.raises(UserError, match=r"train/000.jpg is not one picture, but 000.JPEG, 000.jpeg: leave one"):
+        tables.read(toy)
+    (folder / "train/000.jpg").write_bytes((folder / "train/000.jpeg").read_bytes())
+    assert tables.read(toy).train[tables.PATH][0].name == "000.jpg"  # the name as it stands comes first
+
+
+def test_a_picture_of_another_format_is_not_the_one_that_is_named(toy, folder):
+    rename(folder / "train", [".jpg"])
+    assert not tables.read(toy).train[tables.PATH][0].exists()
+    assert not tables.read(toy).notes

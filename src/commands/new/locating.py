@@ -10,7 +10,7 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new.looking import Contents, examples, picture_places
-from src.data.patterns import ANY_ENDING, composed
+from src.data.patterns import ANY_ENDING, composed, plain_ending
 from src.data.tables import image_name
 
 PARTS = ("train", "test")
@@ -127,11 +127,12 @@ def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str,
     tried = {}
     some = [value for value in dict.fromkeys(values) if value][:VALUES_TRIED]
     for value in some:
-        for path in map(composed, contents.named.get(composed(value.rpartition("/")[2]), ())):
+        for path in contents.named.get(plain_ending(value.rpartition("/")[2]), ()):
+            plain = plain_ending(path)
             for suffix in ("", "." + path.rpartition(".")[2]):
-                whole = composed(value) + suffix
-                if path == whole or path.endswith(f"/{whole}"):
-                    before = path.removesuffix(whole)
+                whole = plain_ending(value + suffix)
+                if plain == whole or plain.endswith(f"/{whole}"):
+                    before = plain.removesuffix(whole)
                     tried |= {(before, suffix): None, (before, suffix and ANY_ENDING): None}
     if not tried and len(set(values)) == len(values):  # a label may be in many names
         tried = surroundings(contents, some)

@@ -212,8 +212,13 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in Counter(named).items() if n > 1]
     if faults:
         raise UserError(f"{counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
-    files = zip(named, patterns.locate(path.parent, named), strict=True)
-    found = [name if file == path.parent / name else os.path.relpath(file, path.parent) for name, file in files]
+    files = patterns.locate(path.parent, named)
+    for note in patterns.describe_other_endings(named, files):
+        print(f"{path}: {note}")
+    found = [
+        name if file == path.parent / name else os.path.relpath(file, path.parent)
+        for name, file in zip(named, files, strict=True)
+    ]
     df = df.rename(columns={source.label: "label"}).assign(image=found)
     df = df.drop(columns="id", errors="ignore")  # rows get ids of their paths
     if source.split is None:
