@@ -6,6 +6,7 @@ import errno
 import functools
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -41,6 +42,9 @@ ENCODINGS = {  # by their marks; that of UTF-32 begins with UTF-16's
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+
+SEPARATORS = ",;\t|"  # a comma first, which is meant where others do as well
+HEAD, ROWS_LOOKED_AT = 1_000_000, 100  # characters and rows by which the separator is found
 
 
 @contextmanager
@@ -162,7 +166,7 @@ def describe_changes(old: Any, new: dict[str, Any], inside: str = "") -> str:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table with every cell as text; only an empty cell counts as missing (then "").
 
-    Its cells are parted by commas, or by the semicolons, tabs or bars of its header; it is UTF-8, or has the mark of
+    Its cells are parted by commas, semicolons, tabs or bars: see `find_separator`; it is UTF-8, or has the mark of
     UTF-16. Rows and columns without any text are left out: `df.attrs["passed_over"]` counts them.
 
     Raises:
@@ -236,12 +240,30 @@ def marked_encoding(raw: bytes) -> str:
 
 
 def find_separator(text: str) -> tuple[str, str]:
-    """Return the table, without Excel's line `sep=;`, and what parts its cells: a comma, unless the header has none."""
+    """Return the table, without Excel's line `sep=;`, and what parts its cells.
+
+    A comma, unless the header has none; or unless another mark gives each row as many cells as the header, and commas
+    do not, or give fewer: `id;size, mm` and `1;3,5`.
+    """
     if match := re.match(r"sep=(.)[\r\n]+", text):
         return text[match.end() :], match[1]
-    header = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
-    cells = {mark: len(next(csv.reader([header], delimiter=mark), ())) for mark in ",;\t|"}
-    return text, "," if cells[","] > 1 else max(cells, key=cells.get)
+    cells = {mark: count_cells(text[:HEAD], mark) for mark in SEPARATORS}
+    header = {mark: counts[0] for mark, counts in cells.items()}
+    if header[","] < 2:
+        return text, max(header, key=header.get)
+    even = {mark: n for mark, n in header.items() if n > 1 and set(cells[mark]) == {n}}
+    return text, max(even, key=even.get, default=",")
+
+
+def count_cells(head: str, mark: str) -> list[int]:
+    """Return how many cells the header and the first rows with a text have, if this mark parts them."""
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=mark)
+    try:
+        rows = [row for row in itertools.islice(reader, ROWS_LOOKED_AT) if any(row)]
+    except csv.Error:
+        return [0]
+    whole = rows[:-1] if len(head) == HEAD and len(rows) > 1 else rows  # the last may be cut off
+    return [len(row) for row in whole] or [0]
 
 
 def parse_csv(text: str, separator: str) -> pd.DataFrame:
