@@ -59,6 +59,8 @@ def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.Dat
         return df
     n = int(repeats.sum())
     what = f"{counted(n, 'row')} that only {'repeats' if n == 1 else 'repeat'} another"
+    if not df[repeats].equals(df[df.duplicated()]):
+        what += f" in {', '.join(columns)}"
     passed_over = [*df.attrs.get("passed_over", ()), what]
     df = df[~repeats].reset_index(drop=True)
     df.attrs["passed_over"] = passed_over

@@ -1,6 +1,7 @@
 """Data sets as competitions, from miniatures in the libraries' own formats; phrasings, and what goes wrong."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -510,6 +511,30 @@ def test_rows_of_a_csv_without_a_group_are_held_out_each_by_itself_and_repeats_a
     said = capsys.readouterr().out
     assert "own.csv: 3 rows that only repeat another\n" in said
     assert f"{len(df)} rows without owner: each is a group of its own\n" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("red/0.png,red,1", "passed over in {}: 1 row that only repeats another\n"),
+        ("./red/0.png,red,1", "passed over in {}: 1 row that only repeats another\n"),  # the same file
+        ("red/0.png,red,9", "passed over in {}: 1 row that only repeats another in image, label\n"),
+        ("red/0.png,blue,1", "'red/0.png' stands in 2 rows, with the label 'red' and 'blue'"),
+        ("blue/../red/0.png,blue,1", "'red/0.png' stands in 2 rows, with the label 'red' and 'blue'"),
+        ("red/0.png,,1", "label is empty in 1 row, the first of them 'red/0.png, '"),
+    ],
+)
+def test_repeated_rows_of_a_csv_are_counted_or_refused_by_what_they_say(row, said, pets, inputs, capsys):
+    lines = [f"{path.parent.name}/{path.name},{path.parent.name},1" for path in sorted(pets.glob("*/*.png"))]
+    csv = pets / "own.csv"
+    csv.write_text("\n".join(["image,label,note", *lines, row, ""]))
+    if said.startswith("passed over"):
+        Folder(str(csv)).fetch(inputs)
+        assert said.format(csv) in capsys.readouterr().out
+        assert sum(map(len, rows(inputs, "own"))) == 25
+    else:
+        with pytest.raises(UserError, match=re.escape(said)):
+            Folder(str(csv)).fetch(inputs)
 
 
 def test_a_folder_that_cannot_be_learnt_is_refused_and_files_of_your_own_are_kept(pets, inputs, tmp_path):

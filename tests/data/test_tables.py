@@ -134,7 +134,7 @@ def test_rows_that_repeat_another_are_one_row_and_counted(toy, folder, capsys):
     assert tables.read(toy).train["id"].tolist() == before
     data.run(toy)
     said = capsys.readouterr().out
-    assert "passed over in train.csv: 36 rows that only repeat another\n" in said
+    assert "passed over in train.csv: 36 rows that only repeat another in id, image, label\n" in said
     assert "passed over in test.csv: 1 row that only repeats another\n" in said
 
 

@@ -1,7 +1,6 @@
 """Pictures of your own as a data set: folders of them, or a CSV."""
 
 import os
-from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from src.base.paths import resolve
 from src.data import images, patterns
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
-from src.data.tables import to_groups, without_repeats
+from src.data.tables import differences, to_groups, without_repeats
 from src.schema.strict import Text
 
 TRAIN = ("train", "training")
@@ -189,38 +188,48 @@ def read_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame
     return train, test
 
 
+def one_row_a_picture(source: Folder, path: Path, df: pd.DataFrame) -> pd.DataFrame:
+    """Return a CSV's rows without those that repeat another, of which how many there are is printed.
+
+    Raises:
+        UserError: Lists the pictures with several rows that differ in what a run needs.
+    """
+    columns = [column for column in ("image", "label", source.split, source.group) if column in df]
+    df = without_repeats(df, "image", columns)
+    for left_out in df.attrs["passed_over"]:
+        print(f"passed over in {path}: {left_out}")
+    twice = df[df.duplicated("image", keep=False)].groupby("image", sort=False)
+    if len(twice):
+        faults = [f"{image!r} stands in {len(rows)} rows{differences(rows, columns)}" for image, rows in twice]
+        n, remedy = counted(len(twice), "picture"), "leave one row of each there"
+        raise UserError(f"{path} has rows of {n} that contradict each other: {remedy}\n{listed(faults)}")
+    return df
+
+
 def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Read a CSV's rows to train on and, where it has a column of splits, to validate on."""
     df, columns = read_csv(path), patterns.fields(source.image) or [source.image]
     for column in (*columns, source.label, *([source.split] if source.split else ())):
         if column not in df:
             raise UserError(f"{path}: {unknown('column', column, df.columns)}")
-    faults = [
-        f"{path}: {column} is empty in {counted(n, 'row')}"
-        for column in (*columns, source.label)
-        if (n := int((df[column] == "").sum()))
-    ]
-    kept = (*columns, source.label, source.split, source.group)
-    df = without_repeats(df, columns[0], [column for column in kept if column is not None])
-    for left_out in df.attrs["passed_over"]:
-        print(f"passed over in {path}: {left_out}")
+    for column in (*columns, source.label):
+        if (blank := df.index[df[column] == ""]).size:
+            row = ", ".join(df.loc[blank[0], list(dict.fromkeys((*columns, source.label)))])
+            raise UserError(f"{path}: {column} is empty in {counted(len(blank), 'row')}, the first of them {row!r}")
+    passed_over = df.attrs["passed_over"]
     if patterns.is_pattern(source.image):
         named = [patterns.fill(source.image, row) for row in df.to_dict("records")]
     else:
         named = df[source.image].tolist()
         df = df.drop(columns=source.image)
-    faults += [f"{path}: the image {image!r} stands in {n} rows" for image, n in Counter(named).items() if n > 1]
-    if faults:
-        raise UserError(f"{counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     files = patterns.locate(path.parent, named)
     for note in patterns.describe_other_endings(named, files):
         print(f"{path}: {note}")
-    found = [
-        name if file == path.parent / name else os.path.relpath(file, path.parent)
-        for name, file in zip(named, files, strict=True)
-    ]
-    df = df.rename(columns={source.label: "label"}).assign(image=found)
+    df = df.rename(columns={source.label: "label"})
+    df["image"] = [os.path.relpath(file, path.parent) for file in files]  # one spelling of each path
     df = df.drop(columns="id", errors="ignore")  # rows get ids of their paths
+    df.attrs["passed_over"] = passed_over
+    df = one_row_a_picture(source, path, df)
     if source.split is None:
         return df, None
     have = sorted(set(df[source.split]))
