@@ -1,9 +1,11 @@
 """predict: what a stage says of test rows, a finished model says of these pictures; and any picture, URL and class."""
 
+import base64
 import re
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from io import BytesIO
 from typing import ClassVar
 
 import numpy as np
@@ -436,3 +438,31 @@ def test_names_of_files_and_classes_are_text_on_the_page(photo):
     assert "<script>alert" not in text
     assert '<img src="x">' not in text
     assert "🌽" in text
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_pictures_of_twelve_bits_are_seen_and_shown_by_what_they_hold(ending, timm_file, tmp_path, capsys):
+    shades = np.linspace(0, 4095, 40 * 40).reshape(40, 40)
+    Image.fromarray(shades.astype(np.uint16)).save(tmp_path / f"deep.{ending}")
+    Image.fromarray(np.round(shades / 4095 * 255).astype(np.uint8)).convert("RGB").save(tmp_path / "plain.png")
+    html, csv = tmp_path / "page.html", tmp_path / "table.csv"
+    words = [str(tmp_path / name) for name in (f"deep.{ending}", "plain.png")]
+    command.run(words=words, models=[timm_file[1]], top=1000, csv=csv, html=html)
+    assert "1 picture of more than 8 bits with no value above 4,095: that is white" in capsys.readouterr().out
+    table = pd.read_csv(csv)
+    deep, plain = (table[table["image"] == word].set_index("label")["probability"] for word in words)
+    assert (deep - plain[deep.index]).abs().max() < 1e-3  # rounded to 8 bits by other numbers
+    tiles = [
+        Image.open(BytesIO(base64.b64decode(one)))
+        for one in re.findall(r"image/webp;base64,([^\"]+)", html.read_text())
+    ]
+    deep, plain = (np.asarray(one.convert("L"), int) for one in tiles)
+    assert deep.max() > 240
+    assert np.abs(deep - plain).max() < 6
+
+
+def test_a_finished_models_pictures_are_scaled_by_its_config_and_dark_ones_are_told(there, tmp_path, capsys):
+    Image.fromarray(np.linspace(0, 4095, 400).reshape(20, 20).astype(np.uint16)).save(tmp_path / "deep.png")
+    command.run(there, words=[str(tmp_path / "deep.png")], models=["probe"], html=tmp_path / "page.html")
+    said = "toy:probe sees pictures with no value above 4,095 as dark: white=65535 is in its config"
+    assert said in capsys.readouterr().out

@@ -83,9 +83,10 @@ def run(
             for model in chosen:
                 model.fetch()
             paths = [picture.path for picture in pictures]
-            sessions = {white: InferenceSession(paths, white) for white in {model.white for model in chosen}}
-            predictions = [sessions[model.white].prediction(model) for model in chosen]
-            report(pictures, unreadable, predictions, top, csv, html)
+            whites = choose_whites(pictures, chosen)
+            sessions = {white: InferenceSession(paths, white) for white in set(whites)}
+            predictions = [sessions[white].prediction(model) for white, model in zip(whites, chosen, strict=True)]
+            report(pictures, unreadable, predictions, top, csv, html, whites[0])
     if unreadable:
         total = len(unreadable) + len(pictures)
         print(f"{counted(len(unreadable), 'picture')} of {total} could not be read: see above")
@@ -151,6 +152,19 @@ def default_classes(competition: Competition | None) -> Classes:
     return Classes(competition.classes, prompts, competition.classes)
 
 
+def choose_whites(pictures: list[Picture], models: list[Model]) -> list[int]:
+    """The value that is white, for each model, in pictures of more than 8 bits: its config's, or by what these hold."""
+    held = images.white_over(max(picture.top for picture in pictures))
+    if held != images.WHITE and any(model.white is None for model in models):
+        deep = counted(sum(picture.top > 0 for picture in pictures), "picture")
+        print(f"{deep} of more than 8 bits with no value above {held:,}: that is white")
+    whites = [held if model.white is None else model.white for model in models]
+    for model, white in zip(models, whites, strict=True):
+        if held < white and model.white is not None:
+            print(f"{model.name} sees pictures with no value above {held:,} as dark: white={white} is in its config")
+    return whites
+
+
 def report(
     pictures: list[Picture],
     unreadable: list[Unreadable],
@@ -158,8 +172,9 @@ def report(
     top: int,
     csv: Path | None,
     html: Path | None,
+    white: int,
 ) -> None:
-    """Print the predictions and times, and write the table and the page."""
+    """Print the predictions and times, and write the table and the page; `white` is that of the pictures on it."""
     if len(pictures) <= overview.FEW:
         for i, picture in enumerate(pictures):
             print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
@@ -176,7 +191,7 @@ def report(
     if html is not None:
         from src.commands.predict import page
 
-        text = page.render(pictures, unreadable, predictions, top)
+        text = page.render(pictures, unreadable, predictions, top, white)
         files.write_text(html, text)
         print(f"page: {html}  {len(text.encode()) / 1e6:.2f} MB")
 

@@ -22,6 +22,7 @@ class Word:
 class Picture:
     name: str  # as it was typed, as one line of text
     path: Path
+    top: int = 0  # its greatest value, if it has more than 8 bits
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def gather(words: Sequence[Word], scratch: Path) -> tuple[list[Picture], list[Un
                 names.setdefault(path.resolve(), printable(f"{word.text.rstrip('/')}/{path.name}"))
         else:
             names.setdefault(word.path.resolve(), printable(word.text))
-    for (path, name), why in zip(names.items(), parallel(fault, list(names), "reading"), strict=True):
-        if why is None:
-            pictures.append(Picture(name, path))
+    for (path, name), found in zip(names.items(), parallel(top_or_fault, list(names), "reading"), strict=True):
+        if isinstance(found, int):
+            pictures.append(Picture(name, path, found))
         else:
-            faults.append(Unreadable(name, why))
+            faults.append(Unreadable(name, found))
     return pictures, faults
 
 
@@ -86,10 +87,11 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted((path for path in files if not path.is_dir()), key=lambda path: path.name)
 
 
-def fault(path: Path) -> str | None:
-    """The reason why a file is not a whole picture; None if it is."""
+def top_or_fault(path: Path) -> int | str:
+    """The greatest value of a picture of more than 8 bits, else 0; or the reason why a file is not a whole picture."""
     try:
-        return images.explain_fault(path.read_bytes())
+        data = path.read_bytes()
+        return images.explain_fault(data) or images.greatest(data)
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:

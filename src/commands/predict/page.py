@@ -9,6 +9,7 @@ from src.base.threads import parallel
 from src.commands.predict import overview
 from src.commands.predict.gathering import Picture, Unreadable
 from src.commands.predict.session import Prediction
+from src.data import images
 from src.report import page, tiles
 
 MAX_PAGE_PICTURES = 1000  # pictures on a page
@@ -16,16 +17,20 @@ SIDES = {100: 320, MAX_PAGE_PICTURES: tiles.SIDE}  # pixels of a picture's longe
 
 
 def render(
-    pictures: Sequence[Picture], unreadable: Sequence[Unreadable], predictions: Sequence[Prediction], top: int
+    pictures: Sequence[Picture],
+    unreadable: Sequence[Unreadable],
+    predictions: Sequence[Prediction],
+    top: int,
+    white: int = images.WHITE,
 ) -> str:
-    """The page with the first MAX_PAGE_PICTURES; it says how many more there are."""
+    """The page with the first MAX_PAGE_PICTURES, as the first model sees them; it says how many more there are."""
     first, index = pictures[:MAX_PAGE_PICTURES], []
     order = range(len(first))
     if len(first) > overview.FEW:
         leading = replace(predictions[0], probs=predictions[0].probs[: len(first)])
         order, index = overview.by_class_and_doubt(leading), overview.class_counts(leading)
     side = next(side for most, side in SIDES.items() if len(first) <= most)
-    cards, images = [], parallel(lambda i: tile(first[i].path, side), order, "page")
+    cards, images = [], parallel(lambda i: tile(first[i].path, side, white), order, "page")
     for i, image in zip(order, images, strict=True):
         models = [{"name": one.name, "rows": one.best(i, top)} for one in predictions]
         cards.append({"name": first[i].name, "tile": image, "models": models})
@@ -42,8 +47,8 @@ def render(
     )
 
 
-def tile(path: Path, side: int) -> str:
-    """The picture as a data URI."""
-    image = tiles.decode(path.read_bytes(), side)
+def tile(path: Path, side: int, white: int) -> str:
+    """The picture as a data URI; `white` is white in one of more than 8 bits."""
+    image = tiles.decode(path.read_bytes(), side, white)
     image.thumbnail((side, side))
     return tiles.encode(image)

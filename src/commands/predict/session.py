@@ -89,7 +89,7 @@ class SquareCache:
 class Model:
     """A model that predicts pictures; it has a `name`, and the `labels` of its classes."""
 
-    white = images.WHITE  # of pictures of more than 8 bits
+    white: int | None = None  # of pictures of more than 8 bits; None: that of the fewest bits which they fit in
 
     def check(self) -> None:
         """Raise a UserError if it cannot be used, without its weights where these lie on the hub."""
