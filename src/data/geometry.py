@@ -36,6 +36,9 @@ CROPS: dict[str, tuple[float, float]] = {
 }
 
 
+LARGEST_RESIZED = 1 << 26  # pixels: a strip that would have more is resized in part
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The way from a picture to a square; the modes are open_clip's resize_mode."""
@@ -49,16 +52,31 @@ class Geometry:
     def square(self, picture: np.ndarray, view: str = "identity") -> np.ndarray:
         """(h, w, 3) uint8 -> (size, size, 3) uint8, as the model's own transform has it, or one of CROPS."""
         if view in CROPS:
-            large = resized(picture, shortest(picture, round(self.resize * 8 / 7)), self.interpolation)
-            return cut(large, self.size, CROPS[view])
+            size = shortest(picture, round(self.resize * 8 / 7))
+            return cut(self.resized(picture, size, CROPS[view]), self.size, CROPS[view])
         if self.mode == "squash":
             size = (self.resize, self.resize)
         elif self.mode == "longest":
             ratio = max(picture.shape[:2]) / self.resize
-            size = tuple(round(side / ratio) for side in picture.shape[:2])
+            size = tuple(max(1, round(side / ratio)) for side in picture.shape[:2])
         else:
             size = shortest(picture, self.resize)
-        return cut(framed(resized(picture, size, self.interpolation), self.size, self.fill), self.size, (0.5, 0.5))
+        middle = (0.5, 0.5)
+        return cut(framed(self.resized(picture, size, middle), self.size, self.fill), self.size, middle)
+
+    def resized(self, picture: np.ndarray, size: tuple[int, int], share: tuple[float, float]) -> np.ndarray:
+        """Return the picture at `size`, or of one that is then huge, a strip, only what `cut` takes of its longer side.
+
+        A picture of 40,000 x 2 pixels would else have 4,480,000 x 224, which are three gigabytes.
+        """
+        height, width = size
+        if height * width <= LARGEST_RESIZED or min(size) == max(size):
+            return resized(picture, size, self.interpolation)
+        if height > width:
+            return self.resized(picture.swapaxes(0, 1), (width, height), share[::-1]).swapaxes(0, 1)
+        long = resized(picture, (picture.shape[0], width), self.interpolation)
+        part = cut(long, (long.shape[0], self.size), share)
+        return resized(np.ascontiguousarray(part), (height, self.size), self.interpolation)
 
     def exact_at(self, side: int | None) -> bool:
         """Return whether pictures whose shorter side was reduced to `side` give the same squares (not of CROPS)."""
@@ -95,10 +113,12 @@ def framed(picture: np.ndarray, size: int, fill: int | tuple[int, ...]) -> np.nd
     return frame
 
 
-def cut(picture: np.ndarray, size: int, share: tuple[float, float]) -> np.ndarray:
-    """The size x size pixels that begin at a share of the room, rounded as torchvision's CenterCrop does it."""
-    top, left = (round((side - size) * part) for side, part in zip(picture.shape[:2], share, strict=True))
-    return picture[top : top + size, left : left + size]
+def cut(picture: np.ndarray, size: int | tuple[int, int], share: tuple[float, float]) -> np.ndarray:
+    """The pixels of `size` that begin at a share of the room, rounded as torchvision's CenterCrop does it."""
+    size = (size, size) if isinstance(size, int) else size
+    start = [round((side - n) * part) for side, n, part in zip(picture.shape[:2], size, share, strict=True)]
+    rows, columns = (slice(at, at + n) for at, n in zip(start, size, strict=True))
+    return picture[rows, columns]
 
 
 def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:

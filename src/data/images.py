@@ -5,6 +5,7 @@ whatever is not plain (CMYK, 16 bits, transparency, other formats) by Pillow its
 """
 
 import io
+import os
 import re
 import struct
 import zlib
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from src.base.errors import UserError
 
 # The endings of pictures in folders; only decoding tells whether a file is one.
 ENDINGS = (
@@ -26,7 +29,7 @@ LEFT_BEHIND = {
 }
 WHITE = 65535  # the value that is white in pictures of more than 8 bits, where a config says nothing else
 
-LARGEST = 178_956_970  # pixels: a picture of more is not decoded whole
+LARGEST = 178_956_970  # pixels: a picture of more is not decoded whole, unless MAX_PIXELS in the environment says so
 Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is as high, and forbids to decode a part
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the last chunk's name and checksum
@@ -73,6 +76,7 @@ def decode(data: bytearray, white: int = WHITE) -> np.ndarray:
         if pixels is not None:  # a file that it does not like is Pillow's to judge
             return pixels
     image = opened(data)
+    reduce(image)
     if white != WHITE and (colours := deep_colours(data)) is not None:
         info = {name: value for name, value in image.info.items() if name != "transparency"}
         image = Image.fromarray(np.dstack([scaled(colours[..., :3], white), scaled(colours[..., 3:], WHITE)]))
@@ -209,21 +213,37 @@ def to_rgb(image: Image.Image, white: int = WHITE) -> Image.Image:
 def reduce(image: Image.Image) -> None:
     """Have a JPEG of more than LARGEST pixels decoded at a half, a quarter or an eighth of its sides.
 
+    MAX_PIXELS changes no picture that is read without it: each file has the same pixels everywhere.
+
     Raises:
-        TooLarge: That is not enough, or it is no JPEG.
+        TooLarge: That is not enough, or it is no JPEG; MAX_PIXELS may allow more.
     """
-    width, height = image.size
+    (width, height), most = image.size, largest()
     if width * height <= LARGEST:
         return
-    if image.format in ("JPEG", "MPO"):
-        for part in (2, 4, 8):
-            if width * height <= LARGEST * part**2:
-                image.draft(image.mode, (width // part, height // part))
-                return
-    raise TooLarge(
-        f"has {width} x {height} pixels, and {LARGEST:,} are read at most: save it smaller, or as a JPEG, which is "
-        f"read reduced"
-    )
+    is_jpeg = image.format in ("JPEG", "MPO")
+    part = next((part for part in (2, 4, 8) if width * height <= LARGEST * part**2), 8) if is_jpeg else 1
+    if width * height > most * part**2:
+        smaller = "save it smaller" if is_jpeg else "save it smaller, or as a JPEG, which is read reduced"
+        needed = -(-width * height // part**2)
+        raise TooLarge(
+            f"has {width} x {height} pixels, and {most:,} are read at most: {smaller}; or set the environment's "
+            f"MAX_PIXELS={needed}, with {needed * 6e-9:.1f} GB of memory for each picture that is being read"
+        )
+    if is_jpeg:
+        image.draft(image.mode, (width // part, height // part))
+
+
+def largest() -> int:
+    """Return how many pixels are decoded at most: LARGEST, or more by the environment's MAX_PIXELS.
+
+    Raises:
+        UserError: That is no number.
+    """
+    given = os.environ.get("MAX_PIXELS", "")
+    if given and not given.isdecimal():
+        raise UserError(f"MAX_PIXELS is {given!r}: it is the pixels of the largest picture to read, as {LARGEST}")
+    return max(LARGEST, int(given or 0))
 
 
 def explain_fault(data: bytes) -> str | None:

@@ -99,3 +99,29 @@ def test_a_reduced_picture_gives_the_same_square_where_that_is_said():
     assert (squash.square(reduced) != squash.square(pixels)).any()
     assert geometry.reduced(pixels, None) is pixels
     assert geometry.reduced(reduced, 100) is reduced
+
+
+@pytest.mark.parametrize("view", ["identity", "crop_center", "crop_top_left", "crop_bottom_right"])
+@pytest.mark.parametrize("shape", [(2, 40_000), (40_000, 2), (1, 9_000)])
+def test_a_strip_is_resized_in_part_and_gives_the_square_of_the_whole(shape, view, monkeypatch):
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    geometry = Geometry(16, 16)
+    whole = geometry.square(picture, view)
+    monkeypatch.setattr("src.data.geometry.LARGEST_RESIZED", 100_000)
+    part = geometry.square(picture, view)
+    assert part.shape == (16, 16, 3)
+    assert np.abs(part.astype(int) - whole).mean() < 1  # noise, whose sides are resized in another order
+
+
+def test_a_strip_takes_no_gigabytes(monkeypatch):
+    from src.data import geometry
+
+    sizes, resized = [], geometry.resized
+    monkeypatch.setattr(geometry, "resized", lambda *args: sizes.append(args[1]) or resized(*args))
+    for mode in ("shortest", "longest", "squash"):
+        for shape in ((2, 40_000), (40_000, 2)):
+            picture = np.full((*shape, 3), 77, np.uint8)
+            square = Geometry(224, 224, mode, fill=77).square(picture)
+            assert square.shape == (224, 224, 3)
+            assert (square == 77).all()
+    assert max(height * width for height, width in sizes) <= geometry.LARGEST_RESIZED

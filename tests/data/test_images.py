@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 
@@ -232,6 +233,31 @@ class TestLarge:
         assert f"has {size[0]} x {size[1]} pixels, and 3,000 are read" in images.explain_fault(bytes(data))
         with pytest.raises(images.TooLarge):
             images.decode(data)
+
+    @pytest.mark.parametrize(("size", "format"), [((80, 50), "PNG"), ((80, 50), "TIFF"), ((600, 400), "JPEG")])
+    def test_the_setting_that_is_named_allows_it(self, size, format, monkeypatch):
+        data = saved(smooth(size), format)
+        (needed,) = re.findall(r"MAX_PIXELS=(\d+)", images.explain_fault(bytes(data)))
+        monkeypatch.setenv("MAX_PIXELS", needed)
+        assert images.explain_fault(bytes(data)) is None
+        part = 8 if format == "JPEG" else 1
+        assert images.decode(data).shape == (size[1] // part, size[0] // part, 3)
+        monkeypatch.setenv("MAX_PIXELS", "many")
+        with pytest.raises(UserError, match="MAX_PIXELS is 'many'"):
+            images.decode(data)
+
+    def test_the_setting_changes_no_picture_that_is_read_without_it(self, monkeypatch):
+        data = saved(smooth((160, 80)), "JPEG")
+        before = images.decode(data)
+        monkeypatch.setenv("MAX_PIXELS", "1000000")
+        assert np.array_equal(images.decode(data), before)
+
+    def test_one_in_deep_colours_is_refused_before_it_is_decoded(self, monkeypatch):
+        header = struct.pack(">IIBBBBB", 3000, 2, 16, 2, 0, 0, 0)
+        data = images.PNG_START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(36_002)))
+        monkeypatch.setattr(images, "deep_colours", None)
+        with pytest.raises(images.TooLarge):
+            images.decode(bytearray(data + chunk(b"IEND", b"")), 4095)
 
 
 class TestDeep:
