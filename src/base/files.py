@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,8 @@ OS_ERRORS = {
     errno.EEXIST: "there is a file of that name",
     errno.ENOENT: "its folder is not there and cannot be made",
 }
+
+NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # of file systems without fsync
 
 ENCODINGS = {  # by their marks; that of UTF-32 begins with UTF-16's
     codecs.BOM_UTF8: "utf-8-sig",
@@ -73,10 +75,19 @@ def replacing(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             with part.open("rb") as written:
-                os.fsync(written.fileno())  # or a power cut could leave the name without the bytes
+                flush_to_disk(written)  # or a power cut could leave the name without the bytes
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def flush_to_disk(file: BinaryIO) -> None:
+    """Wait until a file's bytes are on the disk; where the file system knows no such call (FUSE), go on without."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
 @contextmanager

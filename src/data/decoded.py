@@ -5,7 +5,6 @@ file, offset, height, width). Pictures are found by the bytes of their files: a 
 index is replaced after the pixels that it tells of are on the disk: a killed run resumes behind the last of them.
 """
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -202,7 +201,7 @@ def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) 
 
 def flush(file: BinaryIO, folder: Path, rows: list[tuple]) -> pd.DataFrame:
     file.flush()
-    os.fsync(file.fileno())
+    files.flush_to_disk(file)
     index = pd.DataFrame(rows, columns=COLUMNS)
     files.write_parquet(folder / "index.parquet", index)
     return index

@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ def test_a_folder_that_breaks_off_is_not_there(tmp_path):
 def test_a_refusal_is_one_sentence(tmp_path, number, said):
     with pytest.raises(UserError, match=said), files.replacing(tmp_path / "a"):
         raise OSError(number, "as the system says it")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_that_cannot_flush_is_written_without(tmp_path, number, monkeypatch):
+    def refuse(handle):
+        raise OSError(number, "as a FUSE drive says it")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files.write_text(tmp_path / "a.txt", "x")
+    assert (tmp_path / "a.txt").read_text() == "x"
+    number = errno.ENOSPC
+    with pytest.raises(UserError, match="the disk is full"):
+        files.write_text(tmp_path / "a.txt", "y")
+    assert (tmp_path / "a.txt").read_text() == "x"
 
 
 def test_another_error_keeps_its_traceback(tmp_path):
