@@ -138,7 +138,22 @@ def legacy_file(path: Path, given: Mapping[str, str]) -> tuple[str, dict[str, st
 def oauth() -> Iterator[Credential]:
     path = Path("~/.kaggle/credentials.json").expanduser()
     if path.is_file():
-        yield Credential(str(path), "OAuth", "", permission_warning(path))
+        yield Credential(str(path), "OAuth", oauth_fault(path), permission_warning(path))
+
+
+def oauth_fault(path: Path) -> str:
+    """Why the client, which reads this file itself, could not; empty where nothing is wrong."""
+    try:
+        raw = path.read_bytes()
+        known = json.loads(raw.decode("utf-8"))
+    except OSError:
+        return "it cannot be read"
+    except ValueError:
+        marked = marked_encoding(raw)
+        plain = f": it is {marked.removesuffix('-sig').upper()} with a byte order mark" if marked != "utf-8" else ""
+        return f"it is not JSON in plain UTF-8{plain}: save it as such, or run kaggle auth login again"
+    has_token = isinstance(known, dict) and known.get("refresh_token")
+    return "" if has_token else "it has no 'refresh_token': run kaggle auth login again"
 
 
 def folder() -> Path:

@@ -176,6 +176,26 @@ def test_a_kaggle_json_to_which_windows_added_an_ending_is_said(roots):
     assert credentials.none_to_take().endswith("kaggle.json.txt: it is not called kaggle.json: rename it)")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"refresh_token": "secret"}'.encode("utf-8-sig"), "it is UTF-8 with a byte order mark: save it as such"),
+        ('{"refresh_token": "secret"}'.encode("utf-16"), "it is UTF-16 with a byte order mark: save it as such"),
+        (b"secret", "it is not JSON in plain UTF-8: save it as such"),
+        (b'{"access_token": "secret"}', "it has no 'refresh_token': run kaggle auth login again"),
+    ],
+)
+def test_a_file_of_oauth_that_the_client_cannot_read_is_said(roots, content, said):
+    path = roots / "home/.kaggle/credentials.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert credentials.active() is None
+    assert said in credentials.none_to_take()
+    assert "secret" not in credentials.none_to_take()
+    path.write_text('{"refresh_token": "secret"}')
+    assert credentials.active().kind == "OAuth"
+
+
 def test_a_faulty_token_hides_no_key(served, fetch, roots):
     code, said = fetch(served.url, KAGGLE_API_TOKEN="a b", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
     assert code == 0
