@@ -12,6 +12,8 @@ from src.data import copies, images, tables
 from src.data.record import check_images
 from src.schema.competition import Competition
 
+MOST_CLASSES, ENDS = 20, 5  # that are all printed with their rows; and of more classes, so many at either end
+
 
 def run(competition: Competition) -> None:
     competition.source.fetch(competition.input_root)
@@ -22,13 +24,32 @@ def run(competition: Competition) -> None:
     for note in rows.notes:
         print(note)
     counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
-    shares = ", ".join(f"{name} {counts[name]} ({counts[name] / len(train):.1%})" for name in competition.classes)
-    print(f"{len(train)} train rows: {shares}")
+    print(f"{len(train)} train rows: {describe_counts(counts)}")
     print(f"{len(test)} test rows")
     print(f"images: {sizes(record)}")
     tops = record["top"].to_numpy()
     for warning in (*white_warnings(competition, tops, len(train)), *copy_warnings(competition, train, test, record)):
         print(f"warning: {warning}")
+
+
+def describe_counts(counts: pd.Series) -> str:
+    """`oak 12 (60.0%), elm 8 (40.0%)` in the config's order; of many classes the count, the largest and the smallest.
+
+    Args:
+        counts: The train rows of each class.
+    """
+
+    def few(counts: pd.Series) -> str:
+        return ", ".join(f"{name} {n} ({n / total:.1%})" for name, n in counts.items())
+
+    total = counts.sum()
+    if len(counts) <= MOST_CLASSES:
+        return few(counts)
+    ordered = counts.sort_values(ascending=False, kind="stable")
+    return (
+        f"{len(counts):,} classes, the largest {few(ordered[:ENDS])}, the smallest {few(ordered[-ENDS:])}, the median "
+        f"{counts.median():g}"
+    )
 
 
 def sizes(record: pd.DataFrame) -> str:
