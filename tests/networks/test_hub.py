@@ -50,7 +50,7 @@ def test_a_silent_hub_is_given_up_in_time(tmp_path):
         said, seconds = fetch(shorter, HF_HOME=str(tmp_path), HF_ENDPOINT=f"http://127.0.0.1:{port}")
     assert "cannot be reached (no answer in 2 seconds)" in said
     assert seconds < 2 + 8
-    assert hub.HUB_TIMEOUT_S < 15
+    assert hub.HUB_TIMEOUT_S < 10  # a command that loads torch says it within 20
 
 
 def test_an_offline_hub_says_so(tmp_path):
