@@ -1,5 +1,6 @@
 """Sources: a folder, a zip, the API, or one sentence; an archive is unpacked safely and whole, or not at all."""
 
+import io
 import os
 import stat
 import zipfile
@@ -67,6 +68,55 @@ def test_a_folder_or_a_zip_in_a_notebooks_competitions_is_taken(input_dir):
     assert Kaggle("corn").root == input_dir / "competitions"
     Kaggle("oats").fetch(Kaggle("oats").root)
     assert (Kaggle("oats").root / "oats/whole").is_file()
+
+
+def zipped(entries) -> bytes:
+    buffer = io.BytesIO()
+    make_zip(buffer, entries)
+    return buffer.getvalue()
+
+
+def test_zips_inside_are_unpacked_but_not_those_inside_of_them(input_dir, capsys):
+    entries = {
+        "train.zip": zipped({"train/1.png": "x", "train/deep.zip": zipped({"a": "b"})}),
+        "test.zip": zipped({"2.png": "y", "3.png": "z"}),
+        "labels.csv.zip": zipped({"labels.csv": "id,label\n"}),
+        "sub/more.ZIP": zipped({"4.png": "w", "5.png": "v"}),
+    }
+    make_zip(input_dir / "corn.zip", entries)
+    Kaggle("corn").fetch(input_dir)
+    folder = input_dir / "corn"
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert files == [
+        *("labels.csv", "sub/more/4.png", "sub/more/5.png", "test/2.png", "test/3.png", "train/1.png"),
+        "train/deep.zip",
+    ]
+    assert "unzipping train.zip in corn.zip\n" in capsys.readouterr().out
+
+
+def test_a_zip_inside_whose_place_is_taken_stays_and_is_said(input_dir, capsys):
+    make_zip(input_dir / "corn.zip", {"train.zip": zipped({"train/1.png": "x"}), "train/1.png": "x"})
+    Kaggle("corn").fetch(input_dir)
+    assert (input_dir / "corn/train.zip").is_file()
+    assert "train.zip in corn.zip stays packed: train is there\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        (b"half of it", "is not a whole zip file"),
+        (zipped({"../out.txt": "x"}), "would leave its folder"),
+        (zipped({"a": "yyyyyyyyyyyyyyyyyyyyy"}).replace(b"yyyy", b"yzyy", 1), "is not a whole zip file"),
+    ],
+)
+def test_a_damaged_zip_inside_is_one_sentence_and_nothing_stays(inner, said, input_dir):
+    make_zip(input_dir / "corn.zip", {"train.zip": inner, "train.csv": "x"})
+    before = snapshot(input_dir.parent)
+    with pytest.raises(UserError, match=said) as raised:
+        Kaggle("corn").fetch(input_dir)
+    assert f"train.zip in {input_dir / 'corn.zip'}" in str(raised.value)
+    assert ".part" not in str(raised.value)
+    assert snapshot(input_dir.parent) == before
 
 
 def named(name: str) -> zipfile.ZipInfo:

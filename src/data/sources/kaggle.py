@@ -68,12 +68,31 @@ def places_in(root: Path) -> tuple[Path, Path]:
 
 
 def unzip(archive: Path, folder: Path) -> None:
-    """Unpack `archive` to `folder`, all of it or nothing.
+    """Unpack `archive` to `folder`, all of it or nothing, and the zips in it, but none in these.
+
+    What train.zip has comes to lie in train/; beside it, if it is one file, or all of it lies in a folder train.
 
     Raises:
         UserError: Not a zip, damaged, encrypted, packed by a method that is not read here, larger than the disk or than
             a zip of data can be, or with an entry that is a link or would land outside of `folder`.
     """
+    with replacing_folder(folder) as part:
+        extract(archive, part, folder)
+        for inner in sorted(path for path in part.rglob("*") if path.suffix.lower() == ".zip" and path.is_file()):
+            target = place_of(inner)
+            if target.exists() and target != inner.parent:
+                print(f"{inner.relative_to(part)} in {archive.name} stays packed: {target.relative_to(part)} is there")
+                continue
+            print(f"unzipping {inner.relative_to(part)} in {archive.name}")
+            try:
+                extract(inner, target, folder / target.relative_to(part))
+            except UserError as error:
+                raise UserError(str(error).replace(str(inner), f"{inner.relative_to(part)} in {archive}")) from error
+            inner.unlink()
+
+
+def extract(archive: Path, part: Path, folder: Path) -> None:
+    """Unpack `archive` to `part`, which is to become `folder`."""
     again = "download it again"
     try:
         with zipfile.ZipFile(archive) as zipped:
@@ -90,12 +109,24 @@ def unzip(archive: Path, folder: Path) -> None:
                 )
             if size > free:
                 raise UserError(f"{archive} unpacks to {size:,} bytes and the disk has {free:,} free: make room")
-            with replacing_folder(folder) as part:
-                for entry in entries:
-                    entry.filename = bare_name(entry)
-                    zipped.extract(entry, part)  # checks each entry's CRC, and reads no more than its declared size
+            for entry in entries:
+                entry.filename = bare_name(entry)
+                zipped.extract(entry, part)  # checks each entry's CRC, and reads no more than its declared size
     except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive} is not a whole zip file ({error}): {again}") from error
+
+
+def place_of(inner: Path) -> Path:
+    """Return the folder where an inner zip's files belong: its own name's, unless they lie in one of that name."""
+    try:
+        with zipfile.ZipFile(inner) as zipped:
+            names = [name for name in map(bare_name, zipped.infolist()) if name and not name.startswith("__MACOSX/")]
+    except zipfile.BadZipFile:  # `extract` says so
+        names = []
+    files = [name for name in names if not name.endswith("/")]
+    tops = {name.partition("/")[0] for name in names}
+    taken = any((inner.parent / top).exists() for top in tops)
+    return inner.parent if (tops == {inner.stem} or len(files) == 1) and not taken else inner.with_suffix("")
 
 
 def bare_name(entry: zipfile.ZipInfo) -> str:
