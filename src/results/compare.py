@@ -154,10 +154,21 @@ def by_epoch(df: pd.DataFrame) -> tuple[list[str], dict[str, list[dict[str, Any]
     return ["no epochs" if epoch is None else f"epoch {epoch}" for epoch in columns], lines
 
 
-def table(df: pd.DataFrame) -> str:
-    """The scores by epoch, and under each model what was published."""
+def constant_texts(about: Mapping[str, Any], metric: str) -> tuple[str, str] | None:
+    """`always 'oak'` and its score on the rows to validate on; None of a compare.json without it."""
+    if (constant := about.get("constant")) is None:
+        return None
+    se = math.nan if constant["se"] is None else constant["se"]
+    row = {"metric": metric, "score": constant["score"], "se": se, "rows": about["valid"]}
+    return constant["text"], score_text(row)
+
+
+def table(df: pd.DataFrame, constant: tuple[str, str] | None = None) -> str:
+    """The constant answer's score, the models' by epoch, and under each model what was published."""
     head, lines = by_epoch(headline(df))
     out = [["model", *head]]
+    if constant is not None:
+        out.append([*constant, *[""] * (len(head) - 1)])
     for title, cells in lines.items():
         out.append([title, *(score_text(cell) if cell else "" for cell in cells)])
         known = [apart(cell) if cell else "" for cell in cells]

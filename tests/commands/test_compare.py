@@ -311,6 +311,9 @@ class TestPage:
     def test_it_has_the_section_only_where_something_was_compared(self, compared):
         section = section_of.section(material.read(compared))
         assert set(section.charts) == {"curves", "wise", "templates"}
+        constant = read_about(compared.compare_csv)["constant"]
+        assert section.about["lines"][0]["name"] == constant["text"]
+        assert section.about["lines"][0]["cells"][0]["score"] == f"{constant['score']:.4f}"
         resnet = next(line for line in section.about["lines"] if line["name"] == "resnet")
         assert section.about["head"] == ["no epochs", "epoch 0", "epoch 1", "epoch 2"]
         assert resnet["cells"][-1]["published"].startswith("0.9000 (")

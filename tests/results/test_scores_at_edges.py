@@ -59,6 +59,15 @@ class TestCompare:
         head, first, second = compare.table(df).splitlines()
         assert first.index("1.0000 (0.9868 to 1.0000)") == second.rindex("0.2500 ± 0.0200") == head.index("epoch 1")
 
+    def test_the_constant_answer_is_the_first_line(self):
+        cell = {"model": "m", "templates": "", "kind": compare.FINE_TUNED, "alpha": math.nan, "published": math.nan}
+        df = pd.DataFrame([{**cell, **self.ROW, "epoch": float(epoch)} for epoch in range(2)])
+        about = {"valid": 288, "constant": {"text": "always 'oak'", "score": 0.5, "se": 0.0295}}
+        constant = compare.constant_texts(about, "accuracy")
+        assert constant == ("always 'oak'", "0.5000 ± 0.0295")
+        assert compare.table(df, constant).splitlines()[1].rstrip() == "always 'oak'  0.5000 ± 0.0295"
+        assert compare.constant_texts({"valid": 288}, "accuracy") is None
+
 
 def test_ab():
     found = Comparison("cs", "1", "probe", "accuracy", 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0, "f", "k")

@@ -41,7 +41,9 @@ from src.models.finetune.run import check_networks
 from src.networks import encoders
 from src.results import compare
 from src.results.compare import ALPHA, WISE_FT
+from src.results.model import none_if_nan
 from src.schema.competition import Competition
+from src.scoring.constant import constant_answer
 
 
 def run(names: list[str] | None = None) -> int:
@@ -151,7 +153,9 @@ def pairs(made: list[Cell]) -> list[dict[str, Any]]:
 
 def write(competition: Competition, split: cells.Holdout, made: list[Cell]) -> None:
     rows = [row for cell in made for row in compare.rows_of(competition, cell.about())]
-    about, path = {**split.about, "pairs": pairs(made)}, competition.compare_csv
+    constant = constant_answer(competition.metric, split.valid_targets, competition.classes)._asdict()
+    constant["se"] = none_if_nan(constant["se"])
+    about, path = {**split.about, "pairs": pairs(made), "constant": constant}, competition.compare_csv
     compare.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     compare.write_compare(path, rows)
 
@@ -162,7 +166,7 @@ def report(competition: Competition) -> None:
     df, about = compare.read_compare(path), compare.read_about(path)
     print(f"== {competition.name}: {competition.metric}, {compare.rows_text(about)}")
     if len(compare.headline(df)):
-        print(compare.table(df))
+        print(compare.table(df, compare.constant_texts(about, competition.metric)))
     for one in compare.setups(competition, df):
         print(f"published by {one}")
     if (df["kind"] == WISE_FT).any():

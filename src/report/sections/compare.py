@@ -38,7 +38,7 @@ def section(evidence: Evidence) -> Section | None:
             "metric": evidence.competition.metric,
             "rows": compare.rows_text(about),
             "alpha": f"{ALPHA:g}",
-            **table(main),
+            **table(main, compare.constant_texts(about, evidence.competition.metric)),
             "setups": compare.setups(evidence.competition, df),
             "pairs": [text for text, of_templates in pairs if not of_templates],
             "kinds": [text for text, of_templates in pairs if of_templates],
@@ -48,10 +48,16 @@ def section(evidence: Evidence) -> Section | None:
     )
 
 
-def table(df: pd.DataFrame) -> dict[str, Any]:
-    """The scores by epoch: `head`, and `lines` of a name and its cells."""
-    head, lines = compare.by_epoch(df)
-    return {"head": head, "lines": [{"name": name, "cells": list(map(cell, rows))} for name, rows in lines.items()]}
+def table(df: pd.DataFrame, constant: tuple[str, str] | None) -> dict[str, Any]:
+    """The scores by epoch: `head`, and `lines` of a name and its cells, the constant answer's first."""
+    head, by_model = compare.by_epoch(df)
+    lines = [{"name": name, "cells": list(map(cell, rows))} for name, rows in by_model.items()]
+    if constant is not None:
+        name, text = constant
+        score, _, error = text.partition(" ")
+        first = {"score": score, "error": error, "published": ""}
+        lines.insert(0, {"name": name, "cells": [first, *[cell(None)] * (len(head) - 1)]})
+    return {"head": head, "lines": lines}
 
 
 def cell(row: dict[str, Any] | None) -> dict[str, str]:
