@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from src.base import text
+from src.base.errors import counted
 from src.base.paths import from_here
 from src.data import tables
 from src.data.sources.folder import Folder
@@ -59,13 +60,26 @@ def span(folds: Sequence[float | None]) -> str:
 
 def next_step(competition: Competition, submission: Path) -> str:
     """The advice on what to do with the file."""
-    submission, run = from_here(submission), f"./run.sh {competition.name}"
+    submission, run = str(from_here(submission)), f"./run.sh {competition.name}"
     page = competition.source.page
     if competition.limit is not None:
         meant = "its scores say little" if page is None else f"do not send {submission}"
         return f"a smoke run of {competition.limit} rows: {meant}\nnext: {run}"
+    if (path := vote(competition)) is not None:
+        submission += f"\nvote: {from_here(path)}  {about_vote(competition)}"
     if isinstance(competition.source, Folder):
         return f"answers: {submission}\nnext: {run} predict PICTURE|FOLDER says what other pictures are"
     if page is None:
         return f"submission: {submission}\nnext: ./run.sh new SLUG|FOLDER writes a config for your own competition"
     return f"submission: {submission}\nnext: {run} submit\n  or upload it at {page}/submissions"
+
+
+def vote(competition: Competition) -> Path | None:
+    """Return the newest vote of the blend and the config's CSVs; None where there is none."""
+    paths = competition.folder.glob(competition.votes(1 + len(competition.blend.csvs), "*").name)
+    return max(paths, key=lambda path: path.stat().st_mtime_ns, default=None) if competition.blend.csvs else None
+
+
+def about_vote(competition: Competition) -> str:
+    """`the majority of the blend and 2 CSVs, without a CV score`."""
+    return f"the majority of the blend and {counted(len(competition.blend.csvs), 'CSV')}, without a CV score"

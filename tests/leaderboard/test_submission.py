@@ -10,6 +10,7 @@ from src.data import tables
 from src.data.rows import read_dataset
 from src.leaderboard import solution, votes
 from src.leaderboard import submission as submissions
+from src.results import summary
 from src.results.model import read_model, save_model
 from src.schema.competition import Blend, Competition, Folds, Reported
 from src.stages import data, folds, submission
@@ -187,6 +188,8 @@ class TestVotes:
         assert path.name.startswith("blend-cv")
         submission.run(competition)
         assert f"{path_of_votes.name}  reused" in capsys.readouterr().out
+        listed = summary.next_step(competition, path).splitlines()
+        assert listed[1].endswith(f"{path_of_votes.name}  the majority of the blend and 4 CSVs, without a CV score")
 
     def test_that_tie_go_to_the_more_frequent_class(self):
         ballots, prior = np.array([[0, 2, 1, 0], [1, 1, 2, 0]]), np.array([10, 20, 20])

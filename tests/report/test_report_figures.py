@@ -180,6 +180,19 @@ class TestResult:
         section = result.section(material.read(toy))
         assert [row["name"] for row in section.about["rows"] if row["best"]] == ["b"]
 
+    def test_the_vote_of_the_blend_and_csvs_is_listed_with_its_scores(self, toy):
+        save(toy, "a")
+        toy = toy.model_copy(update={"blend": Blend(csvs=("theirs.csv", "others.csv"))})
+        assert result.section(material.read(toy)).about["vote"] is None
+        path = toy.votes(3, "abcdef0123")
+        path.write_text("id,label\n")
+        toy.votes(2, "abcdef0123").write_text("of another config")
+        said = {"name": path.name, "about": "the majority of the blend and 2 CSVs, without a CV score"}
+        section = result.section(material.read(toy))
+        assert section.about["vote"] == {**said, "public": "", "private": ""}
+        top = {"lead": [], "tiles": [], "left_out": []}
+        assert path.name in page.render(toy.title, top, [section], "key", "now", {}).html
+
     def test_scores_of_the_ledger_are_counts_and_have_their_errors(self, toy):
         save(toy, "a")
         for k in (18, 11, 7):  # so many that one split is left

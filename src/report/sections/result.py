@@ -27,6 +27,7 @@ def section(evidence: Material) -> Section:
         "metric": competition.metric,
         "constant": (evidence.constant.text, figures.constant_score(evidence)),
         "rows": rows,
+        "vote": vote(evidence),
         "noted": any(one["note"] for one in rows),
         "parts": [part for part in BOARD_PARTS if any(part in ours.scores for ours in evidence.ours.values())],
         "reported": (theirs := reported(evidence)),
@@ -40,6 +41,15 @@ def section(evidence: Material) -> Section:
         if len(of := sent[sent["part"] == part]):
             charts[part] = scatter(evidence, of, part)
     return Section("result", "Result", about, charts)
+
+
+def vote(evidence: Material) -> dict[str, Any] | None:
+    """The line of the vote of the blend and CSVs: its file, what it is, and its scores; None where there is none."""
+    if (path := summary.vote(evidence.competition)) is None:
+        return None
+    sent = [entry for entry in evidence.entries if entry.file == path.name and entry.status == COMPLETE]
+    scores = {part: getattr(sent[-1], part) if sent else "" for part in BOARD_PARTS}
+    return {"name": path.name, "about": summary.about_vote(evidence.competition), **scores}
 
 
 def row(evidence: Material, model: Model, history: histories.History | None) -> dict[str, Any]:
