@@ -8,7 +8,6 @@ from src.base import text
 from src.base.errors import counted
 from src.base.paths import from_here
 from src.data import tables
-from src.data.sources.folder import Folder
 from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
 from src.scoring.constant import constant_answer
@@ -67,7 +66,7 @@ def next_step(competition: Competition, submission: Path) -> str:
         return f"a smoke run of {competition.limit} rows: {meant}\nnext: {run}"
     if (path := vote(competition)) is not None:
         submission += f"\nvote: {from_here(path)}  {about_vote(competition)}"
-    if isinstance(competition.source, Folder):
+    if competition.source.is_users_own:
         return f"answers: {submission}\nnext: {run} predict PICTURE|FOLDER says what other pictures are"
     if page is None:
         return f"submission: {submission}\nnext: ./run.sh new SLUG|FOLDER writes a config for your own competition"

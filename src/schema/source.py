@@ -27,6 +27,11 @@ class Source(Strict):
         return input_root(), own_input_root()
 
     @property
+    def is_users_own(self) -> bool:
+        """Whether these are the user's own pictures, and no competition's or published ones."""
+        return False
+
+    @property
     def root(self) -> Path:
         """The folder in whose <slug>/ the files are, or can be written."""
         there = (root for root in self.places if (root / self.slug / self.mark).exists())

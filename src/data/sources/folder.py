@@ -44,6 +44,10 @@ class Folder(DataSet):
     share: float = Field(default=0.2, gt=0, lt=0.9)  # held out where there are no splits
     seed: int = Field(default=0, ge=0)
 
+    @property
+    def is_users_own(self) -> bool:
+        return True
+
     def __init__(self, path: str, **fields):
         where = Path(str(path)).expanduser()
         named = where.stem if where.suffix.lower() == ".csv" else where.name
