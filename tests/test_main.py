@@ -132,6 +132,8 @@ def test_a_command_without_a_competition_has_its_arguments(words, arguments, mon
     [
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
+        (["digits", "prob"], "unknown stage 'prob': did you mean 'probe'?"),
+        (["digits", "mission"], "unknown stage 'mission': did you mean 'submission'?"),
         (["digits", "xyz"], "unknown stage 'xyz': one of data, folds"),
         (["digits", "reprot"], "unknown stage 'reprot': did you mean 'report'"),
         (["new"], "the following arguments are required: SLUG|FOLDER: ./run.sh new [--name NAME]"),

@@ -14,7 +14,11 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     """`unknown stage 'blnd': did you mean 'blend'? (one of data, folds, ...)`: the nearest names, and a short list."""
     valid = [str(one) for one in valid]
     hint = "one of " + ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
-    if near := difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6):
+    near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
+    near = (
+        near or [one for one in valid if len(str(name)) > 2 and str(name).lower() in one.lower()][:3]
+    )  # a part of one
+    if near:
         hint = f"did you mean {' or '.join(map(repr, near))}?" + (f" ({hint})" if len(valid) <= 12 else "")
     return f"unknown {what} {str(name)!r}: {hint}"
 

@@ -28,6 +28,12 @@ def sizes(evidence: Evidence) -> dict[str, int]:
     return {WHOLE: n}
 
 
+def shown_part(evidence: Evidence, part: str) -> str:
+    """The part's name: `test` for one that is all test rows, where nobody takes submissions."""
+    alone = evidence.competition.source.page is None and part != WHOLE and len(sizes(evidence)) == 1
+    return "test" if alone else part
+
+
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     """The interval that each model's CV predicts, beside its score: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
@@ -41,7 +47,9 @@ def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
             if (ends := expected_interval(cv, se, len(evidence.train), n, metric=metric)) is None:
                 continue
             score = ours.scores.get(part) if ours else None
-            found.append((model.name, part, n, cv, *ends, None if score is None else float(score.text)))
+            found.append(
+                (model.name, shown_part(evidence, part), n, cv, *ends, None if score is None else float(score.text))
+            )
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
 
 

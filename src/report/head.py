@@ -37,7 +37,7 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
     for part in BOARD_PARTS:
         if (top := best_score(evidence, part)) is not None:
-            found.append(tile(f"Best {part}", *top))
+            found.append(tile(f"Best {forecast.shown_part(evidence, part)}", *top))
     if (audit := evidence.audit) is not None:
         kinds = audit.found["kind"]
         labels = str(int((kinds == "label").sum()))

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from src import config
 from src.base import files
 from src.data.rows import Dataset, Rows
+from src.data.sources.folder import Folder
 from src.leaderboard import counts
 from src.report import charts, choices, configs, doubts, forecast, head, histories, material, page, reliability, tuning
 from src.report.material import Material
@@ -805,6 +806,19 @@ class TestHead:
         assert tiles["Best public"]["more"] == "a = 20/24 ± 0.0761"
         assert tiles["Models"] == {"name": "Models", "value": "1", "more": "of 2 in the config"}
         assert top["lead"] == ["toy", "accuracy", "300 train and 120 test rows", "3 classes", "3 folds"]
+
+    def test_where_nobody_takes_submissions_all_test_rows_are_the_test(self, toy):
+        kept = pd.read_csv(toy.input("kept-solution.csv"), dtype=str)
+        kept.assign(Usage="Public").to_csv(toy.input("solution.csv"), index=False)
+        own = toy.model_copy(update={"source": Folder("toy")})
+        save(own, "a", 2)
+        found = material.read(own)
+        tiles = {tile["name"] for tile in head.head(found)["tiles"]}
+        assert {"Expected test score", "Best test"} <= tiles
+        assert result.section(found).about["parts"] == {"public": "test"}
+        section = trust.section(found)
+        assert {row["part"] for row in section.about["expected"]} == {"test"}
+        assert not any("public" in name.lower() or "leaderboard" in name.lower() for name in tiles)
 
     def test_a_perfect_model_stands_with_intervals(self, toy):
         save(toy, "a", oof=np.eye(3)[rows_of(toy)[0].targets])

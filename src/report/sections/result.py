@@ -9,7 +9,7 @@ import pandas as pd
 from src.leaderboard.counts import cv_correlation, digits_shown, standard_error
 from src.leaderboard.forecast import BOARD_PARTS, NAME
 from src.leaderboard.scored import Score
-from src.report import configs, figures, histories
+from src.report import configs, figures, forecast, histories
 from src.report.evidence import BLEND, Model
 from src.report.material import Material
 from src.report.page import Section
@@ -29,7 +29,11 @@ def section(evidence: Material) -> Section:
         "rows": rows,
         "vote": vote(evidence),
         "noted": any(one["note"] for one in rows),
-        "parts": [part for part in BOARD_PARTS if any(part in ours.scores for ours in evidence.ours.values())],
+        "parts": {
+            part: forecast.shown_part(evidence, part)
+            for part in BOARD_PARTS
+            if any(part in ours.scores for ours in evidence.ours.values())
+        },
         "reported": (theirs := reported(evidence)),
         "compared": any(line[f"our_{part}"]["score"] for line in theirs for part in BOARD_PARTS),
         "agreement": agreement(evidence, sent),
