@@ -15,9 +15,8 @@ def unknown(what: str, name: object, valid: Iterable[str]) -> str:
     valid = [str(one) for one in valid]
     hint = "one of " + ", ".join(valid[:40]) + (f" and {len(valid) - 40} more" if len(valid) > 40 else "")
     near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
-    near = (
-        near or [one for one in valid if len(str(name)) > 2 and str(name).lower() in one.lower()][:3]
-    )  # a part of one
+    if not near and len(str(name)) > 2:  # it may be a part of one
+        near = [one for one in valid if str(name).lower() in one.lower()][:3]
     if near:
         hint = f"did you mean {' or '.join(map(repr, near))}?" + (f" ({hint})" if len(valid) <= 12 else "")
     return f"unknown {what} {str(name)!r}: {hint}"

@@ -28,10 +28,11 @@ KEPT += ("judged.json", "fold*-judged.parquet")  # a probe's doubts about the tr
 
 
 def check(competition: Competition) -> None:
-    """Raise a UserError for a config with files outside of the repository, or with votes of others, or its packages.
+    """Raise a UserError for what cannot be packed.
 
     Raises:
-        UserError: As above; a package is one that the notebook's stages need, and this machine lacks.
+        UserError: The config has files outside of the repository, or votes of others; or this machine lacks a package
+            that the notebook's stages need.
     """
     packages.require(packages_of(competition))
     if competition.blend.csvs:

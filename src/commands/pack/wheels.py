@@ -19,7 +19,7 @@ from src.base import files, packages
 from src.base.errors import UserError
 
 IMAGE = Path(__file__).with_name("image.txt")
-PYTHONS = ("3.12", "3.13")  # of Kaggle's images, this year's and the next, see Kaggle/docker-python#1546
+PYTHONS = ("3.12", "3.13")  # of Kaggle's image (Kaggle/docker-python#1546), and of Colab's
 # what pip would install there: it is an Ubuntu 22.04, with glibc 2.35
 PLATFORMS = (*(f"manylinux_2_{minor}_x86_64" for minor in range(35, 16, -1)), "manylinux2014_x86_64", "linux_x86_64")
 LINUX = {
