@@ -201,3 +201,25 @@ class TestVenv:
         assert (done.returncode, done.stdout) == (0, "timed\n")
         assert "could not install src/bench/requirements.txt" in done.stderr
         assert not (clone / ".venv/bench-requirements.txt").exists()
+
+
+READ_ONLY = ["unshare", "--map-root-user", "--mount", "bash", "-ec"]
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*READ_ONLY, "true"], capture_output=True).returncode != 0,
+    reason="this system allows no mount",
+)
+def test_inputs_may_lie_on_a_read_only_mount(tmp_path):
+    """As Kaggle's /kaggle/input does: what must be written is written below the submissions, and found there again."""
+    inputs, submissions = tmp_path / "input", tmp_path / "submissions"
+    inputs.mkdir()
+    mount = f"mount --bind {inputs} {inputs} && mount -o remount,ro,bind {inputs} && ! touch {inputs}/x 2>/dev/null"
+    env = {**os.environ, "INPUT_DIR": str(inputs), "SUBMISSIONS_DIR": str(submissions)}
+    command = [*READ_ONLY, f"{mount} && exec {sys.executable} -m src digits folds --limit 40"]
+    first, second = (subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True) for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert f"writing scikit-learn's digits to {submissions}/.input/digits" in first.stdout
+    assert "writing" not in second.stdout
+    assert (submissions / ".input/digits/train.csv").is_file()
+    assert not list(inputs.iterdir())
