@@ -61,6 +61,35 @@ def test_a_zip_in_read_only_inputs_is_unpacked_below_the_submissions(inside, inp
     assert source.root == own  # it is found again, also where more may be written
 
 
+@pytest.mark.parametrize("inside", ["", "competitions"])
+def test_zips_in_a_read_only_folder_are_unpacked_below_the_submissions(inside, input_dir, monkeypatch):
+    there = input_dir / inside / "corn"
+    there.mkdir(parents=True)
+    make_zip(there / "train.zip", {"train/1.png": "x"})
+    (there / "train.csv").write_text("a,b\n")
+    before = snapshot(input_dir)
+    source = Kaggle("corn")
+    own = submissions_root() / ".input"
+    source.fetch(source.root)
+    assert not own.exists()  # where it can be unpacked in its place, that is the user's
+    monkeypatch.setattr(kaggle, "may_write", lambda folder: False)
+    source.fetch(source.root)
+    assert snapshot(input_dir) == before
+    assert source.root == own
+    assert sorted(path.name for path in (own / "corn").iterdir()) == ["train", "train.csv"]
+    assert (own / "corn/train/1.png").read_text() == "x"
+    assert (own / "corn/train.csv").read_text() == "a,b\n"
+
+
+def test_a_read_only_folder_with_pictures_is_used_as_it_is(input_dir, monkeypatch):
+    (input_dir / "corn").mkdir()
+    (input_dir / "corn/1.png").write_text("x")
+    make_zip(input_dir / "corn/more.zip", {"2.png": "x"})
+    monkeypatch.setattr(kaggle, "may_write", lambda folder: False)
+    Kaggle("corn").fetch(input_dir)
+    assert Kaggle("corn").root == input_dir
+
+
 def test_a_folder_or_a_zip_in_a_notebooks_competitions_is_taken(input_dir):
     make_zip(input_dir / "oats.zip", {"whole": "x"})
     (input_dir / "competitions/corn").mkdir(parents=True)

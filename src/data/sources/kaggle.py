@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from src.base.errors import UserError
 from src.base.files import explain_os_errors, replacing_folder
-from src.base.paths import input_root, nearest, own_input_root
+from src.base.paths import input_root, may_write, nearest, own_input_root
+from src.data import patterns
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
@@ -23,7 +24,8 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 class Kaggle(Source):
     """A Kaggle competition: the folder that is there, a zip that the user put beside it, or the Kaggle API.
 
-    Both are looked for in INPUT_DIR and in its folder competitions/, as in a Kaggle notebook.
+    Both are looked for in INPUT_DIR and in its folder competitions/, as in a Kaggle notebook. Where a folder is
+    read-only and has its pictures in zips, they are unpacked below SUBMISSIONS_DIR.
     """
 
     def __init__(self, slug: str, **fields):
@@ -35,11 +37,14 @@ class Kaggle(Source):
 
     @property
     def places(self) -> tuple[Path, ...]:
-        return *places_in(input_root()), own_input_root()
+        return own_input_root(), *places_in(input_root())  # ours has unpacked what the others may have packed
 
     def fetch(self, input_dir: Path) -> None:
         folder = input_dir / self.slug
         if folder.is_dir():
+            if not may_write(folder) and not any(patterns.pictures(folder)) and zips_below(folder):
+                print(f"unzipping the zips in {folder}, which is read-only, to {own_input_root() / self.slug}")
+                unzip_beside(folder, own_input_root() / self.slug)
             return
         archives = [root / f"{self.slug}.zip" for root in (input_dir, *places_in(input_root()))]
         archive = next(filter(Path.is_file, archives), archives[0])
@@ -78,17 +83,38 @@ def unzip(archive: Path, folder: Path) -> None:
     """
     with replacing_folder(folder) as part:
         extract(archive, part, folder)
-        for inner in sorted(path for path in part.rglob("*") if path.suffix.lower() == ".zip" and path.is_file()):
-            target = place_of(inner)
-            if target.exists() and target != inner.parent:
-                print(f"{inner.relative_to(part)} in {archive.name} stays packed: {target.relative_to(part)} is there")
-                continue
-            print(f"unzipping {inner.relative_to(part)} in {archive.name}")
-            try:
-                extract(inner, target, folder / target.relative_to(part))
-            except UserError as error:
-                raise UserError(str(error).replace(str(inner), f"{inner.relative_to(part)} in {archive}")) from error
-            inner.unlink()
+        unzip_inside(archive, part, folder)
+
+
+def unzip_beside(there: Path, folder: Path) -> None:
+    """Link all that `there` has into `folder`, and unpack the zips among it, as those in a zip.
+
+    Raises:
+        UserError: As `unzip` raises it of one of them.
+    """
+    with replacing_folder(folder) as part:
+        for path in there.iterdir():
+            (part / path.name).symlink_to(path.absolute())
+        unzip_inside(there, part, folder)
+
+
+def unzip_inside(whole: Path, part: Path, folder: Path) -> None:
+    """Unpack each zip in `part`, which is to become `folder` and has what `whole` has, and remove it there."""
+    for inner in zips_below(part):
+        target = place_of(inner)
+        if target.exists() and target != inner.parent:
+            print(f"{inner.relative_to(part)} in {whole.name} stays packed: {target.relative_to(part)} is there")
+            continue
+        print(f"unzipping {inner.relative_to(part)} in {whole.name}")
+        try:
+            extract(inner, target, folder / target.relative_to(part))
+        except UserError as error:
+            raise UserError(str(error).replace(str(inner), f"{inner.relative_to(part)} in {whole}")) from error
+        inner.unlink()
+
+
+def zips_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
 
 
 def extract(archive: Path, part: Path, folder: Path) -> None:
