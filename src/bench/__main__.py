@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from src.__main__ import exit_code
+from src.base import packages
 from src.base.arguments import Parser, count
 from src.base.errors import UserError, unknown
 from src.base.paths import from_caller
@@ -29,6 +30,7 @@ BENCHES = {  # each with its options beside --quick
     "probe": (),
     "finetune": ("images",),
 }
+WITHOUT_CLIP = ("probe",)
 ALONE = ("model", "rows")  # options of features that no other benchmark may stand beside
 
 
@@ -73,6 +75,13 @@ def parse(words: list[str]) -> dict[str, Any]:
 
 
 def run(benches: list[str], quick: bool = False, **options: Any) -> int:
+    """Run benchmarks one after the other, and return the exit code.
+
+    Raises:
+        UserError: A package that one of them needs is missing or too old; then none has run.
+    """
+    clip = (packages.CLIP,) if {*benches} - {*WITHOUT_CLIP} else ()
+    packages.require((*packages.CORE, *packages.NETWORKS, *clip))
     for bench in benches:
         print(f"== bench: {bench}")
         own = {name: value for name, value in options.items() if name in BENCHES[bench]}

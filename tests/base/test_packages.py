@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from src.base import packages
 from src.base.errors import UserError
+from src.bench import __main__ as bench
 from src.commands import COMMANDS
 from src.stages import STAGES
 from src.stages import packages as packages_of_stages
@@ -51,6 +53,18 @@ def test_what_is_optional_is_left_out_and_said(here, capsys):
     packages.require(["torch"], ["vl-convert-python"])
     said = "no charts in the report, for want of vl-convert-python: pip install 'vl-convert-python>=1.9.0'\n"
     assert capsys.readouterr().out == said
+
+
+def test_a_benchmark_runs_without_clip_or_says_at_once_that_it_is_missing(here, monkeypatch):
+    here({"open_clip_torch": None})
+    ran = []
+    monkeypatch.setattr(
+        bench.importlib, "import_module", lambda name: SimpleNamespace(run=lambda quick: ran.append(name))
+    )
+    bench.run(["probe"])
+    with pytest.raises(UserError, match="lacks open_clip_torch: pip install"):
+        bench.run(["probe", "finetune"])
+    assert ran == ["src.bench.probe"]
 
 
 def test_another_distribution_of_the_same_package_will_do(here):
