@@ -66,8 +66,8 @@ def version(name: str) -> str | None:
 
 
 def released(version: str) -> tuple[int, ...]:
-    """(2, 10, 0) of `2.10.0+cu128`: what orders the releases of one package."""
-    return tuple(int(part) for part in re.match(r"\d+(\.\d+)*", version)[0].split("."))
+    """(2, 10, 0) of `2.10.0+cu128`: what orders the releases of one package; () of `unknown`, older than any."""
+    return tuple(int(part) for part in re.findall(r"\d+", re.match(r"[\d.]*", version)[0]))
 
 
 def bounds() -> dict[str, str]:

@@ -76,7 +76,8 @@ def test_another_distribution_of_the_same_package_will_do(here):
 
 
 @pytest.mark.parametrize(
-    ("older", "newer"), [("1.0.9", "1.0.26"), ("2.9.1", "2.10.0+cu128"), ("3.0", "3.0.1"), ("26", "26.1rc1")]
+    ("older", "newer"),
+    [("unknown", "0.1"), ("1.0.9", "1.0.26"), ("2.9.1", "2.10.0+cu128"), ("3.0", "3.0.1"), ("26", "26.1rc1")],
 )
 def test_versions_are_ordered_as_numbers(older, newer):
     assert packages.released(older) < packages.released(newer)
