@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from src import config
+from src.base import packages
 from src.base.errors import UserError
 from src.commands.compare import cells, command, phrasings
 from src.data.rows import read_dataset
@@ -367,6 +368,15 @@ def test_every_data_set_is_compared_from_its_own_format(roots, monkeypatch, name
     assert (about["official"], about["train"], about["valid"]) == (True, 20, 10)
     assert (df["rows"] == 10).all()
     assert df["score"].between(0, 1).all()
+
+
+def test_a_package_that_a_later_data_set_lacks_is_said_before_anything_is_begun(roots, monkeypatch, capsys):
+    without_clip = toy_competition(models={"resnet": models()["resnet"]})
+    known(monkeypatch, plain=without_clip.model_copy(update={"name": "plain"}), toy=toy())
+    monkeypatch.setattr(packages, "version", lambda name: None)
+    with pytest.raises(UserError, match="lacks open_clip_torch: pip install"):
+        command.run(["plain", "toy"])
+    assert capsys.readouterr().out == ""
 
 
 def test_pictures_of_your_own_are_compared(roots, monkeypatch, tmp_path):

@@ -30,6 +30,7 @@ from typing import Any
 import pandas as pd
 
 from src import config, stages
+from src.base import packages
 from src.base.errors import UserError, counted
 from src.base.locks import exclusive
 from src.base.paths import compare_csv, from_here
@@ -49,13 +50,13 @@ from src.scoring.constant import constant_answer
 def run(names: list[str] | None = None) -> int:
     """Compare on each data set that is named, or on all; return 1 if a cell failed.
 
-    Nothing is begun if a name is unknown, or its config has nothing to compare.
-
     Raises:
-        UserError: A name is unknown, or its config has nothing to compare; then nothing is begun.
+        UserError: A name is unknown, its config has nothing to compare, or what one of them imports is missing or too
+            old here; then nothing is begun.
     """
     competitions = [config.load(name) for name in dict.fromkeys(names or data_sets())]
     subjects = {competition.name: compare.subjects(competition) for competition in competitions}
+    packages.require(sorted(set().union(*(subject.packages for subject in subjects.values()))))
     tables, failed = [], {}
     for competition in competitions:
         print(f"== {competition.name}: compare")
