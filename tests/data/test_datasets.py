@@ -500,6 +500,16 @@ def test_a_csv_names_the_images_labels_splits_and_groups(pets, inputs):
     assert "unknown split 'x': one of train, valid" in said
 
 
+def test_classes_of_two_pictures_each_have_none_to_hold_out(pets, inputs):
+    for path in pets.glob("*/*.png"):
+        if int(path.stem) > 1:
+            path.unlink()
+    with pytest.raises(
+        UserError, match="no class has 3 pictures, of which one is held out: add pictures, or make a fo"
+    ):
+        Folder(str(pets)).fetch(inputs)
+
+
 def test_rows_of_a_csv_without_a_group_are_held_out_each_by_itself_and_repeats_are_one_row(pets, inputs, capsys):
     df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
     df = df.assign(breed=df["file"].str.split("/").str[0], owner="")

@@ -71,12 +71,19 @@ class Folder(DataSet):
 
 
 def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split the rows where there are no splits, always in the same way."""
+    """Split the rows where there are no splits, always in the same way.
+
+    Raises:
+        UserError: There is no such column of groups, or no class that has a row to spare.
+    """
     if source.group is not None and source.group not in df:
         raise UserError(f"{path}: {unknown('column', source.group, df.columns)}")
     df = df.sort_values("image").reset_index(drop=True)
     groups = to_groups(df[source.group], df["image"]) if source.group else None
     held_out = written.split(df["label"].tolist(), groups, source.share, source.seed)
+    if not held_out.any():
+        splits = "column of splits" if path.is_file() else "folder train and a folder val around the classes"
+        raise UserError(f"{path}: no class has 3 pictures, of which one is held out: add pictures, or make a {splits}")
     print(f"{path} has no split to validate on: {held_out.sum()} of {len(df)} rows are held out, always the same")
     return df[~held_out].reset_index(drop=True), df[held_out].reset_index(drop=True)
 
