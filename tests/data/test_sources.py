@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from src.base import paths
 from src.base.errors import UserError
 from src.base.paths import submissions_root
 from src.data.sources import kaggle
@@ -72,13 +73,17 @@ def test_zips_in_a_read_only_folder_are_unpacked_below_the_submissions(inside, i
     own = submissions_root() / ".input"
     source.fetch(source.root)
     assert not own.exists()  # where it can be unpacked in its place, that is the user's
-    monkeypatch.setattr(kaggle, "may_write", lambda folder: False)
+    for module in (kaggle, paths):
+        monkeypatch.setattr(module, "may_write", lambda folder: False)
     source.fetch(source.root)
     assert snapshot(input_dir) == before
     assert source.root == own
     assert sorted(path.name for path in (own / "corn").iterdir()) == ["train", "train.csv"]
     assert (own / "corn/train/1.png").read_text() == "x"
     assert (own / "corn/train.csv").read_text() == "a,b\n"
+    (there / "1.png").write_text("y")  # a newer version, unpacked
+    kaggle.has_zips_alone.cache_clear()
+    assert source.root == there.parent
 
 
 def test_a_read_only_folder_with_pictures_is_used_as_it_is(input_dir, monkeypatch):

@@ -1,5 +1,6 @@
 """A Kaggle competition's files: its folder, its zip, or the Kaggle API."""
 
+import functools
 import lzma
 import shutil
 import stat
@@ -37,14 +38,17 @@ class Kaggle(Source):
 
     @property
     def places(self) -> tuple[Path, ...]:
-        return own_input_root(), *places_in(input_root())  # ours has unpacked what the others may have packed
+        inputs = (root for root in places_in(input_root()) if not is_packed(root / self.slug))
+        return *inputs, own_input_root()
 
     def fetch(self, input_dir: Path) -> None:
         folder = input_dir / self.slug
         if folder.is_dir():
-            if not may_write(folder) and not any(patterns.pictures(folder)) and zips_below(folder):
-                print(f"unzipping the zips in {folder}, which is read-only, to {own_input_root() / self.slug}")
-                unzip_beside(folder, own_input_root() / self.slug)
+            return
+        packed = next(filter(is_packed, (root / self.slug for root in places_in(input_root()))), None)
+        if packed is not None:
+            print(f"unzipping the zips in {packed}, which is read-only, to {folder}")
+            unzip_beside(packed, folder)
             return
         archives = [root / f"{self.slug}.zip" for root in (input_dir, *places_in(input_root()))]
         archive = next(filter(Path.is_file, archives), archives[0])
@@ -70,6 +74,16 @@ class Kaggle(Source):
 def places_in(root: Path) -> tuple[Path, Path]:
     """Where a Kaggle notebook has a competition's folder."""
     return root, root / "competitions"
+
+
+def is_packed(folder: Path) -> bool:
+    """Return whether the folder has zips in the place of pictures, and nobody can unpack them there."""
+    return folder.is_dir() and not may_write(folder) and has_zips_alone(folder)
+
+
+@functools.cache  # asked for each path of a competition
+def has_zips_alone(folder: Path) -> bool:
+    return bool(zips_below(folder)) and not any(patterns.pictures(folder))
 
 
 def unzip(archive: Path, folder: Path) -> None:
