@@ -34,7 +34,7 @@ find_python() {
     fi
     if [[ -n ${PYTHON:-} ]]; then break; fi # the one that was asked for, or none
   done
-  say "run.sh needs Python 3.11, 3.12 or 3.13 and found $("${PYTHON:-python3}" -V 2>&1 || true):" \
+  say "run.sh needs Python 3.11, 3.12 or 3.13 and found $("${PYTHON:-python3}" -V 2>/dev/null || echo none):" \
     "install one, or name it: PYTHON=/path/to/python3.12 ./run.sh ..."
   exit 2
 }

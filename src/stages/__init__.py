@@ -43,7 +43,8 @@ def module(name: str) -> ModuleType:
 def packages(names: tuple[str, ...], competition: "Competition | None") -> set[str]:
     """The packages that stages import, by distribution; without a competition, those that any config's import."""
     needed = {*CORE, *(DUPLICATES,) * ("audit" in names)}
-    if {*names} - {*WITHOUT_NETWORKS}:
+    groups = competition is not None and competition.folds.groups is not None and "folds" in names
+    if groups or {*names} - {*WITHOUT_NETWORKS}:
         needed |= {*NETWORKS, *(competition.packages if competition else ())}
     return needed
 

@@ -126,6 +126,10 @@ def test_only_what_is_asked_for_is_needed():
     assert "torch" not in packages_of_stages(("data", "folds"), toy_competition())
     assert {"torch", "open_clip_torch"} <= packages_of_stages(("data", "folds", "features"), toy_competition())
     assert "imagehash" in packages_of_stages(tuple(STAGES), None)
+    folds = toy_competition().folds.model_copy(update={"groups": "near-duplicates"})
+    near = toy_competition().model_copy(update={"folds": folds})
+    assert {"torch", "imagehash"} <= packages_of_stages(("data", "folds"), near)
+    assert "torch" not in packages_of_stages(("data",), near)
     bounds = packages.bounds()
     for command in COMMANDS.values():
         assert {*command.packages, *command.optional} <= bounds.keys()
