@@ -6,7 +6,7 @@ import re
 import string
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -154,23 +154,22 @@ def locate(folder: Path, names: Iterable[str]) -> list[Path]:
     Raises:
         UserError: Several pictures differ from a name by their ending alone.
     """
-    listings = functools.cache(Listing)
+    listings = functools.cache(lambda inside: Listing(folder / inside))
 
     def located(name: str) -> Path:
-        path = folder / name
-        if name.isascii():
-            return path.parent / listings(path.parent).spelt(path.name)
-        path, *parts = [folder, *PurePosixPath(name).parts]
-        for part in parts:
-            path /= listings(path).spelt(part)
-        return path
+        inside, file = os.path.split(name)
+        if not inside.isascii():
+            parts, inside = PurePosixPath(inside).parts, ""
+            for part in parts:
+                inside = os.path.join(inside, listings(inside).spelt(part))
+        return folder / os.path.join(inside, listings(inside).spelt(file))
 
     return [located(name) for name in names]
 
 
 def describe_other_endings(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
     """Return a sentence on the pictures that were found by another ending than their names'; nothing where none was."""
-    pairs = [(PurePosixPath(name).name, path.name) for name, path in zip(names, paths, strict=True)]
+    pairs = ((os.path.basename(name), path.name) for name, path in zip(names, paths, strict=True))
     others = [
         (name, found)
         for name, found in pairs
@@ -182,46 +181,60 @@ def describe_other_endings(names: Iterable[str], paths: Iterable[Path]) -> list[
     return [f"{n} found by another spelling of the ending, such as {found} for {name}"]
 
 
-class Listing:
+class Spellings:
+    """Names of files, or their paths, and the ways in which a table may spell them."""
+
+    def __init__(self, names: Collection[str]):
+        self.names = names
+
+    def find(self, name: str) -> list[str]:
+        """Return all that a name may be: itself where it is there, or those that it spells; empty if there is none."""
+        if name in self.names:
+            return [name]
+        if name.endswith(ANY_ENDING):
+            return self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [])
+        if (letters := self.by_letters.get(composed(name))) is not None:
+            return [letters]
+        return self.by_ending.get(plain_ending(name), [])
+
+    @functools.cached_property
+    def by_letters(self) -> dict[str, str]:
+        """{a name, composed: that name}."""
+        return {composed(name): name for name in self.names}
+
+    @functools.cached_property
+    def by_stem(self) -> dict[str, list[str]]:
+        """{a name without its ending, composed: the pictures that are called so}."""
+        return self.pictures_by(lambda name: os.path.splitext(composed(name))[0])
+
+    @functools.cached_property
+    def by_ending(self) -> dict[str, list[str]]:
+        """{a name with its ending as `plain_ending` spells it: the pictures that are called so}."""
+        return self.pictures_by(plain_ending)
+
+    def pictures_by(self, key: Callable[[str], str]) -> dict[str, list[str]]:
+        pictures = defaultdict(list)
+        for name in sorted(filter(is_picture, self.names)):
+            pictures[key(name)].append(name)
+        return dict(pictures)
+
+
+class Listing(Spellings):
     """The names in a folder, and how they are found."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         try:
-            self.names = set(os.listdir(folder))
+            super().__init__(set(os.listdir(folder)))
         except OSError:  # it is not there, or not to be read: its files are missing
-            self.names = set()
-        self.by_letters = {composed(name): name for name in self.names}
+            super().__init__(set())
 
     def spelt(self, name: str) -> str:
         """The name as the folder has it; itself where it has none."""
-        if name in self.names:
-            return name
-        if name.endswith(ANY_ENDING):
-            found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [name])
-        elif composed(name) in self.by_letters:
-            return self.by_letters[composed(name)]
-        else:
-            found = self.by_ending.get(plain_ending(name), [name])
+        found = self.find(name) or [name]
         if len(found) > 1:
             raise UserError(f"{self.folder / name} is not one picture, but {', '.join(found)}: leave one of them there")
         return found[0]
-
-    @functools.cached_property
-    def by_ending(self) -> dict[str, list[str]]:
-        """{a name with its ending as `plain_ending` spells it: the pictures that are called so}."""
-        by_ending = defaultdict(list)
-        for name in sorted(filter(is_picture, self.names)):
-            by_ending[plain_ending(name)].append(name)
-        return by_ending
-
-    @functools.cached_property
-    def by_stem(self) -> dict[str, list[str]]:
-        """{a name without its ending: the pictures that are called so}."""
-        by_stem = defaultdict(list)
-        for name in sorted(filter(is_picture, self.names)):
-            by_stem[composed(os.path.splitext(name)[0])].append(name)
-        return by_stem
 
 
 def composed(name: str) -> str:

@@ -15,7 +15,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.base.files import read_csv
 from src.data import images
-from src.data.patterns import ANY_ENDING, composed, plain_ending, visible_files
+from src.data.patterns import Spellings, plain_ending, visible_files
 
 TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
@@ -60,36 +60,13 @@ class Contents:
         return dict(paths)
 
     @cached_property
-    def by_letters(self) -> dict[str, str]:
-        """{a picture's path, composed: that path}."""
-        return {composed(path): path for path in self.pictures}
-
-    @cached_property
-    def by_ending(self) -> dict[str, list[str]]:
-        """{a path with its ending as `plain_ending` spells it: the pictures that are called so}."""
-        paths = defaultdict(list)
-        for path in self.pictures:
-            paths[plain_ending(path)].append(path)
-        return dict(paths)
-
-    @cached_property
-    def by_stem(self) -> dict[str, list[str]]:
-        """{a path without its ending, composed: the pictures that are called so}."""
-        paths = defaultdict(list)
-        for path in self.pictures:
-            paths[composed(path).rpartition(".")[0]].append(path)
-        return dict(paths)
+    def spellings(self) -> Spellings:
+        """The ways in which a table may spell the pictures' paths."""
+        return Spellings(self.pictures)
 
     def picture(self, name: str) -> str:
         """The path of the picture that `patterns.locate` finds by this name; the name itself where there is none."""
-        if name in self.pictures:
-            return name
-        if name.endswith(ANY_ENDING):
-            found = self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), ())
-        elif composed(name) in self.by_letters:
-            return self.by_letters[composed(name)]
-        else:
-            found = self.by_ending.get(plain_ending(name), ())
+        found = self.spellings.find(name)
         return found[0] if len(found) == 1 else name
 
     @cached_property
