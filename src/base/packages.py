@@ -1,10 +1,11 @@
 """The packages of a request: what this environment lacks of them, or has in too old a version, and what adds it."""
 
+import functools
 import importlib.metadata
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from src.base.errors import UserError
@@ -49,10 +50,14 @@ def require(needed: Iterable[str], optional: Iterable[str] = ()) -> None:
         print(f"no {OPTIONAL[name]}, for want of {name}: {command}")
 
 
-def unmet(names: Iterable[str]) -> dict[str, str | None]:
-    """Those of `names` that are older here than their lower bound, with their versions; None: not installed."""
-    found = {name: version(name) for name in names}
-    return {name: here for name, here in found.items() if here is None or released(here) < released(bounds()[name])}
+def unmet(names: Iterable[str], installed: Callable[[str], str | None] | None = None) -> dict[str, str | None]:
+    """Those of `names` that are older than their lower bound, with their versions; None: not installed.
+
+    Args:
+        installed: The version of a distribution, or None; by default what is installed here.
+    """
+    found = {name: (installed or version)(name) for name in names}
+    return {name: has for name, has in found.items() if has is None or released(has) < released(bounds()[name])}
 
 
 def version(name: str) -> str | None:
@@ -72,8 +77,14 @@ def released(version: str) -> tuple[int, ...]:
 
 def bounds() -> dict[str, str]:
     """{distribution: the oldest version that works} of lower-bounds.txt."""
-    lines = BOUNDS.read_text(encoding="utf-8").splitlines()
-    return dict(line.split(">=") for line in lines if not line.startswith("#"))
+    return versions_in(BOUNDS, ">=")
+
+
+@functools.cache
+def versions_in(path: Path, sign: str) -> dict[str, str]:
+    """{distribution: version} of a file of lines such as `torch>=2.10.0`, where `sign` is `>=`, and of comments."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split(sign) for line in lines if not line.startswith("#"))
 
 
 def missing_module(error: ModuleNotFoundError) -> str:

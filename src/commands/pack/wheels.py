@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from src.base import files, packages
@@ -38,13 +37,17 @@ def here() -> str:
 
 def image() -> dict[str, str]:
     """{name: version} of the image's packages, under their canonical names."""
-    lines = [line for line in IMAGE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+    return {canonicalize_name(name): version for name, version in packages.versions_in(IMAGE, "==").items()}
+
+
+def in_image(name: str) -> str | None:
+    """The version of a distribution that the image has; None if it has none."""
+    return image().get(canonicalize_name(name))
 
 
 def other_versions(names: Iterable[str]) -> list[str]:
     """`timm 1.0.31 (1.0.26)` of each package that is here in another version than the image's, which is in brackets."""
-    pairs = {name: (packages.version(name), image().get(canonicalize_name(name))) for name in names}
+    pairs = {name: (packages.version(name), in_image(name)) for name in names}
     return [f"{name} {ours} ({theirs})" for name, (ours, theirs) in pairs.items() if theirs not in (None, ours)]
 
 
@@ -54,18 +57,17 @@ def pins(needed: Iterable[str]) -> list[str]:
     Raises:
         UserError: A package that these need there is not installed here.
     """
-    there, bounds = image(), packages.bounds()
-    roots = [name for name in needed if not fits(there.get(canonicalize_name(name)), f">={bounds[name]}")]
+
+    def has(one: Requirement) -> bool:
+        version = in_image(one.name)
+        return version is not None and one.specifier.contains(version, prereleases=True)
+
     try:
-        found = closure(roots, PYTHONS, lambda one: fits(there.get(canonicalize_name(one.name)), str(one.specifier)))
+        found = closure(packages.unmet(needed, in_image), PYTHONS, has)
     except importlib.metadata.PackageNotFoundError as error:
         remedy = f"pip install {error.name}, and pack again"
         raise UserError(f"the package {error.name} is not installed, which a notebook needs: {remedy}") from error
     return sorted(f"{name}=={version}" for name, version in found.items())
-
-
-def fits(version: str | None, specifier: str) -> bool:
-    return version is not None and SpecifierSet(specifier).contains(version, prereleases=True)
 
 
 def closure(roots: Iterable[str], pythons: Collection[str], is_there: Callable[[Requirement], bool]) -> dict[str, str]:
