@@ -24,7 +24,7 @@ from pathlib import Path
 from src.base import files
 from src.base.paths import from_here
 from src.base.text import duration
-from src.report import head, material, page
+from src.report import charts, head, material, page
 from src.report.sections import SECTIONS
 from src.schema.competition import Competition
 
@@ -44,7 +44,8 @@ def run(competition: Competition) -> None:
         return
     source = material.read(competition)
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
+        if charts.can_be_drawn():
+            pool.submit(page.bundle)  # takes seconds, as the sections do: it is kept for `render`
         sections = [one for module in SECTIONS if (one := module.section(source)) is not None]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     whole = page.render(competition.title, head.head(source), sections, key, now, source.album.data())

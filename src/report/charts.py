@@ -9,6 +9,8 @@ from typing import Any
 
 import altair as alt
 
+from src.base import packages
+
 WIDTH, SCALE = 640, 2  # of a PNG: its width in CSS pixels, and pixels each of these has
 # Okabe and Ito (2008), "Color Universal Design", but for its yellow and its black, which one of the two backgrounds
 # swallows; then Tableau's, for what has more kinds.
@@ -51,6 +53,11 @@ def specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=True), alt.theme.enable("none"):
         return {name: value for name, value in chart.to_dict().items() if name != "$schema"}
+
+
+def can_be_drawn() -> bool:
+    """Whether the package is installed that draws charts, on the page and as pictures."""
+    return packages.version(packages.CHARTS) is not None
 
 
 def png(specification: dict[str, Any]) -> bytes:

@@ -28,15 +28,16 @@ def sizes(evidence: Evidence) -> dict[str, int]:
     return {WHOLE: n}
 
 
-def shown_part(evidence: Evidence, part: str) -> str:
-    """The part's name: `test` for one that is all test rows, where nobody takes submissions."""
-    alone = evidence.competition.source.page is None and part != WHOLE and len(sizes(evidence)) == 1
-    return "test" if alone else part
+def shown_parts(evidence: Evidence) -> dict[str, str]:
+    """{part of the leaderboard: its name}: `test` for one that is all test rows, where nobody takes submissions."""
+    alone = evidence.competition.source.page is None and len(sizes(evidence)) == 1
+    return {part: "test" if alone else part for part in BOARD_PARTS}
 
 
 def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
     """The interval that each model's CV predicts, beside its score: model, part, rows, cv, low, high, score."""
     found, parts, metric = [], sizes(evidence), evidence.competition.metric
+    shown = {WHOLE: WHOLE, **shown_parts(evidence)}
     slow = METRICS[metric].is_share and max(parts.values()) > SLOW
     for model in models:
         cv, se = model.made["cv"], model.made["se"]
@@ -47,9 +48,7 @@ def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
             if (ends := expected_interval(cv, se, len(evidence.train), n, metric=metric)) is None:
                 continue
             score = ours.scores.get(part) if ours else None
-            found.append(
-                (model.name, shown_part(evidence, part), n, cv, *ends, None if score is None else float(score.text))
-            )
+            found.append((model.name, shown[part], n, cv, *ends, None if score is None else float(score.text)))
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
 
 

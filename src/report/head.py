@@ -4,7 +4,6 @@ from typing import Any
 
 from src.base.errors import counted
 from src.leaderboard import counts
-from src.leaderboard.forecast import BOARD_PARTS
 from src.report import forecast
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured
@@ -35,9 +34,9 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
             name = f"Expected {'test' if one.part == forecast.WHOLE else one.part} score"
             value = f"{one.low:.4f} to {one.high:.4f}"
             found.append(tile(name, value, f"19 times of 20, {counted(one.rows, 'row')}"))
-    for part in BOARD_PARTS:
+    for part, shown in forecast.shown_parts(evidence).items():
         if (top := best_score(evidence, part)) is not None:
-            found.append(tile(f"Best {forecast.shown_part(evidence, part)}", *top))
+            found.append(tile(f"Best {shown}", *top))
     if (audit := evidence.audit) is not None:
         kinds = audit.found["kind"]
         labels = str(int((kinds == "label").sum()))

@@ -12,7 +12,7 @@ from src.base.errors import UserError
 from src.data import folds, patterns, tables
 from src.data.record import RECORD
 from src.data.rows import Dataset, Rows
-from src.report import histories
+from src.report import charts, histories
 from src.report.album import Album
 from src.report.evidence import BLEND, PARTS, Evidence, LeftOut, Model
 from src.report.histories import History
@@ -46,7 +46,7 @@ def read(competition: Competition) -> Material:
     for name in names(competition):
         if (one := evidence.usable(name, model, evidence, name)) is not None:
             evidence.models[name] = one
-    if packages.version(packages.CHARTS) is None:
+    if not charts.can_be_drawn():
         evidence.left_out.append(LeftOut("the charts", f"{packages.CHARTS} is not installed"))
     return evidence
 
@@ -121,6 +121,6 @@ def key(competition: Competition) -> str:
     record = images_record(competition)
     for path in () if record is None else record.index:
         digest.update(b"1" if Path(path).is_file() else b"0")
-    if packages.version(packages.CHARTS) is None:
+    if not charts.can_be_drawn():
         digest.update(b"without charts")
     return digest.hexdigest()

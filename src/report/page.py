@@ -11,7 +11,6 @@ import altair as alt
 import jinja2
 from markupsafe import Markup
 
-from src.base import packages
 from src.report import charts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -72,7 +71,7 @@ def render(
         made: The time: the one thing in the page that does not follow from the input.
         album: The pictures of all sections, for album.js.
     """
-    if packages.version(packages.CHARTS) is None:
+    if not charts.can_be_drawn():
         sections = [replace(section, charts={}) for section in sections]
     environment = templates()
     specs = {

@@ -30,8 +30,8 @@ def section(evidence: Material) -> Section:
         "vote": vote(evidence),
         "noted": any(one["note"] for one in rows),
         "parts": {
-            part: forecast.shown_part(evidence, part)
-            for part in BOARD_PARTS
+            part: shown
+            for part, shown in forecast.shown_parts(evidence).items()
             if any(part in ours.scores for ours in evidence.ours.values())
         },
         "reported": (theirs := reported(evidence)),
