@@ -83,7 +83,7 @@ COMMANDS = {
     "pack": Command(pack_arguments, after_stages=True, packages=(*packages.NETWORKS, *packages.NOTEBOOK)),
     "ab": Command(ab_arguments, after_stages=True, packages=packages.NETWORKS),
     "report": Command(after_stages=True, packages=packages.PAGE, optional=(packages.CHARTS,)),
-    "predict": Command(predict_arguments, "both", packages=(*packages.NETWORKS, "Jinja2", "requests")),
+    "predict": Command(predict_arguments, "both", packages=(*packages.NETWORKS, *packages.PAGE, "requests")),
     "compare": Command(compare_arguments, "alone", packages=packages.NETWORKS),
     "new": Command(new_arguments, "alone", packages=(*packages.CORE, "Jinja2")),
     "help": Command(help_arguments, "alone"),

@@ -14,9 +14,8 @@ from safetensors import SafetensorError
 from src.base.errors import UserError
 from src.base.paths import resolve
 
-HUB_TIMEOUT_S = (
-    8  # until an unreachable hub is given up, and a command says so within 20 seconds; its client takes minutes
-)
+# Seconds until an unreachable hub is given up, and a command says it within 20: the hub's own client tries for minutes
+HUB_TIMEOUT_S = 8
 
 
 def fetch(model: str, repo: str, filenames: tuple[str, ...]) -> Path:
