@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.base.files import read_csv
 from src.data.tables import by_id
 from src.schema.competition import FEWEST_FOLDS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
-from src.base.files import read_csv
 from src.base.spellings import SPELLINGS, respellings
 from src.data import patterns
 from src.schema.competition import Competition

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.base.files import marked_encoding
+from src.base.csvs import marked_encoding
 
 TOKEN_PAGE = "https://www.kaggle.com/settings"  # where a token is made
 OPEN_TO_OTHERS = 0o044  # the mode's bits that let others read a file

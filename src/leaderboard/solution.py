@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
-from src.base.files import read_csv
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text

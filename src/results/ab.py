@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.base.files import read_csv, write_text
+from src.base.files import write_text
 from src.base.locks import locked
 from src.scoring.significance import verdict
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from src.base import files
+from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
-from src.base.files import read_csv
 from src.schema.competition import Competition
 
 COLUMNS = ["id", "part", "kind", "score", "other_id", "other_part", "label", "suggested_label"]

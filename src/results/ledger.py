@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.base.files import read_csv, write_text
+from src.base.files import write_text
 from src.base.locks import locked
 
 SENDING, PENDING, COMPLETE, ERROR, REFUSED = "sending", "pending", "complete", "error", "refused"

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from src.base import files
+from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.base.files import read_csv
 from src.data import images
 from src.data.patterns import Spellings, plain_ending, visible_files
 

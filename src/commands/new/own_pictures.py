@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
-from src.base.files import read_csv
 from src.base.paths import ROOT
 from src.commands.new import answering, inferring, locating, looking, roles, wording
 from src.commands.new.class_folders import PART

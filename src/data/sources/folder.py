@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
+from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
-from src.base.files import digest, read_csv, sha256
+from src.base.files import digest, sha256
 from src.base.paths import resolve
 from src.data import images, patterns
 from src.data.sources import written
