@@ -49,7 +49,8 @@ from src.data.sources.kaggle import Kaggle
 from src.data.sources.torchvision_sets import Torchvision
 from src.data.sources.wilds_sets import Wilds
 from src.schema.competition import Blend, Competition, Folds, Notebook, Reported
-from src.schema.models import Augment, ClipArch, Encoder, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.models import Augment, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.networks import ClipArch, Encoder
 from src.schema.strict import Strict, faults, line_of
 
 __all__ = [

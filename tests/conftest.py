@@ -21,7 +21,8 @@ from PIL import Image
 from src.base import packages
 from src.data.sources.kaggle import Kaggle
 from src.schema.competition import Competition, Folds
-from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
+from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
+from src.schema.networks import ClipArch
 from tests import standin as kaggle_standin
 
 torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain

@@ -21,7 +21,7 @@ from src.networks import features
 from src.networks.features import Columns
 from src.results import shards
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 
 def candidate_encoder(competition: Competition) -> Encoder | None:

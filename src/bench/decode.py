@@ -28,7 +28,7 @@ from src.data.geometry import Geometry
 from src.data.record import check_images
 from src.networks import clip, inference
 from src.networks.inference import Tower
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 BATCH, TURN = 32, 128  # pictures a batch, and of one way before the next has its turn
 JPEG, JPEGS = (500, 400), 200  # width and height of made-up photographs; how many

@@ -28,7 +28,7 @@ from src.data.record import check_images
 from src.data.rows import Rows
 from src.networks import clip, features, inference
 from src.networks.inference import Tower
-from src.schema.models import ClipArch, Encoder
+from src.schema.networks import ClipArch, Encoder
 
 ROUNDS, QUICK_ROUNDS = 5, 3
 TINY_ROUNDS = 15  # of half a second each: what else the machine does would show in fewer

@@ -21,7 +21,7 @@ from src.bench.compare import synchronise, timed
 from src.data.rows import Rows
 from src.networks import clip
 from src.networks.inference import Tower
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 BATCH = 32  # of the README loop
 RESIDENT = 2048  # tensors at most that lie on the device for the model alone; more pictures than that go round

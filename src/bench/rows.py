@@ -16,7 +16,7 @@ from src.base.text import duration
 from src.bench.memory import forget_peak, peak
 from src.networks import features
 from src.results import shards
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 CHUNK = 8192  # rows read at a time
 SPEC, D = Encoder(clip="ViT-B-32"), 512  # of the made-up features

@@ -13,7 +13,7 @@ from src.networks import encoders
 from src.networks.features import CombinedFeatures, Features
 from src.networks.predictor import Predictor
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 
 class Pictures(Protocol):

@@ -17,7 +17,8 @@ from src.base.errors import UserError, unknown
 from src.data.geometry import Geometry
 from src.networks import hub
 from src.networks.inference import Tower
-from src.schema.models import Encoder, FineTune
+from src.schema.models import FineTune
+from src.schema.networks import Encoder
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 

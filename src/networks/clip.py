@@ -21,7 +21,7 @@ from src.base.paths import resolve
 from src.data.geometry import Geometry
 from src.networks import hub
 from src.networks.inference import Tower
-from src.schema.models import ClipArch, Encoder
+from src.schema.networks import ClipArch, Encoder
 
 if TYPE_CHECKING:
     from open_clip import SimpleTokenizer

@@ -10,7 +10,7 @@ from src.data.rows import Dataset, Parts, Rows
 from src.networks import backbones, classifiers, clip
 from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 
 def title(spec: Encoder) -> str:

@@ -23,7 +23,7 @@ from src.networks.inference import Times, Tower
 from src.results import shards
 from src.results.model import equal_keys
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 READ_ROWS = 8192  # read at a time, where all are read
 CODE = 2  # raised when other numbers are computed from the same key

@@ -9,7 +9,8 @@ import torch
 from src.networks import clip, encoders
 from src.results import checkpoints
 from src.schema.competition import Competition
-from src.schema.models import Encoder, Prompts
+from src.schema.models import Prompts
+from src.schema.networks import Encoder
 
 CODE = 1  # raised when other numbers are computed from the same key
 

@@ -19,7 +19,7 @@ from src.report.evidence import PARTS
 from src.report.material import Material
 from src.results import shards
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 CODE = 1  # raised when the same features give another map
 MAX_MAP_ROWS = 1500  # rows of the sample: some 6 seconds

@@ -10,7 +10,8 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
-from src.schema.models import AnyModel, ComparedModel, Encoder, Prompts
+from src.schema.models import AnyModel, ComparedModel, Prompts
+from src.schema.networks import Encoder
 from src.schema.source import Source
 from src.schema.strict import Strict, Text
 from src.scoring.metrics import METRICS

@@ -11,7 +11,7 @@ from PIL import Image
 from src.data import geometry
 from src.data.geometry import CROPS, VIEWS, Geometry
 from src.networks import backbones, clip
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 from tests.conftest import picture
 
 SIZES = [(130, 141), (141, 130), (100, 100), (333, 80), (61, 300), (224, 300), (500, 375), (32, 32), (33, 57)]

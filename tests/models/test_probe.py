@@ -14,7 +14,8 @@ from src.models.logreg.solve import Problem
 from src.models.probe import nested, solvers
 from src.models.probe.solvers import ProbeData
 from src.networks.features import l2_normalise
-from src.schema.models import Encoder, Probe
+from src.schema.models import Probe
+from src.schema.networks import Encoder
 from src.scoring.label_noise import issues
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds

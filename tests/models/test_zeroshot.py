@@ -10,7 +10,8 @@ from src.models import zeroshot
 from src.networks import clip, texts
 from src.networks.texts import Texts
 from src.results import checkpoints
-from src.schema.models import ClipArch, Prompts, ZeroShot
+from src.schema.models import Prompts, ZeroShot
+from src.schema.networks import ClipArch
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage

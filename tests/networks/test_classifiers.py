@@ -10,7 +10,8 @@ from timm.optim import create_optimizer_v2
 from src.base.errors import UserError
 from src.networks import backbones, classifiers, clip
 from src.networks.classifiers import Head
-from src.schema.models import ClipArch, FineTune
+from src.schema.models import FineTune
+from src.schema.networks import ClipArch
 from tests.conftest import TINY_CLIP
 
 

@@ -13,8 +13,8 @@ from src.base.threads import cores
 from src.data.geometry import CROPS, VIEWS, Geometry, normalised
 from src.networks import backbones, encoders, inference
 from src.networks.inference import EncoderRunner, Loader, Times, Tower
-from src.schema.models import Encoder as Spec
 from src.schema.models import FineTune, Probe, ZeroShot
+from src.schema.networks import Encoder as Spec
 from tests.conftest import TINY_CLIP, picture, toy_competition
 
 GEOMETRY = Geometry(16, 16)

@@ -10,7 +10,8 @@ from src.base.paths import ROOT
 from src.configs.shared import class_names
 from src.data.sources.kaggle import Kaggle
 from src.schema.competition import Competition, Folds
-from src.schema.models import Augment, ClipArch, FineTune, Probe, Prompts, ZeroShot
+from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
+from src.schema.networks import ClipArch
 from tests.conftest import TINY_CLIP, toy_competition
 
 

@@ -23,7 +23,7 @@ from src.networks.predictor import to_device
 from src.results.compare import ALPHA
 from src.results.model import model_tables, none_if_nan, read_model
 from src.schema.competition import Competition
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 CODE = 1  # raised when other numbers are computed from the same key
 ONE_VIEW = ("identity",)

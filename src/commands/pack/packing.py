@@ -20,7 +20,8 @@ from src.networks.features import Cache, Columns, feature_caches
 from src.results import shards
 from src.results.model import BLEND, read_model
 from src.schema.competition import Competition
-from src.schema.models import Encoder, FineTune
+from src.schema.models import FineTune
+from src.schema.networks import Encoder
 
 # The files of a model, without the predictions of test rows: these are predicted again.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")

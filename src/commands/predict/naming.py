@@ -28,7 +28,8 @@ from src.networks.texts import Texts
 from src.results import checkpoints
 from src.results.model import best_model, finished_models
 from src.schema.competition import Competition
-from src.schema.models import Encoder, Prompts
+from src.schema.models import Prompts
+from src.schema.networks import Encoder
 
 DEFAULTS = ("clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
 PHOTO = ("a photo of a {}.",)

@@ -25,7 +25,7 @@ from src.networks import encoders, inference
 from src.networks.features import CombinedFeatures
 from src.networks.inference import Times, Tower, apply_view, base_view
 from src.networks.predictor import Predictor
-from src.schema.models import Encoder
+from src.schema.networks import Encoder
 
 BATCH = 32
 CACHED = 1 << 30  # bytes of squeezed pictures in memory, where several networks look at the same
