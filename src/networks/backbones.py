@@ -3,6 +3,7 @@
 A backbone is fine-tuned (FineTune) or, without its head, gives features (Encoder).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import nn
 from src.base import files, machine
 from src.base.errors import UserError, unknown
 from src.data.geometry import Geometry
-from src.networks import hub
+from src.networks import hub, weights
 from src.networks.inference import Tower
 from src.schema.models import FineTune
 from src.schema.networks import Encoder
@@ -30,6 +31,17 @@ class DataConfig:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     interpolation: str  # bicubic or bilinear
+
+    def described(self, side: int) -> str:
+        """`240 pixels a side, bicubic, mean 0.5 0.5 0.5, std 0.5 0.5 0.5`."""
+        mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{side} pixels a side, {self.interpolation}, mean {mean}, std {std}"
+
+
+@functools.cache
+def announce(name: str, side: int, config: DataConfig) -> None:
+    """Print once how a network sees pictures: with a wrong mean or std it is several points worse, and nothing fails."""
+    print(f"{name}  sees {config.described(side)}")
 
 
 def check(spec: FineTune | Encoder) -> None:
@@ -49,7 +61,7 @@ def check(spec: FineTune | Encoder) -> None:
     if spec.weights_file is not None:
         if not spec.pretrained:
             raise UserError(f"{spec.backbone}: pretrained=False and a weights_file contradict each other: drop one")
-        hub.local_file(spec.backbone, spec.weights_file)
+        weights.local_file(spec.backbone, spec.weights_file)
 
 
 def identity(spec: FineTune | Encoder) -> dict[str, Any]:
@@ -57,16 +69,16 @@ def identity(spec: FineTune | Encoder) -> dict[str, Any]:
     if not spec.pretrained:
         return {"random": spec.seed}
     if spec.weights_file is not None:
-        return {"sha256": files.cached_sha256(hub.local_file(spec.backbone, spec.weights_file))}
+        return {"sha256": files.cached_sha256(weights.local_file(spec.backbone, spec.weights_file))}
     return {"tag": timm.get_pretrained_cfg(spec.backbone).tag}
 
 
-def weights(spec: FineTune | Encoder) -> Path | None:
+def weights_path(spec: FineTune | Encoder) -> Path | None:
     """The file of the weights that training starts from; None for random ones."""
     if not spec.pretrained:
         return None
     if spec.weights_file is not None:
-        return hub.local_file(spec.backbone, spec.weights_file)
+        return weights.local_file(spec.backbone, spec.weights_file)
     config = timm.get_pretrained_cfg(spec.backbone)
     if not config.hf_hub_id:
         raise UserError(
@@ -89,48 +101,89 @@ def create(spec: FineTune | Encoder, n_classes: int, seed: int, path: Path | Non
     """The backbone with a new head for `n_classes` (0: no head), its random parts drawn from `seed`.
 
     Args:
-        path: The file of weights(spec); None for random weights, also where a checkpoint is loaded over them.
+        path: The file of weights_path(spec); None for random weights, also where a checkpoint is loaded over them.
 
     Raises:
         UserError: timm refuses the arguments, or the file holds other weights.
     """
-    args = arguments(spec)
     torch.manual_seed(seed)
-    try:
-        if path is None:
-            return timm.create_model(spec.backbone, num_classes=n_classes, **args)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-        raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
-    with hub.explain_load_errors(spec.backbone, path):
-        # with the head it was trained with, so that timm compares all names and shapes; the new head comes after
-        # custom_load: how timm's own source is read, and not this file; before 1.0.31 timm thinks it is
-        overlay, own = {"file": str(path), "custom_load": False}, timm.get_pretrained_cfg(spec.backbone)
-        if spec.weights_file is not None and own is not None:
-            trained = n_head_classes(path, own.classifier)
-            if trained not in (None, own.num_classes):
-                print(f"{spec.backbone}: {path.name} has a head of {trained} classes, a new one takes its place")
-                args, overlay = {**args, "num_classes": trained}, {**overlay, "num_classes": trained}
-        model = timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay=overlay, **args)
+    if path is None:
+        return make(spec, num_classes=n_classes)
+    model, own = load(spec, path), timm.get_pretrained_cfg(spec.backbone)
+    if own is not None and model.num_classes != own.num_classes:
+        print(f"{spec.backbone}: {path.name} has a head of {model.num_classes} classes, a new one takes its place")
     model.reset_classifier(n_classes)
     return model
 
 
-def n_head_classes(path: Path, classifier: str | tuple[str, ...] | None) -> int | None:
+def make(spec: FineTune | Encoder, **head) -> nn.Module:
+    """The backbone with random weights. Raises UserError: timm refuses the arguments."""
+    args = arguments(spec)
+    try:
+        return timm.create_model(spec.backbone, **args, **head)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise UserError(f"{spec.backbone}: timm does not make it with {args}: {error}") from error
+
+
+def load(spec: FineTune | Encoder, path: Path) -> nn.Module:
+    """The backbone with the weights of weights_path(spec), and with the head that they have: all names are compared.
+
+    Raises:
+        UserError: The file holds other weights, or timm refuses the arguments.
+    """
+    # custom_load: how timm's own source is read, and not this one; before 1.0.31 timm thinks it is
+    args, overlay = arguments(spec), {"custom_load": False}
+    if spec.weights_file is None or path.suffix == ".npz":
+        with weights.explain_load_errors(spec.backbone, path):
+            overlay["file"] = str(path)
+            return timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay=overlay, **args)
+    state, k = read(spec, path)
+    head = {} if k is None else {"num_classes": k}
+    overlay |= {"state_dict": dict(state), **head}
+    try:
+        return timm.create_model(spec.backbone, pretrained=True, pretrained_cfg_overlay=overlay, **args, **head)
+    except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
+        with torch.device("meta"):
+            wanted = make(spec, **head).state_dict()
+        raise UserError(weights.misfit(spec.backbone, path, state, wanted)) from error
+
+
+def read(spec: FineTune | Encoder, path: Path) -> tuple[weights.State, int | None]:
+    """The weights of a local file by the backbone's names, and the classes of its head: see `n_head_classes`.
+
+    What is left out of the file is printed.
+
+    Raises:
+        UserError: It holds no weights.
+    """
+    with weights.explain_load_errors(spec.backbone, path):
+        state = weights.read(path)
+    with torch.device("meta"):
+        names = make(spec).state_dict().keys()
+    state, left_out = weights.fit_names(state, names)
+    if left_out:
+        some = ", ".join(left_out[:3]) + " ..." * (len(left_out) > 3)
+        print(f"{spec.backbone}: {path.name} has {len(left_out)} names beside the network's, left out: {some}")
+    own = timm.get_pretrained_cfg(spec.backbone)
+    return state, n_head_classes(state, "fc" if own is None else own.classifier)
+
+
+def n_head_classes(state: weights.State, classifier: str | tuple[str, ...] | None) -> int | None:
     """Of a checkpoint's head, which timm calls `classifier`; 0 where it has none, None where that cannot be told."""
     if not isinstance(classifier, str):
         return None
-    state = timm.models.load_state_dict(str(path), device="cpu", weights_only=True)
     if f"{classifier}.weight" in state:
         return state[f"{classifier}.weight"].shape[0]
     return None if {"head.weight", "head.fc.weight", "fc.weight", "classifier.weight"} & state.keys() else 0
 
 
 def data_config(spec: FineTune | Encoder) -> DataConfig:
-    config = timm.get_pretrained_cfg(spec.backbone)
-    if config is None:  # a name without any weights
-        return DataConfig(timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD, "bicubic")
-    interpolation = config.interpolation if config.interpolation in ("bicubic", "bilinear") else "bicubic"
-    return DataConfig(tuple(config.mean), tuple(config.std), interpolation)
+    """The pixels that the config asks for, or else those that timm says the weights were trained with."""
+    mean, std, interpolation = timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD, "bicubic"
+    if (config := timm.get_pretrained_cfg(spec.backbone)) is not None:  # else it is a name without any weights
+        mean, std = tuple(config.mean), tuple(config.std)
+        interpolation = config.interpolation if config.interpolation in ("bicubic", "bilinear") else interpolation
+    return DataConfig(spec.mean or mean, spec.std or std, spec.interpolation or interpolation)
 
 
 def geometry(spec: Encoder) -> Geometry:
@@ -148,5 +201,5 @@ def tower(spec: Encoder) -> Tower:
     """The backbone without its head, its weights as identity(spec) names them, on this machine's device."""
     data = data_config(spec)
     with torch.random.fork_rng():
-        model = create(spec, 0, spec.seed, weights(spec))
+        model = create(spec, 0, spec.seed, weights_path(spec))
     return Tower(machine.on_device(model), geometry(spec), data.mean, data.std)

@@ -86,7 +86,7 @@ def size(spec: FineTune) -> int:
     if spec.clip is not None:
         return clip.geometry(spec.encoder).size
     config = timm.get_pretrained_cfg(spec.backbone)
-    return config.input_size[-1] if config is not None and config.fixed_input_size else 224
+    return 224 if config is None else config.input_size[-1]
 
 
 def identity(spec: FineTune) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
         UserError: The weights are not available or do not fit, or timm refuses the arguments.
     """
     if spec.clip is None:
-        model = backbones.create(spec, k, seed, backbones.weights(spec) if pretrained else None)
+        model = backbones.create(spec, k, seed, backbones.weights_path(spec) if pretrained else None)
     else:
         loaded = clip.load(spec.encoder, spec.img_size, pretrained).model.cpu().float().train().requires_grad_(True)
         torch.manual_seed(seed)

@@ -6,6 +6,7 @@ open_clip is imported in the functions that use it: where a config has no CLIP, 
 import functools
 import importlib.util
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from src.base import files, machine
 from src.base.errors import UserError, unknown
-from src.base.paths import resolve
 from src.data.geometry import Geometry
-from src.networks import hub
+from src.networks import hub, weights
 from src.networks.inference import Tower
 from src.schema.networks import ClipArch, Encoder
 
@@ -106,7 +107,7 @@ def bundled_config(spec: Encoder) -> dict[str, Any]:
     """open_clip's config that lies beside the weights file, as in a folder of the hub; empty where there is none."""
     if spec.weights_file is None:
         return {}
-    return files.read_json(resolve(spec.weights_file).with_name("open_clip_config.json")) or {}
+    return files.read_json(weights.local_file(title(spec), spec.weights_file).with_name("open_clip_config.json")) or {}
 
 
 def preprocessing(spec: Encoder) -> "PreprocessCfg":
@@ -117,7 +118,9 @@ def preprocessing(spec: Encoder) -> "PreprocessCfg":
     config = asdict(PreprocessCfg(size=arch(spec)["vision_cfg"].get("image_size", 224)))
     own = open_clip.get_pretrained_cfg(arch_name(spec), spec.weights) if spec.weights else None
     own = own or bundled_config(spec).get("preprocess_cfg", {})
-    return PreprocessCfg(**merge_preprocess_dict(config, {name: own[name] for name in own if name != "size"}))
+    own = {name: own[name] for name in own if name != "size"}
+    own |= {name: value for name in ("mean", "std", "interpolation") if (value := getattr(spec, name)) is not None}
+    return PreprocessCfg(**merge_preprocess_dict(config, own))
 
 
 def geometry(spec: Encoder) -> Geometry:
@@ -137,7 +140,7 @@ def identity(spec: Encoder) -> dict[str, Any]:
         UserError: The architecture or its weights are not known, or the weights file is missing.
     """
     if spec.weights_file is not None:
-        path = hub.local_file(title(spec), spec.weights_file)
+        path = weights.local_file(title(spec), spec.weights_file)
         checkpoint = {"tag": spec.weights, "sha256": files.cached_sha256(path)}
     else:
         checkpoint = {"tag": spec.weights} if spec.weights else {"random": spec.seed}
@@ -176,7 +179,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     import open_clip
 
     config, what = arch_at_size(spec, img_size), title(spec)
-    path = weights(spec, what) if pretrained else None
+    path = weights_path(spec, what) if pretrained else None
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         if isinstance(spec.clip, ClipArch):
@@ -193,8 +196,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
             finally:
                 logging.disable(logging.NOTSET)
     if path is not None:
-        with hub.explain_load_errors(what, path):
-            open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+        fill(model, what, path)
     model = machine.on_device(model)
     if isinstance(spec.clip, ClipArch):
         kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
@@ -204,10 +206,34 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
     return ClipModel(model, tokenizer)
 
 
-def weights(spec: Encoder, what: str) -> Path | None:
+def fill(model: nn.Module, what: str, path: Path) -> None:
+    """Load the weights of a file: as open_clip saves them, or else as anyone may have saved them.
+
+    Raises:
+        UserError: It holds other weights, or none.
+    """
+    import open_clip
+
+    try:
+        with weights.explain_load_errors(what, path):
+            open_clip.load_checkpoint(model, str(path), strict=True, weights_only=True)
+    except UserError:
+        if path.suffix in (".npz", ".npy"):
+            raise
+        with weights.explain_load_errors(what, path):
+            state, _ = weights.fit_names(weights.read(path), model.state_dict().keys())
+        with tempfile.TemporaryDirectory() as folder:  # open_clip resizes and converts what it reads from a file
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, copy := f"{folder}/a.safetensors")
+            try:
+                open_clip.load_checkpoint(model, copy, strict=True)
+            except (RuntimeError, KeyError) as error:
+                raise UserError(weights.misfit(what, path, state, model.state_dict())) from error
+
+
+def weights_path(spec: Encoder, what: str) -> Path | None:
     """The file of its weights; None for random ones, which is said."""
     if spec.weights_file is not None:
-        return hub.local_file(what, spec.weights_file)
+        return weights.local_file(what, spec.weights_file)
     if spec.weights is not None:
         return fetch_from_hub(spec, what)
     print(f"{what}: no weights are given, its features are those of a random network")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from src.base import files
-from src.base.paths import resolve
 from src.data.decoded import Decoded, Pictures, Store
 from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
-from src.networks import backbones, classifiers, clip
+from src.networks import backbones, classifiers, clip, weights
+from src.networks.backbones import DataConfig
 from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
@@ -26,7 +26,7 @@ def slug(spec: Encoder) -> str:
         args = [files.digest(spec.backbone_args)[:7]] if spec.backbone_args else []
         parts, random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else []), *args], not spec.pretrained
     if spec.weights_file is not None:
-        parts.append(files.cached_sha256(resolve(spec.weights_file))[:7])
+        parts.append(files.cached_sha256(weights.local_file(title(spec), spec.weights_file))[:7])
     elif random:
         parts.append(f"random{spec.seed}")
     parts += [spec.precision] * (spec.precision != "auto") + [spec.stored] * (spec.stored != "float16")
@@ -61,7 +61,10 @@ def tower(spec: Encoder) -> Tower:
     Raises:
         UserError: As `identity`, or the hub cannot be reached, or the file holds other weights.
     """
-    return clip.tower(spec) if spec.clip is not None else backbones.tower(spec)
+    made = clip.tower(spec) if spec.clip is not None else backbones.tower(spec)
+    data = DataConfig(made.mean, made.std, made.geometry.interpolation)
+    backbones.announce(title(spec), made.geometry.size, data)
+    return made
 
 
 def store(competition: Competition, data: Parts | Dataset) -> Store:

@@ -1,18 +1,11 @@
-"""Weights: a local file or the Hugging Face hub's, and one sentence when they are not available or do not fit."""
+"""Weights of the Hugging Face hub, and one sentence when they are not available."""
 
-import pickle
 import threading
 import urllib.error
 import urllib.request
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from src.base.errors import UserError
-from src.base.paths import resolve
 
 # Seconds until an unreachable hub is given up, and a command says it within 20: the hub's own client tries for minutes
 HUB_TIMEOUT_S = 8
@@ -80,34 +73,3 @@ def unreachable(endpoint: str) -> str | None:
     asking.start()
     asking.join(HUB_TIMEOUT_S)
     return reason[0] if reason else None
-
-
-def local_file(model: str, weights_file: str) -> Path:
-    """The path of a config's weights file, or a UserError where it is missing."""
-    if not (path := resolve(weights_file)).is_file():
-        raise UserError(f"{model}: its weights_file {path} is missing: put it there, or fix the config")
-    return path
-
-
-@contextmanager
-def explain_load_errors(model: str, path: Path) -> Iterator[None]:
-    """Turn errors of loading `path` as weights of `model` into a UserError."""
-    try:
-        with warnings.catch_warnings():  # of a pickle's protocol: it is taken, or refused below
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{model}: {path} is refused: it is not plain weights, or a pickle that would run code; "
-            f"save it as safetensors where you trust it"
-        ) from error
-    except (SafetensorError, EOFError) as error:
-        raise UserError(f"{model}: {path} is damaged or not a safetensors file ({error}): get it again") from error
-    except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
-        if "weights_only" in str(error) or "Weights only" in str(error):
-            raise UserError(
-                f"{model}: {path} is refused: it is a pickle that would run code; "
-                f"save it as safetensors where you trust it"
-            ) from error
-        why = " ".join(str(error).split())[:300]
-        raise UserError(f"{model}: {path} does not fit: is it another model's, or damaged? ({why})") from error

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from src.base import packages
 from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
@@ -203,7 +204,8 @@ class Competition(Strict):
             LABELS: any(model.looks_for_wrong_labels for model in models),
             DUPLICATES: self.folds.groups is not None,
         }
-        return {name for name, needed in is_needed.items() if needed}
+        of_weights = {packages.package_of(spec.weights_file or "") for spec in networks} - {None}
+        return of_weights | {name for name, needed in is_needed.items() if needed}
 
     # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
 

@@ -192,6 +192,7 @@ class FineTune(Network, Kind):
     # Fields of the network, and of the weights that all its runs start from.
     of_network: ClassVar[tuple[str, ...]] = (
         *("backbone", "pretrained", "backbone_args", "clip", "weights", "weights_file", "head", "img_size", "seed"),
+        *("mean", "std", "interpolation"),
     )
     # Fields that do not reach a run's weights: a change of them trains nothing again. What is of the model alone does
     # not reach a run's tables of probabilities either.
@@ -242,7 +243,7 @@ class FineTune(Network, Kind):
     @property
     def encoder(self) -> Encoder:
         """The CLIP whose image tower it trains."""
-        shared = ("clip", "weights", "weights_file", "seed", "precision")
+        shared = ("clip", "weights", "weights_file", "seed", "precision", "mean", "std", "interpolation")
         return Encoder(**{name: getattr(self, name) for name in shared})
 
     @property

@@ -1,6 +1,6 @@
 """The schema of networks: a CLIP or a timm backbone, its weights, and the encoder that it is without its head."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,9 @@ Crop = Literal["crop_center", "crop_top_left", "crop_top_right", "crop_bottom_le
 # auto: bfloat16 autocast on CUDA, float16 where the GPU has no bfloat16, float32 on the CPU (where both are slower)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Positive = Annotated[float, Field(gt=0)]
+Channels = tuple[Positive, Positive, Positive]
+T = TypeVar("T")
+Unset = Annotated[T | None, Field(exclude_if=lambda value: value is None)]  # no key names what is left open
 
 
 class ClipArch(Strict):
@@ -25,7 +28,8 @@ class ClipArch(Strict):
 class Network(Strict):
     """A network to start from, a CLIP or a timm backbone; with `weights_file`, a local checkpoint, without internet."""
 
-    weights_file: Text | None = None  # relative to the repository's folder, or absolute
+    # relative to the repository's folder, or absolute; or "package:NAME", of a package that ships weights
+    weights_file: Text | None = None
     seed: int = Field(default=42, ge=0)
     precision: Precision = "auto"
     clip: Text | ClipArch | None = None  # open_clip's name of the architecture
@@ -35,6 +39,10 @@ class Network(Strict):
     backbone_args: dict[str, Any] = {}  # more arguments for timm.create_model
     # pixels a side, of an encoder a backbone's only; None: those that it was trained with, or 224
     img_size: int | None = Field(default=None, ge=8)
+    # of the pixels, in channels of 0 to 1, and of resizing: None: what the weights were trained with, by their library
+    mean: Unset[Channels] = None
+    std: Unset[Channels] = None
+    interpolation: Unset[Literal["bicubic", "bilinear"]] = None
     views: Annotated[tuple[Exact | Crop, ...], Field(min_length=1)] = ("identity",)
 
     backbone_fields: ClassVar[tuple[str, ...]] = ("pretrained", "backbone_args", "img_size")  # that no CLIP has

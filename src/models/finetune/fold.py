@@ -21,7 +21,7 @@ from src.models.finetune.keys import finetune_key, tables_key, weights_key
 from src.models.finetune.resume import Running
 from src.models.finetune.run import Run, squares_of
 from src.models.probe.judging import doubtful
-from src.networks import classifiers
+from src.networks import backbones, classifiers
 from src.networks.classifiers import Head
 from src.networks.predictor import to_device
 from src.results import checkpoints
@@ -83,6 +83,8 @@ def run_fold(
             f"{competition.command()} where that may take its time"
         )
     fold = one.fold(data, shared.squares, None if shared.doubtful is None else shared.doubtful[number])
+
+    backbones.announce(f"{competition.name}:{name}", fold.squares.geometry.size, fold.data_config)
 
     def create(pretrained: bool) -> nn.Module:
         head = shared.starts[number] if pretrained else None
