@@ -35,7 +35,7 @@ class Folds(Strict):
 
 class Blend(Strict):
     models: tuple[Text, ...] | None = None  # None: all
-    method: Literal["auto", "mean", "weights", "greedy", "stack"] = "auto"  # auto: the simplest that is nearly the best
+    method: Literal["auto", "best", "mean", "weights", "greedy", "stack"] = "auto"  # auto: chosen inside the folds
     csvs: tuple[Text, ...] = ()  # submissions of labels that vote beside the blend, in a file of their own
 
 

@@ -28,13 +28,15 @@ def constant_answer(metric_name: str, targets: np.ndarray, classes: Sequence[str
     No other class does better by the metrics of labels that there are: accuracy and macro F1 grow with the class's
     share, balanced accuracy and kappa are the same for all. No other probabilities have a lower log loss.
     """
-    metric, counts = METRICS[metric_name], np.bincount(targets, minlength=len(classes))
-    probs = counts / counts.sum()
+    metric, table = METRICS[metric_name], constant_table(targets, len(classes))
     text = "always the share of each class"
     if metric.of_labels:
-        text = f"always {classes[counts.argmax()]!r}"
-        probs = np.eye(len(classes))[counts.argmax()]
-    table = np.broadcast_to(probs, (len(targets), len(classes)))
+        text = f"always {classes[table[0].argmax()]!r}"
     if metric.per_row is None and not metric.of_labels:  # of the rows' order, in which all are equal in every sample
         return ConstantAnswer(text, metric.value(targets, table), 0.0)
     return ConstantAnswer(text, *metric.score(targets, table))
+
+
+def constant_table(targets: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) the share of each class among the rows, the same for each: its argmax is the most common class."""
+    return np.broadcast_to(np.bincount(targets, minlength=k) / len(targets), (len(targets), k))

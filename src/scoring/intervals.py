@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS, Z
 
-Z = 1.959963984540054  # the normal distribution's quantile of 0.975
 ROUNDING = 1e-9  # the most that floating point leaves of a standard error that is 0
 
 

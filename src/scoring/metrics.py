@@ -12,6 +12,8 @@ from src.scoring.confusion import Counts
 
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 BOARD_MIN_PROB = 1e-15  # Kaggle's
+Z = 1.959963984540054  # the normal distribution's quantile of 0.975
+DIGITS = 9  # of scores that are equal but for rounding
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -53,6 +55,15 @@ class Metric:
         rows = self.per_row(targets, probs)
         return float(rows.mean()), standard_error(rows)
 
+    def rank(self, targets: np.ndarray, decided: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
+        """What is greater is better: the score, and for those that are equal the log loss of the probabilities.
+
+        Args:
+            decided: (n, k) predictions as the metric scores them: see `decisions`.
+            probs: (n, k) the probabilities that they are made of.
+        """
+        return round(self.sign * self.value(targets, decided), DIGITS), -float(surprise(targets, probs).mean())
+
     def gain(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> tuple[float, float]:
         """The gain of `probs` over the predictions `than` on the same rows: positive is better.
 
@@ -64,6 +75,11 @@ class Metric:
             return self.sign * gain, bootstrap.spread(new - old)
         rows = self.per_row(targets, probs) - self.per_row(targets, than)
         return float(rows.mean()) * self.sign, standard_error(rows)
+
+    def is_ahead(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> bool:
+        """Whether the gain is more than its 95 % interval; an undefined one is given the benefit."""
+        gain, se = self.gain(targets, probs, than)
+        return not gain <= Z * (0 if np.isnan(se) else se)
 
 
 def standard_error(rows: np.ndarray) -> float:

@@ -1,8 +1,8 @@
-"""blend: combines the models by the simplest method that is within one standard error of the best.
+"""blend: combines the models by the method of the least log loss, of those that score no less than the best model.
 
 Reads the oof.parquet and test.parquet of the config's models. Writes models/blend/, whose oof.parquet is cross-fitted,
-and in it disagreement.csv. Prints each method's score and its paired gain over the mean, and what the blend loses
-without each model.
+and in it disagreement.csv. Leaves out models that are no better than the constant answer. Prints each method's score
+and its paired gain over the mean, and what the blend loses without each model.
 """
 
 import time
@@ -14,8 +14,10 @@ import pandas as pd
 from src.base import files
 from src.base.errors import UserError
 from src.base.progress import track
+from src.base.text import align
 from src.data.rows import read_dataset
-from src.models.blend.methods import FittedMethod, Pool, choose, fit, methods_for, without_model
+from src.models.blend.methods import FittedMethod, choose, fit, methods_for, without_model
+from src.models.blend.pool import JUDGES, Pool
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
@@ -23,7 +25,7 @@ from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
 from src.scoring.metrics import METRICS
 
-CODE = 2
+CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
 
 
@@ -53,8 +55,11 @@ def run(competition: Competition) -> list[str]:
         facts = {"method": "mean", "weights": {names[0]: 1.0}}
         save_model(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
         return ["blend"]
+    left_out = leave_out(competition, names, pool)
     method, fitted, oof, facts = fit_methods(competition, pool)
-    facts |= rate(competition, names, pool, method, fitted)
+    facts |= {**rate(competition, names, pool, method, fitted), "left_out": left_out}
+    if method == "stack":  # it has no weights, but for what is left out
+        facts["weights"] = dict.fromkeys(left_out, 0.0)
     apart = pd.DataFrame(agreement.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
     files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
     some = heaviest(facts["models"])
@@ -83,7 +88,7 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
         facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": log_loss}
         more = gain_text(gain, gain_se) if method != "mean" else ""
         lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{log_loss:.4f}"))
-    print_columns(lines, (8, 17, 18))
+    print("\n".join(align(lines)))
     if wanted != "auto":
         return wanted, fitted[wanted], fitted[wanted].oof, {"method": wanted, "methods": facts}
     if "stack" not in methods:
@@ -92,7 +97,7 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
     method, by_fold, oof = choose(pool, fitted)
     gain, se = metric.gain(targets, pool.decide(oof), than=mean)
     print(
-        f"chose {method}: the simplest method within one standard error of the best. Chosen inside each fold: "
+        f"chose {method}: the least log loss of the methods that score no less than best. Chosen inside each fold: "
         f"{', '.join(by_fold)}; gain of that {gain_text(gain, se)} over the mean (paired)"
     )
     auto = {"gain": gain, "gain_se": se, "chosen_by_fold": by_fold}
@@ -123,16 +128,22 @@ def rate(competition: Competition, names: list[str], pool: Pool, method: str, fi
         model = models[name]
         cv = score_text(competition.metric, model["cv"], model["se"], n)
         lines.append((name, cv, f"{model['share']:.3f}", gain_text(model["lost"], model["lost_se"])))
-    print_columns(lines, (max(map(len, ["model", *names])) + 1, 17, 14))
-    weights = {} if method == "stack" else {name: model["share"] for name, model in models.items()}
-    return {"weights": weights, "models": models}
+    print("\n".join(align(lines)))
+    return {"weights": {name: model["share"] for name, model in models.items()}, "models": models}
 
 
-def print_columns(rows: list[tuple[str, str, str, str]], least: tuple[int, int, int]) -> None:
-    """Prints the rows in columns: the first three are as wide as their widest cell, and so wide at `least`."""
-    widths = [max(*map(len, column), wide) for column, wide in zip(zip(*rows, strict=True), (*least, 0), strict=True)]
-    for name, score, middle, last in rows:
-        print(f"{name:{widths[0]}s} {score:{widths[1]}s} {middle:{widths[2]}s}  {last}")
+def leave_out(competition: Competition, names: list[str], pool: Pool) -> dict[str, str]:
+    """Print and return, by name, why models are left out of the blend for the test rows: the choice by all rows."""
+    learnt, constant = pool.learnt(), constant_answer(competition.metric, pool.targets, competition.classes).text
+    without = [name for name, one in zip(names, learnt, strict=True) if not one]
+    judges = list(dict.fromkeys([competition.metric, *JUDGES]))
+    reason = f"no better than {constant} by more than chance: {', '.join(judges[:-1])} and {judges[-1]}"
+    if without and learnt.any():
+        print(f"left out: {', '.join(without)}, {reason}")
+        return dict.fromkeys(without, reason)
+    if without:
+        print(f"all {len(names)} models are kept, and all are {reason}")
+    return {}
 
 
 def heaviest(models: dict[str, dict[str, float]]) -> list[str]:

@@ -398,9 +398,12 @@ class TestBlend:
         methods = {"mean": {"cv": 0.7, "se": 0.01, "log_loss": 0.5, "gain": 0.0, "gain_se": 0.0}}
         methods["stack"] = {"cv": 0.71, "se": 0.01, "log_loss": 0.4, "gain": 0.01, "gain_se": 0.02}
         auto = {"gain": 0.003, "gain_se": 0.004, "chosen_by_fold": ["mean", "stack", "mean"]}
-        blended(toy, {"a": {"share": 0.3, "lost": -0.002}, "b": {"share": 0.7}}, methods=methods, auto=auto)
+        left_out = {"c": "no better than always 'blue'"}
+        parts = {"a": {"share": 0.3, "lost": -0.002}, "b": {"share": 0.7}}
+        blended(toy, parts, methods=methods, auto=auto, left_out=left_out)
         section = blend.section(material.read(toy))
         facts = section.about["blend"]
+        assert facts["left_out"] == [("c", "no better than always 'blue'")]
         assert facts["picks"] == "mean in 2 of 3 folds, stack in 1 of 3 folds"
         assert facts["gain"] == "+0.0030 ± 0.0040"
         assert facts["methods"][1]["gain"] == "+0.0100 ± 0.0200"

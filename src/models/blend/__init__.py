@@ -1,14 +1,16 @@
-"""Blends of models: mean, weights, greedy selection, a stack.
+"""Blends of models: the best one, mean, weights, greedy selection, a stack.
 
 Fields of Blend in a config:
 
   models=("a", "b")    the models that are blended; None, the default: all
+  method="best"        the best one by the metric
   method="mean"        the mean of their probabilities
   method="weights"     non-negative weights that sum to 1, of the least log loss
   method="greedy"      selection with replacement by the metric (Caruana et al. 2004)
   method="stack"       a logistic regression on the models' probabilities, pulled towards the mean
-  method="auto"        the default: the simplest method within one standard error of the best
+  method="auto"        the default: of the methods that score no less than best, that of the least log loss
   csvs=("input/theirs.csv",)   submissions of labels that vote beside the blend, in a file of their own
 
-Every score is computed on rows that the fit has not seen, and the choice that auto makes is nested in the folds too.
+Whatever the method, models that are no better than the constant answer are left out, if others are: see pool.py. All
+scores are of rows that the fit has not seen: what is left out, and what auto takes, is chosen inside the folds too.
 """

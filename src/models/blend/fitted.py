@@ -10,7 +10,8 @@ from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.models import fitted
 from src.models.blend import methods
-from src.models.blend.methods import Blender, Pool, Weighted
+from src.models.blend.methods import Blender, Weighted
+from src.models.blend.pool import Pool
 from src.models.fitted import FinishedModel, Fitted
 from src.models.pictures import Pictures
 from src.results.model import model_tables
@@ -44,10 +45,10 @@ def load(one: FinishedModel) -> FittedBlend:
 
 
 def model_weights(one: FinishedModel) -> dict[str, float]:
-    """The weights of its models, of those that have one; a stack has none, so that all its models count."""
+    """The weights of its models, of those that have one; of a stack, which has none, 1 for each that it is made of."""
     facts = one.facts
     if facts["method"] == "stack":
-        return dict.fromkeys(one.key["models"], 1.0)
+        return {name: 1.0 for name in one.key["models"] if name not in facts["weights"]}
     some = {name: weight for name, weight in facts["weights"].items() if weight > 0}
     if facts["method"] == "mean":  # of which four digits are kept
         some = dict.fromkeys(some, 1.0)
@@ -58,6 +59,6 @@ def model_weights(one: FinishedModel) -> dict[str, float]:
 def stack(one: FinishedModel) -> Blender:
     """The stack, solved once more on the models' out-of-fold tables: its coefficients are not kept."""
     data = read_dataset(one.competition)
-    oofs = np.stack([model_tables(one.competition, name, data)[0] for name in one.key["models"]])
+    oofs = np.stack([model_tables(one.competition, name, data)[0] for name in model_weights(one)])
     pool = Pool(oofs, data.targets, data.fold, METRICS[one.competition.metric])
     return methods.METHODS["stack"](pool, [()])[0]

@@ -1,19 +1,20 @@
-"""Blending: four ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
+"""Blending: five ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
 
 A way is fitted without some folds. Without one fold: for the score of that fold's rows. Without two: for the choice of
 a way, which is recomputed for each fold inside the other folds' rows (nested cross-validation), so that the choice is a
 part of what is scored. A fit without the folds a and b serves the choice for a on b's rows, and that for b on a's.
+Which models it is made of is a part of each fit too: those that have learnt something by the rows that it may see.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol
 
 import numpy as np
 
 from src.models.blend import stacking, weighting
-from src.scoring import decisions
+from src.models.blend.pool import Pool
 from src.scoring.metrics import Metric
 
 STACKABLE = 600  # columns of a stack, models times classes: of more, it takes minutes, and `auto` leaves it out
@@ -39,24 +40,19 @@ class Weighted:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """The models to blend, on the same n rows."""
+class Part:
+    """A blender of some of the models, which leaves out the others."""
 
-    oofs: np.ndarray  # (m, n, k) out-of-fold probabilities
-    targets: np.ndarray  # (n,) class indices
-    fold: np.ndarray  # (n,) from 0 up
-    metric: Metric
+    blender: Blender
+    models: np.ndarray  # (m,) bool
 
-    @property
-    def folds(self) -> range:
-        return range(int(self.fold.max()) + 1)
+    def predict(self, probs: np.ndarray) -> np.ndarray:
+        return self.blender.predict(probs[self.models])
 
-    def without(self, model: int) -> "Pool":
-        return replace(self, oofs=np.delete(self.oofs, model, axis=0))
-
-    def decide(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Out-of-fold probabilities of some rows as the metric scores them: see `decisions`."""
-        return decisions.cross_fitted(self.metric, probs[rows], self.targets[rows], self.fold[rows])
+    def shares(self, m: int) -> np.ndarray:
+        shares = np.zeros(m)
+        shares[self.models] = self.blender.shares(int(self.models.sum()))
+        return shares
 
 
 Fit = Callable[[Pool, Sequence[tuple[int, ...]]], list[Blender]]  # a blender for each tuple of folds not to be seen
@@ -73,6 +69,7 @@ def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit
 
 
 METHODS: dict[str, Fit] = {  # the simplest first
+    "best": weighted(weighting.best_weights),
     "mean": weighted(lambda oofs, targets, metric: np.full(len(oofs), 1 / len(oofs))),
     "weights": weighted(lambda oofs, targets, metric: weighting.simplex_weights(oofs, targets)),
     "greedy": weighted(weighting.greedy_weights),
@@ -84,8 +81,8 @@ METHODS: dict[str, Fit] = {  # the simplest first
 class FittedMethod:
     """A method, fitted on all rows and without each fold."""
 
-    final: Blender  # for the test rows
-    outer: list[Blender]  # without each fold
+    final: Part  # for the test rows
+    outer: list[Part]  # without each fold
     oof: np.ndarray  # (n, k) each fold's rows by the blender without it: honest to score
     inner: list[np.ndarray]  # for each fold f (n, k): rows of another fold by the blender without both, f's rows NaN
 
@@ -94,12 +91,22 @@ def fit(method: str, pool: Pool, nested: bool = True) -> FittedMethod:
     """Fit a method as often as its score and, if `nested`, the choice among methods need it."""
     singles = [(f,) for f in pool.folds]
     pairs = list(combinations(pool.folds, 2)) if nested else []
-    final, *others = METHODS[method](pool, [(), *singles, *pairs])
+    final, *others = fit_parts(METHODS[method], pool, [(), *singles, *pairs])
     outer, inner = others[: len(singles)], []
     without = dict(zip(pairs, others[len(singles) :], strict=True))
     for f in pool.folds if nested else ():
         inner.append(assemble(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
     return FittedMethod(final, outer, assemble(pool, dict(enumerate(outer))), inner)
+
+
+def fit_parts(fit: Fit, pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Part]:
+    """Fit a blender for each tuple of folds, of the models that have learnt something outside of these folds."""
+    models, found = {without: pool.members(without) for without in withouts}, {}
+    for some in np.unique(list(models.values()), axis=0):  # together what is of the same models: a stack is quicker so
+        same = [without for without in withouts if (models[without] == some).all()]
+        blenders = fit(pool.of(some), same)
+        found |= {without: Part(blender, some) for without, blender in zip(same, blenders, strict=True)}
+    return [found[without] for without in withouts]
 
 
 def assemble(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
@@ -111,14 +118,22 @@ def assemble(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
     return oof
 
 
-def simplest(metric: Metric, targets: np.ndarray, tables: dict[str, np.ndarray]) -> str:
-    """The first of the tables (n, k) that the best is ahead of by no more than the paired standard error."""
-    best = max(tables, key=lambda method: metric.sign * metric.value(targets, tables[method]))
-    for method, table in tables.items():
-        gain, se = metric.gain(targets, tables[best], than=table)
-        if not gain > se:
-            return method
-    return best
+def surest(pool: Pool, tables: dict[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> str:
+    """The method of the least log loss, of those that score no less than the best single model on the same rows.
+
+    In 334 simulations (3 to 8 models of unlike and like skill, some of none, 2 to 10 classes, 60 to 14,000 rows) the
+    cross-fitted blend had, on fresh rows, 1.16 ± 0.14 points of accuracy more than the best model and 0.25 less than
+    the best method; by the simplest method within one standard error of the best 0.93 and 0.49, by the weights alone
+    0.50 and 0.91, by accuracy alone 1.10 and 0.32. By log loss alone it was 1.14, but where it lost it lost half as
+    much again: a lower log loss may have fewer right. Of the metric log loss, 0.063 ± 0.005 less than the best model.
+
+    Args:
+        tables: The (n, k) out-of-fold probabilities of each method, of which `best` is one.
+    """
+    targets = pool.targets[rows]
+    ranks = {method: pool.metric.rank(targets, pool.decide(of, rows), of[rows]) for method, of in tables.items()}
+    good = [method for method in tables if not ranks[method][0] < ranks["best"][0]]  # all, where it is undefined
+    return max(good, key=lambda method: ranks[method][1])
 
 
 def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str], np.ndarray]:
@@ -129,11 +144,9 @@ def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str],
     chosen, oof = [], np.empty(pool.oofs.shape[1:])
     for f in pool.folds:
         rows = pool.fold != f
-        tables = {method: pool.decide(fits.inner[f], rows) for method, fits in fitted.items()}
-        chosen.append(simplest(pool.metric, pool.targets[rows], tables))
+        chosen.append(surest(pool, {method: fits.inner[f] for method, fits in fitted.items()}, rows))
         oof[~rows] = fitted[chosen[-1]].oof[~rows]
-    tables = {method: pool.decide(fits.oof) for method, fits in fitted.items()}
-    return simplest(pool.metric, pool.targets, tables), chosen, oof
+    return surest(pool, {method: fits.oof for method, fits in fitted.items()}), chosen, oof
 
 
 def methods_for(method: str, pool: Pool) -> list[str]:
@@ -149,12 +162,15 @@ def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> 
 
     A stack keeps the C that each fold has chosen.
     """
-    less, folds = pool.without(model), list(pool.folds)
+    less, refit = pool.without(model), METHODS[method]
     if method == "stack":
-        cs = [blender.c for blender in fitted.outer]
-        refitted = stacking.refit(less.oofs, less.targets, less.fold, [(f,) for f in folds], cs)
-    else:
-        folds = [f for f in folds if fitted.outer[f].weights[model] > 0]
-        refitted = METHODS[method](less, [(f,) for f in folds])
+        cs = {(f,): part.blender.c for f, part in enumerate(fitted.outer)}
+
+        def refit(pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Blender]:
+            same = [cs[without] for without in withouts]
+            return stacking.refit(pool.oofs, pool.targets, pool.fold, withouts, same)
+
+    folds = [f for f, part in enumerate(fitted.outer) if part.shares(len(pool.oofs))[model] > 0]
+    refitted = fit_parts(refit, less, [(f,) for f in folds])
     oof = assemble(less, dict(zip(folds, refitted, strict=True)))
     return np.where(np.isnan(oof), fitted.oof, oof)

@@ -1,14 +1,21 @@
-"""Weights of models, fitted on out-of-fold probabilities: by log loss on the simplex, or by greedy selection."""
+"""Weights of models, fitted on out-of-fold probabilities: all to the best, by log loss, or by greedy selection."""
 
 import numpy as np
 from scipy.optimize import minimize
 
 from src.scoring import decisions
 from src.scoring.confusion import count
-from src.scoring.metrics import METRICS, Metric
+from src.scoring.metrics import DIGITS, METRICS, Metric
 
 ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
 ROUNDS, STALLED_ROUNDS = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
+
+
+def best_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.ndarray:
+    """The weights (m,) that are 1 for the best model by the metric, of equal ones for that of the least log loss."""
+    decided = [decisions.apply(probs, decisions.fit(metric, probs, targets)) for probs in oofs]
+    ranks = [metric.rank(targets, *tables) for tables in zip(decided, oofs, strict=True)]
+    return np.eye(len(oofs))[ranks.index(max(ranks))]
 
 
 def simplex_weights(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -52,35 +59,29 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
     library = np.ascontiguousarray(weighed.transpose(0, 2, 1))  # (m, k, n): classes one after the other are fast
     true, room = targets * n + np.arange(n), np.empty((k, n), library.dtype)
 
-    def value(total: np.ndarray, size: int) -> float:
-        return metric.sign * score(metric, targets, total, size)
+    def rank(total: np.ndarray, size: int) -> tuple[float, float]:
+        """The greater is better: the metric of the mean of so many, and for those that are equal the log loss."""
+        value = metric.sign * score(metric, targets, total, size)
+        return round(value, DIGITS), np.log(total.ravel()[true] / size + ADDED_PROB, dtype=float).mean()
 
-    def log_loss(total: np.ndarray, size: int) -> float:
-        return -np.log(total.ravel()[true] / size + ADDED_PROB, dtype=float).mean()
-
-    def best(total: np.ndarray | float, size: int) -> tuple[int, float]:
-        """The model to add to a sum of so many, and the value it makes."""
-        values = np.array([value(np.add(total, own, out=room), size + 1) for own in library])
-        equal = np.flatnonzero(values >= values.max() - 1e-12)
-        losses = [log_loss(np.add(total, library[j], out=room), size + 1) for j in equal] if len(equal) > 1 else [0]
-        return int(equal[np.argmin(losses)]), values.max()
-
-    alone = np.array([(-value(own, 1), log_loss(own, 1)) for own in library])
-    order = np.lexsort((alone[:, 1], alone[:, 0]))
-    total, values = np.zeros((k, n), library.dtype), []
+    alone = [rank(own, 1) for own in library]
+    order = sorted(range(m), key=alone.__getitem__, reverse=True)
+    total, ranks = np.zeros((k, n), library.dtype), []
     for size, j in enumerate(order, 1):
         total += library[j]
-        values.append(value(total, size))
-    first = int(np.argmax(values)) + 1
+        ranks.append(rank(total, size))
+    top = max(ranks)
+    first = ranks.index(top) + 1
     counts = np.bincount(order[:first], minlength=m)
-    total, best_counts, top, waited = library[order[:first]].sum(axis=0), counts, values[first - 1], 0
-    for _ in range(ROUNDS):
-        j, reached = best(total, counts.sum())
+    total, best_counts, waited = library[order[:first]].sum(axis=0), counts, 0
+    for size in range(first + 1, first + 1 + ROUNDS):
+        ranks = [rank(np.add(total, own, out=room), size) for own in library]
+        j = ranks.index(max(ranks))
         total += library[j]
         counts = counts + (np.arange(m) == j)
-        waited += 1
-        if reached > top + 1e-9:
-            best_counts, top, waited = counts, reached, 0
+        waited = 0 if ranks[j][0] > top[0] else waited + 1  # a lower log loss alone is worth no further rounds
+        if ranks[j] > top:
+            best_counts, top = counts, ranks[j]
         if waited == STALLED_ROUNDS:
             break
     return best_counts / best_counts.sum()

@@ -68,6 +68,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
             }
             for one in part_table(evidence, blend).itertuples()
         ],
+        "left_out": list((made.get("left_out") or {}).items()),
         "constant": (evidence.constant.text, constant_score(evidence)),
     }
 

@@ -1,0 +1,68 @@
+"""The models to blend, on the same rows, and which of them have learnt anything."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from src.scoring import decisions
+from src.scoring.constant import constant_table
+from src.scoring.metrics import METRICS, Metric
+
+JUDGES = ("log_loss", "accuracy")  # beside the metric; they are quick, and most models pass the first
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The models to blend, on the same n rows."""
+
+    oofs: np.ndarray  # (m, n, k) out-of-fold probabilities
+    targets: np.ndarray  # (n,) class indices
+    fold: np.ndarray  # (n,) from 0 up
+    metric: Metric
+
+    @property
+    def folds(self) -> range:
+        return range(int(self.fold.max()) + 1)
+
+    def without(self, model: int) -> "Pool":
+        less = replace(self, oofs=np.delete(self.oofs, model, axis=0))
+        less._learnt.update((folds, np.delete(learnt, model)) for folds, learnt in self._learnt.items())
+        return less
+
+    def of(self, models: np.ndarray) -> "Pool":
+        """The pool of some models, by a mask (m,)."""
+        return self if models.all() else replace(self, oofs=self.oofs[models])
+
+    def decide(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Out-of-fold probabilities of some rows as the metric scores them: see `decisions`."""
+        return decisions.cross_fitted(self.metric, probs[rows], self.targets[rows], self.fold[rows])
+
+    def members(self, without: tuple[int, ...] = ()) -> np.ndarray:
+        """(m,) the models that have learnt something by the rows outside of some folds; all, where none has."""
+        learnt = self.learnt(without)
+        return learnt if learnt.any() else ~learnt
+
+    def learnt(self, without: tuple[int, ...] = ()) -> np.ndarray:
+        """(m,) whether each of the models has learnt something by the rows outside of some folds."""
+        if without not in self._learnt:
+            rows = ~np.isin(self.fold, without)
+            self._learnt[without] = np.array([self.has_learnt(oof, rows) for oof in self.oofs])
+        return self._learnt[without]
+
+    @cached_property
+    def _learnt(self) -> dict[tuple[int, ...], np.ndarray]:
+        return {}
+
+    def has_learnt(self, oof: np.ndarray, rows: np.ndarray) -> bool:
+        """Whether a model (n, k) beats the constant answer by the metric, log loss or accuracy, beyond chance.
+
+        Beyond chance is more than the 95 % interval of the paired difference, as for `no better than always ...` in the
+        table at the end of a run. The constant answer has the shares of the very rows: those of other folds' would be
+        worse than chance where classes are alike, since the commonest class elsewhere is the rarer one here. Accuracy
+        is for the metric log loss, by which a zero-shot that is right but far too sure is worse than no answer.
+        """
+        probs, targets = oof[rows], self.targets[rows]
+        constant = constant_table(targets, oof.shape[1])
+        quick = any(METRICS[judge].is_ahead(targets, probs, than=constant) for judge in JUDGES)
+        return quick or self.metric.is_ahead(targets, self.decide(oof, rows), than=constant)
