@@ -14,7 +14,7 @@ on 2 CPU cores (AMD EPYC, torch 2.15.0, timm 1.0.31, open_clip 3.3.0):
   resnet_tiny (four seeds)                       0.8293 ± 0.0157  0.4316    0.333         1,400 s
   resnet_tiny_128 (four seeds)                   0.8449 ± 0.0151  0.4353    0.333         7,380 s, two beside other work
   resnet50 (from scratch, 48 pixels)             0.7334 ± 0.0185  0.5872                  387 s
-  blend (mean, chosen inside each fold too)      0.8415 ± 0.0152  0.4650
+  blend (mean, which an earlier rule chose)      0.8415 ± 0.0152  0.4650
 """
 
 from src.config import Augment, Blend, ClipArch, FineTune, Probe, ZeroShot

@@ -181,11 +181,14 @@ def finished_models(competition: Competition, data: Dataset | None = None) -> di
 
 
 def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """The model to begin with, of those of `finished_models`: the blend, else that of the best CV; None without any."""
+    """The model to begin with, of those of `finished_models`: the blend, else that of the best CV; None without any.
+
+    Of models of the same CV it is that of the least log loss.
+    """
     if BLEND in finished:
         return BLEND
     sign = METRICS[competition.metric].sign
-    return max(finished, key=lambda name: sign * finished[name]["cv"], default=None)
+    return max(finished, key=lambda name: (sign * finished[name]["cv"], -finished[name]["log_loss"]), default=None)
 
 
 def none_if_nan(score: float) -> float | None:

@@ -79,7 +79,7 @@ class Metric:
     def is_ahead(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> bool:
         """Whether the gain is more than its 95 % interval; an undefined one is given the benefit."""
         gain, se = self.gain(targets, probs, than)
-        return not gain <= Z * (0 if np.isnan(se) else se)
+        return not gain <= Z * (0 if np.isnan(se) else se) + 10.0**-DIGITS
 
 
 def standard_error(rows: np.ndarray) -> float:

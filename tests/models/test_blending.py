@@ -9,9 +9,10 @@ from scipy.special import softmax
 
 from src.base.errors import UserError
 from src.data.rows import read_dataset
-from src.models.blend import methods, stacking, weighting
+from src.models.blend import fitted, methods, stacking, weighting
 from src.models.blend.methods import METHODS
 from src.models.blend.pool import Pool
+from src.models.fitted import read_finished
 from src.results import predictions, summary
 from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
@@ -435,6 +436,14 @@ class TestStage:
         assert (model["method"], model["weights"]) == ("stack", {"zeroshot": 0})  # of what is left out
         assert sum(each["share"] for each in model["models"].values()) == pytest.approx(1, abs=1e-3)
         assert summary.table(toy, ["blend"]).count("stack") == 3  # the blend and each of its models
+
+    def test_a_stack_is_loaded_without_what_is_left_out(self, toy, made):
+        made(zeroshot=0, probe=1, convnext=0.5)
+        blend.run(toy.model_copy(update={"blend": Blend(method="stack")}))
+        one = read_finished(toy, "blend")
+        assert list(fitted.model_weights(one)) == ["probe", "convnext"]
+        tests = [model_tables(toy, name, read_dataset(toy))[1] for name in ("probe", "convnext", "blend")]
+        assert np.abs(fitted.stack(one).predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4
 
     @pytest.mark.parametrize("metric", METRICS)
     def test_every_metric_is_blended_and_old_scores_are_recomputed(self, toy, made, folder, metric):
