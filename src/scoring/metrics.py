@@ -13,6 +13,7 @@ from src.scoring.confusion import Counts
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 BOARD_MIN_PROB = 1e-15  # Kaggle's
 Z = 1.959963984540054  # the normal distribution's quantile of 0.975
+ROUNDING = 1e-6  # what float32 leaves, at most, of a gain that is 0
 DIGITS = 9  # of scores that are equal but for rounding
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -79,7 +80,7 @@ class Metric:
     def is_ahead(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> bool:
         """Whether the gain is more than its 95 % interval; an undefined one is given the benefit."""
         gain, se = self.gain(targets, probs, than)
-        return not gain <= Z * (0 if np.isnan(se) else se) + 10.0**-DIGITS
+        return not gain <= Z * (0 if np.isnan(se) else se) + ROUNDING
 
 
 def standard_error(rows: np.ndarray) -> float:

@@ -256,7 +256,7 @@ class TestModelsThatHaveLearntNothing:
         right = np.random.default_rng(7).random(N) < 0.72  # of each class: less than the share of class 0
         informed = np.where(right, targets, 1 - targets)[:, None] == [0, 1]
         too_sure = np.clip(informed, 0.001, 0.999)
-        shy, shares = 0.5 + 0.1 * (informed - 0.5), np.tile([0.74, 0.26], (N, 1))
+        shy, shares = 0.5 + 0.1 * (informed - 0.5), np.tile([0.75, 0.25], (N, 1))
         oofs = np.stack([too_sure, shy, shares, model(0)[:, :2], np.eye(2)[targets] * 0.2 + 0.4])
         oofs /= oofs.sum(axis=2, keepdims=True)
         learnt = {metric: Pool(oofs, targets, FOLD, METRICS[metric]).learnt().tolist() for metric in METRICS}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.scoring.constant import constant_answer
+from src.scoring.constant import constant_answer, constant_table
 from src.scoring.metrics import METRICS
 
 TARGETS = np.repeat([0, 1, 2], [20, 50, 30])
@@ -39,3 +39,12 @@ def test_probabilities_are_the_shares_of_the_classes():
 )
 def test_a_score_within_its_error_beats_nothing(name, score, se, beaten):
     assert constant_answer(name, TARGETS, CLASSES).is_beaten(name, score, se) == beaten
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_nothing_is_ahead_by_what_float32_rounds(name):
+    for counts in ([3, 4, 4], [20, 50, 30], [1, 7, 5]):
+        targets = np.repeat([0, 1, 2], counts)
+        constant = constant_table(targets, 3)
+        assert not METRICS[name].is_ahead(targets, constant.astype(np.float32), than=constant)
+        assert METRICS[name].is_ahead(targets, np.eye(3)[targets], than=constant) == (name != "top5")
