@@ -7,7 +7,7 @@ fold ± standard error on 1,437 rows, measured on 2 CPU cores (AMD EPYC, torch 2
   zeroshot_tiny    0.0724 ± 0.0068  2.3221    0.000         0.1 s
   probe_tiny       0.9144 ± 0.0074  0.3032    0.000         6 s
   convnext_tiny    0.9910 ± 0.0025  0.1160    1.000         147 s
-  blend (weights)  0.9903 ± 0.0026  0.1195                         on the 360 test rows: 0.9972 (0.9844 to 0.9995)
+  blend (best)     0.9896 ± 0.0027  0.1090                         on the 360 test rows: 0.9972 (0.9844 to 0.9995)
 """
 
 from src.config import Augment, ClipArch, Competition, Digits, FineTune, Probe, Prompts, ZeroShot
