@@ -3,7 +3,7 @@
 A config is Python, src/configs/<name>.py, and holds facts and numbers only: its variable `competition`. No other file
 has to name it. An example of all that is commonly set:
 
-    from src.config import Augment, Competition, FineTune, Folds, Kaggle, Probe, Prompts, ZeroShot
+    from src.config import Augment, Competition, FineTune, Folds, Kaggle, Pixels, Probe, Prompts, ZeroShot
 
     competition = Competition(
         title="Leaves",
@@ -21,6 +21,7 @@ has to name it. An example of all that is commonly set:
         folds=Folds(n=5, seed=42),
         prompts=Prompts(templates=("a photo of a {} leaf.",), classnames={"acer": ("maple",), "quercus": ("oak",)}),
         models={
+            "pixels": Pixels(),
             "zeroshot_b32": ZeroShot(clip="ViT-B-32", weights="laion2b_s34b_b79k"),
             "probe_b32": Probe(clip="ViT-B-32", weights="laion2b_s34b_b79k", views=("identity", "hflip")),
             "convnext": FineTune(
@@ -49,7 +50,7 @@ from src.data.sources.kaggle import Kaggle
 from src.data.sources.torchvision_sets import Torchvision
 from src.data.sources.wilds_sets import Wilds
 from src.schema.competition import Blend, Competition, Folds, Notebook, Reported
-from src.schema.models import Augment, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.models import Augment, FineTune, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import ClipArch, Encoder
 from src.schema.strict import Strict, faults, line_of
 
@@ -65,6 +66,7 @@ __all__ = [
     "Folds",
     "Kaggle",
     "Notebook",
+    "Pixels",
     "Probe",
     "Prompts",
     "Reported",

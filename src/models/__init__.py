@@ -1,7 +1,8 @@
-"""What is learnt: `zeroshot.py`, `probe/`, `finetune/`, `blend/`, and `logreg/` that probe and blend solve with.
+"""What is learnt: `pixels/`, `zeroshot.py`, `probe/`, `finetune/`, `blend/`, and `logreg/` that others solve with.
 
-A config's `models` names them: ZeroShot, Probe, FineTune, Soup; its `blend` combines them. Details:
+A config's `models` names them: Pixels, ZeroShot, Probe, FineTune, Soup; its `blend` combines them. Details:
 
+  ./run.sh help pixels
   ./run.sh help zeroshot
   ./run.sh help probe
   ./run.sh help finetune

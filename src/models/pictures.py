@@ -1,19 +1,38 @@
 """The pictures that fitted models predict: here rows of a competition; `./run.sh predict` has any others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 from src.data import decoded
+from src.data.geometry import Geometry
 from src.data.rows import Dataset, Rows
 from src.networks import encoders
 from src.networks.features import CombinedFeatures, Features
-from src.networks.predictor import Predictor
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
+
+
+class Classifier(Protocol):
+    """What predicts squares of pixels: a network (networks.predictor.Predictor), or what needs none."""
+
+    title: str  # for what is printed
+    model: Any  # as long as it is the same, the time of a picture is
+    geometry: Geometry
+    side: int | None  # pixels of the shorter side to which larger pictures are reduced first
+
+    def probabilities(self, squares: Tensor) -> Tensor:
+        """(n, size, size, 3) uint8 on the device -> (n, k) float32."""
+
+    def batches(self, pictures: decoded.Pictures, rows: Sequence[int]) -> Iterator[Tensor]:
+        """The probabilities of the pictures at `rows`, batch by batch in their order."""
+
+    def predict(self, pictures: decoded.Pictures, rows: Sequence[int]) -> np.ndarray:
+        """(n, k) float32 likewise, of all of them."""
 
 
 class Pictures(Protocol):
@@ -22,8 +41,8 @@ class Pictures(Protocol):
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> CombinedFeatures:
         """Their features by encoders, combined as a model needs it."""
 
-    def probabilities(self, network: Predictor) -> np.ndarray:
-        """(n, k) float32: their probabilities by a network."""
+    def probabilities(self, network: Classifier) -> np.ndarray:
+        """(n, k) float32: their probabilities by a network, or by what stands for one."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class StoredPictures:
         """Raises UserError: The features stage has not made them all."""
         return Features(self.competition, specs, self.rows, normalise, views_as)
 
-    def probabilities(self, network: Predictor) -> np.ndarray:
+    def probabilities(self, network: Classifier) -> np.ndarray:
         return network.predict(self.decoded, self.index)
 
 

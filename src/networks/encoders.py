@@ -12,6 +12,8 @@ from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
 
+SMALL = 64  # pixels of the shorter side of stored pictures that no network needs
+
 
 def title(spec: Encoder) -> str:
     """The encoder as a config names it: `ViT-H-14 (laion2b_s32b_b79k)`, `resnet50.a1_in1k`."""
@@ -70,7 +72,7 @@ def tower(spec: Encoder) -> Tower:
 def store(competition: Competition, data: Parts | Dataset) -> Store:
     """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
     squares, trained = [geometry(spec) for spec in competition.encoders], competition.trained.values()
-    need = max([square.resize for square in squares] + [classifiers.size(spec) for spec in trained])
+    need = max([square.resize for square in squares] + [classifiers.size(spec) for spec in trained], default=SMALL)
     whole = not all(square.exact_at(need) for square in squares) or any(
         view in CROPS for spec in competition.encoders for view in spec.views
     )

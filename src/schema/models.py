@@ -1,4 +1,4 @@
-"""The schema of models: zero-shot, probes, fine-tuning by a recipe, soups of fine-tuned models.
+"""The schema of models: pixels, zero-shot, probes, fine-tuning by a recipe, soups of fine-tuned models.
 
 Each model is a part of a competition's config; the stage of its kind makes it. Questions about a model are answered by
 its properties (`Kind`), so that nobody else asks which kind it is. Each default of fine-tuning names its source; what a
@@ -100,6 +100,16 @@ class Kind(Strict):
         """
         if self.reads_prompts and prompts is None:
             raise ValueError(f"prompts are missing: the model {name!r} needs them")
+
+
+class Pixels(Kind):
+    """A regression and a forest on small pixels, colours and gradients: the baseline that a network must beat."""
+
+    stage: ClassVar[str] = "pixels"
+    module: ClassVar[str] = "pixels.fitted"
+
+    trees: int = Field(default=100, ge=1, le=1000)  # in the forest of each fold
+    seed: int = Field(default=42, ge=0)
 
 
 class ZeroShot(Encoder, Kind):
@@ -340,5 +350,5 @@ class Soup(Kind):
             raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
 
 
-AnyModel = ZeroShot | Probe | FineTune | Soup  # the kinds of a config's models
+AnyModel = Pixels | ZeroShot | Probe | FineTune | Soup  # the kinds of a config's models
 ComparedModel = ZeroShot | Probe | FineTune  # those of them that have a `compared_as`

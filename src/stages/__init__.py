@@ -21,6 +21,7 @@ ASKED = ("find_lr", "audit")  # stages that run only where they are named
 BEFORE_BLEND = {  # each with the stages it needs; in the order in which they run
     "data": (),
     "folds": ("data",),
+    "pixels": ("folds",),
     "features": ("data", "folds"),
     "zeroshot": ("features",),
     "probe": ("features",),

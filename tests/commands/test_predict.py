@@ -28,9 +28,9 @@ from src.models.finetune import heads
 from src.networks.classifiers import Head
 from src.results.model import model_tables
 from src.schema.competition import Blend
-from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.models import FineTune, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import Encoder
-from src.stages import blend, data, features, finetune, folds, probe, zeroshot
+from src.stages import blend, data, features, finetune, folds, pixels, probe, zeroshot
 from tests.conftest import CLASSES, TINY_CLIP, picture, roots_at, serving, snapshot, toy_competition, toy_files
 
 TUNED = FineTune(
@@ -68,6 +68,7 @@ def trained(tmp_path_factory):
         tiny = Probe(clip=TINY_CLIP, cs=(1.0,), widen=False)
         competition = toy_competition(
             models={
+                "pixels": Pixels(trees=4),
                 "plain": ZeroShot(clip=TINY_CLIP, views=("identity", "rot90")),
                 "greedy": ZeroShot(clip=TINY_CLIP, ensemble="greedy", prior="train"),
                 "probe": tiny.model_copy(update={"beside": BESIDE, "views": ("hflip", "crop_center")}),
@@ -77,7 +78,7 @@ def trained(tmp_path_factory):
                 "soup": Soup(of=("tuned",)),
             }
         )
-        for stage in (data, folds, features, zeroshot, probe, finetune, blend):
+        for stage in (data, folds, pixels, features, zeroshot, probe, finetune, blend):
             stage.run(competition)
         yield competition
 
@@ -98,7 +99,7 @@ def looked(competition, model):
     return InferenceSession(read_dataset(competition).test.paths).prediction(one)
 
 
-@pytest.mark.parametrize("model", ["plain", "greedy", "probe", "rows", "tuned", "wise", "soup", "blend"])
+@pytest.mark.parametrize("model", ["pixels", "plain", "greedy", "probe", "rows", "tuned", "wise", "soup", "blend"])
 def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, model):
     before = snapshot(there.folder)
     prediction, rows = looked(there, model), read_dataset(there)

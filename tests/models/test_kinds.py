@@ -145,7 +145,7 @@ command.run(config.load("toy"), with_wheels=False)
 
 
 def test_nobody_asks_which_kind_a_model_is():
-    asks = re.compile(r"isinstance\([^()]*\b(ZeroShot|Probe|FineTune|Soup)\b")
+    asks = re.compile(r"isinstance\([^()]*\b(Pixels|ZeroShot|Probe|FineTune|Soup)\b")
     found = [
         path.relative_to(ROOT).as_posix() for path in (ROOT / "src").rglob("*.py") if asks.search(path.read_text())
     ]

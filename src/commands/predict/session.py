@@ -21,10 +21,10 @@ from src.base.progress import track
 from src.data import images
 from src.data.decoded import Decoded, Pictures
 from src.data.geometry import Geometry
+from src.models.pictures import Classifier
 from src.networks import encoders, inference
 from src.networks.features import CombinedFeatures
 from src.networks.inference import Times, Tower, apply_view, base_view
-from src.networks.predictor import Predictor
 from src.schema.networks import Encoder
 
 BATCH = 32
@@ -130,7 +130,7 @@ class InferenceSession:
         parts = [(spec.scale, [ArrayColumns(feats) for feats in self.encoded(spec)]) for spec in specs]
         return CombinedFeatures(len(self), parts, normalise, views_as)
 
-    def probabilities(self, network: Predictor) -> np.ndarray:
+    def probabilities(self, network: Classifier) -> np.ndarray:
         """(n, k) float32. A network with other weights takes as long as before, and is not timed again."""
         pictures = self.pictures(network.geometry, network.side)
         parts = list(track(network.batches(pictures, range(len(self))), network.title, len(self), "images", of=len))

@@ -1,0 +1,63 @@
+"""pixels: fits a logistic regression and a forest to small pixels, colours and gradients of the images.
+
+Reads the images and folds.csv. Writes models/<model>/. Prints for each fold the log loss inside its training rows, what
+it chose, and the score.
+"""
+
+import time
+
+import numpy as np
+
+from src.base.progress import track
+from src.data.rows import Dataset, read_dataset
+from src.models.pictures import test_pictures, train_pictures
+from src.models.pixels import descriptors, fitted
+from src.models.pixels.fitted import FittedPixels
+from src.models.pixels.fitting import Fits, TrainRows, fit_folds
+from src.networks import encoders
+from src.results.model import is_reused, model_key, save_model
+from src.schema.competition import Competition
+from src.schema.models import Pixels
+
+CODE = 1
+
+
+def run(competition: Competition) -> list[str]:
+    """Return the names of the models that were computed and not reused."""
+    data, computed = read_dataset(competition), []
+    for name, spec in competition.of_stage("pixels").items():
+        side = encoders.store(competition, data).side
+        key = model_key(competition, spec, data, CODE, **({} if side is None else {"pictures": side}))
+        if not is_reused(competition.model_folder(name), key):
+            fit(competition, name, spec, data, key)
+            computed.append(name)
+    return computed
+
+
+def fit(competition: Competition, name: str, spec: Pixels, data: Dataset, key: dict) -> None:
+    start, folder = time.perf_counter(), competition.model_folder(name)
+    train = TrainRows(train_feats(competition, name, data), data.targets, data.fold, len(competition.classes))
+    fits = fitted.read(folder, key, data.n_folds)
+    if not isinstance(fits, Fits):
+        fits = fit_folds(spec, train, name)
+        fitted.save(folder, key, fits)
+    print(choices_text(name, fits))
+    probs = FittedPixels(name, fits, key.get("pictures")).predict(test_pictures(competition, data))
+    facts = {"chosen": [{"c": one.c, "forest": one.share} for one in fits.folds]}
+    save_model(competition, name, key, data, train.out_of_fold(fits), probs, time.perf_counter() - start, **facts)
+
+
+def train_feats(competition: Competition, name: str, data: Dataset) -> np.ndarray:
+    """The descriptors (n, d) of the train rows."""
+    n, pictures = len(data.train), train_pictures(competition, data)
+    batches = descriptors.described(pictures.decoded, pictures.index)
+    return np.concatenate(list(track(batches, name, n, "images", of=len)))
+
+
+def choices_text(name: str, fits: Fits) -> str:
+    """The log losses inside the training rows, the means over folds, and each fold's choice."""
+    regression, forest = np.mean([fit.losses for fit in fits.folds], axis=0)
+    called = {0.0: "regression", 0.5: "mean", 1.0: "forest"}
+    chosen = ", ".join(f"{called[fit.share]} (C {fit.c:g})" for fit in fits.folds)
+    lines = [f"{name}  log loss inside the training rows: regression {regression:.4f}, forest {forest:.4f}"]
+    return "\n".join([*lines, f"  chosen for each fold: {chosen}"])
