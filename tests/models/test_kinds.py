@@ -76,10 +76,11 @@ TINY_CLIP = ClipArch(**{TINY_CLIP.model_dump()!r})
 {inspect.getsource(toy_competition)}
 
 competition = toy_competition(
-    models={{"prior": Prior(), "zeroshot": ZeroShot(clip=TINY_CLIP)}}, blend=Blend(method="mean")
+    models={{"prior": Prior(), "pixels": Pixels(trees=4), "zeroshot": ZeroShot(clip=TINY_CLIP)}},
+    blend=Blend(method="mean"),
 )
 """
-NAMES = ("prior", "zeroshot", "blend")
+NAMES = ("prior", "pixels", "zeroshot", "blend")
 
 
 def replace(path, old, new):
@@ -90,7 +91,7 @@ def replace(path, old, new):
 
 @pytest.fixture
 def python(folder, tmp_path, monkeypatch):
-    """Runs Python in a copy of the project that has a fifth kind; there are fewer blue train rows than others."""
+    """Runs Python in a copy of the project that has a further kind; there are fewer blue train rows than others."""
     df = pd.read_csv(folder / "train.csv", dtype=str)
     df.drop(index=[0, 3, 6]).to_csv(folder / "train.csv", index=False)
     project = tmp_path / "project"
@@ -99,7 +100,7 @@ def python(folder, tmp_path, monkeypatch):
     src = project / "src"
     (src / "models" / "prior.py").write_text(MODULE)
     (src / "stages" / "prior.py").write_text(STAGE)
-    replace(src / "schema" / "models.py", "AnyModel = ZeroShot", SCHEMA + "AnyModel = Prior | ZeroShot")
+    replace(src / "schema" / "models.py", "AnyModel = Pixels", SCHEMA + "AnyModel = Prior | Pixels")
     replace(src / "stages" / "__init__.py", '    "finetune": (', '    "prior": ("folds",),\n    "finetune": (')
     (src / "configs" / "toy.py").write_text(CONFIG)
 
@@ -114,7 +115,7 @@ def python(folder, tmp_path, monkeypatch):
     return run
 
 
-def test_a_fifth_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path):
+def test_a_further_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path):
     csv, photo = str(tmp_path / "predicted.csv"), str(folder / "test" / "100.png")
     output = python(
         "-c",
@@ -124,7 +125,7 @@ from src.__main__ import main
 from src.commands.pack import command
 
 assert main(["toy"]) == main(["toy", "prior"]) == 0
-assert main(["predict", {photo!r}, "--models", "toy:prior", "toy:blend", "--csv", {csv!r}]) == 0
+assert main(["predict", {photo!r}, "--models", "toy:prior", "toy:pixels", "toy:blend", "--csv", {csv!r}]) == 0
 command.run(config.load("toy"), with_wheels=False)
 """,
     )
@@ -135,12 +136,12 @@ command.run(config.load("toy"), with_wheels=False)
     models, ids = tmp_path / "submissions" / "toy" / "models", [f"{100 + i}" for i in range(12)]
     shares = np.array(read_json(models / "prior" / "model.json")["shares"])
     tables = [predictions.read(models / one / "test.parquet", "id", ids, CLASSES) for one in NAMES]
-    probs, zero, blend = tables
+    probs, pixels, zero, blend = tables
     assert np.abs(probs - shares.mean(axis=0)).max() < 1e-6
-    assert np.abs(blend - (probs + zero) / 2).max() < 1e-6
+    assert np.abs(blend - (probs + pixels + zero) / 3).max() < 1e-6
     assert "prior" in (tmp_path / "submissions" / "toy" / "report.html").read_text()
     predicted = pd.read_csv(csv).set_index(["model", "label"])["probability"]
-    for name, expected in (("toy:prior", probs[0]), ("toy:blend", blend[0])):
+    for name, expected in (("toy:prior", probs[0]), ("toy:pixels", pixels[0]), ("toy:blend", blend[0])):
         assert predicted[name][list(CLASSES)].to_numpy() == pytest.approx(expected, abs=1e-5)
 
 
