@@ -6,6 +6,6 @@ It knows no network. What is fine-tuned must beat it, and on small data sets tha
   trees=100   in the forest of each fold
   seed=42     of the forest, and of the rows that are drawn
 
-C, and whether the regression, the forest or the mean of both predicts, is chosen inside each fold. At most 20,000 train
-rows, drawn at random, are learnt from; all others are predicted.
+C, and whether the regression, the forest or the mean of both predicts, is chosen inside each fold. At most 15,000 train
+rows, drawn at random, are learnt from: so 50,000 rows of 100 classes take about a minute on two cores.
 """

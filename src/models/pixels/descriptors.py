@@ -1,17 +1,22 @@
 """A picture as 432 numbers: pixels, colours and the directions of gradients, each part a vector of length 1.
 
-Each picture is described by itself, so nothing is fitted here. Measured out of fold with five folds, log loss of the
-mean of regression and forest: scikit-learn's digits 0.066, 574 corn seeds 0.544, 3,000 rows of CIFAR-10 MEASURED.
-16 x 16 pixels instead of 8 x 8, and gradients in 8 x 8 cells instead of 4 x 4, are no better, and three times as many.
+Each picture is described by itself, so nothing is fitted here. The log loss out of fold, five folds, of what is better:
+a regression, or its mean with 60 trees:
+
+  pixels   colours  gradients, cells  numbers  574 corn seeds  3,000 rows of CIFAR-10
+  16 x 16  no       no                768      0.615           1.790
+  8 x 8    yes      4 x 4             432      0.548           1.362
+  16 x 16  yes      8 x 8             1392     0.560           1.372
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from src.base.threads import cores
 from src.data.decoded import Pictures
 from src.data.geometry import Geometry
-from src.networks.inference import Loader, Times
 
 SIDE = 64  # pixels of the square that is described
 SQUARE = Geometry(SIDE, SIDE, "squash", "bilinear")
@@ -24,8 +29,14 @@ BATCH = 256  # pictures at a time
 
 def described(pictures: Pictures, rows: Sequence[int]) -> Iterator[np.ndarray]:
     """Yield the descriptors (m, d) float32 of the pictures at `rows`, batch by batch in their order."""
-    for batch in Loader(pictures, rows, SQUARE, ["identity"], Times()).batches(BATCH):
-        yield describe(batch["identity"].numpy())
+
+    def part(some: np.ndarray) -> np.ndarray:
+        return describe(np.stack([SQUARE.square(pictures[row]) for row in some]))
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for start in range(0, len(rows), BATCH):
+            batch = np.asarray(rows[start : start + BATCH])
+            yield np.concatenate(list(pool.map(part, np.array_split(batch, min(cores(), len(batch))))))
 
 
 def describe(squares: np.ndarray) -> np.ndarray:
@@ -84,11 +95,13 @@ def gradients(squares: np.ndarray) -> np.ndarray:
     across, down = np.zeros_like(grey), np.zeros_like(grey)
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
-    strength, place = np.hypot(across, down), np.arctan2(down, across) / np.pi % 1 * DIRECTIONS
-    first = place.astype(np.int64) % DIRECTIONS  # a modulus may round up to 1
-    rest = (place - np.floor(place)) * strength
-    found = []
-    for direction in range(DIRECTIONS):
-        here, next_to = first == direction, (first + 1) % DIRECTIONS == direction
-        found.append(cells((strength - rest) * here + rest * next_to, CELLS))
-    return np.sqrt(np.stack(found, axis=3).reshape(len(squares), -1))
+    strength, place = np.hypot(across, down), np.arctan2(down, across) * np.float32(DIRECTIONS / np.pi)
+    first = np.floor(place)
+    rest = (place - first) * strength
+    first, row = first.astype(np.int64), np.arange(SIDE) // (SIDE // CELLS)
+    cell = DIRECTIONS * (CELLS**2 * np.arange(len(squares))[:, None, None] + CELLS * row[:, None] + row)
+    found = 0.0
+    for direction, share in ((first, strength - rest), (first + 1, rest)):
+        places = (cell + direction % DIRECTIONS).ravel()
+        found = found + np.bincount(places, share.ravel(), minlength=len(squares) * CELLS**2 * DIRECTIONS)
+    return np.sqrt(found.reshape(len(squares), -1))
