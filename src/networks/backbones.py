@@ -40,7 +40,7 @@ class DataConfig:
 
 @functools.cache
 def announce(name: str, side: int, config: DataConfig) -> None:
-    """Print once how a network sees pictures: with a wrong mean or std it is several points worse, and nothing fails."""
+    """Print once how a network sees pictures: with another mean or std it is points worse, and nothing fails."""
     print(f"{name}  sees {config.described(side)}")
 
 
@@ -79,13 +79,17 @@ def weights_path(spec: FineTune | Encoder) -> Path | None:
         return None
     if spec.weights_file is not None:
         return weights.local_file(spec.backbone, spec.weights_file)
+    return hub.fetch(spec.backbone, *hub_files(spec))
+
+
+def hub_files(spec: FineTune | Encoder) -> tuple[str, tuple[str, ...]]:
+    """The repository on the hub, and the files there of which one is wanted. Raises UserError: It is not on the hub."""
     config = timm.get_pretrained_cfg(spec.backbone)
     if not config.hf_hub_id:
         raise UserError(
             f"{spec.backbone} is not on the hub, only at {config.url}: download it and give it as weights_file"
         )
-    names = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
-    return hub.fetch(spec.backbone, config.hf_hub_id, names)
+    return config.hf_hub_id, (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
 
 
 def arguments(spec: FineTune | Encoder) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from src.base.errors import UserError
 from src.data.geometry import Geometry
-from src.networks import backbones, clip
+from src.networks import backbones, clip, hub
 from src.networks.backbones import DataConfig
 from src.schema.models import FineTune
+from src.schema.networks import Encoder
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,14 @@ def size(spec: FineTune) -> int:
 def identity(spec: FineTune) -> dict[str, Any]:
     """The weights that training starts from, as a key names them."""
     return backbones.identity(spec) if spec.clip is None else clip.identity(spec.encoder)
+
+
+def lacks_weights(spec: FineTune | Encoder) -> bool:
+    """Whether the weights that it starts from have to come from the hub, and are not here yet."""
+    if spec.weights_file is not None or not (spec.weights if spec.clip is not None else spec.pretrained):
+        return False
+    files = clip.hub_files(spec, clip.title(spec)) if spec.clip is not None else backbones.hub_files(spec)
+    return hub.cached(*files) is None
 
 
 def data_config(spec: FineTune) -> DataConfig:

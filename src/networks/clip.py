@@ -241,6 +241,11 @@ def weights_path(spec: Encoder, what: str) -> Path | None:
 
 
 def fetch_from_hub(spec: Encoder, what: str) -> Path:
+    return hub.fetch(what, *hub_files(spec, what))
+
+
+def hub_files(spec: Encoder, what: str) -> tuple[str, tuple[str, ...]]:
+    """The repository on the hub, and the files there of which one is wanted. Raises UserError: It is not on the hub."""
     import open_clip
 
     tag = open_clip.get_pretrained_cfg(spec.clip, spec.weights)
@@ -252,7 +257,7 @@ def fetch_from_hub(spec: Encoder, what: str) -> Path:
     else:
         safe = filename.rsplit(".", 1)[0] + ".safetensors"
         names = tuple(dict.fromkeys([*([HUB_FILES[0]] if filename == HUB_FILES[1] else []), safe, filename]))
-    return hub.fetch(what, repo, names)
+    return repo, names
 
 
 def tower(spec: Encoder) -> Tower:

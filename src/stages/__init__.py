@@ -52,14 +52,14 @@ def packages(names: tuple[str, ...], competition: "Competition | None") -> set[s
 
 def run(competition: "Competition", names: tuple[str, ...]) -> None:
     """Run stages in order, after they have checked the config."""
-    start = time.perf_counter()
+    start, whole = time.perf_counter(), competition
     computed, submission, checked = set(), None, False
     for i, name in enumerate(names):
         print(f"== {competition.folder.name}: {name}")
         if name not in WITHOUT_NETWORKS and not checked:  # here torch is imported
             for later in names[i:]:
                 getattr(module(later), "check", lambda competition: None)(competition)
-            checked = True
+            competition, checked = importlib.import_module("src.models.at_hand").without_hub(competition), True
         result = module(name).run(competition)
         if isinstance(result, Path):
             submission = result
@@ -70,5 +70,5 @@ def run(competition: "Competition", names: tuple[str, ...]) -> None:
         from src.results import summary
 
         print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
-        print(summary.table(competition, computed))
+        print(summary.table(whole, computed))
         print(summary.next_step(competition, submission))

@@ -52,7 +52,7 @@ BESIDE = (Encoder(backbone="test_resnet", pretrained=False, img_size=32, scale=0
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch):
     """One pass is time enough for a time that nobody looks at."""
-    for name, value in {"WARM": 0, "WARM_PASSES": 1, "SECONDS": 0, "PASSES": 1}.items():
+    for name, value in {"WARM": 0, "SECONDS": 0}.items():
         monkeypatch.setattr(session, name, value)
 
 
@@ -335,7 +335,27 @@ def test_weights_that_cannot_be_had_are_asked_for_by_the_models_name(photo, monk
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"name it: clip:ViT-B-32-quickgelu/openai@input/open_clip_model\.safetensors"):
-        command.run(words=["photo.png"])
+        command.run(words=["photo.png"], models=["clip:ViT-B-32-quickgelu/openai"])
+
+
+def test_without_the_hub_the_weights_of_a_package_answer_and_what_is_left_out_is_named(photo, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert command.run(words=["photo.png"], top=1) == 0
+    out = capsys.readouterr().out
+    left_out = "without clip:ViT-B-32-quickgelu/openai and timm:resnext50_32x4d, whose weights the hub has: "
+    assert left_out + "HF_HUB_OFFLINE is set" in out
+    assert re.search(r"timm:tf_efficientnet_lite0\s+\d+\.\d ms", out)
+    assert naming.imagenet().labels[0] == "tench"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2])
+def test_the_timing_takes_two_passes_at_least_and_little_more_than_its_seconds(seconds, monkeypatch):
+    monkeypatch.setattr(session, "WARM", seconds)
+    monkeypatch.setattr(session, "SECONDS", seconds)
+    calls = []
+    ms = session.median_ms(lambda i: (calls.append(i), time.sleep(0.05)))
+    assert 50 <= ms < 500
+    assert len(calls) == 2 if seconds == 0 else 2 <= len(calls) <= 10
 
 
 # The web

@@ -9,8 +9,10 @@ median of several passes, with decoding reported separately. The page that --htm
 nothing from the network.
 
 A model is a CLIP of open_clip (zero-shot) or a timm network with its ImageNet head, from the hub or from a local file
-that is named behind @. The default is clip:ViT-B-32-quickgelu/openai and timm:resnext50_32x4d. The classes are
-ImageNet's 1,000, or a list, or a file with one per line.
+that is named behind @, or an installed package (@package:NAME). The default is timm:tf_efficientnet_lite0, whose
+weights are in a package and need no network, and, where the hub answers or they are in its cache,
+clip:ViT-B-32-quickgelu/openai and timm:resnext50_32x4d. The classes are ImageNet's 1,000, or a list, or a file with one
+per line.
 
 A trained competition is a model too: behind its name the command asks its blend, or those of its models that --models
 names; corn:blend compares it with other models. The prediction is the one that the model's stage makes for a test row.
@@ -33,6 +35,7 @@ import pandas as pd
 from src import config
 from src.base import files
 from src.base.errors import UserError, counted, unknown
+from src.base.packages import PACKAGE
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
 from src.commands.predict import gathering, naming, overview
@@ -40,6 +43,7 @@ from src.commands.predict.gathering import Picture, Unreadable, Word
 from src.commands.predict.naming import DEFAULTS, Classes, Clip, Finished, Timm
 from src.commands.predict.session import InferenceSession, Model, Prediction
 from src.data import images
+from src.networks import hub
 from src.results.model import BLEND
 from src.schema.competition import Competition
 
@@ -73,6 +77,8 @@ def run(
         raise UserError(f"--csv and --html are both {csv}: name two files")
     choices = None if classes is None else naming.read_classes(classes, from_caller(classes))
     chosen = choose_models(list(dict.fromkeys(models)), competition, choices)
+    if not models and competition is None:
+        chosen = keep_available(chosen)
     for model in chosen:
         model.check()
     with tempfile.TemporaryDirectory() as scratch:
@@ -116,11 +122,31 @@ def choose_models(names: list[str], competition: Competition | None, choices: Cl
         names = list(DEFAULTS)
         if choices is not None and not choices.imagenet:
             names = [name for name in names if name.startswith("clip:")]
-            print(f"only {names[0]}: the head of {DEFAULTS[1]} knows ImageNet's 1,000 classes and no others")
+            print(f"only {names[0]}: the heads of the others know ImageNet's 1,000 classes and no others")
     models = [choose_model(name, competition, choices) for name in names]
     if choices is not None and all(isinstance(model, Finished) for model in models):
         raise UserError(f"--classes is for clip: and timm: models: {models[0].name} knows those that it has learnt")
     return models
+
+
+def keep_available(models: list[Model]) -> list[Model]:
+    """Those of the usual models whose weights can be had; the others are named. A UserError if there is none."""
+    kept, missing = [], []
+    for model in models:
+        try:
+            model.check()
+            model.fetch()
+            kept.append(model)
+        except (UserError, ModuleNotFoundError) as error:
+            missing.append((model.name, error))
+    if not kept:
+        raise missing[0][1]
+    if unreached := [name for name, error in missing if isinstance(error, hub.Unreachable)]:
+        print(f"without {' and '.join(unreached)}, whose weights the hub has: {hub.why_offline()}")
+    for name, error in missing:
+        if name not in unreached:
+            print(f"without {name}: {error}")
+    return kept
 
 
 def choose_model(name: str, competition: Competition | None, choices: Classes | None) -> Model:
@@ -128,9 +154,11 @@ def choose_model(name: str, competition: Competition | None, choices: Classes | 
     kind, colon, rest = name.partition(":")
     if colon and kind in ("clip", "timm"):
         what, at, file = rest.partition("@")
-        spec = naming.parse_encoder(name, what, from_caller(file) if at else None)
+        of_package = file.startswith(PACKAGE)
+        weights = (file if of_package else str(from_caller(file))) if at else None
+        spec = naming.parse_encoder(name, what, weights)
         if kind == "timm":
-            return Timm(name, spec, choices)
+            return Timm(f"timm:{what}" if of_package else name, spec, choices)
         return Clip(name, spec, choices or default_classes(competition), predict_folder())
     if competition is not None and not colon and name in (*competition.models, BLEND):
         return Finished(f"{competition.name}:{name}", competition, name)

