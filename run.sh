@@ -42,15 +42,20 @@ find_python() {
 make_venv() { # the copy of requirements.txt is written last: it marks a whole .venv and says what is in it
   local python
   python=$(find_python)
-  if [[ -e .venv ]]; then
-    say "== .venv does not fit requirements.txt (or was left half-made): making it again"
-    rm -rf .venv
+  if [[ -e .venv/requirements.txt ]] && supported .venv/bin/python; then
+    # not from nothing: where pip cannot get what is new, all that was there is still there
+    say "== .venv does not fit requirements.txt: updating it"
+  else
+    if [[ -e .venv ]]; then
+      say "== .venv was left half-made: making it again"
+      rm -rf .venv
+    fi
+    say "== making .venv with $("$python" -V) from requirements.txt: once, some minutes and 6 GB"
+    "$python" -m venv .venv || {
+      say "run.sh could not make .venv: is the venv module installed (Debian: apt install python3-venv)?"
+      exit 2
+    }
   fi
-  say "== making .venv with $("$python" -V) from requirements.txt: once, some minutes and 6 GB"
-  "$python" -m venv .venv || {
-    say "run.sh could not make .venv: is the venv module installed (Debian: apt install python3-venv)?"
-    exit 2
-  }
   .venv/bin/python -m pip install --disable-pip-version-check --requirement requirements.txt || {
     say "run.sh could not install requirements.txt (pip says why above): fix that and run the same command again"
     exit 2

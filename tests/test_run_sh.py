@@ -149,11 +149,17 @@ class TestVenv:
             assert (done.returncode, done.stdout) == (0, "ran digits data\n"), done.stderr
         assert self.made(clone) == 1
 
-    def test_is_made_again_when_requirements_change(self, clone):
+    def test_is_updated_when_requirements_change_and_kept_when_that_fails(self, clone):
         self.run(clone, "digits")
         (clone / "requirements.txt").write_text("six==1.16.0\n")
-        assert "does not fit requirements.txt" in self.run(clone, "digits").stderr
-        assert self.made(clone) == 2
+        (clone.parent / "fail").touch()
+        failed = self.run(clone, "digits")
+        assert failed.returncode == 2
+        assert "does not fit requirements.txt: updating it" in failed.stderr
+        (clone.parent / "fail").unlink()
+        assert self.run(clone, "digits").stdout == "ran digits\n"
+        assert self.made(clone) == 1
+        assert len((clone / "pip.log").read_text().splitlines()) == 3
 
     def test_is_made_again_when_it_was_left_half_made(self, clone):
         (clone.parent / "fail").touch()
