@@ -3,6 +3,9 @@
 A folder with key.json, pixels.bin (one picture behind the other, uint8 RGB) and index.parquet (sha256 of the image's
 file, offset, height, width). Pictures are found by the bytes of their files: a changed file is another picture. The
 index is replaced after the pixels that it tells of are on the disk: a killed run resumes behind the last of them.
+
+Whole pictures lie in the folder itself, those that are reduced to a side in a folder of that side in it: a model reads
+those of its own side, whatever the other models read.
 """
 
 import shutil
@@ -104,18 +107,20 @@ class Squares:
 class Store:
     """The store in `folder` for the pictures of `rows`.
 
-    Larger pictures are reduced to a shorter side of `need` pixels, which is what all models make of them first; where
-    models differ in that, they are kept `whole`, if they fit. What does not fit into `limit` bytes either way is not
-    stored. `side`, what they are reduced to, or None, depends on the config and the `train` rows alone: so do all
-    numbers, and a test set that is larger trains nothing again.
+    Larger pictures are reduced to a shorter side of `need` pixels, which is what the models that read them make of them
+    first; where models differ in that, they are kept `whole`, if they fit. What does not fit into `limit` bytes, beside
+    the pictures of other sides, is not stored. `side`, what they are reduced to, or None, depends on these arguments
+    and the `train` rows alone: so do all numbers, and a test set that is larger trains nothing again.
     """
 
     def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False, train: Rows | None = None):
-        self.folder = folder
         train = rows if train is None else train
         larger = train.sizes.min(axis=1).max() > need and pixel_bytes(train, need) <= limit
         self.side = need if larger and not (whole and pixel_bytes(train, None) <= limit) else None
-        self.fits = pixel_bytes(rows, self.side) <= limit
+        self.limit, self.bytes = limit, pixel_bytes(rows, self.side)
+        self.root, self.key = folder, {"code": CODE, "side": self.side}
+        here = self.side is None or files.read_json(folder / "key.json") == self.key  # as an earlier version had it
+        self.folder = folder if here else folder / str(self.side)
 
     def pictures(self, rows: Rows) -> Pictures:
         """Return the pictures of some of the rows, decoded into the store where it does not have them yet.
@@ -123,38 +128,54 @@ class Store:
         Raises:
             UserError: The folder cannot be written.
         """
-        if not self.fits:
+        if self.bytes > self.limit:
             return Decoded(rows.paths, self.side, rows.white)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
-        with locks.locked(self.folder.with_name(f".{self.folder.name}.lock")):
+        with locks.locked(self.root.with_name(f".{self.root.name}.lock")):
             return self.complete(rows)
 
     def complete(self, rows: Rows) -> Pictures:
-        key = {"code": CODE, "side": self.side}
         have = files.read_json(self.folder / "key.json")
-        known, cut_off = read_index(self.folder) if have == key else (pd.DataFrame(columns=COLUMNS), 0)
+        known, cut_off = read_index(self.folder) if have == self.key else (pd.DataFrame(columns=COLUMNS), 0)
         if cut_off:
             pixels = self.folder / "pixels.bin"
             print(f"{pixels} is truncated: {cut_off} of its {len(known) + cut_off} pictures are decoded again")
         path_of = dict(zip(rows.shas, rows.paths, strict=True))
         if todo := sorted(path_of.keys() - set(known["sha256"])):
-            needed = pixel_bytes(rows.take(np.isin(rows.shas, todo)), self.side)
-            free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
-            if needed + SPARE_BYTES > free:
-                print(f"no decoded store: it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free")
+            if no_room := self.no_room(pixel_bytes(rows.take(np.isin(rows.shas, todo)), self.side)):
+                print(f"no decoded store: {no_room}")
                 return Decoded(rows.paths, self.side, rows.white)
-            if have != key:
-                self.clear(have, key)
+            if have != self.key:
+                self.clear(have)
             known = extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side, rows.white))
         places = known.set_index("sha256").loc[rows.shas]
         return Stored(self.folder, *(places[name].to_numpy() for name in COLUMNS[1:]))
 
-    def clear(self, have: Any, key: dict[str, Any]) -> None:
+    def no_room(self, needed: int) -> str:
+        """Why `needed` more bytes have no room on the disk, or beside the pictures of other sides; empty: they have."""
+        free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
+        if needed + SPARE_BYTES > free:
+            return f"it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free"
+        beside = sum((path / "pixels.bin").stat().st_size for path in stores(self.root) if path != self.folder)
+        if self.bytes + beside > self.limit:
+            return (
+                f"pictures of {self.side or 'all'} pixels take {self.bytes / 1e9:.1f} GB beside {beside / 1e9:.1f} GB of "
+                f"other sizes, and store_gb={self.limit / 1e9:g} allows less"
+            )
+        return ""
+
+    def clear(self, have: Any) -> None:
         if have is not None:
-            print(f"decoding the pictures again: {files.describe_changes(have, key)}")
+            print(f"decoding the pictures again: {files.describe_changes(have, self.key)}")
         for name in ("key.json", "index.parquet", "pixels.bin"):  # the key first: without it, pixels are nobody's
             (self.folder / name).unlink(missing_ok=True)
-        files.write_json(self.folder / "key.json", key)
+        files.write_json(self.folder / "key.json", self.key)
+
+
+def stores(root: Path) -> list[Path]:
+    """The folders of `root` that hold pixels: itself, and those of sides, the largest first."""
+    sides = sorted((path for path in root.glob("*/") if path.name.isdecimal()), key=lambda path: -int(path.name))
+    return [path for path in (root, *sides) if (path / "pixels.bin").is_file()]
 
 
 def pixel_bytes(rows: Rows, side: int | None) -> int:

@@ -61,16 +61,22 @@ class StoredPictures:
         return self.data.rows.take(self.index)
 
     @cached_property
-    def decoded(self) -> decoded.Pictures:
-        """The pictures of all of data.rows."""
-        return encoders.store(self.competition, self.data).pictures(self.data.rows)
+    def by_size(self) -> dict[int, decoded.Pictures]:
+        """The pictures of all of data.rows, by the size of the squares for which they were asked."""
+        return {}
 
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> Features:
         """Raises UserError: The features stage has not made them all."""
         return Features(self.competition, specs, self.rows, normalise, views_as)
 
     def probabilities(self, network: Classifier) -> np.ndarray:
-        return network.predict(self.decoded, self.index)
+        return network.predict(self.for_size(network.geometry.size), self.index)
+
+    def for_size(self, size: int) -> decoded.Pictures:
+        """The pictures of all of data.rows, for squares of `size` pixels."""
+        if size not in self.by_size:
+            self.by_size[size] = encoders.trained_store(self.competition, self.data, size).pictures(self.data.rows)
+        return self.by_size[size]
 
 
 def train_pictures(competition: Competition, data: Dataset) -> StoredPictures:

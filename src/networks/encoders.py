@@ -6,13 +6,11 @@ from src.base import files
 from src.data.decoded import Decoded, Pictures, Store
 from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
-from src.networks import backbones, classifiers, clip, weights
+from src.networks import backbones, clip, weights
 from src.networks.backbones import DataConfig
 from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
-
-SMALL = 64  # pixels of the shorter side of stored pictures that no network needs
 
 
 def title(spec: Encoder) -> str:
@@ -70,12 +68,28 @@ def tower(spec: Encoder) -> Tower:
 
 
 def store(competition: Competition, data: Parts | Dataset) -> Store:
-    """The decoded store of the competition's rows, with as many pixels as the largest of its models needs."""
-    squares, trained = [geometry(spec) for spec in competition.encoders], competition.trained.values()
-    need = max([square.resize for square in squares] + [classifiers.size(spec) for spec in trained], default=SMALL)
+    """The decoded store of the competition's rows for its encoders, with as many pixels as the largest of them needs.
+
+    Features do not depend on it: who needs more than it has reads the files.
+    """
+    squares = [geometry(spec) for spec in competition.encoders]
+    need = max(square.resize for square in squares)
     whole = not all(square.exact_at(need) for square in squares) or any(
         view in CROPS for spec in competition.encoders for view in spec.views
     )
+    return make_store(competition, data, need, whole)
+
+
+def trained_store(competition: Competition, data: Dataset, size: int) -> Store:
+    """The decoded store for networks that are trained on squares of `size` pixels: of that size, and no other model's.
+
+    The squares are made of what it holds, and their pixels differ a little from those of larger pictures: were it the
+    store of all models, one more model would change the numbers of the others.
+    """
+    return make_store(competition, data, size)
+
+
+def make_store(competition: Competition, data: Parts | Dataset, need: int, whole: bool = False) -> Store:
     return Store(competition.pictures, data.rows, need, round(competition.store_gb * 1e9), whole, data.train)
 
 

@@ -74,12 +74,16 @@ def decode(data: bytes, side: int, white: int = images.WHITE) -> Image.Image:
 
 
 def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """The decoded store's offset, height and width by sha256, of the pictures whose pixels exist; and the pixels."""
+    """The decoded store's offset, height and width by sha256, of the pictures whose pixels exist; and the pixels.
+
+    Of several the one with the largest pictures.
+    """
     places, pixels = pd.DataFrame(columns=decoded_store.COLUMNS), np.empty(0, np.uint8)
-    if (folder / "key.json").is_file():  # without it, pixels are nobody's
-        places, _ = decoded_store.read_index(folder)
-    if len(places):
-        pixels = np.asarray(np.memmap(folder / "pixels.bin", np.uint8, mode="r"))
+    # without their key, pixels are nobody's
+    for store in [path for path in decoded_store.stores(folder) if (path / "key.json").is_file()][:1]:
+        places, _ = decoded_store.read_index(store)
+        if len(places):
+            pixels = np.asarray(np.memmap(store / "pixels.bin", np.uint8, mode="r"))
     return places.drop_duplicates("sha256").set_index("sha256"), pixels
 
 

@@ -26,7 +26,7 @@ def run(competition: Competition) -> list[str]:
     """Return the names of the models that were computed and not reused."""
     data, computed = read_dataset(competition), []
     for name, spec in competition.of_stage("pixels").items():
-        side = encoders.store(competition, data).side
+        side = encoders.trained_store(competition, data, descriptors.SIDE).side
         key = model_key(competition, spec, data, CODE, **({} if side is None else {"pictures": side}))
         if not is_reused(competition.model_folder(name), key):
             fit(competition, name, spec, data, key)
@@ -50,7 +50,7 @@ def fit(competition: Competition, name: str, spec: Pixels, data: Dataset, key: d
 def train_feats(competition: Competition, name: str, data: Dataset) -> np.ndarray:
     """The descriptors (n, d) of the train rows."""
     n, pictures = len(data.train), train_pictures(competition, data)
-    batches = descriptors.described(pictures.decoded, pictures.index)
+    batches = descriptors.described(pictures.for_size(descriptors.SIDE), pictures.index)
     return np.concatenate(list(track(batches, name, n, "images", of=len)))
 
 

@@ -137,6 +137,42 @@ class TestLimit:
         assert not (tmp_path / "s").exists()
 
 
+class TestSides:
+    """Models of several sizes: each reads the pictures of its own side, as if it were alone."""
+
+    def test_lie_beside_each_other(self, rows, tmp_path, decoded):
+        first = Store(tmp_path / "s", rows, 8, 10**9).pictures(rows)
+        before = snapshot(tmp_path / "s" / "8")
+        others = [Store(tmp_path / "s", rows, need, 10**9).pictures(rows) for need in (12, 32)]
+        again = Store(tmp_path / "s", rows, 8, 10**9).pictures(rows)
+        assert len(decoded) == 3 * 12
+        for stored, side in zip((first, again, *others), (8, 8, 12, None), strict=True):
+            assert isinstance(stored, Stored)
+            same(stored, Decoded(rows.paths, side))
+        assert snapshot(tmp_path / "s" / "8") == before
+        folders = [tmp_path / "s", tmp_path / "s" / "12", tmp_path / "s" / "8"]
+        assert store.stores(tmp_path / "s") == folders
+
+    @pytest.mark.parametrize(("room", "kind"), [(0, Stored), (-1, Decoded)])
+    def test_share_the_limit(self, rows, tmp_path, capsys, room, kind):
+        limit = store.pixel_bytes(rows, 12) + room
+        first = Store(tmp_path / "s", rows, 8, limit).pictures(rows)
+        limit += (tmp_path / "s" / "8" / "pixels.bin").stat().st_size
+        second = Store(tmp_path / "s", rows, 12, limit).pictures(rows)
+        assert isinstance(first, Stored)
+        assert type(second) is kind
+        same(second, Decoded(rows.paths, 12))
+        assert ("pictures of 12 pixels take 0.0 GB beside" in capsys.readouterr().out) == (kind is Decoded)
+
+    def test_one_that_an_earlier_version_left_in_the_folder_itself_is_used(self, rows, tmp_path, decoded):
+        Store(tmp_path / "s", rows, 8, 10**9).pictures(rows)
+        for path in (tmp_path / "s" / "8").iterdir():
+            path.rename(tmp_path / "s" / path.name)
+        (tmp_path / "s" / "8").rmdir()
+        same(Store(tmp_path / "s", rows, 8, 10**9).pictures(rows), Decoded(rows.paths, 8))
+        assert not (tmp_path / "s" / "8").exists()
+
+
 def test_workers_get_the_index_and_the_name_of_the_map_and_not_its_content(rows, tmp_path):
     stored = Store(tmp_path / "s", rows, 32, 10**9).pictures(rows)
     pickled = pickle.dumps(stored)

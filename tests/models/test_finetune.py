@@ -21,8 +21,8 @@ from src.models.finetune.run import Run, runs_of, squares_of
 from src.networks import backbones
 from src.results import checkpoints
 from src.results.model import model_tables
-from src.schema.models import Augment, FineTune
-from src.stages import data, finetune, folds
+from src.schema.models import Augment, FineTune, Probe
+from src.stages import data, features, finetune, folds
 from tests.conftest import Evil, read_json, roots_at, snapshot, toy_competition, toy_files
 
 
@@ -169,6 +169,26 @@ def test_a_larger_test_set_changes_no_pixel_that_was_trained_on(prepared, folder
     again, same = pixels()
     assert side == again == 16
     assert (same == square).all()
+
+
+@pytest.mark.parametrize("beside", ["larger", "encoder"])
+def test_another_model_changes_neither_the_key_nor_a_pixel_of_the_others(prepared, beside):
+    alone, size = with_model(img_size=16), {"larger": 18, "encoder": 32}[beside]
+    network = alone.models["convnext"]
+    other = {
+        "larger": network.model_copy(update={"img_size": size}),
+        "encoder": Probe(backbone="test_convnext", pretrained=False, img_size=size, views=("crop_center",)),
+    }[beside]
+    data = read_dataset(alone)
+    more = alone.model_copy(update={"models": {"convnext": network, "other": other}})
+    assert finetune_key(more, network, data) == finetune_key(alone, network, data)
+    assert finetune_key(alone, network, data)["pictures"] == 16
+    expected = squares_of(alone, network, data)[0]
+    if beside == "larger":
+        squares_of(more, other, data)
+    else:
+        features.run(more)
+    assert (squares_of(more, network, data)[0] == expected).all()
 
 
 def test_weights_that_are_trained_again_predict_again(trained):

@@ -16,7 +16,7 @@ CODE = 4
 
 def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
     """The weights that training starts from, and the pictures that it sees."""
-    side = encoders.store(competition, data).side
+    side = encoders.trained_store(competition, data, classifiers.size(spec)).side
     key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
     return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
 

@@ -147,4 +147,5 @@ def runs_of(competition: Competition, name: str, number: int) -> list[Run]:
 
 def squares_of(competition: Competition, spec: FineTune, data: Dataset) -> Squares:
     """The pictures of data.rows, squeezed."""
-    return Squares(encoders.store(competition, data).pictures(data.rows), classifiers.geometry(spec))
+    square = classifiers.geometry(spec)
+    return Squares(encoders.trained_store(competition, data, square.size).pictures(data.rows), square)
