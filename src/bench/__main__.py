@@ -42,7 +42,9 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--images", metavar="FOLDER", type=folder, help="real pictures (PNG, JPEG), not made-up ones")
     group = parser.add_argument_group("options of features alone")
-    group.add_argument("--model", metavar="NAME", help="one of tiny, ViT-B-32, and on a GPU ViT-L-14, ViT-H-14")
+    group.add_argument(
+        "--model", metavar="NAME", help="tiny, ViT-B-32, on a CPU tf_efficientnet_lite0, on a GPU ViT-L-14, ViT-H-14"
+    )
     memory = "the memory that it takes to write, find and read N rows, instead"
     group.add_argument("--rows", metavar="N", type=count, help=memory)
     return parser

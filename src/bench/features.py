@@ -3,6 +3,7 @@
 For each model, in turns: the image tower on tensors that lie on the device already, which nothing that reads pictures
 can beat; ours (networks/features.py) with the decoded store and without; the loop of open_clip's README; ours when a
 tenth of pictures is added, where the loop starts again. All compute in the same precision, and write to fresh folders.
+On a CPU also the model alone by each engine, and ours by the one that it chooses (bench/engines.py).
 """
 
 import functools
@@ -20,6 +21,7 @@ import numpy as np
 from src.base import machine, threads
 from src.base.errors import UserError, unknown
 from src.base.text import duration
+from src.bench import engines
 from src.bench import rows as many
 from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
 from src.bench.peers import Peers, flops, matrix_rate
@@ -59,7 +61,7 @@ def count(name: str, quick: bool) -> int:
     """The number of pictures: some minutes' work."""
     if machine.device().type == "cuda":
         return 512 if quick else 17_801
-    return {"tiny": (128, 2000), "ViT-B-32": (8, 128)}[name][0 if quick else 1]
+    return {"tiny": (128, 2000)}.get(name, (8, 128))[0 if quick else 1]
 
 
 def rows_of(paths: list[Path], folder: Path) -> Rows:
@@ -164,16 +166,23 @@ def compare(name: str, rows: Rows, folder: Path, quick: bool) -> list[Comparison
 def run(quick: bool = False, images: Path | None = None, model: str | None = None, rows: int | None = None) -> None:
     if rows is not None:
         return many.run(rows)
-    models = [*MODELS, *(GPU_MODELS if machine.device().type == "cuda" else ())]
+    gpu = machine.device().type == "cuda"
+    models = list(dict.fromkeys([*MODELS, *(GPU_MODELS if gpu else engines.MODELS)]))
     if model is not None and model not in models:
         raise UserError(unknown("model", model, models))
     models = [model] if model else models
     comparisons = []
     with tempfile.TemporaryDirectory() as name:
         folder, most = Path(name), max(count(model, quick) for model in models)
+        if not gpu:
+            print(engines.describe())
         paths = find_pictures(images, most) if images else make_pictures(folder / "pictures", most, SEED, ".png")
         with silence():
             every = rows_of(paths, folder)
         for model in models:
-            comparisons += compare(model, every.take(slice(0, count(model, quick))), folder, quick)
+            some = every.take(slice(0, count(model, quick)))
+            if model in {**MODELS, **GPU_MODELS}:
+                comparisons += compare(model, some, folder, quick)
+            if not gpu and model in engines.MODELS:
+                comparisons += engines.compare(model, some.paths, quick)
     show(comparisons)

@@ -159,8 +159,8 @@ class Store:
         beside = sum((path / "pixels.bin").stat().st_size for path in stores(self.root) if path != self.folder)
         if self.bytes + beside > self.limit:
             return (
-                f"pictures of {self.side or 'all'} pixels take {self.bytes / 1e9:.1f} GB beside {beside / 1e9:.1f} GB of "
-                f"other sizes, and store_gb={self.limit / 1e9:g} allows less"
+                f"pictures of {self.side or 'all'} pixels take {self.bytes / 1e9:.1f} GB beside {beside / 1e9:.1f} GB "
+                f"of other sizes, and store_gb={self.limit / 1e9:g} allows less"
             )
         return ""
 

@@ -151,7 +151,8 @@ def make_features(
         return counts
     spec, most = caches[0].spec, max(len(places) for places, _ in together.values())
     precision = machine.precision(spec.precision)
-    encoder = inference.EncoderRunner(load(), encoders.title(spec), precision, spec.batch_size, spec.compile, most)
+    title, total = encoders.title(spec), len(distinct)
+    encoder = inference.EncoderRunner(load(), title, precision, spec.batch_size, spec.compile, most, total)
     for places, lacking in together.values():
         for cache in lacking:
             cache.begin()

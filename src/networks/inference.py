@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from src.base.text import duration
 from src.base.threads import cores
 from src.data.decoded import Pictures
 from src.data.geometry import CROPS, VIEWS, Geometry, normalised
+from src.networks import engines
+from src.networks.engines import Engine
 
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
 BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features
@@ -49,17 +51,19 @@ class Times:
     decode: float = 0.0  # and resize
     wait: float = 0.0  # of the model for pictures
     model: float = 0.0
+    engine: str = ""  # of the model, where it is not torch as it comes
     start: float = field(default_factory=time.perf_counter)
 
     def summary(self, n: int) -> str:
         """`718 images  12s  60.1 images/s (read 0.0s and decode 0.3s in 2 threads, wait 0.2s, CPU 11s): ...`."""
         total, device = time.perf_counter() - self.start, machine.device().type.replace("cuda", "gpu").upper()
         loading = "reading" if self.read > self.decode else "decoding"
+        by = f" by {self.engine}" if self.engine else ""
         limit = f"the {device} is the limit" if self.wait < 0.1 * total else f"{loading} is the limit"
         return (
             f"{n} images  {duration(total)}  {n / total:.1f} images/s (read {duration(self.read)} and decode "
             f"{duration(self.decode)} in {self.threads} threads, wait {duration(self.wait)}, {device} "
-            f"{duration(self.model)}): {limit}"
+            f"{duration(self.model)}{by}): {limit}"
         )
 
 
@@ -130,31 +134,54 @@ class Loader:
 
 
 class EncoderRunner:
-    """A tower that runs: its precision, batch size and compilation, with smaller batches where memory ends."""
+    """A tower that runs: its engine, precision, batch size and compilation, with smaller batches where memory ends."""
 
-    def __init__(self, tower: Tower, title: str, precision: str, batch_size: int | None, compiled: bool, most: int):
-        """`most`: images there are to encode, so that no larger batch is tried."""
+    def __init__(
+        self,
+        tower: Tower,
+        title: str,
+        precision: str,
+        batch_size: int | None,
+        compiled: bool,
+        most: int,
+        total: int | None = None,
+    ):
+        """`most`: images there are to encode, so that no larger batch is tried; `total`: with those encoded before."""
         self.tower, self.title, self.precision = tower, title, precision
-        self.forward, self.compiled = tower.forward, False
+        self.engine = Engine(tower.forward, layout=machine.layout())
         self.batch_size = batch_size or CPU_BATCH
         if batch_size is None and machine.device().type == "cuda":
             self.batch_size = self.find_batch_size(most)
         self.portion = AdaptiveBatch(title, self.batch_size)
         if compiled:
             self.compile()
+        elif machine.device().type == "cpu" and precision == "float32":
+            side, total = tower.geometry.size, most if total is None else total
+            self.engine = engines.choose(tower.forward, title, self.batch_size, side, total)
+            self.tower = replace(tower, forward=self.engine.forward)  # else the weights would stay in memory twice
 
     @torch.inference_mode()
     def __call__(self, squares: Tensor) -> Tensor:
         """(n, 3, size, size) uint8 on the device -> (n, d) float32 there, in parts where memory is too small."""
         return self.portion.run(lambda size: torch.cat([self.encode(part, size) for part in squares.split(size)]))
 
+    def encode_views(self, batch: dict[str, Tensor], views: Sequence[str]) -> dict[str, Tensor]:
+        """{view: (n, d) float32} of a batch of squares; of a few pictures several views are one batch of the tower."""
+        n = len(next(iter(batch.values())))
+        feats, together = {}, max(self.batch_size // n, 1)
+        for some in (views[i : i + together] for i in range(0, len(views), together)):
+            squares = [apply_view(batch, view) for view in some]
+            encoded = self(torch.cat(squares) if len(squares) > 1 else squares[0])
+            feats |= dict(zip(some, encoded.split(n), strict=True))
+        return feats
+
     def encode(self, squares: Tensor, size: int) -> Tensor:
         n = len(squares)
-        if self.compiled and n < size:  # it would be compiled again for each shape
+        if self.engine.static and n < size:
             squares = torch.cat([squares, squares.new_zeros((size - n, *squares.shape[1:]))])
-        pixels = normalised(squares, self.tower.mean, self.tower.std, machine.layout())
+        pixels = normalised(squares, self.tower.mean, self.tower.std, self.engine.layout)
         with machine.autocast(self.precision):
-            return self.forward(pixels)[:n].float()
+            return self.engine.forward(pixels)[:n].float()
 
     def blank(self, n: int) -> Tensor:
         side = self.tower.geometry.size
@@ -188,8 +215,9 @@ class EncoderRunner:
 
     def compile(self) -> None:
         """Compile the tower for whole batches. Raises UserError: torch cannot compile here."""
-        start, self.compiled = time.perf_counter(), True
-        self.forward = torch.compile(self.forward, dynamic=False)
+        start = time.perf_counter()
+        forward = torch.compile(self.engine.forward, dynamic=False)
+        self.engine = replace(self.engine, forward=forward, static=True)  # it would be compiled again for each shape
         try:
             with torch.inference_mode():
                 self.portion.run(lambda size: self.encode(self.blank(size), size))
@@ -204,13 +232,13 @@ def encode(
     encoder: EncoderRunner, pictures: Pictures, rows: Sequence[int], views: Sequence[str], times: Times
 ) -> Iterator[dict[str, np.ndarray]]:
     """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them."""
-    device = machine.device()
+    device, times.engine = machine.device(), encoder.engine.name
     loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_view(view) for view in views}), times)
     behind, copies = deque(), torch.cuda.Stream() if device.type == "cuda" else None
     for batch in loader.batches(encoder.batch_size):
         on_device = copy_to_device(batch, copies)
         begun = DeviceEvent(device)
-        feats = {view: encoder(apply_view(on_device, view)) for view in views}
+        feats = encoder.encode_views(on_device, views)
         feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
         behind.append((begun, DeviceEvent(device), feats))
         if len(behind) > (2 if device.type == "cuda" else 0):

@@ -69,6 +69,19 @@ def test_every_view_is_the_view(pictures):
     assert all(np.abs(feats[view] - expected(pictures, view)).max() < 1e-6 for view in views)
 
 
+@pytest.mark.parametrize(
+    ("n", "batch", "forwards"), [(4, 32, [32]), (4, 12, [12, 12, 8]), (4, 4, [4] * 8), (1, 1, [1] * 8)]
+)
+def test_views_of_a_few_pictures_are_one_batch_and_none_is_larger(pictures, n, batch, forwards):
+    sizes = []
+    encoder = EncoderRunner(
+        tower(lambda pixels: sizes.append(len(pixels)) or pixels.flatten(1)), "it", "float32", batch, False, n
+    )
+    feats = encoded(encoder, pictures, tuple(VIEWS), range(n))
+    assert sizes == forwards
+    assert all(np.abs(feats[view] - expected(pictures[:n], view)).max() < 1e-6 for view in VIEWS)
+
+
 def test_an_error_in_a_thread_is_not_lost(pictures):
     pictures[13] = "no picture"
     with pytest.raises(AttributeError):

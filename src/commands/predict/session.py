@@ -23,7 +23,7 @@ from src.data.geometry import Geometry
 from src.models.pictures import Classifier
 from src.networks import encoders, inference
 from src.networks.features import CombinedFeatures
-from src.networks.inference import Times, Tower, apply_view, base_view
+from src.networks.inference import Times, Tower, base_view
 from src.schema.networks import Encoder
 
 BATCH = 32
@@ -163,14 +163,15 @@ class InferenceSession:
     ) -> tuple[dict[str, np.ndarray], float]:
         """{view: (n, d) float32} of a tower, and its milliseconds for a picture and all views."""
         precision, n = machine.precision(precision), len(self)
-        encoder = inference.EncoderRunner(tower, title, precision, min(BATCH, n), False, n)
+        # total=0: an engine that takes whole batches alone would tell nothing of the time of one picture
+        encoder = inference.EncoderRunner(tower, title, precision, min(BATCH, n * len(views)), False, n, total=0)
         pictures = self.pictures(tower.geometry, None)
         batches = inference.encode(encoder, pictures, range(n), views, Times())
         batches = list(track(batches, title, n, "images", of=lambda feats: len(feats[views[0]])))
 
         def once(batch: dict[str, Tensor]) -> None:
-            for view in views:
-                encoder(apply_view(batch, view)).cpu()
+            for feats in encoder.encode_views(batch, views).values():
+                feats.cpu()
 
         ms = one_picture_ms(tower.geometry, bases_of(views), pictures, once)
         return {view: np.concatenate([batch[view] for batch in batches]) for view in views}, ms
