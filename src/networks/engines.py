@@ -15,7 +15,8 @@ contiguous, torch channels_last and OpenVINO, all in float32, random weights at 
 
 A key does not name the engine, as it names no number of threads and no processor. All three agree to 2e-5 of a largest
 entry of 6, cosines to 1e-11; of the float16 values that are stored 0 to 1.2 % are a neighbour of torch's, as many as
-where torch itself takes another layout or size of batch.
+where torch itself takes another size of batch. A probe's probabilities (96 digits through lite0, C=1000) move by 2.9e-5
+with OpenVINO, by 3.4e-5 with channels_last, and by 3.1e-5 with batches of 8 instead of 32.
 """
 
 import gc
