@@ -66,7 +66,7 @@ def test_the_two_solvers_choose_alike():
     ]
     for ours, theirs in zip(*fits, strict=True):
         assert ours.c == theirs.c
-        assert ours.loss == pytest.approx(theirs.loss, abs=1e-5)
+        assert ours.loss == pytest.approx(theirs.loss, rel=3e-4)
         assert ours.curves["unit"].keys() == theirs.curves["unit"].keys()
 
 
@@ -142,7 +142,7 @@ def test_the_grid_is_widened_until_the_best_is_inside(cs):
 
 def test_the_grid_is_not_widened_for_ever():
     assert nested.widen_grid([1e7, 1e8], [1e8]) == []
-    assert nested.widen_grid([1.0, 10.0], [1.0, 10.0]) == [0.01, 0.1, 100.0, 1000.0]
+    assert nested.widen_grid([1.0, 10.0], [1.0, 10.0]) == [0.1, 100.0]
     assert nested.widen_grid([1.0, 10.0, 100.0], [10.0]) == []
 
 

@@ -1,7 +1,8 @@
 """Features made ready for a linear probe: centred, turned into their eigenbasis, and sorted by fold.
 
 Both are exact for logistic regression with an intercept and an L2 penalty: the intercept absorbs the center, and a
-rotation leaves the length of coefficients alone. In the eigenbasis the curvature is nearly diagonal.
+rotation leaves the length of coefficients alone. In the eigenbasis the curvature is nearly diagonal. The optimum's
+coefficients are sums of the centred rows, so that a few rows need no more columns than there are rows.
 """
 
 import tempfile
@@ -15,6 +16,7 @@ from torch import Tensor
 
 READ = 2**20  # bytes of features centred and turned at a time: more is no faster, and memory that is kept
 STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below it are the same numbers
+FEW = 512  # rows: float64 takes hardly longer with these, and one call for all of them is sooner done than one a block
 FLOOR = 2**26  # bytes of work that are always allowed: little features need no thrift, and wide products are faster
 
 
@@ -28,6 +30,11 @@ class Design(AbstractContextManager):
         dtype: Of the products. float32 reaches a tolerance of 1e-6.
         scratch: A folder. The rotated features live in a file there if they have more than `memory` bytes.
         memory: Bytes.
+
+    Attributes:
+        basis: (d, rank) orthonormal columns; rank = d, or n where that is less and the features are small.
+        center: (d,); curvature: (rank,) the mean squares of z.
+        z: (n, rank) the features, centred, times the basis.
     """
 
     def __init__(
@@ -45,17 +52,19 @@ class Design(AbstractContextManager):
         self.order = np.argsort(block, kind="stable")
         self.bounds = np.concatenate([[0], np.bincount(block).cumsum()]).tolist()
         self.blocks = len(self.bounds) - 1
-        size = self.n * self.d * dtype.itemsize
+        narrow = self.n < self.d and 32 * self.n * self.d <= FLOOR  # four such matrices in float64
+        self.rank = self.n if narrow else self.d
+        size = self.n * self.rank * dtype.itemsize
         self.work = max(FLOOR, min(size, memory) * 5 // 8)
         self.file = None
-        self.center, self.basis, self.curvature = self.eigenbasis(feats)
+        self.center, self.basis, self.curvature = (self.row_space if narrow else self.eigenbasis)(feats)
         if scratch is None or size <= memory:
-            self.z = torch.empty(self.n, self.d, dtype=dtype, device=self.device)
+            self.z = torch.empty(self.n, self.rank, dtype=dtype, device=self.device)
         else:
             # It has no name: it is gone with its handle, whatever happens.
             self.file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
             name = str(dtype).removeprefix("torch.")
-            self.z = torch.from_numpy(np.memmap(self.file, dtype=name, mode="w+", shape=(self.n, self.d)))
+            self.z = torch.from_numpy(np.memmap(self.file, dtype=name, mode="w+", shape=(self.n, self.rank)))
         place = torch.from_numpy(np.argsort(self.order))
         for start, rows in self.read(feats, self.center):
             self.z[place[start : start + len(rows)].to(self.z.device)] = (rows @ self.basis).to(self.z.device)
@@ -84,6 +93,19 @@ class Design(AbstractContextManager):
         center = near + (total / self.n).to(self.dtype)
         values, vectors = (each.to(self.dtype) for each in torch.linalg.eigh(gram, UPLO="U"))
         return center, vectors, values.clamp_min(0)
+
+    def row_space(self, feats) -> tuple[Tensor, Tensor, Tensor]:
+        """As `eigenbasis`, of fewer rows than features: the basis is (d, n), the eigenvalues (n,)."""
+        rows = torch.from_numpy(np.array(feats[:])).to(self.device, torch.float64)
+        center = rows.mean(0).to(self.dtype)
+        turn, triangle = torch.linalg.qr(rows.sub_(center).T)
+        values, vectors = torch.linalg.eigh(triangle @ triangle.T / self.n)
+        return center, (turn @ vectors).to(self.dtype), values.clamp_min(0).to(self.dtype)
+
+    @property
+    def few(self) -> bool:
+        """Whether all rows are worked on at once, and their curvature is looked at again as the fits go on."""
+        return self.n <= FEW and self.dtype == torch.float64
 
     def rows(self, piece: slice) -> Tensor:
         return self.z[piece].to(self.device)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 DEPTH = 8  # steps that are remembered
 STALLED_ITERATIONS = 300  # iterations without a smaller gradient after which rounding is taken to rule
-SEARCHES = 12  # steps that are tried in an iteration
+SEARCHES = 40  # steps that are tried in an iteration: one that a settled row has no say in can be far too long
 ARMIJO, CURVATURE = 1e-4, 0.9  # of the conditions of Wolfe (Nocedal & Wright, chapter 3)
 
 
@@ -24,6 +24,9 @@ class Functions(Protocol):
     def precondition(self, gradient: Tensor) -> Tensor:
         """Times a first guess of the inverse Hessian."""
 
+    def renew(self, iteration: int) -> bool:
+        """Whether the first guess is now a better one, from where the functions are."""
+
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         """Sets the line from the coefficients to search on."""
 
@@ -33,51 +36,63 @@ class Functions(Protocol):
     def gradient(self, coef: Tensor, step: Tensor) -> Tensor:
         """Takes the steps (p,) that lead to `coef`; the gradient there."""
 
-    def norm(self, gradient: Tensor, bound: float) -> Tensor:
-        """(p,) the gradient's largest entry; it may be inf where that is above `bound`."""
+    def norm(self, gradient: Tensor, bound: Tensor) -> Tensor:
+        """(p,) the gradient's largest entry; it may be inf where that is above `bound` (p,)."""
 
     def keep(self, which: Tensor) -> None:
         """Drops the functions that are not `which` (p,)."""
 
 
 def minimise(
-    functions: Functions, coef: Tensor, value: Tensor, gradient: Tensor, tol: float, max_iter: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    functions: Functions, coef: Tensor, value: Tensor, gradient: Tensor, tol: float, max_iter: int, share: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """From coefficients (p, a, b) float64, which are overwritten, with their values (p,) and gradients (p, a, b).
 
+    Args:
+        tol: Of the gradient's norm.
+        share: A search also ends after a step that promised to lower the value by half of this share of it, or less.
+
     Returns:
-        Coefficients (p, a, b), their gradient's norm (p,), which is more than `tol` where rounding or `max_iter` has
-        ended the search, and the iterations (p,).
+        Coefficients (p, a, b), their gradient's norm (p,), which may be inf where `share` has ended the search, the
+        iterations (p,), and (p,) bool whether it has converged: not where rounding or `max_iter` has ended it.
     """
     history = History(value.to(functions.dtype))
     optimum, norms, iterations = torch.zeros_like(coef), torch.zeros_like(value), torch.zeros_like(value)
+    converged = torch.ones_like(value, dtype=torch.bool)
     active = torch.arange(len(coef), device=coef.device)
     least, waited, failures = torch.full_like(value, math.inf), torch.zeros_like(value), torch.zeros_like(value)
+    promise = torch.full_like(value, math.inf)  # twice what the last step would have gained, were f quadratic
     for iteration in range(max_iter + 1):
         size = gradient.flatten(1).norm(dim=1)
         waited = torch.where(size < least, 0, waited + 1)
         least = torch.minimum(size, least)
         hopeless = (failures > 1) | (waited > STALLED_ITERATIONS) | (iteration == max_iter)
-        norm = functions.norm(gradient, math.inf if hopeless.any() else tol)
-        done = (norm <= tol) | hopeless
+        settled = (promise <= share * value) & (failures == 0)
+        norm = functions.norm(gradient, torch.where(hopeless, math.inf, tol))
+        done = (norm <= tol) | settled | hopeless
         if done.any():
             ended = active[done]
             optimum[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
+            converged[ended] = ((norm <= tol) | settled)[done]
             if done.all():
                 break
-            state = active, coef, gradient, value, least, waited, failures
-            active, coef, gradient, value, least, waited, failures = (values[~done] for values in state)
+            state = active, coef, gradient, value, least, waited, failures, promise
+            active, coef, gradient, value, least, waited, failures, promise = (values[~done] for values in state)
             functions.keep(~done)
             history.keep(~done)
+        if functions.renew(iteration):
+            history.scale.fill_(1)
         direction = history.direction(gradient.to(functions.dtype), functions)
         functions.aim(coef, direction)
-        step, value = search(functions, value, dot(gradient, direction.double()))
+        slope = dot(gradient, direction.double())
+        step, value = search(functions, value, slope)
+        promise = -slope
         failures = torch.where(step > 0, 0, failures + 1)
         move = direction.mul_(step[:, None, None])
         before, gradient = gradient, functions.gradient(coef.add_(move), step)
         history.add(move, before.neg_().add_(gradient).to(move.dtype), functions)
         history.forget(failures > 0)  # a function whose search failed starts again
-    return optimum, norms, iterations
+    return optimum, norms, iterations, converged
 
 
 def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,10 +138,10 @@ class History:
         q, shares = -gradient, []
         for step, change, per in reversed(self.pairs):
             shares.append(per * dot(step, q))
-            q -= change * shares[-1][:, None, None]
+            q.addcmul_(change, shares[-1][:, None, None], value=-1)
         q = functions.precondition(q) * self.scale[:, None, None]
         for (step, change, per), share in zip(self.pairs, reversed(shares), strict=True):
-            q += step * (share - per * dot(change, q))[:, None, None]
+            q.addcmul_(step, (share - per * dot(change, q))[:, None, None])
         return q
 
     def forget(self, which: Tensor) -> None:

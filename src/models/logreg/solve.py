@@ -16,6 +16,8 @@ What makes it fast, without changing the optimum:
 * Batches. All problems share two matrix products an iteration, and each has its own step. Products leave out the rows
   that a problem holds out. Logits are linear in the step, so the line search (Wolfe's conditions: Nocedal & Wright,
   chapter 3) works on the logits and needs no product. A problem that has converged leaves the batch.
+* Few rows (Design.few). Features separate them, and a large C is then badly conditioned: rows that are settled bend f
+  no more. So the first matrix is made again, from each problem's own probabilities, as its steps go on.
 
 Labels of held-out rows reach a problem's weights in no way but this: how wide the products of a batch are, and so how
 their last bits are rounded, depends on when its other problems converge.
@@ -40,6 +42,9 @@ from src.models.logreg.lbfgs import dot, minimise
 from src.models.logreg.targets import Targets
 
 NEVER = -1e4  # the logit of a class that the training rows lack
+RENEW = 8, 16, 32  # iterations with a new curvature, and each multiple of the last
+RANK = 300  # columns above which this takes longer than it saves
+JITTER = 1e-6  # of its diagonal, added to it
 WIDE = 128  # columns of a product that make it fast: so many are taken, whatever the memory
 
 
@@ -63,12 +68,13 @@ class Solution:
 
 @dataclass
 class Piece:
-    """Some rows of one block, and the state of the q problems that train on them."""
+    """Some rows, of one block or of all, and the state of the q problems that train on them."""
 
     rows: slice  # of the design's order
     problems: Tensor  # (q,) their numbers in the batch
     logits: Tensor  # (q, k - 1, m) at the present coefficients
     changes: Tensor  # (q, k - 1, m) what a step of 1 adds to them
+    times: Tensor | None = None  # (q, m) how much the rows count, where they are of all blocks
 
 
 class Batch:
@@ -88,20 +94,34 @@ class Batch:
             mean *= self.weights[:, :-1, None]
         self.target = mean / self.n[:, None, None]
         ridge = (1 / (torch.tensor([problem.c for problem in problems], **numbers) * self.n))[:, None, None]
-        self.ridge = F.pad(ridge.expand(-1, -1, self.design.d), (0, 1))
+        self.ridge = F.pad(ridge.expand(-1, -1, self.design.rank), (0, 1))
         curvature = F.pad(self.design.curvature.double(), (0, 1), value=1.0) / (4 if self.k == 2 else self.k)
         self.diagonal = (self.ridge + curvature).to(self.design.dtype)
+        self.inverse = None  # (p, rank + 1, rank + 1), better than that of the diagonal
         self.line = torch.zeros(3, len(problems), **numbers)
-        self.pieces = []
-        for block in range(self.design.blocks):
+        self.pieces = [self.whole(trains)] if self.design.few else []
+        for block in range(0 if self.design.few else self.design.blocks):
             training = torch.from_numpy(np.flatnonzero(trains[:, block])).to(device)
             for rows in labels.pieces(block, len(training)) if len(training) else ():
                 logits = labels.offsets(rows).expand(len(training), -1, -1).contiguous()
                 self.pieces.append(Piece(rows, training, logits, torch.zeros_like(logits)))
 
-    def weigh(self, values: Tensor, problems: Tensor, rows: slice) -> Tensor:
-        """Values (q, ..., m) times how much the rows count, in place."""
-        times = self.labels.times(rows, None if self.weights is None else self.weights[problems])
+    def whole(self, trains: np.ndarray) -> Piece:
+        """All rows: few are multiplied sooner than five products are called; those held out count nothing."""
+        rows, sizes = slice(0, self.design.n), np.diff(self.design.bounds)
+        logits = self.labels.offsets(rows).expand(len(trains), -1, -1).contiguous()
+        times = torch.from_numpy(trains.repeat(sizes, axis=1)).to(logits)
+        if (counts := self.labels.times(rows, self.weights)) is not None:
+            times *= counts
+        problems = torch.arange(len(trains), device=logits.device)
+        return Piece(rows, problems, logits, torch.zeros_like(logits), times)
+
+    def weigh(self, values: Tensor, piece: Piece, some: slice | Tensor = slice(None)) -> Tensor:
+        """Values (q, ..., m) of some of a piece's problems times how much the rows count, in place."""
+        if piece.times is not None:
+            return values.mul_(piece.times[some][:, None])
+        weights = None if self.weights is None else self.weights[piece.problems[some]]
+        times = self.labels.times(piece.rows, weights)
         return values if times is None else values.mul_(times[:, None].to(values.dtype))
 
     def penalty(self, coef: Tensor) -> Tensor:
@@ -110,8 +130,29 @@ class Batch:
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """Times the inverse of the Hessian that f would have if all classes were equally likely in each row."""
-        turned = gradient / self.diagonal
+        turned = gradient / self.diagonal if self.inverse is None else gradient @ self.inverse
         return turned if self.k == 2 else turned + turned.sum(1, keepdim=True)
+
+    def renew(self, iteration: int) -> bool:
+        """Of few rows: those that are settled count less, which the diagonal knows nothing of.
+
+        A row's Hessian diag(p) - pp' is taken to be M times the number that has the same trace, so that a problem needs
+        the inverse of one (rank + 1, rank + 1) matrix. With two classes it is Newton's.
+        """
+        due = iteration in RENEW or (iteration > 0 and iteration % RENEW[-1] == 0)
+        if not (due and self.design.few and self.design.rank <= RANK):
+            return False
+        (piece,) = self.pieces
+        probs = softmax(piece.logits.clone())[0]
+        rest = 1 - probs.sum(1)
+        bend = (1 - probs.square().sum(1) - rest.square()) / (2 if self.k == 2 else self.k - 1)
+        bend = bend.clamp_min_(0).mul_(piece.times).double() / self.n[:, None]
+        rows = F.pad(self.design.rows(piece.rows), (0, 1), value=1.0).double()
+        curvature = (rows.T * bend[:, None]) @ rows
+        diagonal = curvature.diagonal(dim1=1, dim2=2)
+        diagonal += self.ridge[:, 0] + JITTER * diagonal
+        self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(curvature)).to(self.dtype)
+        return True
 
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         """Sets the line to search on: f without its log-sum-exp is quadratic there, in the step."""
@@ -133,9 +174,9 @@ class Batch:
             problems, change = piece.problems[some], piece.changes[some]
             times = step[problems].to(change.dtype)[:, None, None]
             probs, logs = softmax(torch.addcmul(piece.logits[some], change, times))
-            total = self.weigh(logs, problems, piece.rows).sum((1, 2), dtype=torch.float64)
+            total = self.weigh(logs, piece, some).sum((1, 2), dtype=torch.float64)
             value.index_add_(0, problems, total)
-            slope.index_add_(0, problems, dot(self.weigh(probs, problems, piece.rows), change).double())
+            slope.index_add_(0, problems, dot(self.weigh(probs, piece, some), change).double())
         constant, linear, bend = torch.where(which, self.line, 0)
         return value / self.n + constant + step * (linear + step * bend / 2), slope / self.n + linear + step * bend
 
@@ -144,19 +185,19 @@ class Batch:
         for piece in self.pieces:
             times = step[piece.problems].to(piece.logits.dtype)[:, None, None]
             piece.logits.addcmul_(piece.changes, times)
-            probs = self.weigh(softmax(piece.changes.copy_(piece.logits))[0], piece.problems, piece.rows)
+            probs = self.weigh(softmax(piece.changes.copy_(piece.logits))[0], piece)
             flat = probs.flatten(0, 1)
             product = torch.cat([flat @ self.design.rows(piece.rows), flat.sum(1, keepdim=True)], 1)
             total.index_add_(0, piece.problems, product.view(len(probs), self.k - 1, -1).double())
         return total.div_(self.n[:, None, None]).sub_(self.target).add_(self.penalty(coef))
 
-    def norm(self, gradient: Tensor, bound: float) -> Tensor:
+    def norm(self, gradient: Tensor, bound: Tensor) -> Tensor:
         """(p,) the gradient's largest entry for the features as they were given; inf where that is above `bound`.
 
         It is at least the rotated gradient's root mean square, so that few gradients have to be rotated back.
         """
         coef, intercept = gradient[:, :, :-1], gradient[:, :, -1:]
-        near = coef.square().mean(2).sqrt().amax(1) <= bound
+        near = torch.maximum((coef.square().sum(2) / self.design.d).sqrt(), intercept[:, :, 0].abs()).amax(1) <= bound
         back = (coef[near].to(self.design.dtype) @ self.design.basis.T).double() + intercept[near] * self.design.center
         back = torch.cat([back, intercept[near]], 2)
         norm = torch.full_like(self.n, math.inf)
@@ -170,6 +211,7 @@ class Batch:
             values[which] for values in (self.n, self.ridge, self.diagonal, self.target)
         )
         self.weights = None if self.weights is None else self.weights[which]
+        self.inverse = None if self.inverse is None else self.inverse[which]
         for piece in self.pieces:
             some = which[piece.problems]
             piece.problems = number[piece.problems[some]]
@@ -177,6 +219,7 @@ class Batch:
                 left = len(piece.problems)
                 piece.logits[:left] = piece.logits[some]
                 piece.logits, piece.changes = piece.logits[:left], piece.changes[:left]
+                piece.times = None if piece.times is None else piece.times[some]
         self.pieces = [piece for piece in self.pieces if len(piece.problems)]
 
 
@@ -189,15 +232,15 @@ def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def optimum(
-    labels: Targets, problems: Sequence[Problem], start: Tensor, balanced: bool, tol: float, max_iter: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    labels: Targets, problems: Sequence[Problem], start: Tensor, balanced: bool, **ends: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The result of `minimise` for a batch of problems, from coefficients `start`."""
     batch = Batch(labels, problems, balanced)
     step = torch.ones_like(batch.n)  # all begin one step away from 0
     if start.any():
         batch.aim(torch.zeros_like(start), start.to(batch.dtype))
     value, _ = batch.evaluate(step, step > 0)
-    return minimise(batch, start, value, batch.gradient(start, step), tol, max_iter)
+    return minimise(batch, start, value, batch.gradient(start, step), **ends)
 
 
 def held_out_loss(labels: Targets, problems: Sequence[Problem], coef: Tensor) -> np.ndarray:
@@ -222,6 +265,7 @@ def solve(
     problems: Sequence[Problem],
     *,
     tol: float = 1e-6,
+    share: float = 0.0,
     max_iter: int = 3000,
     offset: np.ndarray | None = None,
     balanced: bool = False,
@@ -233,30 +277,34 @@ def solve(
     Args:
         targets: (n,) class indices below k, of the rows as they were given to the design; -1 leaves a row out.
         tol: A problem has converged when no entry of its gradient is larger, for the features as they were given.
+        share: A problem has also converged when a step has promised to lower the objective by half of this share of it
+            or less. That does not depend on the features' scale. The gradient may then be given as inf.
         offset: (n, k) logits to start from: the penalty draws to them.
         balanced: Weighs the classes as scikit-learn's class_weight="balanced" does, by the problem's training rows.
 
     Raises:
         ValueError: A problem has no rows to train on.
     """
+    ends = {"tol": tol, "max_iter": max_iter, "share": share}
     p, dtype = len(problems), torch.empty(0, dtype=design.dtype).numpy().dtype
     coefs, intercepts = np.zeros((p, k, design.d), dtype), np.full((p, k), NEVER, dtype)
     loss, norms, counts = np.full((p, design.blocks), np.nan), np.zeros(p), np.zeros(p, int)
+    converged = np.ones(p, bool)
     for present, members in by_classes(design, targets, problems).items():
         labels = Targets(design, targets, present, offset)
         # Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with
         # the coefficients of the last that had the same rows.
         members = sorted(members, key=lambda i: problems[i].c)
-        last, still = {}, torch.zeros(labels.k - 1, design.d + 1, dtype=design.dtype, device=design.device)
+        last, still = {}, torch.zeros(labels.k - 1, design.rank + 1, dtype=design.dtype, device=design.device)
         for some in np.array_split(members, math.ceil(len(members) / at_once(labels, problems))):
             batch = [problems[i] for i in some]
             if labels.k > 1:
                 start = torch.stack([last.get(problem.without, still) for problem in batch]).double()
-                coef, norm, iterations = optimum(labels, batch, start, balanced, tol, max_iter)
+                coef, norm, iterations, settled = optimum(labels, batch, start, balanced, **ends)
                 last |= zip([problem.without for problem in batch], coef.to(design.dtype), strict=True)
-                norms[some], counts[some] = norm.cpu(), iterations.cpu()
+                norms[some], counts[some], converged[some] = norm.cpu(), iterations.cpu(), settled.cpu()
             else:  # nothing to learn
-                coef = torch.zeros(len(some), 0, design.d + 1, dtype=torch.float64, device=design.device)
+                coef = torch.zeros(len(some), 0, design.rank + 1, dtype=torch.float64, device=design.device)
             loss[some] = held_out_loss(labels, batch, coef)
             every = F.pad(coef, (0, 0, 0, 1))
             every -= every.mean(1, keepdim=True)  # of scikit-learn's form: the classes' coefficients have sum 0
@@ -264,7 +312,7 @@ def solve(
             where = np.ix_(some, labels.present)
             coefs[where] = unrotated.cpu()
             intercepts[where] = (every[:, :, -1] - unrotated @ design.center.double()).cpu()
-    return Solution(coefs, intercepts, loss, norms, counts, norms <= tol)
+    return Solution(coefs, intercepts, loss, norms, counts, converged)
 
 
 def by_classes(design: Design, targets: np.ndarray, problems: Sequence[Problem]) -> dict[tuple[int, ...], list[int]]:
@@ -286,5 +334,5 @@ def at_once(labels: Targets, problems: Sequence[Problem]) -> int:
     """
     design, sizes = labels.design, np.diff(labels.design.bounds)
     rows = design.n - np.mean([sizes[list(set(problem.without))].sum() for problem in problems])
-    numbers = max(labels.k - 1, 1) * (2 * rows + (2 * lbfgs.DEPTH + 16) * (design.d + 1))
+    numbers = max(labels.k - 1, 1) * (2 * rows + (2 * lbfgs.DEPTH + 16) * (design.rank + 1))
     return max(math.ceil(WIDE / max(labels.k - 1, 1)), int(design.work / (design.dtype.itemsize * numbers)))

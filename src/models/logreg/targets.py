@@ -80,7 +80,7 @@ class Targets:
     def feature_sums(self) -> Tensor:
         """(blocks, k - 1, d + 1) float64: the sums of (features, 1) over the rows of each class."""
         design = self.design
-        sums = torch.zeros(design.blocks, self.k - 1, design.d + 1, dtype=torch.float64, device=design.device)
+        sums = torch.zeros(design.blocks, self.k - 1, design.rank + 1, dtype=torch.float64, device=design.device)
         for block in range(design.blocks):
             for rows in self.pieces(block, 1):
                 member = self.member(rows)

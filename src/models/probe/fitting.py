@@ -16,7 +16,7 @@ from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
 
-CODE = 3
+CODE = 4
 
 
 def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:

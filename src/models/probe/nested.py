@@ -5,7 +5,8 @@ predicted by a fit that has seen neither of the two (nested cross-validation). A
 both choices: the one for a scored on b, and the one for b scored on a. It judges labels, too: those of b where the
 probe of a is to learn from them, and those of a where that of b is.
 
-C is chosen with the labels as given, also where rows with doubtful ones are then left out.
+C is chosen with the labels as given, also where rows with doubtful ones are then left out. Fits that serve this choice
+alone need no more than a loss that is right to some 1e-4 of it, which takes half as many steps as the optimum itself.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from src.schema.models import Probe
 from src.scoring.label_noise import issues
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
-MORE = 2  # values at a time
+SHARE = 1e-6  # of the objective: a fit for the choice of C is done when its next step is to gain half of this or less
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def judge_labels(spec: Probe, data: ProbeData, chosen: Sequence[tuple[float, boo
         feats = data.feats(normalise)
         with solver(spec, data, feats) as solve:
             nested = Nested(data, feats, solve)
-            nested.add(sorted(set(cs.values())))
+            nested.fit(sorted(set(cs.values())))
             judged |= {outer: nested.judge(outer, c) for outer, c in cs.items()}
     return [judged[outer] for outer in data.folds]
 
@@ -95,26 +96,29 @@ class Nested:
         self.loss: dict[float, np.ndarray] = {}  # of each C: for each fold the log loss summed over the others' rows
         self.fits: dict[tuple[float, tuple[int, int]], Linear] = {}
 
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        return list(combinations(self.data.folds, 2))
+
     def add(self, cs: Sequence[float]) -> None:
-        """Fits with more values of C."""
-        pairs = list(combinations(self.data.folds, 2))
-        solution = self.solve([Problem(c, pair) for c in cs for pair in pairs], self.data.targets)
-        for i, c in enumerate(cs):
+        """The losses at more values of C."""
+        solution = self.solve([Problem(c, pair) for c in cs for pair in self.pairs], self.data.targets, SHARE)
+        for c, losses in zip(cs, np.split(solution.held_out_loss, len(cs)), strict=True):
             self.loss[c] = np.zeros(len(self.sizes))
-            for j, (a, b) in enumerate(pairs, start=i * len(pairs)):
-                self.loss[c][a] += solution.held_out_loss[j, b]
-                self.loss[c][b] += solution.held_out_loss[j, a]
-                self.fits[c, (a, b)] = Linear(solution.coef[j], solution.intercept[j])
+            for (a, b), loss in zip(self.pairs, losses, strict=True):
+                self.loss[c][a] += loss[b]
+                self.loss[c][b] += loss[a]
+
+    def fit(self, cs: Sequence[float]) -> None:
+        """The fits at some values of C, which `judge` predicts with."""
+        problems = [Problem(c, pair) for c in cs for pair in self.pairs]
+        solution = self.solve(problems, self.data.targets)
+        for problem, coef, intercept in zip(problems, solution.coef, solution.intercept, strict=True):
+            self.fits[problem.c, problem.without] = Linear(coef, intercept)
 
     def best(self, outer: int) -> float:
         """The C for the probe of a fold."""
         return min(self.loss, key=lambda c: self.loss[c][outer])
-
-    def forget(self) -> None:
-        """Keeps the fits of the best values of C alone: more values can only replace these."""
-        best = {self.best(outer) for outer in self.data.folds}
-        fits = {at: fit for at, fit in self.fits.items() if at[0] in best}
-        self.fits = {at: Linear(fit.coef.copy(), fit.intercept.copy()) for at, fit in fits.items()}  # not a large view
 
     def mean_loss(self, outer: int, c: float) -> float:
         """Log loss inside the training rows of a fold."""
@@ -136,19 +140,21 @@ def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
     todo = sorted(cs)
     while todo:
         nested.add(todo)
-        nested.forget()
         best = [nested.best(outer) for outer in nested.data.folds]
         todo = widen_grid(sorted(nested.loss), best) if widen else []
 
 
 def widen_grid(grid: Sequence[float], best: Sequence[float]) -> list[float]:
-    """Values of C to go on with where the best of a fold is at the edge of a grid, which are in steps of its own."""
+    """The next C, in the grid's own steps, at each edge of a grid where the best of a fold is.
+
+    One at a time, because the largest take the most steps.
+    """
     step = grid[1] / grid[0] if len(grid) > 1 else 10.0
     more = []
     if grid[0] in best:
-        more += [grid[0] / step**i for i in range(MORE, 0, -1)]
+        more.append(grid[0] / step)
     if grid[-1] in best:
-        more += [grid[-1] * step**i for i in range(1, MORE + 1)]
+        more.append(grid[-1] * step)
     return [float(f"{c:.6g}") for c in more if BOUNDS[0] <= c <= BOUNDS[1]]
 
 
@@ -160,6 +166,7 @@ def fit_best(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
         solution = nested.solve(problems, data.targets)
         solved = list(zip(solution.coef, solution.intercept, strict=True))
     else:
+        nested.fit(sorted({problem.c for problem in problems}))
         solved = []
         for outer, problem in enumerate(problems):
             doubted[outer] = doubtful(nested, outer, problem.c)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from src.base import machine
 from src.base.progress import track
-from src.models.logreg.design import Design
+from src.models.logreg.design import FEW, Design
 from src.models.logreg.solve import NEVER, Problem, Solution, solve
 from src.schema.models import Probe
 from src.scoring.metrics import METRICS
 
-# Problems, and the classes (n,) that they learn; -1: a row is left out
-Solve = Callable[[Sequence[Problem], np.ndarray], Solution]
+
+class Solve(Protocol):
+    def __call__(self, problems: Sequence[Problem], targets: np.ndarray, share: float = 0.0) -> Solution:
+        """With the classes (n,) that they learn; -1: a row is left out. `share` as in models/logreg/solve.py."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,23 @@ def solver(spec: Probe, data: ProbeData, feats: Any) -> Iterator[Solve]:
     """Solves problems of one set of features, whose blocks are the folds."""
     if spec.solver == "scikit-learn":
         whole = np.asarray(feats[:])
-        yield checked(data, lambda problems, targets: scikit_learn(spec, data, whole, targets, problems))
+        yield checked(data, lambda problems, targets, share: scikit_learn(spec, data, whole, targets, problems))
         return
     device = machine.device()
     if device.type == "cuda" and 12 * feats.shape[0] * feats.shape[1] > torch.cuda.mem_get_info()[0]:
         device = torch.device("cpu")
     options = {"tol": spec.tol, "offset": data.offset, "balanced": spec.class_weight == "balanced"}
-    with Design(feats, data.fold, device=device, scratch=data.scratch) as design:
+    dtype = torch.float64 if feats.shape[0] <= FEW else torch.float32
+    with Design(feats, data.fold, device=device, dtype=dtype, scratch=data.scratch) as design:
 
-        def batched(problems: Sequence[Problem], targets: np.ndarray) -> Solution:
-            solution = solve(design, targets, data.k, problems, **options)
-            if not (again := np.flatnonzero(~solution.converged)).size:
+        def batched(problems: Sequence[Problem], targets: np.ndarray, share: float) -> Solution:
+            solution = solve(design, targets, data.k, problems, share=share, **options)
+            again = np.flatnonzero(~solution.converged)
+            if not again.size or design.dtype == torch.float64:
                 return solution
             # few rows and a large C: what float32 cannot settle float64 can
             with Design(feats, data.fold, device=device, dtype=torch.float64, scratch=data.scratch) as exact:
-                better = solve(exact, targets, data.k, [problems[i] for i in again], **options)
+                better = solve(exact, targets, data.k, [problems[i] for i in again], share=share, **options)
             for field in fields(Solution):
                 getattr(solution, field.name)[again] = getattr(better, field.name)
             return solution
@@ -77,10 +81,10 @@ def solver(spec: Probe, data: ProbeData, feats: Any) -> Iterator[Solve]:
 def checked(data: ProbeData, solve: Solve) -> Solve:
     """`solve` for a C that counts pictures, and with a message where fits have not converged."""
 
-    def solved(problems: Sequence[Problem], targets: np.ndarray) -> Solution:
-        solution = solve([Problem(problem.c / data.rows, problem.without) for problem in problems], targets)
+    def solved(problems: Sequence[Problem], targets: np.ndarray, share: float = 0.0) -> Solution:
+        solution = solve([Problem(problem.c / data.rows, problem.without) for problem in problems], targets, share)
         if n := int((~solution.converged).sum()):
-            worst = float(solution.gradient.max())
+            worst = float(solution.gradient[~solution.converged].max())
             print(f"probe: {n} of {len(solution.converged)} fits stopped at a gradient of up to {worst:.1e}")
         return solution
 
