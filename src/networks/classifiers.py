@@ -95,6 +95,12 @@ def identity(spec: FineTune) -> dict[str, Any]:
     return backbones.identity(spec) if spec.clip is None else clip.identity(spec.encoder)
 
 
+def size_left_open(spec: FineTune) -> dict[str, int]:
+    """The size as a key names it: where the config leaves it open, and it is neither 224 nor the only one."""
+    config = None if spec.clip is not None or spec.img_size is not None else timm.get_pretrained_cfg(spec.backbone)
+    return {} if config is None or config.fixed_input_size or size(spec) == 224 else {"img_size": size(spec)}
+
+
 def lacks_weights(spec: FineTune | Encoder) -> bool:
     """Whether the weights that it starts from have to come from the hub, and are not here yet."""
     if spec.weights_file is not None or not (spec.weights if spec.clip is not None else spec.pretrained):

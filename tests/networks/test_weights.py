@@ -220,4 +220,11 @@ class TestPixels:
         recipe = {"epochs": 2, "lr": 1e-3}
         assert classifiers.size(FineTune(backbone="tf_efficientnet_lite1", **recipe)) == 240
         assert classifiers.size(FineTune(backbone="tf_efficientnet_lite2", **recipe)) == 260
-        assert classifiers.size(FineTune(backbone="tf_efficientnet_lite2", img_size=128, **recipe)) == 128
+        given = FineTune(backbone="tf_efficientnet_lite2", img_size=128, **recipe)
+        assert classifiers.size(given) == 128
+        assert (
+            classifiers.size_left_open(given)
+            == classifiers.size_left_open(FineTune(backbone="vit_base_patch16_384", **recipe))
+            == {}
+        )
+        assert classifiers.size_left_open(FineTune(backbone="tf_efficientnet_lite2", **recipe)) == {"img_size": 260}

@@ -18,6 +18,7 @@ def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict
     """The weights that training starts from, and the pictures that it sees."""
     side = encoders.trained_store(competition, data, classifiers.size(spec)).side
     key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
+    key |= classifiers.size_left_open(spec)
     return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
 
 
