@@ -17,6 +17,7 @@ has to name it. An example of all that is commonly set:
         label="species",
         group="plant",  # rows that share its value stay in one fold
         classes=("acer", "quercus"),
+        symmetries=("hflip",),  # flips and turns that keep the class: the report advises no others
         metric="accuracy",  # with log_loss the submission has a probability per class
         folds=Folds(n=5, seed=42),
         prompts=Prompts(templates=("a photo of a {} leaf.",), classnames={"acer": ("maple",), "quercus": ("oak",)}),

@@ -74,6 +74,11 @@ class Dataset:
         return int(self.fold.max()) + 1
 
     @property
+    def n_learnt(self) -> int:
+        """The number of train rows outside of a fold, alike for all folds: epochs are planned by it."""
+        return len(self.train) - len(self.train) // self.n_folds
+
+    @property
     def held_out(self) -> list[np.ndarray]:
         """For each fold, which train rows (n,) it holds out."""
         return [self.fold == k for k in range(self.n_folds)]

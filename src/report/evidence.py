@@ -23,6 +23,7 @@ from src.results.audit import PARTS, Audit
 from src.results.ledger import Entry
 from src.results.model import BLEND, best_model
 from src.schema.competition import Competition
+from src.schema.models import AnyModel
 from src.scoring.constant import ConstantAnswer, constant_answer
 from src.scoring.metrics import METRICS, Metric
 
@@ -142,6 +143,11 @@ class Evidence:
         """Note it once, however many sections miss it."""
         if (one := LeftOut(what, why)) not in self.left_out:
             self.left_out.append(one)
+
+    def scheduled(self, spec: AnyModel) -> AnyModel:
+        """A model of the config as it is trained on these rows."""
+        folds = self.competition.folds.n if self.fold is None else int(self.fold.max()) + 1
+        return spec.scheduled(len(self.targets) - len(self.targets) // folds)
 
     def sizes(self, part: str) -> np.ndarray | None:
         """(n, 2) width and height in pixels of the images of a part's rows, NaN of those that nobody has checked yet.

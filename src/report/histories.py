@@ -43,6 +43,7 @@ def read(evidence: Evidence) -> dict[str, History]:
             found[name] = History(epochs)
     for name, spec in competition.trained.items():
         if name not in evidence.models:
+            spec = evidence.scheduled(spec)
             rows = list(epochs_of_checkpoints(competition.model_folder(name), spec))
             if (epochs := checked(pd.DataFrame(rows))) is not None:
                 found[name] = History(epochs, progress(epochs, spec, competition.folds.n))

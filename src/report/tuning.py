@@ -57,7 +57,8 @@ def epochs(evidence: Material) -> Iterator[Advice]:
     metric = evidence.metric
     for model, spec, history in trained(evidence):
         loss = history.lines("valid_log_loss")
-        if loss.isna().to_numpy().any() or not TENTHS // 2 <= len(loss) == spec.epochs or loss.shape[1] < 2:
+        planned = evidence.scheduled(spec).epochs
+        if loss.isna().to_numpy().any() or not TENTHS // 2 <= len(loss) == planned or loss.shape[1] < 2:
             continue
         tail = max(1, round(len(loss) / TENTHS))
         level = float(loss.iloc[-1].mean())
@@ -65,9 +66,9 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         if sure and fell > LITTLE * level:
             why = (
                 f"The validation log loss of {model.name} still falls in the last {counted(tail, 'epoch')} of "
-                f"{spec.epochs}, by {unsigned(fell, se)} (mean over folds), with the learning rate near 0."
+                f"{planned}, by {unsigned(fell, se)} (mean over folds), with the learning rate near 0."
             )
-            yield Advice(f"Train {model.name} longer", why, f"epochs={round(1.5 * spec.epochs)}")
+            yield Advice(f"Train {model.name} longer", why, epochs_of(spec, round(1.5 * planned)))
             return
         at = int(loss.mean(axis=1).to_numpy().argmin())
         rose, se, sure = over_folds((loss.iloc[-1] - loss.iloc[at]).to_numpy())
@@ -76,11 +77,16 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         better = metric.sign * float((score.iloc[-1] - score.iloc[at]).mean())
         if sure and rose > 5 * LITTLE * level and not better > 0:
             why = (
-                f"The validation log loss of {model.name} is least at epoch {at + 1} of {spec.epochs} and "
+                f"The validation log loss of {model.name} is least at epoch {at + 1} of {planned} and "
                 f"{unsigned(rose, se)} higher at the end, and the score is no better: it learns the rows by heart."
             )
-            yield Advice(f"Train {model.name} less, or augment more", why, f"epochs={at + 1}")
+            yield Advice(f"Train {model.name} less, or augment more", why, epochs_of(spec, at + 1))
             return
+
+
+def epochs_of(spec: FineTune, epochs: int) -> str:
+    """What to write for so many epochs: max_steps would make fewer of them."""
+    return f"epochs={epochs}" + ", max_steps=None" * (spec.max_steps is not None)
 
 
 def temperature(evidence: Material) -> Iterator[Advice]:
@@ -104,9 +110,12 @@ def temperature(evidence: Material) -> Iterator[Advice]:
 
 
 def views(evidence: Material) -> Iterator[Advice]:
+    """Advise the views that a model was trained with, unless the config says that they change the class."""
     names, how = [], ()
     for model, spec, _ in trained(evidence):
-        fitting = [TURNS[one.name] for one in spec.augment if one.name in TURNS]
+        kept = evidence.competition.symmetries
+        turned = [TURNS[one.name] for one in spec.augment if one.name in TURNS]
+        fitting = [views for views in turned if kept is None or {*views[1:]} <= {*kept}]
         if spec.views == ("identity",) and fitting:
             names.append(model.name)
             how = how or max(fitting, key=len)

@@ -32,7 +32,7 @@ def model_key(competition: Competition, spec: Kind, data: Dataset, code: int, **
     return {
         "code": code,
         # without the file's name: its content is in the checkpoint's identity
-        "model": spec.model_dump(mode="json", exclude={"weights_file"}),
+        "model": spec.scheduled(data.n_learnt).model_dump(mode="json", exclude={"weights_file"}),
         "classes": list(competition.classes),
         "precision": machine.precision(spec.precision),
         **data.key,

@@ -12,7 +12,7 @@ from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
 from src.schema.models import AnyModel, ComparedModel, Prompts
-from src.schema.networks import Encoder
+from src.schema.networks import Encoder, Exact
 from src.schema.source import Source
 from src.schema.strict import Strict, Text
 from src.scoring.metrics import METRICS
@@ -93,6 +93,8 @@ class Competition(Strict):
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     classes: tuple[Text, ...] = Field(min_length=2)
+    # The flips and turns under which a picture stays of its class, as `new` measures it; None: not known
+    symmetries: tuple[Exact, ...] | None = None
     rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt
     metric: str = "accuracy"  # one of METRICS
     folds: Folds = Folds()

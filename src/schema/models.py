@@ -5,8 +5,9 @@ its properties (`Kind`), so that nobody else asks which kind it is. Each default
 paper's authors use beyond it is in src/configs/corn.py.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -91,6 +92,10 @@ class Kind(Strict):
     def n_learnt(self, d: int, k: int) -> int:
         """The number of parameters that it learns of d features and k classes, on top of its encoders."""
         return 0
+
+    def scheduled(self, rows: int) -> Self:
+        """The model as it is trained on so many rows, which is what its key names."""
+        return self
 
     def check_against(self, name: str, models: "Mapping[str, Kind]", prompts: Prompts | None) -> None:
         """Compare it, by its own name, with the config's other models and its prompts; a ValueError if one lacks.
@@ -215,7 +220,10 @@ class FineTune(Network, Kind):
     head: Literal["zeroshot", "probe", "random"] | None = None
 
     # The recipe
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1)  # at most, where there are max_steps
+    # of the optimizer: where an epoch has many, fewer epochs, so that a --limit and all rows are one config. No key
+    # names it: the key has the epochs
+    max_steps: int | None = Field(default=None, ge=1, exclude_if=lambda value: value is None)
     lr: float = Field(gt=0, lt=10)  # the peak, for AdamW; `./run.sh <competition> find_lr` suggests one
     # the peak of the head alone, which is new where the rest is not; None: lr. find_lr keeps their ratio. No key names
     # it where it is None
@@ -249,6 +257,15 @@ class FineTune(Network, Kind):
     # of a CLIP: weights (1 - alpha) x start + alpha x fine-tuned; the alpha of a fold is chosen on the other folds
     wise_ft: tuple[Share, ...] = ()
     temperature: bool = False  # divides the logits (Guo et al. 2017), cross-fitted
+
+    def scheduled(self, rows: int) -> Self:
+        """The recipe with as many epochs of `rows` training rows as max_steps allow; warm-up shrinks with them."""
+        if self.max_steps is None:
+            return self
+        epochs = min(self.epochs, max(1, round(self.max_steps / math.ceil(rows / self.batch_size))))
+        shorter = {"warmup_epochs": self.warmup_epochs * epochs / self.epochs}
+        shorter["head_epochs"] = min(self.head_epochs, epochs - 1)
+        return self.model_copy(update={"epochs": epochs, "max_steps": None, **shorter})
 
     @property
     def encoder(self) -> Encoder:

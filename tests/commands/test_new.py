@@ -19,6 +19,7 @@ from src.base.errors import UserError
 from src.cli import ASKED, STAGES
 from src.commands.new import answering, class_order, inferring, looking
 from src.commands.new import command as new
+from src.commands.new.flips import Flips
 from src.commands.new.guess import Flags
 from src.data import patterns, tables
 from tests import layouts
@@ -38,6 +39,8 @@ def configs(roots, monkeypatch):
     folder.mkdir(parents=True)
     monkeypatch.setattr(paths, "CONFIGS", folder)
     monkeypatch.setattr(src.configs, "__path__", [str(folder), *src.configs.__path__])
+    # as it is slow: test_new_flips.py has it
+    monkeypatch.setattr(new.flips, "measured", lambda guess, source: Flips("flips are not measured"))
     yield folder
     for path in folder.glob("*.py"):
         sys.modules.pop(f"src.configs.{path.stem}", None)
@@ -122,12 +125,13 @@ def test_a_config_is_formatted_by_its_own_rules_and_written_where_ruff_is_missin
 
 
 def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):
-    """With one epoch in place of 30 and one C, for the time that they take."""
+    """With one epoch in place of 20, small pictures and one C, for the time that they take."""
     put("seedlings")
     new.run("seedlings", small=True)
     path = configs / "seedlings.py"
-    text = path.read_text().replace("epochs=30", "epochs=1").replace("warmup_epochs=3.0", "warmup_epochs=0.0")
-    path.write_text(text.replace("Probe(clip=TINY)", "Probe(clip=TINY, cs=(1.0,), widen=False)"))
+    text = path.read_text().replace("epochs=20", "epochs=1").replace("warmup_epochs=2.0", "warmup_epochs=0.0")
+    text = text.replace("img_size=96", "img_size=32").replace("(96, 96)", "(32, 32)")
+    path.write_text(text.replace("**LITE0, img_size=128)", "**LITE0, img_size=32, cs=(1.0,), widen=False)"))
     sys.modules.pop("src.configs.seedlings")
     competition = config.load("seedlings", limit=15)
     competition.folder.mkdir()
@@ -135,6 +139,18 @@ def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):
     (csv,) = competition.folder.glob("blend-*.csv")
     assert list(pd.read_csv(csv).columns) == ["file", "species"]
     assert "9 rows, checked against sample_submission.csv" in capsys.readouterr().out
+
+
+def test_clip_is_to_be_told_the_names_of_codes_where_there_is_one(put, configs, monkeypatch, capsys):
+    monkeypatch.setattr(new, "try_config", lambda name, path: None)
+    (put("cassava") / "label_num_to_disease_map.json").unlink()
+    for small in (True, False):
+        new.run("cassava", small=small, force=True)
+        assert ("say in prompts.classnames" in capsys.readouterr().out) == (not small)
+        assert ("say in prompts.classnames" in (configs / "cassava.py").read_text()) == (not small)
+    put("cifar")
+    new.run("cifar")
+    assert "the classes' names" not in capsys.readouterr().out
 
 
 def test_codes_get_their_names_and_farms_are_only_proposed(put, configs):

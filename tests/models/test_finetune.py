@@ -191,6 +191,20 @@ def test_another_model_changes_neither_the_key_nor_a_pixel_of_the_others(prepare
     assert (squares_of(more, network, data)[0] == expected).all()
 
 
+def test_epochs_that_steps_allow_are_the_epochs_of_the_key(trained, capsys):
+    """Of 24 rows, in batches of 8, six steps are two epochs: the same model as one of two epochs."""
+    limited = with_model(epochs=50, max_steps=6, warmup_epochs=25.0)
+    key = finetune_key(limited, limited.models["convnext"], read_dataset(trained))
+    assert (key["model"]["epochs"], key["model"]["warmup_epochs"]) == (2, 1.0)
+    assert finetune.run(limited) == []
+    assert "convnext  reused" in capsys.readouterr().out
+    (trained.model_folder("convnext") / "fold0.safetensors").unlink()
+    (trained.model_folder("convnext") / "test.parquet").unlink()
+    assert finetune.run(limited) == ["convnext"]
+    assert "convnext fold 0  2 epochs of at most 50, by max_steps=6" in capsys.readouterr().out
+    assert len(pd.read_csv(trained.model_folder("convnext") / "history.csv")) == 2 * 3
+
+
 def test_weights_that_are_trained_again_predict_again(trained):
     folder = trained.model_folder("convnext")
     before = (folder / "fold1-oof.parquet").stat().st_mtime_ns

@@ -559,3 +559,22 @@ def test_the_precision_is_what_the_device_has(monkeypatch, device, native, preci
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native and not including_emulation)
     assert machine.precision("auto") == precision
     assert machine.precision("float32") == "float32"
+
+
+class TestEpochsByRows:
+    @pytest.mark.parametrize(("rows", "epochs"), [(60, 20), (2_000, 6), (20_000, 1), (50_000, 1)])
+    def test_steps_limit_the_epochs_of_many_rows(self, rows, epochs):
+        """As of 80 % of the rows of a config for two cores."""
+        spec = spec_of(epochs=20, warmup_epochs=2.0, max_steps=300, batch_size=32, head_epochs=3)
+        made = spec.scheduled(rows * 4 // 5)
+        assert (made.epochs, made.max_steps, made.warmup_epochs) == (epochs, None, 2.0 * epochs / 20)
+        assert made.head_epochs == min(3, epochs - 1)
+        assert type(made).model_validate(made.model_dump()) == made  # as a config with these epochs
+
+    @pytest.mark.parametrize(("rows", "epochs"), [(60, 30), (2_000, 30), (50_000, 10)])
+    def test_a_gpus_steps_are_more(self, rows, epochs):
+        assert spec_of(epochs=30, max_steps=6000, batch_size=64).scheduled(rows * 4 // 5).epochs == epochs
+
+    def test_without_a_limit_of_steps_nothing_changes(self):
+        assert (spec := spec_of()).scheduled(10**6) is spec
+        assert "max_steps" not in spec_of().model_dump(mode="json")

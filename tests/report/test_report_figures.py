@@ -644,6 +644,20 @@ class TestAdvice:
         (said,) = advised(sound.model_copy(update={"models": flipped}), tuning.views)
         assert said.endswith('views=("identity", "hflip")')
 
+    @pytest.mark.parametrize(("symmetries", "n"), [((), 0), (("vflip",), 0), (("hflip", "vflip", "rot180"), 1)])
+    def test_views_that_change_the_class_are_never_advised(self, sound, symmetries, n):
+        flipped = {**sound.models, "a": fine_tuned(augment=(Augment("HorizontalFlip", p=0.5),))}
+        toy = sound.model_copy(update={"models": flipped, "symmetries": symmetries})
+        assert len(advised(toy, tuning.views)) == n
+
+    def test_a_model_cut_short_by_its_steps_is_judged_by_the_epochs_that_it_had(self, sound):
+        short = fine_tuned(epochs=50, max_steps=EPOCHS, batch_size=10_000)
+        toy = sound.model_copy(update={"models": {**sound.models, "b": short}})
+        put_history(toy, "b", history(valid=lambda fold, epoch: 2 - 0.1 * epoch + 0.001 * fold * epoch))
+        (said,) = advised(toy, tuning.epochs)
+        assert "last 1 epoch of 6" in said
+        assert said.endswith("epochs=9, max_steps=None")
+
     def test_two_best_that_chance_cannot_tell_apart_want_seeds(self, sound):
         toy = sound.model_copy(update={"models": {"a": fine_tuned(), "b": fine_tuned(lr=2e-3)}})
         save(toy, "b", 1.2, 0)  # as a

@@ -110,7 +110,8 @@ def model_size(model: nn.Module) -> int:
 
 
 def fine_tuning_key(cell: Cell) -> dict[str, Any]:
-    competition, spec, data = cell.competition, cell.spec, cell.data
+    competition, data = cell.competition, cell.data
+    spec = cell.spec.scheduled(len(cell.split.train))
     return files.as_json_value(
         {
             "code": CODE,
@@ -127,7 +128,8 @@ def fine_tuning_key(cell: Cell) -> dict[str, Any]:
 
 def fine_tuned(cell: Cell) -> dict[str, Any]:
     """A cell of one run on all rows to train on, scored before the first epoch and after each."""
-    competition, spec, split, key = cell.competition, cell.spec, cell.split, fine_tuning_key(cell)
+    competition, split, key = cell.competition, cell.split, fine_tuning_key(cell)
+    spec = cell.spec.scheduled(len(split.train))
     if (about := cell.reused(key)) is not None:
         return about
     (cell.folder / "cell.json").unlink(missing_ok=True)  # first: while its tables are replaced, nothing is finished

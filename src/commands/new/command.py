@@ -6,8 +6,10 @@
 
 Infers the tables, the columns of ids, images and labels, folders that are classes, the classes and their names, and the
 metric (Kaggle's own, if Kaggle can be asked); a comment beside each says what it was inferred from. Columns that may
-group rows are proposed and not switched on. What is ambiguous is listed with the option that decides it. Several labels
-per picture, numbers, boxes, masks, tables and texts are refused with the reason.
+group rows are proposed and not switched on. Flips and turns are used as far as a probe on some of the pictures, asked
+in half a minute, says that they keep the class. With --small: models for two cores. What is ambiguous is listed with
+the option that decides it. Several labels per picture, numbers, boxes, masks, tables and texts are refused with the
+reason.
 
 Reads input/<slug>/, which is downloaded if it does not exist. Ends by running data and folds on the new config. The
 metrics: ./run.sh help scoring
@@ -26,7 +28,7 @@ from src.base.errors import UserError, counted, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
-from src.commands.new import answering, class_order, drafting, inferring, looking, own_pictures
+from src.commands.new import answering, class_order, drafting, flips, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
 from src.data.sources import written
@@ -102,7 +104,8 @@ def run(
     default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
     default_title = default_title[:1].upper() + default_title[1:]
     guess.odd += answering.check_spellings(guess.train, guess.classes)
-    write(path, guess, source.root / source.slug, title or default_title, item, small)
+    found = flips.measured(guess, source)
+    write(path, guess, source.root / source.slug, title or default_title, item, small, found)
     try_config(name, path)
     if folder is not None and isinstance(source, Folder) and (unused := own_pictures.unused(folder, source, guess)):
         n, places = counted(sum(unused.values()), "picture"), " ".join(shlex.quote(str(one)) for one in unused)
@@ -196,10 +199,12 @@ def take_kaggle_metric(guess: Guess, kaggle_metric: str) -> None:
         guess.metric, guess.why["metric"] = metric, scores
 
 
-def write(path: Path, guess: Guess, root: Path, title: str, source: tuple[str, str], small: bool) -> None:
+def write(
+    path: Path, guess: Guess, root: Path, title: str, source: tuple[str, str], small: bool, found: flips.Flips
+) -> None:
     """Write the config, and print what in it to look at."""
     verb = "replaced" if path.exists() else "wrote"
-    files.write_text(path, drafting.config(guess, root, path.stem, title, source, small))
+    files.write_text(path, drafting.config(guess, root, path.stem, title, source, small, found))
     print(f"{verb} {short_path(path)}")
     for odd in guess.odd:
         print(f"look at this: {odd}")

@@ -13,22 +13,30 @@ import numpy as np
 from PIL import Image
 
 from src.base.threads import parallel
-from src.commands.new.guess import Guess
+from src.commands.new.flips import Flips
+from src.commands.new.guess import UNREADABLE, Guess
 from src.data import images
 
 TEMPLATE = Path(__file__).with_name("config.py.jinja")
 WIDTH = 120
 PICTURES_READ = 200  # for their sizes
-UNREADABLE = (OSError, ValueError, SyntaxError)  # UnidentifiedImageError is an OSError
 GROUPS_PRINTED = 5
+# Pixels a side of what is fine-tuned: smaller pictures are enlarged to the least, since networks halve their input five
+# times, and larger ones are reduced to the greatest
+LEAST, GREATEST, GREATEST_SMALL = 96, 224, 128
+TINY, PROBE_TINY = 64, 128  # of pictures up to TINY pixels a side a probe sees so many, if time is short
+ROWS_TO_MIX = 5000  # from which on the rows last for mixup and cutmix
 
 
-def config(guess: Guess, folder: Path, name: str, title: str, source: tuple[str, str], small: bool) -> str:
+def config(
+    guess: Guess, folder: Path, name: str, title: str, source: tuple[str, str], small: bool, flips: Flips
+) -> str:
     """The formatted text of src/configs/<name>.py.
 
     Args:
         folder: The competition's folder.
         source: The call that makes the source, and a comment on it.
+        flips: What was measured of flips and turns.
     """
     paths = [folder / path for path in guess.paths["train"]]
     sizes, side = picture_sizes(paths)
@@ -38,23 +46,32 @@ def config(guess: Guess, folder: Path, name: str, title: str, source: tuple[str,
         if guess.white < images.WHITE:
             guess.odd.append(f"{guess.why['white']}: by white={guess.white} in the config they are not read as dark")
     n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
-    imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", "Prompts", "ZeroShot", source_class}
+    imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", source_class}
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
     text = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **options).render(
         title=plain(title),
         name=name,
         k=len(guess.classes),
         n=f"{n:,}",
-        imports=sorted(imports | {"ClipArch"} if small else imports),
-        arguments=list(arguments(guess, title, source, sizes)),
+        imports=sorted(imports if small else imports | {"Prompts", "ZeroShot"}),
+        arguments=list(arguments(guess, title, source, sizes, flips, prompted=not small)),
         small=small,
-        small_side=32 if side <= 40 else 64,
-        # as digits and corn_small do: about 60,000 pictures seen, from 3 times each to 30 times
-        small_epochs=min(30, max(3, math.ceil(60_000 / max(n, 1)))),
-        side=min(224, max(96, 32 * math.ceil(side / 32))),
-        epochs=20 if n < 2_000 else 10 if n < 20_000 else 5,
+        views=f", views={('identity', *flips.views)!r}" if flips.views else "",
+        augments=flips.augments,
+        mixed=n >= ROWS_TO_MIX,
+        **sides(side, small),
     )
     return formatted(text)
+
+
+def sides(side: int, small: bool) -> dict[str, Any]:
+    """The pixels a side for pictures whose shorter side has `side`, each with its reason, by the template's names."""
+    greatest = GREATEST_SMALL if small else GREATEST
+    fitting = min(greatest, max(LEAST, 32 * math.ceil(side / 32)))
+    why = "the most that minutes allow" if small else "what the weights were trained with"
+    if fitting < greatest or side <= greatest:
+        why = "the least that lite0 sees much in" if side < LEAST else "the pictures' own size, in steps of 32"
+    return {"side": fitting, "why_side": why, "probe_side": PROBE_TINY if side <= TINY else None}
 
 
 def formatted(text: str) -> str:
@@ -70,8 +87,10 @@ def formatted(text: str) -> str:
     return subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True).stdout
 
 
-def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> Iterator[str]:
-    """The lines of all arguments but the models."""
+def arguments(
+    guess: Guess, title: str, source: tuple[str, str], sizes: str, flips: Flips, prompted: bool
+) -> Iterator[str]:
+    """The lines of all arguments but the models; those of prompts if a model reads them."""
     why = guess.why | {
         "images": "the folder that image names are relative to",
         "image": "; ".join(filter(None, (guess.why.get("image"), sizes))),
@@ -91,10 +110,21 @@ def arguments(guess: Guess, title: str, source: tuple[str, str], sizes: str) -> 
     if guess.groups:
         yield from comment_lines(groups_comment(guess, source[0]))
     yield from guessed("classes", "metric")
+    for line in flips.lines:
+        yield from comment_lines(line)
+    if flips.findings:
+        yield from argument("symmetries", repr(flips.views))
+    if prompted:
+        yield from prompts_argument(guess)
+
+
+def prompts_argument(guess: Guess) -> list[str]:
     prompts = {"templates": ("a photo of a {}.", "a close-up photo of a {}.")}
     if guess.words:
         prompts["classnames"] = {label: (words,) for label, words in guess.words.items()}
-    yield from argument("prompts", call("Prompts", **prompts), why.get("words", "") if guess.words else "")
+    elif unnamed := guess.why.get("words"):
+        guess.odd.append(unnamed)
+    return argument("prompts", call("Prompts", **prompts), guess.why.get("words", ""))
 
 
 def argument(name: str, value: str, comment: str = "") -> list[str]:

@@ -1,9 +1,13 @@
 """The fields of a config that are inferred from a competition's files, each with the reason."""
 
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from src.data.images import WHITE
+
+# What pictures raise that are none: those are the data stage's to list. UnidentifiedImageError is an OSError
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error)
 
 
 @dataclass(frozen=True)

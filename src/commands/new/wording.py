@@ -15,7 +15,8 @@ def find(contents: Contents, guess: Guess) -> None:
     """Set the words of the classes, where these are not the classes' own names."""
     if not all(map(CODE.fullmatch, guess.classes)):
         guess.words = {label: words for label in guess.classes if (words := spoken(label)) != label}
-        guess.why["words"] = "the classes' names as words"
+        if guess.words:
+            guess.why["words"] = "the classes' names as words"
         return
     for name, known in lists(contents, guess):
         words = [known.get(label, "") for label in guess.classes]
@@ -23,7 +24,7 @@ def find(contents: Contents, guess: Guess) -> None:
             guess.words = {label: spoken(word) for label, word in zip(guess.classes, words, strict=True)}
             guess.why["words"] = f"the classes are codes, whose names are in {name}"
             return
-    guess.odd.append("the classes are codes: say in prompts.classnames what CLIP is to call them")
+    guess.why["words"] = "the classes are codes: say in prompts.classnames what CLIP is to call them"
 
 
 def lists(contents: Contents, guess: Guess) -> Iterator[tuple[str, Mapping[str, str]]]:

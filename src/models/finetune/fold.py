@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from src.base import files
-from src.base.errors import UserError
+from src.base.errors import UserError, counted
 from src.base.text import duration
 from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
@@ -84,6 +84,9 @@ def run_fold(
         )
     fold = one.fold(data, shared.squares, None if shared.doubtful is None else shared.doubtful[number])
 
+    if spec.max_steps is not None:
+        planned = counted(fold.spec.epochs, "epoch")
+        print(f"{one.title}  {planned} of at most {spec.epochs}, by max_steps={spec.max_steps:,}")
     backbones.announce(f"{competition.name}:{name}", fold.squares.geometry.size, fold.data_config)
 
     def create(pretrained: bool) -> nn.Module:

