@@ -58,7 +58,10 @@ def finished_run(toy_run, finished_once, roots):
         (["probe"], ["data", "folds", "features", "probe"]),
         (["find_lr"], ["data", "folds", "find_lr"]),
         (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
-        (["submission"], ["data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission"]),
+        (
+            ["submission"],
+            ["data", "folds", "pixels", "features", "zeroshot", "probe", "finetune", "blend", "submission"],
+        ),
     ],
 )
 def test_a_stage_runs_with_what_it_needs(words, stages):
@@ -66,7 +69,7 @@ def test_a_stage_runs_with_what_it_needs(words, stages):
 
 
 def test_a_whole_run_has_all_stages_that_need_not_be_asked_for_and_a_report():
-    stages = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
+    stages = ("data", "folds", "pixels", "features", "zeroshot", "probe", "finetune", "blend", "submission")
     assert cli.parse(["digits"]) == Request("digits", stages, whole=True)
 
 
@@ -383,7 +386,7 @@ def test_two_runs_of_one_seed_give_the_same_numbers(toy_run, roots, finished_onc
 
     toy_run("submission")
     assert tables(roots / "submissions") == tables(finished_once)
-    assert len(tables(finished_once)) == 19
+    assert len(tables(finished_once)) == 20
 
 
 def test_a_smoke_run_does_not_touch_the_real_one(finished_run, roots, monkeypatch, capsys):

@@ -67,12 +67,12 @@ def tower(spec: Encoder) -> Tower:
     return made
 
 
-def store(competition: Competition, data: Parts | Dataset) -> Store:
-    """The decoded store of the competition's rows for its encoders, with as many pixels as the largest of them needs.
+def store(competition: Competition, data: Parts | Dataset, spec: Encoder) -> Store:
+    """The decoded store of the competition's rows for `spec` and its encoders, of the pixels that the largest needs.
 
     Features do not depend on it: who needs more than it has reads the files.
     """
-    squares = [geometry(spec) for spec in competition.encoders]
+    squares = [geometry(one) for one in (spec, *competition.encoders)]
     need = max(square.resize for square in squares)
     whole = not all(square.exact_at(need) for square in squares) or any(
         view in CROPS for spec in competition.encoders for view in spec.views

@@ -117,7 +117,7 @@ def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Par
 def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts | Dataset) -> dict[str, int]:
     """As `make_features`, of all rows of a competition."""
     spec, views = caches[0].spec, [cache.view for cache in caches]
-    pictures = functools.partial(encoders.pictures, encoders.store(competition, data), spec, views)
+    pictures = functools.partial(encoders.pictures, encoders.store(competition, data, spec), spec, views)
     return make_features(caches, data.rows, functools.partial(encoders.tower, spec), pictures)
 
 

@@ -34,18 +34,18 @@ def prepared(folder):
 def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, capsys):
     before = snapshot(prepared.folder)
     capsys.readouterr()
-    ab.run(prepared, "cs", "(1e-7,)")
+    ab.run(prepared, "cs", "(1e-18,)")
     said = capsys.readouterr().out
     assert {path: file for path, file in snapshot(prepared.folder).items() if path in before} == before
     rows = read_dataset(prepared)
     base = predictions.read(prepared.model_folder("probe") / "oof.parquet", "id", rows.train.ids, CLASSES)
-    train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-7,)}), rows, prepared.folder)
+    train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-18,)}), rows, prepared.folder)
     arm = train.out_of_fold(train.fits())
     accuracy = METRICS["accuracy"]
     (gain, se), (score, _) = accuracy.gain(rows.targets, arm, than=base), accuracy.score(rows.targets, arm)
     assert gain < 0
     [found] = read_ab(prepared.ab_csv)
-    assert (found.field, found.value, found.model, found.metric) == ("cs", "(1e-07,)", "probe", "accuracy")
+    assert (found.field, found.value, found.model, found.metric) == ("cs", "(1e-18,)", "probe", "accuracy")
     assert (found.arm, found.difference, found.difference_se) == pytest.approx((score, gain, se))
     assert (found.base, found.base_se) == pytest.approx(accuracy.score(rows.targets, base))
     assert found.rows == (base.argmax(axis=1) != arm.argmax(axis=1)).sum() > 0

@@ -50,7 +50,9 @@ def seen(competition, models=("zeroshot", "probe"), right=0.6, never=None, teste
         decided = decisions.cross_fitted(one.metric, oof, targets, fold)
         cv, se = one.metric.score(targets, decided)
         folder = competition.model_folder(name)
-        one.models[name] = Model(name, folder, {"cv": cv, "se": se}, oof, decided, test if tested else None)
+        one.models[name] = Model(
+            name, folder, {"cv": cv, "se": se, "log_loss": 1.0}, oof, decided, test if tested else None
+        )
     return one
 
 

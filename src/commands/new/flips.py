@@ -20,6 +20,7 @@ from src.data.decoded import Decoded
 from src.schema.competition import Competition
 from src.schema.models import Pixels
 from src.schema.source import Source
+from src.scoring.intervals import gain_text
 
 if TYPE_CHECKING:
     from src.models.symmetry import Outcome
@@ -65,13 +66,12 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """`hflip: log loss 0.226, turned 0.314 (+0.088 ± 0.010), learnt too 0.222 (-0.004 ± 0.005): changes ...`."""
+        """`hflip: log loss 0.226, turned +0.0880 ± 0.0102, learnt too -0.0041 ± 0.0052: changes the class`."""
         differs = self.harmful or self.rise > ERRORS * self.rise_se
         verdict = "kept" if self.kept else "changes the class" if self.knows and differs else "cannot be told, not used"
         return (
-            f"{self.view}: log loss {self.plain:.3f}, turned {self.plain + self.rise:.3f} ({self.rise:+.3f} ± "
-            f"{self.rise_se:.3f}), learnt too {self.plain + self.more:.3f} ({self.more:+.3f} ± {self.more_se:.3f}): "
-            f"{verdict}"
+            f"{self.view}: log loss {self.plain:.3f}, turned {gain_text(self.rise, self.rise_se)}, learnt too "
+            f"{gain_text(self.more, self.more_se)}: {verdict}"
         )
 
 
