@@ -73,11 +73,30 @@ def check(spec: FineTune) -> None:
     side = size(spec)
     with torch.random.fork_rng(), torch.device("meta"):  # shapes alone: no memory, no time
         model = backbones.create(spec, 2, spec.seed, None).eval()
+        first_layers(model, spec.frozen_groups)
         try:
             model(torch.empty(1, 3, side, side))
         except (ValueError, AssertionError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise UserError(f"{spec.backbone} cannot take img_size={side}: {why}") from error
+
+
+def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
+    """The modules of the network's first groups of layers, by timm's grouping: the stem, then a stage or block each.
+
+    Raises:
+        UserError: It has no more groups than these.
+    """
+    found = timm.models.group_parameters(model, model.group_matcher(coarse=True)) if groups else {}
+    if groups and groups >= len(found):
+        raise UserError(f"frozen_groups={groups} leaves nothing to train: the network has {len(found)} groups")
+    names = {name for number in sorted(found)[:groups] for name in found[number]}
+    return [module for path, module in model.named_modules() if names & own_parameters(path, module)]
+
+
+def own_parameters(path: str, module: nn.Module) -> set[str]:
+    """The names of a module's own parameters, in a network that has it at `path`."""
+    return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False)}
 
 
 def size(spec: FineTune) -> int:

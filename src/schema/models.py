@@ -234,6 +234,9 @@ class FineTune(Network, Kind):
     layer_decay: float | None = Field(default=None, gt=0, le=1)  # lr of a layer to the next: BEiT 0.65 to 0.9
     warmup_epochs: float = Field(default=1.0, ge=0)  # linear, then half a cosine to 0 (Loshchilov & Hutter 2017)
     head_epochs: int = Field(default=0, ge=0)  # of the first epochs: only the head is trained
+    # so many of timm's first groups of layers (the stem, then a stage each) stay as they are, batch norms too: they
+    # are much alike for all photographs (Yosinski et al. 2014), and take most of a step's time. No key names 0
+    frozen_groups: int = Field(default=0, ge=0, exclude_if=lambda value: value == 0)
     clip_grad: float | None = Field(default=1.0, gt=0)  # norm; as in ViT's fine-tuning (Dosovitskiy et al. 2021)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # Szegedy et al. 2016: 0.1
     drop_path: float = Field(default=0.0, ge=0, lt=1)  # Huang et al. 2016; ConvNeXt's fine-tuning: 0.1 to 0.4

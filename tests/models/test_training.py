@@ -353,6 +353,23 @@ class TestOptimizer:
         made.train_step(*batch(made.fold))
         assert {"conv1.0.weight", "bn1.running_mean"} <= moved(made, before)
 
+    def test_the_first_groups_of_layers_stay_as_they_are(self):
+        made = start(spec_of(backbone="test_resnet", frozen_groups=2))
+        before = weights(made)
+        made.train_step(*batch(made.fold))
+        learnt = moved(made, before)
+        assert {name.partition(".")[0] for name in learnt} == {"layer2", "layer3", "layer4", "fc"}
+        assert "layer2.0.bn1.running_mean" in learnt
+        whole = spec_of().model_dump(mode="json")
+        assert "frozen_groups" not in whole
+
+    @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_convnext", "test_vit", "test_resnet"])
+    def test_as_many_groups_as_there_are_leave_nothing_to_train(self, backbone):
+        spec = spec_of(backbone=backbone, img_size=None)
+        classifiers.check(spec.model_copy(update={"frozen_groups": 2}))
+        with pytest.raises(UserError, match="frozen_groups=99 leaves nothing to train: the network has"):
+            classifiers.check(spec.model_copy(update={"frozen_groups": 99}))
+
     def test_the_average_follows(self):
         made = start(spec_of(ema_decay=0.9))
         for step in range(2):  # the first is taken whole

@@ -9,6 +9,7 @@ The recipe is in the config; src/schema/models.py has each field, its default an
 
   epochs, lr, head_lr, warmup_epochs, head_epochs, weight_decay, layer_decay, clip_grad   AdamW and its schedule
   max_steps=300                                  fewer epochs of many rows, so that --limit and all rows are one config
+  frozen_groups=3                                        the stem and two stages stay as they are: half the time
   batch_size, micro_batch, grad_checkpointing, compile, precision                         what fits into memory
   augment=(Augment("HorizontalFlip", p=0.5),)    albumentations by name and arguments; an unknown argument, which
                                                  albumentations 2.0.8 only warns of, is refused

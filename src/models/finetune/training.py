@@ -27,6 +27,7 @@ from src.base.progress import track
 from src.data.geometry import normalised
 from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.resume import Running
+from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.schema.models import FineTune
 from src.scoring import label_noise
@@ -106,12 +107,17 @@ class Training:
             group["lr"] = self.lr * group.get("lr_scale", 1.0)
 
     def set_mode(self) -> None:
-        """Ready to train; in the first epochs only the head, and the rest stays as it is, norms' averages included."""
+        """Ready to train; in the first epochs only the head, and the rest stays as it is, norms' averages included.
+
+        So do the first layers where these are frozen.
+        """
         head_only, head = self.epoch < self.fold.spec.head_epochs, self.model.get_classifier()
         self.model.train(not head_only)
         head.train()
         self.model.requires_grad_(not head_only)
         head.requires_grad_(True)
+        for module in first_layers(self.model, self.fold.spec.frozen_groups):
+            module.eval().requires_grad_(False)
 
     def train_step(self, pixels: Tensor, targets: Tensor) -> None:
         """One step of the optimizer: uint8 (n, 3, size, size), and (n,), from the loader."""
