@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from src.models.probe.judging import judge_of
 from src.networks import classifiers, features, hub
-from src.results.model import read_model
+from src.results.model import BLEND, read_model
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.schema.networks import Encoder
@@ -28,7 +28,11 @@ def without_hub(competition: Competition) -> Competition:
     print(f"{reason}: left out, for want of weights from the hub: {', '.join(needing)}; made: {', '.join(models)}")
     blended = competition.blend.models and tuple(name for name in competition.blend.models if name in models)
     blend = competition.blend.model_copy(update={"models": blended})
-    return competition.model_copy(update={"models": models, "blend": blend})
+    known = {None, BLEND, *models, *(competition.compared or ())}
+    reported = tuple(
+        row if row.model in known else row.model_copy(update={"model": None}) for row in competition.reported
+    )
+    return competition.model_copy(update={"models": models, "blend": blend, "reported": reported})
 
 
 def needs_hub(competition: Competition, name: str, spec: AnyModel) -> bool:

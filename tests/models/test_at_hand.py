@@ -2,9 +2,9 @@
 
 import pytest
 
-from src import stages
+from src import config, stages
 from src.base import files
-from src.config import FineTune, Probe, Soup, ZeroShot
+from src.config import FineTune, Probe, Reported, Soup, ZeroShot
 from src.models import at_hand
 from src.networks import hub
 from tests.conftest import TINY_CLIP, toy_competition
@@ -25,8 +25,10 @@ def offline(monkeypatch, tmp_path):
 
 
 def test_those_that_need_it_are_left_out_and_named_with_what_is_made_of_them(folder, offline, capsys):
-    left = at_hand.without_hub(toy_competition(models=HERE | FAR))
+    reported = (Reported("theirs", public=0.5, model="far_clip"), Reported("ours", public=0.6, model="probe"))
+    left = at_hand.without_hub(toy_competition(models=HERE | FAR, reported=reported))
     assert list(left.models) == list(HERE)
+    assert [row.model for row in left.reported] == [None, "probe"]
     said = "no answer in 8 seconds: left out, for want of weights from the hub: far_clip, far_beside, far_net, far_soup"
     assert f"{said}; made: zeroshot, probe" in capsys.readouterr().out
 
@@ -50,6 +52,12 @@ def test_nothing_is_asked_where_nothing_is_needed_of_it(folder, monkeypatch):
 def test_where_none_is_left_the_first_says_what_to_do(folder, offline):
     competition = toy_competition(models=FAR)
     assert at_hand.without_hub(competition) is competition
+
+
+def test_every_config_can_be_left_with_what_needs_no_hub(roots, offline):
+    for name in config.names():
+        competition = config.load(name)
+        assert at_hand.without_hub(competition).models.keys() <= competition.models.keys()
 
 
 def test_the_run_goes_on_to_a_submission_of_the_others(folder, offline, capsys):
