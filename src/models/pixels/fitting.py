@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
 from src.base.threads import parallel
 from src.models.logreg.design import Design
+from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem, Solution, solve
 from src.models.pixels.forest import Forest, grow
 from src.schema.models import Pixels
@@ -28,20 +28,10 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Regression:
-    coef: np.ndarray  # (k, d) float32
-    intercept: np.ndarray  # (k,) float32
-
-    def predict(self, feats: np.ndarray) -> np.ndarray:
-        """(n, d) -> (n, k) probabilities."""
-        return softmax(feats @ self.coef.T + self.intercept, axis=1)
-
-
-@dataclass(frozen=True)
 class FoldFit:
     """One fold's regression, and how much its forest counts beside it."""
 
-    regression: Regression
+    regression: Linear
     c: float
     share: float  # of the forest
     losses: tuple[float, float]  # log loss inside the training rows: of the regression, of the forest
@@ -143,8 +133,8 @@ def other(pair: Pair, fold: int) -> int:
     return pair[1] if pair[0] == fold else pair[0]
 
 
-def regression(solution: Solution, i: int) -> Regression:
-    return Regression(solution.coef[i].astype(np.float32), solution.intercept[i].astype(np.float32))
+def regression(solution: Solution, i: int) -> Linear:
+    return Linear(solution.coef[i].astype(np.float32), solution.intercept[i].astype(np.float32))
 
 
 def grown(spec: Pixels, data: TrainRows, pair: Pair, n_folds: int) -> Forest:
@@ -155,7 +145,7 @@ def grown(spec: Pixels, data: TrainRows, pair: Pair, n_folds: int) -> Forest:
 
 
 def best_share(
-    data: TrainRows, fold: int, regressions: dict[Pair, Regression], forests: dict[Pair, Forest]
+    data: TrainRows, fold: int, regressions: dict[Pair, Linear], forests: dict[Pair, Forest]
 ) -> tuple[float, tuple[float, float]]:
     """The forest's share of the least log loss on the folds that are paired with one, and the losses of both alone."""
     total, rows = dict.fromkeys(SHARES, 0.0), 0

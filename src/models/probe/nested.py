@@ -15,8 +15,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
+from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem
 from src.models.probe.solvers import ProbeData, Solve, solver
 from src.networks.features import read_parts
@@ -25,18 +25,6 @@ from src.scoring.label_noise import issues
 
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 SHARE = 1e-6  # of the objective: a fit for the choice of C is done when its next step is to gain half of this or less
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Predicts softmax(feats @ coef.T + intercept + offset)."""
-
-    coef: np.ndarray  # (k, d) float32
-    intercept: np.ndarray  # (k,) float32
-
-    def predict(self, feats: np.ndarray, offset: np.ndarray | float = 0.0) -> np.ndarray:
-        """(n, d) features -> (n, k) probabilities."""
-        return softmax(feats @ self.coef.T + self.intercept + offset, axis=1)
 
 
 @dataclass(frozen=True)
