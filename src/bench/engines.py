@@ -41,7 +41,7 @@ def compare(name: str, paths: list[Path], quick: bool) -> list[Comparison]:
     with silence():
         towers = [encoders.tower(spec) for _ in range(3)]  # of their own, since a layout is one of the weights
     side = towers[0].geometry.size
-    ways = {"contiguous": Engine(towers[0].forward), "channels_last": last(towers[1].forward)}
+    ways = {"contiguous": Engine(towers[0].forward), "channels_last": engines.channels_last(towers[1].forward)}
     if not packages.unmet([packages.OPENVINO]):
         ways["OpenVINO"] = Engine(engines.convert(towers[2].forward, batch, side))
     start = time.perf_counter()
@@ -56,11 +56,6 @@ def compare(name: str, paths: list[Path], quick: bool) -> list[Comparison]:
     return [
         Comparison("features", f"{name}: {what} | torch alone", rates[arm], rates[peer]) for arm, peer, what in pairs
     ]
-
-
-def last(forward: Callable) -> Engine:
-    engines.owner(forward).to(memory_format=torch.channels_last)
-    return Engine(forward, layout=torch.channels_last)
 
 
 def alone(engine: Engine, batch: int, side: int) -> Callable[[list[Path]], None]:

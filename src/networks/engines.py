@@ -67,7 +67,12 @@ def choose(forward: Callable[[Tensor], Tensor], title: str, batch: int, side: in
             print(f"{title}: OpenVINO cannot compute it ({reason[:200]}): torch does")
     if not convolutional:
         return Engine(forward)
-    network.to(memory_format=torch.channels_last)
+    return channels_last(forward)
+
+
+def channels_last(forward: Callable[[Tensor], Tensor]) -> Engine:
+    """The network by torch, its weights and pixels in the layout that convolutions are quick in."""
+    owner(forward).to(memory_format=torch.channels_last)
     return Engine(forward, "channels_last", torch.channels_last)
 
 
