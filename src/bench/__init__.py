@@ -16,10 +16,10 @@ and time, and ./run.sh compare cifar10 from scratch will give them.
   ViT-B-32, 128 seeds, decoded before              the model alone                          1.02 (0.89 to 1.15)
   the same                                         open_clip's README loop                  1.04 (0.93 to 1.28)
   the same, a tenth of the images is new           the loop, which starts again             10.9 (10.0 to 13.1)
-  tf_efficientnet_lite0, 8 seeds, batches of 4,    the model alone by torch, contiguous     3.69 (3.67 to 3.70)
-    from files to features by OpenVINO
-  the model alone by OpenVINO                      the same                                 4.58 (4.45 to 4.70)
-  the model alone by torch, channels_last          the same                                 1.32 (1.29 to 1.35)
+  tf_efficientnet_lite0, batches of 32, by         the model alone by torch, contiguous     2.05 (1.75 to 2.45)
+    OpenVINO from files to features (AVX2)
+  the model alone by OpenVINO                      the same                                 2.61 (2.26 to 2.83)
+  the model alone by torch, channels_last          the same                                 1.40 (1.39 to 1.47)
   bench finetune
   an epoch of a tiny ConvNeXt at 32 pixels,        its steps on tensors in memory           0.93 (0.86 to 1.32)
     718 seeds, flips

@@ -2,7 +2,8 @@
 
 Which of them is a function of the processor's instructions, the network, the packages and the number of pictures, and
 never of a trial: with a trial, numbers would depend on what else the machine does meanwhile. Pictures a second by torch
-contiguous, torch channels_last and OpenVINO, all in float32, random weights at 224 pixels:
+contiguous, torch channels_last and OpenVINO, all in float32, random weights at 224 pixels. glibc gave memory back after
+each batch there, which run.sh keeps it from: torch then takes half of the time (./run.sh help bench).
 
   tf_efficientnet_lite0   one thread of an AMD EPYC with AVX2 and without AVX-512    19.7   24.5   64.0
   resnet50                                                                            6.0    6.1    9.0
