@@ -288,6 +288,10 @@ class Gpu(TorchDispatchMode):
             return torch.nn.attention.SDPBackend.MATH.value
         if func in COPIES:
             return self.copied(func, args, kwargs)
+        if torch.is_inference_mode_enabled() and func._can_decompose():  # elsewhere autograd has taken it apart
+            with self:
+                if (out := func.decompose(*args, **kwargs)) is not NotImplemented:
+                    return out
         self.stream.at += 1
         self.launches += not is_view(func)
         if self.refuse is not None and self.refuse(func, args):
@@ -307,7 +311,9 @@ class Gpu(TorchDispatchMode):
                     self.faults.append(f"{func} has changed a shape in place, which is not pretended")
                 x.written = self.now
         held = {id(x.held): x for x in ours}
-        made = pytree.tree_map_only(torch.Tensor, lambda t: held[id(t)] if id(t) in held else OnGpu(t, self), out)
+        # a view of a tensor that autograd knows is one, too
+        with torch.inference_mode(torch.is_inference_mode_enabled() and not (is_view(func) and not_inference(ours))):
+            made = pytree.tree_map_only(torch.Tensor, lambda t: held[id(t)] if id(t) in held else OnGpu(t, self), out)
         if self.live > self.total:
             raise torch.OutOfMemoryError("CUDA out of memory. (pretended)")
         return made
@@ -315,7 +321,7 @@ class Gpu(TorchDispatchMode):
     def computed(self, func, args: tuple, kwargs: dict):
         """By the CPU; random numbers are the GPU's own."""
         args, kwargs = pytree.tree_map_only(OnGpu, lambda x: x.held, (args, kwargs))
-        kwargs = {k: torch.device("cpu") if is_gpu(v) and k == "device" else v for k, v in kwargs.items()}
+        kwargs = {k: torch.device("cpu") if k == "device" and is_gpu(v) else v for k, v in kwargs.items()}
         if kwargs.get("pin_memory"):
             kwargs["pin_memory"] = False
         random = torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None
@@ -411,6 +417,10 @@ class Gpu(TorchDispatchMode):
 def is_view(func) -> bool:
     """Whether an operator returns memory that it was given, and computes nothing."""
     return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)
+
+
+def not_inference(tensors: list[torch.Tensor]) -> bool:
+    return not any(x.is_inference() for x in tensors)
 
 
 def backward(root: torch.Tensor, gradient: torch.Tensor) -> None:
