@@ -46,7 +46,11 @@ def run(competition: Competition) -> None:
 
 
 def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame:
-    """lr, loss and smoothed loss of each step of a short training, up to where the loss explodes."""
+    """lr, loss and smoothed loss of each step of a short training, up to where the loss explodes.
+
+    Raises:
+        NotFinite: The first loss is not finite.
+    """
     training = Training(fold, model)
     training.schedule = lambda step: LOW * (HIGH / LOW) ** (step / (STEPS - 1))
     rows, average = [], 0.0
@@ -58,7 +62,8 @@ def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame
             if smooth > WORSE * min(row["smooth"] for row in rows):
                 break
     except NotFinite:  # that is where the curve ends
-        pass
+        if not rows:
+            raise
     return pd.DataFrame(rows)
 
 
@@ -70,6 +75,7 @@ def losses(training: Training, batches: Batches) -> Iterator[float]:
         training.set_mode()
         for pixels, targets in batches.of(training.epoch):
             training.train_step(pixels, targets)
+            training.check()  # at each step, since the loss is waited for here
             yield float(training.losses[training.step - 1])
             done += 1
             if done == STEPS:
