@@ -19,6 +19,7 @@ has its own kernels for cuDNN and fused attention, the plain ones of the CPU are
 """
 
 import contextlib
+import functools
 import sys
 import types
 import weakref
@@ -28,8 +29,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import src
 
@@ -66,6 +66,26 @@ def where() -> str:
     return "elsewhere"
 
 
+def leaves(tree: object) -> Iterator[object]:
+    """What an operator's arguments or results are made of. (torch's own pytree takes ten times as long.)"""
+    if isinstance(tree, (tuple, list)):
+        for branch in tree:
+            yield from leaves(branch)
+    elif isinstance(tree, dict):
+        yield from leaves(list(tree.values()))
+    else:
+        yield tree
+
+
+def mapped(tree: object, kind: type, change: Callable) -> object:
+    """The same with each leaf of a kind changed."""
+    if isinstance(tree, (tuple, list)):
+        return type(tree)([mapped(branch, kind, change) for branch in tree])
+    if isinstance(tree, dict):
+        return {name: mapped(branch, kind, change) for name, branch in tree.items()}
+    return change(tree) if isinstance(tree, kind) else tree
+
+
 def is_gpu(device: object) -> bool:
     return isinstance(device, (str, torch.device)) and torch.device(device).type == "cuda"
 
@@ -95,7 +115,7 @@ class OnGpu(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, kinds, args=(), kwargs=None):
-        gpu = next(x.gpu for x in pytree.tree_leaves((args, kwargs or {})) if isinstance(x, cls))
+        gpu = next(x.gpu for x in leaves((args, kwargs or {})) if isinstance(x, cls))
         return gpu.run(func, args, kwargs or {})
 
     def numpy(self, **_):
@@ -273,8 +293,9 @@ class Gpu(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, kinds, args=(), kwargs=None):
         kwargs = kwargs or {}
-        leaves = pytree.tree_leaves((args, kwargs))
-        if any(isinstance(x, OnGpu) or (isinstance(x, torch.device) and x.type == "cuda") for x in leaves):
+        if any(
+            isinstance(x, OnGpu) or (isinstance(x, torch.device) and x.type == "cuda") for x in leaves((args, kwargs))
+        ):
             return self.run(func, args, kwargs)
         if not kwargs.get("pin_memory"):
             return func(*args, **kwargs)
@@ -282,7 +303,7 @@ class Gpu(TorchDispatchMode):
 
     def run(self, func, args: tuple, kwargs: dict):
         """An operator's result: of the GPU, of the CPU (a copy to it), or a number."""
-        given = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        given = [x for x in leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
         ours = [x for x in given if isinstance(x, OnGpu)]
         if func is aten._fused_sdp_choice.default:
             return torch.nn.attention.SDPBackend.MATH.value
@@ -313,19 +334,19 @@ class Gpu(TorchDispatchMode):
         held = {id(x.held): x for x in ours}
         # a view of a tensor that autograd knows is one, too
         with torch.inference_mode(torch.is_inference_mode_enabled() and not (is_view(func) and not_inference(ours))):
-            made = pytree.tree_map_only(torch.Tensor, lambda t: held[id(t)] if id(t) in held else OnGpu(t, self), out)
+            made = mapped(out, torch.Tensor, lambda t: held[id(t)] if id(t) in held else OnGpu(t, self))
         if self.live > self.total:
             raise torch.OutOfMemoryError("CUDA out of memory. (pretended)")
         return made
 
     def computed(self, func, args: tuple, kwargs: dict):
         """By the CPU; random numbers are the GPU's own."""
-        args, kwargs = pytree.tree_map_only(OnGpu, lambda x: x.held, (args, kwargs))
+        args, kwargs = mapped((args, kwargs), OnGpu, lambda x: x.held)
         kwargs = {k: torch.device("cpu") if k == "device" and is_gpu(v) else v for k, v in kwargs.items()}
         if kwargs.get("pin_memory"):
             kwargs["pin_memory"] = False
         random = torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None
-        with _disable_current_modes(), torch.no_grad(), torch._C._DisableAutocast():
+        with torch.no_grad(), torch._C._DisableAutocast():
             if not random:
                 return func(*args, **kwargs)
             before = torch.get_rng_state()
@@ -396,8 +417,7 @@ class Gpu(TorchDispatchMode):
         if not later or not self.is_pinned(source):
             self.wait("copy to the GPU" if not later else "copy to the GPU from memory that is not pinned")
             return
-        with _disable_current_modes():
-            self.leaving.append((*self.now, source, source.clone(), where()))
+        self.leaving.append((*self.now, source, source.clone(), where()))
 
     def fetched(self, into: torch.Tensor | None, later: bool) -> bool:
         """Whether the numbers come later."""
@@ -408,12 +428,12 @@ class Gpu(TorchDispatchMode):
 
     def hide(self, copy: torch.Tensor) -> None:
         """The numbers of a copy to the CPU come when it is waited for."""
-        with _disable_current_modes():
-            self.coming.append((*self.now, copy, copy.clone()))
-            copy.fill_(float("nan") if copy.is_floating_point() else 77)
+        self.coming.append((*self.now, copy, copy.clone()))
+        copy.fill_(float("nan") if copy.is_floating_point() else 77)
         self.pin(copy)
 
 
+@functools.cache
 def is_view(func) -> bool:
     """Whether an operator returns memory that it was given, and computes nothing."""
     return any(one.alias_info is not None and not one.alias_info.is_write for one in func._schema.returns)
@@ -539,8 +559,7 @@ def pretended(total: float = 80e9, half: bool = True, count: int = 1) -> Iterato
     }
 
     def pin_memory(tensor: torch.Tensor, device=None) -> torch.Tensor:
-        with _disable_current_modes():
-            return gpu.pin(tensor.clone())
+        return gpu.pin(tensor.clone())
 
     def is_pinned(tensor: torch.Tensor, device=None) -> bool:
         return gpu.is_pinned(tensor)
