@@ -164,6 +164,21 @@ def toy(folder):
 
 
 @pytest.fixture
+def saved_each_step(monkeypatch):
+    """A minute passes at each step of a training, which goes on when its checkpoint is written."""
+    from src.models.finetune import resume
+
+    save = resume.Checkpointer.save
+
+    def saving(self, *arguments):
+        save(self, *arguments)
+        self.wait()
+
+    monkeypatch.setattr(resume, "EVERY_S", 0)
+    monkeypatch.setattr(resume.Checkpointer, "save", saving)
+
+
+@pytest.fixture
 def hide(monkeypatch):
     """hide("open_clip", "cleanlab"): this environment has no such packages."""
 

@@ -284,7 +284,11 @@ def kill_at(monkeypatch, number):
     monkeypatch.setattr(checkpoints, "save", saving)
 
 
-@pytest.mark.parametrize("number", [2, 3, 4])  # 2 epochs and the fold's end make 3 writes a fold
+STEPS = 2 * 3  # of a fold: 2 epochs of 24 rows, 8 in a batch
+
+
+@pytest.mark.usefixtures("saved_each_step")
+@pytest.mark.parametrize("number", [2, 4, 6, STEPS + 1, STEPS + 2])  # a write a step, and the finished file's
 def test_a_killed_run_ends_as_an_undisturbed_one(trained, monkeypatch, number, tmp_path):
     folder = trained.model_folder("convnext")
     whole = {name: data for name, (_, data) in snapshot(folder).items() if name.endswith(".parquet")}
@@ -301,9 +305,10 @@ def test_a_killed_run_ends_as_an_undisturbed_one(trained, monkeypatch, number, t
         assert all(torch.equal(again[name], weights[k][name]) for name in weights[k])
 
 
+@pytest.mark.usefixtures("saved_each_step")
 def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        kill_at(patch, 5)  # fold 1, its second epoch
+        kill_at(patch, STEPS + 1 + 4)  # fold 1, after its first epoch
         with pytest.raises(Killed):
             finetune.run(prepared)
     capsys.readouterr()
@@ -315,11 +320,12 @@ def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, cap
     assert not list(prepared.model_folder("convnext").glob("*.running.*"))
 
 
+@pytest.mark.usefixtures("saved_each_step")
 def test_killed_after_a_change_of_config_and_changed_back_it_has_no_foreign_tables(trained, monkeypatch):
     expected = tables_of(trained)
     changed = with_model(lr=1e-4)
     with monkeypatch.context() as patch:
-        kill_at(patch, 6)  # fold 0 is new, fold 1 has written all its epochs and not yet its weights
+        kill_at(patch, 2 * (STEPS + 1))  # fold 0 is new, fold 1 has written all its epochs and not yet its weights
         with pytest.raises(Killed):
             finetune.run(changed)
     for path in trained.model_folder("convnext").glob("model.json"):
@@ -328,6 +334,7 @@ def test_killed_after_a_change_of_config_and_changed_back_it_has_no_foreign_tabl
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
 
 
+@pytest.mark.usefixtures("saved_each_step")
 def test_an_epoch_of_another_config_is_not_gone_on_from(prepared, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         kill_at(patch, 2)
@@ -380,6 +387,7 @@ def test_a_folds_weights_do_not_depend_on_its_labels(prepared, folder):
     assert all(torch.equal(again[name], weights[name]) for name in weights)
 
 
+@pytest.mark.usefixtures("saved_each_step")
 def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch):
     calls = []
 
@@ -395,8 +403,9 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch)
     batch = batches.order(fold.fold(rows, None), 1)[1]
     ids = [rows.train.ids[i] for i in np.flatnonzero(rows.fold != 0)[batch]]
     assert f"(ids {', '.join(ids)})" in str(error.value)
-    (running,) = prepared.model_folder("convnext").glob("*.running-*")
-    assert all(torch.isfinite(tensor).all() for tensor in checkpoints.load(running).values())
+    saved = [checkpoints.load(path) for path in prepared.model_folder("convnext").glob("*.running-*")]
+    assert all(torch.isfinite(tensor).all() for tensors in saved for tensor in tensors.values())
+    assert len(saved) == 2
 
 
 def test_warm_up_rises_and_the_cosine_falls_to_nothing():

@@ -9,6 +9,7 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -22,10 +23,10 @@ from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
-from src.models.finetune import augment, training
+from src.models.finetune import augment, resume, training
 from src.models.finetune import batches as batches_module
 from src.models.finetune.batches import Batches, Fold
-from src.models.finetune.resume import Running
+from src.models.finetune.resume import Checkpointer, Running
 from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.results import checkpoints
@@ -437,6 +438,7 @@ class TestStopped:
                 os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is before
 
+    @pytest.mark.usefixtures("saved_each_step")
     def test_two_checkpoints_are_kept_and_the_older_serves_where_the_newer_is_damaged(
         self, tmp_path, monkeypatch, capsys
     ):
@@ -456,21 +458,122 @@ class TestStopped:
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert checkpoints.about(older) is None  # it has made room
 
+    @pytest.mark.parametrize("killed_at", [2, 5, 7, 12])  # the step after: a checkpoint is of whole steps
+    def test_a_checkpoint_within_an_epoch_resumes_to_the_weights_of_an_undisturbed_run(
+        self, tmp_path, monkeypatch, killed_at, saved_each_step, capsys
+    ):
+        expected, history = fit(self.SPEC, tmp_path / "whole")
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "train_step", stop_after(Training.train_step, killed_at - 1))
+            with pytest.raises(KeyboardInterrupt):
+                fit(self.SPEC, tmp_path / "it")
+        capsys.readouterr()
+        again, history_again = fit(self.SPEC, tmp_path / "it")
+        epoch, step = divmod(killed_at - 1, 4)
+        assert f"resuming after epoch {epoch}" + (f" and {step} steps" if step else "") in capsys.readouterr().out
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+        assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
+
     def test_a_batch_larger_than_the_data_is_said(self, tmp_path, capsys):
         fit(spec_of(batch_size=64), tmp_path)
         assert "it fold 0  batch_size 64 is more than all its rows: one batch of 30" in capsys.readouterr().out
 
 
-def stop_after(train_epoch, n: int):
+def stop_after(function, n: int):
     calls = []
 
     def stopping(*arguments):
         if len(calls) == n:
             raise KeyboardInterrupt
         calls.append(1)
-        train_epoch(*arguments)
+        function(*arguments)
 
     return stopping
+
+
+class TestCheckpointer:
+    TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}
+
+    @pytest.fixture
+    def running(self, tmp_path):
+        return Running(tmp_path / "fold0.safetensors", {"it": "key"})
+
+    @pytest.fixture
+    def held(self, monkeypatch):
+        """Writes wait for this event."""
+        go, save = threading.Event(), checkpoints.save
+
+        def saving(*arguments):
+            assert go.wait(20)
+            save(*arguments)
+
+        monkeypatch.setattr(checkpoints, "save", saving)
+        return go
+
+    def test_writes_what_was_there_while_training_goes_on(self, running, held):
+        tensors = {name: tensor.clone() for name, tensor in self.TENSORS.items()}
+        about = {"history": [1]}
+        with ThreadPoolExecutor(1) as pool:
+            checkpointer = Checkpointer(running, pool)
+            checkpointer.save(tensors, about)
+            tensors["a"] += 1
+            about["history"].append(2)
+            assert running.paths() == []
+            held.set()
+        found, facts = running.latest("it")
+        assert all(torch.equal(found[name], tensor) for name, tensor in self.TENSORS.items())
+        assert facts == {"history": [1], "key": {"it": "key"}}
+
+    def test_one_write_at_a_time_and_a_minute_between_two(self, running, held, monkeypatch):
+        monkeypatch.setattr(resume, "EVERY_S", 0)
+        with ThreadPoolExecutor(1) as pool:
+            checkpointer = Checkpointer(running, pool)
+            assert checkpointer.due
+            checkpointer.save(self.TENSORS, {})
+            assert not checkpointer.due
+            held.set()
+            checkpointer.save(self.TENSORS, {})  # waits for the first
+            assert len(running.paths()) >= 1
+            checkpointer.wait()
+            assert len(running.paths()) == 2
+            assert checkpointer.due
+            monkeypatch.setattr(resume, "EVERY_S", 60)
+            assert not checkpointer.due
+
+    def test_copies_are_made_in_the_same_memory(self, running):
+        with ThreadPoolExecutor(1) as pool:
+            checkpointer, places = Checkpointer(running, pool), []
+            for _ in range(2):
+                checkpointer.save(self.TENSORS, {})
+                checkpointer.wait()
+                places.append([tensor.data_ptr() for tensor in checkpointer.copies.values()])
+        assert places[0] == places[1]
+
+    def test_a_full_disk_ends_the_training_with_its_sentence(self, tmp_path, monkeypatch):
+        def full(path, *arguments):
+            raise UserError(f"cannot write {path}: the disk is full")
+
+        monkeypatch.setattr(checkpoints, "save", full)
+        monkeypatch.setattr(resume, "EVERY_S", 0)
+        with pytest.raises(UserError, match=r"cannot write .*running-000001.safetensors: the disk is full"):
+            fit(spec_of(), tmp_path)
+
+    def test_a_signal_waits_for_the_write_that_is_under_way_and_saves(self, tmp_path, monkeypatch, held):
+        train_step, steps = Training.train_step, []
+
+        def disturbed(self, *arguments):
+            train_step(self, *arguments)
+            steps.append(1)
+            if len(steps) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+                threading.Timer(0.2, held.set).start()
+
+        monkeypatch.setattr(resume, "EVERY_S", 0)
+        monkeypatch.setattr(Training, "train_step", disturbed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(spec_of(), tmp_path)
+        paths = Running(tmp_path / "fold0.safetensors", {}).paths()
+        assert [checkpoints.about(path)["step"] for path in paths] == [1, 2]
 
 
 def test_a_compiled_model_is_used_and_saved_under_its_own_names(monkeypatch):

@@ -25,9 +25,9 @@ ingredients of a fold are chosen on the other folds' rows.
 
 Epochs are fixed, and the last (or averaged) weights are used, never the best epoch of the scored fold.
 
-Ctrl-C and SIGTERM save a checkpoint within the epoch. The last two checkpoints are kept, and the randomness of a step
-depends on its number alone: a resumed run ends with the weights of an uninterrupted one (bit for bit on one CPU). A
-change of `views`, `wise_ft` or `temperature` trains nothing again; more `seeds` train only the new ones. If GPU memory
-runs out, fewer images are computed at a time, and the batch stays the same. A loss that is not finite stops the run
-with epoch, step, lr and the ids of the batch.
+A checkpoint is saved each minute, while training goes on, and on Ctrl-C and SIGTERM, between any two steps. The last
+two are kept, and the randomness of a step depends on its number alone: a resumed run ends with the weights of an
+uninterrupted one (bit for bit on one CPU). A change of `views`, `wise_ft` or `temperature` trains nothing again; more
+`seeds` train only the new ones. If GPU memory runs out, fewer images are computed at a time, and the batch stays the
+same. A loss that is not finite stops the run with epoch, step, lr and the ids of the batch.
 """

@@ -7,6 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
 from src.models.finetune.batches import Batches, Fold, draw, order
-from src.models.finetune.resume import Running
+from src.models.finetune.resume import Checkpointer, Running
 from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.schema.models import FineTune
@@ -188,6 +189,11 @@ class Training:
         scaler = self.scaler.state_dict()  # empty where it does nothing
         return {**position, "scaler": scaler, "seconds": self.seconds, "history": self.history}
 
+    def save(self, checkpointer: Checkpointer) -> None:
+        """Save state. Raises NotFinite: A loss of the epoch was not finite; that is not saved."""
+        self.check()
+        checkpointer.save(self.state(), self.about())
+
     def restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         """The inverse of `state` and `about`."""
         parts: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}, "losses": {}}
@@ -274,7 +280,8 @@ def train_fold(
         The model that predicts, and the history: a row an epoch.
 
     Raises:
-        UserError: A loss was not finite (NotFinite), the loader died, or the GPU lacks the memory for one image.
+        UserError: A loss was not finite (NotFinite), the loader died, the GPU lacks the memory for one image, or the
+            disk has no room for a checkpoint.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     spec = fold.spec
@@ -290,14 +297,16 @@ def train_fold(
         where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
         print(f"{fold.title}  resuming after {where}")
     batches = Batches(fold, transform)
-    with deferred_signals() as stop:
+    with deferred_signals() as stop, ThreadPoolExecutor(1) as pool:
+        checkpointer = Checkpointer(running, pool)
         while training.epoch < spec.epochs:
-            train_epoch(training, batches, running, stop)
+            train_epoch(training, batches, checkpointer, stop)
+        checkpointer.wait()
     return training.predictor, training.history
 
 
-def train_epoch(training: Training, batches: Batches, running: Running, stop: StopRequest) -> None:
-    """Train from the present step to the epoch's end, or to where a signal asks to stop, and save."""
+def train_epoch(training: Training, batches: Batches, checkpointer: Checkpointer, stop: StopRequest) -> None:
+    """Train from the present step to the epoch's end, or to where a signal asks to stop, and save where it is time."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
     items = timed(batches.of(training.epoch, training.step), training.seconds, stop)
@@ -306,13 +315,19 @@ def train_epoch(training: Training, batches: Batches, running: Running, stop: St
         training.train_step(pixels, targets)
         if stop.signal is not None:
             break
+        if training.step < fold.steps and checkpointer.due:
+            training.seconds["train"] = before + time.perf_counter() - start
+            training.save(checkpointer)
     training.seconds["train"] = before + time.perf_counter() - start
-    training.check()  # what is not finite is not saved
+    training.check()
     if training.step == fold.steps:
         training.history.append(training.end_epoch())
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
         training.losses.zero_()
-    running.save(training.state(), training.about())
+    if stop.signal is not None or checkpointer.due or training.epoch == fold.spec.epochs:
+        training.save(checkpointer)
+    if stop.signal is not None:
+        checkpointer.wait()
     stop.raise_if_set()
 
 
