@@ -2,11 +2,13 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ONE_S = 1  # signals within this time are one: timeout sends it to a process, and again to all of its group
 
 
 @dataclass
@@ -27,15 +29,18 @@ def deferred_signals() -> Iterator[StopRequest]:
 
     The first one is raised too while the request is `waiting`.
     """
-    request = StopRequest()
+    request, first = StopRequest(), 0.0
     if threading.current_thread() is not threading.main_thread():  # only the main thread has handlers
         yield request
         return
 
     def note(number: int, frame: object) -> None:
+        nonlocal first
         if request.signal is not None:
+            if time.monotonic() - first < ONE_S:
+                return
             raise KeyboardInterrupt(number)
-        request.signal = number
+        request.signal, first = number, time.monotonic()
         print("\nstopping after this step, to save it first (once more: at once)", flush=True)
         if request.waiting:
             raise KeyboardInterrupt(number)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import multiprocessing
 import os
 import re
 import signal
@@ -18,7 +19,9 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data._utils import signal_handling
 
+from src.__main__ import exit_code
 from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
@@ -233,6 +236,14 @@ def test_a_loader_that_hangs_or_is_dead_is_a_sentence(monkeypatch, work, said):
     assert "/dev/shm" in str(error.value)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_mistake_that_a_worker_finds_is_one_sentence(monkeypatch, workers):
+    monkeypatch.setattr(machine, "workers", lambda: workers)
+    crop = augment.compose((Augment("CenterCrop", height=16, width=16),))
+    with pytest.raises(UserError, match=r"^it fold 0: its augmentations turn 32 pixels a side into \(16, 16\)$"):
+        next(Batches(fold_of(spec_of()), crop).of(0))
+
+
 def test_a_bug_in_a_worker_keeps_its_traceback(monkeypatch):
     def bug():
         raise RuntimeError("a bug of ours")
@@ -429,7 +440,48 @@ class TestStopped:
         again, _ = fit(self.SPEC, tmp_path / "it")
         assert all(torch.equal(again[name], expected[name]) for name in expected)
 
-    def test_a_second_signal_is_heeded_at_once_and_the_handlers_come_back(self):
+    @pytest.mark.parametrize("place", ["train_step", "end_epoch", "state"])
+    def test_by_a_signal_to_all_processes_it_saves_wherever_it_is(self, tmp_path, monkeypatch, place):
+        """As timeout, Slurm and systemd send it: the loader's processes end at once, while a step is half done."""
+        processes, done, calls = multiprocessing.get_context("fork"), getattr(Training, place), []
+        reached, sent = processes.Event(), processes.Event()
+
+        def disturbed(self, *arguments):
+            calls.append(self.epoch)
+            if self.epoch == 1 and not reached.is_set():
+                reached.set()
+                assert sent.wait(20)
+                time.sleep(0.3)  # the processes end meanwhile
+            return done(self, *arguments)
+
+        def alone():
+            os.setsid()
+            monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)  # as in a process of its own
+            monkeypatch.setattr(machine, "workers", lambda: 2)
+            monkeypatch.setattr(resume, "EVERY_S", 0)
+            monkeypatch.setattr(Training, place, disturbed)
+            os._exit(exit_code(lambda: fit(self.SPEC, tmp_path)[0] and 0, "stopped"))
+
+        process = processes.Process(target=alone)
+        process.start()
+        assert reached.wait(20)
+        os.killpg(process.pid, signal.SIGTERM)
+        sent.set()
+        process.join(30)
+        assert process.exitcode == 128 + signal.SIGTERM
+        saved = checkpoints.about(Running(tmp_path / "fold0.safetensors", {}).paths()[-1])
+        assert saved["epoch"] == (2 if place == "end_epoch" else 1)
+        assert saved["step"] == 1 or place != "train_step"
+
+    def test_a_signal_that_comes_twice_is_one(self):
+        """timeout sends it to the process, and to all of its group."""
+        with interrupts.deferred_signals() as asked:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert asked.signal == signal.SIGTERM
+
+    def test_a_second_signal_is_obeyed_at_once_and_the_handlers_come_back(self, monkeypatch):
+        monkeypatch.setattr(interrupts, "ONE_S", 0)
         before = signal.getsignal(signal.SIGINT)
         with interrupts.deferred_signals() as asked:
             os.kill(os.getpid(), signal.SIGINT)

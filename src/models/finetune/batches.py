@@ -5,6 +5,7 @@ All randomness is a function of (seed, fold, epoch, step), so that a run that wa
 
 import math
 import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -99,8 +100,14 @@ class Augmented(TorchDataset):
     def __init__(self, fold: Fold, transform: A.Compose):
         self.fold, self.transform = fold, transform
 
-    def __getitem__(self, at: tuple[int, int, np.ndarray]) -> tuple[Tensor, Tensor]:
-        (epoch, step, positions), fold = at, self.fold
+    def __getitem__(self, at: tuple[int, int, np.ndarray]) -> tuple[Tensor, Tensor] | UserError:
+        try:
+            return self.batch(*at)
+        except UserError as error:  # raised in a process of the loader, its text would be that process's traceback
+            return error
+
+    def batch(self, epoch: int, step: int, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        fold = self.fold
         self.transform.set_random_seed(draw(fold.seed, fold.number, epoch, step, 2))
         size = fold.squares.geometry.size
         batch = np.empty((len(positions), size, size, 3), np.uint8)
@@ -160,12 +167,17 @@ class Batches:
         """Yield the batches of an epoch from the step `first` on.
 
         Raises:
-            UserError: A process of the loader ended, or none gave a batch for PATIENCE_S: what it writes into a full
-                /dev/shm is lost, and would be waited for without end.
+            UserError: An augmentation does not fit, a process of the loader ended, or none gave a batch for PATIENCE_S:
+                what it writes into a full /dev/shm is lost, and would be waited for without end.
         """
         self.steps.epoch, self.steps.first = epoch, first
         try:
-            yield from self.loader
+            items = iter(self.loader)
+            leave_ended_processes()
+            for item in items:
+                if isinstance(item, UserError):
+                    raise item
+                yield item
         except RuntimeError as error:
             if not str(error).startswith(LOADER_FAULTS):
                 raise
@@ -174,6 +186,15 @@ class Batches:
                 f"({megabytes(machine.free_shared_memory())} free; docker run --shm-size=2g gives more)? What was "
                 "finished is kept, and the same command resumes from there"
             ) from error
+
+
+def leave_ended_processes() -> None:
+    """Let no process that ends interrupt this one: that is found where its next batch is waited for.
+
+    torch would raise it in the middle of a step or of a checkpoint, where a signal to all processes has ended them.
+    """
+    if threading.current_thread() is threading.main_thread():  # only there torch does
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def ignore_sigint(worker: int) -> None:
