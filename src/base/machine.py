@@ -107,6 +107,14 @@ def free_shared_memory() -> float:
     return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else math.inf
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU's memory has ended: torch says it as an error of its own, cuDNN and cuBLAS in words."""
+    import torch
+
+    said = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")  # AcceleratorError, CUBLAS_STATUS_, CUDNN_STATUS_
+    return isinstance(error, torch.OutOfMemoryError) or any(one in str(error) for one in said)
+
+
 class AdaptiveBatch:
     """The number of images that a piece of work takes at a time; smaller each time after memory ran out."""
 
@@ -114,7 +122,7 @@ class AdaptiveBatch:
         self.title, self.size = title, size
 
     def run(self, work: Callable[[int], T], where: str = "") -> T:
-        """Return work(images at a time), which is called again with fewer after each torch.OutOfMemoryError.
+        """Return work(images at a time), which is called again with fewer each time when the GPU's memory has ended.
 
         Raises:
             UserError: There is no memory for a single image.
@@ -124,7 +132,9 @@ class AdaptiveBatch:
         while True:
             try:
                 return work(self.size)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.size == 1:
                     raise UserError(f"{self.title}: the GPU has no memory for a single image") from error
             # Out of the handler: the error held what the memory is full of.

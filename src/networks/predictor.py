@@ -58,9 +58,11 @@ class Predictor:
         self.model.eval()
         portion = AdaptiveBatch(self.title, self.batch_size)
         for batch in Loader(pictures, rows, self.geometry, ["identity"], Times()).batches(self.batch_size):
-            squares = batch["identity"].to(machine.device(), non_blocking=True)
+            parts = batch["identity"].split
             yield portion.run(
-                lambda size, squares=squares: torch.cat([self.probabilities(part) for part in squares.split(size)])
+                lambda size, parts=parts: torch.cat(
+                    [self.probabilities(part.to(machine.device(), non_blocking=True)) for part in parts(size)]
+                )
             )
 
     def predict(self, pictures: Pictures, rows: Sequence[int]) -> np.ndarray:

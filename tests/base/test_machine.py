@@ -1,6 +1,7 @@
-"""The machine: what Linux says of its CPU."""
+"""The machine: what Linux says of its CPU, and the words in which a GPU says that its memory has ended."""
 
 import pytest
+import torch
 
 from src.base import machine
 
@@ -25,3 +26,29 @@ def test_the_first_core_s_name_and_instructions_are_known(facts):
 def test_nothing_is_known_where_there_is_no_such_file(facts):
     assert machine.cpu_facts() == {}
     assert machine.cpu_flags() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_it"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
+    ],
+)
+def test_memory_ends_in_many_words(error, is_it, capsys):
+    def work(size):
+        if size > 2:
+            raise error
+        return size
+
+    if is_it:
+        assert machine.AdaptiveBatch("it", 8).run(work) == 2
+        assert "it: out of GPU memory, continuing with 4 images at a time" in capsys.readouterr().out
+    else:
+        with pytest.raises(type(error)):
+            machine.AdaptiveBatch("it", 8).run(work)

@@ -15,7 +15,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.data.geometry import normalised
 from src.data.rows import read_dataset
-from src.models.finetune import batches, training
+from src.models.finetune import batches, optimizer, training
 from src.models.finetune.keys import finetune_key
 from src.models.finetune.run import Run, runs_of, squares_of
 from src.networks import backbones
@@ -409,7 +409,7 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch)
 
 
 def test_warm_up_rises_and_the_cosine_falls_to_nothing():
-    lrs = [training.lr_at(step, 100, 10, 1.0) for step in range(100)]
+    lrs = [optimizer.lr_at(step, 100, 10, 1.0) for step in range(100)]
     assert all(b > a for a, b in itertools.pairwise(lrs[:11]))
     assert all(b < a for a, b in itertools.pairwise(lrs[10:]))
     assert max(lrs) == lrs[10] == 1.0

@@ -118,7 +118,7 @@ class TestGradients:
             made.model.eval()  # no drop path
         pixels, targets = batch(whole.fold)
         pixels = pixels.float()
-        losses = [float(made.gradients(pixels, targets)) for made in (whole, parts)]
+        losses = [float(made.backward(pixels, targets, made.micro.size)) for made in (whole, parts)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
         for one, other in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
             assert torch.allclose(one.grad, other.grad, atol=1e-5)
@@ -137,7 +137,7 @@ class TestGradients:
         made.model.eval()
         logits = made.model(pixels.float())
         losses = F.cross_entropy(logits, wanted, made.class_weight, label_smoothing=0.1, reduction="none")
-        assert float(made.gradients(pixels.float(), wanted)) == pytest.approx(losses.mean().item(), rel=1e-5)
+        assert float(made.backward(pixels.float(), wanted, 10)) == pytest.approx(losses.mean().item(), rel=1e-5)
 
     @pytest.mark.parametrize("most", [1, 4])
     def test_out_of_memory_goes_on_with_the_same_batch_in_smaller_parts(self, most, capsys):
@@ -644,7 +644,7 @@ def test_checkpointing_gradients_changes_none(name):
     for made in ones:
         made.model.eval()
         pixels, targets = batch(made.fold)
-        made.gradients(pixels.float(), targets)
+        made.backward(pixels.float(), targets, 10)
     for one, other in zip(*(made.model.parameters() for made in ones), strict=True):
         assert isinstance(one, nn.Parameter)
         assert torch.allclose(one.grad, other.grad, atol=1e-6)

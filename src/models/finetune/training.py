@@ -3,7 +3,6 @@
 A run that was stopped between any two steps ends with the very weights of an undisturbed one (on one CPU).
 """
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 import albumentations as A
 import numpy as np
 import torch
-from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,7 +24,9 @@ from src.base.interrupts import StopRequest, deferred_signals
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
+from src.models.finetune import optimizer
 from src.models.finetune.batches import Batches, Fold, draw, order
+from src.models.finetune.optimizer import RunningAverages
 from src.models.finetune.resume import Checkpointer, Running
 from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
@@ -38,13 +38,6 @@ T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
-def lr_at(step: float, steps: int, warmup: float, peak: float) -> float:
-    """Linear from 0 to `peak` over `warmup` steps, then half a cosine to 0 at `steps`."""
-    if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
-
-
 def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tensor, Tensor]:
     """A batch as it is, or mixed by mixup or cutmix: then its targets are shares (n, k)."""
     ways = [v2.MixUp(alpha=spec.mixup, num_classes=k)] if spec.mixup else []
@@ -52,19 +45,6 @@ def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tens
     if not ways or float(torch.rand(())) >= spec.mix_p:
         return pixels, targets
     return ways[int(torch.randint(len(ways), ()))](pixels, targets)
-
-
-def scale_head(optimizer: torch.optim.Optimizer, head: nn.Module, scale: float) -> None:
-    """Gives the head's parameters groups of their own, whose lr is so many times the schedule's at each step."""
-    own = {id(weight) for weight in head.parameters()}
-    groups = []
-    for group in optimizer.param_groups:
-        parts = {False: [], True: []}
-        for weight in group["params"]:
-            parts[id(weight) in own].append(weight)
-        groups += [{**group, "params": parts[False]}] if parts[False] else []
-        groups += [{**group, "params": parts[True], "lr_scale": scale}] if parts[True] else []
-    optimizer.param_groups[:] = groups
 
 
 class NotFinite(UserError):
@@ -80,10 +60,7 @@ class Training:
         self.model = to_device(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
         self.ema = ModelEmaV3(model, decay=spec.ema_decay, use_warmup=True) if spec.ema_decay is not None else None
-        decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
-        self.optimizer = create_optimizer_v2(self.model, "adamw", lr=spec.lr, fused=True, **decay)
-        if spec.head_lr is not None:
-            scale_head(self.optimizer, self.model.get_classifier(), spec.head_lr / spec.lr)
+        self.optimizer, self.averages = optimizer.create(spec, self.model), RunningAverages(self.model)
         # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
         self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
         counts = np.bincount(fold.targets, minlength=fold.k)
@@ -91,7 +68,7 @@ class Training:
         self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
         self.micro = AdaptiveBatch(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
         self.schedule = partial(
-            lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
+            optimizer.lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
         )
         self.epoch = self.step = 0  # of the epoch
         self.losses = torch.zeros(fold.steps, device=device)  # of the epoch's steps
@@ -104,8 +81,7 @@ class Training:
 
     def set_lr(self) -> None:
         self.lr = self.schedule(self.epoch * self.fold.steps + self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * group.get("lr_scale", 1.0)
+        optimizer.set_lr(self.optimizer, self.lr)
 
     def set_mode(self) -> None:
         """Ready to train; in the first epochs only the head, and the rest stays as it is, norms' averages included.
@@ -124,10 +100,7 @@ class Training:
         """One step of the optimizer: uint8 (n, 3, size, size), and (n,), from the loader."""
         fold, device = self.fold, machine.device()
         self.set_lr()
-        machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
-        pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
-        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, LAYOUT)
-        self.losses[self.step] = self.gradients(*mixed(pixels, targets, fold.spec, fold.k))
+        self.losses[self.step] = self.gradients(pixels, targets)
         if fold.spec.clip_grad is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), fold.spec.clip_grad)
@@ -143,12 +116,30 @@ class Training:
     def gradients(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """Compute those of the batch's mean loss, which is returned; in smaller parts where memory is too small."""
         where = f" in epoch {self.epoch + 1}, step {self.step + 1}, with a batch of {len(pixels)}"
-        return self.micro.run(lambda size: self.backward(pixels, targets, size), where)
+        self.averages.keep()
+
+        def attempt(micro: int) -> Tensor:
+            try:
+                return self.backward(*self.inputs(pixels, targets), micro)
+            except RuntimeError:
+                self.averages.restore()
+                raise
+
+        return self.micro.run(attempt, where)
+
+    def inputs(self, pixels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The loader's batch on the device, normalised and mixed; the room for what the optimizer keeps is there."""
+        fold, device = self.fold, machine.device()
+        self.optimizer.zero_grad(set_to_none=True)  # what an attempt without enough memory has left
+        optimizer.allocate_moments(self.optimizer)
+        machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
+        pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+        pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, LAYOUT)
+        return mixed(pixels, targets, fold.spec, fold.k)
 
     def backward(self, pixels: Tensor, targets: Tensor, micro: int) -> Tensor:
-        """As `gradients`, with `micro` images at a time."""
+        """Compute the gradients with `micro` images at a time, of what `inputs` returns."""
         machine.seed(draw(self.fold.seed, self.fold.number, self.epoch, self.step, 1))  # dropout, drop path
-        self.optimizer.zero_grad(set_to_none=True)  # what an attempt without enough memory has left
         n, total = len(pixels), torch.zeros((), device=pixels.device)
         parts = math.ceil(n / micro)
         for some, wanted in zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True):
@@ -180,8 +171,7 @@ class Training:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         if self.ema is not None:
             tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.module.state_dict().items()}
-        for i, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in moments.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer.state(self.optimizer).items()}
         return {**tensors, "losses.epoch": self.losses}
 
     def about(self) -> dict[str, Any]:
@@ -203,17 +193,7 @@ class Training:
         self.model.load_state_dict(parts["model"])
         if self.ema is not None:
             self.ema.module.load_state_dict(parts["ema"])
-        whole = copy.copy(self.optimizer.state_dict())
-        whole["state"] = {}
-        for name, tensor in parts["optimizer"].items():
-            i, _, moment = name.partition(".")
-            whole["state"].setdefault(int(i), {})[moment] = tensor
-        self.optimizer.load_state_dict(whole)
-        # A file has no memory format, and the fused kernels go through weights and moments as they lie in memory.
-        for weight, moments in self.optimizer.state.items():
-            for name, moment in moments.items():
-                if moment.shape == weight.shape:
-                    moments[name] = torch.empty_like(weight, dtype=moment.dtype).copy_(moment)
+        optimizer.restore(self.optimizer, parts["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(about["scaler"])
         self.losses.copy_(parts["losses"]["epoch"])
