@@ -5,6 +5,7 @@ most 2 of 255 from Pillow's). OpenCV's resizing is not antialiased: on some phot
 cosine below 0.9 to those of its own transform.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -137,5 +138,13 @@ def normalised(
 
     layout = torch.preserve_format if layout is None else layout
     pixels = squares.to(torch.float32, memory_format=layout).div_(255)  # in place: fresh memory costs more than sums
-    mean, std = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
-    return pixels.sub_(mean).div_(std)
+    return pixels.sub_(of_channels(tuple(mean), pixels.device)).div_(of_channels(tuple(std), pixels.device))
+
+
+@functools.cache
+def of_channels(values: tuple[float, ...], device: "torch.device") -> "torch.Tensor":
+    """(3, 1, 1) float32, made once: each copy of them to a GPU would wait for all that it has to do."""
+    import torch
+
+    with torch.inference_mode(False):  # it outlives the block in which it is made
+        return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)

@@ -125,3 +125,15 @@ def test_a_strip_takes_no_gigabytes(monkeypatch):
             assert square.shape == (224, 224, 3)
             assert (square == 77).all()
     assert max(height * width for height, width in sizes) <= geometry.LARGEST_RESIZED
+
+
+def test_pixels_that_are_normalised_in_inference_mode_first_can_be_learnt_from_afterwards():
+    geometry.of_channels.cache_clear()
+    squares = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    with torch.inference_mode():
+        first = geometry.normalised(squares, (0.5,) * 3, (0.25,) * 3)
+    pixels = geometry.normalised(squares, (0.5,) * 3, (0.25,) * 3)
+    assert torch.equal(first, pixels)
+    weight = torch.ones((), requires_grad=True)
+    (pixels * weight * geometry.of_channels((0.5,) * 3, pixels.device)).sum().backward()
+    assert float(weight.grad) == -12.0

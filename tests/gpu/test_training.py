@@ -66,6 +66,18 @@ def test_a_gpu_has_the_numbers_of_a_cpu(recipe):
     assert all(torch.allclose(found[name], tensor, atol=0.02) for name, tensor in expected.items())
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_no_step_waits_for_the_gpu(precision):
+    with pretended() as gpu:
+        made, batches = started(precision, **ALL)
+        made.train_step(*batches[0])  # constants are sent there
+        gpu.waits.clear()
+        made.train_step(*batches[1])
+        assert gpu.waits == {}
+        made.train_step(*batches[2])  # the epoch's last: its losses are looked at
+        assert {place.partition(" ")[2] for _, place in gpu.waits} == {"check"}
+
+
 def refusing_once(error: BaseException, name: str, nth: int = 0):
     """Refuses the nth call of an operator."""
     calls = []
