@@ -78,6 +78,15 @@ def test_no_step_waits_for_the_gpu(precision):
         assert {place.partition(" ")[2] for _, place in gpu.waits} == {"check"}
 
 
+def test_only_on_a_gpu_the_fastest_convolutions_are_looked_for():
+    started()
+    assert not torch.backends.cudnn.benchmark
+    with pretended():
+        started()
+        assert torch.backends.cudnn.benchmark
+    assert not torch.backends.cudnn.benchmark  # pretended() has put it back
+
+
 def refusing_once(error: BaseException, name: str, nth: int = 0):
     """Refuses the nth call of an operator."""
     calls = []

@@ -212,6 +212,44 @@ def test_however_many_workers_there_are_the_batches_are_the_same(monkeypatch):
             assert torch.equal(targets, same_targets)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_that_is_prepared_has_the_same_batches(monkeypatch, workers):
+    fold, transform = fold_of(spec_of(batch_size=7)), augment.compose((Augment("HorizontalFlip", p=0.5),))
+    expected = [list(Batches(fold, transform).of(epoch)) for epoch in range(2)]
+    monkeypatch.setattr(machine, "workers", lambda: workers)
+    for asked, first in ((1, 0), (1, 2), (0, 0)):  # what was prepared is not always what is wanted
+        batches = Batches(fold, transform)
+        assert len(list(batches.of(0))) == 5
+        batches.prepare(1)
+        found = list(batches.of(asked, first))
+        assert len(found) == 5 - first
+        for (pixels, targets), (same, same_targets) in zip(found, expected[asked][first:], strict=True):
+            assert torch.equal(pixels, same)
+            assert torch.equal(targets, same_targets)
+
+
+def test_the_next_epochs_pictures_are_loaded_while_the_held_out_ones_are_predicted(monkeypatch, tmp_path):
+    began, end_epoch = multiprocessing.get_context("fork").Value("i", -1), Training.end_epoch
+    whole = batches_module.Augmented.batch
+
+    def batch_of(self, epoch, step, positions):
+        began.value = max(began.value, epoch)
+        return whole(self, epoch, step, positions)
+
+    def waiting(self):
+        wanted = min(self.epoch + 1, 1)  # there is no third epoch
+        deadline = time.monotonic() + 20
+        while began.value < wanted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert began.value == wanted
+        return end_epoch(self)
+
+    monkeypatch.setattr(machine, "workers", lambda: 2)
+    monkeypatch.setattr(batches_module.Augmented, "batch", batch_of)
+    monkeypatch.setattr(Training, "end_epoch", waiting)
+    fit(spec_of(), tmp_path)
+
+
 def with_workers(monkeypatch, work, fold: Fold, **changes: object) -> Batches:
     """Batches of two processes, in which `work` is done for a batch."""
     monkeypatch.setattr(machine, "workers", lambda: 2)
@@ -440,15 +478,15 @@ class TestStopped:
         again, _ = fit(self.SPEC, tmp_path / "it")
         assert all(torch.equal(again[name], expected[name]) for name in expected)
 
-    @pytest.mark.parametrize("place", ["train_step", "end_epoch", "state"])
+    @pytest.mark.parametrize("place", ["train_step", "prepare", "end_epoch", "state"])
     def test_by_a_signal_to_all_processes_it_saves_wherever_it_is(self, tmp_path, monkeypatch, place):
         """As timeout, Slurm and systemd send it: the loader's processes end at once, while a step is half done."""
-        processes, done, calls = multiprocessing.get_context("fork"), getattr(Training, place), []
+        processes, owner = multiprocessing.get_context("fork"), Batches if place == "prepare" else Training
+        done = getattr(owner, place)
         reached, sent = processes.Event(), processes.Event()
 
         def disturbed(self, *arguments):
-            calls.append(self.epoch)
-            if self.epoch == 1 and not reached.is_set():
+            if (arguments[0] - 1 if place == "prepare" else self.epoch) == 1 and not reached.is_set():
                 reached.set()
                 assert sent.wait(20)
                 time.sleep(0.3)  # the processes end meanwhile
@@ -459,7 +497,7 @@ class TestStopped:
             monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)  # as in a process of its own
             monkeypatch.setattr(machine, "workers", lambda: 2)
             monkeypatch.setattr(resume, "EVERY_S", 0)
-            monkeypatch.setattr(Training, place, disturbed)
+            monkeypatch.setattr(owner, place, disturbed)
             os._exit(exit_code(lambda: fit(self.SPEC, tmp_path)[0] and 0, "stopped"))
 
         process = processes.Process(target=alone)
@@ -470,7 +508,7 @@ class TestStopped:
         process.join(30)
         assert process.exitcode == 128 + signal.SIGTERM
         saved = checkpoints.about(Running(tmp_path / "fold0.safetensors", {}).paths()[-1])
-        assert saved["epoch"] == (2 if place == "end_epoch" else 1)
+        assert saved["epoch"] == (2 if place in ("prepare", "end_epoch") else 1)
         assert saved["step"] == 1 or place != "train_step"
 
     def test_a_signal_that_comes_twice_is_one(self):

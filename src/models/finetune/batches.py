@@ -7,6 +7,7 @@ import math
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import albumentations as A
@@ -151,6 +152,7 @@ class Batches:
     def __init__(self, fold: Fold, transform: A.Compose):
         workers, ahead = processes(fold)
         self.fold, self.steps = fold, Steps(fold)
+        self.prepared: tuple[tuple[int, int] | None, Iterator | None] = None, None  # an epoch and its first step
         self.loader = DataLoader(
             Augmented(fold, transform),
             sampler=self.steps,
@@ -163,6 +165,13 @@ class Batches:
             worker_init_fn=ignore_sigint if workers else None,
         )
 
+    def prepare(self, epoch: int, first: int = 0) -> None:
+        """Let the loader's processes begin with an epoch, from the step `first` on. Raises UserError: As `of`."""
+        with self.explained():
+            self.steps.epoch, self.steps.first = epoch, first
+            self.prepared = (epoch, first), iter(self.loader)
+            leave_ended_processes()
+
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of an epoch from the step `first` on.
 
@@ -170,14 +179,20 @@ class Batches:
             UserError: An augmentation does not fit, a process of the loader ended, or none gave a batch for PATIENCE_S:
                 what it writes into a full /dev/shm is lost, and would be waited for without end.
         """
-        self.steps.epoch, self.steps.first = epoch, first
-        try:
-            items = iter(self.loader)
-            leave_ended_processes()
+        if self.prepared[0] != (epoch, first):
+            self.prepare(epoch, first)
+        (_, items), self.prepared = self.prepared, (None, None)
+        with self.explained():
             for item in items:
                 if isinstance(item, UserError):
                     raise item
                 yield item
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn torch's errors of a loader that is dead or hangs into a UserError."""
+        try:
+            yield
         except RuntimeError as error:
             if not str(error).startswith(LOADER_FAULTS):
                 raise

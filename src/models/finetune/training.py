@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -56,6 +57,7 @@ class Training:
 
     def __init__(self, fold: Fold, model: nn.Module, looked: "EpochHook | None" = None):
         spec, device = fold.spec, machine.device()
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # an epoch's batches have two sizes at most
         self.fold, self.looked = fold, looked
         self.model = to_device(model)
         self.forward = torch.compile(self.model) if spec.compile else self.model
@@ -301,6 +303,9 @@ def train_epoch(training: Training, batches: Batches, checkpointer: Checkpointer
     training.seconds["train"] = before + time.perf_counter() - start
     training.check()
     if training.step == fold.steps:
+        if stop.signal is None and training.epoch + 1 < fold.spec.epochs:
+            with waiting(stop):  # pictures are loaded while the held-out ones are predicted
+                batches.prepare(training.epoch + 1)
         training.history.append(training.end_epoch())
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
         training.losses.zero_()
@@ -314,17 +319,23 @@ def train_epoch(training: Training, batches: Batches, checkpointer: Checkpointer
 def timed(items: Iterator[T], seconds: dict[str, float], stop: StopRequest) -> Iterator[T]:
     """Pass `items` on and count the time that they were waited for; none come after a signal asked to stop."""
     while stop.signal is None:
-        start = time.perf_counter()
-        try:
-            stop.waiting = True
-            item = next(items)
-        except StopIteration:
+        start, item = time.perf_counter(), None
+        with waiting(stop):
+            item = next(items, None)
+        seconds["wait"] += time.perf_counter() - start
+        if item is None:
             return
-        except (RuntimeError, UserError, KeyboardInterrupt):
-            if stop.signal is None:
-                raise
-            return  # a worker has heard the signal too, or it came while a batch was waited for
-        finally:
-            stop.waiting = False
-            seconds["wait"] += time.perf_counter() - start
         yield item
+
+
+@contextmanager
+def waiting(stop: StopRequest) -> Iterator[None]:
+    """Let a signal end the block at once, which waits for the loader: its processes may have heard the signal too."""
+    try:
+        stop.waiting = True
+        yield
+    except (RuntimeError, UserError, KeyboardInterrupt):
+        if stop.signal is None:
+            raise
+    finally:
+        stop.waiting = False
