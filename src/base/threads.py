@@ -1,19 +1,56 @@
 """Work spread over threads: decoders, hashes and copies do not hold Python's lock."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from src.base.progress import track
 
 T, U = TypeVar("T"), TypeVar("U")
+OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """The number of cores that this process may use: a container's share of the machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    """The number of cores that this process may use: a container's share of the machine, rounded up."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, math.ceil(min(allowed, *quotas())))
+
+
+def quotas() -> Iterator[float]:
+    """Yield the cores' worth of time that Linux gives each control group that this process is in, and infinity.
+
+    `docker run --cpus=4` on 64 cores leaves all 64 in sight. Groups lie in groups, and each level may have its limit; a
+    container often sees its own group as the root, under whatever name /proc has for it.
+    """
+    yield math.inf
+    for line in read(OWN_GROUPS).splitlines():
+        _, controllers, name = line.split(":", 2)
+        group, trees = PurePosixPath(name.lstrip("/")), ()
+        if not controllers:  # version 2: one tree of all controllers
+            trees = ("", "unified")
+        elif "cpu" in controllers.split(","):
+            trees = ("cpu", controllers)
+        yield from (quota(GROUPS / tree / level) for tree in trees for level in (group, *group.parents))
+
+
+def quota(group: Path) -> float:
+    """The cores' worth of time of one control group, by cpu.max or version 1's files; infinite without a limit."""
+    limit, period = (read(group / "cpu.max") or "max 100000").split()
+    if limit == "max":
+        limit, period = read(group / "cpu.cfs_quota_us") or "-1", read(group / "cpu.cfs_period_us") or "100000"
+    return int(limit) / int(period) if int(limit) > 0 else math.inf
+
+
+def read(path: Path) -> str:
+    """The text of one of the kernel's files, empty where there is none."""
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def parallel(function: Callable[[T], U], items: Sequence[T], what: str, unit: str = "images") -> Iterator[U]:

@@ -1,6 +1,42 @@
-"""Threads: results in order, few of them waiting."""
+"""Threads: as many as a container may use, results in order, few of them waiting."""
+
+import pytest
 
 from src.base import threads
+
+V2, V1 = "0::/kubepods/pod7\n", "5:memory:/docker/7f\n4:cpu,cpuacct:/docker/7f\n0::/\n"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        (V2, {"kubepods/pod7/cpu.max": "400000 100000"}, 4),
+        (V2, {"kubepods/pod7/cpu.max": "max 100000", "kubepods/cpu.max": "250000 100000"}, 3),
+        (V2, {"kubepods/pod7/cpu.max": "200000 100000", "kubepods/cpu.max": "800000 100000"}, 2),
+        ("0::/\n", {"cpu.max": "50000 100000"}, 1),
+        (V2, {"kubepods/pod7/cpu.max": "max 100000"}, 64),
+        (V2, {"kubepods/pod7/cpu.max": "9000000 100000"}, 64),
+        (V1, {"cpu/docker/7f/cpu.cfs_quota_us": "150000", "cpu/docker/7f/cpu.cfs_period_us": "50000"}, 3),
+        (V1, {"cpu,cpuacct/cpu.cfs_quota_us": "400000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, 4),
+        (V1, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000", "memory/cpu.max": "1 1"}, 64),
+        (None, {}, 64),
+    ],
+)
+def test_cores_are_those_of_the_narrowest_control_group(tmp_path, monkeypatch, own, files, cores):
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: set(range(64)))
+    monkeypatch.setattr(threads, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(threads, "GROUPS", tmp_path)
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert threads.cores() == cores
+
+
+def test_no_more_cores_than_this_process_was_given(monkeypatch):
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: {3})
+    assert threads.cores() == 1
 
 
 def test_results_come_in_order_and_few_of_them_wait():
