@@ -13,6 +13,7 @@ from src.base.errors import UserError
 from src.base.files import explain_os_errors
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network drives
+OPEN: set[int] = set()  # the handles of this process that locks are at
 
 
 @contextmanager
@@ -24,8 +25,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     """
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with opened(folder, os.O_RDONLY) as handle:
         if not lock(handle, blocking=False):
             raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it")
         try:
@@ -33,8 +33,6 @@ def exclusive(folder: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):
                 folder.rmdir()
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -42,10 +40,37 @@ def locked(path: Path) -> Iterator[None]:
     """Let one process at a time into the block for `path`, a file that is created for that; the others wait."""
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
-    with handle:
-        lock(handle.fileno(), blocking=True)
+    with opened(path, os.O_WRONLY | os.O_CREAT) as handle:
+        lock(handle, blocking=True)
         yield
+
+
+@contextmanager
+def opened(path: Path, flags: int) -> Iterator[int]:
+    """A handle of this process alone: a forked one closes it, else a lock would outlive a process by its workers."""
+    with explain_os_errors(path):
+        handle = os.open(path, flags, 0o666)
+    OPEN.add(handle)
+    try:
+        yield handle
+    finally:
+        close(handle)
+
+
+def close(handle: int) -> None:
+    if handle in OPEN:
+        OPEN.remove(handle)
+        os.close(handle)
+
+
+def close_all() -> None:
+    """Close what a new process has inherited. That frees no lock while its parent has the handle open."""
+    for handle in list(OPEN):
+        close(handle)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=close_all)
 
 
 def lock(handle: int, blocking: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -53,6 +54,30 @@ def test_who_wants_a_locked_file_waits_until_its_process_is_killed(tmp_path):
             os.set_blocking(second.stdout.fileno(), True)
             first.kill()
             assert second.stdout.readline() == "in it\n"
+
+
+@pytest.mark.parametrize("name", ["exclusive", "locked"])
+def test_a_lock_goes_with_its_process_though_a_worker_of_it_lives_on(tmp_path, name):
+    code = (
+        "import os, sys, time; from pathlib import Path; from src.base import locks\n"
+        "with getattr(locks, sys.argv[1])(Path(sys.argv[2])):\n"
+        "    os.fork() or print(os.getpid(), flush=True)\n"
+        "    time.sleep(60)"
+    )
+    arguments = [sys.executable, "-c", code, name, tmp_path / "toy"]
+    with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        worker = int(process.stdout.readline())
+        handle = os.open(tmp_path / "toy", os.O_RDONLY)
+        try:
+            assert not locks.lock(handle, blocking=False), "the worker has freed its parent's lock"
+            process.kill()
+            process.wait()
+            assert locks.lock(handle, blocking=False)
+            os.kill(worker, 0)  # it is alive
+        finally:
+            process.kill()
+            os.kill(worker, signal.SIGKILL)
+            os.close(handle)
 
 
 def test_a_folder_that_has_something_stays(tmp_path):
