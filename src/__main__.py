@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from src import commands, stages
-from src.base import packages
+from src.base import gpu, packages
 from src.base.errors import UserError
 from src.base.paths import provide_home
 from src.cli import Request, parse
@@ -55,7 +55,7 @@ def require_packages(request: Request, competition: "Competition | None") -> Non
     """Raise a UserError for all packages that the request lacks here; of a competition, where its config can be read.
 
     Raises:
-        UserError: One is not installed, or too old.
+        UserError: One is not installed, or too old; or torch is needed, and cannot use the GPU that is there.
     """
     command = commands.COMMANDS[request.command] if request.command else commands.Command()
     needed = {*command.packages, *(stages.packages(request.stages, competition) if request.competition else ())}
@@ -63,6 +63,8 @@ def require_packages(request: Request, competition: "Competition | None") -> Non
     if request.whole:  # it ends with the report
         optional |= {*packages.PAGE, packages.CHARTS}
     packages.require(sorted(needed), sorted(optional - needed))
+    if "torch" in needed:
+        gpu.require_usable()
 
 
 def exit_code(work: Callable[[], int], stopped: str) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from src.__main__ import exit_code
-from src.base import packages
+from src.base import gpu, packages
 from src.base.arguments import Parser, count
 from src.base.errors import UserError, unknown
 from src.base.paths import from_caller
@@ -84,6 +84,7 @@ def run(benches: list[str], quick: bool = False, **options: Any) -> int:
     """
     clip = (packages.CLIP,) if {*benches} - {*WITHOUT_CLIP} else ()
     packages.require((*packages.CORE, *packages.NETWORKS, *clip))
+    gpu.require_usable()
     for bench in benches:
         print(f"== bench: {bench}")
         own = {name: value for name, value in options.items() if name in BENCHES[bench]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from src.base import packages
+from src.base import gpu, packages
 from src.base.errors import UserError, counted
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
@@ -39,6 +39,18 @@ def require_whole_run(competition: Competition, done: str, command: str) -> None
     if competition.limit is not None:
         rows = f"a smoke run of {competition.limit} rows"
         raise UserError(f"{rows} is not {done}: ./run.sh {competition.name} {command}")
+
+
+def gpu_check() -> Check:
+    """Check whether torch can use this machine's GPU. Where there is none, torch is not imported."""
+    if gpu.is_there() and packages.version("torch") is not None:
+        if fault := gpu.find_fault():
+            return Check("gpu", fault, warning=True)
+        from src.base import machine
+
+        if machine.device().type == "cuda":
+            return Check("gpu", f"{machine.device_name()} (driver {gpu.driver_version() or 'unknown'})")
+    return Check("gpu", "none: networks run on the CPU")
 
 
 def local() -> Iterator[Check]:
