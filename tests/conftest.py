@@ -1,4 +1,4 @@
-"""A competition of a few small made-up pictures, with tiny models: whole runs in seconds, no network."""
+"""A competition of a few small made-up pictures, with tiny models: whole runs in seconds, no network, no GPU."""
 
 import itertools
 import json
@@ -25,6 +25,9 @@ from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
 from src.schema.networks import ClipArch
 from tests import standin as kaggle_standin
 
+# A test has the numbers of a CPU, and so have the processes that it starts: those of GPUs are in tests/gpu, on one that
+# is pretended. torch looks at this when it is first asked for a GPU.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain
 
 ROOT = Path(__file__).parent.parent
