@@ -15,7 +15,8 @@ OWN_ENV = "or let run.sh make its .venv (without USE_CURRENT_ENV=1)"
 # By their distributions' names. What reads a config and its tables; what has to do with networks beside it; and so on.
 CORE = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "pillow", "opencv-python-headless")
 CORE += ("pydantic", "filelock", "tqdm")
-NETWORKS = ("torch", "torchvision", "timm", "albumentations", "huggingface_hub", "safetensors", "threadpoolctl")
+ALBUMENTATIONS = "albumentations"
+NETWORKS = ("torch", "torchvision", "timm", ALBUMENTATIONS, "huggingface_hub", "safetensors", "threadpoolctl")
 CLIP, DUPLICATES, LABELS, OPENVINO = "open_clip_torch", "imagehash", "cleanlab", "openvino"
 PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")

@@ -2,8 +2,9 @@
 
 Usage: ./run.sh bench --help. The table has ratios to named peers (above 1: faster than the peer); both run in turns in
 the same run. Medians (least to greatest), measured on 2 CPU cores (AMD EPYC, AVX2; torch 2.15.0, scikit-learn 1.9.1,
-open_clip 3.3.0, Pillow 13.0). GPU numbers are not measured yet: ./run.sh bench finetune, ./run.sh cifar10 for its score
-and time, and ./run.sh compare cifar10 from scratch will give them.
+open_clip 3.3.0, Pillow 13.0). GPU numbers are not measured yet: ./run.sh bench gpu takes them in one table and at most
+eight minutes, each part in a process of its own, and a second call goes on where the first ended. ./run.sh cifar10 for
+its score and time, and ./run.sh compare cifar10 from scratch, take longer, and the data.
 
   what                                             beside                                   ratio
   bench decode

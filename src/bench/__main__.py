@@ -8,6 +8,7 @@
   features  pictures to stored features, beside the model alone, open_clip's README loop and clip_benchmark
   probe     the linear probe, beside scikit-learn
   finetune  an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
+  gpu       only if named: all of these on a GPU, in one table and eight minutes (src/bench/gpu.py)
 
 For people there is a table, for programs a line of JSON for each comparison.
 """
@@ -29,9 +30,11 @@ BENCHES = {  # each with its options beside --quick
     "features": ("images", "model", "rows"),
     "probe": (),
     "finetune": ("images",),
+    "gpu": ("folder",),
 }
-WITHOUT_CLIP = ("probe",)
-ALONE = ("model", "rows")  # options of features that no other benchmark may stand beside
+ASKED = ("gpu",)  # run only if named; its parts say for themselves what they lack
+WITHOUT_CLIP = ("probe", *ASKED)
+ALONE = {"model": "features", "rows": "features", "folder": "gpu"}  # options that no other benchmark may stand beside
 
 
 def make_parser() -> Parser:
@@ -47,6 +50,8 @@ def make_parser() -> Parser:
     )
     memory = "the memory that it takes to write, find and read N rows, instead"
     group.add_argument("--rows", metavar="N", type=count, help=memory)
+    group = parser.add_argument_group("options of gpu alone")
+    group.add_argument("--folder", metavar="FOLDER", type=from_caller, help="where figures are kept, and continued")
     return parser
 
 
@@ -70,9 +75,10 @@ def parse(words: list[str]) -> dict[str, Any]:
         UserError: An unknown benchmark or option, or a value that does not fit.
     """
     options = make_parser().given(words)
-    named = options.pop("benches", BENCHES)
-    if set(ALONE) & options.keys() and list(named) != ["features"]:
-        raise UserError("--rows and --model are options of one benchmark: ./run.sh bench features ...")
+    named = options.pop("benches", [bench for bench in BENCHES if bench not in ASKED])
+    for option, bench in ALONE.items():
+        if option in options and list(named) != [bench]:
+            raise UserError(f"--{option} is an option of one benchmark: ./run.sh bench {bench} ...")
     return {"benches": [bench for bench in BENCHES if bench in named], **options}
 
 
@@ -83,13 +89,15 @@ def run(benches: list[str], quick: bool = False, **options: Any) -> int:
         UserError: A package that one of them needs is missing or too old; then none has run.
     """
     clip = (packages.CLIP,) if {*benches} - {*WITHOUT_CLIP} else ()
-    packages.require((*packages.CORE, *packages.NETWORKS, *clip))
+    others = {*benches} - {*ASKED}
+    packages.require((*packages.CORE, *packages.NETWORKS, *clip) if others else ("torch",))
     gpu.require_usable()
+    code = 0
     for bench in benches:
         print(f"== bench: {bench}")
         own = {name: value for name, value in options.items() if name in BENCHES[bench]}
-        importlib.import_module(f"src.bench.{bench}").run(quick=quick, **own)
-    return 0
+        code = importlib.import_module(f"src.bench.{bench}").run(quick=quick, **own) or code
+    return code
 
 
 def main(arguments: list[str]) -> int:

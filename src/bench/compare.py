@@ -19,6 +19,8 @@ from PIL import Image
 from src.base import machine, threads
 from src.base.errors import UserError
 from src.data import images
+from src.data.record import check_images
+from src.data.rows import Rows
 
 T = TypeVar("T")
 SEED = (130, 140)  # width and height of made-up pictures
@@ -113,6 +115,17 @@ def find_pictures(folder: Path, most: int) -> list[Path]:
     if not (some := list(islice(paths, most))):
         raise UserError(f"--images: {folder} has no picture that ends in {', '.join(images.ENDINGS)}")
     return some
+
+
+def rows_of(paths: list[Path], folder: Path) -> Rows:
+    """Rows of the pictures that differ, since equal ones are encoded once."""
+    names = [path.as_posix() for path in paths]
+    record = check_images(names, paths, folder / "images.parquet")
+    rows = Rows(names, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
+    distinct = rows.take(np.sort(np.unique(rows.shas, return_index=True)[1]))
+    if len(distinct) < 2:
+        raise UserError("--images: at least 2 pictures that differ are needed")
+    return distinct
 
 
 def make_pictures(folder: Path, n: int, size: tuple[int, int], ending: str) -> list[Path]:

@@ -16,17 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-
 from src.base import machine, threads
 from src.base.errors import UserError, unknown
 from src.base.text import duration
 from src.bench import engines
 from src.bench import rows as many
-from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
-from src.bench.peers import Peers, flops, matrix_rate
+from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, rows_of, show, silence, timed
+from src.bench.limits import flops, matrix_rate
+from src.bench.peers import Peers
 from src.data.decoded import Store
-from src.data.record import check_images
 from src.data.rows import Rows
 from src.networks import clip, features, inference
 from src.networks.inference import Tower
@@ -62,17 +60,6 @@ def count(name: str, quick: bool) -> int:
     if machine.device().type == "cuda":
         return 512 if quick else 17_801
     return {"tiny": (128, 2000)}.get(name, (8, 128))[0 if quick else 1]
-
-
-def rows_of(paths: list[Path], folder: Path) -> Rows:
-    """Rows of the pictures that differ, since equal ones are encoded once."""
-    names = [path.as_posix() for path in paths]
-    record = check_images(names, paths, folder / "images.parquet")
-    rows = Rows(names, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
-    distinct = rows.take(np.sort(np.unique(rows.shas, return_index=True)[1]))
-    if len(distinct) < 2:
-        raise UserError("--images: at least 2 pictures that differ are needed")
-    return distinct
 
 
 class Ours:

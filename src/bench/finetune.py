@@ -20,9 +20,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from src.base import machine, threads
-from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, show, silence, timed
-from src.bench.features import rows_of
-from src.bench.peers import flops, matrix_rate
+from src.bench.compare import SEED, Comparison, find_pictures, make_pictures, race_rates, rows_of, show, silence, timed
+from src.bench.limits import flops, matrix_rate
 from src.data.decoded import Squares, Store
 from src.models.finetune import augment
 from src.models.finetune.batches import Batches, Fold

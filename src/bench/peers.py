@@ -1,4 +1,4 @@
-"""The peers of features: the model alone, open_clip's README loop, clip_benchmark's, and the GPU's limit."""
+"""The peers of features: the model alone, open_clip's README loop, and clip_benchmark's."""
 
 import contextlib
 import io
@@ -6,7 +6,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 from unittest import mock
 
 import torch
@@ -14,13 +13,10 @@ from open_clip.transform import image_transform_v2
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 from src.base import machine, threads
-from src.bench.compare import synchronise, timed
 from src.data.rows import Rows
 from src.networks import clip
-from src.networks.inference import Tower
 from src.schema.networks import Encoder
 
 BATCH = 32  # of the README loop
@@ -96,25 +92,3 @@ class Peers:
             )
             seconds = time.perf_counter() - start
         return seconds * len(rows) / sum(len(loader.dataset) for loader in loaders)
-
-
-def matrix_rate() -> float:
-    """The FLOP/s of bfloat16 matrix products on this GPU."""
-    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    synchronise()
-    product = timed(lambda _: torch.mm(a, a))
-    seconds = [product(None) for _ in range(23)]
-    return 2 * len(a) ** 3 / median(seconds[3:])
-
-
-@torch.inference_mode()
-def flops(tower: Tower) -> int:
-    """The FLOP of a forward pass of one picture."""
-    fast, side = torch.backends.mha.get_fastpath_enabled(), tower.geometry.size
-    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know what that calls
-    try:
-        with FlopCounterMode(display=False) as counter:
-            tower.forward(torch.zeros(1, 3, side, side, device=machine.device()))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-    return counter.get_total_flops()

@@ -87,10 +87,12 @@ def peer(solver: str, feats: np.ndarray, targets: np.ndarray, cs: tuple[float, .
     return time.perf_counter() - start, solutions, counts
 
 
-def ours(case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, tol: float) -> tuple[float, Solution]:
+def ours(
+    case: Case, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, tol: float, device: str = "cpu"
+) -> tuple[float, Solution]:
     start = time.perf_counter()
     problems = [Problem(c, (f,)) for f in range(FOLDS) for c in case.cs]
-    with Design(feats, fold) as design:
+    with Design(feats, fold, device=device) as design:
         solution = solve(design, targets, case.k, problems, tol=tol)
     return time.perf_counter() - start, solution
 
