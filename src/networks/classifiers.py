@@ -35,7 +35,10 @@ class ClipClassifier(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         feats = self.visual(pixels)
-        return self.head(F.normalize(feats[0] if isinstance(feats, tuple) else feats, dim=-1))  # CoCa's has tokens too
+        feats = feats[0] if isinstance(feats, tuple) else feats  # CoCa's has tokens too
+        # bfloat16 has steps of 1/8 at the logits of a zero-shot head, some 25: the likeliest classes would be equal
+        with torch.autocast(pixels.device.type, enabled=False):
+            return self.head(F.normalize(feats.float(), dim=-1))
 
     def get_classifier(self) -> nn.Module:
         return self.head
@@ -71,7 +74,7 @@ def check(spec: FineTune) -> None:
         return
     backbones.check(spec)
     side = size(spec)
-    with torch.random.fork_rng(), torch.device("meta"):  # shapes alone: no memory, no time
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes alone: no memory, no time
         model = backbones.create(spec, 2, spec.seed, None).eval()
         first_layers(model, spec.frozen_groups)
         try:
@@ -110,8 +113,11 @@ def size(spec: FineTune) -> int:
 
 
 def identity(spec: FineTune) -> dict[str, Any]:
-    """The weights that training starts from, as a key names them."""
-    return backbones.identity(spec) if spec.clip is None else clip.identity(spec.encoder)
+    """The weights that training starts from, as a key names them, and a head that is not of the config's precision."""
+    if spec.clip is None:
+        return backbones.identity(spec)
+    head = {"head": "float32"} if spec.precision in ("bfloat16", "float16") else {}  # as before, where that is open
+    return {**clip.identity(spec.encoder), **head}
 
 
 def size_left_open(spec: FineTune) -> dict[str, int]:

@@ -104,6 +104,22 @@ class TestClip:
             expected = feats.numpy() @ head.coef.T + head.intercept
             assert np.abs(model(pixels).numpy() - expected).max() < 1e-5
 
+    @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+    def test_has_logits_of_float32_whatever_the_precision_of_its_tower(self, half):
+        head = self.head()
+        model = classifiers.create(self.SPEC, 3, 0, True, Head(100 * head.coef, head.intercept)).eval()
+        pixels = torch.rand(64, 3, 16, 16)
+        with torch.inference_mode(), torch.autocast("cpu", half):
+            feats, logits = model.visual(pixels).float(), model(pixels)
+        assert logits.dtype == torch.float32
+        with torch.inference_mode():
+            assert torch.equal(logits, model.head(torch.nn.functional.normalize(feats, dim=-1)))
+
+    def test_of_a_half_precision_of_the_configs_choice_says_so_in_its_key(self):
+        of = {one: classifiers.identity(spec_of(clip=TINY_CLIP, precision=one)) for one in ("auto", "bfloat16")}
+        assert of["bfloat16"] == {**of["auto"], "head": "float32"}
+        assert of["auto"] == clip.identity(self.SPEC.encoder)
+
     def test_can_be_trained_and_its_random_head_is_the_seeds(self):
         heads = [classifiers.create(self.SPEC, 3, seed, True).head.weight for seed in (1, 1, 2)]
         assert torch.equal(heads[0], heads[1])
