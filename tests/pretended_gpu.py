@@ -279,7 +279,8 @@ class Gpu(TorchDispatchMode):
             return one[1] <= reached.get(one[0], -1)
 
         for _, _, copy, numbers in filter(is_over, self.coming):
-            copy.copy_(numbers)
+            with torch.inference_mode(copy.is_inference()):
+                copy.copy_(numbers)
         for _, _, source, numbers, place in filter(is_over, self.leaving):
             if not torch.equal(source, numbers):
                 self.faults.append(f"pinned memory was written to before its copy was done ({place}) at {where()}")
