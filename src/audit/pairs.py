@@ -17,7 +17,7 @@ from src.base import files
 from src.base.errors import counted
 from src.base.text import duration
 from src.data.rows import Dataset, Parts, Rows
-from src.networks import features
+from src.networks import encoding, features
 from src.networks.features import Columns
 from src.results import shards
 from src.schema.competition import Competition
@@ -66,7 +66,7 @@ def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fi
     def find() -> Pairs:
         spec, shas = candidate_encoder(competition), np.unique(shards.binary(data.train.shas))
         if spec is not None and len(features.feature_caches(competition, spec)[0].missing(shas)):
-            features.encode_missing(competition, [spec], data)
+            encoding.encode_missing(competition, [spec], data)
         feats = unit_features(competition, data.train)
         return duplicates.find_pairs(prints or duplicates.fingerprint(data.train), feats)
 

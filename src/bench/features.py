@@ -1,7 +1,7 @@
 """Pictures to stored features, beside the model alone, open_clip's README loop, and clip_benchmark's; and their memory.
 
 For each model, in turns: the image tower on tensors that lie on the device already, which nothing that reads pictures
-can beat; ours (networks/features.py) with the decoded store and without; the loop of open_clip's README; ours when a
+can beat; ours (networks/encoding.py) with the decoded store and without; the loop of open_clip's README; ours when a
 tenth of pictures is added, where the loop starts again. All compute in the same precision, and write to fresh folders.
 On a CPU also the model alone by each engine, and ours by the one that it chooses (bench/engines.py).
 """
@@ -26,7 +26,7 @@ from src.bench.limits import flops, matrix_rate
 from src.bench.peers import Peers
 from src.data.decoded import Store
 from src.data.rows import Rows
-from src.networks import clip, features, inference
+from src.networks import clip, encoding, features, inference
 from src.networks.inference import Tower
 from src.schema.networks import ClipArch, Encoder
 
@@ -83,7 +83,7 @@ class Ours:
         cache = features.Cache(feats, spec, "identity")
         with silence():
             start = time.perf_counter()
-            features.make_features([cache], rows, lambda: self.tower, self.store(store).pictures)
+            encoding.make_features([cache], rows, lambda: self.tower, self.store(store).pictures)
             return time.perf_counter() - start
 
     @contextmanager

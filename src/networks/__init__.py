@@ -14,12 +14,15 @@ head (backbone="resnet50.a1_in1k"). Fields that every encoder has:
                                 their library says; what is used is printed once a network
   stored="float32"              keeps all bits of the features; the default is float16
   batch_size=None               32 on a CPU, found by doubling on a GPU
-  precision="auto"              bfloat16 autocast on CUDA, float16 on GPUs without bfloat16 (a T4; gradients are
-                                scaled), float32 on the CPU, where "bfloat16" pays only if the CPU has avx512_bf16
+  precision="auto"              float16 autocast on CUDA, and bfloat16 for all images where a feature of one overflows;
+                                what is trained takes bfloat16, and float16 on GPUs without it (a T4; gradients are
+                                scaled); float32 on the CPU, where "bfloat16" pays only if the CPU has avx512_bf16
   compile=True                  torch.compile
 
 Features are found again by the bytes of the image, the checkpoint, the preprocessing, the view and the precision: for a
-hundred additional images, a hundred are encoded. A killed run loses less than one shard of 256 images.
+hundred additional images, a hundred are encoded. A killed run loses less than one shard of 256 images. With "auto" they
+are encoded in the precision that the others have, whichever GPU these were made on; only where a CPU began what a GPU
+is to finish, or the other way round, and more than an eighth is missing, all are encoded again.
 
 On a CPU in float32 OpenVINO computes the encoder, if it is installed and there are some hundred images: all networks
 on a CPU with AVX-512, convolutional ones on a CPU with AVX2. The line of the features stage says so.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from src.base import files
+from src.base import files, machine
 from src.data.decoded import Decoded, Pictures, Store
 from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
@@ -11,6 +11,17 @@ from src.networks.backbones import DataConfig
 from src.networks.inference import Tower, base_view
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
+
+WIDER = "bfloat16"  # for what overflows in float16: it has float32's range, and 8 bits of its 24
+
+
+def precision(configured: str) -> str:
+    """The precision that a config's `auto` begins with here, for a network that is not trained.
+
+    On a GPU it is float16: its 11 bits give unit features an error of 0.1 %, bfloat16's 8 bits one of 1 %, in the same
+    time (ViT-B-32, random weights).
+    """
+    return "float16" if configured == "auto" and machine.device().type == "cuda" else machine.precision(configured)
 
 
 def title(spec: Encoder) -> str:

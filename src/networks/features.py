@@ -1,11 +1,10 @@
 """The feature store: image embeddings of one encoder and one view, found again by the sha256 of the image's bytes.
 
-A folder with key.json, which has all that changes the numbers, and shards of features (results/shards.py). A killed
-run resumes with the next shard; images that come later are encoded and the others are not.
+A folder with key.json, which has all that changes the numbers, and shards of features (results/shards.py), which
+networks/encoding.py fills.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,19 +12,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from src.base import files, machine
+from src.base import files
 from src.base.errors import UserError, counted
-from src.base.progress import track
-from src.data.decoded import Pictures
-from src.data.rows import Dataset, Parts, Rows
-from src.networks import encoders, inference
-from src.networks.inference import Times, Tower
+from src.data.rows import Rows
+from src.networks import encoders
 from src.results import shards
 from src.results.model import equal_keys
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
 
 READ_ROWS = 8192  # read at a time, where all are read
+# float32 on a GPU takes some times as long as half of it, and half of it on a CPU as float32: an estimate
+SLOWER = 8
 CODE = 2  # raised when other numbers are computed from the same key
 
 
@@ -42,11 +40,13 @@ class Cache:
     spec: Encoder
     view: str
 
-    def key(self) -> dict[str, Any]:
-        return {**encoder_identity(self.spec), "view": self.view, "precision": machine.precision(self.spec.precision)}
+    def key(self, precision: str | None = None) -> dict[str, Any]:
+        """`precision`: of the features; None: that which this machine begins with."""
+        precision = precision or encoders.precision(self.spec.precision)
+        return {**encoder_identity(self.spec), "view": self.view, "precision": precision}
 
     def takes(self, have: dict[str, Any] | None) -> bool:
-        """Whether a cache of the key `have` may be read; of either precision, where the config leaves that open."""
+        """Whether a cache of the key `have` may be read; of any precision, where the config leaves that open."""
         return have is not None and equal_keys(have, self.key(), asked=self.spec.precision)
 
     def have(self) -> dict[str, Any] | None:
@@ -55,21 +55,36 @@ class Cache:
     def index(self) -> shards.Index:
         return shards.Index(self.folder)
 
+    def precision(self) -> str:
+        """That of the features which are there, or else that which this machine begins with."""
+        have = self.have()
+        return have["precision"] if self.takes(have) else encoders.precision(self.spec.precision)
+
     def missing(self, shas: np.ndarray) -> np.ndarray:
         """The places in `shas`, which are distinct, of images that are to be encoded."""
-        if not self.takes(self.have()):
-            return np.arange(len(shas))
-        places = np.flatnonzero(self.index().find(shas) < 0)
-        # what a machine of the other precision began is finished by one of its kind, or recomputed
-        return places if len(places) == 0 or self.have() == self.key() else np.arange(len(shas))
+        return self.plan(shas)[0]
 
-    def begin(self) -> None:
-        """Clear a cache of another key, and write this one."""
-        have, wanted = self.have(), self.key()
+    def plan(self, shas: np.ndarray) -> tuple[np.ndarray, str]:
+        """The places of `missing`, and the precision to encode them in.
+
+        What a machine of another precision began is gone on with in that: a GPU without bfloat16 emulates it. Only
+        where all images take less time in this machine's own precision than the missing ones take in the other, which
+        is between a CPU and a GPU, all are encoded again.
+        """
+        everything, own, there = np.arange(len(shas)), encoders.precision(self.spec.precision), self.precision()
+        if not self.takes(self.have()):
+            return everything, own
+        places = np.flatnonzero(self.index().find(shas) < 0)
+        of_other_device = there != own and "float32" in (there, own)
+        return (everything, own) if of_other_device and SLOWER * len(places) > len(shas) else (places, there)
+
+    def begin(self, precision: str | None = None, why: str = "") -> None:
+        """Clear a cache of another key, and write this one, of features in `precision`: see `key`."""
+        have, wanted = self.have(), self.key(precision)
         if have == wanted:
             return
         if have is not None:
-            print(f"{self.folder.name} encoding again: {files.describe_changes(have, wanted)}")
+            print(f"{self.folder.name} encoding again: {files.describe_changes(have, wanted)}{why}")
         (self.folder / "key.json").unlink(missing_ok=True)  # first: without it, shards are nobody's
         for path in shards.paths(self.folder):
             path.unlink()
@@ -98,88 +113,9 @@ def feature_caches(competition: Competition, spec: Encoder) -> list[Cache]:
     return [Cache(competition.features(slug, view), spec, view) for view in spec.views]
 
 
-def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
-    """Encode all rows by encoders, of which several may be the same, where their features are missing, and say so.
-
-    Raises:
-        UserError: As `make_features`.
-    """
-    by_slug: dict[str, dict[str, Cache]] = {}  # by encoder and view: models may share both
-    for spec in specs:
-        for cache in feature_caches(competition, spec):
-            by_slug.setdefault(encoders.slug(spec), {}).setdefault(cache.view, cache)
-    for slug, by_view in by_slug.items():
-        counts = encode_rows(competition, list(by_view.values()), data)
-        if reused := [view for view, n in counts.items() if n == 0]:
-            print(f"{slug}  {', '.join(reused)}  reused: {len(set(data.rows.shas))} images")
-
-
-def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts | Dataset) -> dict[str, int]:
-    """As `make_features`, of all rows of a competition."""
-    spec, views = caches[0].spec, [cache.view for cache in caches]
-    pictures = functools.partial(encoders.pictures, encoders.store(competition, data, spec), spec, views)
-    return make_features(caches, data.rows, functools.partial(encoders.tower, spec), pictures)
-
-
-def make_features(
-    caches: Sequence[Cache], rows: Rows, load: Callable[[], Tower], pictures: Callable[[Rows], Pictures]
-) -> dict[str, int]:
-    """Encode the images of `rows` that caches of one encoder lack; an image that is there twice is encoded once.
-
-    Views that lack the same images are made from one loading of them.
-
-    Args:
-        load: Gives the model; called only if there is something to encode, and before anything is changed.
-        pictures: Gives the pictures of rows.
-
-    Returns:
-        For each view how many images were encoded.
-
-    Raises:
-        UserError: The model is not available, or its features are not finite, or the disk is full.
-    """
-    _, first = np.unique(rows.shas, return_index=True)
-    distinct = rows.take(np.sort(first))
-    shas = shards.binary(distinct.shas)
-    together: dict[bytes, tuple[np.ndarray, list[Cache]]] = {}
-    for cache in caches:
-        places = cache.missing(shas)
-        if len(places):
-            together.setdefault(places.tobytes(), (places, []))[1].append(cache)
-    counts = {cache.view: 0 for cache in caches}
-    if not together:
-        return counts
-    spec, most = caches[0].spec, max(len(places) for places, _ in together.values())
-    precision = machine.precision(spec.precision)
-    title, total = encoders.title(spec), len(distinct)
-    encoder = inference.EncoderRunner(load(), title, precision, spec.batch_size, spec.compile, most, total)
-    for places, lacking in together.values():
-        for cache in lacking:
-            cache.begin()
-            counts[cache.view] = len(places)
-        todo = distinct.take(places)
-        encode(lacking, encoder, todo, shas[places], pictures(todo))
-    return counts
-
-
-def encode(
-    caches: Sequence[Cache], encoder: inference.EncoderRunner, todo: Rows, shas: np.ndarray, pictures: Pictures
-) -> None:
-    """Encode all pictures into all the caches, a shard at a time."""
-    slug, views = encoders.slug(caches[0].spec), [cache.view for cache in caches]
-    size = max(shards.ROWS // encoder.batch_size, 1) * encoder.batch_size
-    times, pending, start = Times(), [], 0
-    batches = inference.encode(encoder, pictures, range(len(todo)), views, times)
-    for feats in track(batches, f"features {slug}", len(todo), "images", of=lambda feats: len(feats[views[0]])):
-        pending.append(feats)
-        n = sum(len(batch[views[0]]) for batch in pending)
-        if n < size and start + n < len(todo):
-            continue
-        for cache in caches:
-            shard = np.concatenate([batch[cache.view] for batch in pending])
-            cache.add(todo.ids[start : start + n], shas[start : start + n], shard)
-        start, pending = start + n, []
-    print(f"{slug}  {', '.join(views)}  {times.summary(len(todo))}")
+def precision(competition: Competition, spec: Encoder) -> str:
+    """That of the encoder's features as they are stored, or as this machine would begin them."""
+    return feature_caches(competition, spec)[0].precision()
 
 
 class CombinedFeatures:

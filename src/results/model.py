@@ -27,7 +27,7 @@ def model_key(competition: Competition, spec: Kind, data: Dataset, code: int, **
 
     Args:
         code: Raised when the code computes other numbers from the same key.
-        more: The stage's own entries: the checkpoint's identity, prompts.
+        more: The stage's own entries: the checkpoint's identity, prompts, the precision of features.
     """
     return {
         "code": code,

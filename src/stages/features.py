@@ -7,7 +7,7 @@ Encoders, views, precision and storage: ./run.sh help networks
 """
 
 from src.data.rows import read_dataset
-from src.networks import encoders, features
+from src.networks import encoders, encoding
 from src.schema.competition import Competition
 
 
@@ -18,4 +18,4 @@ def check(competition: Competition) -> None:
 
 
 def run(competition: Competition) -> None:
-    features.encode_missing(competition, competition.encoders, read_dataset(competition))
+    encoding.encode_missing(competition, competition.encoders, read_dataset(competition))

@@ -37,7 +37,8 @@ def run(competition: Competition) -> list[str]:
     data, computed = read_dataset(competition), []
     for name, spec in competition.of_stage("zeroshot").items():
         identity, prompts = features.encoder_identity(spec), competition.prompt_texts
-        key = model_key(competition, spec, data, CODE, clip=identity, prompts=prompts)
+        precision = features.precision(competition, spec)
+        key = model_key(competition, spec, data, CODE, precision=precision, clip=identity, prompts=prompts)
         if not is_reused(competition.model_folder(name), key):
             compute(competition, name, spec, data, key)
             computed.append(name)

@@ -12,7 +12,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.data.decoded import Decoded
 from src.data.rows import Rows
-from src.networks import encoders, features, inference
+from src.networks import encoders, encoding, features, inference
 from src.results import shards
 from src.schema.models import Probe
 from tests.conftest import TINY_CLIP, broken_off, picture, read_json, snapshot, toy_competition
@@ -46,7 +46,7 @@ class Cache(features.Cache):
 
 def make(caches, rows, load=None):
     load = load or (lambda: encoders.tower(caches[0].spec))
-    return features.make_features(caches, rows, load, lambda rows: Decoded(rows.paths))
+    return encoding.make_features(caches, rows, load, lambda rows: Decoded(rows.paths))
 
 
 @pytest.fixture

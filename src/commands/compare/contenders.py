@@ -73,7 +73,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
             "code": CODE,
             "model": spec.model_dump(mode="json", exclude={"weights_file"}),
             "clip": features.encoder_identity(spec),
-            "precision": machine.precision(spec.precision),
+            "precision": features.precision(competition, spec),
             "metric": competition.metric,
             "prompts": competition.prompt_texts,
             **cell.digests,
@@ -96,7 +96,7 @@ def count_parameters(specs: Sequence[Encoder]) -> int:
         if spec.clip is not None:
             tower = clip.load(spec, pretrained=False).model.visual
         else:
-            with torch.random.fork_rng(), torch.device("meta"):
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):
                 tower = backbones.create(spec, 0, spec.seed, None)
         total += model_size(tower)
     return total

@@ -162,19 +162,27 @@ class InferenceSession:
         self, title: str, tower: Tower, views: Sequence[str] = ("identity",), precision: str = "auto"
     ) -> tuple[dict[str, np.ndarray], float]:
         """{view: (n, d) float32} of a tower, and its milliseconds for a picture and all views."""
-        precision, n = machine.precision(precision), len(self)
+        begun, n = encoders.precision(precision), len(self)
         # total=0: an engine that takes whole batches alone would tell nothing of the time of one picture
-        encoder = inference.EncoderRunner(tower, title, precision, min(BATCH, n * len(views)), False, n, total=0)
+        encoder = inference.EncoderRunner(tower, title, begun, min(BATCH, n * len(views)), False, n, total=0)
         pictures = self.pictures(tower.geometry, None)
-        batches = inference.encode(encoder, pictures, range(n), views, Times())
-        batches = list(track(batches, title, n, "images", of=lambda feats: len(feats[views[0]])))
+
+        def encoded() -> dict[str, np.ndarray]:
+            batches = inference.encode(encoder, pictures, range(n), views, Times())
+            batches = list(track(batches, title, n, "images", of=lambda feats: len(feats[views[0]])))
+            return {view: np.concatenate([batch[view] for batch in batches]) for view in views}
+
+        feats = encoded()
+        if precision == "auto" and begun == "float16" and not all(np.isfinite(of).all() for of in feats.values()):
+            encoder.precision = encoders.WIDER
+            feats = encoded()
 
         def once(batch: dict[str, Tensor]) -> None:
-            for feats in encoder.encode_views(batch, views).values():
-                feats.cpu()
+            for tensor in encoder.encode_views(batch, views).values():
+                tensor.cpu()
 
         ms = one_picture_ms(tower.geometry, bases_of(views), pictures, once)
-        return {view: np.concatenate([batch[view] for batch in batches]) for view in views}, ms
+        return feats, ms
 
     def outputs(self, title: str, tower: Tower) -> np.ndarray:
         """The outputs (n, d) float32, for the pictures as they are, of a tower that one model alone has."""

@@ -5,7 +5,7 @@ import numpy as np
 from src.data.rows import Dataset
 from src.models.probe import nested
 from src.models.probe.solvers import ProbeData
-from src.networks import features, texts
+from src.networks import encoding, features, texts
 from src.networks.classifiers import Head
 from src.networks.features import Features
 from src.schema.competition import Competition
@@ -32,7 +32,7 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
     The features of all rows are encoded where they are missing.
     """
     encoder = spec.encoder
-    features.encode_rows(competition, features.feature_caches(competition, encoder), data)
+    encoding.encode_rows(competition, features.feature_caches(competition, encoder), data)
     feats = Features(competition, [encoder], data.train)
     probe = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
     fits = nested.fit_folds(probe, ProbeData(lambda unit: feats, data.targets, data.fold, len(competition.classes)))

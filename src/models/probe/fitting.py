@@ -23,6 +23,7 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
     """All that changes the numbers of a probe."""
     more = {"prompts": competition.prompt_texts} if spec.towards == "zeroshot" else {}
     identities = [features.encoder_identity(encoder) for encoder in spec.encoders]
+    more["precision"] = features.precision(competition, spec)
     return model_key(competition, spec, data, CODE, encoders=identities, **more)
 
 

@@ -1,0 +1,159 @@
+"""Encoding on a GPU: in which precision features are, and what is encoded of them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from src.base import files
+from src.commands.predict import session
+from src.data.decoded import Decoded
+from src.data.geometry import Geometry
+from src.data.rows import Rows
+from src.networks import encoders, encoding
+from src.networks import features as of_features
+from src.networks.features import Cache, Columns
+from src.networks.inference import Tower
+from src.results import shards
+from src.schema.networks import Encoder
+from tests.conftest import TINY_CLIP, picture, read_json
+from tests.pretended_gpu import pretended
+
+SPEC = Encoder(clip=TINY_CLIP, batch_size=12, stored="float32")
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch) -> Rows:
+    monkeypatch.setattr(shards, "ROWS", 12)
+    paths = [tmp_path / f"{i:02d}.png" for i in range(30)]
+    for i, path in enumerate(paths):
+        picture("green", i, (16, 16)).save(path)
+    shas = [files.sha256(path) for path in paths]
+    return Rows([path.stem for path in paths], paths, shas, np.full((30, 2), 16))
+
+
+@pytest.fixture
+def cache(tmp_path) -> Cache:
+    return Cache(tmp_path / "cache", SPEC, "identity")
+
+
+def make(cache: Cache, rows: Rows, load=None) -> int:
+    made = encoding.make_features([cache], rows, load or (lambda: encoders.tower(SPEC)), lambda one: Decoded(one.paths))
+    return made[cache.view]
+
+
+def of_precision(cache: Cache, precision: str) -> Cache:
+    """A cache in the same place, as the config's choice of a precision makes it."""
+    return Cache(cache.folder, cache.spec.model_copy(update={"precision": precision}), cache.view)
+
+
+def features(cache: Cache, rows: Rows) -> np.ndarray:
+    return Columns(cache, rows)[np.arange(len(rows))]
+
+
+class Large(nn.Module):
+    """Features beyond 65,504, of pictures whose first pixel is brighter than `most`."""
+
+    def __init__(self, most: float = -np.inf):
+        super().__init__()
+        self.linear, self.most = nn.Linear(16, 4, bias=False), most
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.arange(4 * 16).view(4, 16) + 1e4)
+
+    def forward(self, pixels):
+        pixels = pixels[:, 0, 0] + 1
+        return self.linear(torch.where(pixels[:, :1] > self.most, pixels, pixels / 100))
+
+
+def large(**options) -> Tower:
+    return Tower(Large(**options).cuda(), Geometry(16, 16), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+class TestPrecision:
+    def test_of_features_is_float16_which_is_finer_than_bfloat16(self, rows, cache, tmp_path):
+        make(exact := Cache(tmp_path / "exact", SPEC, "identity"), rows)
+        with pretended() as gpu:
+            assert make(cache, rows) == 30
+        assert gpu.faults == []
+        assert cache.have()["precision"] == "float16"
+        error = np.linalg.norm(features(cache, rows) - features(exact, rows), axis=1)
+        assert (error < 2e-3 * np.linalg.norm(features(exact, rows), axis=1)).all()
+
+    @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
+    def test_of_the_configs_choice_stays(self, rows, cache, precision):
+        with pretended():
+            make(of_precision(cache, precision), rows)
+        assert cache.have()["precision"] == precision
+
+    def test_is_bfloat16_where_features_overflow_and_that_is_said_once(self, rows, cache, capsys):
+        with pretended() as gpu:
+            assert make(cache, rows, large) == 30
+        assert gpu.faults == []
+        assert cache.have()["precision"] == "bfloat16"
+        assert np.isfinite(features(cache, rows)).all()
+        said = [line for line in capsys.readouterr().out.splitlines() if "again" in line]
+        assert said == [
+            "cache encoding again: precision changed (float16 to bfloat16), since features overflow in float16"
+        ]
+        with pretended():
+            assert make(cache, rows, large) == 0
+
+    def test_is_one_for_all_images_also_where_a_late_one_overflows(self, rows, cache, monkeypatch):
+        first = [np.asarray(Decoded(rows.paths)[i])[0, 0, 0] for i in range(30)]
+        order = np.argsort(first, kind="stable")
+        rows, most = rows.take(order), first[order[-2]] / 255 + 1 + 1e-3
+        written, write = [], shards.write
+        monkeypatch.setattr(shards, "write", lambda at, ids, *rest: written.append(len(ids)) or write(at, ids, *rest))
+        with pretended():
+            assert make(cache, rows, lambda: large(most=most)) == 30
+        assert written == [12, 12, 12, 12, 6]
+        assert cache.have()["precision"] == "bfloat16"
+        assert len(cache.index().shas) == 30
+
+    def test_of_the_configs_choice_in_which_features_overflow_is_an_error(self, rows, cache):
+        with pretended(), pytest.raises(files.UserError, match="not finite for 12 images"):
+            make(of_precision(cache, "float16"), rows, large)
+
+
+class TestOtherDevice:
+    """Features that were made on another machine are gone on with, and not made again."""
+
+    @pytest.mark.parametrize("made_in", ["float16", "bfloat16"])
+    @pytest.mark.parametrize("half", [True, False])
+    def test_a_gpu_takes_the_precision_of_another(self, rows, cache, made_in, half):
+        with pretended():
+            make(of_precision(cache, made_in), rows.take(np.arange(18)))
+        before = [path.read_bytes() for path in shards.paths(cache.folder)]
+        with pretended(half=half):
+            assert make(cache, rows) == 12
+        assert read_json(cache.folder / "key.json")["precision"] == made_in
+        assert [path.read_bytes() for path in shards.paths(cache.folder)][: len(before)] == before
+
+    @pytest.mark.parametrize(("there", "encoded", "precision"), [(27, 3, "float32"), (18, 30, "float16")])
+    def test_a_gpu_takes_the_float32_of_a_cpu_for_a_few_images(self, rows, cache, there, encoded, precision):
+        make(cache, rows.take(np.arange(there)))
+        with pretended():
+            assert make(cache, rows) == encoded
+        assert cache.have()["precision"] == precision
+
+    @pytest.mark.parametrize(("there", "encoded", "precision"), [(27, 3, "float16"), (18, 30, "float32")])
+    def test_a_cpu_takes_the_half_precision_of_a_gpu_for_a_few_images(self, rows, cache, there, encoded, precision):
+        with pretended():
+            make(cache, rows.take(np.arange(there)))
+        assert make(cache, rows) == encoded
+        assert cache.have()["precision"] == precision
+
+    def test_a_model_of_features_names_the_precision_that_they_have(self, toy):
+        spec = toy.models["probe"]
+        with pretended():
+            assert of_features.precision(toy, spec) == "float16"
+            of_features.feature_caches(toy, spec)[0].begin("bfloat16")
+        assert of_features.precision(toy, spec) == "bfloat16"
+        assert of_features.precision(toy, spec.model_copy(update={"precision": "float16"})) == "float16"
+
+
+def test_pictures_that_are_predicted_have_finite_features_too(rows, monkeypatch):
+    monkeypatch.setattr(session, "one_picture_ms", lambda *_: 1.0)
+    with pretended():
+        feats, _ = session.InferenceSession(rows.paths[:3]).encode("it", large())
+    assert np.isfinite(feats["identity"]).all()
