@@ -9,7 +9,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,6 +74,26 @@ def autocast(precision: str) -> contextlib.AbstractContextManager:
 
     half = torch.float16 if precision == "float16" else torch.bfloat16
     return torch.autocast(device().type, half, enabled=precision != "float32")
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Multiply float32 in float32, whatever the environment sets.
+
+    On GPUs torch convolves in TF32, of 10 bits, and multiplies matrices in it where NVIDIA's containers have exported
+    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE. torch's older `allow_tf32` cannot be read inside: torch refuses to mix the two.
+    """
+    from torch.backends import cuda, cudnn
+
+    kinds = cuda.matmul, cudnn.conv, cudnn.rnn
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "ieee"
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
 
 
 def layout() -> "torch.memory_format":

@@ -1,4 +1,6 @@
-"""The machine: what Linux says of its CPU, and the words in which a GPU says that its memory has ended."""
+"""The machine: what Linux says of its CPU, how a GPU says that its memory has ended, and its products in float32."""
+
+import contextlib
 
 import pytest
 import torch
@@ -52,3 +54,20 @@ def test_memory_ends_in_many_words(error, is_it, capsys):
     else:
         with pytest.raises(type(error)):
             machine.AdaptiveBatch("it", 8).run(work)
+
+
+@pytest.mark.parametrize("matrices", ["highest", "high"])  # "high" is what NVIDIA's containers have set
+def test_float32_is_no_tf32_inside_and_what_it_was_after(matrices):
+    kinds = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    was = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(matrices)
+    try:
+        before = [kind.fp32_precision for kind in kinds]
+        assert "tf32" in before
+        with contextlib.suppress(ZeroDivisionError), machine.full_float32():
+            assert {kind.fp32_precision for kind in kinds} == {"ieee"}
+            torch.nn.Conv2d(1, 1, 3)(torch.ones(1, 1, 4, 4))  # asks for the precision, on a CPU too
+            raise ZeroDivisionError
+        assert [kind.fp32_precision for kind in kinds] == before
+    finally:
+        torch.set_float32_matmul_precision(was)
