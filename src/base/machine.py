@@ -69,11 +69,12 @@ def precision(configured: str) -> str:
 
 
 def autocast(precision: str) -> contextlib.AbstractContextManager:
-    """Compute in `precision`; weights and sums stay float32."""
+    """Compute in `precision`; weights and sums stay float32, and float32 is that in full."""
     import torch
 
-    half = torch.float16 if precision == "float16" else torch.bfloat16
-    return torch.autocast(device().type, half, enabled=precision != "float32")
+    if precision == "float32":
+        return full_float32()
+    return torch.autocast(device().type, torch.float16 if precision == "float16" else torch.bfloat16)
 
 
 @contextlib.contextmanager

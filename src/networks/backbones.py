@@ -204,6 +204,6 @@ def geometry(spec: Encoder) -> Geometry:
 def tower(spec: Encoder) -> Tower:
     """The backbone without its head, its weights as identity(spec) names them, on this machine's device."""
     data = data_config(spec)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = create(spec, 0, spec.seed, weights_path(spec))
     return Tower(machine.on_device(model), geometry(spec), data.mean, data.std)

@@ -160,7 +160,7 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
     if spec.clip is None:
         model = backbones.create(spec, k, seed, backbones.weights_path(spec) if pretrained else None)
     else:
-        loaded = clip.load(spec.encoder, spec.img_size, pretrained).model.cpu().float().train().requires_grad_(True)
+        loaded = clip.create(spec.encoder, spec.img_size, pretrained).float().train().requires_grad_(True)
         torch.manual_seed(seed)
         model = ClipClassifier(loaded.visual, clip.arch(spec.encoder)["embed_dim"], k)
         if head is not None:

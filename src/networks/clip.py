@@ -166,8 +166,19 @@ def arch_at_size(spec: Encoder, img_size: int | None) -> dict[str, Any]:
     return {**config, "vision_cfg": {**vision, "image_size": img_size}}
 
 
-def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) -> ClipModel:
-    """The model in evaluation mode on this machine's device.
+def load(spec: Encoder) -> ClipModel:
+    """The model in evaluation mode on this machine's device. Raises UserError as `create`."""
+    import open_clip
+
+    model = machine.on_device(create(spec))
+    if isinstance(spec.clip, ClipArch):
+        kwargs = arch(spec)["text_cfg"].get("tokenizer_kwargs", {})
+        return ClipModel(model, simple_tokenizer(context_length=model.context_length, **kwargs))
+    return ClipModel(model, open_clip.get_tokenizer(spec.clip))
+
+
+def create(spec: Encoder, img_size: int | None = None, pretrained: bool = True) -> nn.Module:
+    """The model on the CPU.
 
     Args:
         img_size: Pixels a side, where it is not what the weights were trained with: position embeddings are resized.
@@ -180,7 +191,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
 
     config, what = arch_at_size(spec, img_size), title(spec)
     path = weights_path(spec, what) if pretrained else None
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         if isinstance(spec.clip, ClipArch):
             try:
@@ -197,13 +208,7 @@ def load(spec: Encoder, img_size: int | None = None, pretrained: bool = True) ->
                 logging.disable(logging.NOTSET)
     if path is not None:
         fill(model, what, path)
-    model = machine.on_device(model)
-    if isinstance(spec.clip, ClipArch):
-        kwargs = config["text_cfg"].get("tokenizer_kwargs", {})
-        tokenizer = simple_tokenizer(context_length=model.context_length, **kwargs)
-    else:
-        tokenizer = open_clip.get_tokenizer(spec.clip)
-    return ClipModel(model, tokenizer)
+    return model
 
 
 def fill(model: nn.Module, what: str, path: Path) -> None:
@@ -261,16 +266,16 @@ def hub_files(spec: Encoder, what: str) -> tuple[str, tuple[str, ...]]:
 
 
 def tower(spec: Encoder) -> Tower:
-    """The image tower. Raises UserError as `load`."""
-    cfg = preprocessing(spec)
-    return Tower(load(spec).model.encode_image, geometry(spec), tuple(cfg.mean), tuple(cfg.std))
+    """The image tower on this machine's device, and nothing else there. Raises UserError as `create`."""
+    cfg, model = preprocessing(spec), create(spec).eval()
+    machine.on_device(model.visual)
+    return Tower(model.encode_image, geometry(spec), tuple(cfg.mean), tuple(cfg.std))
 
 
 @torch.inference_mode()
 def encode_texts(clip: ClipModel, texts: Sequence[str]) -> np.ndarray:
     """One unit vector a text: (n, d) float32. In float32 on every device: they are few, and every row leans on them."""
-    feats = [
-        clip.model.encode_text(clip.tokenizer(list(texts[i : i + TEXTS])).to(machine.device()), normalize=True).float()
-        for i in range(0, len(texts), TEXTS)
-    ]
+    parts = [clip.tokenizer(list(texts[i : i + TEXTS])).to(machine.device()) for i in range(0, len(texts), TEXTS)]
+    with machine.full_float32():
+        feats = [clip.model.encode_text(part, normalize=True).float() for part in parts]
     return torch.cat(feats).cpu().numpy()

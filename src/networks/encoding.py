@@ -92,7 +92,8 @@ def plans(caches: Sequence[Cache], shas: np.ndarray) -> dict[str, list[tuple[np.
 
 
 def runner(spec: Encoder, load: Callable[[], Tower], precision: str, most: int, total: int) -> EncoderRunner:
-    return EncoderRunner(load(), encoders.title(spec), precision, spec.batch_size, spec.compile, most, total)
+    tower = inference.cast_weights(load(), precision)
+    return EncoderRunner(tower, encoders.title(spec), precision, spec.batch_size, spec.compile, most, total)
 
 
 def encode(caches: Sequence[Cache], encoder: EncoderRunner, todo: Rows, shas: np.ndarray, pictures: Pictures) -> bool:

@@ -10,15 +10,17 @@ from src.commands.predict import session
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
 from src.data.rows import Rows
-from src.networks import encoders, encoding
+from src.networks import classifiers, clip, encoders, encoding, inference
 from src.networks import features as of_features
 from src.networks.features import Cache, Columns
 from src.networks.inference import Tower
 from src.results import shards
+from src.schema.models import FineTune
 from src.schema.networks import Encoder
 from tests.conftest import TINY_CLIP, picture, read_json
 from tests.pretended_gpu import pretended
 
+RESNET = {"image_size": 32, "layers": (1, 1, 1, 1), "width": 8, "head_width": 8}
 SPEC = Encoder(clip=TINY_CLIP, batch_size=12, stored="float32")
 
 
@@ -157,3 +159,57 @@ def test_pictures_that_are_predicted_have_finite_features_too(rows, monkeypatch)
     with pretended():
         feats, _ = session.InferenceSession(rows.paths[:3]).encode("it", large())
     assert np.isfinite(feats["identity"]).all()
+
+
+def squares(n: int, side: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, side, side), dtype=torch.uint8, generator=generator)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        SPEC.model_copy(update={"clip": TINY_CLIP.model_copy(update={"vision_cfg": RESNET})}),
+        Encoder(backbone="test_resnet", pretrained=False, img_size=32),
+        Encoder(backbone="test_vit", pretrained=False),
+    ],
+    ids=["ViT of CLIP", "ResNet of CLIP", "ResNet", "ViT"],
+)
+def test_weights_are_cast_once_and_the_numbers_are_the_same(spec):
+    with pretended() as gpu:
+        tower, launches, feats = encoders.tower(spec), [], []
+        for cast in (lambda tower, _: tower, inference.cast_weights):
+            encoder = inference.EncoderRunner(cast(tower, "float16"), "it", "float16", 2, False, 2)
+            pixels, before = squares(2, tower.geometry.size).cuda(), gpu.launches
+            feats.append(encoder(pixels).cpu())
+            launches.append(gpu.launches - before)
+    assert torch.equal(*feats)
+    assert launches[1] < 0.9 * launches[0]
+
+
+@pytest.mark.parametrize("spec", [SPEC, Encoder(backbone="test_resnet", pretrained=False, img_size=32)])
+def test_in_float32_nothing_is_multiplied_in_tf32(spec, monkeypatch):
+    seen, multiplying = set(), (torch.ops.aten.convolution.default, torch.ops.aten.mm.default)
+    with pretended() as gpu:
+        gpu.refuse = lambda func, args: func in multiplying and seen.add(torch.backends.cudnn.conv.fp32_precision)
+        inference.EncoderRunner(encoders.tower(spec), "it", "float32", 2, False, 2)(squares(2, 16).cuda())
+        if spec.clip is not None:
+            clip.encode_texts(clip.load(spec), ["a text"])
+    assert seen == {"ieee"}
+
+
+def test_the_image_tower_alone_goes_to_the_gpu_and_what_is_trained_not_before_it_is_made():
+    with pretended() as gpu:
+        classifiers.create(FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3), 3, 0, True)
+        assert gpu.peak == 0
+        tower = clip.tower(SPEC)
+        assert gpu.peak == sum(weight.nbytes for weight in tower.forward.__self__.visual.state_dict().values())
+
+
+def test_random_weights_ask_no_gpu_for_its_state(monkeypatch):
+    with pretended(count=2):
+        monkeypatch.setattr(torch.cuda, "get_rng_state", None)
+        for spec in (SPEC, Encoder(backbone="test_resnet", pretrained=False)):
+            encoders.tower(spec)
+        classifiers.check(FineTune(backbone="test_resnet", pretrained=False, epochs=2, lr=1e-3))

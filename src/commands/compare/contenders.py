@@ -94,7 +94,7 @@ def count_parameters(specs: Sequence[Encoder]) -> int:
     total = 0
     for spec in {encoders.slug(spec): spec for spec in specs}.values():
         if spec.clip is not None:
-            tower = clip.load(spec, pretrained=False).model.visual
+            tower = clip.create(spec, pretrained=False).visual
         else:
             with torch.random.fork_rng(devices=[]), torch.device("meta"):
                 tower = backbones.create(spec, 0, spec.seed, None)
