@@ -114,6 +114,8 @@ def find_batch(tower: Tower, spec: Encoder, n: int) -> tuple[int, str]:
     start = time.perf_counter()
     with silence():
         encoder = inference.EncoderRunner(tower, "bench", machine.precision(spec.precision), spec.batch_size, False, n)
+        if encoder.searching:
+            encoder.find_batch_size(n)
     return encoder.batch_size, f"batches of {encoder.batch_size} (found in {duration(time.perf_counter() - start)})"
 
 

@@ -8,7 +8,8 @@ from src.data.geometry import CROPS, Geometry
 from src.data.rows import Dataset, Parts, Rows
 from src.networks import backbones, clip, weights
 from src.networks.backbones import DataConfig
-from src.networks.inference import Tower, base_view
+from src.networks.inference import Tower
+from src.networks.loading import base_view
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
 

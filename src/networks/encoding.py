@@ -103,7 +103,6 @@ def encode(caches: Sequence[Cache], encoder: EncoderRunner, todo: Rows, shas: np
         False where features are not finite and another precision is to be taken: the caches are not whole then.
     """
     slug, views = encoders.slug(caches[0].spec), [cache.view for cache in caches]
-    size = max(shards.ROWS // encoder.batch_size, 1) * encoder.batch_size
     may_overflow = caches[0].spec.precision == "auto" and encoder.precision == "float16"
     times, pending, start = Times(), [], 0
     batches = inference.encode(encoder, pictures, range(len(todo)), views, times)
@@ -112,7 +111,7 @@ def encode(caches: Sequence[Cache], encoder: EncoderRunner, todo: Rows, shas: np
             return False
         pending.append(feats)
         n = sum(len(batch[views[0]]) for batch in pending)
-        if n < size and start + n < len(todo):
+        if n + encoder.batch_size <= shards.ROWS and start + n < len(todo):
             continue
         for cache in caches:
             shard = np.concatenate([batch[cache.view] for batch in pending])

@@ -5,12 +5,10 @@ are fetched two batches later: the device is never waited for while it has nothi
 every core, so loading and computing take turns on all of them: side by side they would hinder each other.
 """
 
-import functools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,17 +18,15 @@ from src.base import machine
 from src.base.errors import UserError
 from src.base.machine import AdaptiveBatch
 from src.base.text import duration
-from src.base.threads import cores
 from src.data.decoded import Pictures
-from src.data.geometry import CROPS, VIEWS, Geometry, normalised
+from src.data.geometry import VIEWS, Geometry, normalised
 from src.networks import engines
 from src.networks.engines import Engine
+from src.networks.loading import Loader, Times, base_view
 
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
 BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features
-AHEAD = 3  # batches loaded before they are needed, on a GPU
 CAST = (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear, nn.Conv2d, nn.MultiheadAttention)
-SHARE = 1e-3  # seconds of loading that are worth another thread: waking it takes a tenth of that
 
 
 @dataclass(frozen=True)
@@ -58,97 +54,6 @@ def cast_weights(tower: Tower, precision: str) -> Tower:
     return tower
 
 
-@dataclass
-class Times:
-    """Where the seconds of an encoding went. Loading's are summed over its threads."""
-
-    threads: int = 0
-    read: float = 0.0
-    decode: float = 0.0  # and resize
-    wait: float = 0.0  # of the model for pictures
-    model: float = 0.0
-    engine: str = ""  # of the model, where it is not torch as it comes
-    start: float = field(default_factory=time.perf_counter)
-
-    def summary(self, n: int) -> str:
-        """`718 images  12s  60.1 images/s (read 0.0s and decode 0.3s in 2 threads, wait 0.2s, CPU 11s): ...`."""
-        total, device = time.perf_counter() - self.start, machine.device().type.replace("cuda", "gpu").upper()
-        loading = "reading" if self.read > self.decode else "decoding"
-        by = f" by {self.engine}" if self.engine else ""
-        limit = f"the {device} is the limit" if self.wait < 0.1 * total else f"{loading} is the limit"
-        return (
-            f"{n} images  {duration(total)}  {n / total:.1f} images/s (read {duration(self.read)} and decode "
-            f"{duration(self.decode)} in {self.threads} threads, wait {duration(self.wait)}, {device} "
-            f"{duration(self.model)}{by}): {limit}"
-        )
-
-
-def base_view(view: str) -> str:
-    """The square that a view is made of: exact views are turned on the device, crops are cut from the picture."""
-    return view if view in CROPS else "identity"
-
-
-class Loader:
-    """Squares of some pictures in batches: {base: (n, size, size, 3) uint8}, in pinned memory for a GPU."""
-
-    def __init__(self, pictures: Pictures, rows: Sequence[int], geometry: Geometry, bases: Sequence[str], times: Times):
-        self.pictures, self.rows, self.geometry, self.bases, self.times = pictures, rows, geometry, bases, times
-        self.ahead = AHEAD if machine.device().type == "cuda" else 0
-        self.work = 0.0  # seconds that the loading of the last batch took, summed over threads
-
-    def batches(self, size: int) -> Iterator[dict[str, Tensor]]:
-        threads = self.times.threads = cores()
-        parts = [self.rows[i : i + size] for i in range(0, len(self.rows), size)]
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                waiting = deque()
-                for part in parts:
-                    waiting.append(self.submit(pool, part, threads))
-                    if len(waiting) > self.ahead:
-                        yield self.collect(*waiting.popleft())
-                while waiting:
-                    yield self.collect(*waiting.popleft())
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def submit(self, pool: ThreadPoolExecutor, rows: Sequence[int], threads: int) -> tuple[dict, list[Callable]]:
-        side = self.geometry.size
-        batch = {
-            base: torch.empty((len(rows), side, side, 3), dtype=torch.uint8, pin_memory=self.ahead > 0)
-            for base in self.bases
-        }
-        shares = min(max(round(self.work / SHARE), 1), 2 * threads, len(rows))
-        places = np.array_split(np.arange(len(rows)), shares)
-        loads = [functools.partial(self.load, batch, rows, share) for share in places]
-        if shares == 1 and not self.ahead:
-            return batch, loads  # to be called by the thread that waits for them
-        return batch, [pool.submit(load).result for load in loads]
-
-    def load(self, batch: dict[str, Tensor], rows: Sequence[int], places: np.ndarray) -> tuple[float, float]:
-        """Fill some places of a batch; returns the seconds of reading and of decoding."""
-        read = decode = 0.0
-        arrays = {base: squares.numpy() for base, squares in batch.items()}  # torch would wake threads to help copying
-        for place in places:
-            start = time.perf_counter()
-            raw = self.pictures.read(rows[place])
-            middle = time.perf_counter()
-            picture = self.pictures.picture(raw)
-            for base, squares in arrays.items():
-                squares[place] = self.geometry.square(picture, base)
-            read, decode = read + middle - start, decode + time.perf_counter() - middle
-        return read, decode
-
-    def collect(self, batch: dict[str, Tensor], loads: list[Callable[[], tuple[float, float]]]) -> dict[str, Tensor]:
-        start = time.perf_counter()
-        seconds = [load() for load in loads]
-        self.times.wait += time.perf_counter() - start
-        read, decode = map(sum, zip(*seconds, strict=True))
-        self.times.read += read
-        self.times.decode += decode
-        self.work = read + decode
-        return batch
-
-
 class EncoderRunner:
     """A tower that runs: its engine, precision, batch size and compilation, with smaller batches where memory ends."""
 
@@ -166,10 +71,11 @@ class EncoderRunner:
         self.tower, self.title, self.precision = tower, title, precision
         self.engine = Engine(tower.forward, layout=machine.layout())
         self.batch_size = batch_size or CPU_BATCH
-        if batch_size is None and machine.device().type == "cuda":
-            self.batch_size = self.find_batch_size(most)
         self.portion = AdaptiveBatch(title, self.batch_size)
+        self.searching = batch_size is None and machine.device().type == "cuda"
         if compiled:
+            if self.searching:
+                self.find_batch_size(most)
             self.compile()
         elif machine.device().type == "cpu" and precision == "float32":
             side, total = tower.geometry.size, most if total is None else total
@@ -201,33 +107,48 @@ class EncoderRunner:
 
     def blank(self, n: int) -> Tensor:
         side = self.tower.geometry.size
-        return torch.zeros((n, side, side, 3), dtype=torch.uint8, device=machine.device()).permute(0, 3, 1, 2)
+        return torch.zeros((n, side, side, 3), dtype=torch.uint8, device=machine.device())
+
+    def find_batch_size(self, most: int) -> int:
+        """The size of the batch as of `search`, on blank pictures, no more than `most` a batch."""
+        for _ in self.search(
+            lambda n: [{"identity": self.blank(n)}] * 2 if n <= max(most, BATCHES[0]) else [], ["identity"], Times()
+        ):
+            pass
+        return self.batch_size
 
     @torch.inference_mode()
-    def find_batch_size(self, most: int) -> int:
-        """The size of the batch by doubling, until memory ends or twice the size gains less than 3 %."""
+    def search(
+        self, batches: Callable[[int], Iterable[dict[str, Tensor]]], views: Sequence[str], times: Times
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Features of pictures, while the size of the batch is found by doubling.
+
+        It ends where memory does, where twice the size gains less than 3 %, or where there are no more pictures.
+
+        Args:
+            batches: Of a size gives two batches, of which the first makes the device warm and the second is timed; or
+                none.
+        """
         best, rate, tried = BATCHES[0], 0.0, []
         for n in BATCHES:
-            if n > max(most, BATCHES[0]):
+            self.batch_size, self.portion, seconds = n, AdaptiveBatch(self.title, n), None
+            for batch in batches(n):
+                before = times.model
+                yield to_numpy(*run(self, batch, views, None), times)
+                seconds = times.model - before
+            if seconds is None:
                 break
-            try:
-                self.encode(self.blank(n), n)
-                torch.cuda.synchronize()
-                start = time.perf_counter()
-                for _ in range(3):
-                    self.encode(self.blank(n), n)
-                torch.cuda.synchronize()
-                now = 3 * n / (time.perf_counter() - start)
-            except torch.OutOfMemoryError:
-                torch.cuda.empty_cache()
+            if self.portion.size < n:
                 tried.append(f"{n}: no memory")
                 break
+            now = n * len(views) / seconds
             tried.append(f"{n}: {now:.0f}/s")
             if now < 1.03 * rate:
                 break
             best, rate = n, now
-        print(f"{self.title}: {best} images a batch ({', '.join(tried)})")
-        return best
+        self.batch_size, self.portion, self.searching = best, AdaptiveBatch(self.title, best), False
+        if tried:
+            print(f"{self.title}: {best} images a batch ({', '.join(tried)})")
 
     def compile(self) -> None:
         """Compile the tower for whole batches. Raises UserError: torch cannot compile here."""
@@ -236,7 +157,7 @@ class EncoderRunner:
         self.engine = replace(self.engine, forward=forward, static=True)  # it would be compiled again for each shape
         try:
             with torch.inference_mode():
-                self.portion.run(lambda size: self.encode(self.blank(size), size))
+                self.portion.run(lambda size: self.encode(self.blank(size).permute(0, 3, 1, 2), size))
         except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
             reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise UserError(f"{self.title}: torch cannot compile here ({reason}): set compile=False") from error
@@ -250,17 +171,34 @@ def encode(
     """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them."""
     device, times.engine = machine.device(), encoder.engine.name
     loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_view(view) for view in views}), times)
+    done = 0
+
+    def first(n: int) -> Iterator[dict[str, Tensor]]:
+        nonlocal done
+        start, done = done, done + 2 * n if done + 2 * n <= len(rows) else done
+        return loader.batches(n, start, done)
+
+    if encoder.searching:
+        yield from encoder.search(first, views, times)
     behind, copies = deque(), torch.cuda.Stream() if device.type == "cuda" else None
-    for batch in loader.batches(encoder.batch_size):
-        on_device = copy_to_device(batch, copies)
-        begun = DeviceEvent(device)
-        feats = encoder.encode_views(on_device, views)
-        feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
-        behind.append((begun, DeviceEvent(device), feats))
+    for batch in loader.batches(encoder.batch_size, done):
+        behind.append(run(encoder, batch, views, copies))
         if len(behind) > (2 if device.type == "cuda" else 0):
             yield to_numpy(*behind.popleft(), times)
     while behind:
         yield to_numpy(*behind.popleft(), times)
+
+
+def run(
+    encoder: EncoderRunner, batch: dict[str, Tensor], views: Sequence[str], copies: torch.cuda.Stream | None
+) -> "tuple[DeviceEvent, DeviceEvent, dict[str, Tensor]]":
+    """Queue a batch: when the model begins and ends, and its features, which a GPU has copied then."""
+    device = machine.device()
+    on_device = copy_to_device(batch, copies)
+    begun = DeviceEvent(device)
+    feats = encoder.encode_views(on_device, views)
+    feats = {view: tensor.to("cpu", non_blocking=True) for view, tensor in feats.items()}
+    return begun, DeviceEvent(device), feats
 
 
 def apply_view(batch: dict[str, Tensor], view: str) -> Tensor:
@@ -271,7 +209,7 @@ def apply_view(batch: dict[str, Tensor], view: str) -> Tensor:
 def copy_to_device(batch: dict[str, Tensor], copies: torch.cuda.Stream | None) -> dict[str, Tensor]:
     """The batch on the device; to a GPU it is copied while the batch before it is computed."""
     if copies is None:
-        return batch
+        return {base: squares.to(machine.device(), non_blocking=True) for base, squares in batch.items()}
     with torch.cuda.stream(copies):
         moved = {base: squares.to("cuda", non_blocking=True) for base, squares in batch.items()}
     computing = torch.cuda.current_stream()

@@ -12,7 +12,8 @@ from src.base.machine import AdaptiveBatch
 from src.data.decoded import Pictures
 from src.data.geometry import Geometry, normalised
 from src.networks import classifiers
-from src.networks.inference import Loader, Times, apply_view
+from src.networks.inference import apply_view
+from src.networks.loading import Loader, Times
 from src.schema.models import FineTune
 
 # Convolutions on a GPU want it. On a CPU too where they are trained: test_resnet at 128 pixels takes 250 images/s in it

@@ -213,3 +213,46 @@ def test_random_weights_ask_no_gpu_for_its_state(monkeypatch):
         for spec in (SPEC, Encoder(backbone="test_resnet", pretrained=False)):
             encoders.tower(spec)
         classifiers.check(FineTune(backbone="test_resnet", pretrained=False, epochs=2, lr=1e-3))
+
+
+class TestBatch:
+    """The size of a GPU's batch is found on the first pictures, whose features are kept."""
+
+    @pytest.fixture
+    def sizes(self, monkeypatch):
+        """Grows by the size of each batch that the tower computes."""
+        monkeypatch.setattr(inference, "BATCHES", (2, 4, 8))
+        sizes, encode = [], inference.EncoderRunner.encode
+        monkeypatch.setattr(
+            inference.EncoderRunner, "encode", lambda self, x, size: sizes.append(len(x)) or encode(self, x, size)
+        )
+        return sizes
+
+    @pytest.fixture
+    def cache(self, tmp_path):
+        return Cache(tmp_path / "cache", SPEC.model_copy(update={"batch_size": None}), "identity")
+
+    def test_is_found_while_every_picture_is_encoded_once(self, rows, cache, sizes, tmp_path, capsys):
+        with pretended() as gpu:
+            assert make(cache, rows) == 30
+            make(known := of_precision(Cache(tmp_path / "known", SPEC, "identity"), "float16"), rows)
+        assert sizes == [2, 2, 4, 4, 8, 8, 2, 12, 12, 6]
+        assert gpu.faults == []
+        assert "8 images a batch (2: 2000/s, 4: 4000/s, 8: 8000/s)" in capsys.readouterr().out
+        assert np.abs(features(cache, rows) - features(known, rows)).max() < 1e-3
+
+    def test_is_smaller_where_memory_ends_and_no_picture_is_lost(self, rows, cache, sizes, capsys):
+        with pretended() as gpu:
+            gpu.refuse = lambda func, args: func is torch.ops.aten.convolution.default and len(args[0]) > 4
+            assert make(cache, rows) == 30
+        assert "4 images a batch (2: 2000/s, 4: 4000/s, 8: no memory)" in capsys.readouterr().out
+        assert max(sizes[8:]) == 4
+        assert len(cache.index().shas) == 30
+
+
+def test_a_batch_is_waited_for_only_to_fetch_its_features(rows, tmp_path):
+    with pretended() as gpu:
+        make(Cache(tmp_path / "one", SPEC.model_copy(update={"batch_size": 5}), "identity"), rows)
+    assert gpu.faults == []
+    waits = {what: n for what, n in gpu.waits.items() if what[1].startswith("networks/inference.py")}
+    assert [(what, n) for (what, _), n in waits.items()] == [("event.synchronize", 6)]

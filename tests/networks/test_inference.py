@@ -11,7 +11,7 @@ from src.base import machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import CROPS, VIEWS, Geometry, normalised
-from src.networks import backbones, encoders, inference
+from src.networks import backbones, encoders, inference, loading
 from src.networks.inference import EncoderRunner, Loader, Times, Tower
 from src.schema.models import FineTune, Probe, ZeroShot
 from src.schema.networks import Encoder as Spec
@@ -214,9 +214,16 @@ def test_other_threads_are_woken_for_work_that_is_worth_it(pictures, monkeypatch
         return self[i]
 
     monkeypatch.setattr(Pictures, "read", read)
-    monkeypatch.setattr(inference, "SHARE", 0.002 if woken else 1.0)
+    monkeypatch.setattr(loading, "SHARE", 0.002 if woken else 1.0)
     feats = encoded(EncoderRunner(tower(), "it", "float32", 8, False, 30), pictures)["identity"]
     assert np.abs(feats - expected(pictures)).max() < 1e-6
+    threads.clear()
+    loader = Loader(pictures, range(30), GEOMETRY, ["identity"], Times())
+    batches = loader.batches(8)
+    next(batches)
+    assert threads - {threading.get_ident()}  # of the first batch nothing is known yet
+    threads.clear()
+    list(batches)
     assert threads - {threading.get_ident()} if woken else threads == {threading.get_ident()}
 
 
