@@ -21,14 +21,15 @@ from src.bench.limits import flops, matrix_rate
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
 
-JPEG, QUICK_JPEG, QUICK_N = (500, 375), (100, 75), 10  # width and height; how many
-SHIFTS = 8  # to make a photograph up takes 30 times as long as to save it
+JPEG, N, QUICK_JPEG, QUICK_N = (500, 375), 8192, (100, 75), 10  # width and height; how many
+SHIFTS = 8  # to make a photograph up takes some 30 times as long as to save it
 TRAIN_N, EPOCHS, ROUNDS = 4096, 4, 2
+OURS = ("decoded before", "from files")  # two ways of an encoding of ours
 
 
-def pictures(folder: Path, n: int, quick: bool) -> list[Path]:
-    """n made-up JPEGs, made once for all parts: photographs, each in SHIFTS files with its pixels shifted."""
-    size, n = (QUICK_JPEG, QUICK_N) if quick else (JPEG, n)
+def pictures(folder: Path, quick: bool) -> list[Path]:
+    """The made-up JPEGs, made once for all parts: photographs, each in SHIFTS files with its pixels shifted."""
+    size, n = (QUICK_JPEG, QUICK_N) if quick else (JPEG, N)
     place = folder / f"pictures-{n}-{size[0]}x{size[1]}"
     if place.is_dir():
         return sorted(place.iterdir())
@@ -51,7 +52,7 @@ def matrix(folder: Path, quick: bool) -> dict[str, float]:
 
 def decode(folder: Path, quick: bool) -> dict[str, float]:
     """From files to squares of 224 pixels."""
-    decoded, geometry = Decoded(pictures(folder, 8192, quick)), Geometry(224, 224)
+    decoded, geometry = Decoded(pictures(folder, quick)), Geometry(224, 224)
     with silence():
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in threads.parallel(lambda i: geometry.square(decoded[i]), range(len(decoded.paths)), "decoding"):
@@ -71,33 +72,26 @@ def encode(folder: Path, quick: bool, clip: str, n: int) -> dict[str, float]:
     spec = Encoder(clip=features.TINY if quick else clip)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         with silence():
-            rows = rows_of(pictures(folder, 8192, quick)[:n], Path(temporary))
+            rows = rows_of(pictures(folder, quick)[:n], Path(temporary))
             model, cfg = clips.load(spec).model, clips.preprocessing(spec)
         tower = Tower(model.encode_image, clips.geometry(spec), tuple(cfg.mean), tuple(cfg.std))
         batch, _ = features.find_batch(tower, spec, len(rows))
         ours = features.Ours(tower, spec, rows, batch, Path(temporary) / "ours")
         others = peers.Peers(model, spec, len(rows), batch)
         workers = 0 if quick else threads.cores()
-        arms = {"model alone": timed(others.alone), "decoded before": ours.stored, "from files": ours.decoded}
+        arms = {"model alone": timed(others.alone), **dict(zip(OURS, (ours.stored, ours.decoded), strict=True))}
         arms["open_clip's transform and DataLoader"] = partial(others.readme, workers=workers)
         rates = race_rates(arms, [rows], ROUNDS, len(rows), warm=[rows.take(slice(0, 2 * batch))])
     share = flops(tower) / matrix_rate(128 if quick else 8192)
-    return {"images a batch": batch, **compared(rates, ("decoded before", "from files"), share)}
+    shares = {f"{arm}, share of the matrix rate": median(rates[arm]) * share for arm in OURS}
+    return {"images a batch": batch, **compared(rates, OURS), **shares}
 
 
-def compared(rates: dict[str, list[float]], ours: tuple[str, ...], share: float) -> dict[str, float]:
-    """The rate of each arm; of ours also as a multiple of the others', and as a share of the matrix rate.
-
-    Args:
-        rates: {arm: images/s of each round}.
-        share: The device's seconds for an image, if it computed as fast as it multiplies matrices.
-    """
+def compared(rates: dict[str, list[float]], ours: tuple[str, ...]) -> dict[str, float]:
+    """The median rate of each arm (images/s of each round), and that of ours as a multiple of the others'."""
     middle = {arm: median(values) for arm, values in rates.items()}
-    figures = {f"{arm}, images/s": rate for arm, rate in middle.items()}
-    for arm in ours:
-        figures |= {f"{arm} / {other}": middle[arm] / middle[other] for other in middle if other not in ours}
-        figures[f"{arm}, share of the matrix rate"] = middle[arm] * share
-    return figures
+    ratios = {f"{arm} / {other}": middle[arm] / middle[other] for arm in ours for other in middle if other not in ours}
+    return {f"{arm}, images/s": rate for arm, rate in middle.items()} | ratios
 
 
 def recipe(quick: bool, batch: int, **changes):
@@ -115,11 +109,11 @@ def train(folder: Path, quick: bool, batch: int) -> dict[str, float]:
     from src.bench import finetune
 
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        paths = pictures(folder, 8192, quick)[:TRAIN_N]
+        paths = pictures(folder, quick)[:TRAIN_N]
         against = finetune.compare("", recipe(quick, batch), paths, Path(temporary) / "files", ROUNDS)
     rates = {"ours": against[0].ours, "tensors in memory": against[0].peer, "plain loop": against[1].peer}
-    share = against[0].more.get("bf16_share", math.nan)  # not known of a CPU
-    return compared(rates, ("ours",), share / median(rates["ours"]))
+    figures, share = compared(rates, ("ours",)), against[0].more.get("bf16_share")  # of a CPU there is none
+    return figures | ({"ours, share of the matrix rate": share} if share else {})
 
 
 def overheads(folder: Path, quick: bool) -> dict[str, float]:
@@ -132,7 +126,7 @@ def overheads(folder: Path, quick: bool) -> dict[str, float]:
 
     spec = recipe(quick, 64, ema_decay=0.998)
     with tempfile.TemporaryDirectory(dir=folder) as name, silence():
-        whole = finetune.make_fold(spec, pictures(folder, 8192, quick)[:TRAIN_N], Path(name))
+        whole = finetune.make_fold(spec, pictures(folder, quick)[:TRAIN_N], Path(name))
         held = np.arange(len(whole.train)) % 5 == 0
         parts = {"train": whole.train[~held], "targets": whole.targets[~held]}
         fold = replace(whole, **parts, valid=whole.train[held], valid_targets=whole.targets[held])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from src.base import gpu, packages
+from src.base import gpu, machine, packages
 from src.base.errors import UserError, counted
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
@@ -46,8 +46,6 @@ def gpu_check() -> Check:
     if gpu.is_there() and packages.version("torch") is not None:
         if fault := gpu.find_fault():
             return Check("gpu", fault, warning=True)
-        from src.base import machine
-
         if machine.device().type == "cuda":
             return Check("gpu", f"{machine.device_name()} (driver {gpu.driver_version() or 'unknown'})")
     return Check("gpu", "none: networks run on the CPU")
