@@ -6,6 +6,7 @@ tenth of pictures is added, where the loop starts again. All compute in the same
 On a CPU also the model alone by each engine, and ours by the one that it chooses (bench/engines.py).
 """
 
+import copy
 import functools
 import importlib.util
 import shutil
@@ -126,10 +127,11 @@ def compare(name: str, rows: Rows, folder: Path, quick: bool) -> list[Comparison
     with silence():
         model, cfg = clip.load(spec).model, clip.preprocessing(spec)
     tower = Tower(model.encode_image, clip.geometry(spec), tuple(cfg.mean), tuple(cfg.std))
+    gflop, plain = flops(tower) / 1e9, copy.deepcopy(model)  # first: ours casts its model's weights
     batch, batches = find_batch(tower, spec, n)
-    work = f"{machine.precision(spec.precision)}, {flops(tower) / 1e9:.2f} GFLOP a picture"
+    work = f"{machine.precision(spec.precision)}, {gflop:.2f} GFLOP a picture"
     print(f"{name}: {n} pictures, {batches}, {work}")
-    ours, peers = Ours(tower, spec, rows, batch, folder / name), Peers(model, spec, n, batch)
+    ours, peers = Ours(tower, spec, rows, batch, folder / name), Peers(plain, spec, n, batch)
     arms = {"alone": timed(peers.alone), "stored": ours.stored, "decoded": ours.decoded, "readme": peers.readme}
     if gpu:
         arms["searched"] = functools.partial(ours.stored, searched=True)
@@ -143,7 +145,7 @@ def compare(name: str, rows: Rows, folder: Path, quick: bool) -> list[Comparison
     rates = race_rates(arms, [rows], rounds, n, warm=[rows.take(slice(0, 2 * batch))])
     more = {"pictures": n, "batch": batch}
     if gpu:
-        share = flops(tower) / matrix_rate()
+        share = 1e9 * gflop / matrix_rate()
         more |= {f"bf16_share_{arm}": round(median(rates[arm]) * share, 4) for arm in rates if arm != "added"}
     pairs = [pair for pair in PAIRS if {pair[0], pair[1]} <= arms.keys()]
     return [

@@ -1,5 +1,6 @@
 """The parts of `bench gpu`, each a function that returns its figures: {what, with its unit: number}."""
 
+import copy
 import math
 import sys
 import tempfile
@@ -75,14 +76,15 @@ def encode(folder: Path, quick: bool, clip: str, n: int) -> dict[str, float]:
             rows = rows_of(pictures(folder, quick)[:n], Path(temporary))
             model, cfg = clips.load(spec).model, clips.preprocessing(spec)
         tower = Tower(model.encode_image, clips.geometry(spec), tuple(cfg.mean), tuple(cfg.std))
+        work, plain = flops(tower), copy.deepcopy(model)  # first: ours casts its model's weights
         batch, _ = features.find_batch(tower, spec, len(rows))
         ours = features.Ours(tower, spec, rows, batch, Path(temporary) / "ours")
-        others = peers.Peers(model, spec, len(rows), batch)
+        others = peers.Peers(plain, spec, len(rows), batch)
         workers = 0 if quick else threads.cores()
         arms = {"model alone": timed(others.alone), **dict(zip(OURS, (ours.stored, ours.decoded), strict=True))}
         arms["open_clip's transform and DataLoader"] = partial(others.readme, workers=workers)
         rates = race_rates(arms, [rows], ROUNDS, len(rows), warm=[rows.take(slice(0, 2 * batch))])
-    share = flops(tower) / matrix_rate(128 if quick else 8192)
+    share = work / matrix_rate(128 if quick else 8192)
     shares = {f"{arm}, share of the matrix rate": median(rates[arm]) * share for arm in OURS}
     return {"images a batch": batch, **compared(rates, OURS), **shares}
 
