@@ -169,8 +169,10 @@ class Batches:
         """Let the loader's processes begin with an epoch, from the step `first` on. Raises UserError: As `of`."""
         with self.explained():
             self.steps.epoch, self.steps.first = epoch, first
-            self.prepared = (epoch, first), iter(self.loader)
-            leave_ended_processes()
+            try:
+                self.prepared = (epoch, first), iter(self.loader)
+            finally:  # a signal may come while the processes are started
+                leave_ended_processes()
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of an epoch from the step `first` on.
