@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 
-from src.models.logreg import solve as logreg
+from src.models.logreg import batch
 from src.models.logreg.design import Design
 from src.models.logreg.solve import NEVER, Problem, solve
 from src.scoring.metrics import surprise
@@ -103,7 +103,7 @@ def test_batches_that_follow_each_other_end_as_one_and_begin_near_the_end(k, mon
     feats, targets, block = toy(k)
     design, problems = Design(feats, block), [Problem(c, without) for c in CS[::-1] for without in [(0,), (1, 2)]]
     whole = solve(design, targets, k, problems, tol=1e-7)
-    monkeypatch.setattr(logreg, "at_once", lambda labels, problems: 2)
+    monkeypatch.setattr(batch, "at_once", lambda labels, problems: 2)
     one_by_one = solve(design, targets, k, problems, tol=1e-7)
     assert one_by_one.converged.all()
     np.testing.assert_allclose(one_by_one.held_out_loss, whole.held_out_loss, rtol=1e-3)

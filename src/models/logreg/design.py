@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.base import machine
+
 READ = 2**20  # bytes of features centred and turned at a time: more is no faster, and memory that is kept
 STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below it are the same numbers
 FEW = 512  # rows: float64 takes hardly longer with these, and one call for all of them is sooner done than one a block
@@ -35,8 +37,10 @@ class Design(AbstractContextManager):
         basis: (d, rank) orthonormal columns; rank = d, or n where that is less and the features are small.
         center: (d,); curvature: (rank,) the mean squares of z.
         z: (n, rank) the features, centred, times the basis.
+        paths: Where the solver of few rows has been (models/logreg/few.py).
     """
 
+    @machine.full_float32()
     def __init__(
         self,
         feats,
@@ -50,6 +54,8 @@ class Design(AbstractContextManager):
         self.n, self.d = feats.shape
         self.device, self.dtype = torch.device(device), dtype
         self.order = np.argsort(block, kind="stable")
+        self.block = block[self.order]
+        self.paths = {}
         self.bounds = np.concatenate([[0], np.bincount(block).cumsum()]).tolist()
         self.blocks = len(self.bounds) - 1
         narrow = self.n < self.d and 32 * self.n * self.d <= FLOOR  # four such matrices in float64
@@ -104,7 +110,7 @@ class Design(AbstractContextManager):
 
     @property
     def few(self) -> bool:
-        """Whether all rows are worked on at once, and their curvature is looked at again as the fits go on."""
+        """Whether Newton's method (models/logreg/few.py) solves."""
         return self.n <= FEW and self.dtype == torch.float64
 
     def rows(self, piece: slice) -> Tensor:

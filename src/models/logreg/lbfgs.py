@@ -21,17 +21,11 @@ class Functions(Protocol):
 
     dtype: torch.dtype  # of the steps; coefficients, values and gradients are float64
 
-    def precondition(self, gradient: Tensor) -> Tensor:
-        """Times a first guess of the inverse Hessian."""
-
-    def renew(self, iteration: int) -> bool:
-        """Whether the first guess is now a better one, from where the functions are."""
-
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         """Sets the line from the coefficients to search on."""
 
     def evaluate(self, step: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        """Value and slope (p,) on the line at steps (p,); 0 where not `which` (p,)."""
+        """Value and slope (p,) on the line at steps (p,); 0 where not `which` (p,), of the CPU."""
 
     def gradient(self, coef: Tensor, step: Tensor) -> Tensor:
         """Takes the steps (p,) that lead to `coef`; the gradient there."""
@@ -40,23 +34,54 @@ class Functions(Protocol):
         """(p,) the gradient's largest entry; it may be inf where that is above `bound` (p,)."""
 
     def keep(self, which: Tensor) -> None:
-        """Drops the functions that are not `which` (p,)."""
+        """Drops the functions that are not `which` (p,), of the CPU."""
+
+
+class Preconditioned(Functions, Protocol):
+    """Those that know a first guess of their curvature."""
+
+    def precondition(self, gradient: Tensor) -> Tensor:
+        """Times the guess of the inverse Hessian."""
+
+
+class Steps(Protocol):
+    """Chooses where to search."""
+
+    left: float  # of what a step was to gain, when it is little: what the next is to gain
+
+    def direction(self, gradient: Tensor, functions: Functions) -> Tensor:
+        """(p, a, b) in which the functions fall."""
+
+    def add(self, step: Tensor, change: Tensor, functions: Functions) -> None:
+        """Learns how much a step has changed the gradient."""
+
+    def forget(self, which: Tensor) -> None:
+        """Starts again with the functions that are `which` (p,)."""
+
+    def keep(self, which: Tensor) -> None:
+        """Drops the functions that are not `which` (p,), of the CPU."""
 
 
 def minimise(
-    functions: Functions, coef: Tensor, value: Tensor, gradient: Tensor, tol: float, max_iter: int, share: float = 0.0
+    functions: Functions, coef: Tensor, tol: float, max_iter: int, share: float = 0.0, steps: Steps | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """From coefficients (p, a, b) float64, which are overwritten, with their values (p,) and gradients (p, a, b).
+    """From coefficients (p, a, b) float64, which are overwritten, of functions that are at 0.
 
     Args:
         tol: Of the gradient's norm.
-        share: A search also ends after a step that promised to lower the value by half of this share of it, or less.
+        share: A search also ends when the next step is taken to lower the value by half of this share of it, or less.
+        steps: L-BFGS's where left out, of functions that are `Preconditioned`.
 
     Returns:
         Coefficients (p, a, b), their gradient's norm (p,), which may be inf where `share` has ended the search, the
         iterations (p,), and (p,) bool whether it has converged: not where rounding or `max_iter` has ended it.
     """
-    history = History(value.to(functions.dtype))
+    once = coef.new_ones(len(coef))  # all begin one step away from 0
+    if coef.any():
+        functions.aim(torch.zeros_like(coef), coef.to(functions.dtype))
+    value, _ = functions.evaluate(once, torch.ones(len(coef), dtype=torch.bool))
+    gradient = functions.gradient(coef, once)
+    steps = History(value.to(functions.dtype)) if steps is None else steps
     optimum, norms, iterations = torch.zeros_like(coef), torch.zeros_like(value), torch.zeros_like(value)
     converged = torch.ones_like(value, dtype=torch.bool)
     active = torch.arange(len(coef), device=coef.device)
@@ -67,22 +92,21 @@ def minimise(
         waited = torch.where(size < least, 0, waited + 1)
         least = torch.minimum(size, least)
         hopeless = (failures > 1) | (waited > STALLED_ITERATIONS) | (iteration == max_iter)
-        settled = (promise <= share * value) & (failures == 0)
+        settled = (steps.left * promise <= share * value) & (failures == 0)
         norm = functions.norm(gradient, torch.where(hopeless, math.inf, tol))
         done = (norm <= tol) | settled | hopeless
-        if done.any():
+        ending = done.cpu()  # a GPU is waited for once
+        if ending.any():
             ended = active[done]
             optimum[ended], norms[ended], iterations[ended] = coef[done], norm[done], iteration
             converged[ended] = ((norm <= tol) | settled)[done]
-            if done.all():
+            if ending.all():
                 break
             state = active, coef, gradient, value, least, waited, failures, promise
             active, coef, gradient, value, least, waited, failures, promise = (values[~done] for values in state)
-            functions.keep(~done)
-            history.keep(~done)
-        if functions.renew(iteration):
-            history.scale.fill_(1)
-        direction = history.direction(gradient.to(functions.dtype), functions)
+            functions.keep(~ending)
+            steps.keep(~done)
+        direction = steps.direction(gradient.to(functions.dtype), functions)
         functions.aim(coef, direction)
         slope = dot(gradient, direction.double())
         step, value = search(functions, value, slope)
@@ -90,8 +114,8 @@ def minimise(
         failures = torch.where(step > 0, 0, failures + 1)
         move = direction.mul_(step[:, None, None])
         before, gradient = gradient, functions.gradient(coef.add_(move), step)
-        history.add(move, before.neg_().add_(gradient).to(move.dtype), functions)
-        history.forget(failures > 0)  # a function whose search failed starts again
+        steps.add(move, before.neg_().add_(gradient).to(move.dtype), functions)
+        steps.forget(failures > 0)  # a function whose search failed starts again
     return optimum, norms, iterations, converged
 
 
@@ -106,11 +130,13 @@ def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, 
     low, slope_low = torch.zeros_like(value), slope
     high, slope_high = torch.full_like(value, math.inf), torch.zeros_like(value)
     ok = torch.zeros_like(value, dtype=torch.bool)
+    pending = torch.ones(len(value), dtype=torch.bool)
     for _ in range(SEARCHES):
-        value_there, slope_there = functions.evaluate(step, ~ok)
+        value_there, slope_there = functions.evaluate(step, pending)
         reached, now = torch.where(ok, reached, value_there), torch.where(ok, now, slope_there)
         ok = (reached <= value + ARMIJO * step * slope + noise) & (now.abs() <= CURVATURE * slope.abs())
-        if ok.all():
+        pending = ~ok.cpu()
+        if not pending.any():
             break
         over = now > 0
         high, slope_high = torch.where(over, step, high), torch.where(over, now, slope_high)
@@ -123,17 +149,19 @@ def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, 
 class History:
     """The last steps of p functions and how they changed the gradient: what is known of the curvature."""
 
+    left = 1.0
+
     def __init__(self, p: Tensor):
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # step, change, 1 / their product (0: no use)
         self.scale = torch.ones_like(p)  # of the preconditioner, to agree with the last step
 
-    def add(self, step: Tensor, change: Tensor, functions: Functions) -> None:
+    def add(self, step: Tensor, change: Tensor, functions: Preconditioned) -> None:
         bend = dot(step, change)
         useful = bend > torch.finfo(bend.dtype).eps * dot(step, step).sqrt() * dot(change, change).sqrt()
         self.pairs = [*self.pairs, (step, change, torch.where(useful, 1 / bend, 0))][-DEPTH:]
         self.scale = torch.where(useful, bend / dot(change, functions.precondition(change)), 1)
 
-    def direction(self, gradient: Tensor, functions: Functions) -> Tensor:
+    def direction(self, gradient: Tensor, functions: Preconditioned) -> Tensor:
         """The two loops of Liu & Nocedal 1989."""
         q, shares = -gradient, []
         for step, change, per in reversed(self.pairs):

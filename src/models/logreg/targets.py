@@ -8,6 +8,7 @@ Shapes: q problems, k classes that are in their training rows, d features, m row
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
@@ -20,7 +21,13 @@ from src.models.logreg.design import Design
 from src.scoring.metrics import MIN_PROB
 
 MIN_LOG_PROB = math.log(MIN_PROB)
-CACHE = 3 * 2**19  # bytes of logits worked on at a time (on a GPU, which has to be filled, 16 times as many)
+CACHE = 3 * 2**19  # bytes of logits worked on at a time; on a GPU, for which launches are dear, 128 times as many
+
+
+@dataclass(frozen=True)
+class Problem:
+    c: float
+    without: tuple[int, ...] = ()  # the blocks whose rows are held out
 
 
 class Targets:
@@ -64,8 +71,9 @@ class Targets:
     def pieces(self, block: int, q: int) -> list[slice]:
         """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
         start, stop = self.design.bounds[block : block + 2]
-        cache = CACHE if self.design.device.type == "cpu" else 16 * CACHE
-        size = min(max(cache // (self.design.dtype.itemsize * max(q, 1) * self.k), 512), 8192)
+        on_cpu = self.design.device.type == "cpu"
+        least, most, cache = (512, 8192, CACHE) if on_cpu else (8192, 65_536, 128 * CACHE)
+        size = min(max(cache // (self.design.dtype.itemsize * max(q, 1) * self.k), least), most)
         cuts = np.linspace(start, stop, math.ceil((stop - start) / size) + 1).astype(int).tolist()
         return [slice(*pair) for pair in pairwise(cuts)]
 

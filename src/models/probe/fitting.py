@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from src.data.rows import Dataset
+from src.models.logreg.design import FEW
 from src.models.pictures import Pictures, train_pictures
 from src.models.probe import nested
 from src.models.probe.nested import Fit
@@ -17,11 +18,15 @@ from src.schema.competition import Competition
 from src.schema.models import Probe
 
 CODE = 4
+FEW_CODE = 1  # raised when few rows alone get other numbers
 
 
 def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str, Any]:
     """All that changes the numbers of a probe."""
     more = {"prompts": competition.prompt_texts} if spec.towards == "zeroshot" else {}
+    rows = len(data.train) * (len(spec.views) if spec.views_as == "rows" else 1)
+    if spec.solver == "batched" and rows <= FEW:
+        more["few_rows"] = FEW_CODE
     identities = [features.encoder_identity(encoder) for encoder in spec.encoders]
     more["precision"] = features.precision(competition, spec)
     return model_key(competition, spec, data, CODE, encoders=identities, **more)
