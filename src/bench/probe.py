@@ -1,7 +1,8 @@
 """The batched logistic regression against scikit-learn's, on made-up features like CLIP's: time, optimum and memory.
 
-Features lie in a cone (half of their squared norm is the mean's), have a spectrum of j^-0.6 and a norm of about 10. A
-linear teacher with Gumbel noise labels them. scikit-learn is given each C's solution to start the next one from.
+Features lie in a cone (half of their squared norm is the mean's), have a spectrum of j^-0.6 and a norm of about 10, or
+of 1000 where rows are few, so that a large C is badly conditioned. A linear teacher with Gumbel noise labels them.
+scikit-learn is given each C's solution to start the next one from.
 """
 
 import functools
@@ -21,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from src.bench import memory
-from src.models.logreg.design import Design
+from src.models.logreg.design import FEW, Design
 from src.models.logreg.solve import Problem, Solution, solve
 
 FOLDS = 5
@@ -37,6 +38,7 @@ class Case:
     cs: tuple[float, ...] = tuple(np.logspace(-3, 3, 16))
     peers: tuple[str, ...] = ("newton-cg", "lbfgs")
     rounds: int = 3  # interleaved, because machines are shared
+    norm: float = 10.0  # of the features
     alone: bool = False  # in a process of its own: time and peak memory, no peer
 
 
@@ -44,6 +46,8 @@ CASES = {
     "4 classes": Case(14_322, 1024, 4, 4.0),
     "10 classes": Case(50_000, 512, 10, 6.0, peers=("newton-cg",)),
     "100 classes": Case(50_000, 768, 100, 8.0, cs=(0.01, 0.1, 1.0), peers=("newton-cg",), rounds=1),
+    "200 rows, 15 classes": Case(200, 512, 15, 8.0, cs=tuple(np.logspace(-2, 7, 10)), norm=1000.0),
+    "96 rows, 4 classes": Case(96, 512, 4, 8.0, cs=tuple(np.logspace(-2, 7, 10)), norm=1000.0),
     "200,000 rows": Case(200_000, 1024, 4, 4.0, alone=True),
 }
 QUICK = {"quick": Case(3_000, 128, 4, 4.0, cs=(0.01, 1.0, 100.0))}
@@ -60,7 +64,7 @@ def make_data(case: Case) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = rng.standard_normal((min(10_000, case.n - start), case.d), dtype=np.float32) @ turn.astype(np.float32)
         logits = rows @ teacher  # of variance 1: so is the length of a row
         targets[start : start + len(rows)] = (case.signal * logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
-        feats[start : start + len(rows)] = (rows + cone / np.linalg.norm(cone)) * (10 / np.sqrt(2))
+        feats[start : start + len(rows)] = (rows + cone / np.linalg.norm(cone)) * (case.norm / np.sqrt(2))
     fold = np.empty(case.n, int)
     for i, (_, rows) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(targets, targets)):
         fold[rows] = i
@@ -74,17 +78,19 @@ def gradient(feats: np.ndarray, targets: np.ndarray, c: float, coef: np.ndarray,
     return float(max(np.abs(wrong.T @ feats + coef / c).max(), np.abs(wrong.sum(axis=0)).max()) / len(targets))
 
 
-def peer(solver: str, feats: np.ndarray, targets: np.ndarray, cs: tuple[float, ...]) -> tuple[float, list, list[int]]:
-    """The seconds, (coef, intercept) for each C, and the number of iterations of each."""
+def peer(
+    solver: str, feats: np.ndarray, targets: np.ndarray, cs: tuple[float, ...]
+) -> tuple[float, list, list[int], list[str]]:
+    """The seconds, (coef, intercept) for each C, the number of iterations of each, and the warnings."""
     model = LogisticRegression(solver=solver, tol=1e-4, max_iter=2000, warm_start=True)
     solutions, counts, start = [], [], time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         for c in cs:
             model.set_params(C=c).fit(feats, targets)
             solutions.append((model.coef_.copy(), model.intercept_.copy()))
             counts.append(int(model.n_iter_[0]))
-    return time.perf_counter() - start, solutions, counts
+    return time.perf_counter() - start, solutions, counts, [str(warning.message).split("\n")[0] for warning in caught]
 
 
 def ours(
@@ -92,7 +98,8 @@ def ours(
 ) -> tuple[float, Solution]:
     start = time.perf_counter()
     problems = [Problem(c, (f,)) for f in range(FOLDS) for c in case.cs]
-    with Design(feats, fold, device=device) as design:
+    dtype = torch.float64 if case.n <= FEW else torch.float32
+    with Design(feats, fold, device=device, dtype=dtype) as design:
         solution = solve(design, targets, case.k, problems, tol=tol)
     return time.perf_counter() - start, solution
 
@@ -164,8 +171,9 @@ def measure(name: str, case: Case) -> None:
         print(json.dumps(row), flush=True)
 
     for solver, seconds in slowest.items():
-        found, counts = peers[solver]
+        found, counts, failed = peers[solver]
         note = f"{counts.count(0)} of {len(counts)} fits took no iteration"
+        note += f", {len(failed)} warnings such as {failed[0]!r}" if failed else ""
         report(f"scikit-learn {solver}, fold 0 x {FOLDS}", 1e-4, seconds, found, note)
     for tol, solution in solutions.items():
         found = list(zip(solution.coef.astype(float), solution.intercept.astype(float), strict=True))[: len(case.cs)]
