@@ -1,8 +1,9 @@
 """Who solves a probe's logistic regressions: ours, all of them at once, or scikit-learn, one after the other."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,9 @@ from src.models.logreg.design import FEW, Design
 from src.models.logreg.solve import NEVER, Problem, Solution, solve
 from src.schema.models import Probe
 from src.scoring.metrics import METRICS
+
+LITTLE = 1e9  # operations an iteration, for which a GPU's launches take as long as a CPU takes in all (an estimate)
+BYTES = 13 / 8 * (4 + 8)  # a feature: the features and 5/8 of them for work, in float32 and again in float64
 
 
 class Solve(Protocol):
@@ -56,26 +60,70 @@ def solver(spec: Probe, data: ProbeData, feats: Any) -> Iterator[Solve]:
         whole = np.asarray(feats[:])
         yield checked(data, lambda problems, targets, share: scikit_learn(spec, data, whole, targets, problems))
         return
-    device = machine.device()
-    if device.type == "cuda" and 12 * feats.shape[0] * feats.shape[1] > torch.cuda.mem_get_info()[0]:
-        device = torch.device("cpu")
-    options = {"tol": spec.tol, "offset": data.offset, "balanced": spec.class_weight == "balanced"}
-    dtype = torch.float64 if feats.shape[0] <= FEW else torch.float32
-    with Design(feats, data.fold, device=device, dtype=dtype, scratch=data.scratch) as design:
-
-        def batched(problems: Sequence[Problem], targets: np.ndarray, share: float) -> Solution:
-            solution = solve(design, targets, data.k, problems, share=share, **options)
-            again = np.flatnonzero(~solution.converged)
-            if not again.size or design.dtype == torch.float64:
-                return solution
-            # few rows and a large C: what float32 cannot settle float64 can
-            with Design(feats, data.fold, device=device, dtype=torch.float64, scratch=data.scratch) as exact:
-                better = solve(exact, targets, data.k, [problems[i] for i in again], share=share, **options)
-            for field in fields(Solution):
-                getattr(solution, field.name)[again] = getattr(better, field.name)
-            return solution
-
+    with Batched(spec, data, feats) as batched:
         yield checked(data, batched)
+
+
+class Batched(AbstractContextManager):
+    """Solves on the device, and on the CPU what a GPU has no memory for, or would be no sooner done with."""
+
+    def __init__(self, spec: Probe, data: ProbeData, feats: Any):
+        self.data, self.feats, self.designs = data, feats, {}
+        self.options = {"tol": spec.tol, "offset": data.offset, "balanced": spec.class_weight == "balanced"}
+        self.device = machine.device()
+        if self.device.type == "cuda" and (reason := self.why_not_on_gpu(len(spec.cs))):
+            self.go_on_cpu(reason)
+
+    def why_not_on_gpu(self, cs: int) -> str:
+        """Empty where the fits of a grid of C are worth a GPU's while, and have room there."""
+        n, d = self.feats.shape
+        if n <= FEW or 4 * n * d * self.data.k * cs * math.comb(len(self.data.folds), 2) < LITTLE:
+            return f"{n} rows of {d} features are too little work for the GPU"
+        torch.cuda.empty_cache()  # what torch keeps for its next tensors counts as used
+        needed, free = BYTES * n * d + 3 * 8 * d**2, torch.cuda.mem_get_info()[0]
+        return f"needs {needed / 1e9:.1f} GB, the GPU has {free / 1e9:.1f} GB free" if needed > free else ""
+
+    def go_on_cpu(self, reason: str) -> None:
+        print(f"probe: solved on the CPU: {reason}")
+        self.__exit__()
+        self.device = torch.device("cpu")
+
+    def __call__(self, problems: Sequence[Problem], targets: np.ndarray, share: float) -> Solution:
+        try:
+            return self.solve(problems, targets, share)
+        except torch.OutOfMemoryError:
+            if self.device.type == "cpu":
+                raise
+        # Out of the handler: the error held what the memory is full of.
+        self.go_on_cpu("out of GPU memory")
+        torch.cuda.empty_cache()
+        return self.solve(problems, targets, share)
+
+    def solve(self, problems: Sequence[Problem], targets: np.ndarray, share: float) -> Solution:
+        dtype = torch.float64 if self.feats.shape[0] <= FEW else torch.float32
+        solution = solve(self.design(dtype), targets, self.data.k, problems, share=share, **self.options)
+        again = np.flatnonzero(~solution.converged)
+        if not again.size or dtype == torch.float64:
+            return solution
+        # few rows and a large C: what float32 cannot settle float64 can
+        exact, some = self.design(torch.float64), [problems[i] for i in again]
+        better = solve(exact, targets, self.data.k, some, share=share, **self.options)
+        self.designs.pop(torch.float64).__exit__()
+        for field in fields(Solution):
+            getattr(solution, field.name)[again] = getattr(better, field.name)
+        return solution
+
+    def design(self, dtype: torch.dtype) -> Design:
+        if dtype not in self.designs:
+            memory = {"memory": torch.cuda.mem_get_info()[0]} if self.device.type == "cuda" else {}
+            place = {"device": self.device, "scratch": self.data.scratch, **memory}
+            self.designs[dtype] = Design(self.feats, self.data.fold, dtype=dtype, **place)
+        return self.designs[dtype]
+
+    def __exit__(self, *_) -> None:
+        for design in self.designs.values():
+            design.__exit__()
+        self.designs.clear()
 
 
 def checked(data: ProbeData, solve: Solve) -> Solve:
