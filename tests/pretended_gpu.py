@@ -327,6 +327,8 @@ class Gpu(TorchDispatchMode):
         if func in WAITING:
             self.wait(WAITING[func])
         out = self.computed(func, args, kwargs)
+        if kwargs.get("device") is not None and not is_gpu(kwargs["device"]):  # such as empty_like(..., device="cpu")
+            return self.pin(out) if kwargs.get("pin_memory") else out
         if func._schema.is_mutable:
             for x in ours:
                 if x.shape != x.held.shape:

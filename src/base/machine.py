@@ -82,19 +82,20 @@ def full_float32() -> Iterator[None]:
     """Multiply float32 in float32, whatever the environment sets.
 
     On GPUs torch convolves in TF32, of 10 bits, and multiplies matrices in it where NVIDIA's containers have exported
-    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE. torch's older `allow_tf32` cannot be read inside: torch refuses to mix the two.
+    TORCH_ALLOW_TF32_CUBLAS_OVERRIDE. These older two of torch's switches set the newer `fp32_precision` too; set by
+    that, they could not be read inside, which torch's compiler does.
     """
-    from torch.backends import cuda, cudnn
+    import torch
+    from torch.backends import cudnn
 
-    kinds = cuda.matmul, cudnn.conv, cudnn.rnn
-    before = [kind.fp32_precision for kind in kinds]
+    before = torch.get_float32_matmul_precision(), cudnn.allow_tf32
     try:
-        for kind in kinds:
-            kind.fp32_precision = "ieee"
+        torch.set_float32_matmul_precision("highest")
+        cudnn.allow_tf32 = False
         yield
     finally:
-        for kind, precision in zip(kinds, before, strict=True):
-            kind.fp32_precision = precision
+        torch.set_float32_matmul_precision(before[0])
+        cudnn.allow_tf32 = before[1]
 
 
 def layout() -> "torch.memory_format":

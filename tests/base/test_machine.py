@@ -59,13 +59,15 @@ def test_memory_ends_in_many_words(error, is_it, capsys):
 @pytest.mark.parametrize("matrices", ["highest", "high"])  # "high" is what NVIDIA's containers have set
 def test_float32_is_no_tf32_inside_and_what_it_was_after(matrices):
     kinds = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    older = torch.backends.cuda.matmul, torch.backends.cudnn  # torch's compiler reads their allow_tf32
     was = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(matrices)
     try:
         before = [kind.fp32_precision for kind in kinds]
         assert "tf32" in before
         with contextlib.suppress(ZeroDivisionError), machine.full_float32():
-            assert {kind.fp32_precision for kind in kinds} == {"ieee"}
+            assert "tf32" not in {kind.fp32_precision for kind in kinds}
+            assert not any(kind.allow_tf32 for kind in older)
             torch.nn.Conv2d(1, 1, 3)(torch.ones(1, 1, 4, 4))  # asks for the precision, on a CPU too
             raise ZeroDivisionError
         assert [kind.fp32_precision for kind in kinds] == before

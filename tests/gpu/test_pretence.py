@@ -142,3 +142,15 @@ def test_autocast_is_that_of_a_gpu():
         with torch.autocast("cuda", torch.float16):
             assert model(torch.ones(1, 3, device="cuda")).dtype == torch.float16
             assert copy.deepcopy(model).weight.dtype == torch.float32
+
+
+def test_memory_of_the_cpu_is_made_like_a_tensor_of_the_gpu():
+    with pretended() as gpu:
+        made = torch.empty_like(torch.ones(2, 3, device="cuda").T, device="cpu", pin_memory=True)
+        assert made.device.type == "cpu"
+        assert made.is_pinned()
+        made.copy_(torch.ones(3, 2, device="cuda"), non_blocking=True)
+        assert made.isnan().all()
+        torch.cuda.current_stream().synchronize()
+        assert (made == 1).all()
+    assert sum(gpu.waits.values()) == 1

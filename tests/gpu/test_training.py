@@ -176,3 +176,16 @@ def test_a_checkpoint_is_copied_in_one_wait_and_written_as_it_was(tmp_path):
         expected, found = numbers(made), numbers(again)
         assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
         assert gpu.faults == []
+
+
+def test_a_step_is_float32_in_full_also_where_gradients_are_computed(monkeypatch):
+    seen = []
+    backward = Training.backward
+    monkeypatch.setattr(
+        Training, "backward", lambda *args: seen.append(torch.backends.cudnn.conv.fp32_precision) or backward(*args)
+    )
+    with pretended():
+        made, batches = started()
+        made.train_step(*batches[0])
+    assert seen
+    assert "tf32" not in seen

@@ -80,7 +80,7 @@ class FittedFineTune:
 
 def blank(spec: FineTune, k: int) -> nn.Module:
     """The network, to load weights over its own."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         model = classifiers.create(spec, k, 0, pretrained=False)
     return to_device(model.eval().requires_grad_(False))
 

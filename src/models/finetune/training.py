@@ -122,7 +122,8 @@ class Training:
 
         def attempt(micro: int) -> Tensor:
             try:
-                return self.backward(*self.inputs(pixels, targets), micro)
+                with machine.full_float32():  # gradients too, which autocast is not for
+                    return self.backward(*self.inputs(pixels, targets), micro)
             except RuntimeError:
                 self.averages.restore()
                 raise

@@ -91,8 +91,8 @@ class Batched(AbstractContextManager):
     def __call__(self, problems: Sequence[Problem], targets: np.ndarray, share: float) -> Solution:
         try:
             return self.solve(problems, targets, share)
-        except torch.OutOfMemoryError:
-            if self.device.type == "cpu":
+        except RuntimeError as error:
+            if self.device.type == "cpu" or not machine.is_out_of_memory(error):
                 raise
         # Out of the handler: the error held what the memory is full of.
         self.go_on_cpu("out of GPU memory")
