@@ -10,6 +10,7 @@ from src.report import figures
 from src.report.evidence import Evidence
 from src.scoring.metrics import METRICS
 
+LEAST = 1e-6  # of a log loss, where it is drawn by its logarithm: what is less is written as 0
 BEST, WORST = 10, 5  # prompts that are shown
 FEATURE_KINDS = {"unit": "unit vectors", "raw": "as they are"}
 
@@ -105,7 +106,8 @@ def sweep(evidence: Evidence, name: str) -> pd.DataFrame | None:
     if not len(df):
         return None
     mean = df.groupby(["model", "kind", "c"], as_index=False, sort=False)["loss"].mean()
-    return pd.concat([df, mean.assign(fold="mean", picked=False, loss=figures.rounded(mean["loss"]))])
+    whole = pd.concat([df, mean.assign(fold="mean", picked=False, loss=figures.rounded(mean["loss"]))])
+    return whole.assign(loss=whole["loss"].clip(lower=LEAST))
 
 
 def c_line(evidence: Evidence, name: str) -> dict[str, str]:

@@ -11,58 +11,60 @@ import pytest
 from src import config, stages
 from src.base import machine
 from src.commands.compare import command as compare
+from src.commands.predict import session
 from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession
 from src.data.rows import read_dataset
 from src.schema.competition import Competition, Folds
 from src.schema.models import Augment, FineTune, Probe, Soup, ZeroShot
 from src.stages import find_lr
-from tests.conftest import TINY_CLIP, roots_at, toy_competition, toy_files
-from tests.pretended_gpu import Gpu, pretended
+from tests.conftest import TINY_CLIP, read_json, roots_at, toy_competition, toy_files
+from tests.pretended_gpu import pretended
 
-STAGES = (
-    *("data", "folds", "features", "zeroshot", "probe", "find_lr", "finetune", "blend", "submission"),
-    "audit",
-)
+STAGES = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
 MODELS = ("zeroshot", "probe", "resnet", "clip", "soup", "blend")
 
 
-def competition(precision: str) -> Competition:
-    """A model of each kind that computes on a GPU, by recipes that leave nothing out."""
+def competition(precision: str, clips: str) -> Competition:
+    """A model of each kind that computes on a GPU, by recipes that leave nothing out.
+
+    Args:
+        clips: The precision of the CLIP that is trained, as `precision` is of the others.
+    """
     of = {"precision": precision}
-    tuned = {"epochs": 1, "batch_size": 8, "lr": 1e-3, "warmup_epochs": 0.5, **of}
+    tuned = {"epochs": 1, "batch_size": 12, "lr": 1e-3, "warmup_epochs": 0.5, **of}
     models = {
         "zeroshot": ZeroShot(clip=TINY_CLIP, ensemble="greedy", prior="train", **of),
         "probe": Probe(clip=TINY_CLIP, views=("identity", "rot90", "crop_center"), cs=(1.0, 100.0), widen=False, **of),
         "resnet": FineTune(
-            backbone="test_resnet", pretrained=False, img_size=32, seeds=2, head_lr=1e-2, micro_batch=4, mixup=0.5,
+            backbone="test_resnet", pretrained=False, img_size=32, seeds=2, head_lr=1e-2, micro_batch=6, mixup=0.5,
             cutmix=1.0, mix_p=0.5, class_weight="balanced", ema_decay=0.9, label_smoothing=0.1, temperature=True,
             augment=(Augment("HorizontalFlip", p=0.5),), views=("identity", "hflip"), **tuned,
         ),
-        "clip": FineTune(clip=TINY_CLIP, head="probe", wise_ft=(0.0, 0.5), grad_checkpointing=True, augment=(), **tuned),
+        "clip": FineTune(clip=TINY_CLIP, head="probe", wise_ft=(0.0, 0.5), grad_checkpointing=True, augment=(), **{**tuned, "precision": clips}),
         "soup": Soup(of=("resnet",)),
     }  # fmt: skip
     return toy_competition(folds=Folds(n=3), models=models)
 
 
 @contextlib.contextmanager
-def whole_run(root: Path, precision: str) -> Iterator[Competition]:
-    """A run below `root`, in which its paths stay."""
+def run(root: Path, names: tuple[str, ...], *precisions: str) -> Iterator[Competition]:
+    """A run of stages below `root`, in which its paths stay."""
     toy_files(root / "input" / "toy")
-    made = competition(precision)
+    made = competition(*precisions)
     with roots_at(root) as patch:
         patch.setattr(machine, "workers", lambda: 0)
         patch.setattr(find_lr, "STEPS", 3)
         patch.setattr(config, "load", lambda name, limit=None: made)
-        stages.run(made, STAGES)
-        assert compare.run(["toy"]) == 0
+        patch.setattr(session, "median_ms", lambda run: 1.0)  # of all that is predicted again, to be timed
+        stages.run(made, names)
         yield made
 
 
 def predicted(made: Competition) -> dict[str, np.ndarray]:
     """What `predict` says of test pictures."""
-    session = InferenceSession(read_dataset(made).test.paths)
-    return {name: session.prediction(Finished(f"toy:{name}", made, name)).probs for name in MODELS}
+    one = InferenceSession(read_dataset(made).test.paths)
+    return {name: one.prediction(Finished(f"toy:{name}", made, name)).probs for name in MODELS}
 
 
 def tables(made: Competition) -> dict[str, np.ndarray]:
@@ -74,17 +76,15 @@ def tables(made: Competition) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def on_cpu(tmp_path_factory) -> dict[str, np.ndarray]:
-    with whole_run(tmp_path_factory.mktemp("cpu"), "float32") as made:
+    with run(tmp_path_factory.mktemp("cpu"), STAGES, "float32", "float32") as made:
+        compare.run(["toy"])
         return tables(made)
 
 
-def on_gpu(root: Path, precision: str, half: bool = True) -> tuple[dict, dict, Gpu]:
-    with pretended(half=half) as gpu, whole_run(root, precision) as made:
-        return tables(made), predicted(made), gpu
-
-
 def test_every_stage_has_the_numbers_of_a_cpu(on_cpu, tmp_path):
-    found, predictions, gpu = on_gpu(tmp_path, "float32")
+    with pretended() as gpu, run(tmp_path, (*STAGES, "find_lr", "audit"), "float32", "float32") as made:
+        assert compare.run(["toy"]) == 0
+        found, predictions = tables(made), predicted(made)
     assert gpu.faults == []
     assert gpu.launches > 1000
     assert len(found) > 20
@@ -95,10 +95,15 @@ def test_every_stage_has_the_numbers_of_a_cpu(on_cpu, tmp_path):
     assert all(np.abs(predictions[name] - table).max() < 1e-4 for name, table in said.items())
 
 
-@pytest.mark.parametrize("half", [True, False], ids=["bfloat16", "float16"])
-def test_every_stage_runs_in_the_gpus_own_precision(on_cpu, tmp_path, half):
-    found, predictions, gpu = on_gpu(tmp_path, "auto", half)
+def test_every_stage_runs_in_half_precision(on_cpu, tmp_path):
+    with pretended() as gpu, run(tmp_path, STAGES, "auto", "float16") as made:
+        found = tables(made)
+        keys = [read_json(path) for path in made.folder.rglob("features/**/key.json")]
+    assert {key["precision"] for key in keys} == {"float16"}
     assert gpu.faults == []
-    assert found.keys() == on_cpu.keys()
-    assert all(np.isfinite(table).all() for table in [*found.values(), *predictions.values()])
-    assert np.abs(found["models/probe/oof.parquet"] - on_cpu["models/probe/oof.parquet"]).max() < 0.05
+    assert found.keys() <= on_cpu.keys()
+    assert all(np.isfinite(table).all() for table in found.values())
+    apart = {name: found[f"models/{name}/oof.parquet"] - on_cpu[f"models/{name}/oof.parquet"] for name in MODELS}
+    assert np.abs(apart["zeroshot"]).max() < 0.01
+    assert np.abs(apart["probe"]).max() < 0.01
+    assert all(np.abs(difference).mean() < 0.1 for difference in apart.values())

@@ -115,3 +115,14 @@ def test_c_is_the_one_that_exact_fits_choose_and_the_kept_fits_are_exact(made, m
         rows = fold != outer
         assert gradient(feats[rows], targets[rows], k, fit.c, fit.coef, fit.intercept) < 1.1e-6
         np.testing.assert_allclose(fit.predict(feats[~rows]), predict(reference, outer, feats[~rows]), atol=1e-3)
+
+
+def test_c_is_widened_no_further_where_no_loss_is_left(monkeypatch):
+    """Rows that features separate: each larger C lessens a loss that is already nothing."""
+    tried, add = set(), nested.Nested.add
+    monkeypatch.setattr(nested.Nested, "add", lambda self, cs: tried.update(cs) or add(self, cs))
+    targets = np.arange(24) % 2
+    feats = np.where(targets[:, None] == 0, -1.0, 1.0).astype(np.float32) * np.ones((24, 3), np.float32) * 30
+    data = ProbeData(lambda unit: feats, targets, np.arange(24) // 2 % 3, 2)
+    nested.fit_folds(Probe(clip=TINY_CLIP, normalise=(False,), cs=(0.1, 1.0, 10.0)), data)
+    assert 10 < max(tried) <= 1e5

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from src.models.logreg.design import FEW
 from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem
 from src.models.probe.solvers import ProbeData, Solve, solver
@@ -23,6 +24,7 @@ from src.networks.features import read_parts
 from src.schema.models import Probe
 from src.scoring.label_noise import issues
 
+NOTHING = 1e-6  # of a log loss: what is less rounds to 0 where it is written
 BOUNDS = (1e-8, 1e8)  # of the values of C that a grid is widened to
 SHARE = 1e-6  # of the objective: a fit for the choice of C is done when its next step is to gain half of this or less
 
@@ -124,12 +126,16 @@ class Nested:
 
 
 def sweep(nested: Nested, cs: Sequence[float], widen: bool) -> None:
-    """Fits with every C of a grid, which is widened while the best of a fold is at its edge."""
-    todo = sorted(cs)
+    """Fits with every C of a grid, which is widened while the best of a fold is at its edge.
+
+    Of few rows, which features often separate, only while there is a loss that a larger C could lessen.
+    """
+    todo, few = sorted(cs), len(nested.data.fold) <= FEW
     while todo:
         nested.add(todo)
-        best = [nested.best(outer) for outer in nested.data.folds]
-        todo = widen_grid(sorted(nested.loss), best) if widen else []
+        best = [(outer, nested.best(outer)) for outer in nested.data.folds]
+        open_ended = [c for outer, c in best if not few or nested.mean_loss(outer, c) >= NOTHING]
+        todo = widen_grid(sorted(nested.loss), open_ended) if widen else []
 
 
 def widen_grid(grid: Sequence[float], best: Sequence[float]) -> list[float]:

@@ -135,7 +135,10 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
         lines = thinned(history.lines("valid_log_loss"))
         spec = evidence.competition.models.get(name)
         total = max(int(lines.index.max()), getattr(spec, "epochs", 0))
-        done, values = figures.rounded(lines.index.to_series() / total), figures.rounded(lines.mean(axis=1))
+        done, values = (
+            figures.rounded(lines.index.to_series() / total),
+            figures.rounded(lines.mean(axis=1)).clip(lower=choices.LEAST),
+        )
         parts.append(pd.DataFrame({"model": name, "epoch": lines.index, "done": done, "value": values}))
     df = pd.concat(parts)
     present = [name for name in names if name in found]
