@@ -292,6 +292,7 @@ def test_a_bug_in_a_worker_keeps_its_traceback(monkeypatch):
 
 def test_the_first_signal_ends_the_wait_for_a_loader_that_hangs(monkeypatch):
     batches, seconds = with_workers(monkeypatch, lambda: time.sleep(1000), fold_of(spec_of())), {"wait": 0.0}
+    batches.prepare(0)  # a signal while processes are started may be raised in one of Python's own hooks, and get lost
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
     with interrupts.deferred_signals() as stop:
         timer.start()
