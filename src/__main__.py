@@ -73,21 +73,29 @@ def exit_code(work: Callable[[], int], stopped: str) -> int:
     A bug keeps its traceback.
     """
 
+    received = []
+
     def stop(number: int, frame: object) -> None:
+        received.append(number)
         raise KeyboardInterrupt(number)
 
     signal.signal(signal.SIGTERM, stop)  # so that temporary folders are removed
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell may have asked to ignore it
+        signal.signal(signal.SIGINT, stop)
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # a class may have a name beyond ASCII
     sys.stderr.reconfigure(errors="backslashreplace")
     provide_home()
     try:
         return work()
-    except UserError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        # libraries that were interrupted in the middle make another error of it, such as a ValueError of safetensors
+        if received or isinstance(error, KeyboardInterrupt):
+            print(f"\n{stopped}", file=sys.stderr)
+            return 128 + [*received, *error.args, signal.SIGINT][0]
+        if not isinstance(error, UserError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return error.code
-    except KeyboardInterrupt as error:
-        print(f"\n{stopped}", file=sys.stderr)
-        return 128 + (error.args[0] if error.args else signal.SIGINT)
 
 
 def main(arguments: list[str]) -> int:

@@ -258,6 +258,10 @@ class Gpu(TorchDispatchMode):
         if not self.storages[key]:
             self.live -= size
 
+    def check_memory(self) -> None:
+        if self.live > self.total:
+            raise torch.OutOfMemoryError("CUDA out of memory. (pretended)")
+
     def pin(self, tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         self.pinned.add(storage.data_ptr())
@@ -338,8 +342,7 @@ class Gpu(TorchDispatchMode):
         # a view of a tensor that autograd knows is one, too
         with torch.inference_mode(torch.is_inference_mode_enabled() and not (is_view(func) and not_inference(ours))):
             made = mapped(out, torch.Tensor, lambda t: held[id(t)] if id(t) in held else OnGpu(t, self))
-        if self.live > self.total:
-            raise torch.OutOfMemoryError("CUDA out of memory. (pretended)")
+        self.check_memory()
         return made
 
     def computed(self, func, args: tuple, kwargs: dict):
@@ -410,6 +413,7 @@ class Gpu(TorchDispatchMode):
             out = into if isinstance(into, OnGpu) else out
         elif is_gpu(to):
             out = OnGpu(out, self)
+            self.check_memory()
         if not is_gpu(to) and later:
             self.hide(out)
         return out

@@ -30,6 +30,7 @@ def toy_run(folder, monkeypatch):
     monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition(limit=limit))
     yield lambda *words: main.main(["digits", *words])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -98,6 +99,20 @@ def fake_python(folder, version: str):
     )
     script.chmod(0o755)
     return script
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_a_library_takes_for_a_mistake_is_still_a_signal(number):
+    """Interrupted in the middle of a tensor, safetensors raises a ValueError."""
+    code = (
+        "import os, sys; from src.__main__ import exit_code\n"
+        "def work():\n"
+        f"    try: os.kill(os.getpid(), {int(number)})\n"
+        "    except KeyboardInterrupt: raise ValueError('could not determine the shape') from None\n"
+        "sys.exit(exit_code(work, 'stopped; the same command resumes'))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.strip()) == (128 + number, "stopped; the same command resumes")
 
 
 @pytest.mark.parametrize("version", ["3.10.4", "3.14.0", "2.7.18"])

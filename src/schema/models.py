@@ -250,6 +250,9 @@ class FineTune(Network, Kind):
     judge: Text | None = Field(default=None, exclude=True)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)  # of an exponential moving average that predicts
     augment: tuple[Augment, ...] = (Augment("HorizontalFlip", p=0.5),)
+    # where pictures are augmented. device: they lie there whole, and only flips and shifts by whole pixels are made,
+    # for a tiny network that a loader cannot feed. No key names the loader
+    augment_on: Literal["loader", "device"] = Field(default="loader", exclude_if=lambda value: value == "loader")
     seeds: int = Field(default=1, ge=1, le=100)  # so many runs a fold, from `seed` on; their mean predicts
     grad_checkpointing: bool = False  # less memory, a third slower
     compile: bool = False  # torch.compile: a minute or more before the first step

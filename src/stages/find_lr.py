@@ -15,8 +15,9 @@ from torch import nn
 from src.base import files
 from src.base.progress import track
 from src.data.rows import read_dataset
-from src.models.finetune import augment, heads
+from src.models.finetune import augment, heads, resident
 from src.models.finetune.batches import Batches, Fold
+from src.models.finetune.resident import Resident
 from src.models.finetune.run import Run, check_networks, squares_of
 from src.models.finetune.training import NotFinite, Training
 from src.networks import classifiers
@@ -55,7 +56,7 @@ def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame
     training.schedule = lambda step: LOW * (HIGH / LOW) ** (step / (STEPS - 1))
     rows, average = [], 0.0
     try:
-        for loss in track(losses(training, Batches(fold, transform)), f"{fold.title} lr", STEPS, "steps"):
+        for loss in track(losses(training, resident.batches(fold, transform)), f"{fold.title} lr", STEPS, "steps"):
             average = SMOOTH * average + (1 - SMOOTH) * loss
             smooth = average / (1 - SMOOTH ** (len(rows) + 1))
             rows.append({"lr": training.lr, "loss": loss, "smooth": smooth})
@@ -67,7 +68,7 @@ def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def losses(training: Training, batches: Batches) -> Iterator[float]:
+def losses(training: Training, batches: Batches | Resident) -> Iterator[float]:
     """The losses of STEPS steps."""
     done = 0
     while True:

@@ -10,7 +10,7 @@ from src.base import files, machine
 from src.base.errors import UserError
 from src.data.decoded import Squares
 from src.data.rows import Dataset
-from src.models.finetune import augment
+from src.models.finetune import resident
 from src.models.finetune.batches import Fold, draw
 from src.models.finetune.keys import held_out_key, tables_key, weights_key
 from src.networks import classifiers, encoders
@@ -135,7 +135,7 @@ def check_networks(competition: Competition) -> None:
     for name, spec in competition.trained.items():
         try:
             classifiers.check(spec)
-            augment.compose(spec.augment)
+            resident.check(spec)
         except UserError as error:
             raise UserError(f"model {name!r}: {error}") from error
 

@@ -25,9 +25,10 @@ from src.base.interrupts import StopRequest, deferred_signals
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
-from src.models.finetune import optimizer
+from src.models.finetune import optimizer, resident
 from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.optimizer import RunningAverages
+from src.models.finetune.resident import Resident
 from src.models.finetune.resume import Checkpointer, Running
 from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
@@ -279,7 +280,7 @@ def train_fold(
         training.restore(*before)
         where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
         print(f"{fold.title}  resuming after {where}")
-    batches = Batches(fold, transform)
+    batches = resident.batches(fold, transform)
     with deferred_signals() as stop, ThreadPoolExecutor(1) as pool:
         checkpointer = Checkpointer(running, pool)
         while training.epoch < spec.epochs:
@@ -288,7 +289,7 @@ def train_fold(
     return training.predictor, training.history
 
 
-def train_epoch(training: Training, batches: Batches, checkpointer: Checkpointer, stop: StopRequest) -> None:
+def train_epoch(training: Training, batches: Batches | Resident, checkpointer: Checkpointer, stop: StopRequest) -> None:
     """Train from the present step to the epoch's end, or to where a signal asks to stop, and save where it is time."""
     fold, start, before = training.fold, time.perf_counter(), training.seconds["train"]
     training.set_mode()
