@@ -13,6 +13,8 @@ The recipe is in the config; src/schema/models.py has each field, its default an
   batch_size, micro_batch, grad_checkpointing, compile, precision                         what fits into memory
   augment=(Augment("HorizontalFlip", p=0.5),)    albumentations by name and arguments; an unknown argument, which
                                                  albumentations 2.0.8 only warns of, is refused
+  augment_on="device"                            flips and shifts where the network is, all pictures with it: for tiny
+                                                 networks, whose steps are over before a loader has made a batch
   mixup, cutmix, mix_p, label_smoothing, drop_path, ema_decay                             regularisation
   class_weight, sampling, label_noise                                                     classes and labels
   seeds=4                                        runs per fold, whose mean predicts

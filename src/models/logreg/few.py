@@ -29,9 +29,8 @@ from src.models.logreg.lbfgs import dot, minimise
 from src.models.logreg.targets import Problem, Targets
 
 REST = 0.1  # of a step that may be left, in the norm of its coordinates
-LEFT = (
-    0.1  # of what a step gains, at most, when it has become so little that f is quadratic: the rest squared, and more
-)
+# of what a step gains, at most, when it has become so little that f is quadratic: the rest squared, and more
+LEFT = 0.1
 CONJUGATE = 200  # gradients at most in a step
 JITTER = 1e-9  # of the weighted Gram matrix's diagonal, added to it
 LEAST = 1e-16  # that a row bends f: less is rounding
