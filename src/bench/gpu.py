@@ -45,6 +45,7 @@ PARTS = {
     "probe": Part("probe", 50),
 }
 EVERY = tuple(name for name in (*packages.CORE, *packages.NETWORKS) if name not in TRAINING)
+SCRATCH = "bench-gpu-scratch"  # a folder beside the figures: pictures that all parts share, and what a part writes
 LONGER = ("./run.sh cifar10 finetune", "./run.sh compare cifar10")  # with the competition's data
 
 
@@ -78,8 +79,7 @@ def run(quick: bool = False, folder: Path | None = None) -> int:
         found = {name: of_here(folder, name, here) for name in PARTS}
         print(table(found, here))
         if all("figures" in about for about in found.values()):
-            for pictures in folder.glob("pictures-*"):
-                shutil.rmtree(pictures)
+            shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     return int(any(about.get("failed") for about in found.values()))
 
 
@@ -107,6 +107,8 @@ def failure(name: str, part: Part, folder: Path, quick: bool) -> str:
             return f"failed: not finished after {part.seconds}s: see {path}"
         finally:
             end(process)
+            for temporary in (folder / SCRATCH).glob("tmp*"):  # of one that was killed
+                shutil.rmtree(temporary, ignore_errors=True)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     reason = next(filter(str.strip, reversed(lines)), f"exit code {code}")
     return f"failed: {reason} (all of it: {path})" if code else ""

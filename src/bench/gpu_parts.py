@@ -2,8 +2,10 @@
 
 import copy
 import math
+import os
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +19,7 @@ from PIL import Image
 
 from src.base import files, machine, threads
 from src.bench.compare import photograph, race_rates, rows_of, silence, synchronise, timed
-from src.bench.gpu import PARTS, where
+from src.bench.gpu import PARTS, SCRATCH, where
 from src.bench.limits import flops, matrix_rate
 from src.data.decoded import Decoded
 from src.data.geometry import Geometry
@@ -28,10 +30,16 @@ TRAIN_N, EPOCHS, ROUNDS = 4096, 4, 2
 OURS = ("decoded before", "from files")  # two ways of an encoding of ours
 
 
+def scratch(folder: Path) -> Path:
+    """The folder of what is not kept, made."""
+    (folder / SCRATCH).mkdir(exist_ok=True)
+    return folder / SCRATCH
+
+
 def pictures(folder: Path, quick: bool) -> list[Path]:
     """The made-up JPEGs, made once for all parts: photographs, each in SHIFTS files with its pixels shifted."""
     size, n = (QUICK_JPEG, QUICK_N) if quick else (JPEG, N)
-    place = folder / f"pictures-{n}-{size[0]}x{size[1]}"
+    place = scratch(folder) / f"pictures-{n}-{size[0]}x{size[1]}"
     if place.is_dir():
         return sorted(place.iterdir())
 
@@ -71,7 +79,7 @@ def encode(folder: Path, quick: bool, clip: str, n: int) -> dict[str, float]:
     from src.schema.networks import Encoder
 
     spec = Encoder(clip=features.TINY if quick else clip)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(dir=scratch(folder)) as temporary:
         with silence():
             rows = rows_of(pictures(folder, quick)[:n], Path(temporary))
             model, cfg = clips.load(spec).model, clips.preprocessing(spec)
@@ -110,7 +118,7 @@ def train(folder: Path, quick: bool, batch: int) -> dict[str, float]:
     """Epochs: of ours, of steps on tensors that are there, and of a plain loop."""
     from src.bench import finetune
 
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+    with tempfile.TemporaryDirectory(dir=scratch(folder)) as temporary:
         paths = pictures(folder, quick)[:TRAIN_N]
         against = finetune.compare("", recipe(quick, batch), paths, Path(temporary) / "files", ROUNDS)
     rates = {"ours": against[0].ours, "tensors in memory": against[0].peer, "plain loop": against[1].peer}
@@ -127,7 +135,7 @@ def overheads(folder: Path, quick: bool) -> dict[str, float]:
     from src.networks import classifiers
 
     spec = recipe(quick, 64, ema_decay=0.998)
-    with tempfile.TemporaryDirectory(dir=folder) as name, silence():
+    with tempfile.TemporaryDirectory(dir=scratch(folder)) as name, silence():
         whole = finetune.make_fold(spec, pictures(folder, quick)[:TRAIN_N], Path(name))
         held = np.arange(len(whole.train)) % 5 == 0
         parts = {"train": whole.train[~held], "targets": whole.targets[~held]}
@@ -194,9 +202,17 @@ def probe(folder: Path, quick: bool) -> dict[str, float]:
     return figures
 
 
+def end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: it would write beside the next call's."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def main(name: str, folder: Path, quick: bool) -> None:
     """Measure a part and write its figures, with the most memory of the GPU that its tensors took."""
     part, start = PARTS[name], time.perf_counter()
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     figures = globals()[part.measure](folder, quick, **part.options)
     figures["all of the part, seconds"] = time.perf_counter() - start
     if machine.device().type == "cuda":

@@ -1,6 +1,7 @@
 """bench gpu: parts in processes of their own, figures that are kept, and what fails or is left out is named."""
 
 import json
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.bench import gpu, gpu_parts
 from src.bench.gpu import Part
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -45,10 +47,12 @@ def test_figures_are_kept_and_the_rest_is_tried_again(tmp_path, monkeypatch, chi
     assert "left out: this environment lacks no-such-package" in said
     monkeypatch.setattr(gpu, "PARTS", {"good": Part("matrix", 9), "bad": Part("matrix", 9)})
     child(f"echo again $3 >>{tmp_path}/calls; echo '{figures}' >$4/$3.json")
-    (tmp_path / "figures/pictures-1").mkdir()
+    (tmp_path / "figures/pictures-mine").mkdir()
+    (tmp_path / "figures" / gpu.SCRATCH / "pictures-1").mkdir(parents=True)
     assert gpu.run(quick=True, folder=tmp_path / "figures") == 0
     assert (tmp_path / "calls").read_text().split("\n") == ["good", "bad", "again bad", ""]
-    assert not (tmp_path / "figures/pictures-1").exists()
+    assert (tmp_path / "figures/pictures-mine").exists()
+    assert not (tmp_path / "figures" / gpu.SCRATCH).exists()
 
 
 def test_figures_of_another_device_are_not_taken_for_this_one_s(tmp_path):
@@ -58,8 +62,9 @@ def test_figures_of_another_device_are_not_taken_for_this_one_s(tmp_path):
 
 
 def test_a_part_that_hangs_is_ended_with_its_workers(tmp_path, child):
-    child("sleep 60 & echo $!; wait")
+    child(f"mkdir -p $4/{gpu.SCRATCH}/tmp1; sleep 60 & echo $!; wait")
     assert "not finished after 1s" in gpu.failure("matrix", Part("matrix", 1), tmp_path, quick=True)
+    assert list((tmp_path / gpu.SCRATCH).iterdir()) == []
     worker = (tmp_path / "matrix.log").read_text().strip()
     with suppress(FileNotFoundError):  # it may be left as a zombie, since its parent is gone too
         assert Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -77,3 +82,9 @@ def test_the_overheads_of_training_are_shares(tmp_path):
     assert len(shares) == 2
     assert all(0 <= share <= 1 for share in shares)
     assert figures["its size, GB"] > 0
+
+
+def test_a_part_ends_with_the_process_that_started_it():
+    """A closed terminal ends the one that counts the seconds, and the next call would measure beside this one."""
+    part = "from src.bench.gpu_parts import end_with; import os; end_with(os.getppid() + 1)"
+    assert subprocess.run([sys.executable, "-c", part], cwd=ROOT, timeout=60).returncode == 1
