@@ -126,3 +126,27 @@ def test_c_is_widened_no_further_where_no_loss_is_left(monkeypatch):
     data = ProbeData(lambda unit: feats, targets, np.arange(24) // 2 % 3, 2)
     nested.fit_folds(Probe(clip=TINY_CLIP, normalise=(False,), cs=(0.1, 1.0, 10.0)), data)
     assert 10 < max(tried) <= 1e5
+
+
+def test_rows_that_are_solved_again_in_other_company_go_on_from_their_optimum():
+    rng, block = np.random.default_rng(0), np.repeat([0, 1, 2], [10, 20, 30])
+    feats, targets = rng.standard_normal((60, 100)).astype(np.float32), rng.integers(3, size=60)
+    alone = [Problem(5.0, (2,))]
+    with Design(feats, block, dtype=torch.float64) as design:
+        solve(design, targets, 3, [Problem(c, (b,)) for c in (1.0, 10.0) for b in range(3)])
+        found = solve(design, targets, 3, alone)
+    with Design(feats, block, dtype=torch.float64) as design:
+        expected = solve(design, targets, 3, alone)
+    assert found.converged.all()
+    assert np.abs(found.coef - expected.coef).max() < 1e-4 * np.abs(expected.coef).max()
+
+
+@pytest.mark.parametrize(("scale", "spread"), [(400, 30), (1000, 10)])
+def test_a_step_that_is_a_million_times_too_long_is_shortened(scale, spread):
+    """Large features under large offsets: settled rows hardly bend f, and Newton's step leaves them far behind."""
+    rng = np.random.default_rng(3)
+    feats, targets = (rng.standard_normal((100, 150)) * scale).astype(np.float32), rng.integers(4, size=100)
+    problems = [Problem(c, (f,)) for c in (0.01, 1.0, 100.0, 1000.0) for f in range(5)]
+    with Design(feats, np.arange(100) % 5, dtype=torch.float64) as design:
+        found = solve(design, targets, 4, problems, offset=rng.standard_normal((100, 4)) * spread)
+    assert found.converged.all()

@@ -112,7 +112,7 @@ class Fits:
 class Newton:
     """The steps of Newton's method: nothing is remembered from one to the next."""
 
-    left = LEFT
+    left, may_be_far = LEFT, True
 
     def direction(self, gradient: Tensor, fits: Fits) -> Tensor:
         probs = F.pad(fits.logits, (0, 0, 0, 1)).softmax(1)
@@ -187,12 +187,19 @@ class Path:
         """(k - 1, r + 1) to begin with: on the line through the nearest two, if C is not much further than they are."""
         at = math.log(c)
         near = sorted(self.found, key=lambda known: abs(known - at))[:2]
-        if len(near) < 2 or abs(at - near[0]) > 1.5 * abs(near[1] - near[0]):
-            return self.found[near[0]] if near else still
-        return torch.lerp(*(self.found[known] for known in near), (at - near[0]) / (near[1] - near[0]))
+        if not near:
+            return still
+        guess = self.found[near[0]]
+        if len(near) == 2 and abs(at - near[0]) <= 1.5 * abs(near[1] - near[0]):
+            guess = torch.lerp(*(self.found[known] for known in near), (at - near[0]) / (near[1] - near[0]))
+        padded, rank = torch.zeros_like(still), self.space.own.rank
+        padded[:, :rank], padded[:, -1] = guess[:, :rank], guess[:, -1]
+        return padded
 
     def add(self, c: float, coef: Tensor) -> None:
-        self.found[math.log(c)] = coef
+        """Without the columns that only others' rows have."""
+        rank = self.space.own.rank
+        self.found[math.log(c)] = torch.cat([coef[:, :rank], coef[:, -1:]], 1)
         for between in sorted(self.found)[2:-2]:
             del self.found[between]
 

@@ -48,6 +48,7 @@ class Steps(Protocol):
     """Chooses where to search."""
 
     left: float  # of what a step was to gain, when it is little: what the next is to gain
+    may_be_far: bool  # whether a step of 1 may be many times too long
 
     def direction(self, gradient: Tensor, functions: Functions) -> Tensor:
         """(p, a, b) in which the functions fall."""
@@ -109,7 +110,7 @@ def minimise(
         direction = steps.direction(gradient.to(functions.dtype), functions)
         functions.aim(coef, direction)
         slope = dot(gradient, direction.double())
-        step, value = search(functions, value, slope)
+        step, value = search(functions, value, slope, steps.may_be_far)
         promise = -slope
         failures = torch.where(step > 0, 0, failures + 1)
         move = direction.mul_(step[:, None, None])
@@ -119,8 +120,10 @@ def minimise(
     return optimum, norms, iterations, converged
 
 
-def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+def search(functions: Functions, value: Tensor, slope: Tensor, may_be_far: bool = False) -> tuple[Tensor, Tensor]:
     """Steps (p,) that meet Wolfe's conditions, 0 where none is found, and f there.
+
+    Steps that `may_be_far` too long are at most a tenth of what they were once three in a row have been.
 
     f is convex, so that its slope's sign tells on which side of the least value a step is. The next step is where the
     line through two slopes crosses 0 (which is Newton's with a difference for the second derivative).
@@ -130,7 +133,7 @@ def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, 
     low, slope_low = torch.zeros_like(value), slope
     high, slope_high = torch.full_like(value, math.inf), torch.zeros_like(value)
     ok = torch.zeros_like(value, dtype=torch.bool)
-    pending = torch.ones(len(value), dtype=torch.bool)
+    pending, overs = torch.ones(len(value), dtype=torch.bool), torch.zeros_like(value)
     for _ in range(SEARCHES):
         value_there, slope_there = functions.evaluate(step, pending)
         reached, now = torch.where(ok, reached, value_there), torch.where(ok, now, slope_there)
@@ -141,7 +144,9 @@ def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, 
         over = now > 0
         high, slope_high = torch.where(over, step, high), torch.where(over, now, slope_high)
         low, slope_low = torch.where(over, low, step), torch.where(over, slope_low, now)
-        share = (slope_low / (slope_low - slope_high)).clamp(0.1, 0.9)
+        share, overs = (slope_low / (slope_low - slope_high)).clamp(0.1, 0.9), torch.where(over, overs + 1, 0)
+        if may_be_far:
+            share = torch.where(overs >= 3, 0.1, share)
         step = torch.where(ok, step, torch.where(high.isinf(), 4 * step, low + (high - low) * share))
     return torch.where(ok, step, 0), torch.where(ok, reached, value)
 
@@ -149,7 +154,7 @@ def search(functions: Functions, value: Tensor, slope: Tensor) -> tuple[Tensor, 
 class History:
     """The last steps of p functions and how they changed the gradient: what is known of the curvature."""
 
-    left = 1.0
+    left, may_be_far = 1.0, False
 
     def __init__(self, p: Tensor):
         self.pairs: list[tuple[Tensor, Tensor, Tensor]] = []  # step, change, 1 / their product (0: no use)
