@@ -23,16 +23,28 @@ def exclusive(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process is in it, or it cannot be made.
     """
-    with explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with opened(folder, os.O_RDONLY) as handle:
-        if not lock(handle, blocking=False):
-            raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it")
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                folder.rmdir()
+    while True:
+        with explain_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with opened(folder, os.O_RDONLY) as handle:
+            if not lock(handle, blocking=False):
+                raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it")
+            if not is_at(handle, folder):  # whoever was in it has removed it in the meantime
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    folder.rmdir()
+            return
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Whether an open file or folder is still what is at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

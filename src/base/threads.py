@@ -28,7 +28,8 @@ def quotas() -> Iterator[float]:
     """
     yield math.inf
     for line in read(OWN_GROUPS).splitlines():
-        _, controllers, name = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
         group, trees = PurePosixPath(name.lstrip("/")), ()
         if not controllers:  # version 2: one tree of all controllers
             trees = ("", "unified")
@@ -39,10 +40,11 @@ def quotas() -> Iterator[float]:
 
 def quota(group: Path) -> float:
     """The cores' worth of time of one control group, by cpu.max or version 1's files; infinite without a limit."""
-    limit, period = (read(group / "cpu.max") or "max 100000").split()
-    if limit == "max":
-        limit, period = read(group / "cpu.cfs_quota_us") or "-1", read(group / "cpu.cfs_period_us") or "100000"
-    return int(limit) / int(period) if int(limit) > 0 else math.inf
+    limit, _, period = read(group / "cpu.max").partition(" ")
+    if not limit.isdigit():  # `max`, or no such file
+        limit, period = read(group / "cpu.cfs_quota_us"), read(group / "cpu.cfs_period_us")
+    known = limit.isdigit() and period.isdigit() and int(limit) > 0 < int(period)  # -1: none
+    return int(limit) / int(period) if known else math.inf
 
 
 def read(path: Path) -> str:

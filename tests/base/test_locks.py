@@ -80,6 +80,24 @@ def test_a_lock_goes_with_its_process_though_a_worker_of_it_lives_on(tmp_path, n
             os.close(handle)
 
 
+def test_a_folder_that_goes_away_while_it_is_locked_is_locked_anew(tmp_path, monkeypatch):
+    """Who was in it removes it between another's opening and locking: a third would find a new folder, and no lock."""
+    lock, calls = locks.lock, []
+
+    def late(handle, blocking):
+        calls.append(handle)
+        if len(calls) == 1:
+            (tmp_path / "toy").rmdir()
+        return lock(handle, blocking)
+
+    monkeypatch.setattr(locks, "lock", late)
+    with locks.exclusive(tmp_path / "toy"):
+        monkeypatch.undo()
+        with pytest.raises(UserError, match="another run of toy is at work"):
+            locks.exclusive(tmp_path / "toy").__enter__()
+    assert len(calls) == 2
+
+
 def test_a_folder_that_has_something_stays(tmp_path):
     with locks.exclusive(tmp_path / "a/toy"):
         (tmp_path / "a/toy/folds.csv").write_text("")

@@ -19,6 +19,9 @@ V2, V1 = "0::/kubepods/pod7\n", "5:memory:/docker/7f\n4:cpu,cpuacct:/docker/7f\n
         (V1, {"cpu/docker/7f/cpu.cfs_quota_us": "150000", "cpu/docker/7f/cpu.cfs_period_us": "50000"}, 3),
         (V1, {"cpu,cpuacct/cpu.cfs_quota_us": "400000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, 4),
         (V1, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000", "memory/cpu.max": "1 1"}, 64),
+        (V2, {"kubepods/pod7/cpu.max": "50000"}, 64),
+        (V2, {"kubepods/pod7/cpu.max": "max", "kubepods/cpu.max": "100000 0"}, 64),
+        ("no group\n", {}, 64),
         (None, {}, 64),
     ],
 )
