@@ -110,6 +110,11 @@ def test_a_gpu_has_the_same_batches_and_no_step_waits_for_it():
 def test_what_the_gpu_has_no_room_for_is_said():
     with pretended(total=30 * 32 * 32 * 3 - 1), pytest.raises(UserError, match="no memory for 0 MB of pictures"):
         Resident(fold())
+    with pretended() as gpu:
+        made = Resident(fold(*SOME))
+        gpu.refuse = lambda func, args: func is torch.ops.aten.index.Tensor
+        with pytest.raises(UserError, match=r"^it fold 0: the GPU has no memory for 0 MB .* augment_on='loader'$"):
+            next(made.of(0))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,7 @@ def test_what_the_gpu_has_no_room_for_is_said():
         Augment("ColorJitter"),
         Augment("Affine", rotate=(-5, 5), translate_percent=(-0.1, 0.1), border_mode=4),
         Augment("Affine", translate_percent=(-0.1, 0.1)),
+        Augment("Affine", translate_percent=(-0.1, 0.1), border_mode=4, fit_output=True),
     ],
 )
 def test_what_does_more_is_refused_before_anything_is_computed(other):

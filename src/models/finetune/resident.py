@@ -6,6 +6,7 @@ is drawn as in models/finetune/batches.py, from (seed, fold, epoch, step).
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import albumentations as A
 import cv2
@@ -26,6 +27,7 @@ STILL = {  # of an Affine that only shifts
     "rotate": (0.0, 0.0),
     "shear": {"x": (0.0, 0.0), "y": (0.0, 0.0)},
     "translate_px": None,
+    "fit_output": False,
     "border_mode": cv2.BORDER_REFLECT_101,
 }
 
@@ -104,14 +106,8 @@ class Resident:
         squares = parallel(lambda row: fold.squares[row], list(fold.train), f"{fold.title} to the device")
         for place, square in zip(pixels, squares, strict=True):
             place[:] = square
-        try:
+        with self.explained(pixels.nbytes):
             self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-        except RuntimeError as error:
-            if not machine.is_out_of_memory(error):
-                raise
-            raise UserError(
-                f"{fold.title}: the GPU has no memory for {megabytes(pixels.nbytes)} of pictures: augment_on='loader'"
-            ) from error
         self.targets = torch.from_numpy(fold.targets).to(device)
         self.place, self.channel = torch.arange(self.size, device=device), torch.arange(3, device=device)
 
@@ -119,9 +115,26 @@ class Resident:
         """Nothing has to be begun."""
 
     def of(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of an epoch from the step `first` on, on the device."""
+        """Yield the batches of an epoch from the step `first` on, on the device.
+
+        Raises:
+            UserError: The GPU has no memory for one beside all pictures.
+        """
         for step, positions in enumerate(order(self.fold, epoch)[first:], first):
-            yield self.batch(epoch, step, positions)
+            with self.explained(self.pixels.nbytes):
+                batch = self.batch(epoch, step, positions)
+            yield batch
+
+    @contextmanager
+    def explained(self, size: int) -> Iterator[None]:
+        """Turn the end of the GPU's memory into a UserError, which names the pictures' bytes."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not machine.is_out_of_memory(error):
+                raise
+            why = f"the GPU has no memory for {megabytes(size)} of pictures and what it does with them"
+            raise UserError(f"{self.fold.title}: {why}: augment_on='loader'") from error
 
     def batch(self, epoch: int, step: int, positions: np.ndarray) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng(draw(self.fold.seed, self.fold.number, epoch, step, 2))
