@@ -50,7 +50,7 @@ def make_features(
     """Encode the images of `rows` that caches of one encoder lack; an image that is there twice is encoded once.
 
     Views that lack the same images are made from one loading of them. Where features overflow in float16, and the
-    config leaves the precision open, all images of those views are encoded in bfloat16.
+    config leaves the precision open, all images are encoded in bfloat16, in every view.
 
     Args:
         load: Gives the model; called only if there is something to encode, and before anything is changed.
@@ -74,7 +74,7 @@ def make_features(
             todo = distinct.take(places)
             if not encode(lacking, encoder, todo, shas[places], pictures(todo)):
                 del encoder  # or its weights would stay in memory beside those of the next one
-                for cache in lacking:
+                for cache in caches:  # all views of a model are of one precision
                     cache.begin(encoders.WIDER, OVERFLOWED)
                 again = make_features(caches, rows, load, pictures)
                 return {view: again[view] or n for view, n in counts.items()}

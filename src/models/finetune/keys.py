@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from src.data.rows import Dataset
+from src.models.logreg.design import FEW
+from src.models.probe.fitting import FEW_CODE
 from src.models.probe.judging import judgements_digest
 from src.networks import classifiers, encoders
 from src.results.model import model_key, without_test_rows
@@ -27,6 +29,8 @@ def finetune_key(
 ) -> dict[str, Any]:
     """All that changes a model's numbers; `doubtful`: the training rows of each fold that are left out, if any."""
     more = network_key(competition, spec, data)
+    if spec.start == "probe" and len(data.train) <= FEW:
+        more["few_rows"] = FEW_CODE
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
     if doubtful is not None:
