@@ -302,6 +302,24 @@ def test_the_first_signal_ends_the_wait_for_a_loader_that_hangs(monkeypatch):
     assert seconds["wait"] < 20
 
 
+def test_a_signal_while_the_loader_starts_is_noted_and_raised_afterwards(monkeypatch, tmp_path):
+    """Python drops what is raised in its own hooks of a fork, and the loader would be waited for until it counts as dead."""
+    seen, leave = [], batches_module.leave_ended_processes
+
+    def disturbed():
+        if not seen:
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append("went on")
+        leave()
+
+    monkeypatch.setattr(machine, "workers", lambda: 2)
+    monkeypatch.setattr(batches_module, "leave_ended_processes", disturbed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(spec_of(), tmp_path)
+    assert seen == ["went on"]
+    assert len(list(tmp_path.glob("*running*"))) == 1
+
+
 @pytest.mark.parametrize(
     ("batches_free", "workers", "ahead"), [(100, 8, 4), (30, 8, 2), (14, 8, 1), (8, 4, 1), (3, 0, 0), (None, 8, 4)]
 )

@@ -283,6 +283,8 @@ def train_fold(
     batches = resident.batches(fold, transform)
     with deferred_signals() as stop, ThreadPoolExecutor(1) as pool:
         checkpointer = Checkpointer(running, pool)
+        if training.epoch < spec.epochs:  # before signals are raised: see `waiting`
+            batches.prepare(training.epoch, training.step)
         while training.epoch < spec.epochs:
             train_epoch(training, batches, checkpointer, stop)
         checkpointer.wait()
@@ -332,7 +334,10 @@ def timed(items: Iterator[T], seconds: dict[str, float], stop: StopRequest) -> I
 
 @contextmanager
 def waiting(stop: StopRequest) -> Iterator[None]:
-    """Let a signal end the block at once, which waits for the loader: its processes may have heard the signal too."""
+    """Let a signal end the block at once, which waits for the loader: its processes may have heard the signal too.
+
+    They are started before that: what is raised while Python forks may be dropped, in one of its own hooks.
+    """
     try:
         stop.waiting = True
         yield
