@@ -68,12 +68,11 @@ class Batch:
 
     def penalty(self, coef: Tensor) -> Tensor:
         """The gradient of the penalty."""
-        return self.ridge * (coef if self.k == 2 else coef - coef.sum(1, keepdim=True) / self.k)
+        return self.ridge * times_m(coef, self.k)
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """Times the inverse of the Hessian that f would have if all classes were equally likely in each row."""
-        turned = gradient / self.diagonal
-        return turned if self.k == 2 else turned + turned.sum(1, keepdim=True)
+        return times_inverse(gradient / self.diagonal, self.k)
 
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         """Sets the line to search on: f without its log-sum-exp is quadratic there, in the step."""
@@ -141,6 +140,16 @@ class Batch:
             piece.numbers = number[piece.numbers[inside]]
             piece.problems = piece.numbers.to(device)
         self.pieces = [piece for piece in self.pieces if len(piece.numbers)]
+
+
+def times_m(values: Tensor, k: int) -> Tensor:
+    """(q, k - 1, ...) times M of models/logreg/solve.py."""
+    return values if k == 2 else values - values.sum(1, keepdim=True) / k
+
+
+def times_inverse(values: Tensor, k: int) -> Tensor:
+    """(q, k - 1, ...) times the inverse of M."""
+    return values if k == 2 else values + values.sum(1, keepdim=True)
 
 
 def softmax(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from src.models.logreg.batch import largest, softmax
+from src.models.logreg.batch import largest, softmax, times_inverse, times_m
 from src.models.logreg.design import FLOOR, Design
 from src.models.logreg.lbfgs import dot, minimise
 from src.models.logreg.targets import Problem, Targets
@@ -75,7 +75,7 @@ class Fits:
 
     def penalty(self, coef: Tensor) -> Tensor:
         """The gradient of the penalty."""
-        return self.ridge * (coef if self.k == 2 else coef - coef.sum(1, keepdim=True) / self.k)
+        return self.ridge * times_m(coef, self.k)
 
     def aim(self, coef: Tensor, direction: Tensor) -> None:
         self.coef, self.direction = coef, direction
@@ -145,12 +145,6 @@ def conjugate_gradients(aim: Tensor, rows: Tensor, probs: Tensor, times: Tensor,
     k, likeliest = probs.shape[1], probs.argmax(1, keepdim=True)
     weights = probs[:, :-1] * times
 
-    def times_m(values: Tensor) -> Tensor:
-        return values if k == 2 else values - values.sum(1, keepdim=True) / k
-
-    def times_inverse(values: Tensor) -> Tensor:  # of M
-        return values if k == 2 else values + values.sum(1, keepdim=True)
-
     def bent(along: Tensor) -> Tensor:
         """(diag(p) - pp') of changes of logits, which count from the likeliest class's: its p may be rounded to 1."""
         beyond = F.pad(along, (0, 0, 0, 1))
@@ -158,12 +152,12 @@ def conjugate_gradients(aim: Tensor, rows: Tensor, probs: Tensor, times: Tensor,
         return weights * (beyond[:, :-1] - (probs * beyond).sum(1, keepdim=True))
 
     rest, step = aim.clone(), torch.zeros_like(aim)
-    way = full = times_inverse(rest)
+    way = full = times_inverse(rest, k)
     size = dot(rest, full)
     enough = REST**2 * size
     for _ in range(CONJUGATE):
         along = way @ rows
-        turned = (bent(along) - bend * times_m(along)) @ rows.mT + times_m(way)
+        turned = (bent(along) - bend * times_m(along, k)) @ rows.mT + times_m(way, k)
         length = dot(way, turned)
         going = (size > enough) & (length > 0)
         if not going.any():
@@ -171,7 +165,7 @@ def conjugate_gradients(aim: Tensor, rows: Tensor, probs: Tensor, times: Tensor,
         pace = torch.where(going, size / length, 0)[:, None, None]
         step += pace * way
         rest -= pace * turned
-        full = times_inverse(rest)
+        full = times_inverse(rest, k)
         before, size = size, torch.where(going, dot(rest, full), size)
         way = full + torch.where(going, size / before, 0)[:, None, None] * way
     return step
