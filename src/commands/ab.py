@@ -27,7 +27,6 @@ from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults
 from src.scoring import decisions, intervals
-from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other numbers are computed from the same key
 
@@ -113,7 +112,7 @@ def read_finished(competition: Competition, name: str, data: Dataset, key: dict[
     model = read_model(folder)
     if model is None or not same_model_key(without_test_rows(model["key"]), key):
         return None
-    return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes)
+    return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs)
 
 
 def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:
@@ -131,7 +130,7 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
 
 def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
     """Put a comparison into ab.csv, unless it is there, and print it."""
-    spec, metric, targets = competition.models[name], METRICS[competition.metric], data.targets
+    spec, metric, targets = competition.models[name], competition.scorer, data.targets
     keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:

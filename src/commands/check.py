@@ -15,7 +15,6 @@ from src.base.errors import counted
 from src.kaggle.refusals import CODES
 from src.leaderboard import submission
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition, file: Path) -> int:
@@ -40,7 +39,7 @@ def class_shares(competition: Competition, answers: pd.DataFrame) -> str:
     shares = np.bincount(labels, minlength=len(competition.classes)) / len(labels)
     used = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True) if share]
     classes = f"{len(used)} {'class' if len(used) == 1 else 'classes'} used"
-    if not METRICS[competition.metric].of_labels:
+    if not competition.scorer.of_labels:
         classes = f"probabilities of {len(competition.classes)} classes, the likeliest"
     smoke = "" if competition.limit is None else "; it is of a smoke run: do not send it"
     return f"{counted(len(labels), 'row')}, {classes}: {', '.join(used)}{smoke}"

@@ -116,7 +116,7 @@ def pair(
     if reported.csv is None:
         return None, ""
     path = resolve(reported.csv)
-    if not METRICS[competition.metric].of_labels:
+    if not competition.scorer.of_labels:
         return None, f"not paired: {competition.metric} is not of labels"
     if not path.is_file():
         return None, f"not paired: there is no file {path}"
@@ -143,7 +143,7 @@ def hits(known: Known, probs: np.ndarray, among: np.ndarray, parts: Sequence[str
 
 def table(competition: Competition, rows: Sequence[Row]) -> str:
     """The rows, with the remarks beneath each."""
-    unit = "images" if METRICS[competition.metric].is_share else "difference"
+    unit = "images" if competition.scorer.is_share else "difference"
     head = ("reported", "our model", "part", "theirs", "ours", unit, "p", "verdict")
     blocks = [cells(row, unit) for row in rows]
     header, *aligned = align([head, *(line for block in blocks for line in block)])

@@ -20,7 +20,6 @@ from src.results import ledger
 from src.results.ledger import Entry
 from src.schema.competition import Competition
 from src.scoring.intervals import error_text
-from src.scoring.metrics import METRICS
 
 if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
@@ -85,7 +84,7 @@ def rank_text(scores: np.ndarray, score: str, greater_is_better: bool) -> str:
 
 def table(competition: Competition, standing: Standing, entries: list[Entry], public: np.ndarray | None) -> str:
     """One line a submission, oldest first."""
-    best, ranked = METRICS[competition.metric].greater_is_better, public is not None
+    best, ranked = competition.scorer.greater_is_better, public is not None
     head = ["sent (UTC)", "file", "cv", *BOARD_PARTS, *(["rank"] if ranked else []), "status"]
     rows = []
     for entry in entries:

@@ -9,6 +9,7 @@ import numpy as np
 
 from src.base import files
 from src.data import folds, images, tables
+from src.data.labels import read_targets
 from src.data.record import check_images
 from src.schema.competition import Competition
 
@@ -42,7 +43,7 @@ class Parts:
     """The rows before there are folds."""
 
     train: Rows
-    targets: np.ndarray  # (n,) class index of each train row
+    targets: np.ndarray  # of each train row: see src/scoring/targets.py
     test: Rows
 
     @cached_property
@@ -54,7 +55,7 @@ class Parts:
 @dataclass(frozen=True)
 class Dataset:
     train: Rows
-    targets: np.ndarray  # (n,) class index of each train row
+    targets: np.ndarray  # of each train row: see src/scoring/targets.py
     fold: np.ndarray  # (n,) the fold that holds out each train row
     test: Rows
     folds_sha: str
@@ -105,7 +106,7 @@ def read_parts(competition: Competition) -> Parts:
     both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy(), competition.white)
     n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
-    return Parts(train, competition.targets(frames.train[competition.label]), test)
+    return Parts(train, read_targets(competition, frames.train[competition.label]), test)
 
 
 def read_dataset(competition: Competition) -> Dataset:

@@ -10,13 +10,11 @@ import pandas as pd
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, respellings
-from src.data import patterns
+from src.data import labels, patterns
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
 NAMED = 20  # faults that are listed, as `listed` does
-TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
 
 
 @dataclass(frozen=True)
@@ -32,20 +30,20 @@ class Tables:
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
     """Read all rows of train, test or sample_submission, in a smoke run too; columns are text.
 
-    A pattern lists files (data/patterns.py). Train rows without the column of labels, but with one of 0 and 1 for each
-    class, get it from these: `rust`, or `rust + scab` where two are 1. Rows of one id that agree in all that a run
-    needs are one row; `df.attrs["passed_over"]` counts the others.
+    A pattern lists files (data/patterns.py). Train rows without the column of labels get it from columns of 0 and 1 as
+    `labels.add_labels` does. Rows of one id that agree in all that a run needs are one row; `df.attrs["passed_over"]`
+    counts the others.
 
     Raises:
         UserError: As `read_csv`, or `patterns.read`.
     """
-    table, classes = getattr(competition, part), list(competition.classes)
+    table = getattr(competition, part)
     if patterns.is_pattern(table):
         df = patterns.read(competition.input(""), table, competition.input(competition.images))
     else:
         df = read_csv(competition.input(table))
-    if part == "train" and competition.label not in df and set(classes) <= set(df):
-        df[competition.label] = labels_from_columns(df[classes])
+    if part == "train":
+        labels.add_labels(competition, df)
     needed = columns_needed(competition)[part]
     if part == "sample_submission":
         return df.drop(columns=[name for name in df if name not in needed and is_index(name, df[name])])
@@ -80,19 +78,6 @@ def is_index(name: str, column: pd.Series) -> bool:
     if name in ("index", "level_0"):
         return column.tolist() == [str(i) for i in range(len(column))]
     return name == "" or name.startswith("Unnamed: ")
-
-
-def labels_from_columns(df: pd.DataFrame) -> list[str]:
-    """Return the name of the column that is 1 in each row; all of their names where it is not one alone."""
-    ones = to_numbers(df) == 1
-    names = df.columns.to_numpy()
-    return [" + ".join(names[row]) for row in ones]
-
-
-def to_numbers(df: pd.DataFrame) -> np.ndarray:
-    """Return the cells as numbers, True as 1 and False as 0, of one shape with `df`; NaN where they are none."""
-    lower = df.apply(lambda column: column.str.strip().str.lower().replace(TRUTH))
-    return lower.apply(pd.to_numeric, errors="coerce").to_numpy(float)
 
 
 def require_data(competition: Competition) -> None:
@@ -150,7 +135,7 @@ def read(competition: Competition) -> Tables:
     others = [column for column in frames["sample_submission"] if column not in expected]
     faults += [f"{sample}: {unknown('column', column, expected)}" for column in others]
     if not faults:
-        faults = id_faults(competition, files, frames) + label_faults(competition, files["train"], frames["train"])
+        faults = id_faults(competition, files, frames) + labels.faults(competition, files["train"], frames["train"])
     if faults:
         n = counted(len(faults), "fault")
         raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
@@ -170,18 +155,18 @@ def columns_needed(competition: Competition) -> dict[str, list[str]]:
     fields = patterns.fields(competition.image)
     image = [field for field in fields if field != "part"] if fields else [competition.image]
     group = [competition.group] if competition.group else []
-    answer = [competition.label] if METRICS[competition.metric].of_labels else list(competition.classes)
     return {
         "train": list(dict.fromkeys([competition.id, *image, competition.label, *group])),
         "test": list(dict.fromkeys([competition.id, *image])),
-        "sample_submission": [competition.id, *answer],
+        "sample_submission": competition.sample_columns,
     }
 
 
 def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str, pd.DataFrame]) -> list[str]:
     """Check the ids in and between tables that have their columns."""
-    faults, id = [], competition.id
+    faults = []
     for part, df in frames.items():
+        id = competition.sample_id if part == "sample_submission" else competition.id
         column = df[id]
         if not len(column):
             faults.append(f"{files[part]} has no rows")
@@ -191,9 +176,11 @@ def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str
         for one, n in repeats[repeats > 1].items():
             values = differences(df[column == one], columns_needed(competition)[part]) if len(faults) < NAMED else ""
             faults.append(f"{files[part]}: {id} {one!r} stands in {n} rows{values}")
-    train, test, sample = (set(df[id]) for df in frames.values())
+    id, test_ids = competition.id, frames["test"][competition.id]
+    train, test = set(frames["train"][id]), set(competition.form.row_ids(test_ids, competition.classes))
+    sample = set(frames["sample_submission"][competition.sample_id])
     if not competition.ids_overlap:
-        faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & test)]
+        faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & set(test_ids))]
     for kind, pairs in respellings(sorted(sample - test), test - sample).items():
         wrong, right = next(iter(pairs.items()))
         ids = f"{counted(len(pairs), 'id')} of sample_submission {kind}, {wrong!r} for {right!r} of test"
@@ -209,44 +196,30 @@ def differences(rows: pd.DataFrame, columns: Sequence[str]) -> str:
     return "".join(f", with the {name} {' and '.join(map(repr, rows[name].unique()[:4]))}" for name in differ)
 
 
-def label_faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
-    """Check the labels of a train table that has its columns."""
-    faults, labels = [], train[competition.label]
-    for id, label in zip(train[competition.id], labels, strict=True):
-        if label == "":
-            faults.append(f"{file}: {competition.id} {id!r} has no {competition.label}")
-        elif label not in competition.classes:
-            near = [name for name in competition.classes if name.lower() == label.strip().lower()]
-            hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
-            faults.append(f"{file}: {competition.id} {id!r} has the unknown {competition.label} {label!r}: {hint}")
-    for name in () if competition.rare_classes else competition.classes:
-        if (n := int((labels == name).sum())) < 2:
-            need = "at least 2 are needed, one to learn from and one to score"
-            faults.append(
-                f"class {name!r} has {counted(n, 'train row')}: {need} (rare_classes=True in the config allows fewer)"
-            )
-    return faults
-
-
 def limit_rows(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Draw a stratified `limit` of train rows, at least two of each class, and as many test rows; always the same."""
-    train, test, limit, k = frames["train"], frames["test"], competition.limit, len(competition.classes)
+    """Draw a stratified `limit` of train rows, at least two of each stratum, and as many test rows; always the same."""
+    train, test, limit = frames["train"], frames["test"], competition.limit
+    strata = np.array(labels.strata(competition, train[competition.label].tolist()), object)
+    names = list(competition.classes) if competition.task == "class" else sorted(set(strata), key=lambda s: (len(s), s))
+    k = len(names)
     if limit < 2 * k:
-        raise UserError(f"--limit {limit} is too few: {k} classes need at least {2 * k} rows")
+        unit = "classes" if competition.task == "class" else "kinds of rows"
+        raise UserError(f"--limit {limit} is too few: {k} {unit} need at least {2 * k} rows")
     rng = np.random.default_rng(competition.folds.seed)
-    counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
+    counts = pd.Series(strata).value_counts().reindex(names, fill_value=0)
     share = {name: (limit - 2 * k) * max(0, n - 2) / max(1, len(train) - 2 * k) for name, n in counts.items()}
-    want = {name: 2 + int(share[name]) for name in competition.classes}
-    by_remainder = sorted(competition.classes, key=lambda name: int(share[name]) - share[name])
+    want = {name: 2 + int(share[name]) for name in names}
+    by_remainder = sorted(names, key=lambda name: int(share[name]) - share[name])
     for name in by_remainder[: limit - sum(want.values())]:
         want[name] += 1
     rows = []
-    for name in competition.classes:
-        rows.extend(rng.permutation(np.flatnonzero(train[competition.label] == name))[: want[name]])
+    for name in names:
+        rows.extend(rng.permutation(np.flatnonzero(strata == name))[: want[name]])
     test = test.iloc[np.sort(rng.permutation(len(test))[:limit])].reset_index(drop=True)
     sample = frames["sample_submission"]
+    asked = set(competition.form.row_ids(test[competition.id], competition.classes))
     return {
         "train": train.iloc[np.sort(rows)].reset_index(drop=True),
         "test": test,
-        "sample_submission": sample[sample[competition.id].isin(test[competition.id])].reset_index(drop=True),
+        "sample_submission": sample[sample[competition.sample_id].isin(asked)].reset_index(drop=True),
     }

@@ -125,7 +125,7 @@ def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -
         UserError: A score is no number.
     """
     public, private = known_scores(competition, entries)
-    if not METRICS[competition.metric].is_share or not (public or private):
+    if not competition.scorer.is_share or not (public or private):
         return []
     return splits(public, private, rows) or splits(public, private, rows, "rounded")
 
@@ -133,7 +133,7 @@ def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -
 def sizes_sentence(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
     """Return a sentence of the result of `board_sizes`, and of a remedy where that is not one split."""
     public, private = known_scores(competition, entries)
-    if not METRICS[competition.metric].is_share:
+    if not competition.scorer.is_share:
         return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
     if not (public or private):
         return "no score of the leaderboard is known: how many rows are behind it cannot be told"

@@ -12,7 +12,6 @@ from src.base.spellings import SPELLINGS, respellings
 from src.data import tables
 from src.leaderboard.reading import match_columns, parse_cells
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
 SLACK = 1e-6  # by so much a float32 probability may be above 1
@@ -86,7 +85,7 @@ def check_text(competition: Competition, raw: bytes, required: Requirements) -> 
         faults += id_faults(competition, df, required)
     answers = None
     if set(required.columns) <= set(df):
-        read = labels if METRICS[competition.metric].of_labels else probabilities
+        read = labels if competition.scorer.of_labels else probabilities
         probs, more = read(competition, df)
         faults += more
         if not faults:
@@ -167,7 +166,7 @@ def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarra
     blank = text.isin(BLANK).to_numpy()
     probs = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
     finite = np.isfinite(probs)
-    rescaled = METRICS[competition.metric].board_per_row is not None
+    rescaled = competition.scorer.board_per_row is not None
     ranks = "" if rescaled else ", and ranks divided by their number"
     kinds = {
         "without a probability, blank or NaN": (blank, "fill them in"),

@@ -12,7 +12,6 @@ from src.base.errors import counted
 from src.base.spellings import respellings
 from src.data.tables import is_index
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 FORMATS = {  # what other files than a CSV begin with
     b"\xff\xfe": "text in UTF-16: save it as UTF-8, as df.to_csv does",
@@ -135,7 +134,7 @@ def wrong_answers(
 ) -> str | None:
     """Return the fault of a file of probabilities where labels are wanted, or of labels where probabilities are."""
     classes = set(competition.classes)
-    if METRICS[competition.metric].of_labels:
+    if competition.scorer.of_labels:
         if competition.label in missing and classes <= set(others):
             return (
                 f"it has probabilities, but {competition.metric} wants labels: "

@@ -15,7 +15,6 @@ from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
 from src.results.model import decided_probs, read_model
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> ModelSc
     """Return the scores of a finished model's test table."""
     competition = known.competition
     table = competition.model_folder(model) / "test.parquet"
-    probs = predictions.read(table, competition.id, known.ids, competition.classes)
+    probs = predictions.read(table, competition.id, known.ids, competition.outputs)
     probs, scores = decided_probs(competition, model_json, probs), {}
     for part, (score, n) in graded(competition, known.ids, probs).items():
-        k, is_count = round(score * n), METRICS[competition.metric].is_share
+        k, is_count = round(score * n), competition.scorer.is_share
         scores[part] = Score(counts.cut(k, n), k, n) if is_count else Score(f"{score:.5f}")
     return ModelScores(scores, f"{model}'s test table, by {competition.solution}", probs)
 

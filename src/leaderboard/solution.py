@@ -7,10 +7,10 @@ import numpy as np
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
+from src.data.labels import read_targets
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text
-from src.scoring.metrics import METRICS
 
 USAGES = ("Public", "Private", "Ignored")
 
@@ -49,7 +49,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     labels = solution[competition.label].iloc[rows]
     if strange := set(labels) - set(competition.classes):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: fix them")
-    return Answers(rows, competition.targets(labels), usage.iloc[rows].to_numpy())
+    return Answers(rows, read_targets(competition, labels), usage.iloc[rows].to_numpy())
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:
@@ -63,7 +63,7 @@ def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> d
     known = answers(competition, ids)
     if known is None:
         return {}
-    probs, usage, metric = probs[known.rows], known.usage, METRICS[competition.metric].on_board
+    probs, usage, metric = probs[known.rows], known.usage, competition.scorer.on_board
     masks = {"public": usage == "Public", "private": usage == "Private", "test": np.full(len(usage), True)}
     return {
         part: (*metric.score(known.targets[mask], probs[mask]), int(mask.sum()))
@@ -86,7 +86,7 @@ def lines(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> li
     for part, (score, se, n) in parts.items():
         text = score_text(competition.metric, score, se, n)
         texts.append(f"{part}: {competition.metric} {text} on {counted(n, 'row')}")
-        if METRICS[competition.metric].is_share:
+        if competition.scorer.is_share:
             hits = round(score * n)
             cut = f", cut to {counts.cut(hits, n)} as Kaggle does" if on_kaggle else ""
             texts[-1] += f" ({hits}/{n}{cut})"

@@ -12,7 +12,6 @@ from src.kaggle.refusals import Refusal
 from src.leaderboard.faults import Requirements, read, requirements
 from src.leaderboard.warnings import find_suspicions
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def csv_of(competition: Competition, required: Requirements, ids: Sequence[str],
     These are the probabilities (n, k) of `ids`; where the metric is of labels, the likeliest class.
     """
     sub = pd.DataFrame(probs, columns=list(competition.classes))
-    if METRICS[competition.metric].of_labels:
+    if competition.scorer.of_labels:
         sub = pd.DataFrame({competition.label: np.asarray(competition.classes)[probs.argmax(axis=1)]})
     sub.insert(0, competition.id, ids)
     sub = sub.set_index(competition.id, drop=False).loc[list(required.ids), list(required.columns)]

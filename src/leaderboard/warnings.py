@@ -9,6 +9,7 @@ import pandas as pd
 from src.base import files
 from src.base.errors import counted
 from src.data import tables
+from src.data.labels import read_targets
 from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.results import ledger
@@ -17,7 +18,7 @@ from src.results.model import oof_labels
 from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.agreement import ERRORS, are_unrelated, chance_agreement, mix, share_error
-from src.scoring.metrics import BOARD_MIN_PROB, METRICS
+from src.scoring.metrics import BOARD_MIN_PROB
 
 
 def find_suspicions(
@@ -26,7 +27,7 @@ def find_suspicions(
     """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already."""
     train = tables.read(competition).train
     labels, lines = probs.to_numpy().argmax(axis=1), []
-    if not METRICS[competition.metric].of_labels:
+    if not competition.scorer.of_labels:
         lines += check_probabilities(competition, probs)
     if len(labels) > 1 and (labels == labels[0]).all():
         name = competition.classes[labels[0]]
@@ -42,7 +43,7 @@ def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]
     probs = df.to_numpy()
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
-    lines = check_rescaled(competition, df) if METRICS[competition.metric].board_per_row is not None else []
+    lines = check_rescaled(competition, df) if competition.scorer.board_per_row is not None else []
     constant = (probs == probs[0]).all(axis=0)
     if constant.all():  # then the answer is the same in all rows, a suspicion of its own
         return lines
@@ -81,7 +82,7 @@ def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: p
         if theirs is not None:
             break
     else:
-        theirs, whose = competition.targets(train[competition.label]), "the train table"
+        theirs, whose = read_targets(competition, train[competition.label]), "the train table"
     if not (shares := mix(labels, theirs, competition.classes)):
         return []
     return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
@@ -138,5 +139,5 @@ def expected_agreement(
     if theirs is None or len(np.unique(theirs)) == 1:
         return None
     if ours is None:  # then our labels count as right
-        ours = competition.targets(train[competition.label])
+        ours = read_targets(competition, train[competition.label])
     return float(np.mean(theirs == ours))

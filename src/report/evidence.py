@@ -25,7 +25,7 @@ from src.results.model import BLEND, best_model
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.scoring.constant import ConstantAnswer, constant_answer
-from src.scoring.metrics import METRICS, Metric
+from src.scoring.metrics import Metric
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
 
@@ -76,7 +76,7 @@ class Evidence:
 
     @property
     def metric(self) -> Metric:
-        return METRICS[self.competition.metric]
+        return self.competition.scorer
 
     @cached_property
     def ids(self) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from src.base import files, packages
 from src.base.errors import UserError
 from src.data import folds, patterns, tables
+from src.data.labels import read_targets
 from src.data.record import RECORD
 from src.data.rows import Dataset, Rows
 from src.report import charts, histories
@@ -39,7 +40,7 @@ class Material(Evidence):
 def read(competition: Competition) -> Material:
     """Read all that a run has left so far; a UserError if the competition's own tables are missing or have faults."""
     found = tables.read(competition)
-    targets = competition.targets(found.train[competition.label])
+    targets = read_targets(competition, found.train[competition.label])
     evidence = Material(competition, found.train, found.test, targets, None, images_record(competition), {})
     if (path := competition.folds_csv).is_file():
         evidence.fold = evidence.usable("the folds", folds.read, path, competition.id, evidence.ids)
@@ -74,7 +75,7 @@ def model(evidence: Evidence, name: str) -> Model:
     try:
         if made["key"]["folds"] != files.sha256(competition.folds_csv):
             raise UserError("it was made with other folds: its score is of other rows")
-        oof = predictions.read(folder / "oof.parquet", competition.id, evidence.ids, competition.classes)
+        oof = predictions.read(folder / "oof.parquet", competition.id, evidence.ids, competition.outputs)
     except (KeyError, TypeError) as error:
         raise UserError("its model.json was made by another version: run its stage again") from error
     of_test = (folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)

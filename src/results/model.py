@@ -33,7 +33,7 @@ def model_key(competition: Competition, spec: Kind, data: Dataset, code: int, **
         "code": code,
         # without the file's name: its content is in the checkpoint's identity
         "model": spec.scheduled(data.n_learnt).model_dump(mode="json", exclude={"weights_file"}),
-        "classes": list(competition.classes),
+        **competition.target_key,
         "precision": machine.precision(spec.precision),
         **data.key,
         **more,
@@ -92,8 +92,8 @@ def save_model(
     """
     folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
-    predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.classes, oof)
-    predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.classes, test)
+    predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs, oof)
+    predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.outputs, test)
     made = {
         "name": name,
         **oof_scores(competition, data, oof),
@@ -114,7 +114,7 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
     Where the metric wants a rule for the labels, the scores are of rules that are fitted on the other folds' rows, and
     `decision` is the rule for the test rows: fitted on all rows.
     """
-    metric, targets = METRICS[competition.metric], data.targets
+    metric, targets = competition.scorer, data.targets
     decided = decisions.cross_fitted(metric, oof, targets, data.fold)
     cv, se = metric.score(targets, decided)
     scores = {
@@ -187,7 +187,7 @@ def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any
     """
     if BLEND in finished:
         return BLEND
-    sign = METRICS[competition.metric].sign
+    sign = competition.scorer.sign
     return max(finished, key=lambda name: (sign * finished[name]["cv"], -finished[name]["log_loss"]), default=None)
 
 
@@ -200,8 +200,8 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
     """A finished model's probabilities of data.train and data.test."""
     folder = competition.model_folder(name)
     return (
-        predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.classes),
-        predictions.read(folder / "test.parquet", competition.id, data.test.ids, competition.classes),
+        predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs),
+        predictions.read(folder / "test.parquet", competition.id, data.test.ids, competition.outputs),
     )
 
 
@@ -218,7 +218,7 @@ def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.nd
     if not name or (made := read_model(folder)) is None:
         return None
     try:
-        probs = predictions.read(folder / "oof.parquet", competition.id, ids, competition.classes)
+        probs = predictions.read(folder / "oof.parquet", competition.id, ids, competition.outputs)
     except UserError:  # of other rows, or damaged: the next run recomputes it
         return None
     return decided_probs(competition, made, probs).argmax(axis=1)

@@ -8,6 +8,7 @@ from src.base import text
 from src.base.errors import counted
 from src.base.paths import from_here
 from src.data import tables
+from src.data.labels import read_targets
 from src.results.model import BLEND, cv_text, read_model
 from src.schema.competition import Competition
 from src.scoring.constant import constant_answer
@@ -21,7 +22,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
         made: Names of those that this run made; the others were reused.
     """
     blend = read_model(competition.model_folder(BLEND))
-    targets = competition.targets(tables.read(competition).train[competition.label])
+    targets = read_targets(competition, tables.read(competition).train[competition.label])
     constant = constant_answer(competition.metric, targets, competition.classes)
     rows = [
         ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", ""),

@@ -1,21 +1,21 @@
 """The schema of a competition, and the only place that builds its paths."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base import packages
 from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
+from src.schema.forms import DEFAULTS, AnyForm, Form
 from src.schema.models import AnyModel, ComparedModel, Prompts
 from src.schema.networks import Encoder, Exact
 from src.schema.source import Source
 from src.schema.strict import Strict, Text
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS_OF, Metric
+from src.scoring.targets import TARGETS, Target
 
 # https://www.kaggle.com/docs/notebooks, technical specifications: a session may take 12 hours. Competitions allow less
 # time: 9 hours unless their code requirements say other.
@@ -92,11 +92,16 @@ class Competition(Strict):
     label: Text = "label"
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
-    classes: tuple[Text, ...] = Field(min_length=2)
+    # What a row is asked for: one of the classes; any of them, its labels; or a number
+    task: Literal["class", "labels", "number"] = "class"
+    classes: tuple[Text, ...] = ()
+    separator: str = Field(default=" ", min_length=1)  # of several labels in a cell of the train table
+    span: tuple[float, float] | None = None  # of a number: the least and the greatest that it can be
     # The flips and turns under which a picture stays of its class, as `new` measures it; None: not known
     symmetries: tuple[Exact, ...] | None = None
     rare_classes: bool = False  # True: a class may have no train row, or all in one fold, and is then hardly learnt
-    metric: str = "accuracy"  # one of METRICS
+    metric: str = "accuracy"  # one of METRICS_OF the task
+    submission: AnyForm | None = None  # its form; None: what the metric wants
     folds: Folds = Folds()
     store_gb: float = Field(default=8.0, ge=0)  # of decoded pictures at most: more are decoded each time
     prompts: Prompts | None = None
@@ -117,27 +122,43 @@ class Competition(Strict):
             raise ValueError(f"a class is named twice in {classes}")
         return classes
 
-    @field_validator("metric")
-    @classmethod
-    def is_known(cls, metric):
-        if metric not in METRICS:
-            raise ValueError(unknown("metric", metric, METRICS))
-        return metric
+    @model_validator(mode="after")
+    def target_fits(self):
+        if self.metric not in (known := METRICS_OF[self.task]):
+            raise ValueError("metric: " + unknown("metric", self.metric, known) + f" (of task={self.task!r})")
+        least = {"class": 2, "labels": 1, "number": 0}[self.task]
+        if len(self.classes) < least or (self.task == "number" and self.classes):
+            wants = {0: "no classes", 1: "one class at least", 2: "two classes at least"}[least]
+            raise ValueError(f"classes: task={self.task!r} wants {wants}, not {len(self.classes)}")
+        if (self.span is not None) != (self.task == "number"):
+            missing = "a number's least and greatest value are missing: give span=(0, 100)"
+            raise ValueError(missing if self.span is None else "span: only task='number' has one")
+        if self.span is not None and not self.span[0] < self.span[1]:
+            raise ValueError(f"span: the least value must be below the greatest, not {self.span}")
+        if self.submission is not None:
+            answers = known[self.metric].answers
+            if self.task not in self.submission.tasks or answers not in self.submission.answers:
+                raise ValueError(
+                    f"submission: {type(self.submission).__name__} is no form for task={self.task!r} and metric="
+                    f"{self.metric!r}, which wants {DEFAULTS[self.task, answers].__name__} or the like"
+                )
+            self.submission.check(self.classes)
+        return self
 
     @model_validator(mode="after")
     def names_fit(self):
         if "blend" in self.models:
             raise ValueError("models: 'blend' is the blend's own name: call the model something else")
-        if self.id in ("fold", *self.classes):  # tables of folds and of probabilities have both beside each other
+        if self.id in ("fold", *self.outputs):  # tables of folds and of probabilities have both beside each other
             taken = "a class" if self.id in self.classes else "the column of folds.csv"
             raise ValueError(f"id: {self.id!r} is the name of {taken} too: rename that column in the tables")
         for model in self.blend.models or ():
             if model not in self.models:
                 raise ValueError("blend.models: " + unknown("model", model, self.models))
-        if self.blend.csvs and not METRICS[self.metric].of_labels:
+        if self.blend.csvs and not self.scorer.of_labels:
             raise ValueError(
-                f"blend.csvs: labels are voted on, but {self.metric} wants probabilities, and averaging submissions of "
-                "these is not offered: leave csvs out"
+                f"blend.csvs: labels are voted on, but {self.metric} wants {self.scorer.answers}, and averaging "
+                "submissions of these is not offered: leave csvs out"
             )
         if self.prompts:
             self.prompts_fit(self.prompts)
@@ -166,10 +187,41 @@ class Competition(Strict):
         """The models of a stage: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
 
-    def targets(self, labels: Iterable[str]) -> np.ndarray:
-        """(n,) the class index of each label, all of which are classes."""
-        index = {name: i for i, name in enumerate(self.classes)}
-        return np.array([index[label] for label in labels], int)
+    @property
+    def target(self) -> Target:
+        """What the task changes in targets and tables of predictions."""
+        return TARGETS[self.task]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The columns of a table of predictions: the classes, or the number's."""
+        return self.classes or (self.label,)
+
+    @property
+    def target_key(self) -> dict[str, Any]:
+        """The part of a model's key that is of the target."""
+        key = {"classes": list(self.classes)}
+        return key if self.task == "class" else {**key, "task": self.task, "span": self.span and list(self.span)}
+
+    @property
+    def form(self) -> Form:
+        """The form of a submission."""
+        return self.submission or DEFAULTS[self.task, METRICS_OF[self.task][self.metric].answers]()
+
+    @property
+    def sample_id(self) -> str:
+        """The sample submission's column of ids."""
+        return self.form.id or self.id
+
+    @property
+    def sample_columns(self) -> list[str]:
+        """The columns of a submission."""
+        return [self.sample_id, *self.form.columns(self.label, self.classes)]
+
+    @property
+    def scorer(self) -> Metric:
+        """The metric, of targets and tables of predictions of this task."""
+        return self.form.scored(METRICS_OF[self.task][self.metric], self.classes)
 
     @property
     def prompt_texts(self) -> dict[str, list[str]]:
@@ -244,7 +296,7 @@ class Competition(Strict):
     def model_folder(self, model: str) -> Path:
         return self.folder / "models" / model
 
-    def submission(self, what: str, cv: float, sha: str) -> Path:
+    def submission_csv(self, what: str, cv: float, sha: str) -> Path:
         return self.folder / f"{what}-cv{cv:.4f}-{sha[:7]}.csv"
 
     def votes(self, voters: int, sha: str) -> Path:

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import softmax
 
 from src.scoring.cross_fitting import cross_fit
-from src.scoring.metrics import MIN_PROB
+from src.scoring.targets import MIN_PROB
 
 COLDEST, HOTTEST = 0.05, 20.0
 

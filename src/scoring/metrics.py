@@ -1,29 +1,33 @@
-"""Scores, each with its standard error. A config names one of METRICS."""
+"""Scores, each with its standard error. A config names one of its task's: see METRICS_OF."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from src.scoring import auc, bootstrap, confusion
 from src.scoring.confusion import Counts
+from src.scoring.targets import TARGETS, Target, surprise
 
-MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 BOARD_MIN_PROB = 1e-15  # Kaggle's
 Z = 1.959963984540054  # the normal distribution's quantile of 0.975
 ROUNDING = 1e-6  # what float32 leaves, at most, of a gain that is 0
 DIGITS = 9  # of scores that are equal but for rounding
 PerRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Answers = Literal["labels", "ranking", "probabilities", "number"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of class indices (n,) and probabilities (n, k). It is NaN where it is undefined."""
+    """A score of targets and a table of predictions: see `targets` for their shapes. NaN where it is undefined."""
 
     value: Callable[[np.ndarray, np.ndarray], float]  # the score alone, which is cheap
-    of_labels: bool = False  # a submission holds labels, or else one column of probabilities a class
+    task: str = "class"  # of the target that it scores
+    # What a submission holds: the label (or labels), the likeliest labels in their order, a probability a class, or of
+    # one of them, or a number
+    answers: Answers = "probabilities"
     greater_is_better: bool = True
     per_row: PerRow | None = None  # (n,) whose mean it is; None: it is no mean over rows
     replicates: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None  # then: see `bootstrap`
@@ -37,9 +41,31 @@ class Metric:
     kaggle_names: tuple[str, ...] = ()  # Kaggle's spellings of it, in small letters and digits alone
 
     @property
+    def of_labels(self) -> bool:
+        """Whether a submission holds labels, and not what they were decided by."""
+        return self.answers == "labels"
+
+    @property
+    def target(self) -> Target:
+        return TARGETS[self.task]
+
+    @property
     def sign(self) -> int:
         """The factor with which more of it is better."""
         return 1 if self.greater_is_better else -1
+
+    def of_positive(self, positive: np.ndarray) -> "Metric":
+        """The metric of the sum of some classes' probabilities, by a mask (k,), beside the sum of the others'."""
+        if len(positive) == 2 and positive[1]:
+            return self
+        changed = {
+            name: partial(binary, getattr(self, name), positive)
+            for name in ("value", "per_row", "board_per_row")
+            if getattr(self, name) is not None
+        }
+        if self.replicates is not None:
+            changed["replicates"] = partial(binary_replicates, self.replicates, positive)
+        return replace(self, **changed)
 
     @property
     def on_board(self) -> "Metric":
@@ -63,7 +89,7 @@ class Metric:
             decided: (n, k) predictions as the metric scores them: see `decisions`.
             probs: (n, k) the probabilities that they are made of.
         """
-        return round(self.sign * self.value(targets, decided), DIGITS), -float(surprise(targets, probs).mean())
+        return round(self.sign * self.value(targets, decided), DIGITS), -float(self.target.loss(targets, probs).mean())
 
     def gain(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> tuple[float, float]:
         """The gain of `probs` over the predictions `than` on the same rows: positive is better.
@@ -83,17 +109,28 @@ class Metric:
         return not gain <= Z * (0 if np.isnan(se) else se) + ROUNDING
 
 
+def binary(of: PerRow, positive: np.ndarray, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """`of` two classes made of k, of which the second is those of the mask (k,)."""
+    return of(positive[targets].astype(int), two_columns(positive, probs))
+
+
+def binary_replicates(
+    of: Callable, positive: np.ndarray, targets: np.ndarray, predictions: Sequence[np.ndarray]
+) -> np.ndarray:
+    return of(positive[targets].astype(int), [two_columns(positive, probs) for probs in predictions])
+
+
+def two_columns(positive: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """(n, 2) the sums of the other classes' probabilities, and of those of the mask (k,)."""
+    return np.stack([probs[:, ~positive].sum(axis=1), probs[:, positive].sum(axis=1)], axis=1)
+
+
 def standard_error(rows: np.ndarray) -> float:
     return float(rows.std() / np.sqrt(len(rows)))
 
 
 def correct(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     return (probs.argmax(axis=1) == targets).astype(float)
-
-
-def surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """-log of the true class's probability, which is kept from 0 by float32's resolution, as scikit-learn does."""
-    return -np.log(np.clip(probs[np.arange(len(targets)), targets], MIN_PROB, 1).astype(float))
 
 
 def board_surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -131,12 +168,12 @@ def label_metric(of_counts: Callable[[Counts], np.ndarray], **facts: Any) -> Met
         return float(of_counts(confusion.count(targets, probs.argmax(axis=1), probs.shape[1])))
 
     replicates = partial(bootstrap.label_replicates, of_counts)
-    return Metric(value, of_labels=True, replicates=replicates, of_counts=of_counts, **facts)
+    return Metric(value, answers="labels", replicates=replicates, of_counts=of_counts, **facts)
 
 
-METRICS = {
+CLASS_METRICS = {
     "accuracy": row_mean(
-        correct, of_labels=True, is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
+        correct, answers="labels", is_share=True, kaggle_names=("accuracy", "accuracyscore", "categorizationaccuracy")
     ),
     "balanced_accuracy": label_metric(confusion.balanced_accuracy, kaggle_names=("balancedaccuracy",)),
     "macro_f1": label_metric(confusion.macro_f1, kaggle_names=("macrofscore", "macrof1score", "meanfscoremacro")),
@@ -157,3 +194,11 @@ METRICS = {
     ),
     "top5": row_mean(partial(among, 5), is_share=True),
 }
+
+LABEL_METRICS: dict[str, Metric] = {}
+NUMBER_METRICS: dict[str, Metric] = {}
+
+METRICS_OF = {"class": CLASS_METRICS, "labels": LABEL_METRICS, "number": NUMBER_METRICS}  # by the task
+# All names. One name means one thing whatever the task: its bounds, whether it is a share and which way is better are
+# the same. A score is computed by the metric of the task, `Competition.scorer`.
+METRICS = NUMBER_METRICS | LABEL_METRICS | CLASS_METRICS

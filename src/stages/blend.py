@@ -32,13 +32,13 @@ MODELS_PRINTED = 12  # models of the printed tables, those with the greatest wei
 def run(competition: Competition) -> list[str]:
     """Return ["blend"] if it was computed and not reused."""
     start = time.perf_counter()
-    data, metric = read_dataset(competition), METRICS[competition.metric]
+    data, metric = read_dataset(competition), competition.scorer
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,
         "blend": competition.blend.model_dump(mode="json", exclude={"csvs"}),  # these are the submission's
         "metric": competition.metric,
-        "classes": list(competition.classes),
+        **competition.target_key,
         "models": {name: tables_digest(competition, name, data.folds_sha) for name in names},
         **data.key,
     }

@@ -26,7 +26,6 @@ from src.results.model import is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
 from src.scoring import calibration
-from src.scoring.metrics import METRICS
 
 check = check_networks  # before anything is computed
 
@@ -60,7 +59,7 @@ def fine_tune(shared: Shared) -> bool:
 def assemble(shared: Shared) -> None:
     """Put the folds' tables together: each train row from the fold that held it out, test rows as the folds' mean."""
     competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
-    metric, facts = METRICS[competition.metric], {}
+    metric, facts = competition.scorer, {}
     alphas = spec.wise_ft or (None,)
     abouts, oofs = [], np.zeros((len(alphas), len(data.train), len(competition.classes)))
     for number in range(data.n_folds):

@@ -18,14 +18,13 @@ from src.leaderboard import solution, submission, votes
 from src.leaderboard.faults import Requirements, check_text, requirements
 from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 
 def run(competition: Competition) -> Path:
     """Return the blend's file. Each is checked before it gets its name."""
     data, (asked,) = read_dataset(competition), requirements(competition)
     path, probs = answer(competition, data, asked, "blend")
-    if METRICS[competition.metric].of_labels:
+    if competition.scorer.of_labels:
         shares = np.bincount(probs.argmax(axis=1), minlength=len(competition.classes)) / len(probs)
         predicted = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True)]
         print(f"predicted: {', '.join(predicted)}")
@@ -56,7 +55,7 @@ def answer(competition: Competition, data: Dataset, asked: Requirements, what: s
     facts = read_model(competition.model_folder(what))
     _, probs = model_tables(competition, what, data)
     probs = decided_probs(competition, facts, probs)
-    return write(competition, data, asked, probs, lambda sha: competition.submission(what, facts["cv"], sha)), probs
+    return write(competition, data, asked, probs, lambda sha: competition.submission_csv(what, facts["cv"], sha)), probs
 
 
 def write(

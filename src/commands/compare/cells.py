@@ -98,11 +98,11 @@ class Cell:
         return self.folder / f"{what}.parquet"
 
     def write(self, what: str, probs: np.ndarray) -> None:
-        predictions.write(self.table(what), self.competition.id, self.ids, self.competition.classes, probs)
+        predictions.write(self.table(what), self.competition.id, self.ids, self.competition.outputs, probs)
 
     def read(self, what: str = "valid") -> np.ndarray:
         """The probabilities (m, k) of the rows to validate on."""
-        return predictions.read(self.table(what), self.competition.id, self.ids, self.competition.classes)
+        return predictions.read(self.table(what), self.competition.id, self.ids, self.competition.outputs)
 
     def about(self) -> dict[str, Any] | None:
         """The content of cell.json; None where the cell is not finished."""
@@ -141,7 +141,7 @@ class Cell:
 
     def score(self, probs: np.ndarray) -> dict[str, Any]:
         """A point of the curve: the score, its standard error and the log loss of probabilities (m, k)."""
-        score, se = METRICS[self.competition.metric].score(self.split.valid_targets, probs)
+        score, se = self.competition.scorer.score(self.split.valid_targets, probs)
         log_loss = METRICS["log_loss"].value(self.split.valid_targets, probs)
         return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": log_loss}
 
@@ -153,7 +153,7 @@ class Cell:
 
 def pair(one: Cell, other: Cell, titles: tuple[str, str], table: str = "valid") -> dict[str, Any]:
     """The paired difference, and its standard error, by which that table of the first cell is better than the other."""
-    metric, targets = METRICS[one.competition.metric], one.split.valid_targets
+    metric, targets = one.competition.scorer, one.split.valid_targets
     difference, se = metric.gain(targets, one.read(table), other.read())
     numbers = {"difference": none_if_nan(difference), "se": none_if_nan(se), "rows": len(targets)}
     return {"one": titles[0], "other": titles[1], **numbers}

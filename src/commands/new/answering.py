@@ -10,7 +10,7 @@ import pandas as pd
 from src.base import spellings
 from src.base.errors import UserError
 from src.commands.new.looking import examples
-from src.data.tables import to_numbers
+from src.data.labels import to_numbers
 
 ONLY = "here each picture has one class"
 BOXES = re.compile(r"box|^[xy]_?(min|max)$|predictionstring")

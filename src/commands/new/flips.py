@@ -17,6 +17,7 @@ from src.base.errors import UserError
 from src.commands.new.guess import UNREADABLE, Guess
 from src.data import tables
 from src.data.decoded import Decoded
+from src.data.labels import read_targets
 from src.schema.competition import Competition
 from src.schema.models import Pixels
 from src.schema.source import Source
@@ -155,7 +156,7 @@ def train_rows(guess: Guess, source: Source) -> tuple[list[Path], np.ndarray]:
     if guess.label not in df:
         raise UserError(f"train has no column {guess.label}")
     df = df[df[guess.label].isin(guess.classes)]
-    return tables.image_paths(competition, df, "train"), competition.targets(df[guess.label])
+    return tables.image_paths(competition, df, "train"), read_targets(competition, df[guess.label])
 
 
 def drawn(targets: np.ndarray, most: int) -> np.ndarray:

@@ -10,7 +10,8 @@ import pandas as pd
 from src.base.errors import UserError, unknown
 from src.commands.new import answering
 from src.commands.new.looking import Contents, examples, still_packed
-from src.data.tables import is_index, to_numbers
+from src.data.labels import to_numbers
+from src.data.tables import is_index
 from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds

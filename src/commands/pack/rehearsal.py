@@ -30,7 +30,6 @@ from src.leaderboard import submission
 from src.leaderboard.faults import check_text, read, requirements
 from src.results.model import BLEND, decided_probs, model_tables, read_model
 from src.schema.competition import Competition, Notebook
-from src.scoring.metrics import METRICS
 
 # The variables that the process inherits. The number of threads changes the last digits.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -229,7 +228,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
                 f"{n} of {len(rows)} rows have another answer in the notebook {what}: was the config, the data or the "
                 f"code changed since? run {competition.command()}, and pack again"
             )
-    if METRICS[competition.metric].of_labels:
+    if competition.scorer.of_labels:
         return f"{differ or 'none'} of its {len(real)} real rows' labels {'is' if differ == 1 else 'are'} not the run's"
     return f"its {len(real)} real rows' probabilities are the run's to {most:.1e}"
 

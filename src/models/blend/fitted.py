@@ -15,7 +15,6 @@ from src.models.blend.pool import Pool
 from src.models.fitted import FinishedModel, Fitted
 from src.models.pictures import Pictures
 from src.results.model import model_tables
-from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -60,5 +59,5 @@ def stack(one: FinishedModel) -> Blender:
     """The stack, solved once more on the models' out-of-fold tables: its coefficients are not kept."""
     data = read_dataset(one.competition)
     oofs = np.stack([model_tables(one.competition, name, data)[0] for name in model_weights(one)])
-    pool = Pool(oofs, data.targets, data.fold, METRICS[one.competition.metric])
+    pool = Pool(oofs, data.targets, data.fold, one.competition.scorer)
     return methods.METHODS["stack"](pool, [()])[0]

@@ -27,7 +27,6 @@ from src.networks.predictor import to_device
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune
-from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def run_fold(
     model = train_or_load(one, key, fold, create)
     predict(one, key, fold, create, model, data)
     probs = one.read(data, "oof", max(spec.wise_ft, default=None))
-    score = METRICS[competition.metric].value(fold.valid_targets, probs)
+    score = competition.scorer.value(fold.valid_targets, probs)
     print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
 
 

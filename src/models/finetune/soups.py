@@ -25,7 +25,6 @@ from src.networks.predictor import Predictor, predictor
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
-from src.scoring.metrics import METRICS
 
 Ingredient = tuple[str, int]  # model, seed
 
@@ -63,7 +62,7 @@ class FittedSoup:
 
 def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, np.ndarray]:
     """Choose the ingredients of each fold; also the probabilities (n, k) of data.train, each row's by its fold's."""
-    metric, k = METRICS[competition.metric], len(competition.classes)
+    metric, k = competition.scorer, len(competition.classes)
     plain = FittedSoup(competition, name, ())
     model, models = blank(plain.first, k), competition.models
     pictures = [StoredPictures(competition, data, np.flatnonzero(held_out)) for held_out in data.held_out]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.models.logreg.design import Design
-from src.scoring.metrics import MIN_PROB
+from src.scoring.targets import MIN_PROB
 
 MIN_LOG_PROB = math.log(MIN_PROB)
 CACHE = 3 * 2**19  # bytes of logits worked on at a time; on a GPU, for which launches are dear, 128 times as many

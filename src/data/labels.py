@@ -1,0 +1,109 @@
+"""What the tables say of each row, as numbers: a class, labels, or a number; and what is wrong with it.
+
+task="class"    the column `label`; or a column of 0 and 1 for each class, one of them 1
+task="labels"   the column `label`, with labels between `separator`s; or a column of 0 and 1 for each of them
+task="number"   the column `label`
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from src.base.errors import counted
+from src.schema.competition import Competition
+
+TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
+
+
+def add_labels(competition: Competition, df: pd.DataFrame) -> None:
+    """Make the column of labels of those of 0 and 1, where it is missing and there is one of these for each class."""
+    if competition.label in df or not competition.classes or not set(competition.classes) <= set(df):
+        return
+    between = " + " if competition.task == "class" else competition.separator
+    df[competition.label] = labels_from_columns(df[list(competition.classes)], between)
+
+
+def labels_from_columns(df: pd.DataFrame, between: str = " + ") -> list[str]:
+    """Return the name of the column that is 1 in each row; all of their names where it is not one alone."""
+    ones = to_numbers(df) == 1
+    names = df.columns.to_numpy()
+    return [between.join(names[row]) for row in ones]
+
+
+def to_numbers(df: pd.DataFrame) -> np.ndarray:
+    """Return the cells as numbers, True as 1 and False as 0, of one shape with `df`; NaN where they are none."""
+    lower = df.apply(lambda column: column.str.strip().str.lower().replace(TRUTH))
+    return lower.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+
+
+def read_targets(competition: Competition, labels: Sequence[str]) -> np.ndarray:
+    """Return the targets of cells of the column of labels, which have no fault; their shape: see scoring/targets.py."""
+    if competition.task == "number":
+        return np.array(labels, float)
+    index = {name: i for i, name in enumerate(competition.classes)}
+    if competition.task == "class":
+        return np.array([index[label] for label in labels], int)
+    targets = np.zeros((len(labels), len(index)), np.uint8)
+    for row, cell in enumerate(labels):
+        targets[row, [index[label] for label in split(competition, cell)]] = 1
+    return targets
+
+
+def split(competition: Competition, cell: str) -> list[str]:
+    """Return the labels in a cell."""
+    return [label for part in cell.split(competition.separator) if (label := part.strip())]
+
+
+def count(competition: Competition, labels: Sequence[str]) -> dict[str, int]:
+    """Return the rows of each class, 0 of one that has none; {} of numbers."""
+    if not competition.classes:
+        return {}
+    targets = read_targets(competition, labels)
+    rows = np.bincount(targets, minlength=len(competition.classes)) if targets.ndim == 1 else targets.sum(axis=0)
+    return dict(zip(competition.classes, rows.tolist(), strict=True))
+
+
+def faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
+    """Check the labels of a train table that has its columns."""
+    if competition.task == "number":
+        return number_faults(competition, file, train)
+    found, cells, id, name = [], train[competition.label], competition.id, competition.label
+    labels = cells if competition.task == "class" else cells.map(lambda cell: split(competition, cell)).explode()
+    known = labels.isin(competition.classes)
+    unlabelled = labels.eq("") if competition.task == "class" else pd.Series(False, labels.index)
+    for row, label in labels[~known & labels.notna()].items():
+        where = f"{file}: {id} {train[id].loc[row]!r}"
+        if unlabelled.loc[row]:
+            found.append(f"{where} has no {name}")
+            continue
+        near = [one for one in competition.classes if one.lower() == label.strip().lower()]
+        hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
+        found.append(f"{where} has the unknown {name} {label!r}: {hint}")
+    rows = labels[known].value_counts().reindex(list(competition.classes), fill_value=0)
+    for label, n in {} if competition.rare_classes else rows[rows < 2].items():
+        need = "at least 2 are needed, one to learn from and one to score"
+        found.append(
+            f"class {label!r} has {counted(n, 'train row')}: {need} (rare_classes=True in the config allows fewer)"
+        )
+    return found
+
+
+def number_faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
+    """Check that each label is a number within the config's span."""
+    least, greatest = competition.span
+    values = pd.to_numeric(train[competition.label], errors="coerce")
+    bad = train[~values.between(least, greatest)]
+    return [
+        f"{file}: {competition.id} {id!r} has the {competition.label} {cell!r}, which is no number of {least:g} to "
+        f"{greatest:g}: correct it, or span= in the config"
+        for id, cell in zip(bad[competition.id], bad[competition.label], strict=True)
+    ]
+
+
+def strata(competition: Competition, labels: Sequence[str]) -> list[str]:
+    """Return, for each row, what it has in common with the rows that folds and draws spread alike."""
+    if competition.task == "class":
+        return list(labels)
+    return [str(one) for one in competition.target.strata(read_targets(competition, labels))]
