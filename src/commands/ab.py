@@ -112,7 +112,7 @@ def read_finished(competition: Competition, name: str, data: Dataset, key: dict[
     model = read_model(folder)
     if model is None or not same_model_key(without_test_rows(model["key"]), key):
         return None
-    return predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs)
+    return predictions.read(folder / "oof.parquet", competition, data.train.ids)
 
 
 def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Folds: the rows that are held out together. Split once, written to a file, and part of every key by their hash."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError
@@ -27,11 +28,7 @@ def split(
     order = by_id(ids)
     y = np.asarray(labels)[order]
     g = None if groups is None else np.asarray(groups)[order]
-    if (have := len(set(ids if groups is None else groups))) < n:
-        unit = "rows" if groups is None else "groups"
-        fewest = f"{FEWEST_FOLDS} are the fewest that folds are made of"
-        remedy = "lower folds.n in the config" if have >= FEWEST_FOLDS else fewest
-        raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
+    refuse_few(len(set(ids if groups is None else groups)), "rows" if groups is None else "groups", n)
     dealt = np.full(len(ids), -1)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
         warnings.filterwarnings("ignore", message="The least populated class")
@@ -49,6 +46,70 @@ def split(
                 f"(rare_classes=True in the config allows that)"
             )
     return fold
+
+
+def split_labels(
+    ids: list[str], labels: np.ndarray, groups: list[str] | None, n: int, seed: int, names: Sequence[str] = ()
+) -> np.ndarray:
+    """Assign a fold to each row of several labels (m, k) of 0 or 1, rows of a group together, whatever their order.
+
+    Iterative stratification (Sechidis et al. 2011, "On the stratification of multi-label data"): the label with the
+    fewest rows left is spread first, each row, or group of rows, to the fold that lacks most of it.
+
+    Args:
+        names: The labels that must not be all in one fold, where they could not be learnt.
+
+    Raises:
+        UserError: More folds than rows or groups; or a label that is all in one fold.
+    """
+    order = np.array(by_id(ids))
+    refuse_few(len(set(ids if groups is None else groups)), "rows" if groups is None else "groups", n)
+    which = np.arange(len(order)) if groups is None else np.unique(np.asarray(groups)[order], return_inverse=True)[1]
+    members = sparse.csr_array((np.ones(len(order)), (which, np.arange(len(order)))))
+    units = sparse.csr_array(members @ sparse.csr_array(labels[order], dtype=float))  # (units, k): rows with each label
+    sizes = np.asarray(members.sum(axis=1)).ravel()
+    with_label = units.tocsc()
+    wanted, room = np.tile(labels.sum(axis=0) / n, (n, 1)), np.full(n, len(order) / n)
+    left = labels.sum(axis=0).astype(float)
+    rng, fold_of = np.random.default_rng(seed), np.full(len(sizes), -1)
+
+    def assign(unit: int, fold: int) -> None:
+        some = slice(*units.indptr[unit : unit + 2])
+        fold_of[unit] = fold
+        room[fold] -= sizes[unit]
+        wanted[fold, units.indices[some]] -= units.data[some]
+        left[units.indices[some]] -= units.data[some]
+
+    while (left > 0).any():
+        label = int(np.where(left > 0, left, np.inf).argmin())
+        some = slice(*with_label.indptr[label : label + 2])
+        some_units, counts = with_label.indices[some], with_label.data[some]
+        free = np.flatnonzero(fold_of[some_units] < 0)
+        free = rng.permutation(free)
+        for place in free[np.argsort(-counts[free], kind="stable")]:  # the largest groups first
+            best = np.lexsort((rng.random(n), -room, -wanted[:, label]))[0]
+            assign(int(some_units[place]), int(best))
+    for unit in rng.permutation(np.flatnonzero(fold_of < 0)):  # of rows without any label
+        assign(int(unit), int(room.argmax()))
+    for fold in np.flatnonzero(np.bincount(fold_of, minlength=n) == 0):  # few units: none may stay empty
+        fold_of[np.flatnonzero(fold_of == np.bincount(fold_of, minlength=n).argmax())[0]] = fold
+    fold = np.empty(len(order), int)
+    fold[order] = fold_of[which]
+    for column, name in enumerate(names):
+        if len(set(fold[labels[:, column] > 0])) < 2:
+            raise UserError(
+                f"all rows of label {name!r} are in one group: the fold without it could not learn the label "
+                f"(rare_classes=True in the config allows that)"
+            )
+    return fold
+
+
+def refuse_few(have: int, unit: str, n: int) -> None:
+    """Raise a UserError where there are fewer rows or groups than folds."""
+    if have < n:
+        fewest = f"{FEWEST_FOLDS} are the fewest that folds are made of"
+        remedy = "lower folds.n in the config" if have >= FEWEST_FOLDS else fewest
+        raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
 
 
 def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> Iterator[np.ndarray]:

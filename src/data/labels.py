@@ -14,6 +14,7 @@ import pandas as pd
 from src.base.errors import counted
 from src.schema.competition import Competition
 
+BETWEEN = "\x1f"  # between the labels of a cell that is made of columns or rows, and behind the last: none has it
 TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
 
 
@@ -21,8 +22,33 @@ def add_labels(competition: Competition, df: pd.DataFrame) -> None:
     """Make the column of labels of those of 0 and 1, where it is missing and there is one of these for each class."""
     if competition.label in df or not competition.classes or not set(competition.classes) <= set(df):
         return
-    between = " + " if competition.task == "class" else competition.separator
-    df[competition.label] = labels_from_columns(df[list(competition.classes)], between)
+    labels = df[list(competition.classes)]
+    if competition.task == "class":
+        df[competition.label] = labels_from_columns(labels, " + ")
+    else:
+        df[competition.label] = [cell and cell + BETWEEN for cell in labels_from_columns(labels, BETWEEN)]
+
+
+def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
+    """Return a table that has a row a (picture, label), as a submission may have, as one with a row a picture.
+
+    Its labels are those whose row has a 1; one that is not of this kind is returned as it is.
+    """
+    id, label = competition.id, competition.label
+    if id not in df or not len(df) or competition.form.parse(df[id].iloc[0], competition.classes)[1] is None:
+        return df
+    parts = [competition.form.parse(row, competition.classes) for row in df[id]]
+    if any(name is None for _, name in parts):
+        return df
+    df = df.assign(**{id: [one for one, _ in parts]})
+    found = df.drop_duplicates(id).reset_index(drop=True)
+    if label in df:
+        is_one = to_numbers(df[[label]])[:, 0] == 1
+        cells = pd.Series([name + BETWEEN if one else "" for (_, name), one in zip(parts, is_one, strict=True)])
+        found[label] = cells.groupby(df[id].to_numpy(), sort=False).sum().reindex(found[id]).tolist()
+        if competition.task == "class":
+            found[label] = found[label].str.removesuffix(BETWEEN).str.replace(BETWEEN, " + ")
+    return found
 
 
 def labels_from_columns(df: pd.DataFrame, between: str = " + ") -> list[str]:
@@ -53,7 +79,17 @@ def read_targets(competition: Competition, labels: Sequence[str]) -> np.ndarray:
 
 def split(competition: Competition, cell: str) -> list[str]:
     """Return the labels in a cell."""
-    return [label for part in cell.split(competition.separator) if (label := part.strip())]
+    between = BETWEEN if BETWEEN in cell else competition.separator
+    return [label for part in cell.split(between) if (label := part.strip())]
+
+
+def unreadable(competition: Competition, labels: pd.Series) -> set[str]:
+    """Return the labels, or cells, of which `read_targets` would not know what they are."""
+    if competition.task == "number":
+        return set(labels[pd.to_numeric(labels, errors="coerce").isna()])
+    if competition.task == "labels":
+        labels = labels.map(lambda cell: split(competition, cell)).explode().dropna()
+    return set(labels) - set(competition.classes)
 
 
 def count(competition: Competition, labels: Sequence[str]) -> dict[str, int]:

@@ -42,6 +42,8 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         df = patterns.read(competition.input(""), table, competition.input(competition.images))
     else:
         df = read_csv(competition.input(table))
+    if part != "sample_submission":
+        df = labels.by_picture(competition, df)
     if part == "train":
         labels.add_labels(competition, df)
     needed = columns_needed(competition)[part]

@@ -4,18 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from src.base.errors import counted, unknown
+from src.base.errors import counted
 from src.base.spellings import SPELLINGS, respellings
 from src.data import tables
+from src.leaderboard import cells
 from src.leaderboard.reading import match_columns, parse_cells
 from src.schema.competition import Competition
-
-BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
-SLACK = 1e-6  # by so much a float32 probability may be above 1
-CLASSES_NAMED = 12  # classes in a line at most
 
 
 @dataclass(frozen=True)
@@ -35,14 +31,15 @@ def requirements(competition: Competition, more: bool = False) -> list[Requireme
         UserError: The competition's tables have other faults.
     """
     tables.require_data(competition)
-    id, paths = competition.id, [Path(path) for path in (competition.test, competition.sample_submission)]
-    test, sample = frames = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
+    paths = [Path(path) for path in (competition.test, competition.sample_submission)]
+    test, sample = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
     columns, source = list(sample.columns), " and ".join(path.name for path in paths)
+    id, sample_id = competition.id, competition.sample_id
     whole = id in test and set(columns) == set(tables.columns_needed(competition)["sample_submission"])
-    if not whole or competition.limit is not None or not all(df[id].is_unique for df in frames):
+    if not whole or competition.limit is not None or not (test[id].is_unique and sample[sample_id].is_unique):
         rows = tables.read(competition)  # which has a smoke run's rows, or refuses the tables
-        return [Requirements(rows.sample_submission[id].tolist(), columns, f"{source} of this smoke run", more)]
-    ids = [df[id].tolist() for df in frames]
+        return [Requirements(rows.sample_submission[sample_id].tolist(), columns, f"{source} of this smoke run", more)]
+    ids = [competition.form.row_ids(test[id], competition.classes), sample[sample_id].tolist()]
     if set(ids[0]) == set(ids[1]):
         return [Requirements(ids[1], columns, source, more)]
     return [Requirements(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
@@ -72,30 +69,29 @@ def read(
 
 
 def check_text(competition: Competition, raw: bytes, required: Requirements) -> tuple[list[str], pd.DataFrame | None]:
-    """Return the faults; where there are none, the answers: the probabilities by id, a column a class.
+    """Return the faults; where there are none, the answers: a table of predictions by the pictures' ids.
 
-    They are float64, since Kaggle reads what the file has. Labels are answers of probability 1.
+    It is float64, since Kaggle reads what the file has: see src/leaderboard/cells.py.
     """
     df, faults = parse_cells(raw)
     if df is None:
         return faults, None
     df, more = match_columns(competition, df, required.columns)
     faults += more
-    if competition.id in df:
+    if competition.sample_id in df:
         faults += id_faults(competition, df, required)
     answers = None
     if set(required.columns) <= set(df):
-        read = labels if competition.scorer.of_labels else probabilities
-        probs, more = read(competition, df)
+        said, more = cells.read(competition, df)
         faults += more
         if not faults:
-            answers = pd.DataFrame(probs, index=df[competition.id].tolist(), columns=list(competition.classes))
+            answers = cells.table(competition, df[competition.sample_id].tolist(), said)
     return faults, answers
 
 
 def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements) -> list[str]:
     """Check the ids, which may be in any order."""
-    id, known, faults = competition.id, set(required.ids), []
+    id, known, faults = competition.sample_id, set(required.ids), []
     ids = df[id]
     if (blank := ids.str.strip() == "").any():
         n = counted(int(blank.sum()), "row")
@@ -125,67 +121,3 @@ def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements
             f"(line {ids.index[other][0]}; {size}): leave these rows out"
         )
     return faults
-
-
-def place(competition: Competition, df: pd.DataFrame, rows: np.ndarray) -> str:
-    """Return `the first of id '100' (line 2)` of the rows (n,) where a mask is true."""
-    id = f" of {competition.id} {df.loc[rows, competition.id].iloc[0]!r}" if competition.id in df else ""
-    return f"the first{id} (line {df.index[rows][0]})"
-
-
-def labels(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Return (n, k) with 1 where a row's label is the class, and the faults of the labels."""
-    column, classes, faults = df[competition.label], list(competition.classes), []
-    wrong = ~column.isin(classes)
-    if (blank := wrong & column.str.strip().str.lower().isin(BLANK)).any():
-        n = counted(int(blank.sum()), "row")
-        faults.append(f"{n} without {competition.label}, {place(competition, df, blank)}: give each row a class")
-    wrong &= ~blank
-    for kind, pairs in respellings(column[wrong], classes).items():
-        rows = column.isin(pairs)
-        first = column[rows].iloc[0]
-        faults.append(
-            f"{counted(int(rows.sum()), 'label')} {kind}, {place(competition, df, rows)} {first!r} "
-            f"for {pairs[first]!r}: {SPELLINGS[kind][1]}"
-        )
-        wrong &= ~rows
-    if wrong.any():
-        values = column[wrong]
-        fix = unknown("class", values.iloc[0], classes)
-        if pd.to_numeric(values, errors="coerce").notna().all():
-            fix = f"{values.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:CLASSES_NAMED])}"
-        n = counted(len(values), "label")
-        faults.append(f"{n} of no class, {place(competition, df, wrong)}: {fix}")
-    return (column.to_numpy()[:, None] == np.array(classes, object)).astype(np.float32), faults
-
-
-def probabilities(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Return the probabilities (n, k) in the order of the config's classes, and their faults."""
-    cells = df[list(competition.classes)]
-    text = cells.apply(lambda column: column.str.strip().str.lower())
-    blank = text.isin(BLANK).to_numpy()
-    probs = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    finite = np.isfinite(probs)
-    rescaled = competition.scorer.board_per_row is not None
-    ranks = "" if rescaled else ", and ranks divided by their number"
-    kinds = {
-        "without a probability, blank or NaN": (blank, "fill them in"),
-        "with a cell that is no number": (np.isnan(probs) & ~blank, "write probabilities such as 0.25"),
-        "with an infinite probability": (np.isinf(probs), "write probabilities from 0 to 1"),
-        "with a probability that is not in 0 to 1": (
-            finite & ((probs < 0) | (probs > 1 + SLACK)),
-            "write the softmax, not the logits or per cent" + ranks,
-        ),
-    }
-    faults, wrong = [], np.full(len(df), False)
-    for kind, (mask, fix) in kinds.items():
-        if mask.any():
-            rows = mask.any(axis=1)
-            column = mask[rows][0].argmax()
-            cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
-            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
-            wrong |= rows
-    if rescaled and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
-        n = counted(int(none.sum()), "row")
-        faults.append(f"{n} of zeros alone, {place(competition, df, none)}, whose sum Kaggle divides by: fill it in")
-    return probs, faults

@@ -109,7 +109,7 @@ def match_columns(competition: Competition, df: pd.DataFrame, wanted: Sequence[s
             faults.append(f"the column {name!r} is pandas' index: write the file with index=False")
     missing = [name for name in wanted if name not in df]
     if fault := wrong_answers(competition, missing, others, wanted):
-        return df.filter([competition.id]), [*faults, fault]
+        return df.filter([competition.sample_id]), [*faults, fault]
     for name, right in [pair for pairs in respellings(others, missing).values() for pair in pairs.items()]:
         if right in missing:
             faults.append(f"the column {name!r} is written wrong: name it {right!r}")
@@ -133,14 +133,13 @@ def wrong_answers(
     competition: Competition, missing: Collection[str], others: Collection[str], wanted: Sequence[str]
 ) -> str | None:
     """Return the fault of a file of probabilities where labels are wanted, or of labels where probabilities are."""
-    classes = set(competition.classes)
-    if competition.scorer.of_labels:
-        if competition.label in missing and classes <= set(others):
-            return (
-                f"it has probabilities, but {competition.metric} wants labels: "
-                f"the column {competition.label!r} with the likeliest class, df[classes].idxmax(axis=1)"
-            )
-    elif competition.label in others and classes <= set(missing):
+    kind, label, classes = competition.form.kind, competition.sample_columns[1], set(competition.classes)
+    if kind == "label" and label in missing and classes <= set(others):
+        return (
+            f"it has probabilities, but {competition.metric} wants labels: "
+            f"the column {label!r} with the likeliest class, df[classes].idxmax(axis=1)"
+        )
+    if kind == "probabilities" and competition.label in others and classes <= set(missing):
         return (
             f"it has labels, but {competition.metric} wants probabilities: "
             f"a column for each class, {', '.join(wanted)}, whose sum is 1 in each row"

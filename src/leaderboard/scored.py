@@ -63,7 +63,7 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     Raises:
         UserError: A table, the ledger or the solution cannot be read.
     """
-    entries, k = ledger.read(competition.scores_csv), len(competition.classes)
+    entries, k = ledger.read(competition.scores_csv), len(competition.outputs)
     ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
     rows = sum(sizes.values()) or len(ids)
@@ -107,7 +107,7 @@ def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> ModelSc
     """Return the scores of a finished model's test table."""
     competition = known.competition
     table = competition.model_folder(model) / "test.parquet"
-    probs = predictions.read(table, competition.id, known.ids, competition.outputs)
+    probs = predictions.read(table, competition, known.ids)
     probs, scores = decided_probs(competition, model_json, probs), {}
     for part, (score, n) in graded(competition, known.ids, probs).items():
         k, is_count = round(score * n), competition.scorer.is_share

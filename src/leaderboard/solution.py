@@ -7,7 +7,7 @@ import numpy as np
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
-from src.data.labels import read_targets
+from src.data.labels import add_labels, read_targets, unreadable
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text
@@ -20,7 +20,7 @@ class Answers:
     """A solution's answers to some rows, but for those that nobody scores."""
 
     rows: np.ndarray  # (m,) the positions of the scored rows
-    targets: np.ndarray  # (m,) class of each
+    targets: np.ndarray  # of each: see src/scoring/targets.py
     usage: np.ndarray  # (m,) Public or Private
 
 
@@ -34,6 +34,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     if not path.is_file():
         return None
     solution = read_csv(path)
+    add_labels(competition, solution)
     if missing := {id, competition.label, "Usage"} - set(solution.columns):
         raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}: add it")
     if (again := solution[id].duplicated()).any():
@@ -47,7 +48,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
         raise UserError(f"{path}: {unknown('Usage', sorted(strange)[0], USAGES)}")
     rows = np.flatnonzero((usage != "Ignored").to_numpy())
     labels = solution[competition.label].iloc[rows]
-    if strange := set(labels) - set(competition.classes):
+    if strange := unreadable(competition, labels):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: fix them")
     return Answers(rows, read_targets(competition, labels), usage.iloc[rows].to_numpy())
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, counted, listed
 from src.kaggle.refusals import Refusal
+from src.leaderboard import cells
 from src.leaderboard.faults import Requirements, read, requirements
 from src.leaderboard.warnings import find_suspicions
 from src.schema.competition import Competition
@@ -59,11 +60,8 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
 def csv_of(competition: Competition, required: Requirements, ids: Sequence[str], probs: np.ndarray) -> str:
     """Return a submission's text: the required ids and columns, in their order, and the answers joined by id.
 
-    These are the probabilities (n, k) of `ids`; where the metric is of labels, the likeliest class.
+    These are what the form of a submission says of a table of predictions (n, k) of `ids`, which is decided.
     """
-    sub = pd.DataFrame(probs, columns=list(competition.classes))
-    if competition.scorer.of_labels:
-        sub = pd.DataFrame({competition.label: np.asarray(competition.classes)[probs.argmax(axis=1)]})
-    sub.insert(0, competition.id, ids)
-    sub = sub.set_index(competition.id, drop=False).loc[list(required.ids), list(required.columns)]
-    return sub.to_csv(index=False, lineterminator="\n")
+    sub = cells.write(competition, ids, probs)
+    sub = sub.reset_index().set_index(competition.sample_id, drop=False)
+    return sub.loc[list(required.ids), list(required.columns)].to_csv(index=False, lineterminator="\n")

@@ -19,7 +19,7 @@ def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
         UserError: It has faults, all of which are listed.
     """
     try:
-        return submission.answers(competition, resolve(path), ids).argmax(axis=1)
+        return competition.target.answers(submission.answers(competition, resolve(path), ids))
     except Refusal as error:
         raise UserError(f"blend.csvs: {error}") from error
 

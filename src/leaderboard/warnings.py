@@ -15,10 +15,10 @@ from src.leaderboard.faults import Requirements
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import oof_labels
-from src.results.predictions import TOLERANCE
 from src.schema.competition import Competition
 from src.scoring.agreement import ERRORS, are_unrelated, chance_agreement, mix, share_error
 from src.scoring.metrics import BOARD_MIN_PROB
+from src.scoring.targets import TOLERANCE
 
 
 def find_suspicions(

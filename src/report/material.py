@@ -75,10 +75,10 @@ def model(evidence: Evidence, name: str) -> Model:
     try:
         if made["key"]["folds"] != files.sha256(competition.folds_csv):
             raise UserError("it was made with other folds: its score is of other rows")
-        oof = predictions.read(folder / "oof.parquet", competition.id, evidence.ids, competition.outputs)
+        oof = predictions.read(folder / "oof.parquet", competition, evidence.ids)
     except (KeyError, TypeError) as error:
         raise UserError("its model.json was made by another version: run its stage again") from error
-    of_test = (folder / "test.parquet", competition.id, evidence.test_ids, competition.classes)
+    of_test = (folder / "test.parquet", competition, evidence.test_ids)
     test = evidence.usable(f"{name} on the test rows", predictions.read, *of_test)
     decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
     nothing = Rows([], [], [], np.empty((0, 2), int))

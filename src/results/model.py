@@ -92,8 +92,8 @@ def save_model(
     """
     folder = competition.model_folder(name)
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
-    predictions.write(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs, oof)
-    predictions.write(folder / "test.parquet", competition.id, data.test.ids, competition.outputs, test)
+    predictions.write(folder / "oof.parquet", competition, data.train.ids, oof)
+    predictions.write(folder / "test.parquet", competition, data.test.ids, test)
     made = {
         "name": name,
         **oof_scores(competition, data, oof),
@@ -200,8 +200,8 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
     """A finished model's probabilities of data.train and data.test."""
     folder = competition.model_folder(name)
     return (
-        predictions.read(folder / "oof.parquet", competition.id, data.train.ids, competition.outputs),
-        predictions.read(folder / "test.parquet", competition.id, data.test.ids, competition.outputs),
+        predictions.read(folder / "oof.parquet", competition, data.train.ids),
+        predictions.read(folder / "test.parquet", competition, data.test.ids),
     )
 
 
@@ -218,7 +218,7 @@ def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.nd
     if not name or (made := read_model(folder)) is None:
         return None
     try:
-        probs = predictions.read(folder / "oof.parquet", competition.id, ids, competition.outputs)
+        probs = predictions.read(folder / "oof.parquet", competition, ids)
     except UserError:  # of other rows, or damaged: the next run recomputes it
         return None
     return decided_probs(competition, made, probs).argmax(axis=1)

@@ -12,11 +12,13 @@ Without one in the config it is the form that the metric wants. `id` and `column
 its columns, where these are others than the train table's.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from src.base.errors import unknown
 from src.schema.strict import Strict, Text
@@ -40,6 +42,10 @@ class Form(Strict):
     def row_ids(self, ids: Iterable[str], classes: Sequence[str]) -> list[str]:
         """The ids of the submission's rows, of pictures with these ids: those of one are beside each other."""
         return list(ids)
+
+    def parse(self, row: str, classes: Sequence[str]) -> tuple[str, str | None]:
+        """The picture's id in a row's, and its label where there is a row a label."""
+        return row, None
 
     def scored(self, metric: Metric, classes: Sequence[str]) -> Metric:
         """The metric as this form is scored by it, of tables that have all classes."""
@@ -81,6 +87,12 @@ class Ranking(Form):
 
     k: int = Field(default=5, ge=1)  # labels in a cell
     separator: str = Field(default=" ", min_length=1)
+    none: Text | None = None  # the class of a picture that is of none of the others, such as new_whale
+
+    def check(self, classes: Sequence[str]) -> None:
+        check_separator(self.separator, classes)
+        if self.none is not None and self.none not in classes:
+            raise ValueError("submission.none: " + unknown("class", self.none, classes))
 
 
 class LabelList(Form):
@@ -89,18 +101,45 @@ class LabelList(Form):
     separator: str = Field(default=" ", min_length=1)
     nothing: str = ""  # what stands in the cell of a row without a label
 
+    def check(self, classes: Sequence[str]) -> None:
+        check_separator(self.separator, classes)
+
 
 class LabelRows(Form):
     kind, tasks, answers = "label_rows", ("class", "labels"), ("probabilities",)
 
     row: Text = "{id}_{label}"  # a row's id
 
+    @field_validator("row")
+    @classmethod
+    def has_both(cls, row):
+        if row.count("{id}") != 1 or row.count("{label}") != 1:
+            raise ValueError(f"a row's id needs one {{id}} and one {{label}}, as '{{id}}_{{label}}' has, not {row!r}")
+        return row
+
     def row_ids(self, ids: Iterable[str], classes: Sequence[str]) -> list[str]:
         return [self.row.replace("{id}", id).replace("{label}", label) for id in ids for label in classes]
+
+    def parse(self, row: str, classes: Sequence[str]) -> tuple[str, str | None]:
+        found = self._compiled(self.row, tuple(classes)).fullmatch(row)
+        return (found["id"], found["label"]) if found else (row, None)
+
+    @staticmethod
+    @cache
+    def _compiled(row: str, classes: tuple[str, ...]) -> re.Pattern:
+        labels = "|".join(re.escape(label) for label in sorted(classes, key=len, reverse=True))
+        parts = {"{id}": "(?P<id>.+?)", "{label}": f"(?P<label>{labels})"}
+        return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\{id\}|\{label\})", row)))
 
 
 class OneNumber(Form):
     kind, tasks, answers = "one_number", ("number",), ("number",)
+
+
+def check_separator(separator: str, classes: Sequence[str]) -> None:
+    """Raises ValueError: A class has the separator in its name, so that a cell could not be read."""
+    if inside := [label for label in classes if separator in label]:
+        raise ValueError(f"submission.separator: {separator!r} is in the name of the class {inside[0]!r}: give another")
 
 
 AnyForm = Label | Probabilities | OneProbability | Ranking | LabelList | LabelRows | OneNumber

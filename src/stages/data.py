@@ -9,6 +9,7 @@ import pandas as pd
 
 from src.base.errors import counted
 from src.data import copies, images, tables
+from src.data.labels import count, read_targets
 from src.data.record import check_images
 from src.schema.competition import Competition
 
@@ -23,8 +24,7 @@ def run(competition: Competition) -> None:
     record = check_images(ids, paths, competition.images_record, competition.white)
     for note in rows.notes:
         print(note)
-    counts = train[competition.label].value_counts().reindex(list(competition.classes), fill_value=0)
-    print(f"{len(train)} train rows: {describe_counts(counts)}")
+    print(f"{len(train)} train rows: {describe_labels(competition, train[competition.label])}")
     print(f"{len(test)} test rows")
     print(f"images: {sizes(record)}")
     tops = record["top"].to_numpy()
@@ -32,17 +32,25 @@ def run(competition: Competition) -> None:
         print(f"warning: {warning}")
 
 
-def describe_counts(counts: pd.Series) -> str:
+def describe_labels(competition: Competition, labels: pd.Series) -> str:
+    """The rows of each class as `describe_counts` has them; of numbers their mean and how far they go."""
+    if competition.classes:
+        return describe_counts(pd.Series(count(competition, labels)), len(labels))
+    numbers = read_targets(competition, labels)
+    return f"{competition.label} {numbers.min():g} to {numbers.max():g}, {numbers.mean():.4g} ± {numbers.std():.4g}"
+
+
+def describe_counts(counts: pd.Series, total: int) -> str:
     """`oak 12 (60.0%), elm 8 (40.0%)` in the config's order; of many classes the count, the largest and the smallest.
 
     Args:
         counts: The train rows of each class.
+        total: All train rows, of which each may have several labels.
     """
 
     def few(counts: pd.Series) -> str:
         return ", ".join(f"{name} {n} ({n / total:.1%})" for name, n in counts.items())
 
-    total = counts.sum()
     if len(counts) <= MOST_CLASSES:
         return few(counts)
     ordered = counts.sort_values(ascending=False, kind="stable")

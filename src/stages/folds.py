@@ -16,6 +16,7 @@ import pandas as pd
 from src.base import files, text
 from src.base.errors import UserError, counted
 from src.data import folds, tables
+from src.data.labels import count, read_targets, strata
 from src.schema.competition import Competition
 
 SMALL_NAMED = 10  # classes that have fewer rows than there are folds
@@ -49,7 +50,7 @@ def run(competition: Competition) -> None:
     else:
         if near:
             groups = near_groups(competition, groups)
-        fold = folds.split(ids, labels, groups, competition.folds.n, competition.folds.seed, competition.rare_classes)
+        fold = split(competition, ids, labels, groups)
         csv = pd.DataFrame({competition.id: ids, "fold": fold}).to_csv(index=False, lineterminator="\n")
         about |= {"key": key, "sha256": files.text_sha256(csv)}
         same = path.exists() and files.sha256(path) == about["sha256"]
@@ -64,7 +65,31 @@ def run(competition: Competition) -> None:
         if not same:
             files.write_text(path, csv)
             print(f"wrote {path}")
-    table = pd.crosstab(train[competition.label], fold).reindex(list(competition.classes), fill_value=0)
+    print_folds(competition, labels, fold)
+
+
+def split(competition: Competition, ids: list[str], labels: list[str], groups: list[str] | None) -> np.ndarray:
+    """The fold (m,) of each row, of cells of the column of labels, and of the group of each if there are any."""
+    n, seed, rare = competition.folds.n, competition.folds.seed, competition.rare_classes
+    if competition.task == "labels":
+        names = () if rare else competition.classes
+        return folds.split_labels(ids, read_targets(competition, labels), groups, n, seed, names)
+    rare = rare or competition.task == "number"  # of which quantiles are alike, and none has to be in two folds
+    return folds.split(ids, strata(competition, labels), groups, n, seed, rare)
+
+
+def print_folds(competition: Competition, labels: list[str], fold: np.ndarray) -> None:
+    """Print the rows of each class in each fold, or the mean of numbers, and the classes that are rarer than folds."""
+    cells, numbers = np.array(labels, object), range(int(fold.max()) + 1)
+    if not competition.classes:
+        targets = read_targets(competition, labels)
+        for number in numbers:
+            some = targets[fold == number]
+            print(
+                f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g} ± {some.std():.4g}"
+            )
+        return
+    table = pd.DataFrame({number: count(competition, cells[fold == number]) for number in numbers})
     print("\n".join(table_lines(table)))
     small = table[table.sum(axis=1) < table.shape[1]]
     for name, counts in small[:SMALL_NAMED].iterrows():

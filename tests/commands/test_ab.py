@@ -13,7 +13,7 @@ from src.results.ab import Comparison, put_comparison, read_ab
 from src.schema.models import FineTune, Probe
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds, probe
-from tests.conftest import CLASSES, TINY_CLIP, snapshot, toy_competition
+from tests.conftest import TINY_CLIP, snapshot, toy_competition
 
 PROBE = Probe(clip=TINY_CLIP, cs=(100.0,), normalise=(True,), widen=False)
 COMPARISON = Comparison("tol", "0.1", "probe", "accuracy", 0.5, 0.1, 0.6, 0.1, 0.1, 0.04, 3, "f" * 64, "a" * 64)
@@ -38,7 +38,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     said = capsys.readouterr().out
     assert {path: file for path, file in snapshot(prepared.folder).items() if path in before} == before
     rows = read_dataset(prepared)
-    base = predictions.read(prepared.model_folder("probe") / "oof.parquet", "id", rows.train.ids, CLASSES)
+    base = predictions.read(prepared.model_folder("probe") / "oof.parquet", prepared, rows.train.ids)
     train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-18,)}), rows, prepared.folder)
     arm = train.out_of_fold(train.fits())
     accuracy = METRICS["accuracy"]

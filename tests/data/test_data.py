@@ -46,9 +46,9 @@ def test_ids_without_leading_zeros_are_other_ids(toy, folder):
 
 def test_of_many_classes_the_largest_and_the_smallest_are_printed():
     counts = pd.Series({f"c{i:04d}": 1 + (i * 7) % 1000 for i in range(1000)})
-    said = data.describe_counts(counts)
+    said = data.describe_counts(counts, counts.sum())
     assert said.startswith("1,000 classes, the largest c0857 1000 (0.2%), ")
     assert ", the smallest c0572 5 (0.0%), " in said
     assert said.endswith("c0000 1 (0.0%), the median 500.5")
     assert len(said) < 400
-    assert data.describe_counts(counts[:20]).count("%") == 20
+    assert data.describe_counts(counts[:20], counts[:20].sum()).count("%") == 20

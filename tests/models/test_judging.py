@@ -29,7 +29,7 @@ from src.results import predictions
 from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
 from src.stages import data, features, finetune, folds, probe
-from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
+from tests.conftest import TINY_CLIP, read_json, snapshot, toy_competition
 
 JUDGE = Probe(clip=TINY_CLIP, cs=(10.0, 100.0), normalise=(True,), widen=False)
 WRONG = {"003": "green", "010": "red"}  # a blue one and a green one
@@ -69,7 +69,7 @@ def check_by_scikit_learn(prepared, rows):
     chosen = read_json(prepared.model_folder("probe") / "model.json")["chosen"]
     for outer, path in enumerate(judgement_paths(prepared, "probe", rows)[1]):
         outside = rows.fold != outer
-        said = predictions.read(path, "id", rows.train.take(outside).ids, CLASSES)
+        said = predictions.read(path, toy_competition(), rows.train.take(outside).ids)
         feats = train.feats(chosen[outer]["normalise"])[:].astype(float)
         for inner in {0, 1, 2} - {outer}:
             seen = outside & (rows.fold != inner)
@@ -133,7 +133,7 @@ def test_dropped_rows_are_in_no_batch(fold_of, sampling):
 def test_what_is_doubted_is_in_the_key(prepared):
     rows = read_dataset(prepared)
     tables = [
-        predictions.read(path, "id", rows.train.take(rows.fold != number).ids, CLASSES)
+        predictions.read(path, toy_competition(), rows.train.take(rows.fold != number).ids)
         for number, path in enumerate(judgement_paths(prepared, "probe", rows)[1])
     ]
 

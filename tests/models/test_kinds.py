@@ -135,7 +135,7 @@ command.run(config.load("toy"), with_wheels=False)
 
     models, ids = tmp_path / "submissions" / "toy" / "models", [f"{100 + i}" for i in range(12)]
     shares = np.array(read_json(models / "prior" / "model.json")["shares"])
-    tables = [predictions.read(models / one / "test.parquet", "id", ids, CLASSES) for one in NAMES]
+    tables = [predictions.read(models / one / "test.parquet", toy_competition(), ids) for one in NAMES]
     probs, pixels, _, blend = tables
     assert np.abs(probs - shares.mean(axis=0)).max() < 1e-6
     assert np.abs(blend - pixels).max() < 1e-6  # the prior, and a CLIP of random weights, have learnt nothing

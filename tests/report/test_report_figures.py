@@ -495,7 +495,7 @@ class TestTrust:
         low, high = counts.expected_interval(made["cv"], made["se"], N, M, metric="accuracy")
         assert (interval["part"], interval["interval"]) == ("all test rows", f"{low:.4f} to {high:.4f}")
         shares = {(row["kind"], row["class"]): row["share"] for row in drawn(section, "classes")}
-        test = predictions.read(toy.model_folder("a") / "test.parquet", "id", found.test_ids, toy.classes)
+        test = predictions.read(toy.model_folder("a") / "test.parquet", toy, found.test_ids)
         for i, label in enumerate(toy.classes):
             assert shares["test", label] == (test.argmax(axis=1) == i).mean()
             assert shares["out of fold", label] == (oof.argmax(axis=1) == i).mean()

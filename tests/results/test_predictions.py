@@ -6,19 +6,21 @@ import pytest
 
 from src.base.errors import UserError
 from src.results import predictions
+from src.schema.competition import Competition
 
-IDS, CLASSES = ["007", "10", "a"], ("x", "y")
+IDS = ["007", "10", "a"]
+TOY = Competition.model_construct(classes=("x", "y"))
 PROBS = np.array([[0.1, 0.9], [0.5, 0.5], [1, 0]], np.float32)
 
 
 @pytest.fixture
 def path(tmp_path):
-    predictions.write(tmp_path / "oof.parquet", "id", IDS, CLASSES, PROBS)
+    predictions.write(tmp_path / "oof.parquet", TOY, IDS, PROBS)
     return tmp_path / "oof.parquet"
 
 
 def test_comes_back_by_id_in_the_order_asked_for(path):
-    assert (predictions.read(path, "id", ["a", "007", "10"], CLASSES) == PROBS[[2, 0, 1]]).all()
+    assert (predictions.read(path, TOY, ["a", "007", "10"]) == PROBS[[2, 0, 1]]).all()
 
 
 def test_the_file_has_the_id_and_one_float32_column_a_class(path):
@@ -30,7 +32,7 @@ def test_the_file_has_the_id_and_one_float32_column_a_class(path):
 @pytest.mark.parametrize("ids", [["007", "10"], ["007", "10", "a", "b"], ["7", "10", "a"]])
 def test_other_ids_are_refused(path, ids):
     with pytest.raises(UserError, match="is of other rows"):
-        predictions.read(path, "id", ids, CLASSES)
+        predictions.read(path, TOY, ids)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_other_ids_are_refused(path, ids):
 def test_what_is_no_table_of_probabilities_is_refused(path, change, said):
     change(pd.read_parquet(path)).to_parquet(path, index=False)
     with pytest.raises(UserError) as error:
-        predictions.read(path, "id", IDS, CLASSES)
+        predictions.read(path, TOY, IDS)
     assert said in str(error.value)
     assert str(path) in str(error.value)
 
@@ -57,7 +59,7 @@ def test_what_is_no_table_of_probabilities_is_refused(path, change, said):
 def test_the_writer_refuses_it_too_and_leaves_what_is_there(path):
     before = path.read_bytes()
     with pytest.raises(UserError, match="are not probabilities"):
-        predictions.write(path, "id", IDS, CLASSES, PROBS * 2)
+        predictions.write(path, TOY, IDS, PROBS * 2)
     assert path.read_bytes() == before
 
 
@@ -67,4 +69,4 @@ def test_a_missing_or_damaged_file_is_said(path, data):
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(UserError, match="run"):
-        predictions.read(path, "id", IDS, CLASSES)
+        predictions.read(path, TOY, IDS)

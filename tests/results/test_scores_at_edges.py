@@ -12,6 +12,7 @@ from src.results import compare, predictions
 from src.results.ab import Comparison
 from src.results.ledger import Entry
 from src.results.model import cv_text
+from src.schema.competition import Competition
 from src.stages import audit, zeroshot
 
 
@@ -19,7 +20,8 @@ from src.stages import audit, zeroshot
 def perfect(tmp_path):
     """A model's folder, and what its model.json says, without a count of rows."""
     probs = np.eye(2, dtype=np.float32)[np.arange(288) % 2]
-    predictions.write(tmp_path / "oof.parquet", "id", [str(i) for i in range(288)], ["a", "b"], probs)
+    two = Competition.model_construct(classes=("a", "b"))
+    predictions.write(tmp_path / "oof.parquet", two, [str(i) for i in range(288)], probs)
     return tmp_path, {"metric": "accuracy", "cv": 1.0, "se": 0.0}
 
 

@@ -98,11 +98,11 @@ class Cell:
         return self.folder / f"{what}.parquet"
 
     def write(self, what: str, probs: np.ndarray) -> None:
-        predictions.write(self.table(what), self.competition.id, self.ids, self.competition.outputs, probs)
+        predictions.write(self.table(what), self.competition, self.ids, probs)
 
     def read(self, what: str = "valid") -> np.ndarray:
         """The probabilities (m, k) of the rows to validate on."""
-        return predictions.read(self.table(what), self.competition.id, self.ids, self.competition.outputs)
+        return predictions.read(self.table(what), self.competition, self.ids)
 
     def about(self) -> dict[str, Any] | None:
         """The content of cell.json; None where the cell is not finished."""

@@ -90,12 +90,12 @@ class Run:
         return all(self.table(part, alpha).is_file() for alpha in self.spec.wise_ft or (None,))
 
     def write(self, part: str, alpha: float | None, ids: list[str], probs: np.ndarray) -> None:
-        predictions.write(self.table(part, alpha), self.competition.id, ids, self.competition.outputs, probs)
+        predictions.write(self.table(part, alpha), self.competition, ids, probs)
 
     def read(self, data: Dataset, part: str, alpha: float | None) -> np.ndarray:
         """The probabilities of the held-out rows, `oof`, or of the test rows, `test`."""
         rows = data.test if part == "test" else data.train.take(data.fold == self.number)
-        return predictions.read(self.table(part, alpha), self.competition.id, rows.ids, self.competition.outputs)
+        return predictions.read(self.table(part, alpha), self.competition, rows.ids)
 
     def fold(self, data: Dataset, squares: Squares, doubtful: np.ndarray | None = None) -> Fold:
         """Its training data; `doubtful` (n,) are the rows outside of the fold that are left out, None: none."""

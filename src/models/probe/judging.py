@@ -58,7 +58,7 @@ def write_judgements(competition: Competition, name: str, data: Dataset, judged:
     about.unlink(missing_ok=True)
     for number, (path, probs) in enumerate(zip(tables, judged, strict=True)):
         ids = data.train.take(data.fold != number).ids
-        predictions.write(path, competition.id, ids, competition.outputs, probs)
+        predictions.write(path, competition, ids, probs)
     files.write_json(about, {"key": key(competition, name, data)})
 
 
@@ -77,7 +77,7 @@ def doubtful(competition: Competition, spec: FineTune, data: Dataset) -> list[np
     masks = []
     for number, path in enumerate(judgement_paths(competition, name, data)[1]):
         training = data.fold != number
-        probs = predictions.read(path, competition.id, data.train.take(training).ids, competition.outputs)
+        probs = predictions.read(path, competition, data.train.take(training).ids)
         masks.append(label_noise.issues(data.targets[training], probs).mask)
     return masks
 

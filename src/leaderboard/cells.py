@@ -1,0 +1,252 @@
+"""The cells of a submission, by its form: written from a table of predictions, and read back into one.
+
+A form that says less than a table has is read as the table that would say the same: a label as a probability of 1, one
+probability as equal ones of its classes, a ranking as weights that fall with the rank.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from src.base.errors import counted, unknown
+from src.base.spellings import SPELLINGS, respellings
+from src.schema.competition import Competition
+
+BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
+SLACK = 1e-6  # by so much a float32 probability may be above 1
+CLASSES_NAMED = 12  # classes in a line at most
+
+Read = tuple[np.ndarray, list[str]]  # one row a line of the file, and the faults of its cells
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How the cells of a form are written, of a table (n, k), and read: one column of answers a column of the form."""
+
+    write: Callable[[Competition, np.ndarray], dict[str, Sequence]]
+    read: Callable[[Competition, pd.DataFrame], Read]
+
+
+def write(competition: Competition, ids: Sequence[str], table: np.ndarray) -> pd.DataFrame:
+    """Return the rows of a submission, by their ids: its answers to pictures, by a table (n, k) that is decided."""
+    form = competition.form
+    rows = pd.Index(form.row_ids(ids, competition.classes), name=competition.sample_id)
+    return pd.DataFrame(CELLS[form.kind].write(competition, table), index=rows)
+
+
+def read(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Return what each line says, and the faults of the cells, which are text; lines are the index of `df`."""
+    return CELLS[competition.form.kind].read(competition, df)
+
+
+def table(competition: Competition, row_ids: Sequence[str], said: np.ndarray) -> pd.DataFrame:
+    """Return the table by picture of what `read` gives for rows that lack none."""
+    parts = [competition.form.parse(row, competition.classes) for row in row_ids]
+    outputs = list(competition.outputs)
+    if not parts or parts[0][1] is None:
+        return pd.DataFrame(said, index=list(row_ids), columns=outputs)
+    ids, labels = zip(*parts, strict=True)
+    long = pd.DataFrame({"id": ids, "label": labels, "value": said[:, 0]})
+    wide = long.pivot(index="id", columns="label", values="value")
+    return wide.loc[list(dict.fromkeys(ids)), outputs].rename_axis(index=None, columns=None)
+
+
+def place(competition: Competition, df: pd.DataFrame, rows: np.ndarray) -> str:
+    """Return `the first of id '100' (line 2)` of the rows (n,) where a mask is true."""
+    id = competition.sample_id
+    of = f" of {id} {df.loc[rows, id].iloc[0]!r}" if id in df else ""
+    return f"the first{of} (line {df.index[rows][0]})"
+
+
+def answer_column(competition: Competition) -> str:
+    """Return the one column of answers."""
+    return competition.sample_columns[1]
+
+
+def label_faults(
+    competition: Competition, df: pd.DataFrame, labels: pd.Series, blank: np.ndarray, column: str
+) -> list[str]:
+    """Check labels by their lines; a line may have several. `blank` (n,) masks the lines without any."""
+    classes, faults = list(competition.classes), []
+    if blank.any():
+        n = counted(int(blank.sum()), "row")
+        faults.append(f"{n} without {column}, {place(competition, df, blank)}: give each row a class")
+    wrong = labels[~labels.isin(classes)]
+    for kind, pairs in respellings(wrong, classes).items():
+        rows = wrong[wrong.isin(pairs)]
+        first = rows.iloc[0]
+        faults.append(
+            f"{counted(len(rows), 'label')} {kind}, {place(competition, df, df.index.isin(rows.index))} {first!r} "
+            f"for {pairs[first]!r}: {SPELLINGS[kind][1]}"
+        )
+        wrong = wrong[~wrong.isin(pairs)]
+    if len(wrong):
+        fix = unknown("class", wrong.iloc[0], classes)
+        if pd.to_numeric(wrong, errors="coerce").notna().all():
+            fix = f"{wrong.iloc[0]!r} is a number: write the classes' names, {', '.join(classes[:CLASSES_NAMED])}"
+        n = counted(len(wrong), "label")
+        faults.append(f"{n} of no class, {place(competition, df, df.index.isin(wrong.index))}: {fix}")
+    return faults
+
+
+def is_blank(column: pd.Series) -> np.ndarray:
+    return column.str.strip().str.lower().isin(BLANK).to_numpy()
+
+
+def write_label(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    names = np.asarray(competition.classes)
+    return {answer_column(competition): names[competition.target.answers(table)]}
+
+
+def read_label(competition: Competition, df: pd.DataFrame) -> Read:
+    """Give 1 to the class of each line."""
+    column = df[name := answer_column(competition)]
+    known = column.isin(competition.classes).to_numpy()
+    blank = ~known & is_blank(column)
+    faults = label_faults(competition, df, column[~blank], blank, name)
+    return (column.to_numpy()[:, None] == np.array(competition.classes, object)).astype(np.float32), faults
+
+
+def write_probabilities(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    return dict(zip(competition.classes, table.T, strict=True))
+
+
+def write_one_probability(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    return {answer_column(competition): table[:, positive(competition)].sum(axis=1)}
+
+
+def positive(competition: Competition) -> np.ndarray:
+    """Return a mask (k,) of the classes whose probabilities a submission sums."""
+    return np.isin(np.array(competition.classes, object), competition.form.positive)
+
+
+def read_one_probability(competition: Competition, df: pd.DataFrame) -> Read:
+    """Spread the probability evenly over its classes, and what is left over the others."""
+    probs, faults = read_probabilities(competition, df)
+    mask = positive(competition)
+    return np.where(mask, probs / mask.sum(), (1 - probs) / (~mask).sum()), faults
+
+
+def write_label_rows(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    return {answer_column(competition): table.ravel()}
+
+
+def read_probabilities(competition: Competition, df: pd.DataFrame) -> Read:
+    """Read the probabilities, a column of answers each."""
+    cells = df[competition.sample_columns[1:]]
+    rescaled = competition.scorer.board_per_row is not None and len(cells.columns) > 1
+    ranks = "" if competition.scorer.board_per_row is not None else ", and ranks divided by their number"
+    probs, faults, wrong = read_numbers(
+        competition, cells, df, "probability", "probabilities such as 0.25", "probabilities from 0 to 1"
+    )
+    outside = np.isfinite(probs) & ((probs < 0) | (probs > 1 + SLACK))
+    fix = f"write the {'softmax' if competition.task == 'class' else 'sigmoid'}, not the logits or per cent{ranks}"
+    faults += cell_faults(competition, cells, df, {"with a probability that is not in 0 to 1": (outside, fix)})
+    wrong |= outside.any(axis=1)
+    if rescaled and (none := ~wrong & (probs.sum(axis=1) == 0)).any():
+        n = counted(int(none.sum()), "row")
+        faults.append(f"{n} of zeros alone, {place(competition, df, none)}, whose sum Kaggle divides by: fill it in")
+    return probs, faults
+
+
+def read_numbers(
+    competition: Competition, cells: pd.DataFrame, df: pd.DataFrame, what: str, such_as: str, finite: str
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the cells as numbers, their faults, and which rows (n,) have one."""
+    text = cells.apply(lambda column: column.str.strip().str.lower())
+    blank = text.isin(BLANK).to_numpy()
+    numbers = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    kinds = {
+        f"without a {what}, blank or NaN": (blank, "fill them in"),
+        "with a cell that is no number": (np.isnan(numbers) & ~blank, f"write {such_as}"),
+        f"with an infinite {what}": (np.isinf(numbers), f"write {finite}"),
+    }
+    return numbers, cell_faults(competition, cells, df, kinds), ~np.isfinite(numbers).all(axis=1)
+
+
+def cell_faults(
+    competition: Competition, cells: pd.DataFrame, df: pd.DataFrame, kinds: dict[str, tuple[np.ndarray, str]]
+) -> list[str]:
+    """Return a line for each kind of fault that cells have, by a mask (n, columns) and what to do about it."""
+    faults = []
+    for kind, (mask, fix) in kinds.items():
+        if mask.any():
+            rows = mask.any(axis=1)
+            column = mask[rows][0].argmax()
+            cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
+            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
+    return faults
+
+
+def write_ranking(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    """Write the likeliest labels of each row; of equal ones the last first, as the metric has it."""
+    k = min(competition.form.k, table.shape[1])
+    backwards = table[:, ::-1]
+    order = table.shape[1] - 1 - np.argsort(-backwards, axis=1, kind="stable")[:, :k]
+    names = np.asarray(competition.classes, object)
+    return {answer_column(competition): [competition.form.separator.join(names[row]) for row in order]}
+
+
+def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
+    """Give weights that fall with the rank, of sum 1."""
+    form, column = competition.form, df[name := answer_column(competition)]
+    blank = is_blank(column)
+    cells = column.map(lambda cell: [one for one in cell.split(form.separator) if one])
+    faults = label_faults(competition, df, cells[~blank].explode(), blank, name)
+    kinds = {
+        f"with more than {form.k} labels": (cells.map(len) > form.k, "leave the last ones out"),
+        "with a label twice": (cells.map(lambda row: len(set(row)) < len(row)), "name each once"),
+    }
+    for kind, (rows, fix) in kinds.items():
+        if (rows := rows.to_numpy(bool)).any():
+            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}: {fix}")
+    weights = np.zeros((len(df), len(competition.classes)))
+    index = {label: i for i, label in enumerate(competition.classes)}
+    for row, labels in enumerate(cells):
+        for rank, label in enumerate(labels):
+            if label in index:
+                weights[row, index[label]] = len(labels) - rank
+    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1), faults
+
+
+def write_label_list(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    form, names = competition.form, np.asarray(competition.classes, object)
+    rows = competition.target.answers(table)
+    return {answer_column(competition): [form.separator.join(names[row]) or form.nothing for row in rows]}
+
+
+def read_label_list(competition: Competition, df: pd.DataFrame) -> Read:
+    """Give 1 to each label of a line."""
+    form, column = competition.form, df[name := answer_column(competition)]
+    nothing = column.str.strip().isin(["", form.nothing])
+    blank = np.full(len(df), False) if form.nothing == "" else column.str.strip().eq("").to_numpy()
+    cells = column.where(~nothing, "").map(lambda cell: [one for one in cell.split(form.separator) if one.strip()])
+    faults = label_faults(competition, df, cells.explode().dropna().str.strip(), blank, name)
+    index = {label: i for i, label in enumerate(competition.classes)}
+    table = np.zeros((len(df), len(index)), np.float32)
+    for row, labels in enumerate(cells):
+        table[row, [index[one.strip()] for one in labels if one.strip() in index]] = 1
+    return table, faults
+
+
+def write_one_number(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
+    return {answer_column(competition): competition.target.answers(table)}
+
+
+def read_one_number(competition: Competition, df: pd.DataFrame) -> Read:
+    cells = df[[answer_column(competition)]]
+    numbers, faults, _ = read_numbers(competition, cells, df, "number", "numbers such as 31.5", "finite ones")
+    return numbers, faults
+
+
+CELLS = {
+    "label": Cells(write_label, read_label),
+    "probabilities": Cells(write_probabilities, read_probabilities),
+    "one_probability": Cells(write_one_probability, read_one_probability),
+    "ranking": Cells(write_ranking, read_ranking),
+    "label_list": Cells(write_label_list, read_label_list),
+    "label_rows": Cells(write_label_rows, read_probabilities),
+    "one_number": Cells(write_one_number, read_one_number),
+}

@@ -1,0 +1,104 @@
+"""Labels of each task: read from a column, from columns of 0 and 1, and from rows of one label each."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.base.errors import UserError
+from src.data import folds, labels
+from src.schema.forms import LabelRows
+from tests.conftest import toy_competition
+
+FILE = Path("train.csv")
+
+
+def competition_of(**fields):
+    return toy_competition().model_copy(update=fields)
+
+
+SEVERAL = competition_of(task="labels", metric="auc")
+
+
+def test_several_labels_in_a_cell():
+    assert labels.read_targets(SEVERAL, ["red blue", "", "green "]).tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    commas = SEVERAL.model_copy(update={"separator": ","})
+    assert labels.read_targets(commas, ["red, blue"]).tolist() == [[1, 0, 1]]
+    assert labels.count(SEVERAL, ["red blue", "red"]) == {"blue": 1, "green": 0, "red": 2}
+
+
+def test_columns_of_0_and_1_with_names_of_two_words():
+    one = SEVERAL.model_copy(update={"classes": ("big bug", "dust")})
+    df = pd.DataFrame({"big bug": ["1", "0", "1"], "dust": ["True", "False", "0"]})
+    labels.add_labels(one, df)
+    assert labels.read_targets(one, df["label"]).tolist() == [[1, 1], [0, 0], [1, 0]]
+
+
+def test_rows_of_one_label_each_become_one_row_a_picture():
+    one = SEVERAL.model_copy(update={"submission": LabelRows(row="{id}_{label}")})
+    df = pd.DataFrame({"id": [f"{i}_{c}" for i in ("b", "a") for c in one.classes], "label": list("100101")})
+    found = labels.by_picture(one, df)
+    assert found["id"].tolist() == ["b", "a"]
+    assert labels.read_targets(one, found["label"]).tolist() == [[1, 0, 0], [1, 0, 1]]
+
+
+def test_unknown_labels_are_faults_with_the_nearest_and_rare_ones_too():
+    train = pd.DataFrame({"id": ["1", "2", "3"], "label": ["red Blue", "red", "violet"]})
+    said = labels.faults(SEVERAL, FILE, train)
+    assert "id '1' has the unknown label 'Blue': write it 'blue'" in said[0]
+    assert "id '3' has the unknown label 'violet'" in said[1]
+    assert sum("at least 2 are needed" in fault for fault in said) == 2  # blue and green
+
+
+def test_numbers_outside_of_the_span_are_faults():
+    one = competition_of(task="number", classes=(), span=(0.0, 10.0), metric="rmse")
+    train = pd.DataFrame({"id": ["1", "2", "3", "4"], "label": ["3.5", "11", "", "ten"]})
+    said = labels.faults(one, FILE, train)
+    assert len(said) == 3
+    assert "id '2' has the label '11', which is no number of 0 to 10" in said[0]
+    assert labels.read_targets(one, ["3.5", "4"]).tolist() == [3.5, 4.0]
+
+
+class TestFolds:
+    def drawn(self, n=400, k=6):
+        rng = np.random.default_rng(0)
+        return (rng.random((n, k)) < np.array([0.5, 0.3, 0.1, 0.05, 0.02, 0.2])).astype(np.uint8)
+
+    def test_each_label_is_spread_alike(self):
+        table = self.drawn()
+        ids = [str(i) for i in range(len(table))]
+        fold = folds.split_labels(ids, table, None, 5, 42)
+        assert np.bincount(fold).max() - np.bincount(fold).min() <= 4
+        for column in table.T:
+            rows = np.bincount(fold[column == 1], minlength=5)
+            assert rows.max() - rows.min() <= 2
+        random = np.random.default_rng(1).integers(0, 5, len(table))
+        assert np.ptp(np.bincount(random[table[:, 3] == 1], minlength=5)) > 2
+
+    def test_it_does_not_depend_on_the_order_of_the_rows(self):
+        table = self.drawn(60)
+        ids = [str(i) for i in range(60)]
+        fold, some = folds.split_labels(ids, table, None, 3, 42), np.random.default_rng(3).permutation(60)
+        shuffled = folds.split_labels([ids[i] for i in some], table[some], None, 3, 42)
+        assert (shuffled == fold[some]).all()
+
+    def test_groups_stay_together(self):
+        table = self.drawn()
+        groups = [str(i // 3) for i in range(len(table))]
+        fold = folds.split_labels([str(i) for i in range(len(table))], table, groups, 4, 0)
+        assert all(len(set(fold[i : i + 3])) == 1 for i in range(0, len(table) - 1, 3))
+        for column in table.T:
+            rows = np.bincount(fold[column == 1], minlength=4)
+            assert rows.max() - rows.min() <= 5
+
+    def test_a_label_in_one_group_is_refused_unless_rare_ones_are_allowed(self):
+        table = np.array([[1, 0]] * 4 + [[0, 1]] * 2, np.uint8)
+        ids, groups = list("abcdef"), ["1", "2", "3", "4", "5", "5"]
+        with pytest.raises(UserError, match="all rows of label 'two' are in one group"):
+            folds.split_labels(ids, table, groups, 3, 0, ("one", "two"))
+        assert set(folds.split_labels(ids, table, groups, 3, 0)) == {0, 1, 2}
+
+    def test_too_few_rows_are_refused(self):
+        with pytest.raises(UserError, match="5 folds cannot be made of 4 rows: lower folds.n"):
+            folds.split_labels(list("abcd"), np.ones((4, 1), np.uint8), None, 5, 0)

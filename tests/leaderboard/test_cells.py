@@ -1,0 +1,166 @@
+"""The forms of a submission: what is written comes back as a table that says the same, and faults are lines."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+
+from src.leaderboard import cells, submission
+from src.leaderboard.faults import Requirements, check_text
+from src.schema.forms import LabelList, LabelRows, OneNumber, OneProbability, Ranking
+from src.scoring.metrics import METRICS_OF
+from tests.conftest import toy_competition
+
+IDS = ["1", "b", "007"]
+PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.25, 0.5, 0.25]])
+BARE = {"models": toy_competition().models, "prompts": toy_competition().prompts}
+
+
+def competition_of(**fields):
+    one = toy_competition()
+    fields = {"title": "Toy", "source": one.source, "classes": one.classes, "models": one.models, **fields}
+    return one.model_copy(update=fields)
+
+
+def written(competition, table, ids=IDS):
+    """The CSV that is written of a table, the ids of the sample submission in another order."""
+    rows = competition.form.row_ids(ids, competition.classes)
+    required = Requirements(rows[::-1], competition.sample_columns, "the sample")
+    text = submission.csv_of(competition, required, ids, table)
+    return text, required
+
+
+def test_one_probability_is_the_sum_of_its_classes():
+    one = competition_of(metric="auc", submission=OneProbability("green", "red", id="Id", column="is_bad"))
+    text, required = written(one, PROBS)
+    df = pd.read_csv(io.StringIO(text), dtype={"Id": str}).set_index("Id")
+    assert list(df.columns) == ["is_bad"]
+    assert list(df.index) == IDS[::-1]
+    assert df.loc[IDS, "is_bad"].to_numpy() == pytest.approx([0.3, 0.9, 0.75])
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert answers.loc[IDS].to_numpy()[:, 1:].sum(axis=1) == pytest.approx([0.3, 0.9, 0.75])
+    assert answers.sum(axis=1).to_numpy() == pytest.approx(1)
+
+
+def test_its_metric_is_of_the_sum():
+    one = competition_of(metric="log_loss", submission=OneProbability("green", "red"))
+    targets = np.array([0, 1, 2])
+    assert one.scorer.value(targets, PROBS) == pytest.approx(-np.log([0.7, 0.9, 0.75]).mean())
+    assert METRICS_OF["class"]["log_loss"].value(targets, PROBS) == pytest.approx(-np.log([0.7, 0.1, 0.25]).mean())
+
+
+def test_ranking_has_the_likeliest_first_and_comes_back_in_that_order():
+    one = competition_of(metric="map5", submission=Ranking(k=2))
+    text, required = written(one, PROBS)
+    df = pd.read_csv(io.StringIO(text), dtype=str).set_index("id")
+    assert df.loc[IDS, "label"].tolist() == ["blue green", "red green", "green red"]  # of equal ones the last
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert answers.loc[IDS].to_numpy().argmax(axis=1).tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("blue green red", "with more than 2 labels"),
+        ("blue blue", "with a label twice"),
+        ("blue violet", "1 label of no class, the first of id '1' (line 2)"),
+        ("", "1 row without label"),
+        ("Blue", "'Blue' for 'blue'"),
+    ],
+)
+def test_faults_of_a_ranking(cell, said):
+    one = competition_of(metric="map5", submission=Ranking(k=2))
+    text = f"id,label\n1,{cell}\nb,red green\n007,green\n"
+    faults, answers = check_text(one, text.encode(), Requirements(IDS, ["id", "label"], "the sample"))
+    assert answers is None
+    assert any(said in fault for fault in faults), faults
+
+
+LABELS = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.4], [0.1, 0.5, 0.2]], np.float32)
+
+
+def test_labels_in_a_cell():
+    one = competition_of(task="labels", metric="micro_f1", submission=LabelList(nothing="none"))
+    text, required = written(one, LABELS)
+    df = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False).set_index("id")
+    assert df.loc[IDS, "label"].tolist() == ["blue green", "none", "green"]
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert (answers.loc[IDS].to_numpy() == (LABELS >= 0.5)).all()
+
+
+def test_an_empty_cell_is_a_row_without_labels():
+    one = competition_of(task="labels", metric="micro_f1")
+    text, required = written(one, LABELS)
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert answers.loc["b"].tolist() == [0, 0, 0]
+
+
+def test_a_row_a_label_is_joined_by_its_id():
+    form = LabelRows(row="ID_{id}_{label}", id="ID", column="Label")
+    one = competition_of(task="labels", metric="auc", submission=form)
+    text, required = written(one, LABELS)
+    df = pd.read_csv(io.StringIO(text)).set_index("ID")
+    assert df.loc["ID_b_red", "Label"] == pytest.approx(0.4)
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert answers.loc[IDS].to_numpy() == pytest.approx(LABELS)
+
+
+def test_ids_of_rows_are_parsed_by_the_longest_label():
+    form = LabelRows(row="{id}_{label}")
+    assert form.parse("1.2_3_no_red", ("red", "no_red")) == ("1.2_3", "no_red")
+    assert form.parse("1.2_3", ("red", "no_red")) == ("1.2_3", None)
+
+
+def test_a_missing_row_of_a_label_is_a_fault():
+    one = competition_of(task="labels", metric="auc", submission=LabelRows())
+    text, required = written(one, LABELS)
+    text = "\n".join(line for line in text.splitlines() if "b_red" not in line)
+    faults, answers = check_text(one, text.encode(), required)
+    assert answers is None
+    assert "1 id missing, the first 'b_red'" in faults[0]
+
+
+def test_numbers():
+    one = competition_of(task="number", classes=(), span=(0.0, 100.0), metric="rmse", submission=OneNumber(id="Id"))
+    table = np.array([[12.5], [99.0], [0.0]], np.float32)
+    text, required = written(one, table)
+    faults, answers = check_text(one, text.encode(), required)
+    assert not faults
+    assert answers.loc[IDS].to_numpy() == pytest.approx(table)
+    faults, _ = check_text(one, text.replace("12.5", "many").encode(), required)
+    assert "1 row with a cell that is no number, the first of Id '1' (line 4), 'many'" in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"task": "number", "classes": (), "metric": "rmse"}, "span=(0, 100)"),
+        ({"task": "number", "metric": "rmse", "span": (0, 1)}, "wants no classes, not 3"),
+        ({"task": "labels", "metric": "rmse"}, "unknown metric 'rmse'"),
+        ({"task": "labels", "metric": "auc", "submission": OneProbability("red")}, "OneProbability is no form"),
+        ({"metric": "auc", "submission": OneProbability("violet")}, "unknown class 'violet'"),
+        ({"metric": "auc", "submission": OneProbability("red", "green", "blue")}, "their sum is 1 in every row"),
+        ({"span": (0, 1)}, "only task='number' has one"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(fields, said):
+    one = toy_competition()
+    base = {name: getattr(one, name) for name in ("title", "source", "classes", "models", "prompts")}
+    with pytest.raises(ValidationError) as error:
+        type(one)(**{**base, **fields})
+    assert said in str(error.value)
+
+
+def test_every_form_has_its_cells():
+    from src.schema.forms import DEFAULTS, AnyForm
+
+    kinds = {form.kind for form in AnyForm.__args__}
+    assert kinds == set(cells.CELLS)
+    assert {form.kind for form in DEFAULTS.values()} <= kinds
