@@ -52,7 +52,7 @@ from src.data.sources.torchvision_sets import Torchvision
 from src.data.sources.wilds_sets import Wilds
 from src.schema.competition import Blend, Competition, Folds, Notebook, Reported
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
-from src.schema.models import Augment, FineTune, Pixels, Probe, Prompts, Soup, ZeroShot
+from src.schema.models import Augment, FineTune, Neighbours, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import ClipArch, Encoder, lite
 from src.schema.strict import Strict, faults, line_of
 
@@ -70,6 +70,7 @@ __all__ = [
     "Label",
     "LabelList",
     "LabelRows",
+    "Neighbours",
     "Notebook",
     "OneNumber",
     "OneProbability",

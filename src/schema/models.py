@@ -187,6 +187,22 @@ class Probe(Encoder, Kind):
         return self
 
 
+class Neighbours(Encoder, Kind):
+    """The votes of the training rows whose features are most alike: for many classes of few rows each."""
+
+    stage: ClassVar[str] = "neighbours"
+    module: ClassVar[str] = "neighbours.fitted"
+
+    # What is tried inside each fold: see src/models/neighbours
+    ks: Annotated[tuple[Annotated[int, Field(ge=1, le=1000)], ...], Field(min_length=1)] = (1, 3, 5, 10, 20, 50)
+    widths: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.02, 0.05, 0.1, 0.2, 0.5)
+    priors: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.01, 0.1, 1.0)
+
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        return (self,)
+
+
 class Augment(Strict):
     """An albumentations transform by its name and arguments: Augment("Affine", rotate=(-10, 10), p=0.5)."""
 
@@ -373,5 +389,5 @@ class Soup(Kind):
             raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")
 
 
-AnyModel = Pixels | ZeroShot | Probe | FineTune | Soup  # the kinds of a config's models
+AnyModel = Pixels | ZeroShot | Probe | Neighbours | FineTune | Soup  # the kinds of a config's models
 ComparedModel = ZeroShot | Probe | FineTune  # those of them that have a `compared_as`

@@ -25,6 +25,7 @@ BEFORE_BLEND = {  # each with the stages it needs; in the order in which they ru
     "features": ("data", "folds"),
     "zeroshot": ("features",),
     "probe": ("features",),
+    "neighbours": ("features",),
     "find_lr": ("folds",),
     "finetune": ("folds",),
 }

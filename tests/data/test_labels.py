@@ -100,5 +100,5 @@ class TestFolds:
         assert set(folds.split_labels(ids, table, groups, 3, 0)) == {0, 1, 2}
 
     def test_too_few_rows_are_refused(self):
-        with pytest.raises(UserError, match="5 folds cannot be made of 4 rows: lower folds.n"):
+        with pytest.raises(UserError, match=r"5 folds cannot be made of 4 rows: lower folds\.n"):
             folds.split_labels(list("abcd"), np.ones((4, 1), np.uint8), None, 5, 0)
