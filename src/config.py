@@ -37,6 +37,25 @@ has to name it. An example of all that is commonly set:
 `train`, `test`, `sample_submission`, `id`, `image`, `label` and `metric` may be left out: they are then `train.csv`,
 `test.csv`, `sample_submission.csv`, `id`, `image`, `label` and `accuracy`. `rare_classes=True` allows classes that have
 no train row, or have all of them in one fold.
+
+What a row is asked for, and what a submission says of it:
+
+  task="class"    one of `classes`, from the column `label`, or from a column of 0 and 1 for each class
+  task="labels"   any of `classes`, from the column `label`, in which `separator` parts them, or from such columns
+  task="number"   a number, from the column `label`, within span=(least, greatest)
+
+  submission=Label()                       the class
+  submission=Probabilities()               a column of probabilities for each class
+  submission=OneProbability("1")           that of a class, or the sum of some: OneProbability("melanoma", "naevus").
+                                           The models learn all classes of `label`, which may be finer
+  submission=Ranking(k=5)                  the five likeliest classes in a cell; none="new_whale" is the class of
+                                           what is none of the others: its place in the ranking is fitted
+  submission=LabelList(separator=" ")      all labels of a row in a cell; nothing="none" stands where there is none
+  submission=LabelRows(row="{id}_{label}") a row for each picture and label, called so
+  submission=OneNumber()                   a number
+
+Without one it is the form that the metric wants. Each takes id="Id" and column="Category", where sample_submission
+calls its columns otherwise than the train table. The metrics of each task: ./run.sh help scoring
 """
 
 import importlib
