@@ -55,17 +55,12 @@ def by_size(evidence: Evidence) -> list[Slice]:
     return [Slice("image", span, rows) for span, rows in zip(spans, groups, strict=True)]
 
 
-def slow(evidence: Evidence) -> bool:
-    """Whether the metric's standard error takes long: it is no mean over rows, nor made of counts."""
-    return evidence.metric.per_row is None and evidence.metric.of_counts is None
-
-
 def scores(evidence: Evidence, best: Model, models: list[Model]) -> pd.DataFrame | None:
     """A row a model and slice: its score and standard error, and the score of all rows; None where there is none."""
     found, slices = [], cut(evidence)
-    for model in [best] if slow(evidence) else models:
+    for model in [best] if evidence.metric.is_slow else models:
         for one in slices:
-            rows = one.rows[:: -(-len(one.rows) // DRAWN)] if slow(evidence) else one.rows
+            rows = one.rows[:: -(-len(one.rows) // DRAWN)] if evidence.metric.is_slow else one.rows
             score, se = evidence.metric.score(evidence.targets[rows], model.decided[rows])
             found.append((model.name, one.column, one.value, len(one.rows), score, se, model.made["cv"]))
     df = pd.DataFrame(found, columns=["model", "column", "value", "rows", "score", "se", "all"])
@@ -75,7 +70,7 @@ def scores(evidence: Evidence, best: Model, models: list[Model]) -> pd.DataFrame
 
 def caption(evidence: Evidence, best: Model) -> str:
     """A sentence for the chart's caption where not all is computed."""
-    if not slow(evidence):
+    if not evidence.metric.is_slow:
         return ""
     more = f", at most on {DRAWN:,} rows of each" if len(evidence.train) > DRAWN else ""
     return f"Of {best.name} alone{more}: the standard error of {evidence.competition.metric} takes long to compute."

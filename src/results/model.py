@@ -124,7 +124,7 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
         "log_loss": METRICS["log_loss"].value(targets, oof),
         "folds": [none_if_nan(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
     }
-    if metric.of_counts is not None:
+    if "biases" in metric.rules:
         bias = decisions.fit(metric, oof, targets)
         scores["decision"] = dict(zip(competition.classes, bias.tolist(), strict=True))
     return scores

@@ -26,6 +26,11 @@ def count(targets: np.ndarray, labels: np.ndarray, k: int) -> Counts:
     return Counts(hits, true, predicted, np.square(targets - labels, dtype=float).sum())
 
 
+def accuracy(counts: Counts) -> np.ndarray:
+    """The share of rows whose class is found."""
+    return counts.hits.sum(axis=-1) / counts.true.sum(axis=-1)
+
+
 def balanced_accuracy(counts: Counts) -> np.ndarray:
     """The mean over classes that occur of the share of their rows that is found."""
     return mean(*ratio(counts.hits, counts.true))

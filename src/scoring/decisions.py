@@ -31,7 +31,7 @@ def cross_fitted(metric: Metric, probs: np.ndarray, targets: np.ndarray, fold: n
 
     `probs` itself for a metric that needs no biases.
     """
-    if metric.of_counts is None:
+    if "biases" not in metric.rules:
         return probs
     return cross_fit(partial(fit, metric), apply, probs.astype(float), targets, fold)
 
@@ -43,7 +43,7 @@ def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
     with the least bias is moved to 0.
     """
     k = probs.shape[1]
-    if metric.of_counts is None or (targets == targets[0]).all():  # or nothing to learn
+    if "biases" not in metric.rules or (targets == targets[0]).all():  # or nothing to learn
         return np.zeros(k)
     logs = np.log(np.maximum(probs, MIN_WEIGHED_PROB, dtype=float))
     frequency = np.maximum(np.bincount(targets, minlength=k), 1) / len(targets)

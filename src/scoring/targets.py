@@ -12,7 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
+from src.scoring.blocks import by_rows
+
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
+BOARD_MIN_PROB = 1e-15  # Kaggle's
 TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averages of them stay well within
 BINS = 10  # quantiles of numbers that rows are drawn from alike
 
@@ -63,7 +66,7 @@ class SeveralLabels:
     task, loss_name = "labels", "log_loss"
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
-        return label_surprise(targets, table).mean(axis=1)
+        return by_rows(lambda *rows: label_surprise(*rows).mean(axis=1), targets, table)
 
     def answers(self, table: np.ndarray) -> np.ndarray:
         return table >= 0.5

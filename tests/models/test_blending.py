@@ -17,6 +17,7 @@ from src.results import predictions, summary
 from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
 from src.scoring import agreement, decisions
+from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.metrics import METRICS
 from src.stages import blend, data, folds
 from tests.conftest import read_json, toy_competition
@@ -72,7 +73,7 @@ class TestWeights:
 
 
 class TestGreedy:
-    @pytest.mark.parametrize("metric", METRICS)
+    @pytest.mark.parametrize("metric", CLASS_METRICS)
     def test_is_no_worse_than_the_best_model_and_the_best_so_many(self, metric):
         oofs, judge = np.stack([model(skill) for skill in (0.5, 1.5, 1, 0)]), METRICS[metric]
         found = weighting.greedy_weights(oofs, TARGETS, judge)
@@ -93,7 +94,7 @@ class TestGreedy:
         for oofs, expected in ([shy, good, other], [0, 1, 0]), ([good, other, shy], [1, 0, 0]):
             assert weighting.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
 
-    @pytest.mark.parametrize("metric", METRICS)
+    @pytest.mark.parametrize("metric", CLASS_METRICS)
     def test_its_score_of_a_sum_is_the_metrics(self, metric):
         probs = np.concatenate([model(1), np.full((N, 1), 0.01, np.float32)], axis=1)
         assert weighting.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
@@ -259,7 +260,7 @@ class TestModelsThatHaveLearntNothing:
         shy, shares = 0.5 + 0.1 * (informed - 0.5), np.tile([0.75, 0.25], (N, 1))
         oofs = np.stack([too_sure, shy, shares, model(0)[:, :2], np.eye(2)[targets] * 0.2 + 0.4])
         oofs /= oofs.sum(axis=2, keepdims=True)
-        learnt = {metric: Pool(oofs, targets, FOLD, METRICS[metric]).learnt().tolist() for metric in METRICS}
+        learnt = {metric: Pool(oofs, targets, FOLD, METRICS[metric]).learnt().tolist() for metric in CLASS_METRICS}
         assert learnt["accuracy"] == learnt["log_loss"] == [False, False, False, False, True]
         assert learnt["balanced_accuracy"] == learnt["auc"] == [True, True, False, False, True]
 
@@ -445,7 +446,7 @@ class TestStage:
         tests = [model_tables(toy, name, read_dataset(toy))[1] for name in ("probe", "convnext", "blend")]
         assert np.abs(fitted.stack(one).predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4
 
-    @pytest.mark.parametrize("metric", METRICS)
+    @pytest.mark.parametrize("metric", [name for name, one in CLASS_METRICS.items() if one.answers != "ranking"])
     def test_every_metric_is_blended_and_old_scores_are_recomputed(self, toy, made, folder, metric):
         made(zeroshot=0.5, probe=1, convnext=0.5)
         if not METRICS[metric].of_labels:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from src.models.logreg import batch
 from src.models.logreg.design import Design
 from src.models.logreg.solve import NEVER, Problem, solve
-from src.scoring.metrics import surprise
+from src.scoring.targets import surprise
 
 CS = tuple(10.0**e for e in range(-4, 5))
 

@@ -7,6 +7,7 @@ import pytest
 
 from src.base.paths import ROOT
 from src.scoring import intervals
+from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.intervals import gain_text, score_text
 from src.scoring.metrics import METRICS
 
@@ -102,7 +103,7 @@ def test_gains(gain, se, text):
 
 def test_identical_answers_gain_nothing():
     targets, probs = answers(200, 288)
-    for name, metric in METRICS.items():
+    for name, metric in CLASS_METRICS.items():
         assert gain_text(*metric.gain(targets, probs, than=probs)) == "+0.0000 (identical)", name
 
 

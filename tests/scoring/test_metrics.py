@@ -1,6 +1,7 @@
 """Scores against scikit-learn's, and their standard errors."""
 
 import json
+import re
 import time
 import warnings
 
@@ -9,7 +10,8 @@ import pytest
 from sklearn import metrics as sk
 
 from src.results.model import none_if_nan
-from src.scoring.metrics import METRICS, Metric
+from src.scoring.class_metrics import CLASS_METRICS
+from src.scoring.metrics import METRICS, METRICS_OF, Metric
 
 K, N = 7, 500
 LABELS = np.arange(K)
@@ -29,6 +31,11 @@ SCIKIT_LEARN = {
     "log_loss": lambda targets, probs: sk.log_loss(targets, probs, labels=LABELS),
     "auc": lambda targets, probs: np.mean([sk.roc_auc_score(targets == c, probs[:, c]) for c in np.unique(targets)]),
     "top5": lambda targets, probs: sk.top_k_accuracy_score(targets, probs, k=5, labels=LABELS),
+    "micro_f1": lambda targets, probs: sk.f1_score(targets, probs.argmax(1), average="micro"),
+    "brier": lambda targets, probs: sk.brier_score_loss(targets, probs, labels=LABELS, scale_by_half=True),
+    "average_precision": lambda targets, probs: np.mean(
+        [sk.average_precision_score(targets == c, probs[:, c]) for c in np.unique(targets)]
+    ),
 }
 
 
@@ -39,7 +46,7 @@ def no_warning():
         yield
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", SCIKIT_LEARN)  # the others: see test_class_metrics
 @pytest.mark.parametrize("probs", [PROBS, COARSE])
 def test_scores_are_those_of_scikit_learn(name, probs):
     metric = METRICS[name]
@@ -59,11 +66,11 @@ def test_the_auc_of_all_classes_is_scikit_learns_macro_one_versus_rest():
     assert METRICS["auc"].value(TARGETS % 2, two) == pytest.approx(sk.roc_auc_score(TARGETS % 2, two[:, 1]))
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", CLASS_METRICS)
 def test_a_part_of_one_class_or_one_row_does_not_warn_and_is_at_most_undefined(name, no_warning):
     for rows in (TARGETS == 3, np.arange(N) == 0):
         value, se = METRICS[name].score(TARGETS[rows], PROBS[rows])
-        assert np.isfinite(value) or name in ("auc", "quadratic_kappa")
+        assert np.isfinite(value) or name in ("quadratic_kappa", "auc", "weighted_auc", "average_precision", "pf1")
         METRICS[name].gain(TARGETS[rows], PROBS[rows], than=COARSE[rows])
         assert json.loads(json.dumps(none_if_nan(value), allow_nan=False)) == (value if value == value else None)
     value, se = METRICS[name].score(np.arange(N) // (N - 1), PROBS)  # a class of one row, which few samples have
@@ -105,7 +112,7 @@ def test_a_certain_mistake_is_not_infinite():
     assert np.isfinite(METRICS["log_loss"].score(np.array([0]), np.array([[0.0, 1.0]]))[0])
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", CLASS_METRICS.values(), ids=CLASS_METRICS)
 def test_a_gain_is_positive_when_better_and_none_over_itself(metric: Metric):
     better = PROBS.copy()
     better[np.arange(250), TARGETS[:250]] += 1
@@ -119,7 +126,27 @@ def test_a_gain_is_positive_when_better_and_none_over_itself(metric: Metric):
 
 def test_a_large_table_takes_a_moment():
     targets, probs = RNG.integers(0, 4, 14322), RNG.dirichlet(np.ones(4), 14322).astype(np.float32)
-    for metric in METRICS.values():
+    for metric in CLASS_METRICS.values():
         start = time.perf_counter()
         metric.score(targets, probs)
         assert time.perf_counter() - start < 2  # a few tenths at most, but on a machine that does other work too
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_name_means_the_same_in_each_task(name):
+    """Intervals and the leaderboard look facts up by the name alone."""
+    facts = {
+        (metric.bounds, metric.is_share, metric.greater_is_better)
+        for metrics in METRICS_OF.values()
+        for own, metric in metrics.items()
+        if own == name
+    }
+    assert len(facts) == 1
+
+
+@pytest.mark.parametrize("task", METRICS_OF)
+def test_kaggles_names_are_of_one_metric_each_and_of_its_task(task):
+    names = [kaggle for metric in METRICS_OF[task].values() for kaggle in metric.kaggle_names]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z0-9]+", kaggle) for kaggle in names)
+    assert {metric.task for metric in METRICS_OF[task].values()} == {task}

@@ -37,7 +37,7 @@ def section(evidence: Material) -> Section:
     whole = len(evidence.classes) <= MATRIX
     about = {
         "chosen": best.name,
-        "ruled": evidence.metric.of_counts is not None,
+        "ruled": bool(evidence.metric.rules),
         "models": [model.name for model in models],
         "left_out": len(evidence.models) - len(models),
         "matrices": {each: shaded(matrix) for each, matrix in counts.items()} if whole else {},
