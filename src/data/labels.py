@@ -108,10 +108,9 @@ def faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[st
     found, cells, id, name = [], train[competition.label], competition.id, competition.label
     labels = cells if competition.task == "class" else cells.map(lambda cell: split(competition, cell)).explode()
     known = labels.isin(competition.classes)
-    unlabelled = labels.eq("") if competition.task == "class" else pd.Series(False, labels.index)
     for row, label in labels[~known & labels.notna()].items():
         where = f"{file}: {id} {train[id].loc[row]!r}"
-        if unlabelled.loc[row]:
+        if label == "":
             found.append(f"{where} has no {name}")
             continue
         near = [one for one in competition.classes if one.lower() == label.strip().lower()]

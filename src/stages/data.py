@@ -37,7 +37,7 @@ def describe_labels(competition: Competition, labels: pd.Series) -> str:
     if competition.classes:
         return describe_counts(pd.Series(count(competition, labels)), len(labels))
     numbers = read_targets(competition, labels)
-    return f"{competition.label} {numbers.min():g} to {numbers.max():g}, {numbers.mean():.4g} ± {numbers.std():.4g}"
+    return f"{competition.label} {numbers.min():g} to {numbers.max():g}, {numbers.mean():.4g} on average"
 
 
 def describe_counts(counts: pd.Series, total: int) -> str:

@@ -86,7 +86,7 @@ def print_folds(competition: Competition, labels: list[str], fold: np.ndarray) -
         for number in numbers:
             some = targets[fold == number]
             print(
-                f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g} ± {some.std():.4g}"
+                f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g}, standard deviation {some.std():.4g}"
             )
         return
     table = pd.DataFrame({number: count(competition, cells[fold == number]) for number in numbers})
