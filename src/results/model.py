@@ -17,7 +17,6 @@ from src.results import predictions
 from src.schema.competition import Competition
 from src.schema.models import Kind
 from src.scoring import decisions, intervals
-from src.scoring.metrics import METRICS
 
 BLEND = "blend"
 
@@ -104,7 +103,8 @@ def save_model(
     }
     files.write_json(folder / "model.json", made)
     score = f"{made['metric']} {cv_text(folder, made)}"
-    print(f"{name}  oof {score}  log loss {made['log_loss']:.4f}  {duration(made['seconds'])}")
+    loss = competition.target.loss_name
+    print(f"{name}  oof {score}  {loss.replace('_', ' ')} {made[loss]:.4f}  {duration(made['seconds'])}")
     return made
 
 
@@ -121,7 +121,7 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
         "metric": competition.metric,
         "cv": cv,
         "se": se,
-        "log_loss": METRICS["log_loss"].value(targets, oof),
+        competition.target.loss_name: competition.loss.value(targets, oof),
         "folds": [none_if_nan(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
     }
     if "biases" in metric.rules:
@@ -136,7 +136,8 @@ def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof:
     Args:
         oof: The model's probabilities (n, k) of data.train.
     """
-    if made.get("metric") == competition.metric and made.keys() >= {"cv", "se", "log_loss", "folds"}:
+    loss = competition.target.loss_name
+    if made.get("metric") == competition.metric and made.keys() >= {"cv", "se", "folds", loss}:
         return made
     rest = {name: value for name, value in made.items() if name not in ("decision", "key", "made")}
     last = {name: made[name] for name in ("key", "made") if name in made}
@@ -183,12 +184,12 @@ def finished_models(competition: Competition, data: Dataset | None = None) -> di
 def best_model(competition: Competition, finished: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The model to begin with, of those of `finished_models`: the blend, else that of the best CV; None without any.
 
-    Of models of the same CV it is that of the least log loss.
+    Of models of the same CV it is that of the least loss.
     """
     if BLEND in finished:
         return BLEND
-    sign = competition.scorer.sign
-    return max(finished, key=lambda name: (sign * finished[name]["cv"], -finished[name]["log_loss"]), default=None)
+    sign, loss = competition.scorer.sign, competition.target.loss_name
+    return max(finished, key=lambda name: (sign * finished[name]["cv"], -finished[name][loss]), default=None)
 
 
 def none_if_nan(score: float) -> float | None:
@@ -206,14 +207,14 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
 
 
 def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:
-    """Probabilities (n, k) whose argmax is the label that the model with the model.json `made` gives."""
+    """Predictions (n, k) whose answers, by the target, are those of the model with the model.json `made`."""
     if "decision" not in made:
         return probs
     return decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))
 
 
 def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:
-    """The labels, as class indices (n,), that a model gives to the train rows; None if it is not made of these."""
+    """The target's answers that a model gives to the train rows; None if it is not made of these."""
     folder = competition.model_folder(name)
     if not name or (made := read_model(folder)) is None:
         return None
@@ -221,7 +222,7 @@ def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.nd
         probs = predictions.read(folder / "oof.parquet", competition, ids)
     except UserError:  # of other rows, or damaged: the next run recomputes it
         return None
-    return decided_probs(competition, made, probs).argmax(axis=1)
+    return competition.target.answers(decided_probs(competition, made, probs))
 
 
 def equal_keys(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:

@@ -24,8 +24,9 @@ def table(competition: Competition, made: Collection[str]) -> str:
     blend = read_model(competition.model_folder(BLEND))
     targets = read_targets(competition, tables.read(competition).train[competition.label])
     constant = constant_answer(competition.metric, targets, competition.classes)
+    loss = competition.target.loss_name
     rows = [
-        ("model", f"cv {competition.metric}", "log loss", "folds", "weight", "time", ""),
+        ("model", f"cv {competition.metric}", loss.replace("_", " "), "folds", "weight", "time", ""),
         (constant.text, score_text(competition.metric, constant.score, constant.se, len(targets)), *[""] * 5),
     ]
     for name in [*competition.models, BLEND]:
@@ -33,7 +34,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
         if (model := read_model(folder)) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
-        scores = (cv_text(folder, model), f"{model['log_loss']:.4f}", span(model["folds"]), share(blend, name))
+        scores = (cv_text(folder, model), f"{model[loss]:.4f}", span(model["folds"]), share(blend, name))
         state = "made now" if name in made else "reused"
         if not constant.is_beaten(competition.metric, model["cv"], model["se"]):
             state += f", no better than {constant.text}"

@@ -193,6 +193,11 @@ class Competition(Strict):
         return TARGETS[self.task]
 
     @property
+    def loss(self) -> Metric:
+        """The score by which models learn, and predictions that the metric finds equal are told apart."""
+        return METRICS_OF[self.task][self.target.loss_name]
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The columns of a table of predictions: the classes, or the number's."""
         return self.classes or (self.label,)

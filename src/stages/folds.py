@@ -85,9 +85,7 @@ def print_folds(competition: Competition, labels: list[str], fold: np.ndarray) -
         targets = read_targets(competition, labels)
         for number in numbers:
             some = targets[fold == number]
-            print(
-                f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g}, standard deviation {some.std():.4g}"
-            )
+            print(f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g} on average")
         return
     table = pd.DataFrame({number: count(competition, cells[fold == number]) for number in numbers})
     print("\n".join(table_lines(table)))
