@@ -124,9 +124,8 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
         competition.target.loss_name: competition.loss.value(targets, oof),
         "folds": [none_if_nan(metric.value(targets[rows], decided[rows])) for rows in data.held_out],
     }
-    if "biases" in metric.rules:
-        bias = decisions.fit(metric, oof, targets)
-        scores["decision"] = dict(zip(competition.classes, bias.tolist(), strict=True))
+    if rule := decisions.fit(metric, oof, targets).facts(competition.outputs):
+        scores["decision"] = rule
     return scores
 
 
@@ -208,9 +207,7 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
 
 def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:
     """Predictions (n, k) whose answers, by the target, are those of the model with the model.json `made`."""
-    if "decision" not in made:
-        return probs
-    return decisions.apply(probs, np.array([made["decision"][name] for name in competition.classes]))
+    return decisions.rule_of(made.get("decision", {}), competition.outputs).apply(probs)
 
 
 def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:

@@ -9,7 +9,6 @@ The `metric` of a config, with the values of scikit-learn and an exact, bootstra
            log_loss, auc, average_precision                                    a probability per label
   number   rmse, mse, mae, r2, quadratic_kappa                                 a number
 
-The likeliest class is the best label for accuracy alone. For balanced accuracy, macro F1 and kappa a bias per class
-is added to the log probabilities. It is cross-fitted: each fold is scored with the bias fitted on the other folds'
-out-of-fold rows.
+The likeliest answer is the best one by few of the metrics of labels. For the others a rule is fitted on the metric:
+see `decisions`. It is cross-fitted: each fold is scored with the rule of the other folds' out-of-fold rows.
 """

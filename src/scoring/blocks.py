@@ -10,7 +10,7 @@ CELLS = 2**22  # of a block: 32 MB of float64
 def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """The rows of a table (n, k), some at a time."""
     n, rows = shape[0], max(1, CELLS // max(1, int(np.prod(shape[1:]))))
-    return (slice(start, start + rows) for start in range(0, n, rows))
+    return (slice(start, start + rows) for start in range(0, max(n, 1), rows))
 
 
 def by_rows(of: Callable[..., np.ndarray], *tables: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ class Metric:
     of_counts: Callable[[Counts], np.ndarray] | None = None  # of one label a row: all that it depends on
     f_score: FScore | None = None  # of several labels a row, likewise
     places: int | None = None  # of a ranking: labels that count
+    none: int | None = None  # of a ranking: the class of rows that are of none of the others, if a config has one
     rules: tuple[str, ...] = ()  # by which answers are decided that it has more of than of the likeliest: `decisions`
     board_per_row: PerRow | None = (
         None  # the same as Kaggle computes it of a submission, which divides rows by their sum

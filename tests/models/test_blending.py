@@ -18,6 +18,7 @@ from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
 from src.scoring import agreement, decisions
 from src.scoring.class_metrics import CLASS_METRICS
+from src.scoring.decisions import Biases
 from src.scoring.metrics import METRICS
 from src.stages import blend, data, folds
 from tests.conftest import read_json, toy_competition
@@ -77,10 +78,10 @@ class TestGreedy:
     def test_is_no_worse_than_the_best_model_and_the_best_so_many(self, metric):
         oofs, judge = np.stack([model(skill) for skill in (0.5, 1.5, 1, 0)]), METRICS[metric]
         found = weighting.greedy_weights(oofs, TARGETS, judge)
-        bias = decisions.fit(judge, oofs.mean(axis=0), TARGETS)
+        rule = Biases(decisions.bias_of(judge, oofs.mean(axis=0), TARGETS))
 
         def value(weight):
-            return judge.sign * judge.value(TARGETS, decisions.apply(np.tensordot(weight, oofs, axes=1), bias))
+            return judge.sign * judge.value(TARGETS, rule.apply(np.tensordot(weight, oofs, axes=1)))
 
         order = sorted(range(4), key=lambda j: -value(np.eye(4)[j]))
         firsts = [np.isin(range(4), order[:size]) / size for size in range(1, 5)]

@@ -13,7 +13,7 @@ ROUNDS, STALLED_ROUNDS = 30, 3  # of greedy selection: at most, and those that m
 
 def best_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.ndarray:
     """The weights (m,) that are 1 for the best model by the metric, of equal ones for that of the least log loss."""
-    decided = [decisions.apply(probs, decisions.fit(metric, probs, targets)) for probs in oofs]
+    decided = [decisions.fit(metric, probs, targets).apply(probs) for probs in oofs]
     ranks = [metric.rank(targets, *tables) for tables in zip(decided, oofs, strict=True)]
     return np.eye(len(oofs))[ranks.index(max(ranks))]
 
@@ -54,7 +54,7 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
     make it equally good the one with the least log loss is added. Labels are by the decision rule of the models' mean.
     """
     m, n, k = oofs.shape
-    bias = decisions.fit(metric, oofs.mean(axis=0), targets)
+    bias = decisions.bias_of(metric, oofs.mean(axis=0), targets)
     weighed = oofs * np.exp(bias).astype(oofs.dtype)  # the argmax of a sum of these is its label by the rule
     library = np.ascontiguousarray(weighed.transpose(0, 2, 1))  # (m, k, n): classes one after the other are fast
     true, room = targets * n + np.arange(n), np.empty((k, n), library.dtype)

@@ -1,16 +1,16 @@
 """Labels that are not the likeliest class: a bias a class, added to the log probabilities before the argmax.
 
 Balanced accuracy, macro F1 and quadratic kappa are larger where rare or middle classes get more rows than the argmax
-gives them. The biases are found by coordinate ascent on the metric itself, on out-of-fold rows. They are the best of
-many, so the score that they reach there is too good: honest is that of biases fitted on the other folds' rows.
+gives them. The biases are found by coordinate ascent on the metric itself.
 """
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from src.scoring.confusion import Counts, count
-from src.scoring.cross_fitting import cross_fit
 from src.scoring.metrics import Metric
 
 MIN_WEIGHED_PROB = 1e-12  # so small that no bias a class, which multiplies it, makes it the largest
@@ -18,38 +18,35 @@ CUTS, MAX_CELLS = 1000, 2**15  # places between two rows that are tried for a bi
 SWEEPS, ENOUGH = 5, 5e-4  # over the classes, at most; and the gain of a sweep that is worth another one
 
 
-def apply(probs: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """(n, k) probabilities in proportion to probs * exp(bias): their argmax is the label. Without bias, `probs`."""
-    if not np.any(bias):
-        return probs
-    weighed = np.maximum(probs, MIN_WEIGHED_PROB) * np.exp(bias - np.max(bias))
-    return weighed / weighed.sum(axis=1, keepdims=True)
+@dataclass(frozen=True)
+class Biases:
+    bias: np.ndarray  # (k,)
+
+    def apply(self, probs: np.ndarray) -> np.ndarray:
+        """(n, k) probabilities in proportion to probs * exp(bias): their argmax is the label. Without bias, `probs`."""
+        if not np.any(self.bias):
+            return probs
+        weighed = np.maximum(probs, MIN_WEIGHED_PROB) * np.exp(self.bias - np.max(self.bias))
+        return weighed / weighed.sum(axis=1, keepdims=True)
+
+    def facts(self, outputs: Sequence[str]) -> dict[str, Any]:
+        return dict(zip(outputs, self.bias.tolist(), strict=True))
 
 
-def cross_fitted(metric: Metric, probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """`apply` to each fold's rows of the biases that are fitted on the other folds': (n, k), honest to score.
-
-    `probs` itself for a metric that needs no biases.
-    """
-    if "biases" not in metric.rules:
-        return probs
-    return cross_fit(partial(fit, metric), apply, probs.astype(float), targets, fold)
-
-
-def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(k,) biases with which the metric is large on rows of probs (n, k); 0 for a metric that needs none.
+def fit(metric: Metric, probs: np.ndarray, targets: np.ndarray) -> Biases:
+    """The biases with which the metric is large on rows of probs (n, k).
 
     Climbs from no bias and from that which makes up for the classes' frequencies, and takes the better top. The class
     with the least bias is moved to 0.
     """
     k = probs.shape[1]
-    if "biases" not in metric.rules or (targets == targets[0]).all():  # or nothing to learn
-        return np.zeros(k)
+    if (targets == targets[0]).all():  # nothing to learn
+        return Biases(np.zeros(k))
     logs = np.log(np.maximum(probs, MIN_WEIGHED_PROB, dtype=float))
     frequency = np.maximum(np.bincount(targets, minlength=k), 1) / len(targets)
     found = [climb(metric, logs, targets, start) for start in (np.zeros(k), -np.log(frequency))]
     bias = max(found, key=lambda pair: pair[0])[1]  # of equal ones the first
-    return bias - bias.min()
+    return Biases(bias - bias.min())
 
 
 def climb(metric: Metric, logs: np.ndarray, targets: np.ndarray, bias: np.ndarray) -> tuple[float, np.ndarray]:
