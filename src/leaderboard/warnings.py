@@ -16,7 +16,7 @@ from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import oof_labels
 from src.schema.competition import Competition
-from src.scoring.agreement import ERRORS, are_unrelated, chance_agreement, mix, share_error
+from src.scoring.agreement import ERRORS, agreement, agreement_error, are_unrelated, chance_agreement, mix
 from src.scoring.metrics import BOARD_MIN_PROB
 from src.scoring.targets import TOLERANCE
 
@@ -83,7 +83,7 @@ def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: p
             break
     else:
         theirs, whose = read_targets(competition, train[competition.label]), "the train table"
-    if not (shares := mix(labels, theirs, competition.classes)):
+    if not (shares := mix(competition.target, labels, theirs, competition.outputs)):
         return []
     return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
 
@@ -93,7 +93,7 @@ def compare_with_others(
 ) -> tuple[list[str], list[str]]:
     """Compare the folder's other submissions: are rows mixed up in this one, and was it sent already?"""
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
-    repeats, unrelated, labels = [], [], probs.to_numpy().argmax(axis=1)
+    target, repeats, unrelated, labels = competition.target, [], [], probs.to_numpy().argmax(axis=1)
     ours = oof_labels(competition, model_of(path), train[competition.id].tolist())
     advice = "do not spend a submission on it"
     if entry := entry_of(path, sent):
@@ -108,15 +108,16 @@ def compare_with_others(
                 repeats.append(f"0 rows differ from {other.name}, which was sent on {entry.time}: {advice}")
             continue
         expected = expected_agreement(competition, ours, other, train)
-        if are_unrelated(labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
-            unrelated.append((float(np.mean(labels == theirs)), chance_agreement(labels, theirs), other.name))
+        if are_unrelated(target, labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
+            alike = agreement(target, labels, theirs), chance_agreement(target, labels, theirs)
+            unrelated.append((*alike, other.name))
     if not unrelated:
         return [], repeats
-    agreement, chance, name = max(unrelated)
+    found, chance, name = max(unrelated)
     look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
-    if agreement < chance - ERRORS * share_error(chance, len(labels)):
+    if found < chance - ERRORS * agreement_error(target, chance, len(labels)):
         look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
-    return [f"{agreement:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}"], repeats
+    return [f"{found:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}"], repeats
 
 
 def others(competition: Competition, path: Path) -> list[Path]:

@@ -150,7 +150,7 @@ def near_identical_models(evidence: Material) -> Iterator[Advice]:
     inside = [model for model in single(evidence) if model.name in parts]
     if len(inside) < 3:
         return
-    apart = agreement.disagreement([model.oof for model in inside]) + np.eye(len(inside))
+    apart = agreement.disagreement(evidence.competition.target, [model.oof for model in inside]) + np.eye(len(inside))
     first, second = np.unravel_index(apart.argmin(), apart.shape)
     share = 1 - apart[first, second]
     if share < ALIKE:

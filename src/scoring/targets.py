@@ -23,6 +23,7 @@ BINS = 10  # quantiles of numbers that rows are drawn from alike
 class Target(Protocol):
     task: str
     loss_name: str  # the metric that is the mean of its loss, or the root of that
+    is_choice: bool  # a row is one of its columns, whose numbers have the sum 1
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         """(n,) the loss of each row, by which predictions that the metric finds equal are told apart."""
@@ -41,7 +42,7 @@ class Target(Protocol):
 
 
 class OneClass:
-    task, loss_name = "class", "log_loss"
+    task, loss_name, is_choice = "class", "log_loss", True
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return surprise(targets, table)
@@ -63,7 +64,7 @@ class OneClass:
 
 
 class SeveralLabels:
-    task, loss_name = "labels", "log_loss"
+    task, loss_name, is_choice = "labels", "log_loss", False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return by_rows(lambda *rows: label_surprise(*rows).mean(axis=1), targets, table)
@@ -86,7 +87,7 @@ class SeveralLabels:
 
 
 class Number:
-    task, loss_name = "number", "rmse"
+    task, loss_name, is_choice = "number", "rmse", False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return (table[:, 0].astype(float) - targets) ** 2

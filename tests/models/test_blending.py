@@ -16,7 +16,7 @@ from src.models.fitted import read_finished
 from src.results import predictions, summary
 from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
-from src.scoring import agreement, decisions
+from src.scoring import decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases
 from src.scoring.metrics import METRICS
@@ -310,11 +310,6 @@ def test_the_blend_without_a_model_is_that_of_the_others(method):
             missed = np.array([fitted.outer[f].shares(len(OOFS))[j] > 0 for f in FOLD])
             assert (without[missed] == again[missed]).all()
             assert (without[~missed] == fitted.oof[~missed]).all()
-
-
-def test_disagreement_is_the_share_of_other_labels():
-    probs = np.eye(3)[[[0, 1, 2, 0], [0, 1, 1, 0], [1, 2, 0, 1]]]
-    assert agreement.disagreement(probs).tolist() == [[0, 0.25, 1], [0.25, 0, 1], [1, 1, 0]]
 
 
 def test_the_score_is_that_on_fresh_rows():

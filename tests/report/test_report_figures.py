@@ -382,7 +382,7 @@ class TestBlend:
         alike = {(row["a"], row["b"]): row["value"] for row in drawn(section, "errors")}
         wrong = np.stack([oof.argmax(axis=1) != found.targets for oof in oofs])
         for i, j in itertools.permutations(range(3), 2):
-            assert apart[names[i], names[j]] == agreement.disagreement(oofs)[i, j]
+            assert apart[names[i], names[j]] == agreement.disagreement(toy.target, oofs)[i, j]
             assert alike[names[i], names[j]] == pytest.approx(np.corrcoef(wrong)[i, j], abs=1e-5)
 
     def test_a_model_without_mistakes_has_no_correlation(self, toy):

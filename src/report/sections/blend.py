@@ -28,7 +28,7 @@ def section(evidence: Evidence) -> Section:
         if len(lost := parts.dropna(subset=["lost"])):
             drawn["lost"] = lost_chart(evidence, lost)
     if len(models) > 1:
-        apart = agreement.disagreement([model.oof for model in models])
+        apart = agreement.disagreement(evidence.competition.target, [model.oof for model in models])
         alike = error_correlation(evidence, models)
         names = [model.name for model in models]
         drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")
