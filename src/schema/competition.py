@@ -35,7 +35,7 @@ class Folds(Strict):
 
 class Blend(Strict):
     models: tuple[Text, ...] | None = None  # None: all
-    method: Literal["auto", "best", "mean", "weights", "greedy", "stack"] = "auto"  # auto: chosen inside the folds
+    method: Literal["auto", "best", "mean", "ranks", "weights", "greedy", "stack"] = "auto"  # chosen in the folds
     csvs: tuple[Text, ...] = ()  # submissions of labels that vote beside the blend, in a file of their own
 
 
@@ -160,6 +160,10 @@ class Competition(Strict):
                 f"blend.csvs: labels are voted on, but {self.metric} wants {self.scorer.answers}, and averaging "
                 "submissions of these is not offered: leave csvs out"
             )
+        if self.blend.method == "ranks" and not self.scorer.is_of_order:
+            raise ValueError(f"blend.method: ranks lose what {self.metric} looks at: take another method")
+        if self.blend.method == "ranks" and self.target.is_choice and len(self.classes) > 2:
+            raise ValueError("blend.method: ranks of more than two classes are not offered: take another method")
         if self.prompts:
             self.prompts_fit(self.prompts)
         compared = self.compared or {}

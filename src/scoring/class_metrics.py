@@ -126,6 +126,7 @@ CLASS_METRICS = {
     "auc": Metric(
         auc.value,
         replicates=bootstrap.auc_replicates,
+        is_of_order=True,
         kaggle_names=(
             "auc",
             "aucroc",
@@ -138,11 +139,12 @@ CLASS_METRICS = {
         ),
     ),
     "weighted_auc": column_metric(
-        auc.low_rate_area, auc.low_rate_influence, kaggle_names=("weightedauc", "alaska2weightedauc")
+        auc.low_rate_area, auc.low_rate_influence, is_of_order=True, kaggle_names=("weightedauc", "alaska2weightedauc")
     ),
     "average_precision": column_metric(
         average_precision.value,
         average_precision.influence,
+        is_of_order=True,
         kaggle_names=("averageprecision", "averageprecisionscore", "prauc", "areaundertheprecisionrecallcurve"),
     ),
     "pf1": column_metric(

@@ -79,6 +79,7 @@ LABEL_METRICS = {
         auc.area,
         auc.influence,
         task=TASK,
+        is_of_order=True,
         kaggle_names=(
             "auc",
             "meancolumnwiseauc",
@@ -95,6 +96,7 @@ LABEL_METRICS = {
         average_precision.value,
         average_precision.influence,
         task=TASK,
+        is_of_order=True,
         kaggle_names=("averageprecision", "averageprecisionscore", "meancolumnwiseaverageprecision"),
     ),
 }

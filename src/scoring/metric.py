@@ -44,6 +44,7 @@ class Metric:
         None  # the same as Kaggle computes it of a submission, which divides rows by their sum
     )
     is_share: bool = False  # a mean of zeros and ones: a count of rows
+    is_of_order: bool = False  # it looks at the order of the rows in each column, and at nothing else
     is_ordinal: bool = False  # it depends on the order of the classes
     bounds: tuple[float, float] = (0.0, 1.0)  # the least and the greatest value that it can have
     kaggle_names: tuple[str, ...] = ()  # Kaggle's spellings of it, in small letters and digits alone

@@ -1,4 +1,4 @@
-"""blend: combines the models by the method of the least log loss, of those that score no less than the best model.
+"""blend: combines the models by the method of the least loss, of those that score no less than the best model.
 
 Reads the oof.parquet and test.parquet of the config's models. Writes models/blend/, whose oof.parquet is cross-fitted,
 and in it disagreement.csv. Leaves out models that are no better than the constant answer. Prints each method's score
@@ -12,18 +12,19 @@ import numpy as np
 import pandas as pd
 
 from src.base import files
-from src.base.errors import UserError
+from src.base.errors import UserError, counted
 from src.base.progress import track
 from src.base.text import align
 from src.data.rows import read_dataset
+from src.models.blend.judges import JUDGES
 from src.models.blend.methods import FittedMethod, choose, fit, methods_for, without_model
-from src.models.blend.pool import JUDGES, Pool
+from src.models.blend.pool import Pool, pool_of
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS_OF
 
 CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
@@ -32,7 +33,7 @@ MODELS_PRINTED = 12  # models of the printed tables, those with the greatest wei
 def run(competition: Competition) -> list[str]:
     """Return ["blend"] if it was computed and not reused."""
     start = time.perf_counter()
-    data, metric = read_dataset(competition), competition.scorer
+    data = read_dataset(competition)
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,
@@ -49,9 +50,9 @@ def run(competition: Competition) -> list[str]:
         rescore(competition, name, data)
     pairs = [model_tables(competition, name, data) for name in names]
     oofs, tests = (np.stack(tables) for tables in zip(*pairs, strict=True))
-    pool = Pool(oofs, data.targets, data.fold, metric)
+    pool = pool_of(competition, data, oofs)
     if len(names) == 1:
-        print(f"{names[0]} is the only model: its probabilities are passed through")
+        print(f"{names[0]} is the only model: its predictions are passed through")
         facts = {"method": "mean", "weights": {names[0]: 1.0}}
         save_model(competition, "blend", key, data, oofs[0], tests[0], time.perf_counter() - start, **facts)
         return ["blend"]
@@ -60,10 +61,11 @@ def run(competition: Competition) -> list[str]:
     facts |= {**rate(competition, names, pool, method, fitted), "left_out": left_out}
     if method == "stack":  # it has no weights, but for what is left out
         facts["weights"] = dict.fromkeys(left_out, 0.0)
-    apart = pd.DataFrame(agreement.disagreement(oofs), index=pd.Index(names, name="model"), columns=names)
+    apart = agreement.disagreement(competition.target, oofs)
+    apart = pd.DataFrame(apart, index=pd.Index(names, name="model"), columns=names)
     files.write_text(folder / "disagreement.csv", apart.to_csv(float_format="%.5f", lineterminator="\n"))
     some = heaviest(facts["models"])
-    print(f"labels that differ, in %{count_note(some, names)} (all: disagreement.csv)")
+    print(f"{agreement.disagreement_name(competition.target)}, in %{count_note(some, names)} (all: disagreement.csv)")
     print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
     test, seconds = fitted.final.predict(tests), time.perf_counter() - start
     save_model(competition, "blend", key, data, oof, test, seconds, **facts)
@@ -77,27 +79,28 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
         The method, its fit, the out-of-fold table (n, k) of method and choice, and facts of both.
     """
     wanted, metric, targets = competition.blend.method, pool.metric, pool.targets
-    methods = methods_for(wanted, pool)
+    methods, loss = methods_for(wanted, pool), competition.target.loss_name
+    loss_of, loss_text = METRICS_OF[competition.task][loss].value, loss.replace("_", " ")
     fitted = {method: fit(method, pool, nested=wanted == "auto") for method in methods}
     mean, facts = pool.decide(fitted["mean"].oof), {}
-    lines = [("method", competition.metric, "gain over the mean", "log loss")]
+    lines = [("method", competition.metric, "gain over the mean", loss_text)]
     for method, fits in fitted.items():
         decided = pool.decide(fits.oof)
         (cv, se), (gain, gain_se) = metric.score(targets, decided), metric.gain(targets, decided, than=mean)
-        log_loss = METRICS["log_loss"].value(targets, fits.oof)
-        facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": log_loss}
+        facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, loss: loss_of(targets, fits.oof)}
         more = gain_text(gain, gain_se) if method != "mean" else ""
-        lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{log_loss:.4f}"))
+        lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{facts[method][loss]:.4f}"))
     print("\n".join(align(lines)))
     if wanted != "auto":
         return wanted, fitted[wanted], fitted[wanted].oof, {"method": wanted, "methods": facts}
     if "stack" not in methods:
         m, _, k = pool.oofs.shape
-        print(f"stack is left out: {m} models of {k} classes are too many for it (blend.method='stack' fits it)")
+        of = f"{counted(m, 'model')} of {k} {'classes' if competition.target.is_choice else 'labels'}"
+        print(f"stack is left out: {of} are too many for it (blend.method='stack' fits it)")
     method, by_fold, oof = choose(pool, fitted)
     gain, se = metric.gain(targets, pool.decide(oof), than=mean)
     print(
-        f"chose {method}: the least log loss of the methods that score no less than best. Chosen inside each fold: "
+        f"chose {method}: the least {loss_text} of the methods that score no less than best. Chosen inside each fold: "
         f"{', '.join(by_fold)}; gain of that {gain_text(gain, se)} over the mean (paired)"
     )
     auto = {"gain": gain, "gain_se": se, "chosen_by_fold": by_fold}
@@ -136,7 +139,7 @@ def leave_out(competition: Competition, names: list[str], pool: Pool) -> dict[st
     """Print and return, by name, why models are left out of the blend for the test rows: the choice by all rows."""
     learnt, constant = pool.learnt(), constant_answer(competition.metric, pool.targets, competition.classes).text
     without = [name for name, one in zip(names, learnt, strict=True) if not one]
-    judges = list(dict.fromkeys([competition.metric, *JUDGES]))
+    judges = list(dict.fromkeys([competition.metric, *JUDGES[competition.task]]))
     reason = f"no better than {constant} by more than chance: {', '.join(judges[:-1])} and {judges[-1]}"
     if without and learnt.any():
         print(f"left out: {', '.join(without)}, {reason}")

@@ -9,8 +9,7 @@ from scipy.special import softmax
 
 from src.base.errors import UserError
 from src.data.rows import read_dataset
-from src.models.blend import fitted, methods, stacking, weighting
-from src.models.blend.methods import METHODS
+from src.models.blend import fitted, greedy, methods, stacking, weighting
 from src.models.blend.pool import Pool
 from src.models.fitted import read_finished
 from src.results import predictions, summary
@@ -27,6 +26,7 @@ RNG = np.random.default_rng(0)
 K, N = 3, 600
 TARGETS = RNG.integers(0, K, N)
 FOLD = RNG.permutation(N) % 5
+METHODS = ["best", "mean", "weights", "greedy", "stack"]  # of more than two classes
 
 
 def model(skill: float, rng=RNG) -> np.ndarray:
@@ -50,14 +50,14 @@ def leaky(monkeypatch) -> None:
     """From now on every method is fitted on all rows, and its models are judged by all, whatever it must not see."""
     learnt = Pool.learnt
     monkeypatch.setattr(Pool, "learnt", lambda pool, without=(): learnt(pool))
-    for method, fit in METHODS.items():
-        monkeypatch.setitem(METHODS, method, lambda pool, withouts, fit=fit: fit(pool, [()] * len(withouts)))
+    for method, fit in methods.METHODS.items():
+        monkeypatch.setitem(methods.METHODS, method, lambda pool, withouts, fit=fit: fit(pool, [()] * len(withouts)))
 
 
 class TestWeights:
     def test_are_on_the_simplex_and_useless_models_get_none(self):
         oofs = np.stack([model(2), model(1.5), model(0), np.roll(model(2), 1, axis=1)])
-        found = weighting.simplex_weights(oofs, TARGETS)
+        found = weighting.simplex_weights("class", oofs, TARGETS)
         assert found.min() >= 0
         assert found.sum() == pytest.approx(1)
         assert found[0] > found[1] > 0.1
@@ -66,7 +66,7 @@ class TestWeights:
 
     def test_are_the_optimum(self):
         oofs = np.stack([model(1), model(1.2), model(0.8)])
-        found = weighting.simplex_weights(oofs, TARGETS)
+        found = weighting.simplex_weights("class", oofs, TARGETS)
         best = METRICS["log_loss"].value(TARGETS, np.tensordot(found, oofs, axes=1))
         for _ in range(300):
             near = np.clip(found + 0.05 * RNG.normal(size=3), 0, None)
@@ -77,7 +77,7 @@ class TestGreedy:
     @pytest.mark.parametrize("metric", CLASS_METRICS)
     def test_is_no_worse_than_the_best_model_and_the_best_so_many(self, metric):
         oofs, judge = np.stack([model(skill) for skill in (0.5, 1.5, 1, 0)]), METRICS[metric]
-        found = weighting.greedy_weights(oofs, TARGETS, judge)
+        found = greedy.greedy_weights(oofs, TARGETS, judge)
         rule = Biases(decisions.bias_of(judge, oofs.mean(axis=0), TARGETS))
 
         def value(weight):
@@ -93,12 +93,12 @@ class TestGreedy:
         shy = (good + 1) / (1 + K)  # the same labels
         other = np.roll(good, 1, axis=1)
         for oofs, expected in ([shy, good, other], [0, 1, 0]), ([good, other, shy], [1, 0, 0]):
-            assert weighting.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
+            assert greedy.greedy_weights(np.stack(oofs), TARGETS, METRICS["accuracy"]).tolist() == expected
 
     @pytest.mark.parametrize("metric", CLASS_METRICS)
     def test_its_score_of_a_sum_is_the_metrics(self, metric):
         probs = np.concatenate([model(1), np.full((N, 1), 0.01, np.float32)], axis=1)
-        assert weighting.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
+        assert greedy.score(METRICS[metric], TARGETS, 3 * probs.T, 3) == pytest.approx(
             METRICS[metric].value(TARGETS, probs), abs=1e-6
         )
 
@@ -107,7 +107,7 @@ class TestStack:
     def test_of_little_c_is_the_mean_but_for_its_bias_and_of_more_is_better_calibrated(self):
         oofs = np.stack([model(2) ** 4, model(1.5) ** 0.3])
         oofs /= oofs.sum(axis=2, keepdims=True)
-        (tight,) = stacking.refit(oofs, TARGETS, FOLD, [()], [1e-9])
+        (tight,) = stacking.refit(pool(*oofs), [()], [1e-9])
         mean = np.log(oofs.mean(axis=0))
         bias = np.log(tight.predict(oofs)) - mean
         assert (bias - bias.mean(axis=1, keepdims=True)).std(axis=0).max() < 1e-3
@@ -118,10 +118,10 @@ class TestStack:
 
     def test_c_is_the_one_with_the_least_loss_on_folds_inside(self):
         oofs = np.stack([model(1), model(1)])
-        (found,) = stacking.fit(oofs, TARGETS, FOLD, [(4,)])
+        (found,) = stacking.fit(pool(*oofs), [(4,)])
         loss = {}
         for c in stacking.CS:
-            parts = stacking.refit(oofs, TARGETS, FOLD, [(f, 4) for f in range(4)], [c] * 4)
+            parts = stacking.refit(pool(*oofs), [(f, 4) for f in range(4)], [c] * 4)
             probs = [part.predict(oofs[:, f == FOLD]) for f, part in enumerate(parts)]
             known = np.concatenate([TARGETS[f == FOLD] for f in range(4)])
             loss[c] = METRICS["log_loss"].value(known, np.concatenate(probs))
@@ -440,7 +440,7 @@ class TestStage:
         one = read_finished(toy, "blend")
         assert list(fitted.model_weights(one)) == ["probe", "convnext"]
         tests = [model_tables(toy, name, read_dataset(toy))[1] for name in ("probe", "convnext", "blend")]
-        assert np.abs(fitted.stack(one).predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4
+        assert np.abs(fitted.refit(one).predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4
 
     @pytest.mark.parametrize("metric", [name for name, one in CLASS_METRICS.items() if one.answers != "ranking"])
     def test_every_metric_is_blended_and_old_scores_are_recomputed(self, toy, made, folder, metric):
@@ -467,7 +467,7 @@ class TestStage:
         made(probe=1)
         blend.run(toy.model_copy(update={"blend": Blend(models=("probe",))}))
         assert read_json(toy.model_folder("blend") / "model.json")["weights"] == {"probe": 1}
-        assert "probe is the only model: its probabilities are passed through" in capsys.readouterr().out
+        assert "probe is the only model: its predictions are passed through" in capsys.readouterr().out
         rows = read_dataset(toy)
         for ours, its in zip(*(model_tables(toy, name, rows) for name in ("blend", "probe")), strict=True):
             assert (ours == its).all()

@@ -11,7 +11,7 @@ from src.data.rows import read_dataset
 from src.models import fitted
 from src.models.blend import methods
 from src.models.blend.methods import Blender, Weighted
-from src.models.blend.pool import Pool
+from src.models.blend.pool import pool_of
 from src.models.fitted import FinishedModel, Fitted
 from src.models.pictures import Pictures
 from src.results.model import model_tables
@@ -20,10 +20,10 @@ from src.results.model import model_tables
 @dataclass(frozen=True)
 class FittedBlend:
     models: Mapping[str, Fitted]
-    blender: Callable[[], Blender]  # gives it when it is first wanted: a stack takes its time
+    blender: Callable[[], Blender]  # gives it when it is first wanted: fitting it takes its time
 
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities."""
+        """(n, k) predictions."""
         return self.blender().predict(np.stack([model.predict(pictures) for model in self.models.values()]))
 
 
@@ -38,8 +38,8 @@ def load(one: FinishedModel) -> FittedBlend:
         if files.digest([files.sha256(table) for table in tables]) != known:
             raise UserError(f"{one.title} is of another {name} than there is now: {one.command} recomputes it")
     models = {name: fitted.load(competition, name) for name in weights}
-    if one.facts["method"] == "stack":
-        return FittedBlend(models, lambda: stack(one))
+    if one.facts["method"] not in methods.HAVE_WEIGHTS:
+        return FittedBlend(models, lambda: refit(one))
     return FittedBlend(models, lambda: Weighted(np.array(list(weights.values()))))
 
 
@@ -55,9 +55,8 @@ def model_weights(one: FinishedModel) -> dict[str, float]:
     return {name: weight / total for name, weight in some.items()}
 
 
-def stack(one: FinishedModel) -> Blender:
-    """The stack, solved once more on the models' out-of-fold tables: its coefficients are not kept."""
-    data = read_dataset(one.competition)
-    oofs = np.stack([model_tables(one.competition, name, data)[0] for name in model_weights(one)])
-    pool = Pool(oofs, data.targets, data.fold, one.competition.scorer)
-    return methods.METHODS["stack"](pool, [()])[0]
+def refit(one: FinishedModel) -> Blender:
+    """The method, fitted once more on the models' out-of-fold tables: a stack's coefficients and ranks are not kept."""
+    data, competition = read_dataset(one.competition), one.competition
+    oofs = np.stack([model_tables(competition, name, data)[0] for name in model_weights(one)])
+    return methods.METHODS[one.facts["method"]](pool_of(competition, data, oofs), [()])[0]

@@ -1,4 +1,4 @@
-"""Blending: five ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
+"""Blending: six ways to make one model of many, each scored on rows that it has not seen, and the choice of one.
 
 A way is fitted without some folds. Without one fold: for the score of that fold's rows. Without two: for the choice of
 a way, which is recomputed for each fold inside the other folds' rows (nested cross-validation), so that the choice is a
@@ -13,16 +13,14 @@ from typing import Protocol
 
 import numpy as np
 
-from src.models.blend import stacking, weighting
+from src.models.blend import greedy, ranks, stacking, weighting
 from src.models.blend.pool import Pool
 from src.scoring.metrics import Metric
 
-STACKABLE = 600  # columns of a stack, models times classes: of more, it takes minutes, and `auto` leaves it out
-
 
 class Blender(Protocol):
-    def predict(self, probs: np.ndarray) -> np.ndarray:
-        """(m, n, k) probabilities -> (n, k)."""
+    def predict(self, tables: np.ndarray) -> np.ndarray:
+        """(m, n, k) predictions -> (n, k)."""
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) how much of it is each model, not negative and of sum 1."""
@@ -32,8 +30,8 @@ class Blender(Protocol):
 class Weighted:
     weights: np.ndarray  # (m,) not negative, of sum 1
 
-    def predict(self, probs: np.ndarray) -> np.ndarray:
-        return np.tensordot(self.weights, probs, axes=1)
+    def predict(self, tables: np.ndarray) -> np.ndarray:
+        return np.tensordot(self.weights, tables, axes=1)
 
     def shares(self, m: int) -> np.ndarray:
         return self.weights
@@ -46,8 +44,8 @@ class Part:
     blender: Blender
     models: np.ndarray  # (m,) bool
 
-    def predict(self, probs: np.ndarray) -> np.ndarray:
-        return self.blender.predict(probs[self.models])
+    def predict(self, tables: np.ndarray) -> np.ndarray:
+        return self.blender.predict(tables[self.models])
 
     def shares(self, m: int) -> np.ndarray:
         shares = np.zeros(m)
@@ -71,10 +69,12 @@ def weighted(fit: Callable[[np.ndarray, np.ndarray, Metric], np.ndarray]) -> Fit
 METHODS: dict[str, Fit] = {  # the simplest first
     "best": weighted(weighting.best_weights),
     "mean": weighted(lambda oofs, targets, metric: np.full(len(oofs), 1 / len(oofs))),
-    "weights": weighted(lambda oofs, targets, metric: weighting.simplex_weights(oofs, targets)),
-    "greedy": weighted(weighting.greedy_weights),
-    "stack": lambda pool, withouts: stacking.fit(pool.oofs, pool.targets, pool.fold, withouts),
+    "ranks": ranks.fit,
+    "weights": weighted(lambda oofs, targets, metric: weighting.simplex_weights(metric.task, oofs, targets)),
+    "greedy": weighted(greedy.greedy_weights),
+    "stack": stacking.fit,
 }
+HAVE_WEIGHTS = ("best", "mean", "weights", "greedy")  # the others are fitted once more to be used again
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def assemble(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
 
 
 def surest(pool: Pool, tables: dict[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> str:
-    """The method of the least log loss, of those that score no less than the best single model on the same rows.
+    """The method of the least loss, of those that score no less than the best single model on the same rows.
 
     In 334 simulations (3 to 8 models of unlike and like skill, some of none, 2 to 10 classes, 60 to 14,000 rows) the
     cross-fitted blend had, on fresh rows, 1.16 ± 0.14 points of accuracy more than the best model and 0.25 less than
@@ -128,12 +128,12 @@ def surest(pool: Pool, tables: dict[str, np.ndarray], rows: np.ndarray | slice =
     much again: a lower log loss may have fewer right. Of the metric log loss, 0.063 ± 0.005 less than the best model.
 
     Args:
-        tables: The (n, k) out-of-fold probabilities of each method, of which `best` is one.
+        tables: The (n, k) out-of-fold predictions of each method, of which `best` is one.
     """
     targets = pool.targets[rows]
-    ranks = {method: pool.metric.rank(targets, pool.decide(of, rows), of[rows]) for method, of in tables.items()}
-    good = [method for method in tables if not ranks[method][0] < ranks["best"][0]]  # all, where it is undefined
-    return max(good, key=lambda method: ranks[method][1])
+    ranked = {method: pool.metric.rank(targets, pool.decide(of, rows), of[rows]) for method, of in tables.items()}
+    good = [method for method in tables if not ranked[method][0] < ranked["best"][0]]  # all, where it is undefined
+    return max(good, key=lambda method: ranked[method][1])
 
 
 def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str], np.ndarray]:
@@ -150,11 +150,11 @@ def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str],
 
 
 def methods_for(method: str, pool: Pool) -> list[str]:
-    """The methods to fit: of `auto` all, but for a stack of too many columns; of another, it and the mean beside it."""
+    """The methods to fit: of auto all that suit the metric but a stack of minutes; of another, it and the mean."""
     if method != "auto":
         return list(dict.fromkeys(["mean", method]))
-    m, _, k = pool.oofs.shape
-    return [name for name in METHODS if name != "stack" or m * k <= STACKABLE]
+    suits = {"ranks": ranks.fits(pool), "stack": stacking.is_quick(pool)}
+    return [name for name in METHODS if suits.get(name, True)]
 
 
 def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> np.ndarray:
@@ -167,8 +167,7 @@ def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> 
         cs = {(f,): part.blender.c for f, part in enumerate(fitted.outer)}
 
         def refit(pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list[Blender]:
-            same = [cs[without] for without in withouts]
-            return stacking.refit(pool.oofs, pool.targets, pool.fold, withouts, same)
+            return stacking.refit(pool, withouts, [cs[without] for without in withouts])
 
     folds = [f for f, part in enumerate(fitted.outer) if part.shares(len(pool.oofs))[model] > 0]
     refitted = fit_parts(refit, less, [(f,) for f in folds])

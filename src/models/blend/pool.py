@@ -5,21 +5,22 @@ from functools import cached_property
 
 import numpy as np
 
+from src.data.rows import Dataset
+from src.models.blend import judges
+from src.schema.competition import Competition
 from src.scoring import decisions
-from src.scoring.constant import constant_table
-from src.scoring.metrics import METRICS, Metric
-
-JUDGES = ("log_loss", "accuracy")  # beside the metric; they are quick, and most models pass the first
+from src.scoring.metrics import Metric
 
 
 @dataclass(frozen=True)
 class Pool:
     """The models to blend, on the same n rows."""
 
-    oofs: np.ndarray  # (m, n, k) out-of-fold probabilities
-    targets: np.ndarray  # (n,) class indices
+    oofs: np.ndarray  # (m, n, k) out-of-fold predictions
+    targets: np.ndarray  # of the rows: see scoring/targets.py
     fold: np.ndarray  # (n,) from 0 up
     metric: Metric
+    span: tuple[float, float] = (-np.inf, np.inf)  # of a number: the least and the greatest that it can be
 
     @property
     def folds(self) -> range:
@@ -34,9 +35,9 @@ class Pool:
         """The pool of some models, by a mask (m,)."""
         return self if models.all() else replace(self, oofs=self.oofs[models])
 
-    def decide(self, probs: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """Out-of-fold probabilities of some rows as the metric scores them: see `decisions`."""
-        return decisions.cross_fitted(self.metric, probs[rows], self.targets[rows], self.fold[rows])
+    def decide(self, table: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Out-of-fold predictions of some rows as the metric scores them: see `decisions`."""
+        return decisions.cross_fitted(self.metric, table[rows], self.targets[rows], self.fold[rows])
 
     def members(self, without: tuple[int, ...] = ()) -> np.ndarray:
         """(m,) the models that have learnt something by the rows outside of some folds; all, where none has."""
@@ -55,14 +56,20 @@ class Pool:
         return {}
 
     def has_learnt(self, oof: np.ndarray, rows: np.ndarray) -> bool:
-        """Whether a model (n, k) beats the constant answer by the metric, log loss or accuracy, beyond chance.
+        """Whether a model (n, k) beats the constant answer by the metric or one of the judges, beyond chance.
 
         Beyond chance is more than the 95 % interval of the paired difference, as for `no better than always ...` in the
         table at the end of a run. The constant answer has the shares of the very rows: those of other folds' would be
-        worse than chance where classes are alike, since the commonest class elsewhere is the rarer one here. Accuracy
-        is for the metric log loss, by which a zero-shot that is right but far too sure is worse than no answer.
+        worse than chance where classes are alike, since the commonest class elsewhere is the rarer one here.
         """
-        probs, targets = oof[rows], self.targets[rows]
-        constant = constant_table(targets, oof.shape[1])
-        quick = any(METRICS[judge].is_ahead(targets, probs, than=constant) for judge in JUDGES)
-        return quick or self.metric.is_ahead(targets, self.decide(oof, rows), than=constant)
+        table, targets = oof[rows], self.targets[rows]
+        constant = self.metric.target.constant(targets, oof.shape[1])
+        if any(judge(targets, table, constant) for judge in judges.JUDGES[self.metric.task].values()):
+            return True
+        return self.metric.is_ahead(targets, self.decide(oof, rows), than=constant)
+
+
+def pool_of(competition: Competition, data: Dataset, oofs: np.ndarray) -> Pool:
+    """The pool of models by their out-of-fold predictions (m, n, k) of data.train."""
+    span = {} if competition.span is None else {"span": competition.span}
+    return Pool(oofs, data.targets, data.fold, competition.scorer, **span)
