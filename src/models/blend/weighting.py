@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize, nnls
 
 from src.scoring import decisions
 from src.scoring.metrics import Metric
 
 ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
+EVEN = 1e-9  # of the mean squared error, by which uneven weights of equal models are worse
 
 
 def best_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.ndarray:
@@ -25,8 +27,28 @@ def simplex_weights(task: str, oofs: np.ndarray, targets: np.ndarray) -> np.ndar
         oofs: (m, n, k) predictions of m models.
         targets: The rows' targets: see scoring/targets.py.
     """
-    loss = LOSSES[task](oofs, targets)
-    m = len(oofs)
+    weights = np.clip(SOLVERS[task](oofs, targets), 0, None)
+    weights[weights < 1e-4] = 0  # what the solver leaves instead of nothing
+    return weights / weights.sum()
+
+
+def of_class(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return of_least_log_loss(oofs[:, np.arange(len(targets)), targets].astype(np.float64))
+
+
+def of_labels(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """By the mean of the labels' log losses."""
+    return of_least_log_loss(np.where(targets > 0, oofs, 1 - oofs).reshape(len(oofs), -1).astype(np.float64))
+
+
+def of_least_log_loss(p_true: np.ndarray) -> np.ndarray:
+    """By the probabilities (m, n) of what is true: all that log loss looks at."""
+    m, n = p_true.shape
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        blended = weights @ p_true + ADDED_PROB
+        return -np.log(blended).mean(), p_true @ (1 / blended) / -n
+
     result = minimize(
         loss,
         np.full(m, 1 / m),
@@ -36,45 +58,25 @@ def simplex_weights(task: str, oofs: np.ndarray, targets: np.ndarray) -> np.ndar
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(m)},
         options={"maxiter": 500, "ftol": 1e-10},
     )
-    weights = np.clip(result.x, 0, None)
-    weights[weights < 1e-4] = 0  # what the solver leaves instead of nothing
-    return weights / weights.sum()
+    return result.x
 
 
-Loss = Callable[[np.ndarray], tuple[float, np.ndarray]]  # of weights (m,), with its gradient
+def of_number(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """By the squared error, which is w' Q w: weights of sum 1 blend the models' errors, whose products are in Q.
 
-
-def class_loss(oofs: np.ndarray, targets: np.ndarray) -> Loss:
-    return log_loss(oofs[:, np.arange(len(targets)), targets].astype(np.float64))
-
-
-def label_loss(oofs: np.ndarray, targets: np.ndarray) -> Loss:
-    """The mean over rows and labels."""
-    return log_loss(np.where(targets > 0, oofs, 1 - oofs).reshape(len(oofs), -1).astype(np.float64))
-
-
-def log_loss(p_true: np.ndarray) -> Loss:
-    """By the probabilities (m, n) of what is true: all that log loss looks at."""
-    n = p_true.shape[1]
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        blended = weights @ p_true + ADDED_PROB
-        return -np.log(blended).mean(), p_true @ (1 / blended) / -n
-
-    return loss
-
-
-def squared_error(oofs: np.ndarray, targets: np.ndarray) -> Loss:
-    """In that of the best model, so that it has no unit: weights of sum 1 blend the models' errors."""
+    The least of w' Q w where the sum is 1 is in proportion to that of u' Q u / 2 - sum(u), without a condition on the
+    sum: non-negative least squares by Q's Cholesky factor.
+    """
     errors = oofs[:, :, 0].astype(np.float64) - targets
     products = errors @ errors.T
-    squares = products.diagonal()
-    products = products / (squares.min() or squares.mean() or 1.0)
-    return lambda weights: (weights @ products @ weights, 2 * products @ weights)
+    products = products / (products.diagonal().mean() or 1.0) + EVEN * np.eye(len(errors))
+    factor = np.linalg.cholesky(products)
+    found, _ = nnls(factor.T, solve_triangular(factor, np.ones(len(errors)), lower=True))
+    return found / found.sum()
 
 
-LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], Loss]] = {  # by the task
-    "class": class_loss,
-    "labels": label_loss,
-    "number": squared_error,
+SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # by the task
+    "class": of_class,
+    "labels": of_labels,
+    "number": of_number,
 }
