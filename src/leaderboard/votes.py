@@ -10,10 +10,11 @@ from src.base.paths import resolve
 from src.kaggle.refusals import Refusal
 from src.leaderboard import submission
 from src.schema.competition import Competition
+from src.scoring.targets import Target
 
 
 def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
-    """Return the labels, as class indices (n,), that a submission CSV gives to `ids`: see `submission.answers`.
+    """Return the answers, (n,) or of several labels (n, k), of a submission CSV to `ids`: see `submission.answers`.
 
     Raises:
         UserError: It has faults, all of which are listed.
@@ -27,6 +28,17 @@ def read(competition: Competition, path: str, ids: Sequence[str]) -> np.ndarray:
 def check(path: str, file: Path) -> None:
     if not file.is_file():
         raise UserError(f"blend.csvs: there is no file {file}: fix the path {path!r} or leave it out")
+
+
+def elect(target: Target, ballots: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:
+    """Return a table (n, k) of 0 and 1 with what most of v answers say, classes (v, n) or labels (v, n, k).
+
+    A label of as many votes for it as against it is there if more than half of the train rows, of `targets`, have it.
+    """
+    if target.is_choice:
+        return np.eye(k, dtype=np.float32)[majority(ballots, np.bincount(targets, minlength=k))]
+    lead = 2 * ballots.sum(axis=0) - len(ballots)
+    return np.where(lead == 0, targets.mean(axis=0) > 0.5, lead > 0).astype(np.float32)
 
 
 def majority(votes: np.ndarray, prior: np.ndarray) -> np.ndarray:

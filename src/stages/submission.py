@@ -86,15 +86,17 @@ def write(
 
 
 def vote(competition: Competition, data: Dataset, asked: Requirements, probs: np.ndarray) -> None:
-    """Write the majority vote of the labels of `probs` and of the config's CSVs; ties: the more frequent class."""
-    others = [votes.read(competition, path, data.test.ids) for path in competition.blend.csvs]
-    ballots, k = np.stack([competition.target.answers(probs), *others]), len(competition.classes)
-    labels = votes.majority(ballots, np.bincount(data.targets, minlength=k))
-    sure = np.eye(k, dtype=np.float32)[labels]
+    """Write the majority vote of the labels of `probs` and of the config's CSVs: see `votes.elect`."""
+    target, others = (
+        competition.target,
+        [votes.read(competition, path, data.test.ids) for path in competition.blend.csvs],
+    )
+    ballots = np.stack([target.answers(probs), *others])
+    sure = votes.elect(target, ballots, data.targets, len(competition.classes))
     path = write(competition, data, asked, sure, lambda sha: competition.votes(len(ballots), sha))
     print(
         f"{path.name}: the vote has no CV score of its own, since its CSVs have no out-of-fold rows; "
-        f"{(labels != ballots[0]).mean():.1%} of its labels are not the blend's"
+        f"{(target.answers(sure) != ballots[0]).mean():.1%} of its labels are not the blend's"
     )
     print_graded(competition, data, sure)
 

@@ -13,6 +13,7 @@ from src.leaderboard import submission as submissions
 from src.results import summary
 from src.results.model import read_model, save_model
 from src.schema.competition import Blend, Competition, Folds, Reported
+from src.scoring.targets import TARGETS
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition
 
@@ -194,6 +195,13 @@ class TestVotes:
     def test_that_tie_go_to_the_more_frequent_class(self):
         ballots, prior = np.array([[0, 2, 1, 0], [1, 1, 2, 0]]), np.array([10, 20, 20])
         assert votes.majority(ballots, prior).tolist() == [1, 1, 1, 0]  # of equally frequent ones the first
+
+    def test_of_labels_are_the_majority_of_each_and_of_a_tie_what_most_rows_have(self):
+        ballots = np.array([[[1, 1, 0], [1, 1, 1]], [[0, 0, 0], [1, 0, 0]]], bool)
+        targets = np.array([[1, 0, 0], [1, 0, 1], [0, 1, 0]], np.uint8)
+        assert votes.elect(TARGETS["labels"], ballots, targets, 3).tolist() == [[1, 0, 0], [1, 0, 0]]
+        three = np.concatenate([ballots, [[[0, 1, 1], [0, 0, 1]]]])
+        assert votes.elect(TARGETS["labels"], three, targets, 3).tolist() == [[0, 1, 0], [1, 0, 1]]
 
     @pytest.mark.parametrize(
         ("change", "said"),
