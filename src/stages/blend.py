@@ -39,6 +39,7 @@ def run(competition: Competition) -> list[str]:
         "code": CODE,
         "blend": competition.blend.model_dump(mode="json", exclude={"csvs"}),  # these are the submission's
         "metric": competition.metric,
+        **form_key(competition),
         **competition.target_key,
         "models": {name: tables_digest(competition, name, data.folds_sha) for name in names},
         **data.key,
@@ -158,6 +159,13 @@ def heaviest(models: dict[str, dict[str, float]]) -> list[str]:
 
 def count_note(some: list[str], names: list[str]) -> str:
     return f", {len(some)} of {len(names)} models" if len(some) < len(names) else ""
+
+
+def form_key(competition: Competition) -> dict[str, Any]:
+    """The submission's form, where the metric is of some classes or of one alone by it."""
+    if competition.scorer is METRICS_OF[competition.task][competition.metric]:
+        return {}
+    return {"submission": competition.form.model_dump(mode="json")}
 
 
 def tables_digest(competition: Competition, name: str, folds_sha: str) -> str:

@@ -15,6 +15,7 @@ from src.models.fitted import read_finished
 from src.results import predictions, summary
 from src.results.model import model_tables, save_model
 from src.schema.competition import Blend
+from src.schema.forms import OneProbability
 from src.scoring import decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases
@@ -462,6 +463,11 @@ class TestStage:
         assert blend.run(toy) == []
         made(zeroshot=2)
         assert blend.run(toy) == ["blend"]
+
+    def test_is_computed_again_for_another_class_whose_probability_is_sent(self, toy, made):
+        made(zeroshot=1, probe=1, convnext=1)
+        for positive, expected in ("red", ["blend"]), ("red", []), ("green", ["blend"]):
+            assert blend.run(toy_competition(metric="auc", submission=OneProbability(positive))) == expected
 
     def test_of_one_model_is_that_model_and_needs_no_others(self, toy, made, capsys):
         made(probe=1)

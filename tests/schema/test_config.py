@@ -82,6 +82,11 @@ def written(tmp_path, monkeypatch):
         ("competition.model_copy(update={'metric': 'acuracy'})", "unknown metric 'acuracy': did you mean 'accuracy'"),
         ("competition.model_copy(update={'models': {'blend': ZeroShot(clip='x')}})", "call the model something else"),
         ("competition.model_copy(update={'blend': Blend(models=('convnext',))})", "did you mean 'convnext_base'"),
+        ("competition.model_copy(update={'blend': Blend(method='ranks')})", "ranks lose what accuracy looks at"),
+        (
+            "competition.model_copy(update={'blend': Blend(method='ranks'), 'metric': 'auc'})",
+            "ranks of more than two classes are not offered",
+        ),
         ("Kaggle('../etc')", "Kaggle.slug"),
         ("Competition(title='x', source=Kaggle('x'), classes=('a', 'b'))", "Competition.models is missing"),
         ("1 +", "src/configs/mine.py, line 3"),

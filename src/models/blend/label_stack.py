@@ -20,7 +20,7 @@ from src.models.blend.pool import Pool
 from src.models.logreg.targets import Problem
 from src.scoring.targets import MIN_PROB
 
-STACKABLE = 10_000_000  # log odds, models times rows times labels: of more, it takes minutes
+STACKABLE = 5_000_000  # log odds, models times rows times labels: of more, it takes minutes
 MIN_FEATURE_PROB = 1e-5  # from 0 and 1: a model that is wrongly certain is no feature out of all proportion
 STEPS, HALVINGS = 50, 30  # of Newton's method, and of a step that is too long, at most
 ENOUGH = 1e-6  # of the decrease of f that a step promises: far finer than what C decides
