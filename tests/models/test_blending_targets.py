@@ -4,15 +4,23 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import Ridge
 
-from src.models.blend import greedy, judges, label_stack, methods, ranks, stacking, weighting
-from src.models.blend.pool import Pool
+from src.data.rows import read_dataset
+from src.models.blend import fitted, greedy, judges, label_stack, methods, ranks, stacking, weighting
+from src.models.blend.pool import Pool, pool_of
+from src.models.fitted import read_finished
+from src.results.model import model_tables, save_model
+from src.schema.competition import Blend
+from src.schema.models import Probe
 from src.scoring.metrics import METRICS_OF
 from src.scoring.targets import TARGETS
+from src.stages import blend, data, folds
+from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
 from tests.models.test_blending import leaky
 
 N, K, SPAN = 500, 3, (0.0, 100.0)
@@ -384,3 +392,70 @@ class TestRanks:
             targets=np.where((FOLD == 1).reshape(-1, *[1] * (pool.targets.ndim - 1)), 1 - pool.targets, pool.targets),
         )
         assert (cross_fitted("ranks", pool)[FOLD == 1] == cross_fitted("ranks", other)[FOLD == 1]).all()
+
+
+class TestStage:
+    @pytest.fixture(params=["labels", "number"])
+    def made(self, request, folder):
+        """A competition of three finished models, the first of which has learnt nothing."""
+        train = pd.read_csv(folder / "train.csv", dtype=str)
+        rng = np.random.default_rng(0)
+        if request.param == "labels":
+            cells = [" ".join(label for label in CLASSES if rng.random() < 0.4) for _ in range(len(train))]
+            fields = {"task": "labels", "metric": "auc"}
+        else:
+            cells = [f"{number:.2f}" for number in rng.uniform(0, 10, len(train))]
+            fields = {"task": "number", "metric": "rmse", "classes": (), "span": (0.0, 10.0), "prompts": None}
+        train.assign(label=cells).to_csv(folder / "train.csv", index=False)
+        sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+        values = dict.fromkeys(CLASSES, 0.5) if request.param == "labels" else {"label": 5}
+        sample.assign(**values).to_csv(folder / "sample_submission.csv", index=False)
+        models = {name: Probe(clip=TINY_CLIP) for name in ("noise", "good", "better")}
+        competition = toy_competition(models=models, **fields)
+        data.run(competition)
+        folds.run(competition)
+        rows = read_dataset(competition)
+        true = rows.targets.reshape(len(train), -1) / (1 if request.param == "labels" else 10)
+        for name, skill in {"noise": 0, "good": 0.5, "better": 0.7}.items():
+            oof, test = rng.random(true.shape), rng.random((len(rows.test), true.shape[1]))
+            oof = skill * true + (1 - skill) * oof
+            scale = 1 if request.param == "labels" else 10
+            save_model(competition, name, {**rows.key, "skill": skill}, rows, scale * oof, scale * test, 1.0)
+        return competition
+
+    def test_names_the_loss_and_what_models_differ_in(self, made, capsys):
+        assert blend.run(made) == ["blend"]
+        said = capsys.readouterr().out
+        loss = {"labels": "log loss", "number": "rmse"}[made.task]
+        (head,) = [line for line in said.splitlines() if line.startswith("method")]
+        assert head.split()[:2] == ["method", made.metric]
+        assert head.endswith(loss)
+        assert f": the least {loss} of the methods that score no less than best." in said
+        assert "left out: noise, no better than always" in said
+        assert "1 - correlation, in % (all: disagreement.csv)" in said
+        model = read_json(made.model_folder("blend") / "model.json")
+        assert list(model["methods"]) == methods.methods_for("auto", pool_of_models(made))
+        assert blend.run(made) == []
+
+    @pytest.mark.parametrize("method", ["weights", "stack", "ranks"])
+    def test_is_loaded_as_it_was_fitted(self, made, method):
+        if method == "ranks" and made.task == "number":
+            return
+        made = made.model_copy(update={"blend": Blend(method=method)})
+        blend.run(made)
+        one = read_finished(made, "blend")
+        names = list(fitted.model_weights(one))
+        assert names == ["good", "better"]
+        tests = [model_tables(made, name, read_dataset(made))[1] for name in (*names, "blend")]
+        weights = np.array(list(fitted.model_weights(one).values()))
+        again = methods.Weighted(weights) if method == "weights" else fitted.refit(one)
+        size = 1 if made.task == "labels" else 10
+        assert np.abs(again.predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4 * size
+        assert np.abs(again.predict(np.stack(tests[:2])[:, 3:4]) - tests[2][3:4]).max() < 1e-4 * size  # one picture
+
+
+def pool_of_models(competition) -> Pool:
+    rows = read_dataset(competition)
+    return pool_of(
+        competition, rows, np.stack([model_tables(competition, name, rows)[0] for name in competition.models])
+    )
