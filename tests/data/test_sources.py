@@ -13,6 +13,7 @@ from PIL import Image
 from src.base import paths
 from src.base.errors import UserError
 from src.base.paths import submissions_root
+from src.data import unpacking
 from src.data.sources import kaggle
 from src.data.sources.digits import Digits
 from src.data.sources.kaggle import Kaggle
@@ -71,8 +72,6 @@ def test_zips_in_a_read_only_folder_are_unpacked_below_the_submissions(inside, i
     before = snapshot(input_dir)
     source = Kaggle("corn")
     own = submissions_root() / ".input"
-    source.fetch(source.root)
-    assert not own.exists()  # where it can be unpacked in its place, that is the user's
     for module in (kaggle, paths):
         monkeypatch.setattr(module, "may_write", lambda folder: False)
     source.fetch(source.root)
@@ -81,15 +80,17 @@ def test_zips_in_a_read_only_folder_are_unpacked_below_the_submissions(inside, i
     assert sorted(path.name for path in (own / "corn").iterdir()) == ["train", "train.csv"]
     assert (own / "corn/train/1.png").read_text() == "x"
     assert (own / "corn/train.csv").read_text() == "a,b\n"
-    (there / "1.png").write_text("y")  # a newer version, unpacked
-    kaggle.has_zips_alone.cache_clear()
+    (there / "train").mkdir()  # a newer version, unpacked
+    (there / "train/1.png").write_text("y")
+    kaggle.has_packed_data.cache_clear()
     assert source.root == there.parent
 
 
-def test_a_read_only_folder_with_pictures_is_used_as_it_is(input_dir, monkeypatch):
-    (input_dir / "corn").mkdir()
-    (input_dir / "corn/1.png").write_text("x")
-    make_zip(input_dir / "corn/more.zip", {"2.png": "x"})
+def test_a_read_only_folder_whose_archives_are_unpacked_is_used_as_it_is(input_dir, monkeypatch):
+    (input_dir / "corn/train").mkdir(parents=True)
+    (input_dir / "corn/train/1.png").write_text("x")
+    make_zip(input_dir / "corn/train.zip", {"1.png": "x"})
+    make_zip(input_dir / "corn/code.zip", {"main.py": "x"})
     monkeypatch.setattr(kaggle, "may_write", lambda folder: False)
     Kaggle("corn").fetch(input_dir)
     assert Kaggle("corn").root == input_dir
@@ -110,37 +111,12 @@ def zipped(entries) -> bytes:
     return buffer.getvalue()
 
 
-def test_zips_inside_are_unpacked_but_not_those_inside_of_them(input_dir, capsys):
-    entries = {
-        "train.zip": zipped({"train/1.png": "x", "train/deep.zip": zipped({"a": "b"})}),
-        "test.zip": zipped({"2.png": "y", "3.png": "z"}),
-        "labels.csv.zip": zipped({"labels.csv": "id,label\n"}),
-        "sub/more.ZIP": zipped({"4.png": "w", "5.png": "v"}),
-    }
-    make_zip(input_dir / "corn.zip", entries)
-    Kaggle("corn").fetch(input_dir)
-    folder = input_dir / "corn"
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    assert files == [
-        *("labels.csv", "sub/more/4.png", "sub/more/5.png", "test/2.png", "test/3.png", "train/1.png"),
-        "train/deep.zip",
-    ]
-    assert "unzipping train.zip in corn.zip\n" in capsys.readouterr().out
-
-
-def test_a_zip_inside_whose_place_is_taken_stays_and_is_said(input_dir, capsys):
-    make_zip(input_dir / "corn.zip", {"train.zip": zipped({"train/1.png": "x"}), "train/1.png": "x"})
-    Kaggle("corn").fetch(input_dir)
-    assert (input_dir / "corn/train.zip").is_file()
-    assert "train.zip in corn.zip stays packed: train is there\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("inner", "said"),
     [
         (b"half of it", "is not a whole zip file"),
         (zipped({"../out.txt": "x"}), "would leave its folder"),
-        (zipped({"a": "yyyyyyyyyyyyyyyyyyyyy"}).replace(b"yyyy", b"yzyy", 1), "is not a whole zip file"),
+        (zipped({"a.csv": "yyyyyyyyyyyyyyyyyyyyy"}).replace(b"yyyy", b"yzyy", 1), "is not a whole zip file"),
     ],
 )
 def test_a_damaged_zip_inside_is_one_sentence_and_nothing_stays(inner, said, input_dir):
@@ -233,8 +209,9 @@ def test_an_entry_that_would_escape_is_refused(input_dir, entries, said):
     assert snapshot(input_dir.parent) == before
 
 
-def test_a_bomb_is_refused_by_its_declared_size(input_dir):
+def test_a_bomb_is_refused_by_its_declared_size(input_dir, monkeypatch):
     make_zip(input_dir / "corn.zip", {"zeros": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
+    monkeypatch.setattr(unpacking, "LEAST_BOMB", 1_000_000)
     with pytest.raises(UserError, match="claims to unpack to 3,000,000 bytes"):
         Kaggle("corn").fetch(input_dir)
     assert not (input_dir / "corn").exists()
@@ -242,7 +219,7 @@ def test_a_bomb_is_refused_by_its_declared_size(input_dir):
 
 def test_more_than_the_disk_has_is_refused(input_dir, monkeypatch):
     make_zip(input_dir / "corn.zip", {"a": bytes(1000)})
-    monkeypatch.setattr(kaggle.shutil, "disk_usage", lambda path: SimpleNamespace(free=999))
+    monkeypatch.setattr(unpacking.shutil, "disk_usage", lambda path: SimpleNamespace(free=999))
     with pytest.raises(UserError, match="make room"):
         Kaggle("corn").fetch(input_dir)
 
