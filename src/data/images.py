@@ -1,50 +1,72 @@
 """Pictures: one decoder for all stages, and the reason why a file is not a whole picture.
 
 A plain JPEG or PNG is decoded by OpenCV, which gives Pillow's pixels bit for bit, faster and without Python's lock;
-whatever is not plain (CMYK, 16 bits, transparency, other formats) by Pillow itself.
+whatever is not plain (CMYK, 16 bits, transparency, other formats) by Pillow itself; arrays and DICOM by the files of
+their names.
 """
 
 import io
 import os
-import re
 import struct
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable
+from types import ModuleType
 
 import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from src.base.errors import UserError
+from src.data import arrays, dicom, png
+from src.data.depth import WHITE, NotRead, scaled
 
 # The endings of pictures in folders; only decoding tells whether a file is one.
-ENDINGS = (
+USUAL = (
     *(".apng", ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm"),
     *(".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
+# And of what may be a picture, or may lie beside those of the same folder as their mask, depth or original.
+UNUSUAL = (".dcm", ".dicom", ".npy", ".npz")
+ENDINGS = (*USUAL, *UNUSUAL)
 # What a Mac's zip, Windows, and boxes that store files (Synology, QNAP) put beside the files, in small letters.
 LEFT_BEHIND = {
     *("__macosx", "@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information"),
     *("lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini"),
 }
-WHITE = 65535  # the value that is white in pictures of more than 8 bits, where a config says nothing else
 
 LARGEST = 178_956_970  # pixels: a picture of more is not decoded whole, unless MAX_PIXELS in the environment says so
 Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is as high, and forbids to decode a part
 
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"  # the last chunk's name and checksum
-# The tag of the orientation, of either order of bytes, as another kind of number than OpenCV looks for
-ODD_TAG = re.compile(rb"\x01\x12\x00[^\x03]|\x12\x01[^\x03]\x00", re.DOTALL)
-EXIF_IN_TEXT = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")  # of a PNG
 
-
-class TooLarge(ValueError):
+class TooLarge(NotRead):
     """The picture has more pixels than are decoded."""
 
 
 def is_picture(name: str) -> bool:
     """Return whether a file's name, or path, has the ending of a picture."""
     return name.lower().endswith(ENDINGS)
+
+
+def choose(names: Iterable[str]) -> list[str]:
+    """Return the names of a folder that are pictures'; of unusual endings only where it has none of the usual ones."""
+    names = [name for name in names if is_picture(name)]
+    return [name for name in names if name.lower().endswith(USUAL)] or names
+
+
+def format_of(data: bytes | bytearray) -> ModuleType | None:
+    """Return what reads a file that neither OpenCV nor Pillow does; None of all others."""
+    return next((one for one in (arrays, dicom) if one.is_one(data)), None)
+
+
+def header(data: bytes | bytearray) -> tuple[tuple[int, int], str]:
+    """Return the width and height in pixels, as the file has them, and its mode, for a sentence.
+
+    Raises:
+        OSError, SyntaxError, ValueError: As `decode` raises them.
+    """
+    if (other := format_of(data)) is not None:
+        return other.header(data)
+    image = opened(data)
+    return image.size, image.mode
 
 
 def is_hidden(name: str) -> bool:
@@ -58,7 +80,7 @@ def opened(data: bytes | bytearray) -> Image.Image:
     Raises:
         OSError, SyntaxError, ValueError: Pillow's own, for a file that is not a picture.
     """
-    return Image.open(io.BytesIO(without_damaged_chunks(data)))
+    return Image.open(io.BytesIO(png.without_damaged_chunks(data)))
 
 
 def decode(data: bytearray, white: int = WHITE) -> np.ndarray:
@@ -75,9 +97,12 @@ def decode(data: bytearray, white: int = WHITE) -> np.ndarray:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         if pixels is not None:  # a file that it does not like is Pillow's to judge
             return pixels
+    if (other := format_of(data)) is not None:
+        require_size(*other.header(data)[0])
+        return other.decode(data, white)
     image = opened(data)
     reduce(image)
-    if white != WHITE and (colours := deep_colours(data)) is not None:
+    if white != WHITE and (colours := png.deep_colours(data)) is not None:
         info = {name: value for name, value in image.info.items() if name != "transparency"}
         image = Image.fromarray(np.dstack([scaled(colours[..., :3], white), scaled(colours[..., 3:], WHITE)]))
         image.info = info  # the orientation
@@ -92,11 +117,11 @@ def is_plain(data: bytearray) -> bool:
 
 def scan(data: bytearray) -> tuple[bool, bool]:
     """Return whether OpenCV has a file's pixels right, and whether Pillow may find an orientation that it overlooks."""
-    if data.startswith(PNG_START):
+    if data.startswith(png.START):
         (width, height), (bits, colour, interlaced) = struct.unpack(">II", data[16:24]), (data[24], data[25], data[28])
         plain = bits == 8 and colour in (0, 2, 3) and not interlaced and width * height <= LARGEST
         plain = plain and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0
-        return plain, plain and is_turned_png(data)
+        return plain, plain and png.is_turned(data)
     if not data.startswith(b"\xff\xd8\xff"):
         return False, False
     at, plain, turned, exif = 2, None, False, 0
@@ -115,70 +140,19 @@ def scan(data: bytearray) -> tuple[bool, bool]:
                     return False, False
                 turned = True
             elif segment.startswith(b"Exif"):
-                turned = turned or plain is not None or exif > 1 or ODD_TAG.search(segment) is not None
+                turned = turned or plain is not None or exif > 1 or png.ODD_TAG.search(segment) is not None
         at += 2 + length
     return False, False
 
 
-def is_turned_png(data: bytearray) -> bool:
-    """Return whether a PNG's orientation may stand where OpenCV does not look: in a text, or behind its pixels."""
-    seen = False
-    for name, start, end in chunks(data):
-        seen = seen or name == b"IDAT"
-        if name == b"eXIf" and (seen or ODD_TAG.search(data, start, end)):
-            return True
-        if name in (b"tEXt", b"zTXt", b"iTXt") and data.startswith(EXIF_IN_TEXT, start):
-            return True
-    return False
-
-
-def chunks(data: bytes | bytearray) -> Iterator[tuple[bytes, int, int]]:
-    """Yield a PNG's chunks, up to where it is cut off: the name, and where the content starts and ends."""
-    at = len(PNG_START)
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        if end + 4 > len(data):
-            return
-        yield bytes(data[at + 4 : at + 8]), at + 8, end
-        at = end + 4
-
-
-def without_damaged_chunks(data: bytes | bytearray) -> bytes | bytearray:
-    """Return a PNG without the chunks that are no part of its pixels and have a wrong checksum."""
-    if not data.startswith(PNG_START):
-        return data
-    view = memoryview(data)
-    damaged = [
-        (start - 8, end + 4)
-        for name, start, end in chunks(data)
-        if name[:1].islower() and zlib.crc32(view[start - 4 : end]) != int.from_bytes(data[end : end + 4])
-    ]
-    for start, end in reversed(damaged):
-        data = data[:start] + data[end:]
-    return data
-
-
-def deep_colours(data: bytes | bytearray) -> np.ndarray | None:
-    """Return (height, width, 4) uint16 RGBA of a PNG of 16 bits in colours, which Pillow cuts to 8; None of others."""
-    if not data.startswith(PNG_START) or data[24] != 16 or data[25] not in (2, 4, 6):
-        return None
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        return None
-    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGBA)
-
-
-def scaled(values: np.ndarray, white: int) -> np.ndarray:
-    """Scale values of more than 8 bits to uint8, `white` and what is above it to 255."""
-    return np.round(np.minimum(values, white) / (white / 255)).astype(np.uint8)
-
-
 def greatest(data: bytes | bytearray) -> int:
     """Return the greatest value in a picture of more than 8 bits, from 1; 0 for other pictures."""
+    if (other := format_of(data)) is not None:
+        return other.greatest(data)
     image = opened(data)
     if image.mode.startswith("I"):
         return max(1, int(np.asarray(image).max()))
-    colours = deep_colours(data)
+    colours = png.deep_colours(data)
     return 0 if colours is None else max(1, int(colours[..., :3].max()))
 
 
@@ -218,20 +192,25 @@ def reduce(image: Image.Image) -> None:
     Raises:
         TooLarge: That is not enough, or it is no JPEG; MAX_PIXELS may allow more.
     """
-    (width, height), most = image.size, largest()
+    width, height = image.size
     if width * height <= LARGEST:
         return
     is_jpeg = image.format in ("JPEG", "MPO")
     part = next((part for part in (2, 4, 8) if width * height <= LARGEST * part**2), 8) if is_jpeg else 1
-    if width * height > most * part**2:
-        smaller = "save it smaller" if is_jpeg else "save it smaller, or as a JPEG, which is read reduced"
-        needed = -(-width * height // part**2)
-        raise TooLarge(
-            f"has {width} x {height} pixels, and {most:,} are read at most: {smaller}; or set the environment's "
-            f"MAX_PIXELS={needed}, with {needed * 6e-9:.1f} GB of memory for each picture that is being read"
-        )
+    require_size(width, height, part, "" if is_jpeg else ", or as a JPEG, which is read reduced")
     if is_jpeg:
         image.draft(image.mode, (width // part, height // part))
+
+
+def require_size(width: int, height: int, part: int = 1, otherwise: str = "") -> None:
+    """Raise a TooLarge for a picture that has too many pixels at a `part` of its sides; `otherwise` is what helps."""
+    if width * height > (most := largest()) * part**2:
+        needed = -(-width * height // part**2)
+        raise TooLarge(
+            f"has {width} x {height} pixels, and {most:,} are read at most: save it smaller{otherwise}; or set the "
+            f"environment's MAX_PIXELS={needed}, with {needed * 6e-9:.1f} GB of memory for each picture that is being "
+            "read"
+        )
 
 
 def largest() -> int:
@@ -251,14 +230,17 @@ def explain_fault(data: bytes) -> str | None:
     if not data:
         return "is empty (zero bytes)"
     try:
+        if format_of(data) is not None:
+            decode(bytearray(data))
+            return None
         to_rgb(opened(data))
-        if data.startswith(PNG_START):
+        if data.startswith(png.START):
             opened(data).verify()  # the checksums of all chunks but the last
-            if PNG_END not in data:
+            if png.END not in data:
                 return "cannot be read to its end: its last chunk is cut off"
     except UnidentifiedImageError:
         return "is not an image"
-    except TooLarge as error:
+    except NotRead as error:
         return str(error)
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
         return f"cannot be read to its end: {str(error) or type(error).__name__}"

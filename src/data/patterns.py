@@ -1,6 +1,7 @@
 """Tables that are folders: a pattern such as train/{species}/{file} lists the pictures that fit it, a row each."""
 
 import functools
+import itertools
 import os
 import re
 import string
@@ -12,10 +13,10 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
-from src.data.images import is_hidden, is_picture
+from src.data.images import choose, is_hidden, is_picture
 
 ANY_ENDING = ".*"  # of a name: that of any picture
-ALIKE = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}  # endings of one format
+ALIKE = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dicom": ".dcm"}  # endings of one format
 
 
 def is_pattern(table: str) -> bool:
@@ -112,8 +113,9 @@ def fixed_folder(pattern: str) -> str:
 
 
 def pictures(folder: Path) -> Iterator[Path]:
-    """Yield all pictures below a folder that are not hidden."""
-    return (path for path in visible_files(folder) if is_picture(path.name))
+    """Yield all pictures below a folder that are not hidden: of each folder in it those that `images.choose` takes."""
+    for parent, paths in itertools.groupby(visible_files(folder), key=lambda path: path.parent):
+        yield from (parent / name for name in choose(path.name for path in paths))
 
 
 def visible_files(folder: Path) -> Iterator[Path]:
@@ -216,7 +218,7 @@ class Spellings:
         pictures = defaultdict(list)
         for name in sorted(filter(is_picture, self.names)):
             pictures[key(name)].append(name)
-        return dict(pictures)
+        return {key: choose(names) if len(names) > 1 else names for key, names in pictures.items()}
 
 
 class Listing(Spellings):

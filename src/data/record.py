@@ -46,8 +46,7 @@ def check_images(ids: Iterable[str], paths: Iterable[Path], record: Path, white:
             return f"cannot be opened: {error.strerror}"
         if fault := images.explain_fault(data):
             return fault
-        image, top = images.opened(data), images.greatest(data)
-        size, mode = image.size, image.mode
+        (size, mode), top = images.header(data), images.greatest(data)
         sha = identity(data, white if top else images.WHITE)
         return (path, stat.st_size, stat.st_mtime_ns, sha, *size, mode, top, white if top else 0)
 

@@ -18,9 +18,8 @@ from src.base.paths import nearest
 from src.base.progress import track
 from src.data import archives, patterns
 from src.data.archives import Archive, Entry
-from src.data.images import is_hidden, is_picture
+from src.data.placing import archives_below, first_taken, holds_data, is_there, lacks, place_of, visible
 
-TABLES = (".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".xlsx", ".xls", ".ods")
 # A photograph hardly shrinks in an archive, a CSV perhaps 20 times: what claims 200 times is a bomb, if it is large.
 MOST_SHRUNK, LEAST_BOMB = 200, 1 << 30
 RECORD = ".unpacked.json"  # in the folder: {archive: [its size, its time, what it became]}
@@ -120,43 +119,6 @@ def has_packed_data(folder: Path) -> bool:
     return any(map(lacks, archives_below(folder)))
 
 
-def lacks(path: Path) -> bool:
-    """Return whether an archive's data is not there; one that cannot be listed at once is known by its folder."""
-    archive = archives.read(path)
-    if path.with_name(archives.stem(path.name)).exists():
-        return False
-    try:
-        if not isinstance(archive, archives.Zip):
-            return True
-        place = place_of(archive)
-        return holds_data(archive) and not all(is_there(place / one.name, one.size) for one in visible(archive))
-    except UserError:  # which is said when it is unpacked
-        return True
-
-
-def archives_below(folder: Path) -> list[Path]:
-    return sorted(path for path in patterns.visible_files(folder) if is_data_archive(path.name) and path.is_file())
-
-
-def is_data_archive(name: str) -> bool:
-    """Return whether a name is an archive's that is read here; volumes, as .nii.gz, and the like are none."""
-    kind = archives.FORMATS.get(archives.ending(name))
-    return kind is not None and (kind is not archives.Single or is_data(archives.stem(name)))
-
-
-def is_data(name: str) -> bool:
-    return is_picture(name) or name.lower().endswith(TABLES)
-
-
-def visible(archive: Archive) -> list[Entry]:
-    """The entries without what programs put beside files; those that lead up are there, to be refused."""
-    return [one for one in archive.entries if not any(part != ".." and is_hidden(part) for part in one.name.split("/"))]
-
-
-def holds_data(archive: Archive) -> bool:
-    return any(is_data(entry.name) or is_data_archive(entry.name) for entry in visible(archive))
-
-
 def link(there: Path, part: Path) -> None:
     """Link all of a folder into `part`; a folder that has archives is not linked, but made, and its files are."""
     apart = {parent for path in archives_below(there) for parent in path.parents}
@@ -242,24 +204,6 @@ def move(part: Path, place: Path) -> None:
             move(path, target)
         elif not target.exists():
             os.replace(path, target)
-
-
-def place_of(archive: Archive) -> Path:
-    """The folder for an archive's files: of its name, unless they are one table, or lie in one folder of that name."""
-    path, names = archive.path, [entry.name for entry in visible(archive)]
-    tops, stem = {name.partition("/")[0] for name in names}, archives.stem(archive.path.name)
-    return path.parent if tops == {stem} or (len(names) == 1 and not is_picture(names[0])) else path.with_name(stem)
-
-
-def is_there(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
-
-
-def first_taken(place: Path, names: Collection[str]) -> Path | None:
-    """The first path that something else has, of those where an archive's files belong."""
-    parents = {parent for name in names for parent in (place / name).parents}
-    found = (path for path in sorted(parents) if path.is_relative_to(place) and path.is_file())
-    return next(found, None) or next((place / name for name in names if os.path.lexists(place / name)), None)
 
 
 def write(archive: Archive, entries: Collection[Entry], part: Path, final: Path, allowance: Allowance) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from src.base.errors import UserError
 from src.data import images
+from src.data.png import START
 from src.data.record import RECORD, check_images, identity
 from tests.conftest import picture, snapshot
 
@@ -254,8 +255,8 @@ class TestLarge:
 
     def test_one_in_deep_colours_is_refused_before_it_is_decoded(self, monkeypatch):
         header = struct.pack(">IIBBBBB", 3000, 2, 16, 2, 0, 0, 0)
-        data = images.PNG_START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(36_002)))
-        monkeypatch.setattr(images, "deep_colours", None)
+        data = START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(36_002)))
+        monkeypatch.setattr(images.png, "deep_colours", None)
         with pytest.raises(images.TooLarge):
             images.decode(bytearray(data + chunk(b"IEND", b"")), 4095)
 
@@ -274,9 +275,7 @@ class TestDeep:
     def test_colours_too(self):
         rows = b"\0" + struct.pack(">6H", 4095, 2048, 0, 0, 1024, 4095)
         header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
-        data = bytearray(
-            images.PNG_START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-        )
+        data = bytearray(START + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
         assert images.greatest(data) == 4095
         assert images.decode(data, 4095)[0].tolist() == [[255, 128, 0], [0, 64, 255]]
         assert images.decode(data)[0].tolist() == [[15, 8, 0], [0, 4, 15]]  # as Pillow has it
@@ -391,7 +390,7 @@ class TestDecode:
         assert decoded.flags.c_contiguous
 
 
-@pytest.mark.parametrize("ending", images.ENDINGS)
+@pytest.mark.parametrize("ending", images.USUAL)
 def test_what_folders_are_searched_for_can_be_decoded(tmp_path, ending):
     path = tmp_path / f"seed{ending.upper()}"
     Image.new("L" if ending == ".pgm" else "RGB", (12, 9), 130).save(path)

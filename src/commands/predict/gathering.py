@@ -83,8 +83,8 @@ def printable(name: str) -> str:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures in a folder, by name; those of hidden files and of folders in it are left out."""
-    files = (path for path in folder.iterdir() if images.is_picture(path.name) and not images.is_hidden(path.name))
-    return sorted((path for path in files if not path.is_dir()), key=lambda path: path.name)
+    names = [path.name for path in folder.iterdir() if not images.is_hidden(path.name) and not path.is_dir()]
+    return [folder / name for name in sorted(images.choose(names))]
 
 
 def top_or_fault(path: Path) -> int | str:
