@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import shutil
 import subprocess
 import sys
@@ -578,8 +579,15 @@ def test_flags_choose(put):
         ({}, "no picture and no table"),
         ({"train.csv": "id,age,target\n1,30,0\n", "sample_submission.csv": "id,target\n2,0\n"}, "but tables"),
         ({"train.csv": "id,text\n1,it was a dark and stormy night\n"}, "but texts"),
-        ({"train.7z": "", "trainLabels.csv": "id,label\n1,frog\n"}, "unpack that there"),
-        ({"train/a.dcm": ""}, "write them as PNG or JPEG"),
+        ({"train.rar": "", "trainLabels.csv": "id,label\n1,frog\n"}, "unpack that there"),
+        (
+            {"train/a.svs": "", "b.nii.gz": ""},
+            "no picture that is read here, but b.nii.gz, train/a.svs: write them as PNG",
+        ),
+        (
+            {"train.json": json.dumps([{"id": "a", "band_1": [-1.5] * 99}])},
+            "train.json has lists of numbers in it, 'band_1'",
+        ),
         ({"train/.a.png": "", "__MACOSX/b.png": ""}, "no picture"),
     ],
 )

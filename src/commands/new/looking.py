@@ -4,7 +4,7 @@ import contextlib
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -14,14 +14,16 @@ import pandas as pd
 from src.base import files
 from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.data import images
+from src.commands.new import volumes
+from src.data import images, unpacking
 from src.data.patterns import Spellings, plain_ending, visible_files
 
 TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
 SHEETS = (".xlsx", ".xls", ".ods")
-OTHERS = (".tfrec", ".tfrecord", ".npy", ".npz", ".h5", ".hdf5", ".dcm", ".parquet", ".feather", ".svs", ".nii")
+OTHERS = (".tfrec", ".tfrecord", ".h5", ".hdf5", ".parquet", ".feather", ".svs", ".nii", ".nii.gz", ".mha", ".nrrd")
+OTHERS += (".bson", ".mat", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 TEXTS_READ = 20  # of the files that end with .txt, the uppermost: annotations may be in one for each picture
 NAMED = re.compile(r"([^\W\d_]+(?:[_ -][^\W\d_]+)*)[._ (-]*\d")  # as cat.0.jpg is, great_dane_12.png
 MOST_WORDS = 20
@@ -106,9 +108,19 @@ def look(root: Path) -> Contents:
             known = files.read_json(root / path)
             if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):
                 lists[path] = {str(key): str(value) for key, value in known.items()}
-    ended = {ends: tuple(one for one in paths if one.lower().endswith(ends)) for ends in (PACKED, OTHERS)}
-    pictures = dict.fromkeys(path for path in paths if images.is_picture(path))
-    return Contents(root, pictures, frames, lists, damaged, ended[PACKED], ended[OTHERS])
+    others = tuple(one for one in paths if one.lower().endswith(OTHERS))
+    apart = {*others, *unpacking.settled(root)}
+    packed = tuple(one for one in paths if one.lower().endswith(PACKED) and one not in apart)
+    return Contents(root, dict.fromkeys(sorted(pictures_among(paths))), frames, lists, damaged, packed, others)
+
+
+def pictures_among(paths: Iterable[str]) -> Iterator[str]:
+    """The paths of pictures, of each folder those that `images.choose` takes."""
+    names = defaultdict(list)
+    for path in paths:
+        folder, slash, name = path.rpartition("/")
+        names[folder + slash].append(name)
+    return (folder + name for folder, inside in names.items() for name in images.choose(inside))
 
 
 def is_small(path: Path) -> bool:
@@ -117,9 +129,12 @@ def is_small(path: Path) -> bool:
 
 
 def require_pictures(contents: Contents) -> None:
-    """Raise a UserError if there is no picture; it says what is there instead."""
+    """Raise a UserError if there is no picture, or the pictures are slices; it says what is there instead."""
     if contents.pictures:
+        volumes.refuse(contents.root, contents.pictures, contents.tables)
         return
+    if not contents.packed:
+        volumes.refuse_numbers(contents.root)
     texts = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
     for names, message in (
         (contents.packed, "no picture, but {}: unpack that there, then run again"),

@@ -1,0 +1,118 @@
+"""new: archives in a competition's folder, arrays and DICOM in the place of pictures; volumes are refused."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import py7zr
+import pytest
+from PIL import Image
+
+from src import config, stages
+from src.base.errors import UserError
+from src.commands.new import command as new
+from src.commands.predict import gathering
+from tests.commands import test_new
+from tests.data.test_dicom import file, saved
+
+configs, made, put = test_new.configs, test_new.made, test_new.put
+
+
+def pack(folder: Path) -> None:
+    """The pictures and the table of a layout, each part in an archive of another format."""
+    shutil.make_archive(folder / "train", "zip", folder / "train")
+    with tarfile.open(folder / "test.tar.gz", "w:gz") as archive:
+        archive.add(folder / "test", "test")
+    with py7zr.SevenZipFile(folder / "labels.csv.7z", "w") as archive:
+        archive.write(folder / "labels.csv", "labels.csv")
+    for name in ("train", "test"):
+        shutil.rmtree(folder / name)
+    (folder / "labels.csv").unlink()
+
+
+def test_a_competition_in_archives_of_three_formats_is_what_it_is_unpacked(put, made, capsys):
+    pack(put("dogs"))
+    new.run("dogs", small=True)
+    out, competition = capsys.readouterr().out, config.load("dogs")
+    assert "unpacking labels.csv.7z\nunpacking test.tar.gz\nunpacking train.zip\n" in out
+    for field, value in made["dogs"][1].items():
+        assert getattr(competition, field) == value
+    stages.run(competition, ("data",))
+    assert "unpacking" not in capsys.readouterr().out
+
+
+def rewrite_as(folder: Path, ending: str) -> None:
+    """Every picture of a layout in another format, and no longer in its own."""
+    for path in folder.rglob("*.jpg"):
+        pixels = np.asarray(Image.open(path))
+        if ending == ".npy":
+            np.save(path.with_suffix(".npy"), np.moveaxis(pixels, 2, 0).astype(np.float16) / 255)
+        else:
+            path.with_suffix(".dcm").write_bytes(saved(file(pixels[..., 0], WindowCenter=128, WindowWidth=256)))
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (".npy", "images: 54 of 36 x 30 pixels, float16 array, each from its least to its greatest value"),
+        (".dcm", "images: 54 of 36 x 30 pixels, DICOM MONOCHROME2, by its window"),
+    ],
+)
+def test_arrays_and_dicom_files_are_pictures(ending, said, put, capsys):
+    folder = put("dogs")
+    rewrite_as(folder, ending)
+    new.run("dogs", small=True)
+    assert config.load("dogs").image == f"{{part}}/{{id}}{ending}"
+    assert said in capsys.readouterr().out
+    pictures, faults = gathering.gather([gathering.Word("train", folder / "train")], folder)
+    assert (len(pictures), faults) == (45, [])
+
+
+def test_masks_that_are_arrays_beside_the_pictures_are_none(put, made):
+    folder = put("dogs")
+    for path in sorted(folder.rglob("*.jpg")):
+        np.save(path.with_suffix(".npy"), np.zeros((30, 36), np.uint8))
+    new.run("dogs", small=True)
+    assert config.load("dogs").image == made["dogs"][1]["image"]
+
+
+@pytest.mark.parametrize("layout", ["{id}/{i}.dcm", "{id}/T1w/Image-{i}.dcm"])
+def test_folders_of_slices_are_refused_as_volumes(layout, roots):
+    folder = roots / "input" / "scans"
+    for part, ids in (("train", range(9)), ("test", range(9, 12))):
+        for id in ids:
+            for i in range(4):
+                path = folder / part / layout.format(id=f"{id:05d}", i=i)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(saved(file(np.zeros((4, 4), np.uint8))))
+    pd.DataFrame({"scan": [f"{i:05d}" for i in range(9)], "tumour": [i % 2 for i in range(9)]}).to_csv(
+        folder / "train.csv", index=False
+    )
+    sample = pd.DataFrame({"scan": [f"{i:05d}" for i in range(9, 12)], "tumour": 0})
+    sample.to_csv(folder / "sample_submission.csv", index=False)
+    with pytest.raises(
+        UserError, match=r"is a folder of DICOM slices, as scan '00009' with 4: volumes are not offered"
+    ):
+        new.run("scans", small=True)
+
+
+def test_patients_with_several_pictures_that_a_table_names_are_no_volumes(roots):
+    folder, rows = roots / "input" / "chests", []
+    for i in range(60):
+        part, patient = ("train", i % 12) if i < 48 else ("test", 20 + i % 4)
+        path = folder / part / f"p{patient}" / f"{1000 + i}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shade = 200 if i % 2 else 60
+        path.write_bytes(
+            saved(file(np.random.default_rng(i).integers(shade - 50, shade + 50, (8, 8)).astype(np.uint8)))
+        )
+        rows.append({"image_id": str(1000 + i), "patient": f"p{patient}", "finding": "yes" if i % 2 else "no"})
+    df = pd.DataFrame(rows)
+    df[:48].to_csv(folder / "train.csv", index=False)
+    df[48:].drop(columns="finding").to_csv(folder / "test.csv", index=False)
+    df[48:][["image_id"]].assign(finding="no").to_csv(folder / "sample_submission.csv", index=False)
+    new.run("chests", small=True, image="{part}/{patient}/{image_id}.dcm")
+    assert config.load("chests").classes == ("no", "yes")
