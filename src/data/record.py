@@ -74,3 +74,12 @@ def identity(data: bytes, white: int) -> str:
     if white != images.WHITE:
         sha.update(f"white {white}".encode())
     return sha.hexdigest()
+
+
+def has_dicom(record: Path) -> bool:
+    """Return whether any picture of a record is a DICOM file; False where nothing is recorded."""
+    try:
+        modes = pd.read_parquet(record, columns=["mode"])["mode"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(modes.str.startswith("DICOM").any())

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from src import config, stages
+from src.base import packages
 from src.base.errors import UserError
 from src.commands.new import command as new
+from src.commands.pack import packing
 from src.commands.predict import gathering
 from tests.commands import test_new
 from tests.data.test_dicom import file, saved
@@ -116,3 +118,12 @@ def test_patients_with_several_pictures_that_a_table_names_are_no_volumes(roots)
     df[48:][["image_id"]].assign(finding="no").to_csv(folder / "sample_submission.csv", index=False)
     new.run("chests", small=True, image="{part}/{patient}/{image_id}.dcm")
     assert config.load("chests").classes == ("no", "yes")
+
+
+def test_a_notebook_has_what_reads_dicom_where_the_pictures_are_so(put):
+    rewrite_as(put("dogs"), ".dcm")
+    put("cassava")
+    new.run("dogs", small=True)
+    new.run("cassava", small=True)
+    assert set(packages.DICOM) <= {*packing.packages_of(config.load("dogs"))}
+    assert not set(packages.DICOM) & {*packing.packages_of(config.load("cassava"))}

@@ -14,6 +14,7 @@ from src.base.errors import UserError
 from src.base.paths import resolve
 from src.commands.pack import notebook, wheels
 from src.data import patterns
+from src.data.record import has_dicom
 from src.data.rows import Rows, read_dataset
 from src.networks import backbones, clip, encoders
 from src.networks.features import Cache, Columns, feature_caches
@@ -50,8 +51,9 @@ def check(competition: Competition) -> None:
 
 
 def packages_of(competition: Competition) -> list[str]:
-    """The packages that the notebook's stages need, by distribution."""
-    return sorted(stages.packages(("submission",), competition))
+    """The packages that the notebook's stages need, by distribution; what reads DICOM if pictures here are so."""
+    needed = stages.packages(("submission",), competition)
+    return sorted({*needed, *packages.DICOM} if has_dicom(competition.images_record) else needed)
 
 
 def require_finished(competition: Competition) -> None:
