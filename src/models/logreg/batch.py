@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.models.logreg import lbfgs
+from src.models.logreg.labels import Labels
 from src.models.logreg.lbfgs import dot, minimise
 from src.models.logreg.targets import Problem, Targets
 
@@ -34,15 +35,15 @@ class Piece:
 class Batch:
     """f of p problems as `lbfgs.Functions`; labels enter by `target`, and by how much each row counts."""
 
-    def __init__(self, labels: Targets, problems: Sequence[Problem], balanced: bool):
+    def __init__(self, labels: Targets | Labels, problems: Sequence[Problem], balanced: bool):
         self.design, self.labels, self.problems, self.k = labels.design, labels, problems, labels.k
         self.dtype = self.design.dtype
         device, numbers = self.design.device, {"dtype": torch.float64, "device": labels.design.device}
-        trains = np.array([[block not in p.without for block in range(self.design.blocks)] for p in problems])
-        counts = trains @ labels.counts  # (p, k)
+        trains = np.array([self.design.trains(problem.without) for problem in problems])
+        counts, mean = labels.totals(trains, problems)  # (p, k)
+        self.label = torch.tensor([problem.label for problem in problems], device=device)
         self.n = torch.tensor(counts.sum(axis=1), **numbers)  # balanced weights have this sum too
         self.weights = None  # (p, k)
-        mean = torch.einsum("pb,bcd->pcd", torch.tensor(trains, **numbers), labels.feature_sums)
         if balanced:
             self.weights = torch.tensor(counts.sum(axis=1, keepdims=True) / (self.k * counts), **numbers)
             mean *= self.weights[:, :-1, None]
@@ -63,7 +64,7 @@ class Batch:
     def weigh(self, values: Tensor, piece: Piece, some: slice | Tensor = slice(None)) -> Tensor:
         """Values (q, ..., m) of some of a piece's problems times how much the rows count, in place."""
         weights = None if self.weights is None else self.weights[piece.problems[some]]
-        times = self.labels.times(piece.rows, weights)
+        times = self.labels.times(piece.rows, weights, self.label[piece.problems[some]])
         return values if times is None else values.mul_(times[:, None].to(values.dtype))
 
     def penalty(self, coef: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ class Batch:
         self.n, self.ridge, self.diagonal, self.target = (
             values[kept] for values in (self.n, self.ridge, self.diagonal, self.target)
         )
-        self.weights = None if self.weights is None else self.weights[kept]
+        self.weights, self.label = None if self.weights is None else self.weights[kept], self.label[kept]
         for piece in self.pieces:
             inside = which[piece.numbers]
             if not inside.all():  # in the same memory; the changes are set again for the next direction
@@ -167,24 +168,24 @@ def largest(coef: Tensor, intercept: Tensor) -> Tensor:
 
 
 def optima(
-    labels: Targets, problems: Sequence[Problem], balanced: bool, **ends: float
+    labels: Targets | Labels, problems: Sequence[Problem], balanced: bool, **ends: float
 ) -> Iterator[tuple[list[int], tuple[Tensor, Tensor, Tensor, Tensor]]]:
     """Some problems' numbers, and the result of `minimise` for them, until all are solved.
 
     Problems of like C take like numbers of iterations: so a batch stays wide. And the next larger C's begin with the
-    coefficients of the last that had the same rows.
+    coefficients of the last that had the same rows and label.
     """
     design, order = labels.design, sorted(range(len(problems)), key=lambda i: problems[i].c)
     last, still = {}, torch.zeros(labels.k - 1, design.rank + 1, dtype=design.dtype, device=design.device)
     for some in np.array_split(order, math.ceil(len(order) / at_once(labels, problems))):
         batch = [problems[i] for i in some]
-        start = torch.stack([last.get(problem.without, still) for problem in batch]).double()
+        start = torch.stack([last.get((problem.without, problem.label), still) for problem in batch]).double()
         coef, *ended = minimise(Batch(labels, batch, balanced), start, **ends)
-        last |= zip([problem.without for problem in batch], coef.to(design.dtype), strict=True)
+        last |= zip([(one.without, one.label) for one in batch], coef.to(design.dtype), strict=True)
         yield some.tolist(), (coef, *ended)
 
 
-def at_once(labels: Targets, problems: Sequence[Problem]) -> int:
+def at_once(labels: Targets | Labels, problems: Sequence[Problem]) -> int:
     """How many of the problems fit the design's memory for work: each has two logits a row, and L-BFGS's vectors.
 
     It is at least as many as make a product WIDE.

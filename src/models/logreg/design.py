@@ -6,7 +6,7 @@ coefficients are sums of the centred rows, so that a few rows need no more colum
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -112,6 +112,10 @@ class Design(AbstractContextManager):
     def few(self) -> bool:
         """Whether Newton's method (models/logreg/few.py) solves."""
         return self.n <= FEW and self.dtype == torch.float64
+
+    def trains(self, without: Sequence[int]) -> np.ndarray:
+        """(blocks,) bool: those whose rows are not held out."""
+        return ~np.isin(np.arange(self.blocks), list(without))
 
     def rows(self, piece: slice) -> Tensor:
         return self.z[piece].to(self.device)

@@ -8,7 +8,7 @@ Shapes: q problems, k classes that are in their training rows, d features, m row
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -26,11 +26,33 @@ CACHE = 3 * 2**19  # bytes of logits worked on at a time; on a GPU, for which la
 
 @dataclass(frozen=True)
 class Problem:
-    c: float
+    c: float | tuple[float, ...]  # of several labels, where they are not alike
     without: tuple[int, ...] = ()  # the blocks whose rows are held out
+    label: int = 0  # which of several, where each is a problem of its own (models/logreg/labels.py)
+
+    def of_less(self, rows: int) -> "Problem":
+        """The problem with C over the rows that a picture has."""
+        c = tuple(one / rows for one in self.c) if isinstance(self.c, tuple) else self.c / rows
+        return replace(self, c=c)
 
 
-class Targets:
+class RowPieces:
+    """Targets of the rows of a design, k classes a problem."""
+
+    design: Design
+    k: int
+
+    def pieces(self, block: int, q: int) -> list[slice]:
+        """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
+        start, stop = self.design.bounds[block : block + 2]
+        on_cpu = self.design.device.type == "cpu"
+        least, most, cache = (512, 8192, CACHE) if on_cpu else (8192, 65_536, 128 * CACHE)
+        size = min(max(cache // (self.design.dtype.itemsize * max(q, 1) * self.k), least), most)
+        cuts = np.linspace(start, stop, math.ceil((stop - start) / size) + 1).astype(int).tolist()
+        return [slice(*pair) for pair in pairwise(cuts)]
+
+
+class Targets(RowPieces):
     """The classes of the design's rows, in its order: those that a group of problems trains on, numbered from 0.
 
     Args:
@@ -56,26 +78,22 @@ class Targets:
         classes = torch.arange(self.k - 1, device=self.labels.device)[:, None]
         return (self.labels[rows] == classes).to(self.design.dtype)
 
-    def times(self, rows: slice, weights: Tensor | None) -> Tensor | None:
+    def totals(self, trains: np.ndarray, problems: Sequence[Problem]) -> tuple[np.ndarray, Tensor]:
+        """Over the blocks (p, blocks) that each problem trains on: the rows of each class, and `feature_sums`."""
+        where = {"dtype": torch.float64, "device": self.design.device}
+        return trains @ self.counts, torch.einsum("pb,bcd->pcd", torch.tensor(trains, **where), self.feature_sums)
+
+    def times(self, rows: slice, weights: Tensor | None, labels: Tensor) -> Tensor | None:
         """(q or 1, m) how much each training row counts, with weights (q, k) of classes or without; None: all alike."""
         if weights is not None:
             return F.pad(weights, (0, 1))[:, self.labels[rows]]  # -1 finds its 0
         return None if self.whole else (self.labels[rows] >= 0)[None]
 
-    def likelihood(self, logs: Tensor, rows: slice) -> Tensor:
+    def likelihood(self, logs: Tensor, rows: slice, labels: Tensor) -> Tensor:
         """(q, m) the log likelihood of each row by log probabilities (q, k, m); 0 of a row that is left out."""
         known = self.labels[rows]
         true = logs.gather(1, known.clamp(0, self.k - 1).expand(len(logs), 1, -1))[:, 0].clamp_min(MIN_LOG_PROB)
         return torch.where(known == self.k, MIN_LOG_PROB, true) * (known >= 0)
-
-    def pieces(self, block: int, q: int) -> list[slice]:
-        """The block's rows in pieces of much the same size, whose logits for q problems fit the cache."""
-        start, stop = self.design.bounds[block : block + 2]
-        on_cpu = self.design.device.type == "cpu"
-        least, most, cache = (512, 8192, CACHE) if on_cpu else (8192, 65_536, 128 * CACHE)
-        size = min(max(cache // (self.design.dtype.itemsize * max(q, 1) * self.k), least), most)
-        cuts = np.linspace(start, stop, math.ceil((stop - start) / size) + 1).astype(int).tolist()
-        return [slice(*pair) for pair in pairwise(cuts)]
 
     def offsets(self, rows: slice) -> Tensor:
         """(k - 1, m) fixed logits, relative to the last class's."""
