@@ -21,7 +21,7 @@ from src.schema.models import AnyModel
 
 class Fitted(Protocol):
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities, in the order of the config's classes."""
+        """(n, k) predictions of the target (scoring/targets.py), in the order of the config's classes."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class FinishedModel:
             raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} recomputes it")
 
     def check_config(self) -> None:
-        """Raises UserError: Classes, white, prompts or fields of the model have changed in the config."""
-        have = {"classes": self.key["classes"], "white": self.key.get("white", images.WHITE)}
-        wanted = {"classes": list(self.competition.classes), "white": self.competition.white, "model": {}}
+        """Raises UserError: The target, white, prompts or fields of the model have changed in the config."""
+        wanted = {**self.competition.target_key, "white": self.competition.white, "model": {}}
+        have = {"white": images.WHITE} | {field: self.key[field] for field in wanted if field in self.key}
         have["model"] = self.key.get("model", {})
         if self.name != BLEND:
             wanted["model"] = files.as_json_value(self.spec.model_dump(mode="json", exclude={"weights_file"}))

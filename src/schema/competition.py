@@ -176,6 +176,8 @@ class Competition(Strict):
                 raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
         for name, model in (self.models | compared).items():
             model.check_against(name, self.models, self.prompts)
+            if why := model.misfit(self.task):
+                raise ValueError(f"models.{name}: {why}")
         return self
 
     def prompts_fit(self, prompts: Prompts) -> None:

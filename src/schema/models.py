@@ -97,6 +97,17 @@ class Kind(Strict):
         """The model as it is trained on so many rows, which is what its key names."""
         return self
 
+    def misfit(self, task: str) -> str | None:
+        """What of it does not go with the competition's task, and what to do, as the end of a sentence; None: all does.
+
+        The tasks are those of src/scoring/targets.py.
+        """
+        if task != "class" and self.looks_for_wrong_labels:
+            return (
+                f"doubtful labels are found where a picture has one class, not for task={task!r}: leave label_noise out"
+            )
+        return None
+
     def check_against(self, name: str, models: "Mapping[str, Kind]", prompts: Prompts | None) -> None:
         """Compare it, by its own name, with the config's other models and its prompts; a ValueError if one lacks.
 
@@ -140,7 +151,10 @@ class ZeroShot(Encoder, Kind):
 
 
 class Probe(Encoder, Kind):
-    """Logistic regression on features; C, and whether they are made unit vectors, is chosen inside each fold."""
+    """A regression on features; C, and whether they are made unit vectors, is chosen inside each fold.
+
+    Of one class a picture it is multinomial, of several labels logistic for each, with a C for each.
+    """
 
     stage: ClassVar[str] = "probe"
     module: ClassVar[str] = "probe.fitted"
@@ -154,6 +168,9 @@ class Probe(Encoder, Kind):
     views_as: Literal["mean", "rows"] = "mean"  # a picture's views: one mean vector, or training rows of their own
     beside: tuple[Encoder, ...] = ()  # further encoders, whose features stand beside these
     towards: Literal["zero", "zeroshot"] = "zero"  # where the penalty pulls: no weights, or the zero-shot classifier
+    # what learns a number: ridge regression (C is 1 / alpha), or logistic regression of its share of the span. No key
+    # names the first
+    number: Annotated[Literal["ridge", "share"], Field(exclude_if=lambda value: value == "ridge")] = "ridge"
     label_noise: LabelNoise = "keep"
     solver: Literal["batched", "scikit-learn"] = "batched"
     tol: float = Field(default=1e-6, gt=0)  # of the gradient
@@ -174,6 +191,15 @@ class Probe(Encoder, Kind):
     def n_learnt(self, d: int, k: int) -> int:
         return k * (1 + d)
 
+    def misfit(self, task: str) -> str | None:
+        if task != "class" and self.towards == "zeroshot":
+            return f"towards='zeroshot' is for one class a picture, not for task={task!r}: leave it out"
+        if task == "number" and self.class_weight != "none":
+            return "class_weight is of classes and labels, and a number has none: leave it out"
+        if task != "number" and self.number != "ridge":
+            return f"number={self.number!r} is for task='number', not for task={task!r}: leave it out"
+        return super().misfit(task)
+
     @model_validator(mode="after")
     def options_fit(self):
         if len(set(self.normalise)) < len(self.normalise) or len(set(self.cs)) < len(self.cs):
@@ -184,6 +210,8 @@ class Probe(Encoder, Kind):
             raise ValueError("towards='zeroshot' needs a model that reads texts: clip=..., not backbone=...")
         if self.solver == "scikit-learn" and self.towards != "zero":
             raise ValueError("scikit-learn pulls towards zero only: solver='batched'")
+        if self.solver == "scikit-learn" and self.number != "ridge":
+            raise ValueError("scikit-learn's logistic regression learns no shares: solver='batched'")
         return self
 
 

@@ -1,7 +1,7 @@
-"""probe: fits a logistic regression on an encoder's features for each fold.
+"""probe: fits a regression on an encoder's features for each fold: logistic, or of a number ridge.
 
 Reads features/<encoder>-<view>/ and folds.csv. Writes models/<model>/, and fold<k>-judged.parquet if a model that is
-fine-tuned drops the labels that this probe doubts (models/probe/judging.py). Prints the log loss by C, what each fold
+fine-tuned drops the labels that this probe doubts (models/probe/judging.py). Prints the loss by C, what each fold
 chose, and the score.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
+from src.models.logreg.ridge import Clipped
 from src.models.pictures import test_pictures
 from src.models.probe.fitted import FittedProbe
 from src.models.probe.fitting import TrainRows, probe_key
@@ -46,6 +47,8 @@ def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: di
     oof, probs = train.out_of_fold(fits), fitted.predict(test)
     print(curve_text(name, fits))
     facts = {"chosen": [{"c": fit.c, "normalise": fit.normalise} for fit in fits]}
+    if fits[0].each:
+        facts["c_of_labels"] = [dict(zip(competition.classes, fit.each, strict=True)) for fit in fits]
     facts["c_curves"] = [fit.curves for fit in fits]
     if spec.label_noise != "keep":
         facts["dropped"] = dropped = [int(fit.doubted.sum()) for fit in fits]
@@ -67,12 +70,19 @@ def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> No
 
 
 def curve_text(name: str, fits: list[Fit]) -> str:
-    """The log loss inside the training rows for each C, the mean over folds, and each fold's choice."""
-    lines = [f"{name}  log loss inside the training rows, by C"]
+    """The loss inside the training rows for each C, the mean over folds, and each fold's choice."""
+    loss = "mean squared error of the share of the span" if isinstance(fits[0].link, Clipped) else "log loss"
+    lines = [f"{name}  {loss} inside the training rows, by C"]
     for kind in fits[0].curves:
         values = {c: [fit.curves[kind][c] for fit in fits] for c in fits[0].curves[kind]}
         best = min(values, key=lambda c: np.mean(values[c]))
         cells = [f"{c}: {np.mean(losses):.4f}{' (least)' if c == best else ''}" for c, losses in values.items()]
         lines.append(f"  {kind:4s}  {'  '.join(cells)}")
-    chosen = ", ".join(f"{fit.c:g} {'unit' if fit.normalise else 'raw'}" for fit in fits)
+    chosen = ", ".join(f"{c_text(fit)} {'unit' if fit.normalise else 'raw'}" for fit in fits)
     return "\n".join([*lines, f"  chosen for each fold: {chosen}"])
+
+
+def c_text(fit: Fit) -> str:
+    """The C of a fold; where each label has its own, from the least to the greatest."""
+    least, greatest = min(fit.each or (fit.c,)), max(fit.each or (fit.c,))
+    return f"{least:g}" if least == greatest else f"{least:g} to {greatest:g}"

@@ -7,7 +7,7 @@ import torch
 from src.models.logreg.design import Design
 from src.models.logreg.solve import Problem, solve
 from src.models.probe import solvers
-from src.models.probe.solvers import ProbeData
+from src.models.probe.data import ProbeData
 from src.schema.models import Probe
 from tests.conftest import TINY_CLIP
 from tests.models.test_logreg import toy

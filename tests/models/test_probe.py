@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from src.models.logreg import lbfgs
 from src.models.logreg.solve import Problem
 from src.models.probe import nested, solvers
-from src.models.probe.solvers import ProbeData
+from src.models.probe.data import ProbeData
 from src.networks.features import l2_normalise
 from src.schema.models import Probe
 from src.schema.networks import Encoder

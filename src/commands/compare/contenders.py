@@ -54,7 +54,7 @@ def from_stage(cell: Cell) -> dict[str, Any]:
     oof, test = model_tables(competition, name, cell.data)
     probs = np.concatenate([oof, test])[cell.split.valid]
     cell.write("valid", probs)
-    trained = spec.n_learnt(valid_features(cell).shape[1] if spec.encoders else 0, len(competition.classes))
+    trained = spec.n_learnt(valid_features(cell).shape[1] if spec.encoders else 0, len(competition.outputs))
     size = count_parameters(spec.encoders)
     point = {"epoch": None if trained else 0, **cell.score(probs), "seconds": model["seconds"]}
     return cell.save(key, spec.compared_as, [point], parameters=size + trained, trained=trained)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from src.data.rows import Dataset
+from src.models.links import link
 from src.models.probe import nested
-from src.models.probe.solvers import ProbeData
+from src.models.probe.data import ProbeData
 from src.networks import encoding, features, texts
 from src.networks.classifiers import Head
 from src.networks.features import Features
@@ -35,5 +36,7 @@ def probes(competition: Competition, spec: FineTune, data: Dataset) -> list[Head
     encoding.encode_rows(competition, features.feature_caches(competition, encoder), data)
     feats = Features(competition, [encoder], data.train)
     probe = Probe(**{name: getattr(encoder, name) for name in encoder.model_fields_set}, normalise=(True,))
-    fits = nested.fit_folds(probe, ProbeData(lambda unit: feats, data.targets, data.fold, len(competition.classes)))
+    own = link(competition)  # of the network, whose head it becomes
+    rows = ProbeData(lambda unit: feats, own.wanted(data.targets), data.fold, len(competition.outputs), link=own)
+    fits = nested.fit_folds(probe, rows)
     return [Head(fit.coef.astype(np.float32), fit.intercept.astype(np.float32)) for fit in fits]

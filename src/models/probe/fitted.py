@@ -10,7 +10,7 @@ import torch
 from src.base.errors import UserError
 from src.models.fitted import FinishedModel
 from src.models.pictures import Pictures
-from src.models.probe.fitting import ProbeRows
+from src.models.probe.fitting import ProbeRows, probe_link
 from src.models.probe.nested import Fit
 from src.networks import features
 from src.results import checkpoints
@@ -25,7 +25,7 @@ class FittedProbe:
     fits: Sequence[Fit]  # of each fold
 
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities, the mean over folds."""
+        """(n, k) predictions, the mean over folds."""
         rows, index = ProbeRows(self.competition, self.spec, pictures), np.arange(len(pictures))
         return np.mean([rows.predict(fit, index) for fit in self.fits], axis=0)
 
@@ -44,11 +44,11 @@ def load(one: FinishedModel) -> FittedProbe:
     """Raises UserError: An encoder is another one now, or the file of a fold is missing."""
     for spec, known in zip(one.spec.encoders, one.key["encoders"], strict=True):
         one.refuse_other(known, features.encoder_identity(spec))
-    fits = []
+    fits, link = [], probe_link(one.competition, one.spec)
     for path in (fit_file(one.competition.model_folder(one.name), fold) for fold in one.folds):
         if "normalise" not in (about := checkpoints.about(path) or {}):
             raise UserError(f"{one.title}: its {path} is missing or damaged: delete the folder, then {one.command}")
         tensors = checkpoints.load(path)
         coef, intercept = (tensors[name].numpy() for name in ("coef", "intercept"))
-        fits.append(Fit(coef, intercept, about["c"], about["normalise"], np.nan, {}))
+        fits.append(Fit(coef, intercept, about["c"], about["normalise"], np.nan, {}, link=link))
     return FittedProbe(one.competition, one.spec, fits)

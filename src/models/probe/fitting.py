@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from src.data.rows import Dataset
+from src.models.links import Link, Share, link
 from src.models.logreg.design import FEW
+from src.models.logreg.ridge import Clipped
 from src.models.pictures import Pictures, train_pictures
 from src.models.probe import nested
+from src.models.probe.data import ProbeData
 from src.models.probe.nested import Fit
-from src.models.probe.solvers import ProbeData
 from src.networks import features, texts
 from src.networks.features import read_parts
 from src.results.model import model_key
@@ -32,6 +34,14 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
     return model_key(competition, spec, data, CODE, encoders=identities, **more)
 
 
+def probe_link(competition: Competition, spec: Probe) -> Link:
+    """From what its regression puts out to predictions."""
+    of_target = link(competition)
+    if isinstance(of_target, Share) and spec.number == "ridge":
+        return Clipped(of_target.least, of_target.greatest)
+    return of_target
+
+
 class ProbeRows:
     """The features of some pictures, and predictions from them."""
 
@@ -46,16 +56,16 @@ class ProbeRows:
             self.offset = known.scale * unit.dot(known.classifier(competition.prompts, competition.classes))
 
     def predict(self, fit: Fit, index: np.ndarray) -> np.ndarray:
-        """(m, k) probabilities of rows, the mean of their views' where these are rows."""
+        """(m, k) predictions of rows, the mean of their views' where these are rows."""
         return np.concatenate([self.mean(fit, part) for part in read_parts(index)])
 
     def mean(self, fit: Fit, index: np.ndarray) -> np.ndarray:
-        probs = []
+        found = []
         for view in range(self.views):
             places = index + view * self.n
             offset = 0.0 if self.offset is None else self.offset[places]
-            probs.append(fit.predict(self.feats(fit.normalise)[places], offset))
-        return np.mean(probs, axis=0)
+            found.append(fit.predict(self.feats(fit.normalise)[places], offset))
+        return np.mean(found, axis=0)
 
 
 class TrainRows(ProbeRows):
@@ -65,8 +75,13 @@ class TrainRows(ProbeRows):
         """Features that are too large for memory go to the folder `scratch` while something is fitted."""
         super().__init__(competition, spec, train_pictures(competition, data))
         self.spec, self.fold, v = spec, data.fold, self.views
-        targets, fold, k = np.tile(data.targets, v), np.tile(data.fold, v), len(competition.classes)
-        self.data = ProbeData(self.feats, targets, fold, k, v, self.offset, scratch)
+        own = probe_link(competition, spec)
+        targets, fold, k = (
+            np.concatenate([own.wanted(data.targets)] * v),
+            np.tile(data.fold, v),
+            len(competition.outputs),
+        )
+        self.data = ProbeData(self.feats, targets, fold, k, v, self.offset, scratch, own)
 
     def fits(self) -> list[Fit]:
         """The fit of each fold."""

@@ -1,6 +1,6 @@
-"""The linear probe: logistic regression on an encoder's features, everything about it chosen inside the training rows.
+"""The linear probe: a linear model of an encoder's features, everything about it chosen inside the training rows.
 
-For each fold, C and whether features are made unit vectors are those with the least log loss on the other folds, each
+For each fold, C and whether features are made unit vectors are those with the least loss on the other folds, each
 predicted by a fit that has seen neither of the two (nested cross-validation). A fit without the folds a and b serves
 both choices: the one for a scored on b, and the one for b scored on a. It judges labels, too: those of b where the
 probe of a is to learn from them, and those of a where that of b is.
@@ -19,7 +19,8 @@ import numpy as np
 from src.models.logreg.design import FEW
 from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem
-from src.models.probe.solvers import ProbeData, Solve, solver
+from src.models.probe.data import ProbeData
+from src.models.probe.solvers import Solve, solver
 from src.networks.features import read_parts
 from src.schema.models import Probe
 from src.scoring.label_noise import issues
@@ -33,11 +34,12 @@ SHARE = 1e-6  # of the objective: a fit for the choice of C is done when its nex
 class Fit(Linear):
     """One fold's probe."""
 
-    c: float
+    c: float  # the best for all that is predicted
     normalise: bool  # whether it is for unit features
-    loss: float  # log loss inside the training rows, of this C and these features
+    loss: float  # inside the training rows, of the C and features that are used
     curves: dict[str, dict[str, float]]  # the same for each C: {"unit": {"0.1": 0.7123, ...}, "raw": ...}
     doubted: np.ndarray | None = None  # (n,) bool: training pictures left out, whose labels are doubtful
+    each: tuple[float, ...] = ()  # of several labels: the C of each, which is used
 
 
 def fit_folds(spec: Probe, data: ProbeData) -> list[Fit]:
@@ -83,7 +85,8 @@ class Nested:
     def __init__(self, data: ProbeData, feats: Any, solve: Solve):
         self.data, self.feats, self.solve = data, feats, solve
         self.sizes = np.bincount(data.fold)
-        self.loss: dict[float, np.ndarray] = {}  # of each C: for each fold the log loss summed over the others' rows
+        # of each C (folds, 1), or of labels (folds, k): for each fold the loss summed over the others' rows
+        self.loss: dict[float, np.ndarray] = {}
         self.fits: dict[tuple[float, tuple[int, int]], Linear] = {}
 
     @property
@@ -94,7 +97,8 @@ class Nested:
         """The losses at more values of C."""
         solution = self.solve([Problem(c, pair) for c in cs for pair in self.pairs], self.data.targets, SHARE)
         for c, losses in zip(cs, np.split(solution.held_out_loss, len(cs)), strict=True):
-            self.loss[c] = np.zeros(len(self.sizes))
+            losses = losses.reshape(*losses.shape[:2], -1)
+            self.loss[c] = np.zeros(losses.shape[1:])
             for (a, b), loss in zip(self.pairs, losses, strict=True):
                 self.loss[c][a] += loss[b]
                 self.loss[c][b] += loss[a]
@@ -104,15 +108,23 @@ class Nested:
         problems = [Problem(c, pair) for c in cs for pair in self.pairs]
         solution = self.solve(problems, self.data.targets)
         for problem, coef, intercept in zip(problems, solution.coef, solution.intercept, strict=True):
-            self.fits[problem.c, problem.without] = Linear(coef, intercept)
+            self.fits[problem.c, problem.without] = Linear(coef, intercept, link=self.data.link)
 
     def best(self, outer: int) -> float:
-        """The C for the probe of a fold."""
-        return min(self.loss, key=lambda c: self.loss[c][outer])
+        """The C for the probe of a fold, one for all that it predicts."""
+        return min(self.loss, key=lambda c: self.loss[c][outer].mean())
 
-    def mean_loss(self, outer: int, c: float) -> float:
-        """Log loss inside the training rows of a fold."""
-        return float(self.loss[c][outer] / (len(self.data.fold) - self.sizes[outer]))
+    def each(self, outer: int) -> tuple[float, ...]:
+        """The C of each label; () where not several are predicted."""
+        losses = [of_all[outer] for of_all in self.loss.values()]
+        if len(losses[0]) == 1:
+            return ()
+        return tuple(np.array(list(self.loss))[np.argmin(losses, axis=0)].tolist())
+
+    def mean_loss(self, outer: int, *cs: float) -> float:
+        """The loss of a row inside the training rows of a fold, by one C or that of each label."""
+        losses = [self.loss[c][outer][i if len(cs) > 1 else slice(None)] for i, c in enumerate(cs)]
+        return float(np.mean(losses) / (len(self.data.fold) - self.sizes[outer]))
 
     def judge(self, outer: int, c: float) -> np.ndarray:
         """(n, k) of each picture outside of a fold, by the fit that has seen neither its own fold nor that one."""
@@ -155,7 +167,12 @@ def widen_grid(grid: Sequence[float], best: Sequence[float]) -> list[float]:
 def fit_best(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
     """Each fold's fit with its best C."""
     data, folds = nested.data, nested.data.folds
-    problems, doubted = [Problem(nested.best(outer), (outer,)) for outer in folds], [None for _ in folds]
+    cs, each, doubted = (
+        [nested.best(outer) for outer in folds],
+        [nested.each(outer) for outer in folds],
+        [None] * len(folds),
+    )
+    problems = [Problem(each[outer] or cs[outer], (outer,)) for outer in folds]
     if label_noise == "keep":
         solution = nested.solve(problems, data.targets)
         solved = list(zip(solution.coef, solution.intercept, strict=True))
@@ -169,10 +186,11 @@ def fit_best(nested: Nested, label_noise: str, normalise: bool) -> list[Fit]:
             solved.append((solution.coef[0], solution.intercept[0]))
     fits = []
     for outer in folds:
-        c = problems[outer].c
+        used = each[outer] or (cs[outer],)
         curve = {f"{c:g}": round(nested.mean_loss(outer, c), 6) for c in sorted(nested.loss)}
         curves = {"unit" if normalise else "raw": curve}
-        fits.append(Fit(*solved[outer], c, normalise, nested.mean_loss(outer, c), curves, doubted[outer]))
+        loss, about = nested.mean_loss(outer, *used), {"each": each[outer], "link": data.link}
+        fits.append(Fit(*solved[outer], cs[outer], normalise, loss, curves, doubted[outer], **about))
     return fits
 
 
