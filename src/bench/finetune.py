@@ -29,10 +29,12 @@ from src.models.finetune.training import Training
 from src.networks import classifiers
 from src.networks.inference import Tower
 from src.networks.predictor import LAYOUT, to_device
+from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune
 
 ROUNDS, QUICK_ROUNDS = 7, 3
 CLASSES = 4
+MADE_UP = Competition.model_construct(classes=tuple("abcd"))
 SHIFTS = (Augment("HorizontalFlip", p=0.5), Augment("Affine", rotate=(-10, 10), scale=(0.9, 1.1), p=0.9))
 
 
@@ -56,9 +58,9 @@ def make_fold(spec: FineTune, paths: list[Path], folder: Path) -> Fold:
         pictures = Store(folder / "store", rows, geometry.size, 1 << 50).pictures(rows)
     data_config, every = classifiers.data_config(spec), np.arange(len(rows))
     return Fold(
-        title="bench", number=0, seed=0, spec=spec, squares=Squares(pictures, geometry),
-        ids=rows.ids, train=every, targets=every % CLASSES, valid=every[:0], valid_targets=every[:0], k=CLASSES,
-        data_config=data_config, metric="accuracy", precision=machine.precision(spec.precision),
+        competition=MADE_UP, title="bench", number=0, seed=0, spec=spec, squares=Squares(pictures, geometry),
+        ids=rows.ids, train=every, targets=every % CLASSES, valid=every[:0], valid_targets=every[:0],
+        data_config=data_config, precision=machine.precision(spec.precision),
     )  # fmt: skip
 
 

@@ -26,12 +26,29 @@ class Head:
     intercept: np.ndarray  # (k,)
 
 
+class CosineHead(nn.Module):
+    """`scale` times the cosine of features and a vector a class: the head of losses with an angular margin.
+
+    The margin itself is the loss's (models/finetune/losses.py), so that what predicts has none.
+    """
+
+    def __init__(self, d: int, k: int, scale: float):
+        super().__init__()
+        self.scale, self.weight = scale, nn.Parameter(torch.empty(k, d))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, feats: Tensor) -> Tensor:
+        # in float32, as below: bfloat16 tells no angles of less than some degrees apart
+        with torch.autocast(feats.device.type, enabled=False):
+            return self.scale * F.linear(F.normalize(feats.float(), dim=-1), F.normalize(self.weight.float(), dim=-1))
+
+
 class ClipClassifier(nn.Module):
     """A linear head on the unit image features, as WiSE-FT has it: with a zero-shot head it is the zero-shot model."""
 
-    def __init__(self, visual: nn.Module, d: int, k: int):
+    def __init__(self, visual: nn.Module, head: nn.Module):
         super().__init__()
-        self.visual, self.head = visual, nn.Linear(d, k)
+        self.visual, self.head = visual, head
 
     def forward(self, pixels: Tensor) -> Tensor:
         feats = self.visual(pixels)
@@ -82,6 +99,8 @@ def check(spec: FineTune) -> None:
         except (ValueError, AssertionError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise UserError(f"{spec.backbone} cannot take img_size={side}: {why}") from error
+        if spec.margin:
+            put_cosine_head(model, spec)
 
 
 def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
@@ -159,14 +178,28 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
     """
     if spec.clip is None:
         model = backbones.create(spec, k, seed, backbones.weights_path(spec) if pretrained else None)
+        if spec.margin:
+            put_cosine_head(model, spec)
     else:
         loaded = clip.create(spec.encoder, spec.img_size, pretrained).float().train().requires_grad_(True)
         torch.manual_seed(seed)
-        model = ClipClassifier(loaded.visual, clip.arch(spec.encoder)["embed_dim"], k)
+        d = clip.arch(spec.encoder)["embed_dim"]
+        model = ClipClassifier(loaded.visual, CosineHead(d, k, spec.margin_scale) if spec.margin else nn.Linear(d, k))
         if head is not None:
             with torch.no_grad():
                 model.head.weight.copy_(torch.from_numpy(head.coef))
-                model.head.bias.copy_(torch.from_numpy(head.intercept))
+                if not spec.margin:  # else there is none, nor in a zero-shot classifier
+                    model.head.bias.copy_(torch.from_numpy(head.intercept))
     if spec.grad_checkpointing:
         model.set_grad_checkpointing(True)
     return model
+
+
+def put_cosine_head(model: nn.Module, spec: FineTune) -> None:
+    """Put a CosineHead where a backbone has its linear one. Raises UserError: Its head is another."""
+    own = model.get_classifier()
+    if not isinstance(own, nn.Linear):
+        raise UserError(f"margin={spec.margin} needs a linear head, and {spec.backbone} has none: leave margin out")
+    parent, _, name = next(path for path, module in model.named_modules() if module is own).rpartition(".")
+    head = CosineHead(own.in_features, own.out_features, spec.margin_scale)
+    setattr(model.get_submodule(parent), name, head.to(own.weight.device))

@@ -1,6 +1,6 @@
-"""A trained network that predicts pictures: the mean of the probabilities over some views of each."""
+"""A trained network that predicts pictures: the mean of its predictions over some views of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ def to_device(model: nn.Module) -> nn.Module:
 class Predictor:
     title: str  # for what is printed
     model: nn.Module  # on this machine's device
+    link: Callable[[Tensor], Tensor]  # of the model's outputs (n, k) float32 to predictions (n, k)
     geometry: Geometry
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -40,18 +41,18 @@ class Predictor:
 
     @torch.inference_mode()
     def probabilities(self, squares: Tensor) -> Tensor:
-        """(n, size, size, 3) uint8 on the device -> (n, k) float32 there: the mean of the views' probabilities."""
+        """(n, size, size, 3) uint8 on the device -> (n, k) float32 there: the mean of the views' predictions."""
         total = 0.0
         for view in self.views:
             pixels = normalised(apply_view({"identity": squares}, view), self.mean, self.std, LAYOUT)
             with machine.autocast(self.precision):
                 logits = self.model(pixels)
-            total = total + logits.float().softmax(dim=1)
+            total = total + self.link(logits.float())
         return total / len(self.views)
 
     @torch.inference_mode()
     def batches(self, pictures: Pictures, rows: Sequence[int]) -> Iterator[Tensor]:
-        """The probabilities of the pictures at `rows`, batch by batch in their order, on the device.
+        """The predictions of the pictures at `rows`, batch by batch in their order, on the device.
 
         Raises:
             UserError: The GPU has too little memory for one image.
@@ -70,9 +71,11 @@ class Predictor:
         return torch.cat(list(self.batches(pictures, rows))).cpu().numpy()
 
 
-def predictor(spec: FineTune, model: nn.Module, title: str, side: int | None = None) -> Predictor:
+def predictor(
+    spec: FineTune, model: nn.Module, link: Callable[[Tensor], Tensor], title: str, side: int | None = None
+) -> Predictor:
     """The network of a fine-tuned model with the views of its test-time augmentation."""
     data, geometry, precision = classifiers.data_config(spec), classifiers.geometry(spec), machine.precision
     return Predictor(
-        title, model, geometry, data.mean, data.std, precision(spec.precision), spec.views, spec.batch_size, side
+        title, model, link, geometry, data.mean, data.std, precision(spec.precision), spec.views, spec.batch_size, side
     )

@@ -175,6 +175,8 @@ class Competition(Strict):
             if self.models.get(name, model) != model:
                 raise ValueError(f"compared: {name!r} is another model than models.{name}: call it something else")
         for name, model in (self.models | compared).items():
+            if why := model.misfit(self.task):
+                raise ValueError(f"models.{name}: {why}")
             model.check_against(name, self.models, self.prompts)
             if why := model.misfit(self.task):
                 raise ValueError(f"models.{name}: {why}")

@@ -38,7 +38,7 @@ def run(competition: Competition) -> None:
     for name, spec in competition.trained.items():
         one = Run(competition, name, 0, spec.seed)
         head = heads.starts(competition, spec, data)[0]
-        model = classifiers.create(spec, len(competition.classes), one.init_seed, True, head)
+        model = classifiers.create(spec, len(competition.outputs), one.init_seed, True, head)
         fold = one.fold(data, squares_of(competition, spec, data))
         curve = lr_curve(fold, model, augment.compose(spec.augment))
         path = competition.model_folder(name) / "lr.csv"

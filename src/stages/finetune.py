@@ -61,7 +61,7 @@ def assemble(shared: Shared) -> None:
     competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
     metric, facts = competition.scorer, {}
     alphas = spec.wise_ft or (None,)
-    abouts, oofs = [], np.zeros((len(alphas), len(data.train), len(competition.classes)))
+    abouts, oofs = [], np.zeros((len(alphas), len(data.train), len(competition.outputs)))
     for number in range(data.n_folds):
         ones = runs_of(competition, name, number)
         abouts += [one.done(key) for one in ones]

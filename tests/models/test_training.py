@@ -26,7 +26,7 @@ from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
-from src.models.finetune import augment, resume, training
+from src.models.finetune import augment, losses, resume, training
 from src.models.finetune import batches as batches_module
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resume import Checkpointer, Running
@@ -35,6 +35,7 @@ from src.networks import classifiers
 from src.results import checkpoints
 from src.schema.models import Augment, FineTune
 from src.stages import find_lr
+from tests.conftest import toy_competition
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
@@ -69,9 +70,9 @@ def fold_of(spec: FineTune, targets=TARGETS, n: int = 30) -> Fold:
     every = np.arange(40)
     config = classifiers.data_config(spec)
     return Fold(
-        title="it fold 0", number=0, seed=spec.seed, spec=spec, squares=Squares(PIXELS), ids=[f"id{i}" for i in every],
-        train=every[:n], targets=targets[:n], valid=every[n:], valid_targets=targets[n:], k=3, data_config=config,
-        metric="accuracy", precision="float32",
+        competition=toy_competition(), title="it fold 0", number=0, seed=spec.seed, spec=spec, squares=Squares(PIXELS), ids=[f"id{i}" for i in every],
+        train=every[:n], targets=targets[:n], valid=every[n:], valid_targets=targets[n:], data_config=config,
+        precision="float32",
     )  # fmt: skip
 
 
@@ -132,12 +133,12 @@ class TestGradients:
         )
         counted = made.fold.targets
         expected = compute_class_weight("balanced", classes=np.arange(3), y=counted)
-        assert np.allclose(made.class_weight, expected)
+        assert np.allclose(made.loss.weight, expected)
         pixels, wanted = batch(made.fold)
         made.model.eval()
         logits = made.model(pixels.float())
-        losses = F.cross_entropy(logits, wanted, made.class_weight, label_smoothing=0.1, reduction="none")
-        assert float(made.backward(pixels.float(), wanted, 10)) == pytest.approx(losses.mean().item(), rel=1e-5)
+        each = F.cross_entropy(logits, wanted, made.loss.weight, label_smoothing=0.1, reduction="none")
+        assert float(made.backward(pixels.float(), wanted, 10)) == pytest.approx(each.mean().item(), rel=1e-5)
 
     @pytest.mark.parametrize("most", [1, 4])
     def test_out_of_memory_goes_on_with_the_same_batch_in_smaller_parts(self, most, capsys):
@@ -336,14 +337,14 @@ def test_the_loader_takes_no_more_of_dev_shm_than_there_is(monkeypatch, capsys, 
 class TestMixed:
     def test_as_it_is(self):
         pixels, targets = torch.rand(8, 3, 8, 8), torch.arange(8) % 3
-        assert training.mixed(pixels, targets, spec_of(), 3) == (pixels, targets)
-        assert training.mixed(pixels, targets, spec_of(mixup=1.0, mix_p=0.0), 3) == (pixels, targets)
+        assert losses.mixed(pixels, targets, spec_of(), 3) == (pixels, targets)
+        assert losses.mixed(pixels, targets, spec_of(mixup=1.0, mix_p=0.0), 3) == (pixels, targets)
 
     def test_mixup_mixes_pixels_as_it_mixes_targets(self):
         torch.manual_seed(0)
         targets = torch.arange(8) % 3
         pixels = F.one_hot(targets, 3).float()[:, :, None, None].expand(8, 3, 8, 8)
-        mixed, shares = training.mixed(pixels, targets, spec_of(mixup=1.0), 3)
+        mixed, shares = losses.mixed(pixels, targets, spec_of(mixup=1.0), 3)
         assert torch.allclose(mixed[:, :, 0, 0], shares)
         assert 0 < float(shares[0].max()) < 1
 
@@ -351,7 +352,7 @@ class TestMixed:
         torch.manual_seed(1)
         targets = torch.arange(8) % 3
         pixels = F.one_hot(targets, 3).float()[:, :, None, None].expand(8, 3, 64, 64)
-        mixed, shares = training.mixed(pixels, targets, spec_of(cutmix=1.0), 3)
+        mixed, shares = losses.mixed(pixels, targets, spec_of(cutmix=1.0), 3)
         assert torch.allclose(mixed.mean((2, 3)), shares, atol=1e-5)
         assert set(mixed.unique().tolist()) == {0.0, 1.0}
 
@@ -359,7 +360,7 @@ class TestMixed:
         pixels, targets, ways = torch.rand(8, 3, 16, 16), torch.arange(8) % 3, set()
         for seed in range(20):
             torch.manual_seed(seed)
-            mixed, _ = training.mixed(pixels, targets, spec_of(mixup=1.0, cutmix=1.0), 3)
+            mixed, _ = losses.mixed(pixels, targets, spec_of(mixup=1.0, cutmix=1.0), 3)
             ways.add(bool(torch.isin(mixed, pixels).all()))
         assert ways == {True, False}
 

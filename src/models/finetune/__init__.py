@@ -5,6 +5,9 @@ biases are resized, or a CLIP's image tower (clip=, weights=). The linear head o
 classifier or, with head="probe", from a probe of the fold's training rows (LP-FT, Kumar et al. 2022). Shapes are tried
 before anything is computed.
 
+Of one class the loss is the softmax's cross-entropy, of several labels each sigmoid's, and a number is learnt as its
+share of the span (losses.py).
+
 The recipe is in the config; src/schema/models.py has each field, its default and the source of the default:
 
   epochs, lr, head_lr, warmup_epochs, head_epochs, weight_decay, layer_decay, clip_grad   AdamW and its schedule
@@ -16,6 +19,7 @@ The recipe is in the config; src/schema/models.py has each field, its default an
   augment_on="device"                            flips and shifts where the network is, all pictures with it: for tiny
                                                  networks, whose steps are over before a loader has made a batch
   mixup, cutmix, mix_p, label_smoothing, drop_path, ema_decay                             regularisation
+  margin=0.3, margin_scale                       classes are parted by angles, with a margin (ArcFace)
   class_weight, sampling, label_noise                                                     classes and labels
   seeds=4                                        runs per fold, whose mean predicts
   views=("identity", "hflip")                    test-time augmentation by exact flips and turns

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.scoring.metrics import METRICS, Metric
+from src.scoring.metrics import Metric
 
 State = dict[str, Tensor]
 
@@ -31,7 +31,7 @@ def best_variants(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metri
     """(folds,) the variant of a model that did best on the other folds' rows; of equals the first.
 
     Args:
-        oofs: (v, n, k) probabilities of v variants, each row's by the model that did not train on it.
+        oofs: (v, n, k) predictions of v variants, each row's by the model that did not train on it.
     """
     best = []
     for number in range(int(fold.max()) + 1):
@@ -41,8 +41,8 @@ def best_variants(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metri
 
 
 def merit(metric: Metric, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
-    """The score, greater is better, and the log loss, which decides where scores are equal, as of few rows."""
-    return metric.sign * metric.value(targets, probs), -METRICS["log_loss"].value(targets, probs)
+    """The score and the target's loss, which decides where scores are equal, as of few rows; greater is better."""
+    return metric.sign * metric.value(targets, probs), -float(metric.target.loss(targets, probs).mean())
 
 
 def greedy(ranked: Sequence[Hashable], merit: Callable[[Collection], tuple[float, float]]) -> tuple:

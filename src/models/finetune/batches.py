@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import albumentations as A
 import numpy as np
@@ -20,7 +21,9 @@ from torch.utils.data import Dataset as TorchDataset
 from src.base import machine
 from src.base.errors import UserError
 from src.data.decoded import Squares
+from src.models.links import link
 from src.networks.backbones import DataConfig
+from src.schema.competition import Competition
 from src.schema.models import FineTune
 
 AHEAD = 4  # batches that a process of the loader prepares
@@ -33,6 +36,7 @@ LOADER_FAULTS = ("DataLoader timed out", "DataLoader worker (pid")  # how torch'
 class Fold:
     """The training data of one fold. Rows are positions in `squares`; only `train` and `targets` reach the weights."""
 
+    competition: Competition
     title: str  # for what is printed: the model, the fold and the seed
     number: int
     seed: int
@@ -40,14 +44,22 @@ class Fold:
     squares: Squares
     ids: list[str]  # of all rows of `squares`
     train: np.ndarray  # (n,) rows
-    targets: np.ndarray  # (n,) class of each
+    targets: np.ndarray  # of each of these: see src/scoring/targets.py
     valid: np.ndarray  # (m,) the held-out rows, looked at after each epoch and never chosen by
     valid_targets: np.ndarray
-    k: int  # classes
     data_config: DataConfig
-    metric: str
     precision: str
     dropped: int = 0  # rows outside of it that are not in `train`, since their labels are doubtful
+
+    @property
+    def k(self) -> int:
+        """The outputs of the network."""
+        return len(self.competition.outputs)
+
+    @cached_property
+    def wanted(self) -> np.ndarray:
+        """(n,) classes or (n, k) float32 shares: what the network's outputs of `train` are to come to."""
+        return link(self.competition).wanted(self.targets)
 
     @property
     def steps(self) -> int:
@@ -69,8 +81,8 @@ def order(fold: Fold, epoch: int) -> list[np.ndarray]:
     """The positions in fold.train of an epoch's batches, equal in size to within one: one of 1 breaks batch norm."""
     n, rng = len(fold.train), np.random.default_rng(draw(fold.seed, fold.number, epoch))
     if fold.spec.sampling == "balanced":
-        counts = np.bincount(fold.targets, minlength=fold.k)
-        weights = 1 / counts[fold.targets]
+        strata = fold.competition.target.strata(fold.targets)
+        weights = 1 / np.bincount(strata)[strata]
         places = rng.choice(n, n, p=weights / weights.sum())
     else:
         places = rng.permutation(n)
@@ -93,7 +105,7 @@ class Steps:
 
 
 class Augmented(TorchDataset):
-    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and their classes (n,).
+    """(epoch, step, positions) -> the augmented pictures (n, 3, size, size) uint8 and what is wanted of them.
 
     A batch at a time: to seed the transforms for each picture, and to collate these, takes longer than a flip.
     """
@@ -118,7 +130,7 @@ class Augmented(TorchDataset):
             if augmented.shape != square.shape:
                 raise UserError(f"{fold.title}: its augmentations turn {size} pixels a side into {augmented.shape[:2]}")
             square[:] = augmented
-        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.targets[positions])
+        return torch.from_numpy(batch).permute(0, 3, 1, 2), torch.from_numpy(fold.wanted[positions])
 
 
 def processes(fold: Fold) -> tuple[int, int]:
@@ -147,7 +159,7 @@ def megabytes(size: float) -> str:
 
 
 class Batches:
-    """The batches of a fold's epochs: (n, 3, size, size) uint8, and (n,) int64. Its workers live as long as it does."""
+    """The batches of a fold's epochs: (n, 3, size, size) uint8, and `Fold.wanted`. Its workers live as long as it."""
 
     def __init__(self, fold: Fold, transform: A.Compose):
         workers, ahead = processes(fold)

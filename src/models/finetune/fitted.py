@@ -14,6 +14,7 @@ from src.models.finetune import averaging, heads
 from src.models.finetune.averaging import State
 from src.models.finetune.run import Run, runs_of
 from src.models.fitted import FinishedModel
+from src.models.links import link
 from src.models.pictures import Pictures
 from src.networks import classifiers
 from src.networks.predictor import predictor, to_device
@@ -36,17 +37,17 @@ class FittedFineTune:
         return self.competition.models[self.name]
 
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities, the mean over folds of the means over seeds."""
-        model = blank(self.spec, len(self.competition.classes))
+        """(n, k) predictions, the mean over folds of the means over seeds."""
+        model, of_outputs = blank(self.spec, len(self.competition.outputs)), link(self.competition).predict_tensor
 
         def probabilities(one: Run, alpha: float | None) -> np.ndarray:
             model.load_state_dict(self.weights(one, alpha))
-            return pictures.probabilities(predictor(self.spec, model, one.title, self.side))
+            return pictures.probabilities(predictor(self.spec, model, of_outputs, one.title, self.side))
 
         return self.combined(probabilities)
 
     def combined(self, probabilities: Callable[[Run, float | None], np.ndarray]) -> np.ndarray:
-        """(n, k), the model's probabilities of those of each run with the weights of an alpha."""
+        """(n, k), the model's predictions of those of each run with the weights of an alpha."""
         folds = [
             np.mean([probabilities(one, alpha) for one in runs_of(self.competition, self.name, number)], axis=0)
             for number, alpha in enumerate(self.alphas)
@@ -73,7 +74,7 @@ class FittedFineTune:
             initial = heads.starts(competition, spec, read_dataset(competition))
         else:
             initial = [heads.zero_shot(competition, spec)] * len(self.alphas)
-        origin = classifiers.create(spec, len(competition.classes), spec.seed, True).state_dict()
+        origin = classifiers.create(spec, len(competition.outputs), spec.seed, True).state_dict()
         tensors = [(torch.from_numpy(head.coef), torch.from_numpy(head.intercept)) for head in initial]
         return [{**origin, "head.weight": coef, "head.bias": intercept} for coef, intercept in tensors]
 

@@ -34,7 +34,7 @@ def finetune_key(
     if spec.wise_ft:
         more["metric"] = competition.metric  # alpha is chosen by it
     if doubtful is not None:
-        more["judged"] = judgements_digest(doubtful, data, len(competition.classes))
+        more["judged"] = judgements_digest(doubtful, data, len(competition.outputs))
     return model_key(competition, spec, data, CODE, **more)
 
 

@@ -108,7 +108,7 @@ class Resident:
             place[:] = square
         with self.explained(pixels.nbytes):
             self.pixels = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)
-        self.targets = torch.from_numpy(fold.targets).to(device)
+        self.wanted = torch.from_numpy(fold.wanted).to(device)
         self.place, self.channel = torch.arange(self.size, device=device), torch.arange(3, device=device)
 
     def prepare(self, epoch: int, first: int = 0) -> None:
@@ -149,7 +149,7 @@ class Resident:
                 index[axis] = index[axis].gather(1, one.index(self.place, drawn.pop(0)))
         rows, columns = index[ROWS][:, None, :, None], index[COLUMNS][:, None, None, :]
         pixels = self.pixels[chosen[:, None, None, None], self.channel[:, None, None], rows, columns]
-        return pixels, self.targets[chosen]
+        return pixels, self.wanted[chosen]
 
 
 def batches(fold: Fold, transform: A.Compose) -> Batches | Resident:

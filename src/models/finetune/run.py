@@ -81,7 +81,7 @@ class Run:
         return draw(self.spec.seed, self.number)
 
     def table(self, part: str, alpha: float | None) -> Path:
-        """The probabilities of a part, oof or test; where weights are interpolated, one for each alpha."""
+        """The predictions of a part, oof or test; where weights are interpolated, one for each alpha."""
         at = "" if alpha is None else f"-alpha{alpha:g}"
         return self.finished.with_name(f"{self.label}{at}-{part}.parquet")
 
@@ -93,7 +93,7 @@ class Run:
         predictions.write(self.table(part, alpha), self.competition, ids, probs)
 
     def read(self, data: Dataset, part: str, alpha: float | None) -> np.ndarray:
-        """The probabilities of the held-out rows, `oof`, or of the test rows, `test`."""
+        """The predictions of the held-out rows, `oof`, or of the test rows, `test`."""
         rows = data.test if part == "test" else data.train.take(data.fold == self.number)
         return predictions.read(self.table(part, alpha), self.competition, rows.ids)
 
@@ -117,14 +117,13 @@ def fold_of(
         rest: The fields of `Fold` that do not follow from competition, spec and data.
     """
     return Fold(
+        competition=competition,
         spec=spec,
         squares=squares,
         ids=data.rows.ids,
         train=train,
         targets=data.targets[train],
-        k=len(competition.classes),
         data_config=classifiers.data_config(spec),
-        metric=competition.metric,
         precision=machine.precision(spec.precision),
         **rest,
     )

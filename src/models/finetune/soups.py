@@ -20,6 +20,7 @@ from src.models.finetune.averaging import merit
 from src.models.finetune.fitted import blank
 from src.models.finetune.run import Run
 from src.models.fitted import FinishedModel
+from src.models.links import link
 from src.models.pictures import Pictures, StoredPictures
 from src.networks.predictor import Predictor, predictor
 from src.results import checkpoints
@@ -46,9 +47,9 @@ class FittedSoup:
         return self.competition.models[self.spec.of[0]]
 
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities, the mean over folds."""
-        model = blank(self.first, len(self.competition.classes))
-        total = np.zeros((len(pictures), len(self.competition.classes)))
+        """(n, k) predictions, the mean over folds."""
+        model = blank(self.first, len(self.competition.outputs))
+        total = np.zeros((len(pictures), len(self.competition.outputs)))
         for number, soup in enumerate(self.chosen):
             total += pictures.probabilities(self.network(model, soup, number)) / len(self.chosen)
         return total
@@ -57,12 +58,13 @@ class FittedSoup:
         """`model` with the mean of the weights that a fold's ingredients have."""
         runs = [Run(self.competition, name, number, seed) for name, seed in sorted(soup)]
         model.load_state_dict(averaging.mean([checkpoints.load(one.finished) for one in runs]))
-        return predictor(self.first, model, f"{self.name} fold {number}", self.side)
+        of_outputs, title = link(self.competition).predict_tensor, f"{self.name} fold {number}"
+        return predictor(self.first, model, of_outputs, title, self.side)
 
 
 def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, np.ndarray]:
-    """Choose the ingredients of each fold; also the probabilities (n, k) of data.train, each row's by its fold's."""
-    metric, k = competition.scorer, len(competition.classes)
+    """Choose the ingredients of each fold; also the predictions (n, k) of data.train, each row's by its fold's."""
+    metric, k = competition.scorer, len(competition.outputs)
     plain = FittedSoup(competition, name, ())
     model, models = blank(plain.first, k), competition.models
     pictures = [StoredPictures(competition, data, np.flatnonzero(held_out)) for held_out in data.held_out]

@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.transforms import v2
 
 from src.base import machine
 from src.base.errors import UserError
@@ -25,28 +23,19 @@ from src.base.interrupts import StopRequest, deferred_signals
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
 from src.data.geometry import normalised
-from src.models.finetune import optimizer, resident
+from src.models.finetune import losses, optimizer, resident
 from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.optimizer import RunningAverages
 from src.models.finetune.resident import Resident
 from src.models.finetune.resume import Checkpointer, Running
+from src.models.links import link
 from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
-from src.schema.models import FineTune
 from src.scoring import label_noise
-from src.scoring.metrics import METRICS
 
 T = TypeVar("T")
+LOSSES = {"log_loss": "log loss", "rmse": "squared error"}  # of the held-out rows, by the target
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
-
-
-def mixed(pixels: Tensor, targets: Tensor, spec: FineTune, k: int) -> tuple[Tensor, Tensor]:
-    """A batch as it is, or mixed by mixup or cutmix: then its targets are shares (n, k)."""
-    ways = [v2.MixUp(alpha=spec.mixup, num_classes=k)] if spec.mixup else []
-    ways += [v2.CutMix(alpha=spec.cutmix, num_classes=k)] if spec.cutmix else []
-    if not ways or float(torch.rand(())) >= spec.mix_p:
-        return pixels, targets
-    return ways[int(torch.randint(len(ways), ()))](pixels, targets)
 
 
 class NotFinite(UserError):
@@ -66,9 +55,7 @@ class Training:
         self.optimizer, self.averages = optimizer.create(spec, self.model), RunningAverages(self.model)
         # float16 has no small gradients: they are scaled, and a step whose scaled ones overflow is left out
         self.scaler = torch.amp.GradScaler(device.type, enabled=fold.precision == "float16")
-        counts = np.bincount(fold.targets, minlength=fold.k)
-        balanced = torch.tensor(len(fold.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1)))
-        self.class_weight = balanced.float().to(device) if spec.class_weight == "balanced" else None
+        self.loss = losses.loss_of(fold, device)
         self.micro = AdaptiveBatch(fold.title, min(spec.micro_batch or spec.batch_size, len(fold.train)))
         self.schedule = partial(
             optimizer.lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
@@ -100,7 +87,7 @@ class Training:
             module.eval().requires_grad_(False)
 
     def train_step(self, pixels: Tensor, targets: Tensor) -> None:
-        """One step of the optimizer: uint8 (n, 3, size, size), and (n,), from the loader."""
+        """One step of the optimizer: uint8 (n, 3, size, size), and (n,) or (n, k), from the loader."""
         fold, device = self.fold, machine.device()
         self.set_lr()
         self.losses[self.step] = self.gradients(pixels, targets)
@@ -139,7 +126,7 @@ class Training:
         machine.seed(draw(fold.seed, fold.number, self.epoch, self.step, 0))
         pixels, targets = pixels.to(device, non_blocking=True), targets.to(device, non_blocking=True)
         pixels = normalised(pixels, fold.data_config.mean, fold.data_config.std, LAYOUT)
-        return mixed(pixels, targets, fold.spec, fold.k)
+        return losses.mixed(pixels, targets, fold.spec, fold.k)
 
     def backward(self, pixels: Tensor, targets: Tensor, micro: int) -> Tensor:
         """Compute the gradients with `micro` images at a time, of what `inputs` returns."""
@@ -149,10 +136,7 @@ class Training:
         for some, wanted in zip(pixels.tensor_split(parts), targets.tensor_split(parts), strict=True):
             with machine.autocast(self.fold.precision):
                 logits = self.forward(some)
-            smoothing = self.fold.spec.label_smoothing
-            loss = F.cross_entropy(
-                logits.float(), wanted, self.class_weight, reduction="sum", label_smoothing=smoothing
-            )
+            loss = self.loss(logits.float(), wanted)
             self.scaler.scale(loss / n).backward()
             total += loss.detach() / n
         return total
@@ -206,7 +190,7 @@ class Training:
 
     def end_epoch(self) -> dict[str, Any]:
         """The epoch's row of the history, which is printed."""
-        fold, metric, start = self.fold, METRICS[self.fold.metric], time.perf_counter()
+        fold, competition, start = self.fold, self.fold.competition, time.perf_counter()
         probs = predict(self.predictor, fold, fold.valid, ("identity",), self.micro.size)
         n = sum(map(len, order(fold, self.epoch)))
         row = {
@@ -216,8 +200,8 @@ class Training:
             "step": (self.epoch + 1) * fold.steps,
             "lr": self.lr,
             "loss": float(self.losses.double().mean()),
-            f"valid_{fold.metric}": metric.value(fold.valid_targets, probs),
-            "valid_log_loss": METRICS["log_loss"].value(fold.valid_targets, probs),
+            f"valid_{competition.metric}": competition.scorer.value(fold.valid_targets, probs),
+            "valid_log_loss": float(competition.target.loss(fold.valid_targets, probs).mean()),
             "images_per_second": round(n / self.seconds["train"], 1),
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
             "micro_batch": self.micro.size,
@@ -226,24 +210,26 @@ class Training:
             **(self.looked(self, probs) if self.looked else {}),
         }
         # beside workers the model need not wait; without them the two take turns
+        loss = f"{LOSSES[competition.target.loss_name]} {row['valid_log_loss']:.4f}"
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
         print(
             f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "
-            f"loss {row['loss']:.4f}  valid {fold.metric} {row[f'valid_{fold.metric}']:.4f}  "
-            f"log loss {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s "
+            f"loss {row['loss']:.4f}  valid {competition.metric} {row[f'valid_{competition.metric}']:.4f}  "
+            f"{loss}  {row['images_per_second']:.0f} images/s "
             f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
         )
         return row
 
 
-# A caller's addition to an epoch's row, by the training and the held-out rows' probabilities (n, k)
+# A caller's addition to an epoch's row, by the training and the held-out rows' predictions (n, k)
 EpochHook = Callable[[Training, np.ndarray], dict[str, Any]]
 
 
 def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
-    """The mean of the views' probabilities: (n, k) float32; in smaller parts where memory is too small."""
+    """The mean of the views' predictions: (n, k) float32; in smaller parts where memory is too small."""
     data, geometry = fold.data_config, fold.squares.geometry
-    network = Predictor(fold.title, model, geometry, data.mean, data.std, fold.precision, views, batch_size)
+    of_outputs = link(fold.competition).predict_tensor
+    network = Predictor(fold.title, model, of_outputs, geometry, data.mean, data.std, fold.precision, views, batch_size)
     return network.predict(fold.squares.pictures, rows)
 
 
