@@ -178,8 +178,6 @@ class Competition(Strict):
             if why := model.misfit(self.task):
                 raise ValueError(f"models.{name}: {why}")
             model.check_against(name, self.models, self.prompts)
-            if why := model.misfit(self.task):
-                raise ValueError(f"models.{name}: {why}")
         return self
 
     def prompts_fit(self, prompts: Prompts) -> None:

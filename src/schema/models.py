@@ -378,15 +378,12 @@ class FineTune(Network, Kind):
         if task != "class" and self.margin:
             return f"margin is of one class a picture, not for task={task!r}: leave it out"
         if task != "class" and self.start == "zeroshot":
-            other = " or head='probe'" if task == "labels" else ""
-            return f"no head of task={task!r} starts from the zero-shot classifier: head='random'{other}"
+            return f"no head of task={task!r} starts from the zero-shot classifier: head='probe' or head='random'"
         if task == "number":
             of_classes = {"class_weight": "none", "sampling": "all", "label_smoothing": 0.0, "temperature": False}
             for field, nothing in of_classes.items():
                 if getattr(self, field) != nothing:
                     return f"{field} is of classes and labels, and a number has none: leave it out"
-            if self.start == "probe":
-                return "no head of a number starts from a probe: head='random'"
         return super().misfit(task)
 
     def check_against(self, name: str, models: Mapping[str, Kind], prompts: Prompts | None) -> None:

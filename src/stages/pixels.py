@@ -1,7 +1,7 @@
-"""pixels: fits a logistic regression and a forest to small pixels, colours and gradients of the images.
+"""pixels: fits a regression and a forest to small pixels, colours and gradients of the images.
 
-Reads the images and folds.csv. Writes models/<model>/. Prints for each fold the log loss inside its training rows, what
-it chose, and the score.
+Reads the images and folds.csv. Writes models/<model>/. Prints for each fold the loss inside its training rows, what it
+chose, and the score.
 """
 
 import time
@@ -10,6 +10,7 @@ import numpy as np
 
 from src.base.progress import track
 from src.data.rows import Dataset, read_dataset
+from src.models.links import link
 from src.models.pictures import test_pictures, train_pictures
 from src.models.pixels import descriptors, fitted
 from src.models.pixels.fitted import FittedPixels
@@ -36,12 +37,13 @@ def run(competition: Competition) -> list[str]:
 
 def fit(competition: Competition, name: str, spec: Pixels, data: Dataset, key: dict) -> None:
     start, folder = time.perf_counter(), competition.model_folder(name)
-    train = TrainRows(train_feats(competition, name, data), data.targets, data.fold, len(competition.classes))
-    fits = fitted.read(folder, key, data.n_folds)
+    feats, asked = train_feats(competition, name, data), {"target": competition.target, "link": link(competition)}
+    train = TrainRows(feats, data.targets, data.fold, len(competition.outputs), **asked)
+    fits = fitted.read(competition, name, key, data.n_folds)
     if not isinstance(fits, Fits):
         fits = fit_folds(spec, train, name)
         fitted.save(folder, key, fits)
-    print(choices_text(name, fits))
+    print(choices_text(competition, name, fits))
     probs = FittedPixels(name, fits, key.get("pictures")).predict(test_pictures(competition, data))
     facts = {"chosen": [{"c": one.c, "forest": one.share} for one in fits.folds]}
     save_model(competition, name, key, data, train.out_of_fold(fits), probs, time.perf_counter() - start, **facts)
@@ -54,10 +56,11 @@ def train_feats(competition: Competition, name: str, data: Dataset) -> np.ndarra
     return np.concatenate(list(track(batches, name, n, "images", of=len)))
 
 
-def choices_text(name: str, fits: Fits) -> str:
-    """The log losses inside the training rows, the means over folds, and each fold's choice."""
+def choices_text(competition: Competition, name: str, fits: Fits) -> str:
+    """The losses inside the training rows, the means over folds, and each fold's choice."""
     regression, forest = np.mean([fit.losses for fit in fits.folds], axis=0)
     called = {0.0: "regression", 0.5: "mean", 1.0: "forest"}
     chosen = ", ".join(f"{called[fit.share]} (C {fit.c:g})" for fit in fits.folds)
-    lines = [f"{name}  log loss inside the training rows: regression {regression:.4f}, forest {forest:.4f}"]
+    loss = "squared error" if competition.target.loss_name == "rmse" else "log loss"
+    lines = [f"{name}  {loss} inside the training rows: regression {regression:.4f}, forest {forest:.4f}"]
     return "\n".join([*lines, f"  chosen for each fold: {chosen}"])

@@ -99,7 +99,7 @@ class TestLearning:
         assert table.shape == (N - TRAINED, 1)
         assert r2_score(targets, table[:, 0]) > 0.5
         assert ((table > 10) & (table < 30)).all()
-        assert history[-1]["valid_rmse"] ** 2 == pytest.approx(history[-1]["valid_log_loss"], rel=1e-4)
+        assert history[-1]["valid_rmse"] == history[-1]["valid_log_loss"] < history[0]["valid_rmse"]
 
     def test_shuffled_labels_give_chance(self, tmp_path):
         targets, probs, _ = learnt(tmp_path, "labels", shuffled=True)
@@ -241,9 +241,8 @@ class TestMargin:
     ("task", "model", "said"),
     [
         ("labels", spec_of(margin=0.3), r"models\.a: margin is of one class a picture"),
-        ("labels", FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3), r"models\.a: .*head='random' or head='probe'"),
-        ("number", FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3), r"models\.a: .*: head='random' \[type"),
-        ("number", FineTune(clip=TINY_CLIP, head="probe", epochs=2, lr=1e-3), "starts from a probe"),
+        ("labels", FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3), r"models\.a: .*head='probe' or head='random'"),
+        ("number", FineTune(clip=TINY_CLIP, epochs=2, lr=1e-3), r"models\.a: .*head='probe' or head='random'"),
         ("number", spec_of(label_smoothing=0.1), "label_smoothing is of classes and labels"),
         ("number", spec_of(class_weight="balanced"), "class_weight is of classes and labels"),
         ("number", spec_of(sampling="balanced"), "sampling is of classes and labels"),

@@ -1,19 +1,24 @@
 """The baseline on pixels: honest inside each fold, the same as scikit-learn's trees, and kept as plain arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.metrics import r2_score, roc_auc_score
 
 from src import stages
 from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.models import fitted
+from src.models.links import Share, Sigmoids
 from src.models.pixels import descriptors, fitting, forest
 from src.models.pixels.fitting import TrainRows
 from src.results import checkpoints
 from src.results.model import model_tables, read_model
 from src.schema.models import Pixels
+from src.scoring.targets import TARGETS
 from src.stages import pixels as stage
 from tests.conftest import CLASSES, read_json, snapshot, toy_competition
 
@@ -28,6 +33,16 @@ def train_rows(n=60, d=6, k=3, n_folds=3) -> TrainRows:
     return TrainRows(feats.astype(np.float32), targets, np.arange(n) // k % n_folds, k)
 
 
+def rows_of(task: str, n: int = 120) -> TrainRows:
+    """Labels, or numbers of 10 to 20, that features tell, with errors."""
+    feats, fold = RNG.normal(size=(n, 6)).astype(np.float32), np.arange(n) % 3
+    noisy = feats[:, :3] + 0.2 * RNG.normal(size=(n, 3))
+    if task == "labels":
+        return TrainRows(feats, (noisy > 0.3).astype(np.uint8), fold, 3, TARGETS["labels"], Sigmoids())
+    numbers = 10 + 10 / (1 + np.exp(-noisy[:, 0]))
+    return TrainRows(feats, numbers, fold, 1, TARGETS["number"], Share(10.0, 20.0))
+
+
 class TestForest:
     def test_it_predicts_as_scikit_learn_does(self):
         feats = RNG.integers(0, 4, (80, 3)).astype(np.float32)  # some rows are the same, and their leaves not pure
@@ -39,6 +54,14 @@ class TestForest:
         assert ((expected > 0).sum(axis=1) > 1).any()
         assert np.abs(ours.predict(new) - expected).max() < 1e-6
         assert np.abs(ours.predict(feats) - theirs.predict_proba(feats)).max() < 1e-6
+
+    @pytest.mark.parametrize("k", [1, 3])
+    def test_of_shares_it_predicts_as_scikit_learn_does(self, k):
+        feats, shares = RNG.normal(size=(80, 3)).astype(np.float32), RNG.random((80, k)).round(1)
+        theirs = ExtraTreesRegressor(6, random_state=1, max_depth=4).fit(feats, shares)
+        ours = forest.joined([forest.arrays(tree, k) for tree in theirs.estimators_])
+        new = RNG.normal(size=(200, 3)).astype(np.float32)
+        assert np.abs(ours.predict(new) - theirs.predict(new).reshape(-1, k)).max() < 1e-6
 
     def test_a_missing_class_has_probability_0_and_the_seed_decides(self):
         data = train_rows()
@@ -109,6 +132,34 @@ class TestFolds:
         )
         assert np.abs(one.predict(new, [0]) - other.predict(new, [0])).max() < 1e-3
         assert np.abs(one.predict(new, [1]) - other.predict(new, [1])).max() > 0.05
+
+    @pytest.mark.parametrize("task", ["labels", "number"])
+    def test_of_labels_and_numbers_nothing_of_a_fold_reaches_its_fit(self, task):
+        data = rows_of(task)
+        held_out, targets = data.fold == 0, data.targets.copy()
+        targets[held_out] = 1 - targets[held_out] if task == "labels" else 30 - targets[held_out]
+        fits = [fitting.fit_folds(SPEC, rows, "pixels") for rows in (data, replace(data, targets=targets))]
+        oof = [rows.out_of_fold(one) for rows, one in zip((data, replace(data, targets=targets)), fits, strict=True)]
+        assert oof[0].shape == (120, data.k)
+        assert np.abs(oof[0] - oof[1])[held_out].max() < 1e-3 * np.ptp(oof[0])
+        assert np.abs(oof[0] - oof[1])[~held_out].max() > 0.05 * np.ptp(oof[0])
+
+    def test_labels_are_told_apart_and_shuffled_ones_are_not(self):
+        data = rows_of("labels")
+        shuffled = replace(data, targets=RNG.permutation(data.targets))
+        for rows, least, most in ((data, 0.9, 1.0), (shuffled, 0.3, 0.7)):
+            oof = rows.out_of_fold(fitting.fit_folds(SPEC, rows, "pixels"))
+            areas = [roc_auc_score(rows.targets[:, label], oof[:, label]) for label in range(3)]
+            assert least < np.mean(areas) <= most
+            assert ((oof > 0) & (oof < 1)).all()
+
+    def test_numbers_are_found_and_shuffled_ones_are_not(self):
+        data = rows_of("number")
+        shuffled = replace(data, targets=RNG.permutation(data.targets))
+        for rows, least, most in ((data, 0.8, 1.0), (shuffled, -0.5, 0.1)):
+            oof = rows.out_of_fold(fitting.fit_folds(SPEC, rows, "pixels"))
+            assert least < r2_score(rows.targets, oof[:, 0]) < most
+            assert ((oof >= 10) & (oof <= 20)).all()
 
     def test_each_row_is_predicted_by_the_fit_that_does_not_know_it(self):
         data = train_rows()

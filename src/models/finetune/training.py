@@ -34,7 +34,6 @@ from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
 
 T = TypeVar("T")
-LOSSES = {"log_loss": "log loss", "rmse": "squared error"}  # of the held-out rows, by the target
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
@@ -201,7 +200,7 @@ class Training:
             "lr": self.lr,
             "loss": float(self.losses.double().mean()),
             f"valid_{competition.metric}": competition.scorer.value(fold.valid_targets, probs),
-            "valid_log_loss": float(competition.target.loss(fold.valid_targets, probs).mean()),
+            "valid_log_loss": competition.loss.value(fold.valid_targets, probs),  # rmse of numbers,
             "images_per_second": round(n / self.seconds["train"], 1),
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
             "micro_batch": self.micro.size,
@@ -210,7 +209,7 @@ class Training:
             **(self.looked(self, probs) if self.looked else {}),
         }
         # beside workers the model need not wait; without them the two take turns
-        loss = f"{LOSSES[competition.target.loss_name]} {row['valid_log_loss']:.4f}"
+        loss = f"{competition.target.loss_name.replace('_', ' ')} {row['valid_log_loss']:.4f}"
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
         print(
             f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "

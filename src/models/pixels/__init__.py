@@ -1,5 +1,7 @@
 """A beginner's baseline: logistic regression and a forest on a few hundred numbers a picture, in seconds.
 
+Of several labels it is a regression of each, and one forest of all; of numbers both learn the share of the span.
+
 It knows no network. What is fine-tuned must beat it, and on small data sets that is no matter of course. A picture is
 432 numbers: 8 x 8 pixels, histograms of its colours, and histograms of its gradients' directions. Fields of a Pixels:
 

@@ -13,12 +13,14 @@ from src.base.errors import UserError
 from src.data import decoded
 from src.data.geometry import Geometry
 from src.models.fitted import FinishedModel
+from src.models.links import link
 from src.models.logreg.linear import Linear
 from src.models.pictures import Pictures
 from src.models.pixels import descriptors, forest
 from src.models.pixels.fitting import Fits, FoldFit, pairs
 from src.results import checkpoints
 from src.results.model import same_model_key, without_test_rows
+from src.schema.competition import Competition
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class SquareClassifier:
     geometry: Geometry = descriptors.SQUARE
 
     def probabilities(self, squares: Tensor) -> Tensor:
-        """(n, size, size, 3) uint8 -> (n, k) float32, the mean over folds."""
+        """(n, size, size, 3) uint8 -> (n, k) float32 predictions, the mean over folds."""
         return torch.from_numpy(self.model.predict(descriptors.describe(squares.cpu().numpy())).astype(np.float32))
 
     def batches(self, pictures: decoded.Pictures, rows: Sequence[int]) -> Iterator[Tensor]:
-        """The probabilities of the pictures at `rows`, batch by batch in their order."""
+        """The predictions of the pictures at `rows`, batch by batch in their order."""
         for feats in descriptors.described(pictures, rows):
             yield torch.from_numpy(self.model.predict(feats).astype(np.float32))
 
@@ -50,7 +52,7 @@ class FittedPixels:
     side: int | None = None
 
     def predict(self, pictures: Pictures) -> np.ndarray:
-        """(n, k) probabilities, the mean over folds."""
+        """(n, k) predictions, the mean over folds."""
         return pictures.probabilities(SquareClassifier(self.name, self.fits, self.side))
 
 
@@ -74,9 +76,10 @@ def forest_file(folder: Path, pair: tuple[int, int]) -> Path:
     return folder / "fold{}-fold{}.safetensors".format(*pair)
 
 
-def read(folder: Path, key: dict[str, Any], n_folds: int) -> Fits | Path:
+def read(competition: Competition, name: str, key: dict[str, Any], n_folds: int) -> Fits | Path:
     """The fits of a model of this key, whatever its test rows; or the first file that is missing or of another."""
-    wanted, k = without_test_rows(key), len(key["classes"])
+    folder, own = competition.model_folder(name), link(competition)
+    wanted, k = without_test_rows(key), len(competition.outputs)
 
     def about(path: Path) -> dict[str, Any] | None:
         found = checkpoints.about(path) or {}
@@ -91,14 +94,14 @@ def read(folder: Path, key: dict[str, Any], n_folds: int) -> Fits | Path:
         if (facts := about(path)) is None:
             return path
         tensors = checkpoints.load(path)
-        linear = Linear(tensors["coef"].numpy(), tensors["intercept"].numpy())
+        linear = Linear(tensors["coef"].numpy(), tensors["intercept"].numpy(), link=own)
         folds.append(FoldFit(linear, facts["c"], facts["share"], tuple(facts["losses"])))
-    return Fits(folds, forests)
+    return Fits(folds, forests, own)
 
 
 def load(one: FinishedModel) -> FittedPixels:
     """Raises UserError: A file is missing, or of another state."""
-    found = read(one.competition.model_folder(one.name), one.key, len(one.folds))
+    found = read(one.competition, one.name, one.key, len(one.folds))
     if isinstance(found, Path):
         raise UserError(
             f"{one.title}: its {found} is missing or damaged: delete the folder, then {one.command} makes it again"

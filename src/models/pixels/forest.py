@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier, ExtraTreeRegressor
 from torch import Tensor
 
 
@@ -14,7 +14,7 @@ from torch import Tensor
 class Forest:
     """The nodes of all trees, one tree behind the other; inner nodes have two children, leaves none.
 
-    A leaf holds the shares of few classes, so that these are kept as a sparse matrix.
+    A leaf holds the shares of few classes or labels, so that these are kept as a sparse matrix.
     """
 
     roots: np.ndarray  # (trees,) their places among the nodes
@@ -24,7 +24,7 @@ class Forest:
     shares: csr_matrix  # (nodes, k) float32, of leaves alone
 
     def predict(self, feats: np.ndarray) -> np.ndarray:
-        """Average the trees' shares: (n, d) float32 -> (n, k) probabilities, those of scikit-learn's predict_proba."""
+        """Average the trees' shares: (n, d) float32 -> (n, k), scikit-learn's predict_proba, or predict."""
         n, trees = len(feats), len(self.roots)
         leaves = csr_matrix(
             (np.ones(n * trees, np.float32), self.leaves(feats).ravel(), np.arange(n + 1) * trees),
@@ -65,27 +65,38 @@ def grow(feats: np.ndarray, targets: np.ndarray, k: int, trees: int, seed: int) 
 
     Args:
         feats: (n, d) float32.
-        targets: (n,) class indices below k, of which some may be missing.
+        targets: (n,) class indices below k, of which some may be missing; or shares (n, k) of 0 to 1: by the squared
+            error, which of labels is half of Gini's impurity.
     """
     seeds = np.random.default_rng(seed).integers(2**31, size=trees).tolist()
-    classifiers = (ExtraTreeClassifier(random_state=one).fit(feats, targets) for one in seeds)
-    return joined([arrays(tree, k) for tree in classifiers])
+    kind = ExtraTreeClassifier if targets.ndim == 1 else ExtraTreeRegressor
+    return joined([arrays(kind(random_state=one).fit(feats, targets), k) for one in seeds])
 
 
-def arrays(tree: DecisionTreeClassifier, k: int) -> Forest:
+def arrays(tree: DecisionTreeClassifier | ExtraTreeRegressor, k: int) -> Forest:
     """One tree of scikit-learn's."""
     nodes, is_leaf = tree.tree_, tree.tree_.children_left < 0
-    counts = csr_matrix(nodes.value[:, 0] * is_leaf[:, None])  # or shares, as scikit-learn has them from 1.3 on
-    total = np.asarray(counts.sum(axis=1)).ravel()
-    leaf = np.repeat(np.arange(len(total)), np.diff(counts.indptr))
-    shares = (counts.data / total[leaf]).astype(np.float32)
     return Forest(
         roots=np.zeros(1, np.int64),
         children=np.stack([nodes.children_left, nodes.children_right], axis=1).astype(np.int32),
         feature=np.where(is_leaf, -1, nodes.feature).astype(np.int32),
         threshold=not_above(nodes.threshold),
-        shares=csr_matrix((shares, tree.classes_[counts.indices], counts.indptr), shape=(len(total), k)),
+        shares=class_shares(tree, is_leaf, k) if isinstance(tree, DecisionTreeClassifier) else means(tree, is_leaf),
     )
+
+
+def class_shares(tree: DecisionTreeClassifier, is_leaf: np.ndarray, k: int) -> csr_matrix:
+    """(nodes, k) float32: each class's share of the rows of a leaf."""
+    counts = csr_matrix(tree.tree_.value[:, 0] * is_leaf[:, None])  # or shares, as scikit-learn has them from 1.3 on
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    leaf = np.repeat(np.arange(len(total)), np.diff(counts.indptr))
+    shares = (counts.data / total[leaf]).astype(np.float32)
+    return csr_matrix((shares, tree.classes_[counts.indices], counts.indptr), shape=(len(total), k))
+
+
+def means(tree: ExtraTreeRegressor, is_leaf: np.ndarray) -> csr_matrix:
+    """(nodes, k) float32: the means of the rows of a leaf."""
+    return csr_matrix(tree.tree_.value[:, :, 0] * is_leaf[:, None], dtype=np.float32)
 
 
 def joined(trees: Sequence[Forest]) -> Forest:
