@@ -79,8 +79,15 @@ def read_targets(competition: Competition, labels: Sequence[str]) -> np.ndarray:
 
 def split(competition: Competition, cell: str) -> list[str]:
     """Return the labels in a cell."""
-    between = BETWEEN if BETWEEN in cell else competition.separator
-    return [label for part in cell.split(between) if (label := part.strip())]
+    return parts(cell, BETWEEN if BETWEEN in cell else competition.separator)
+
+
+def parts(cell: str, separator: str) -> list[str]:
+    """Return the labels in a cell, which may be a list in brackets, of names in quotes: ['rust', 'scab']."""
+    cell = cell.strip()
+    listed = cell.startswith("[") and cell.endswith("]")
+    names = (part.strip() for part in (cell[1:-1] if listed else cell).split(separator))
+    return [label for name in names if (label := name.strip("'\"") if listed else name)]
 
 
 def unreadable(competition: Competition, labels: pd.Series) -> set[str]:

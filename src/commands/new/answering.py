@@ -1,7 +1,8 @@
-"""The kind of answer that a competition wants, by its labels: one class a picture, or what is not offered here."""
+"""What the cells of labels are: one name, several, a list, runs of a mask, boxes; and names that may be one."""
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -10,78 +11,83 @@ import pandas as pd
 from src.base import spellings
 from src.base.errors import UserError
 from src.commands.new.looking import examples
-from src.data.labels import to_numbers
+from src.data.labels import parts, to_numbers
 
-ONLY = "here each picture has one class"
-BOXES = re.compile(r"box|^[xy]_?(min|max)$|predictionstring")
-MASKS = re.compile(r"encodedpixels|\brle|_rle|segmentation|mask")
+ONLY = "here a picture has a class, several labels or a number"
+# Columns of boxes, by their bare names: one of numbers in lists, or four of numbers
+BOXES = (
+    *(("predictionstring",), ("bbox",), ("bboxes",), ("boundingbox",), ("boundingboxes",)),
+    *(("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("x0", "y0", "x1", "y1"), ("x", "y", "w", "h")),
+    *(("x", "y", "width", "height"), ("left", "top", "right", "bottom")),
+)
+MASKS = ("encodedpixels", "rle", "rlemask", "maskrle", "encodedmask")
 RUNS = re.compile(r"\d+ \d+( \d+ \d+)+")  # run-length encoding: starts and lengths
+NUMBERS = re.compile(r"[\[{(][-\d.,;:\s\[\](){}]+[\])}]")  # lists of numbers, such as a box's
+BRACKETS = re.compile(r"\[.*\]")
 SEPARATORS = ("|", ";", ",", " ")
+MOVING = 0.3  # of labels that are put together by blanks, the share that stands in several places
 
 
-def check_columns(where: str, columns: list[str]) -> None:
-    """Raise a UserError if a column's name tells of masks or boxes."""
-    for column in columns:
-        for pattern, kind in ((MASKS, "masks (segmentation)"), (BOXES, "boxes (detection)")):
-            if pattern.search(column.lower()):
-                raise UserError(f"{where} has the column {column!r}, which is of {kind}: {ONLY}")
+def check_columns(where: str, df: pd.DataFrame) -> None:
+    """Raise a UserError if a table has columns of masks or boxes, by their names and by the numbers in them.
+
+    A class may be called as one of them, or as a part of it: boxer, with_mask.
+    """
+    names = {re.sub(r"[\W_]+", "", column.lower()): column for column in df}
+    for name in [name for name in MASKS if name in names]:
+        raise UserError(f"{where} has the column {names[name]!r}, which is of masks (segmentation): {ONLY}")
+    for columns in [columns for columns in BOXES if set(columns) <= set(names)]:
+        cells = df[[names[name] for name in columns]].head(1000)
+        if columns == ("predictionstring",) or are_coordinates(cells[(cells != "").all(axis=1)]):
+            raise UserError(f"{where} has the column {names[columns[0]]!r}, which is of boxes (detection): {ONLY}")
 
 
-def check_labels(where: str, labels: pd.Series) -> None:
-    """Raise a UserError if the labels of train rows are not one class each; it says what they are."""
+def are_coordinates(cells: pd.DataFrame) -> bool:
+    """Whether cells are lists of numbers, or in four columns numbers that are not all 0 and 1."""
+    if len(cells.columns) == 1:
+        return bool(cells.iloc[:, 0].str.contains(r"\d[\s,;]+[-.\d]+[\s,;]+[-.\d]").mean() > 0.5)
+    numbers = to_numbers(cells)
+    return len(numbers) > 0 and bool(np.isfinite(numbers).all() and not np.isin(numbers, (0, 1)).all())
+
+
+def check_cells(where: str, labels: pd.Series) -> None:
+    """Raise a UserError if the cells of a column of labels are masks, or boxes, or all alike."""
     labels = labels[labels != ""]
     values, n = labels.unique(), len(labels)
-    if n and labels.str.fullmatch(RUNS).mean() > 0.5 and len(values) > n / 2:
+    words = {word for value in values[:10_000] for word in value.split()}
+    if n and labels.str.fullmatch(RUNS).mean() > 0.5 and len(values) > n / 2 and len(words) > min(n, 10_000):
         raise UserError(f"{where} is of masks (segmentation), run-length encoded as {quoted(values[0])}: {ONLY}")
-    if n and labels.str.match(r"[\[{(]").mean() > 0.5:
-        raise UserError(f"{where} holds lists, boxes or the like, as {quoted(values[0])}: {ONLY}")
-    numbers = pd.to_numeric(pd.Series(values), errors="coerce").to_numpy(float)
-    if len(values) and np.isfinite(numbers).all() and (numbers % 1 != 0).any():
-        example = quoted(values[numbers % 1 != 0][0])
-        raise UserError(f"{where} holds numbers with decimals, as {example} (regression): {ONLY}")
-    if separator := label_separator(values):
-        example = quoted(next(value for value in values if separator in value))
-        cells = f"several labels in a cell, parted by {separator!r}, as {example}"
-        raise UserError(f"{where} has {cells} (multi-label): {ONLY}")
+    if n and labels.str.fullmatch(NUMBERS).mean() > 0.5 and labels.str.contains(",").mean() > 0.5:
+        raise UserError(f"{where} holds boxes, points or the like, as {quoted(values[0])}: {ONLY}")
     if len(values) < 2:
-        raise UserError(f"{where} has {'one value only' if len(values) else 'no values'}: two classes are needed")
-    if 2 * len(values) > n:
-        kind = "a number to predict (regression), or " if np.isfinite(numbers).all() else "a text, or "
-        raise UserError(
-            f"{where} has {len(values)} values in {n} rows, as {examples(map(quoted, values), 2)}: it is {kind}classes "
-            f"too small to learn: {ONLY}, and a class needs two rows"
-        )
+        raise UserError(f"{where} has {'one value only' if len(values) else 'no values'}: two are needed")
 
 
 def label_separator(values) -> str | None:
     """The separator of several labels in one cell; None where each is one label, which may have blanks in it.
 
     Labels that are put together are few words in many combinations, and mostly stand alone too; names of several words
-    bring a word of their own each.
+    bring a word of their own each, or have each word in one place, as a genus is before its species.
     """
     for separator in SEPARATORS:
-        several = [value.split(separator) for value in values if separator in value.strip()]
-        words = {word.strip() for value in several for word in value if word.strip()}
-        if not several or len(words) < 2:
+        several = [labels for value in values if len(labels := parts(value, separator)) > 1]
+        words = Counter(label for labels in several for label in labels)
+        if len(words) < 2:
             continue
-        alone = words & set(values)
-        counted = all(word.isdigit() for word in words)
-        if len(alone) >= 0.75 * len(words) or len(words) < len(several) or (separator in " ,;|" and counted):
+        first = Counter(labels[0] for labels in several)
+        alone = sum(word in words for word in set(values))
+        moving = sum(0 < first[word] < n for word, n in words.items())
+        fewest_alone = 0.75 if separator == " " else 0.5
+        put_together = len(words) < len(several) and (separator != " " or moving >= MOVING * len(words))
+        if alone >= fewest_alone * len(words) or put_together or all(word.isdigit() for word in words):
             return separator
     return None
 
 
-def check_one_hot(where: str, df: pd.DataFrame) -> None:
-    """Raise a UserError if a row is not 1 in exactly one of the columns, one a class; it says what they are."""
-    numbers = to_numbers(df)
-    columns = f"{where} has a column for each of {examples(df.columns)}"
-    if not np.isin(numbers, (0, 1)).all():
-        kind = "several targets a picture, or shares of classes"
-        raise UserError(f"{columns} whose cells are not 0 and 1: {kind}: {ONLY}")
-    ones = numbers.sum(axis=1)
-    if (ones != 1).any():
-        rows = f"{int((ones > 1).sum())} rows have several that are 1 and {int((ones == 0).sum())} have none"
-        raise UserError(f"{columns}, of which {rows} (multi-label): {ONLY}")
+def is_listed(labels: pd.Series) -> bool:
+    """Whether most cells are lists in brackets."""
+    labels = labels[labels != ""]
+    return len(labels) > 0 and bool(labels.str.fullmatch(BRACKETS).mean() > 0.5)
 
 
 def check_spellings(where: str, classes: Sequence[str]) -> list[str]:
@@ -116,28 +122,6 @@ def visible(name: str) -> str:
 def number(name: str) -> Hashable:
     """A whole number's value, or the name."""
     return spellings.number(name) if spellings.NUMBER.fullmatch(name) else name
-
-
-def check_sample(where: str, column: pd.Series, labels: pd.Series) -> str | None:
-    """A remark on odd answers of a sample submission of labels, if there are any.
-
-    Raises:
-        UserError: They are no labels, but probabilities, numbers or several labels.
-    """
-    values, known = [value for value in column.unique() if value != ""], set(labels)
-    strange = [value for value in values if value not in known]
-    if not strange:
-        return None
-    numbers = pd.to_numeric(pd.Series(strange), errors="coerce").to_numpy(float)
-    if (numbers % 1 > 0).any():
-        raise UserError(
-            f"{where} has numbers with decimals, as {quoted(strange[0])}, where the labels are "
-            f"{examples(sorted(known))}: one probability, or a number, a picture is not offered here: a "
-            "submission has labels, or a column a class"
-        )
-    if all(len(words := value.split()) > 1 and set(words) <= known for value in strange):
-        raise UserError(f"{where} has several labels in a cell, as {quoted(strange[0])}, best first: {ONLY}")
-    return f"its {quoted(strange[0])} is no label of a train row"
 
 
 def quoted(text: str) -> str:

@@ -4,8 +4,6 @@ import re
 from collections import Counter
 from pathlib import PurePosixPath
 
-import pandas as pd
-
 from src.base.errors import UserError
 from src.commands.new import answering
 from src.commands.new.guess import Flags, Guess
@@ -33,7 +31,7 @@ def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
             raise UserError(f"--{flag} {value}: the labels are the folders in {above}, so it can only be {only!r}")
     if bad := [one for one in (above, id, label) if SPECIAL.search(one)]:
         raise UserError(f"{bad[0]!r} has one of . [ ] {{ }} ! : in its name, which no pattern can have: rename it")
-    folder, ending = test_folder(contents, roles.sample[id].tolist(), above)
+    folder, ending = test_folder(contents, roles.ids, above)
     depth = above.count("/") + 2
     train = [path for path in contents.pictures if path.startswith(f"{above}/") and path.count("/") == depth]
     files = [path.rpartition("/")[2] for path in train]
@@ -42,8 +40,6 @@ def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
     twice, n = Counter(files).most_common(1)[0]
     if n > 1:
         raise UserError(f"{twice} is in several folders of {above}, and a row is named by its file: rename them")
-    if len(answer) == 1:
-        answering.check_sample(sample_file, roles.sample[label], pd.Series(names))
     paths = {"train": train, "test": [f"{folder}/{name}" for name in contents.folders[folder]]}
     patterns = f"{above}/{{{label}}}/{{{id}}}{ending}", f"{folder}/{{{id}}}{ending}"
     classes = tuple(answer if len(answer) > 1 else sorted(names))
@@ -55,7 +51,7 @@ def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
         "label": "the field of train's pattern",
         "classes": f"the folders in {above}, sorted" if len(answer) == 1 else f"the columns of {sample_file}, in order",
     }
-    guess.note_overlap((name.removesuffix(ending) for name in files), roles.sample[id])
+    guess.note_overlap((name.removesuffix(ending) for name in files), roles.ids)
     files = [path for path in visible_files(contents.root / above) if not is_picture(path.name)]
     if others := count_endings(files):
         guess.odd.append(f"{others} in {above} are not taken")
@@ -87,7 +83,7 @@ def unlabelled(contents: Contents, roles: Roles) -> str:
     """The reason why train rows have no classes; that they are of a kind that is not offered has precedence."""
     id, answer, sample_file = roles.id, roles.answer, roles.sample_file
     for name, df in roles.others.items():
-        answering.check_columns(name, list(df))
+        answering.check_columns(name, df)
         if id not in df and any(column in df for column in answer):
             return (
                 f"{sample_file} calls its ids {id!r}, and {name} has no such column ({examples(df)}): choose by --id, "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from src.base.errors import UserError, unknown
 from src.commands.new.guess import Guess
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS_OF
 
 ROMAN = re.compile(r"(?=[IVX])X{0,3}(IX|IV|V?I{0,3})")
 NUMBER = re.compile(r"(?P<before>.*?)(?P<number>-?\d+(?:\.\d+)?|\b[IVX]+\b)(?P<after>.*)", re.DOTALL)
@@ -22,7 +22,7 @@ def settle(guess: Guess, order: str | None) -> None:
         guess.classes, why = named_order(guess.classes, order), "in the order of --classes"
     elif (by_number := numeric_order(guess.classes)) is not None:
         guess.classes, why = by_number, "in the order of the numbers in their names"
-    elif METRICS[guess.metric].is_ordinal:
+    elif guess.classes and METRICS_OF[guess.task][guess.metric].is_ordinal:
         names = ",".join(guess.classes)
         raise UserError(
             f"{guess.metric} counts how many places two classes are apart, and nothing tells the order of "

@@ -4,12 +4,13 @@
     ./run.sh new pictures/leaves --name leaves --label species --small
     ./run.sh new pictures/labels.csv --image 'images/{id}.jpg'
 
-Infers the tables, the columns of ids, images and labels, folders that are classes, the classes and their names, and the
-metric (Kaggle's own, if Kaggle can be asked); a comment beside each says what it was inferred from. Columns that may
-group rows are proposed and not switched on. Flips and turns are used as far as a probe on some of the pictures, asked
-in half a minute, says that they keep the class. With --small: models for two cores. What is ambiguous is listed with
-the option that decides it. Several labels per picture, numbers, boxes, masks, tables and texts are refused with the
-reason.
+Infers the tables, the columns of ids, images and labels, folders that are classes, whether a row has one class, several
+labels or a number, the classes and their names, what a submission holds, and the metric: Kaggle's own, if Kaggle can be
+asked, or that of the Evaluation section of a page saved in the folder, as description.md. A comment beside each says
+what it was inferred from, and what is a guess is printed with the option that changes it. Columns that may group rows
+are proposed and not switched on. Flips and turns are used as far as a probe on some of the pictures, asked in half a
+minute, says that they keep the class. With --small: models for two cores. What is ambiguous is listed with the option
+that decides it. Boxes, masks, volumes, tables and texts are refused with the reason.
 
 Reads input/<slug>/, which is downloaded if it does not exist. Ends by running data and folds on the new config. The
 metrics: ./run.sh help scoring
@@ -28,7 +29,7 @@ from src.base.errors import UserError, counted, unknown
 from src.base.locks import exclusive
 from src.base.paths import from_caller, input_root
 from src.commands import COMMANDS
-from src.commands.new import answering, class_order, drafting, flips, inferring, looking, own_pictures
+from src.commands.new import answering, class_order, drafting, evaluation, flips, inferring, looking, own_pictures
 from src.commands.new.drafting import call
 from src.commands.new.guess import Flags, Guess
 from src.data.sources import written
@@ -43,8 +44,6 @@ from src.stages import STAGES
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = {*COMMANDS, *STAGES, "test", "bench"}
-OUR_METRIC = {name: metric for metric, facts in METRICS.items() for name in facts.kaggle_names}  # by Kaggle's name
-OF_NUMBERS = re.compile(r"rmse|mse|mae|r2|root ?mean|mean ?(squared|absolute) ?error", re.IGNORECASE)
 TRIAL = ("data", "folds")  # the stages that try a new config
 # A phrase of their errors, and the field of the config that it is about
 ABOUT = {
@@ -68,6 +67,7 @@ def run(
     label: str | None = None,
     metric: str | None = None,
     classes: str | None = None,
+    positive: str | None = None,
     small: bool = False,
     force: bool = False,
 ) -> None:
@@ -78,7 +78,7 @@ def run(
     path = require_free_name(name, force)
     if metric is not None and metric not in METRICS:
         raise UserError("--metric: " + unknown("metric", metric, METRICS))
-    flags = Flags(id, image, label, metric)
+    flags = Flags(id, image, label, metric, positive)
     title = None
     if folder is not None and own_pictures.are(folder):
         # folders of one name, such as Dataset, lie beside each other by the names of their configs
@@ -86,20 +86,19 @@ def run(
         if force:
             written.remove(source.root / source.slug)
         source.fetch(source.root)
-        guess = own_pictures.infer(source.root / source.slug, flags)
-        given = {key: getattr(source, key) for key in ("image", "label", "slug") if key in source.model_fields_set}
+        guess = own_pictures.infer(source.root / source.slug, source, flags)
+        fields = ("image", "label", "task", "separator", "slug")
+        given = {key: getattr(source, key) for key in fields if key in source.model_fields_set}
         usual = Folder(source.path).slug
         given = {key: value for key, value in given.items() if (key, value) != ("slug", usual)}
         item = call("Folder", source.path, **given), "a share of each class is held out, unless there are splits"
     else:
         source = Kaggle(slug if folder is None else link(folder, name))
         source.fetch(source.root)
-        guess = inferring.infer(looking.look(source.root / source.slug), flags)
         item = call("Kaggle", source.slug), f"its files are at input/{source.slug}/"
-        if slug is not None:
-            title, kaggle_metric = title_and_metric(slug)
-            if kaggle_metric is not None and metric is None:
-                take_kaggle_metric(guess, kaggle_metric)
+        title, kaggle_metric = (None, None) if slug is None else title_and_metric(slug)
+        root = source.root / source.slug
+        guess = inferring.infer(looking.look(root), flags, evaluation.find(root, metric, kaggle_metric))
     class_order.settle(guess, classes)
     default_title = re.sub(r"[-_.]+", " ", source.slug).strip()
     default_title = default_title[:1].upper() + default_title[1:]
@@ -177,26 +176,9 @@ def title_and_metric(slug: str) -> tuple[str | None, str | None]:
         with kaggle_api.session(slug, f"the metric of {slug}") as api:
             known = kaggle_api.competition(api, slug)
     except UserError as error:
-        print(f"Kaggle does not tell the metric, which is taken by the sample submission: {error}")
+        print(f"Kaggle does not tell the metric: {error}")
         return None, None
     return known.title or None, known.evaluation_metric or None
-
-
-def take_kaggle_metric(guess: Guess, kaggle_metric: str) -> None:
-    """Take Kaggle's metric, if it is one of ours and fits the sample submission; one of numbers raises a UserError."""
-    scores = f"Kaggle scores by {kaggle_metric!r}"
-    if OF_NUMBERS.match(kaggle_metric):
-        raise UserError(
-            f"{scores}, which is of numbers (regression), and here each picture has one class; if its answers are "
-            "classes after all, name one of our metrics by --metric"
-        )
-    metric = OUR_METRIC.get(re.sub(r"[\W_]+", "", kaggle_metric.lower()))
-    if metric is None:
-        guess.odd.append(f"{scores}, which is none of ours: metric={guess.metric!r} stands in for it")
-    elif METRICS[metric].of_labels != METRICS[guess.metric].of_labels:
-        guess.odd.append(f"{scores}, for which the sample submission has the wrong columns: is it so?")
-    else:
-        guess.metric, guess.why["metric"] = metric, scores
 
 
 def write(

@@ -12,15 +12,18 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from src.base.errors import counted
 from src.base.threads import parallel
 from src.commands.new.flips import Flips
 from src.commands.new.guess import UNREADABLE, Guess
+from src.commands.new.looking import examples
 from src.data import images
+from src.schema.forms import Form
 
 TEMPLATE = Path(__file__).with_name("config.py.jinja")
 WIDTH = 120
 PICTURES_READ = 200  # for their sizes
-GROUPS_PRINTED = 5
+GROUPS_PRINTED, COLUMNS_PRINTED = 5, 12
 # Pixels a side of what is fine-tuned: smaller pictures are enlarged to the least, since networks halve their input five
 # times, and larger ones are reduced to the greatest
 LEAST, GREATEST, GREATEST_SMALL = 96, 224, 128
@@ -47,21 +50,32 @@ def config(
             guess.odd.append(f"{guess.why['white']}: by white={guess.white} in the config they are not read as dark")
     n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
     imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", "lite", source_class}
+    imports |= {type(guess.submission).__name__} if guess.submission else set()
+    prompted = not small and guess.task != "number"
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
     text = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **options).render(
         title=plain(title),
         name=name,
-        k=len(guess.classes),
+        asked=plain(asked(guess)),
         n=f"{n:,}",
-        imports=sorted(imports if small else imports | {"Prompts", "ZeroShot"}),
-        arguments=list(arguments(guess, title, source, sizes, flips, prompted=not small)),
+        imports=sorted(imports | {"Prompts", "ZeroShot"} if prompted else imports),
+        arguments=list(arguments(guess, title, source, sizes, flips, prompted)),
         small=small,
+        prompted=prompted,
+        number=guess.task == "number",
         views=f", views={('identity', *flips.views)!r}" if flips.views else "",
         augments=flips.augments,
         mixed=n >= ROWS_TO_MIX,
         **sides(side, small),
     )
     return formatted(text)
+
+
+def asked(guess: Guess) -> str:
+    """What a row is asked for: `5 classes`."""
+    if guess.span is not None:
+        return f"a number of {guess.span[0]:g} to {guess.span[1]:g}"
+    return counted(len(guess.classes), "label") if guess.task == "labels" else f"{len(guess.classes)} classes"
 
 
 def sides(side: int, small: bool) -> dict[str, Any]:
@@ -94,22 +108,28 @@ def arguments(
     why = guess.why | {
         "images": "the folder that image names are relative to",
         "image": "; ".join(filter(None, (guess.why.get("image"), sizes))),
-        "classes": f"{len(guess.classes)}: {guess.why['classes']}",
+        "classes": f"{len(guess.classes)}: {guess.why.get('classes', '')}",
     }
     usual = {"solution": (None, "solution.csv"), "images": ("",), "ids_overlap": (False,), "white": (images.WHITE,)}
+    usual |= {"task": ("class",), "separator": (" ",), "span": (None,), "rare_classes": (False,), "submission": (None,)}
+    usual["classes"] = ((),)
 
     def guessed(*fields: str) -> Iterator[str]:
         for field in fields:
             if (value := getattr(guess, field)) not in usual.get(field, ()):
-                yield from argument(field, repr(value), why.get(field, ""))
+                shown = form_call(value) if field == "submission" else repr(value)
+                yield from argument(field, shown, why.get(field, ""))
 
     yield from argument("title", repr(title))
     yield from argument("source", *source)
     yield from guessed("train", "test", "sample_submission", "solution", "images")
-    yield from guessed("id", "image", "white", "ids_overlap", "label")
+    yield from guessed("id", "image", "white", "ids_overlap", "label", "task", "separator", "span")
     if guess.groups:
         yield from comment_lines(groups_comment(guess, source[0]))
-    yield from guessed("classes", "metric")
+    if guess.unused:
+        n, columns = counted(len(guess.unused), "column"), examples(map(repr, guess.unused), COLUMNS_PRINTED)
+        yield from comment_lines(f"not used: {n} of numbers more that both tables have, {columns}")
+    yield from guessed("classes", "rare_classes", "metric", "submission")
     for line in flips.lines:
         yield from comment_lines(line)
     if flips.findings:
@@ -143,6 +163,12 @@ def comment_lines(text: str) -> list[str]:
 def call(name: str, /, *values: Any, **fields: Any) -> str:
     """The source of a call, all of whose arguments are literals."""
     return f"{name}({', '.join([*map(repr, values), *(f'{key}={value!r}' for key, value in fields.items())])})"
+
+
+def form_call(form: Form) -> str:
+    """The source of a submission's form."""
+    fields = {name: getattr(form, name) for name in type(form).model_fields if name in form.model_fields_set}
+    return call(type(form).__name__, *fields.pop("positive", ()), **fields)
 
 
 def plain(text: str) -> str:

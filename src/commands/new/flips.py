@@ -41,6 +41,7 @@ GROUPS = (
     (("vflip",), ("VerticalFlip",), ("vflip",)),
     (("rot90",), ("RandomRotate90",), ("rot90", "rot180", "rot270")),
 )
+MIRROR = (("HorizontalFlip",), ("hflip",))
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,16 @@ class Flips:
 
     how: str
     findings: tuple[Finding, ...] = ()
+    assumed: tuple[tuple[str, ...], tuple[str, ...]] = (
+        (),
+        (),
+    )  # the augmentations and views, where nothing is measured
 
     @property
     def group(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The augmentations that keep the class, by name, and the views that they lead to; none where none does."""
         kept = {one.view for one in self.findings if one.kept}
-        return next((group[1:] for group in GROUPS if {*group[0]} <= kept), ((), ()))
+        return next((group[1:] for group in GROUPS if {*group[0]} <= kept), self.assumed)
 
     @property
     def augments(self) -> tuple[str, ...]:
@@ -129,6 +134,9 @@ def measured(guess: Guess, source: Source) -> Flips:
 
 
 def measure(guess: Guess, source: Source) -> Flips:
+    if guess.task != "class":
+        what = "flips are measured where a picture has one class: that in the mirror it stays the same is assumed"
+        return Flips(what, assumed=MIRROR)
     from src.models import symmetry  # torch, which takes seconds, and may be missing
 
     paths, targets = train_rows(guess, source)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from src.data.images import WHITE
+from src.schema.forms import Form
 
 # What pictures raise that are none: those are the data stage's to list. UnidentifiedImageError is an OSError
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error)
@@ -18,6 +19,7 @@ class Flags:
     image: str | None = None
     label: str | None = None
     metric: str | None = None
+    positive: str | None = None
 
 
 @dataclass
@@ -37,6 +39,12 @@ class Guess:
     white: int = WHITE
     ids_overlap: bool = False
     solution: str | None = None
+    task: str = "class"
+    separator: str = " "
+    span: tuple[float, float] | None = None
+    rare_classes: bool = False
+    submission: Form | None = None
+    unused: list[str] = field(default_factory=list)  # columns of numbers that both tables have beside
     words: dict[str, str] = field(default_factory=dict)  # class: how to call it, where that is not its name
     groups: dict[str, int] = field(default_factory=dict)  # columns whose values several rows share: how many values
     why: dict[str, str] = field(default_factory=dict)  # field: what it was inferred from

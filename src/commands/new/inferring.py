@@ -1,32 +1,54 @@
 """Every field of a config that a competition's files tell."""
 
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, unknown
-from src.commands.new import answering, class_folders, locating, looking, wording
+from src.commands.new import (
+    answering,
+    class_folders,
+    evaluation,
+    locating,
+    looking,
+    melting,
+    submitting,
+    targets,
+    wording,
+)
 from src.commands.new import roles as tables
+from src.commands.new.answering import quoted
+from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, examples
 from src.commands.new.roles import Roles
+from src.commands.new.targets import Asked
+from src.data.labels import parts, to_numbers
+from src.schema.forms import DEFAULTS, Form, OneProbability, Ranking
+from src.scoring.metrics import METRICS_OF
+
+NOBODY = Wanted()  # has named a metric
+FEWEST_ROWS = 2  # of a class that is learnt on one fold and scored on another
 
 
-def infer(contents: Contents, flags: Flags) -> Guess:
+def infer(contents: Contents, flags: Flags, wanted: Wanted = NOBODY) -> Guess:
     """Infer the fields that the flags leave open; a UserError says by which flag to choose among several."""
     looking.require_pictures(contents)
     roles = tables.find(contents, flags.id)
     if len(roles.answer) > 1 and flags.label in roles.answer:
         raise UserError(
             f"{roles.sample_file} wants {len(roles.answer)} columns of answers, {examples(roles.answer)}, and --label "
-            f"{flags.label} is one of them: {answering.ONLY}"
+            f"{flags.label} is one of them: a submission has all"
         )
-    metric, why_metric = tables.choose_metric(roles.sample_file, roles.answer, flags.metric)
     labelled = roles.labelled
     if len(trains := {name: df for name, df in labelled.items() if "train" in name.lower()}) == 1:
         labelled = trains
     if len(labelled) > 1:
         remedy = "leave one of them there"
         raise UserError(f"several tables could be that of the train rows, {examples(labelled)}: {remedy}")
-    guess = infer_from_tables(contents, flags, roles, next(iter(labelled))) if labelled else None
+    guess = infer_from_tables(contents, flags, roles, next(iter(labelled)), wanted) if labelled else None
     if guess is None:
         try:
             guess = class_folders.infer(contents, flags, roles)
@@ -37,36 +59,40 @@ def infer(contents: Contents, flags: Flags) -> Guess:
             if misspelt := misspelt_labels(roles):
                 raise UserError(misspelt) from error
             raise
+        settle_submission(guess, roles, wanted, flags, evaluation.pages(contents.root))
+        note_rare(guess, Counter(path.split("/")[-2] for path in guess.paths["train"]))
     guess.odd += [f"not read: {reason}" for reason in contents.damaged.values()]
     wording.find(contents, guess)
-    guess.metric, guess.why["metric"], guess.why["id"] = metric, why_metric, roles.why_id
+    guess.why["id"] = roles.why_id
     if roles.solution is not None:
         guess.solution, guess.why["solution"] = roles.solution, "by its name, or its column Usage"
     guess.why["sample_submission"] = "by its name"
     return guess
 
 
-def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file: str) -> Guess | None:
+def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file: str, wanted: Wanted) -> Guess | None:
     """The competition whose train rows stand in a table; None where the folders are the classes all the same."""
     id, sample_file, test_file = roles.id, roles.sample_file, roles.test_file
-    train, test, why, odd = roles.others[train_file], roles.test, {}, []
-    answering.check_columns(train_file, [column for column in train if column in roles.answer])
-    label, classes, why["label"], why["classes"] = infer_labels(train_file, train, roles, flags.label)
-    train = one_row_each(train_file, train, id, [label] if label in train else list(classes))
+    train, test, why, odd = (
+        melting.widened(roles.others[train_file], id, roles.answer[0], roles.melted),
+        roles.test,
+        {},
+        [],
+    )
+    asked = infer_target(contents, train_file, train, roles, flags.label, wanted)
+    label = asked.label
+    train = one_row_each(train_file, train, id, [label] if label in train else list(asked.classes))
+    if test_file == sample_file:
+        # the sample submission's own answers name no picture, though a label may be called as one
+        test = pd.DataFrame({id: roles.ids})
     test = test.drop_duplicates(id)
-    known = {id, label, *classes}
+    known = {id, label, *asked.classes}
     if label in train:
-        answering.check_labels(f"{train_file}: the column {label!r}", train[label])
-        is_label = len(roles.answer) == 1
-        if is_label and (strange := answering.check_sample(sample_file, roles.sample[label], train[label])):
-            odd.append(f"{sample_file}: {strange}: should it be one?")
         known |= {column for column in train if is_one_to_one(train[column], train[label])}
     try:
-        # the sample submission's own answers name no picture, though a label may be called as one
-        named = test.drop(columns=roles.answer, errors="ignore") if test_file == sample_file else test
-        way = locating.find(contents, {"train": train, "test": named}, flags.image)
+        way = locating.find(contents, {"train": train, "test": test}, flags.image)
     except locating.NotFound as error:
-        if any(set(names) == set(classes) for names in contents.classes.values()):
+        if any(set(names) == set(asked.classes) for names in contents.classes.values()):
             return None
         if lost := lost_zeros(contents, train_file, train[id]):
             raise UserError(lost) from error
@@ -78,11 +104,98 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     why["train"] = f"it has {id} and " + (label if label in train else "a column a class")
     why["test"] = f"it has the ids of {sample_file}" if test_file != sample_file else "no other table has the test rows"
     paths = {part: list(part_paths) for part, part_paths in way.paths.items()}
-    guess = Guess(train_file, test_file, sample_file, id, way.image, label, classes, "", paths, way.images)
-    guess.why, guess.odd = why, odd
+    if test_file == sample_file and roles.sample_id != id:
+        folder, ending = class_folders.test_folder(contents, roles.ids, "train")
+        test_file = f"{folder}/{{{id}}}{ending}".lstrip("/")
+        why["test"] = f"no table has the test rows by {id}: the files are called as the ids of {sample_file}"
+    guess = Guess(train_file, test_file, sample_file, id, way.image, label, asked.classes, "", paths, way.images)
+    guess.task, guess.separator, guess.span = asked.task, asked.separator, asked.span
+    guess.why, guess.odd = asked.why | why, odd + asked.odd
     guess.note_overlap(train[id], test[id])
     guess.groups = tables.group_columns(train, known | {way.column})
+    if roles.test_file != sample_file:
+        guess.unused = unused_numbers(train, test, known | {way.column, *guess.groups})
+    settle_submission(guess, roles, wanted, flags, evaluation.pages(contents.root))
+    note_rare(guess, rows_of(asked, train))
     return guess
+
+
+def infer_target(
+    contents: Contents, train_file: str, train: pd.DataFrame, roles: Roles, flag: str | None, wanted: Wanted
+) -> Asked:
+    """The target of the train rows, and the reasons; `flag` is the value of --label."""
+    sample_file, answer = roles.sample_file, roles.answer
+    if flag is not None and flag not in train:
+        raise UserError("--label: " + unknown("column", flag, train) + f", which {train_file} has")
+    names = [set(df[column]) for df in roles.others.values() for column in df if df[column].is_unique and id not in df]
+    names += [set(known) for known in contents.lists.values()]
+    if len(answer) == 1 and not roles.melted:
+        label = flag or roles.label_in(train)
+        if label is None:
+            made_of = f"{train_file}'s columns of 0 and 1"
+            asked = of_columns(train_file, train, tables.one_hot(train), answer[0], made_of)
+            asked.why["label"] = f"made of {made_of}"
+            return asked
+        answers = roles.sample[answer[0]]
+        asked = targets.of_column(f"{train_file}: the column {label!r}", train[label], answers, names, wanted)
+        other = "other column" if label == answer[0] else f"column {answer[0]!r}, by its name or values"
+        asked.why = {"label": "as you said" if flag else f"{sample_file}'s {other}"} | asked.why
+        asked.why["classes"] = f"those of {train_file}, sorted"
+        return asked
+    wanted_columns, order = answer, f"the columns of {sample_file}, in their order"
+    if roles.melted:
+        wanted_columns, order = list(roles.melted.labels), f"the labels in the ids of {sample_file}"
+    columns = [flag] if flag is not None else tables.class_columns(train, wanted_columns)
+    if flag is not None and set(train[flag]) != set(wanted_columns):
+        answering.check_cells(f"{train_file}: the column {flag!r}", train[flag])
+        raise UserError(f"--label {flag}: its values are not the columns of {sample_file}, {examples(wanted_columns)}")
+    if len(columns) > 1:
+        remedy = f"choose by --label {columns[0]}"
+        raise UserError(f"several columns of {train_file} could be the label, {examples(columns)}: {remedy}")
+    if columns:
+        reasons = {"label": f"its values are the columns of {sample_file}", "classes": order}
+        return Asked("class", columns[0], tuple(wanted_columns), why=reasons)
+    is_melted = roles.melted is not None and answer[0] in roles.others[train_file]
+    return of_columns(train_file, train, wanted_columns, answer[0] if is_melted else None, order)
+
+
+def of_columns(train_file: str, train: pd.DataFrame, columns: list[str], label: str | None, order: str) -> Asked:
+    label = label or next(name for name in ("label", "class", "target", "labels") if name not in train)
+    return targets.of_columns(train_file, train[columns], label, order)
+
+
+def settle_submission(guess: Guess, roles: Roles, wanted: Wanted, flags: Flags, pages: Mapping[str, str]) -> None:
+    """Set the form of a submission and the metric, with their reasons; a class that only the sample has is one too.
+
+    Raises:
+        UserError: --metric or --positive does not fit.
+    """
+    where, answer = roles.sample_file, roles.answer
+    answers = roles.sample[answer[0]]
+    if flags.positive is not None and (guess.task != "class" or len(answer) > 1):
+        raise UserError(f"--positive {flags.positive}: {where} does not ask for one probability of one class a picture")
+    if guess.task == "number":
+        choice = submitting.of_number(where, wanted)
+    elif roles.melted:
+        choice = submitting.of_rows(where, guess.task, roles.melted.row, wanted)
+    elif len(answer) > 1:
+        choice = submitting.of_columns(where, guess.task, wanted)
+    elif guess.task == "labels":
+        choice = submitting.of_labels(where, answers, guess.classes, guess.separator, wanted)
+    else:
+        named = evaluation.positive(pages, guess.classes)
+        choice = submitting.of_class(where, answers, guess.classes, named, flags.positive, wanted)
+        add_from_sample(guess, where, answers, choice.form)
+    form, odd = choice.form, list(choice.odd)
+    if roles.sample_id != guess.id:
+        form = form.model_copy(update={"id": roles.sample_id})
+    if len(answer) == 1 and answer[0] != guess.label:
+        form = form.model_copy(update={"column": answer[0]})
+    usual = DEFAULTS[guess.task, METRICS_OF[guess.task][choice.metric].answers]
+    guess.submission = None if type(form) is usual and form == usual() else form
+    guess.metric = choice.metric
+    guess.why |= {field: why for field, why in choice.why.items() if why}
+    guess.odd += odd
 
 
 def one_row_each(train_file: str, train: pd.DataFrame, id: str, answer: list[str]) -> pd.DataFrame:
@@ -93,14 +206,14 @@ def one_row_each(train_file: str, train: pd.DataFrame, id: str, answer: list[str
     """
     if train[id].is_unique:
         return train
-    answering.check_columns(train_file, list(train))
+    answering.check_columns(train_file, train)
     train = train.drop_duplicates([id, *answer])
     again = train[train[id].duplicated(keep=False) & (train[id] != "")]
     if len(again):
         several = [f"{id} {one!r} ({', '.join(map(str, df[answer[0]]))})" for one, df in again.groupby(id, sort=False)]
         values = examples(several) if len(answer) == 1 else examples(again[id].unique())
         rows = f"several rows, with different answers, of {values}"
-        raise UserError(f"{train_file} has {rows}: boxes, or several labels a picture; {answering.ONLY}")
+        raise UserError(f"{train_file} has {rows}: boxes, or a row a label; {answering.ONLY}, in one row")
     return train
 
 
@@ -136,46 +249,50 @@ def misspelt_labels(roles: Roles) -> str | None:
     return None
 
 
-def infer_labels(
-    train_file: str, train: pd.DataFrame, roles: Roles, flag: str | None
-) -> tuple[str, tuple[str, ...], str, str]:
-    """The label's column, the classes, and the reasons for both; `flag` is the value of --label."""
-    sample_file, answer = roles.sample_file, roles.answer
-    if flag is not None and flag not in train:
-        raise UserError("--label: " + unknown("column", flag, train) + f", which {train_file} has")
-    if len(answer) == 1:
-        (label,) = answer
-        if flag not in (None, label):
-            raise UserError(f"--label {flag}: {sample_file} has its answers in the column {label!r}, and so must train")
-        if label in train:
-            return label, ordered(train[label]), f"{sample_file}'s other column", f"those of {train_file}, sorted"
-        names = f"{train_file}'s columns of 0 and 1"
-        return label, tuple(tables.one_hot(train)), f"made of {names}", names
-    order = f"the columns of {sample_file}, in their order"
-    columns = tables.class_columns(train, answer)
-    if flag is not None:
-        if flag not in columns:
-            answering.check_labels(f"{train_file}: the column {flag!r}", train[flag])
-            raise UserError(f"--label {flag}: its values are not the columns of {sample_file}, {examples(answer)}")
-        columns = [flag]
-    if len(columns) > 1:
-        remedy = f"choose by --label {columns[0]}"
-        raise UserError(f"several columns of {train_file} could be the label, {examples(columns)}: {remedy}")
-    if columns:
-        return columns[0], tuple(answer), f"its values are the columns of {sample_file}", order
-    answering.check_one_hot(train_file, train[answer])
-    label = next(name for name in ("label", "class", "target") if name not in train)
-    return label, tuple(answer), f"no column: made of {train_file}'s columns of 0 and 1", order
+def add_from_sample(guess: Guess, where: str, answers: pd.Series, form: Form) -> None:
+    """Say which answers of the sample submission are no class; of a ranking, one that every row has is made a class."""
+    if isinstance(form, OneProbability):
+        return
+    cells = [cell for cell in answers.unique() if cell != ""]
+    if isinstance(form, Ranking):
+        known = set(guess.classes)
+        parted = [[cell] if cell in known else [word.strip() for word in cell.split(form.separator)] for cell in cells]
+        strange = dict.fromkeys(word for words in parted for word in words if word not in known)
+        if added := [word for word in strange if all(word in words for words in parted)]:
+            guess.classes += tuple(added)
+            guess.why["classes"] += f", and {examples(added)} of {where}"
+        cells = [word for word in strange if word not in added]
+    if strange := [cell for cell in cells if cell not in guess.classes]:
+        guess.odd.append(f"{where}: its {quoted(strange[0])} is no label of a train row: should it be one?")
+
+
+def rows_of(asked: Asked, train: pd.DataFrame) -> Counter:
+    """The train rows of each class."""
+    if asked.task == "number":
+        return Counter()
+    if asked.label not in train:
+        return Counter(dict(zip(asked.classes, to_numbers(train[list(asked.classes)]).sum(axis=0), strict=True)))
+    if asked.task == "class":
+        return Counter(train[asked.label])
+    return Counter(label for cell in train[asked.label] for label in set(parts(cell, asked.separator)))
+
+
+def note_rare(guess: Guess, rows: Mapping[str, int]) -> None:
+    """Allow classes that have fewer rows than are learnt and scored."""
+    if rare := [name for name in guess.classes if rows.get(name, 0) < FEWEST_ROWS]:
+        guess.rare_classes = True
+        few = f"{len(rare):,} of {len(guess.classes):,} classes have no row or one, such as {quoted(rare[0])}"
+        guess.why["rare_classes"] = f"{few}: they are hardly learnt"
+
+
+def unused_numbers(train: pd.DataFrame, test: pd.DataFrame, known: set[str]) -> list[str]:
+    """The other columns of numbers that both tables have."""
+    both = [column for column in train if column in test and column not in known and train[column].nunique() > 1]
+    numbers = to_numbers(train[both].head(1000))
+    return [column for column, cells in zip(both, numbers.T, strict=True) if np.isfinite(cells).mean() > 0.5]
 
 
 def is_one_to_one(column: pd.Series, labels: pd.Series) -> bool:
     """True if a column has the labels under other names."""
     pairs = len(pd.DataFrame({"a": column, "b": labels}).drop_duplicates())
     return pairs == column.nunique() == labels.nunique()
-
-
-def ordered(labels: pd.Series) -> tuple[str, ...]:
-    """The classes, sorted; numbers by their value."""
-    values = [value for value in labels.unique() if value != ""]
-    whole = all(value.removeprefix("-").isdecimal() for value in values)
-    return tuple(sorted(values, key=int if whole else None))

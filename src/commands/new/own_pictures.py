@@ -12,8 +12,9 @@ import pandas as pd
 from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
 from src.base.paths import ROOT
-from src.commands.new import answering, inferring, locating, looking, roles, wording
+from src.commands.new import inferring, locating, looking, roles, submitting, targets, wording
 from src.commands.new.class_folders import PART
+from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places
 from src.data.patterns import ANY_ENDING, fields, is_pattern, pictures, visible_files
@@ -23,6 +24,8 @@ from src.data.sources.folder import TEST, TRAIN, Folder
 # Folders called so hold the set, and are no class beside others
 DATA = re.compile(r"(?i).*data.*|(all|raw)?_?(images?|imgs?|pictures|photos)|train(ing)?|all|archive|input")
 
+USUAL = re.compile(r"(?i)labels?|class|category|species|targets?|tags?|scores?")  # columns of labels are called so
+NO_ANSWERS = pd.Series([], dtype=str)  # there is no sample submission
 MOST_UNUSED = 4  # folders
 
 
@@ -196,16 +199,27 @@ def label_table(contents: Contents, flags: Flags, only: str | None = None) -> di
     df, columns = contents.tables[name], fields(image) or [image]
     if flags.label is not None and flags.label not in df:
         raise UserError("--label: " + unknown("column", flags.label, df) + f", which {name} has")
-    others = [column for column in df if column not in (*columns, *needless)]
-    labels = [column for column in others if 2 <= df[column].nunique() <= len(df) / 2]
-    usual = [column for column in labels if re.fullmatch(r"(?i)labels?|class|category|species|target", column)]
-    labels = [flags.label] if flags.label is not None else usual if len(usual) == 1 else labels
+    others = [column for column in df if column not in (*columns, *needless) and df[column].nunique() > 1]
+    labels = [column for column in others if df[column].nunique() <= len(df) / 2]
+    usual = [column for column in others if USUAL.fullmatch(column)]
+    labels = [flags.label] if flags.label is not None else usual if len(usual) == 1 else labels or others
     if len(labels) != 1:
         several = f"several columns of {name} could be the label, {examples(labels)}"
         problem = several if labels else f"{name} has no labels"
         raise UserError(f"{problem}: choose by --label COLUMN (it has {examples(df, 8)})")
-    answering.check_labels(f"{name}: the column {labels[0]!r}", df[labels[0]])
-    return {"table": name, "image": image, "label": labels[0]}
+    return {"table": name, "image": image, "label": labels[0], **asked_for(name, df[labels[0]], flags)}
+
+
+def asked_for(table: str, labels: pd.Series, flags: Flags) -> dict[str, str]:
+    """The task and the separator as Folder has them, by a column of labels."""
+    asked = targets.of_column(f"{table}: the column {labels.name!r}", labels, NO_ANSWERS, (), wanted(flags))
+    fields = {"task": asked.task, "separator": asked.separator}
+    return {name: value for name, value in fields.items() if value != Folder.model_fields[name].default}
+
+
+def wanted(flags: Flags) -> Wanted:
+    """The metric that was named."""
+    return Wanted() if flags.metric is None else Wanted(flags.metric, "as you said", flagged=True)
 
 
 def labelled(contents: Contents, ways: list[Naming]) -> tuple[list[Naming], set[str]]:
@@ -237,15 +251,33 @@ def unused(place: Path, source: Folder, guess: Guess) -> dict[Path, int]:
     return dict(sorted(left.items())) if len(left) <= MOST_UNUSED else {}
 
 
-def infer(folder: Path, flags: Flags) -> Guess:
+def infer(folder: Path, source: Folder, flags: Flags) -> Guess:
     """Infer the config from the tables that the source has written to `folder`."""
     tables = {part: read_csv(folder / f"{part}.csv") for part in ("train", "test")}
     train, paths = tables["train"], {part: df["image"].tolist() for part, df in tables.items()}
-    classes = inferring.ordered(train["label"])
-    sample_file = "sample_submission.csv"
-    metric, why = roles.choose_metric(sample_file, ["label"], flags.metric)
-    guess = Guess("train.csv", "test.csv", sample_file, "id", "image", "label", classes, metric, paths)
+    both = pd.concat([train["label"], read_csv(folder / "solution.csv")["label"]])
+    asked = targets.of_labels(source.task, source.separator, both)
+    choice = submitting.of_own(asked.task, asked.separator, wanted(flags))
+    guess = Guess(
+        *(
+            "train.csv",
+            "test.csv",
+            "sample_submission.csv",
+            "id",
+            "image",
+            "label",
+            asked.classes,
+            choice.metric,
+            paths,
+        ),
+        task=asked.task,
+        separator=asked.separator,
+        span=asked.span,
+        submission=None if choice.form == type(choice.form)() else choice.form,
+    )
     guess.groups = roles.group_columns(train, {"id", "image", "label"})
-    guess.why = {"train": "the source writes these tables", "classes": "the labels, sorted", "metric": why}
+    guess.why = {"train": "the source writes these tables", "classes": "the labels, sorted", **choice.why, **asked.why}
+    guess.odd += choice.odd if asked.task != "class" else []
+    inferring.note_rare(guess, inferring.rows_of(asked, train))
     wording.find(looking.look(folder), guess)
     return guess

@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError, unknown
-from src.commands.new import answering
+from src.commands.new import answering, melting
 from src.commands.new.looking import Contents, examples, still_packed
+from src.commands.new.melting import Melted
 from src.data.labels import to_numbers
+from src.data.patterns import plain_ending
 from src.data.tables import is_index
-from src.scoring.metrics import METRICS
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds
 GROUP = re.compile(
@@ -25,9 +26,12 @@ GROUP = re.compile(
 class Roles:
     sample_file: str
     sample: pd.DataFrame
-    id: str  # the column
+    sample_id: str  # the sample submission's column of ids
+    id: str  # that of the other tables, which may have another name
     why_id: str
     answer: list[str]  # the sample submission's other columns
+    melted: Melted | None  # a sample submission that has a row a picture and label
+    ids: list[str]  # of the test rows
     test_file: str  # the sample submission itself, where no other table has the test rows
     test: pd.DataFrame
     others: Mapping[str, pd.DataFrame]  # neither of these, nor a solution
@@ -35,8 +39,40 @@ class Roles:
 
     @property
     def labelled(self) -> dict[str, pd.DataFrame]:
-        """The tables that could be that of the train rows: those with the classes of rows, by id."""
-        return {name: df for name, df in self.others.items() if self.id in df and has_answers(df, self.answer)}
+        """The tables that could be that of the train rows: those with the classes of rows, by id.
+
+        If no table has them by the sample submission's own names, they are looked for by similar names and by values.
+        """
+        known = {name: df for name, df in self.others.items() if self.id in df}
+        named = {name: df for name, df in known.items() if has_answers(df, self.answer)}
+        return named or {name: df for name, df in known.items() if self.label_in(df) or self.label_columns(df)}
+
+    def label_in(self, df: pd.DataFrame) -> str | None:
+        """The column of a train table that has what the sample submission's one column of answers is for."""
+        if len(self.answer) > 1 or self.melted:
+            return None
+        (name,) = self.answer
+        if name in df:
+            return name
+        cells = {cell for cell in self.sample[name] if cell != ""}
+        columns = [column for column in df if column != self.id and df[column].nunique() > 1]
+        alike = [column for column in columns if bare(column) == bare(name)]
+        holding = [column for column in columns if cells and cells <= set(df[column]) and not df[column].is_unique]
+        related = [column for column in columns if bare(name) in bare(column) or bare(column) in bare(name)]
+        both = [column for column in holding if column in related]
+        return next((one[0] for one in (alike, both, holding, related) if len(one) == 1), None)
+
+    def label_columns(self, df: pd.DataFrame) -> list[str]:
+        """The columns of 0 and 1, one for each label, of a train table; [] where it has none."""
+        wanted = self.melted.labels if self.melted else self.answer
+        if len(wanted) > 1:
+            return list(wanted) if set(wanted) <= set(df) else []
+        return one_hot(df)
+
+
+def bare(name: str) -> str:
+    """A name in small letters and digits alone."""
+    return re.sub(r"[\W_]+", "", name.lower())
 
 
 def find(contents: Contents, id: str | None) -> Roles:
@@ -49,16 +85,41 @@ def find(contents: Contents, id: str | None) -> Roles:
     sample = without_index(contents.tables[sample_file], id)
     if not len(sample):
         raise UserError(f"{sample_file} has no rows: is the competition's data whole?")
-    answering.check_columns(sample_file, list(sample))
     solutions = [name for name, df in contents.tables.items() if is_solution(name, df)]
     others = {name: df for name, df in contents.tables.items() if not is_sample(name) and name not in solutions}
-    id, why = find_id(sample_file, sample, others, id)
-    answer = [column for column in sample if column != id]
+    sample_id, why = find_id(sample_file, sample, others, id)
+    answer = [column for column in sample if column != sample_id]
     if not answer:
-        raise UserError(f"{sample_file} has one column, {id!r}: it does not say what to predict")
-    test_file = find_test(others, sample_file, sample, id)
+        raise UserError(f"{sample_file} has one column, {sample_id!r}: it does not say what to predict")
+    answering.check_columns(sample_file, sample[answer])
+    melted = melting.find(contents, sample[sample_id].tolist(), others) if len(answer) == 1 else None
+    ids = melted.ids if melted else sample[sample_id].tolist()
+    is_shared = not melted and any(sample_id in df for df in others.values())
+    id = sample_id if is_shared else other_id(contents, others, sample_id, ids)
+    test_file = find_test(others, sample_file, ids, answer, id)
     test = others.pop(test_file, sample)
-    return Roles(sample_file, sample, id, why, answer, test_file, test, others, next(iter(solutions), None))
+    return Roles(
+        *(sample_file, sample, sample_id, id, why, answer, melted, ids, test_file, test),
+        *(others, next(iter(solutions), None)),
+    )
+
+
+def other_id(contents: Contents, others: Mapping[str, pd.DataFrame], sample_id: str, ids: list[str]) -> str:
+    """The other tables' name for the sample submission's column of ids, which none of them has; else that name itself.
+
+    It is the column that has its values, that is called nearly so, or, first of all others, that names pictures.
+    """
+    wanted, found = set(ids), {"values": [], "names": [], "pictures": []}
+    for df in others.values():
+        for column in df:
+            if 2 * len(wanted & set(df[column])) >= len(wanted):
+                found["values"].append(column)
+            if bare(column) == bare(sample_id):
+                found["names"].append(column)
+            some = df[column].head(20)
+            if df[column].is_unique and all(plain_ending(cell.rpartition("/")[2]) in contents.named for cell in some):
+                found["pictures"].append(column)
+    return next((columns[0] for columns in found.values() if columns), sample_id)
 
 
 def is_sample(name: str) -> bool:
@@ -112,12 +173,13 @@ def find_id(
     return ids[0], f"its values in {sample_file} are all different"
 
 
-def find_test(others: Mapping[str, pd.DataFrame], sample_file: str, sample: pd.DataFrame, id: str) -> str:
-    """The table that has the sample submission's ids; itself where there is no other."""
-    wanted, candidates = set(sample[id]), {}
-    answer = [column for column in sample if column != id]
+def find_test(
+    others: Mapping[str, pd.DataFrame], sample_file: str, ids: Sequence[str], answer: Sequence[str], id: str
+) -> str:
+    """The table that has the test rows' ids; the sample submission itself where there is no other."""
+    wanted, candidates = set(ids), {}
     for name, df in others.items():
-        has_ids = id in df and 2 * len(wanted & set(df[id])) >= max(len(wanted), len(df))
+        has_ids = id in df and 2 * len(wanted & set(df[id])) >= max(len(wanted), df[id].nunique())
         # where both parts count from 1, a table of train rows has these ids too
         if has_ids and ("test" in name.lower() or not has_answers(df, answer)):
             candidates[name] = "test" in name.lower()
@@ -156,15 +218,3 @@ def group_columns(train: pd.DataFrame, known: set[str]) -> dict[str, int]:
         if FEWEST_GROUPS <= len(counts) <= 0.9 * len(train) and not measured and counts.iloc[0] <= 0.3 * len(train):
             sizes[column] = len(counts)
     return dict(sorted(sizes.items(), key=lambda pair: GROUP.search(pair[0]) is None))
-
-
-def choose_metric(sample_file: str, answer: Sequence[str], flag: str | None) -> tuple[str, str]:
-    """The metric that fits the sample submission's columns, and the reason; `flag` is the value of --metric."""
-    of_labels = len(answer) == 1
-    has = "labels" if of_labels else "a column of probabilities a class"
-    if flag is None:
-        return ("accuracy" if of_labels else "log_loss"), f"{sample_file} has {has}"
-    if METRICS[flag].of_labels != of_labels:
-        fitting = ", ".join(name for name, metric in METRICS.items() if metric.of_labels == of_labels)
-        raise UserError(f"--metric {flag} does not fit {sample_file}, which has {has}: one of {fitting}")
-    return flag, "as you said"

@@ -1,9 +1,10 @@
 """Pictures of your own as a data set: folders of them, or a CSV."""
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -12,11 +13,12 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, sha256
 from src.base.paths import resolve
-from src.data import images, patterns
+from src.data import images, labels, patterns
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
 from src.data.tables import differences, to_groups, without_repeats
 from src.schema.strict import Text
+from src.scoring.targets import TARGETS
 
 TRAIN = ("train", "training")
 TEST = ("val", "valid", "validation", "test", "testing")  # the first that is there is validated on
@@ -29,7 +31,8 @@ class Folder(DataSet):
     these are the splits. Folder("pets/labels.csv", image="file", label="breed"): the images relative to the CSV, by a
     column or a pattern over columns: image="images/{id}.jpg", or .* for any ending. Its other columns are kept, and a
     column named by split=... says of each row which split it is of. Where there are no splits, a fixed share of each
-    class is held out, and with group=... the rows that share its value stay together.
+    class is held out, and with group=... the rows that share its value stay together. With task="labels" a cell of the
+    CSV has several labels with a separator between them, and with task="number" a number.
 
     The tables are written to input/<slug>/, the slug being the folder's name. Paths are relative to the repository's
     folder, or absolute.
@@ -42,6 +45,8 @@ class Folder(DataSet):
     label: Text = "label"
     split: Text | None = None
     group: Text | None = None
+    task: Literal["class", "labels", "number"] = Field(default="class", exclude_if=lambda value: value == "class")
+    separator: str = Field(default=" ", min_length=1, exclude_if=lambda value: value == " ")  # of labels in a cell
     share: float = Field(default=0.2, gt=0, lt=0.9)  # held out where there are no splits
     seed: int = Field(default=0, ge=0)
 
@@ -63,7 +68,7 @@ class Folder(DataSet):
         train, test = read_folders(self, path) if path.is_dir() else read_table(self, path)
         if test is None:
             train, test = hold_out(self, path, train)
-        require_classes(path, train, test)
+        require_classes(self, path, train, test)
         root = path if path.is_dir() else path.parent
         for rows in (train, test):
             rows["image"] = [relative_path(root, image, folder) for image in rows["image"]]
@@ -81,7 +86,7 @@ def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame
         raise UserError(f"{path}: {unknown('column', source.group, df.columns)}")
     df = df.sort_values("image").reset_index(drop=True)
     groups = to_groups(df[source.group], df["image"]) if source.group else None
-    held_out = written.split(df["label"].tolist(), groups, source.share, source.seed)
+    held_out = written.split(strata(source, df["label"]), groups, source.share, source.seed)
     if not held_out.any():
         splits = "column of splits" if path.is_file() else "folder train and a folder val around the classes"
         raise UserError(f"{path}: no class has 3 pictures, of which one is held out: add pictures, or make a {splits}")
@@ -105,11 +110,31 @@ def relative_path(root: Path, image: str, folder: Path) -> str:
     return path.relative_to(below).as_posix() if path.is_relative_to(below) else path.as_posix()
 
 
-def require_classes(path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
-    known = sorted(set(train["label"]))
+def labels_of(source: Folder, cell: str) -> set[str]:
+    """Return the labels in a cell."""
+    return set(labels.parts(cell, source.separator)) if source.task == "labels" else {cell}
+
+
+def strata(source: Folder, cells: pd.Series) -> list[str]:
+    """Return what rows have in common of which a share is held out: the class, the rarest label, tenths of numbers."""
+    if source.task == "number":
+        return [str(one) for one in TARGETS["number"].strata(cells.to_numpy(float))]
+    rows = Counter(label for cell in cells for label in labels_of(source, cell))
+    return [min(labels_of(source, cell), key=lambda label: (rows[label], label), default="") for cell in cells]
+
+
+def require_classes(source: Folder, path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
+    if source.task == "number":
+        cells = pd.concat([train["label"], test["label"]])
+        if len(bad := cells[pd.to_numeric(cells, errors="coerce").isna()]):
+            raise UserError(
+                f"{path}: {counted(len(bad), 'label')} are no numbers, such as {bad.iloc[0]!r}: correct them"
+            )
+        return
+    known, tested = (sorted({one for cell in df["label"] for one in labels_of(source, cell)}) for df in (train, test))
     if len(known) < 2:
         raise UserError(f"{path} has {counted(len(known), 'class')} to learn ({', '.join(known)}): two are needed")
-    if strange := sorted(set(test["label"]) - set(known)):
+    if strange := sorted(set(tested) - set(known)):
         n, names = counted(len(strange), "class"), ", ".join(map(repr, strange[:5]))
         raise UserError(f"{path}: {n} to validate on cannot be learnt, no picture to train on has it: {names}")
 
@@ -120,10 +145,10 @@ def folders_in(path: Path) -> list[str]:
 
 def pictures(path: Path, root: Path, name: str, apart: Collection[str] = ()) -> pd.DataFrame:
     """The pictures in <path>/<class>/, by class; the folders `apart` are none."""
-    rows, labels = [], [label for label in folders_in(path) if label not in apart]
-    for label in labels:
+    rows, classes = [], [label for label in folders_in(path) if label not in apart]
+    for label in classes:
         files = [file for file in patterns.pictures(path / label) if file.is_file()]
-        require_one_class(path / label, files, set(labels) - {label})
+        require_one_class(path / label, files, set(classes) - {label})
         rows += [(image, label) for image in sorted(file.relative_to(root).as_posix() for file in files)]
     if not rows:
         raise UserError(f"{path} has no pictures in folders, one a class{name}: {', '.join(images.ENDINGS)} are seen")
