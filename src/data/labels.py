@@ -51,6 +51,40 @@ def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def join_rows(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
+    """Return one row an id where a target may have several labels and each has a row of its own; else `df` as it is."""
+    id, label = competition.id, competition.label
+    if (
+        competition.task != "labels"
+        or not {id, label} <= set(df)
+        or not df[label].isin([*competition.classes, ""]).all()
+    ):
+        return df
+    first = ~df[id].duplicated()
+    if first.all() and not df[label].str.contains(competition.separator, regex=False).any():
+        return df
+    cells = df[df[label] != ""].drop_duplicates([id, label])
+    cells = (cells[label] + BETWEEN).groupby(cells[id], sort=False).sum()
+    joined = df[first].reset_index(drop=True)
+    joined[label] = joined[id].map(cells).fillna("")
+    if n := int((~first).sum()):
+        more = f"{counted(n, 'row')} that {'gives' if n == 1 else 'give'} another label to the {id} of a row above"
+        joined.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), more]
+    return joined
+
+
+def leave_out_unlabelled(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have a label, where each must have one: annotations need not be of all pictures."""
+    if competition.task == "labels" or competition.label not in df or not (none := df[competition.label] == "").any():
+        return df
+    labelled = df[~none].reset_index(drop=True)
+    labelled.attrs["passed_over"] = [
+        *df.attrs.get("passed_over", ()),
+        f"{counted(int(none.sum()), 'picture')} without {competition.label}",
+    ]
+    return labelled
+
+
 def labels_from_columns(df: pd.DataFrame, between: str = " + ") -> list[str]:
     """Return the name of the column that is 1 in each row; all of their names where it is not one alone."""
     ones = to_numbers(df) == 1

@@ -10,7 +10,7 @@ import pandas as pd
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, respellings
-from src.data import labels, patterns
+from src.data import coco, labels, patterns
 from src.schema.competition import Competition
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
@@ -30,22 +30,26 @@ class Tables:
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
     """Read all rows of train, test or sample_submission, in a smoke run too; columns are text.
 
-    A pattern lists files (data/patterns.py). Train rows without the column of labels get it from columns of 0 and 1 as
-    `labels.add_labels` does. Rows of one id that agree in all that a run needs are one row; `df.attrs["passed_over"]`
-    counts the others.
+    A pattern lists files (data/patterns.py), and a JSON file is read as COCO's (data/coco.py). Train rows without the
+    column of labels get it from columns of 0 and 1 as `labels.add_labels` does; of several labels, those that stand in
+    a row each are brought together by `labels.join_rows`. Rows of one id that agree in all that a run needs are one
+    row; `df.attrs["passed_over"]` counts the others.
 
     Raises:
-        UserError: As `read_csv`, or `patterns.read`.
+        UserError: As `read_csv`, `coco.read` or `patterns.read`.
     """
     table = getattr(competition, part)
     if patterns.is_pattern(table):
         df = patterns.read(competition.input(""), table, competition.input(competition.images))
     else:
-        df = read_csv(competition.input(table))
+        df = (coco.read if coco.is_json(table) else read_csv)(competition.input(table))
     if part != "sample_submission":
         df = labels.by_picture(competition, df)
     if part == "train":
         labels.add_labels(competition, df)
+        df = labels.join_rows(competition, df)
+        if coco.is_json(table):
+            df = labels.leave_out_unlabelled(competition, df)
     needed = columns_needed(competition)[part]
     if part == "sample_submission":
         return df.drop(columns=[name for name in df if name not in needed and is_index(name, df[name])])

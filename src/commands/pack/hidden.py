@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data import images, patterns, tables
+from src.data import coco, images, patterns, tables
 from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.schema.competition import Competition
@@ -46,7 +46,9 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     links = {named_as(new, there).relative_to(source): there for new, there in pairs if new != there}
     written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
     overlay(source, folder, {*map(Path, written), *links})
-    if not files:
+    if coco.is_json(competition.test):
+        coco.write(folder / competition.test, larger)
+    elif not files:
         larger.to_csv(folder / competition.test, index=False, lineterminator="\n")
     sample.to_csv(folder / competition.sample_submission, index=False, lineterminator="\n")
     for path, there in links.items():
