@@ -69,7 +69,7 @@ from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.torchvision_sets import Torchvision
 from src.data.sources.wilds_sets import Wilds
-from src.schema.competition import Blend, Competition, Folds, Notebook, Reported
+from src.schema.competition import Blend, Competition, Folds, Notebook, Parts, Reported, Unit
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.schema.models import Augment, FineTune, Neighbours, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import ClipArch, Encoder, lite
@@ -93,6 +93,7 @@ __all__ = [
     "Notebook",
     "OneNumber",
     "OneProbability",
+    "Parts",
     "Pixels",
     "Probabilities",
     "Probe",
@@ -101,6 +102,7 @@ __all__ = [
     "Reported",
     "Soup",
     "Torchvision",
+    "Unit",
     "Wilds",
     "ZeroShot",
     "lite",

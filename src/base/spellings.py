@@ -1,7 +1,7 @@
 """Two spellings of one name: with blanks, in another case, as another number, as a file's name."""
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from decimal import Decimal
 
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
@@ -11,6 +11,11 @@ def number(text: str) -> Decimal | str:
     """Return a whole number's value, the same of 007, 7.0 and 7; other text as it is."""
     text = text.strip().lower()
     return Decimal(text) if NUMBER.fullmatch(text) else text
+
+
+def by_id(ids: Sequence[str]) -> list[int]:
+    """Return the positions that sort ids, numbers among them by their value: 3 before 10."""
+    return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
 
 
 def bare(text: str) -> str:

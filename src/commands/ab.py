@@ -112,7 +112,7 @@ def read_finished(competition: Competition, name: str, data: Dataset, key: dict[
     model = read_model(folder)
     if model is None or not same_model_key(without_test_rows(model["key"]), key):
         return None
-    return predictions.read(folder / "oof.parquet", competition, data.train.ids)
+    return predictions.read(folder / "oof.parquet", competition, data.scored.train.ids)
 
 
 def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:
@@ -125,12 +125,12 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
         counts = ", ".join(str(int(fit.doubted.sum())) for fit in fits)
         more = f", training rows dropped for each fold: {counts}"
     print(f"  fitted {len(fits)} folds in {duration(time.perf_counter() - start)}{more}")
-    return oof.astype(np.float32)  # as a finished model's are
+    return data.combined(competition, "train", oof).astype(np.float32)  # as a finished model's are
 
 
 def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
     """Put a comparison into ab.csv, unless it is there, and print it."""
-    spec, metric, targets = competition.models[name], competition.scorer, data.targets
+    spec, metric, targets = competition.models[name], competition.scorer, data.scored.targets
     keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
     key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
@@ -139,7 +139,7 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
     base = read_finished(competition, name, data, keys[0])
     base = out_of_fold(competition, spec, data) if base is None else base
     base, changed = (
-        decisions.cross_fitted(metric, probs, targets, data.fold)
+        decisions.cross_fitted(metric, probs, targets, data.scored.fold)
         for probs in (base, out_of_fold(competition, arm, data))
     )
     comparison = Comparison(

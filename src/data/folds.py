@@ -10,7 +10,7 @@ from scipy import sparse
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError
-from src.data.tables import by_id
+from src.base.spellings import by_id
 from src.schema.competition import FEWEST_FOLDS
 
 

@@ -1,6 +1,6 @@
 """The rows that every model learns from, with their ids, pictures, targets and folds, as the files have them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from src.base import files
-from src.data import folds, images, tables
+from src.data import folds, images, tables, units
 from src.data.labels import read_targets
 from src.data.record import check_images
+from src.data.units import Units
 from src.schema.competition import Competition
 
 
@@ -33,6 +34,10 @@ class Rows:
         ids, paths, shas = ([column[i] for i in index] for column in (self.ids, self.paths, self.shas))
         return Rows(ids, paths, shas, self.sizes[index], self.white)
 
+    def of_units(self, units: Units) -> "Rows":
+        """The first row of each unit, under the unit's id."""
+        return replace(self.take(units.first), ids=units.ids)
+
     def __add__(self, other: "Rows") -> "Rows":
         sizes = np.concatenate([self.sizes, other.sizes])
         return Rows(self.ids + other.ids, self.paths + other.paths, self.shas + other.shas, sizes, self.white)
@@ -45,6 +50,7 @@ class Parts:
     train: Rows
     targets: np.ndarray  # of each train row: see src/scoring/targets.py
     test: Rows
+    units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
 
     @cached_property
     def rows(self) -> Rows:
@@ -59,11 +65,28 @@ class Dataset:
     fold: np.ndarray  # (n,) the fold that holds out each train row
     test: Rows
     folds_sha: str
+    units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
+    pictures: "Dataset | None" = None  # of a dataset of units: that of their pictures
 
     @cached_property
     def rows(self) -> Rows:
         """The train rows and behind them the test rows."""
         return self.train + self.test
+
+    @cached_property
+    def scored(self) -> "Dataset":
+        """The rows that are scored, of which stored tables are: units, each with its first picture; or these rows."""
+        if self.units is None:
+            return self
+        train, test = self.units
+        targets, fold = self.targets[train.first], self.fold[train.first]
+        return Dataset(self.train.of_units(train), targets, fold, self.test.of_units(test), self.folds_sha, None, self)
+
+    def combined(self, competition: Competition, part: str, table: np.ndarray) -> np.ndarray:
+        """Predictions (n, k) of the rows of a part, train or test, as those of the rows of `scored`."""
+        if self.units is None:
+            return table
+        return self.units[("train", "test").index(part)].combine(competition, table)
 
     @property
     def test_index(self) -> np.ndarray:
@@ -87,9 +110,13 @@ class Dataset:
     @cached_property
     def key(self) -> dict[str, Any]:
         """The part of a model's key that is of the rows."""
+        if self.pictures is not None:
+            return self.pictures.key
         train = [[*row] for row in zip(self.train.ids, self.train.shas, self.targets.tolist(), strict=True)]
         test = [[*row] for row in zip(self.test.ids, self.test.shas, strict=True)]
         key = {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
+        if self.units is not None:
+            key["units"] = files.digest([[one.ids, one.which.tolist()] for one in self.units])
         return key if self.train.white == images.WHITE else {**key, "white": self.train.white}
 
 
@@ -106,7 +133,8 @@ def read_parts(competition: Competition) -> Parts:
     both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy(), competition.white)
     n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
-    return Parts(train, read_targets(competition, frames.train[competition.label]), test)
+    targets = read_targets(competition, frames.train[competition.label])
+    return Parts(train, targets, test, units.of_parts(competition, frames.train, frames.test))
 
 
 def read_dataset(competition: Competition) -> Dataset:
@@ -116,5 +144,7 @@ def read_dataset(competition: Competition) -> Dataset:
         UserError: As the data and folds stages, if anything changed since they ran.
     """
     rows = read_parts(competition)
-    fold = folds.read(competition.folds_csv, competition.id, rows.train.ids)
-    return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(competition.folds_csv))
+    path, held = competition.folds_csv, rows.units
+    fold = folds.read(path, competition.id, rows.train.ids if held is None else held[0].ids)
+    fold = fold if held is None else fold[held[0].which]
+    return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(path), held)

@@ -9,8 +9,8 @@ import pandas as pd
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
-from src.base.spellings import SPELLINGS, respellings
-from src.data import coco, labels, patterns
+from src.base.spellings import SPELLINGS, by_id, respellings
+from src.data import coco, labels, patterns, units
 from src.schema.competition import Competition
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
@@ -50,6 +50,8 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         df = labels.join_rows(competition, df)
         if coco.is_json(table):
             df = labels.leave_out_unlabelled(competition, df)
+    if part != "sample_submission":
+        df = units.list_pictures(competition, part, df)
     needed = columns_needed(competition)[part]
     if part == "sample_submission":
         return df.drop(columns=[name for name in df if name not in needed and is_index(name, df[name])])
@@ -92,11 +94,6 @@ def require_data(competition: Competition) -> None:
         raise UserError(f"there is no data of {competition.name} at {folder}: {competition.command('data')} fetches it")
 
 
-def by_id(ids) -> list[int]:
-    """Return the positions that sort ids, numbers among them by their value: 3 before 10."""
-    return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
-
-
 def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
     """Return the image of a row by a pattern over its columns, in which {part} is train or test, whatever they are.
 
@@ -109,9 +106,9 @@ def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
 
 def image_names(competition: Competition, df: pd.DataFrame, part: str) -> list[str]:
     """Return the image of each row of a part, train or test, as the config's column or pattern names it."""
-    if patterns.is_pattern(competition.image):
-        return [image_name(competition.image, part, row) for row in df.to_dict("records")]
-    return df[competition.image].tolist()
+    if patterns.is_pattern(image := competition.image_of(part)):
+        return [image_name(image, part, row) for row in df.to_dict("records")]
+    return df[image].tolist()
 
 
 def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
@@ -142,6 +139,7 @@ def read(competition: Competition) -> Tables:
     faults += [f"{sample}: {unknown('column', column, expected)}" for column in others]
     if not faults:
         faults = id_faults(competition, files, frames) + labels.faults(competition, files["train"], frames["train"])
+        faults += units.faults(competition, files["train"], frames["train"])
     if faults:
         n = counted(len(faults), "fault")
         raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
@@ -156,14 +154,23 @@ def read(competition: Competition) -> Tables:
     return Tables(**frames, notes=tuple(notes))
 
 
+def read_scored(competition: Competition) -> Tables:
+    """`read` with a row for each that is scored: of several pictures of a unit the first, under the unit's id."""
+    frames = read(competition)
+    train, test = (units.scored(competition, df) for df in (frames.train, frames.test))
+    return Tables(train, test, frames.sample_submission, frames.notes)
+
+
 def columns_needed(competition: Competition) -> dict[str, list[str]]:
     """The columns that each table must have."""
-    fields = patterns.fields(competition.image)
-    image = [field for field in fields if field != "part"] if fields else [competition.image]
-    group = [competition.group] if competition.group else []
+    images = [
+        [field for field in patterns.fields(image) if field != "part"] or [image]
+        for image in (competition.image_of(part) for part in ("train", "test"))
+    ]
+    group, unit = [competition.group] if competition.group else [], units.columns(competition)
     return {
-        "train": list(dict.fromkeys([competition.id, *image, competition.label, *group])),
-        "test": list(dict.fromkeys([competition.id, *image])),
+        "train": list(dict.fromkeys([competition.id, *images[0], competition.label, *group, *unit])),
+        "test": list(dict.fromkeys([competition.id, *images[1], *unit])),
         "sample_submission": competition.sample_columns,
     }
 
@@ -182,11 +189,11 @@ def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str
         for one, n in repeats[repeats > 1].items():
             values = differences(df[column == one], columns_needed(competition)[part]) if len(faults) < NAMED else ""
             faults.append(f"{files[part]}: {id} {one!r} stands in {n} rows{values}")
-    id, test_ids = competition.id, frames["test"][competition.id]
-    train, test = set(frames["train"][id]), set(competition.form.row_ids(test_ids, competition.classes))
-    sample = set(frames["sample_submission"][competition.sample_id])
+    train, test_units = (units.ids_of(competition, frames[part]) for part in ("train", "test"))
+    test, id = set(competition.form.row_ids(test_units.unique(), competition.classes)), competition.sample_id
+    sample = set(frames["sample_submission"][id])
     if not competition.ids_overlap:
-        faults += [f"{id} {one!r} is in train and in test" for one in sorted(train & set(test_ids))]
+        faults += [f"{id} {one!r} is in train and in test" for one in sorted({*train} & {*test_units})]
     for kind, pairs in respellings(sorted(sample - test), test - sample).items():
         wrong, right = next(iter(pairs.items()))
         ids = f"{counted(len(pairs), 'id')} of sample_submission {kind}, {wrong!r} for {right!r} of test"
@@ -203,8 +210,8 @@ def differences(rows: pd.DataFrame, columns: Sequence[str]) -> str:
 
 
 def limit_rows(competition: Competition, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Draw a stratified `limit` of train rows, at least two of each stratum, and as many test rows; always the same."""
-    train, test, limit = frames["train"], frames["test"], competition.limit
+    """Draw a stratified `limit` of train rows, or units, at least two of each stratum, and of test; always the same."""
+    train, test, limit = *(units.scored(competition, frames[part]) for part in ("train", "test")), competition.limit
     strata = np.array(labels.strata(competition, train[competition.label].tolist()), object)
     names = list(competition.classes) if competition.task == "class" else sorted(set(strata), key=lambda s: (len(s), s))
     k = len(names)
@@ -221,11 +228,14 @@ def limit_rows(competition: Competition, frames: dict[str, pd.DataFrame]) -> dic
     rows = []
     for name in names:
         rows.extend(rng.permutation(np.flatnonzero(strata == name))[: want[name]])
-    test = test.iloc[np.sort(rng.permutation(len(test))[:limit])].reset_index(drop=True)
+    drawn = {
+        "train": train[competition.id].iloc[rows],
+        "test": test[competition.id].iloc[rng.permutation(len(test))[:limit]],
+    }
     sample = frames["sample_submission"]
-    asked = set(competition.form.row_ids(test[competition.id], competition.classes))
+    asked = set(competition.form.row_ids(drawn["test"], competition.classes))
+    parts = {part: df[units.ids_of(competition, df).isin(drawn[part])] for part, df in frames.items() if part in drawn}
     return {
-        "train": train.iloc[np.sort(rows)].reset_index(drop=True),
-        "test": test,
+        **{part: df.reset_index(drop=True) for part, df in parts.items()},
         "sample_submission": sample[sample[competition.sample_id].isin(asked)].reset_index(drop=True),
     }

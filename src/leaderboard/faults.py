@@ -8,7 +8,7 @@ import pandas as pd
 
 from src.base.errors import counted
 from src.base.spellings import SPELLINGS, respellings
-from src.data import tables
+from src.data import tables, units
 from src.leaderboard import cells
 from src.leaderboard.reading import match_columns, parse_cells
 from src.schema.competition import Competition
@@ -35,11 +35,14 @@ def requirements(competition: Competition, more: bool = False) -> list[Requireme
     test, sample = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
     columns, source = list(sample.columns), " and ".join(path.name for path in paths)
     id, sample_id = competition.id, competition.sample_id
-    whole = id in test and set(columns) == set(tables.columns_needed(competition)["sample_submission"])
+    whole = {id, *units.columns(competition)} <= set(test) and set(columns) == set(
+        tables.columns_needed(competition)["sample_submission"]
+    )
     if not whole or competition.limit is not None or not (test[id].is_unique and sample[sample_id].is_unique):
         rows = tables.read(competition)  # which has a smoke run's rows, or refuses the tables
         return [Requirements(rows.sample_submission[sample_id].tolist(), columns, f"{source} of this smoke run", more)]
-    ids = [competition.form.row_ids(test[id], competition.classes), sample[sample_id].tolist()]
+    ids = units.ids_of(competition, test).unique()
+    ids = [competition.form.row_ids(ids, competition.classes), sample[sample_id].tolist()]
     if set(ids[0]) == set(ids[1]):
         return [Requirements(ids[1], columns, source, more)]
     return [Requirements(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]

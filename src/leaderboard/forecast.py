@@ -43,7 +43,7 @@ class Standing:
     @cached_property
     def rows(self) -> tuple[int, int]:
         """The numbers of train and of test rows."""
-        frames = tables.read(self.competition)
+        frames = tables.read_scored(self.competition)
         return len(frames.train), len(frames.test)
 
     @cached_property

@@ -64,7 +64,7 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
         UserError: A table, the ledger or the solution cannot be read.
     """
     entries, k = ledger.read(competition.scores_csv), len(competition.outputs)
-    ids = tables.read(competition).test[competition.id].tolist() if ids is None else ids
+    ids = tables.read_scored(competition).test[competition.id].tolist() if ids is None else ids
     sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
     rows = sum(sizes.values()) or len(ids)
     splits = counts.board_sizes(competition, entries, rows)

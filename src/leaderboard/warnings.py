@@ -25,7 +25,7 @@ def find_suspicions(
     competition: Competition, path: Path, probs: pd.DataFrame, required: Sequence[Requirements]
 ) -> tuple[list[str], list[str]]:
     """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already."""
-    train = tables.read(competition).train
+    train = tables.read_scored(competition).train
     labels, lines = probs.to_numpy().argmax(axis=1), []
     if not competition.scorer.of_labels:
         lines += check_probabilities(competition, probs)

@@ -105,6 +105,9 @@ class Evidence:
     @cached_property
     def audit(self) -> Audit | None:
         """The audit of these rows; None before one, and where it cannot be used."""
+        if self.competition.unit is not None and self.competition.audit_csv.is_file():
+            self.leave_out("the audit", f"it is of pictures, and this page of units: see {self.competition.audit_csv}")
+            return None
         return self.usable("the audit", audit.read, self.competition, self.ids, self.test_ids)
 
     @cached_property

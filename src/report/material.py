@@ -39,7 +39,7 @@ class Material(Evidence):
 
 def read(competition: Competition) -> Material:
     """Read all that a run has left so far; a UserError if the competition's own tables are missing or have faults."""
-    found = tables.read(competition)
+    found = tables.read_scored(competition)
     targets = read_targets(competition, found.train[competition.label])
     evidence = Material(competition, found.train, found.test, targets, None, images_record(competition), {})
     if (path := competition.folds_csv).is_file():

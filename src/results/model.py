@@ -85,11 +85,13 @@ def save_model(
     """Write the tables of a finished model and then its model.json, print its score and return the model.json.
 
     Args:
-        oof, test: (n, k) probabilities of data.train and data.test.
+        oof, test: (n, k) probabilities of data.train and data.test; what is written is of data.scored.
         seconds: The time that it took, in this run and in earlier ones.
         facts: Further entries of model.json.
     """
     folder = competition.model_folder(name)
+    oof, test = data.combined(competition, "train", oof), data.combined(competition, "test", test)
+    data = data.scored
     (folder / "model.json").unlink(missing_ok=True)  # while the tables are replaced, nothing is finished
     predictions.write(folder / "oof.parquet", competition, data.train.ids, oof)
     predictions.write(folder / "test.parquet", competition, data.test.ids, test)
@@ -133,14 +135,14 @@ def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof:
     """The model.json `made`, with scores of the config's metric where it has those of another.
 
     Args:
-        oof: The model's probabilities (n, k) of data.train.
+        oof: The model's predictions (n, k) of data.scored.train.
     """
     loss = competition.target.loss_name
     if made.get("metric") == competition.metric and made.keys() >= {"cv", "se", "folds", loss}:
         return made
     rest = {name: value for name, value in made.items() if name not in ("decision", "key", "made")}
     last = {name: made[name] for name in ("key", "made") if name in made}
-    return {**rest, **oof_scores(competition, data, oof), **last}
+    return {**rest, **oof_scores(competition, data.scored, oof), **last}
 
 
 def rescore(competition: Competition, name: str, data: Dataset) -> None:
@@ -197,8 +199,8 @@ def none_if_nan(score: float) -> float | None:
 
 
 def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """A finished model's probabilities of data.train and data.test."""
-    folder = competition.model_folder(name)
+    """A finished model's predictions of the train and test rows of data.scored."""
+    folder, data = competition.model_folder(name), data.scored
     return (
         predictions.read(folder / "oof.parquet", competition, data.train.ids),
         predictions.read(folder / "test.parquet", competition, data.test.ids),

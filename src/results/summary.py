@@ -22,7 +22,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
         made: Names of those that this run made; the others were reused.
     """
     blend = read_model(competition.model_folder(BLEND))
-    targets = read_targets(competition, tables.read(competition).train[competition.label])
+    targets = read_targets(competition, tables.read_scored(competition).train[competition.label])
     constant = constant_answer(competition.metric, targets, competition.classes)
     loss = competition.target.loss_name
     rows = [

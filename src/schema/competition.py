@@ -33,6 +33,31 @@ class Folds(Strict):
     groups: Literal["near-duplicates"] | None = None  # rows whose pictures are nearly the same stay in one fold
 
 
+class Parts(Strict):
+    """What train rows and test rows have each of their own."""
+
+    train: Text
+    test: Text
+
+
+class Unit(Strict):
+    """What a row of the submission is of, where that is not one picture: a patient's side, a stack, a burst.
+
+    The tables have a row a picture, and models learn and predict pictures. All rows of a unit have one label; their
+    predictions are combined to the unit's, which is what is stored, scored, blended and submitted:
+
+      mean   of each column
+      max    labels, numbers: of each column. One probability: the picture that has the greatest. Else of each class,
+             divided by their sum
+    """
+
+    column: Text  # of the unit's id; or a pattern over columns: "{patient}_{side}"
+    by: Literal["mean", "max"] = "mean"
+
+    def __init__(self, column: str, **fields):
+        super().__init__(column=column, **fields)
+
+
 class Blend(Strict):
     models: tuple[Text, ...] | None = None  # None: all
     method: Literal["auto", "best", "mean", "ranks", "weights", "greedy", "stack"] = "auto"  # chosen in the folds
@@ -87,7 +112,9 @@ class Competition(Strict):
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
     images: str = ""
     id: Text = "id"
-    image: Text = "image"  # a column, or a pattern over columns: "{id}.jpg"; {part} is train or test, .* any ending
+    # A column, or a pattern over columns: "{id}.jpg"; {part} is train or test, .* any ending. Parts has one for each
+    image: Text | Parts = "image"
+    unit: Unit | None = None  # of several pictures; None: each picture is one
     white: int = Field(default=65535, ge=1, le=65535)  # of pictures of more than 8 bits: 4095 of 12, whatever the file
     label: Text = "label"
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
@@ -143,6 +170,8 @@ class Competition(Strict):
                     f"{self.metric!r}, which wants {DEFAULTS[self.task, answers].__name__} or the like"
                 )
             self.submission.check(self.classes)
+        if self.unit is not None and "{" in self.unit.column and self.form.id is None:
+            raise ValueError("unit: a pattern is no column's name: give the sample's in submission=...(id=...)")
         return self
 
     @model_validator(mode="after")
@@ -193,6 +222,10 @@ class Competition(Strict):
         """The models of a stage: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
 
+    def image_of(self, part: str) -> str:
+        """The column, or the pattern over columns, that names the images of train or test rows."""
+        return getattr(self.image, part) if isinstance(self.image, Parts) else self.image
+
     @property
     def target(self) -> Target:
         """What the task changes in targets and tables of predictions."""
@@ -212,6 +245,8 @@ class Competition(Strict):
     def target_key(self) -> dict[str, Any]:
         """The part of a model's key that is of the target."""
         key = {"classes": list(self.classes)}
+        if self.unit is not None:
+            key["unit"] = self.unit.model_dump()
         return key if self.task == "class" else {**key, "task": self.task, "span": self.span and list(self.span)}
 
     @property
@@ -222,7 +257,7 @@ class Competition(Strict):
     @property
     def sample_id(self) -> str:
         """The sample submission's column of ids."""
-        return self.form.id or self.id
+        return self.form.id or (self.unit.column if self.unit else self.id)
 
     @property
     def sample_columns(self) -> list[str]:

@@ -47,6 +47,10 @@ class Form(Strict):
         """The picture's id in a row's, and its label where there is a row a label."""
         return row, None
 
+    def asked(self, classes: Sequence[str]) -> np.ndarray | None:
+        """(k,) the classes of whose probabilities the sum is asked for; None where each class counts for itself."""
+        return None
+
     def scored(self, metric: Metric, classes: Sequence[str]) -> Metric:
         """The metric as this form is scored by it, of tables that have all classes."""
         return metric
@@ -78,8 +82,11 @@ class OneProbability(Form):
         if set(self.positive) >= set(classes):
             raise ValueError("submission.positive: their sum is 1 in every row: leave a class out of it")
 
+    def asked(self, classes: Sequence[str]) -> np.ndarray:
+        return np.isin(np.array(classes, object), self.positive)
+
     def scored(self, metric: Metric, classes: Sequence[str]) -> Metric:
-        return metric.of_positive(np.isin(np.array(classes, object), self.positive))
+        return metric.of_positive(self.asked(classes))
 
 
 class Ranking(Form):

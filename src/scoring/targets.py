@@ -37,6 +37,9 @@ class Target(Protocol):
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """(n,) integers from 0: rows of one are alike, where some rows are drawn."""
 
+    def rescaled(self, table: np.ndarray) -> np.ndarray:
+        """(n, k) a table of predictions of what has lost their sum: the greatest of several, a column for itself."""
+
     def find_fault(self, table: np.ndarray) -> tuple[str, np.ndarray] | None:
         """What rows are not, `probabilities`, and which (n,) are not; None where all are."""
 
@@ -56,6 +59,9 @@ class OneClass:
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         return targets
+
+    def rescaled(self, table: np.ndarray) -> np.ndarray:
+        return table / table.sum(axis=1, keepdims=True)
 
     def find_fault(self, table: np.ndarray) -> tuple[str, np.ndarray] | None:
         in_range = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1)
@@ -81,6 +87,9 @@ class SeveralLabels:
         none = len(order) * ~targets.astype(bool).any(axis=1)
         return np.argmax(targets[:, order] > 0, axis=1) + none
 
+    def rescaled(self, table: np.ndarray) -> np.ndarray:
+        return table
+
     def find_fault(self, table: np.ndarray) -> tuple[str, np.ndarray] | None:
         bad = ~((table >= 0) & (table <= 1)).all(axis=1)
         return ("probabilities", bad) if bad.any() else None
@@ -101,6 +110,9 @@ class Number:
     def strata(self, targets: np.ndarray) -> np.ndarray:
         edges = np.unique(np.quantile(targets, np.linspace(0, 1, BINS + 1)[1:-1]))
         return np.searchsorted(edges, targets, side="right")
+
+    def rescaled(self, table: np.ndarray) -> np.ndarray:
+        return table
 
     def find_fault(self, table: np.ndarray) -> tuple[str, np.ndarray] | None:
         bad = ~np.isfinite(table).all(axis=1)

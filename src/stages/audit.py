@@ -82,8 +82,8 @@ def run(competition: Competition) -> None:
         skipped.append(f"labels: {packages.LABELS} is not installed")
     else:
         probs, _ = model_tables(competition, judge, data)
-        findings.append(label_findings(competition, data, probs))
-        ceiling = label_noise.ceiling(data.targets, probs)
+        findings.append(label_findings(competition, data.scored, probs))
+        ceiling = label_noise.ceiling(data.scored.targets, probs)
     table = ordered(pd.concat(findings))
     about = {
         "key": key,

@@ -33,7 +33,7 @@ MODELS_PRINTED = 12  # models of the printed tables, those with the greatest wei
 def run(competition: Competition) -> list[str]:
     """Return ["blend"] if it was computed and not reused."""
     start = time.perf_counter()
-    data = read_dataset(competition)
+    data = read_dataset(competition).scored
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,

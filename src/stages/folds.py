@@ -15,17 +15,19 @@ import pandas as pd
 
 from src.base import files, text
 from src.base.errors import UserError, counted
-from src.data import folds, tables
+from src.data import folds, tables, units
 from src.data.labels import count, read_targets, strata
+from src.data.units import Units
 from src.schema.competition import Competition
 
 SMALL_NAMED = 10  # classes that have fewer rows than there are folds
 
 
 def run(competition: Competition) -> None:
-    train = tables.read(competition).train
+    rows = tables.read(competition).train
+    train, held = units.scored(competition, rows), units.find(competition, rows)
     ids, labels = train[competition.id].tolist(), train[competition.label].tolist()
-    groups = read_groups(competition, train)
+    groups = read_groups(competition, rows, held)
     path = competition.folds_csv
     described = path.with_suffix(".json")
     description = files.read_json(described) or {}
@@ -107,16 +109,16 @@ def table_lines(table: pd.DataFrame) -> list[str]:
     return text.align([[row[0], *map(str.rjust, row[1:], wide)] for row in rows])
 
 
-def read_groups(competition: Competition, train: pd.DataFrame) -> list[str] | None:
-    """The group of each train row, None where the config names no column; prints one that is more than a fold."""
+def read_groups(competition: Competition, train: pd.DataFrame, held: Units | None) -> list[str] | None:
+    """The group of each train row, or unit; None where no column is named; prints one that is more than a fold."""
     if (column := competition.group) is None:
         return None
-    groups = tables.to_groups(train[column], train[competition.id])
+    groups = units.join_groups(held, tables.to_groups(train[column], train[competition.id]))
     sizes = pd.Series(groups).value_counts()
-    if sizes.iloc[0] > max(1, len(train) / competition.folds.n):
+    if sizes.iloc[0] > max(1, len(groups) / competition.folds.n):
         print(
-            f"warning: {column} {sizes.index[0]!r} has {sizes.iloc[0]} of {len(train)} rows, more than a fold's share: "
-            f"they stay in one fold (rows whose {column} is not known are to be empty there)"
+            f"warning: {column} {sizes.index[0]!r} has {sizes.iloc[0]} of {len(groups)} rows, more than a fold's "
+            f"share: they stay in one fold (rows whose {column} is not known are to be empty there)"
         )
     return groups
 
@@ -136,8 +138,10 @@ def near_groups(competition: Competition, groups: list[str] | None) -> list[str]
     from src.data.rows import read_parts
 
     data = read_parts(competition)
-    links = pairs.find_train_pairs(competition, data).places
-    cluster = duplicates.clusters(len(data.train), links)
+    links, n = pairs.find_train_pairs(competition, data).places, len(data.train)
+    if data.units is not None:
+        links, n = data.units[0].which[links], len(data.units[0].ids)
+    cluster = duplicates.clusters(n, links)
     sizes = np.bincount(cluster)
     if (several := sizes[sizes > 1]).any():
         clusters = f"{counted(len(several), 'cluster')} of {several.sum()} train rows"
@@ -147,5 +151,5 @@ def near_groups(competition: Competition, groups: list[str] | None) -> list[str]
     if groups is not None:
         _, first, which = np.unique(groups, return_index=True, return_inverse=True)
         links = np.concatenate([links, np.stack([first[which], np.arange(len(which))], axis=1)])
-        cluster = duplicates.clusters(len(data.train), links)
+        cluster = duplicates.clusters(n, links)
     return [str(number) for number in cluster]

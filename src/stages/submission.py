@@ -22,7 +22,7 @@ from src.schema.competition import Competition
 
 def run(competition: Competition) -> Path:
     """Return the blend's file. Each is checked before it gets its name."""
-    data, (asked,) = read_dataset(competition), requirements(competition)
+    data, (asked,) = read_dataset(competition).scored, requirements(competition)
     path, probs = answer(competition, data, asked, "blend")
     if competition.scorer.answers != "probabilities":
         print(f"predicted: {describe_answers(competition, probs)}")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from src.base.errors import UserError
+from src.base.spellings import by_id
 from src.data import tables
 from src.leaderboard import faults
 from src.schema.competition import Folds
@@ -26,7 +27,7 @@ def test_ids_keep_their_leading_zeros_and_are_sorted(toy):
 
 
 def test_numbers_sort_by_their_value():
-    assert [["10", "9", "100", "1"][i] for i in tables.by_id(["10", "9", "100", "1"])] == ["1", "9", "10", "100"]
+    assert [["10", "9", "100", "1"][i] for i in by_id(["10", "9", "100", "1"])] == ["1", "9", "10", "100"]
 
 
 def test_a_byte_order_mark_is_no_part_of_a_column(toy, folder):

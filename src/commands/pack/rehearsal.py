@@ -210,7 +210,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     faults, theirs = read(competition, path, [made_up.asked])
     if theirs is None:
         raise UserError(f"the notebook's submission has {counted(len(faults), 'fault')}:\n{listed(faults)}")
-    data, (asked,) = read_dataset(competition), requirements(competition)
+    data, (asked,) = read_dataset(competition).scored, requirements(competition)
     blend = read_model(competition.model_folder(BLEND))
     _, probs = model_tables(competition, BLEND, data)
     text = submission.csv_of(competition, asked, data.test.ids, decided_probs(competition, blend, probs))

@@ -57,6 +57,6 @@ def model_weights(one: FinishedModel) -> dict[str, float]:
 
 def refit(one: FinishedModel) -> Blender:
     """The method, fitted once more on the models' out-of-fold tables: a stack's coefficients and ranks are not kept."""
-    data, competition = read_dataset(one.competition), one.competition
+    data, competition = read_dataset(one.competition).scored, one.competition
     oofs = np.stack([model_tables(competition, name, data)[0] for name in model_weights(one)])
     return methods.METHODS[one.facts["method"]](pool_of(competition, data, oofs), [()])[0]
