@@ -95,7 +95,7 @@ class Evidence:
     @cached_property
     def constant(self) -> ConstantAnswer:
         """The score without a look at any picture."""
-        return constant_answer(self.competition.metric, self.targets, self.classes)
+        return constant_answer(self.metric, self.targets, self.competition.outputs)
 
     @cached_property
     def entries(self) -> list[Entry]:

@@ -23,7 +23,7 @@ def table(competition: Competition, made: Collection[str]) -> str:
     """
     blend = read_model(competition.model_folder(BLEND))
     targets = read_targets(competition, tables.read_scored(competition).train[competition.label])
-    constant = constant_answer(competition.metric, targets, competition.classes)
+    constant = constant_answer(competition.scorer, targets, competition.outputs)
     loss = competition.target.loss_name
     rows = [
         ("model", f"cv {competition.metric}", loss.replace("_", " "), "folds", "weight", "time", ""),

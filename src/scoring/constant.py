@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.scoring.intervals import Z
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS, Metric
 
 
 class ConstantAnswer(NamedTuple):
@@ -22,21 +22,25 @@ class ConstantAnswer(NamedTuple):
         return not METRICS[metric_name].sign * (score - self.score) <= reach
 
 
-def constant_answer(metric_name: str, targets: np.ndarray, classes: Sequence[str]) -> ConstantAnswer:
-    """Score the most common class, or where probabilities are scored the share of each class, on the rows (n,).
+def constant_answer(metric: Metric, targets: np.ndarray, outputs: Sequence[str]) -> ConstantAnswer:
+    """Score the best answer that is the same for all rows: of a class the most common one, of probabilities the shares.
 
     No other class does better by the metrics of labels that there are: accuracy and macro F1 grow with the class's
-    share, balanced accuracy and kappa are the same for all. No other probabilities have a lower log loss.
+    share, balanced accuracy and kappa are the same for all. No other probabilities have a lower log loss. Of several
+    labels and of numbers a metric has its own: see `Metric.constant`.
+
+    Args:
+        outputs: The columns of a table of predictions: the classes, the labels, or the number's.
     """
-    metric, table = METRICS[metric_name], constant_table(targets, len(classes))
-    text = "always the share of each class"
-    if metric.of_labels:
-        text = f"always {classes[table[0].argmax()]!r}"
-    if metric.per_row is None and not metric.of_labels:  # of the rows' order, in which all are equal in every sample
+    table = constant_table(metric, targets, len(outputs))
+    text = "always " + metric.target.describe(table[0], outputs, metric.answers)
+    if metric.is_slow:  # of the rows' order, in which all are equal in every sample
         return ConstantAnswer(text, metric.value(targets, table), 0.0)
     return ConstantAnswer(text, *metric.score(targets, table))
 
 
-def constant_table(targets: np.ndarray, k: int) -> np.ndarray:
-    """(n, k) the share of each class among the rows, the same for each: its argmax is the most common class."""
-    return np.broadcast_to(np.bincount(targets, minlength=k) / len(targets), (len(targets), k))
+def constant_table(metric: Metric, targets: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) the predictions of the constant answer, a broadcast row."""
+    if metric.constant is None:
+        return metric.target.constant(targets, k)
+    return np.broadcast_to(metric.constant(targets), (len(targets), k))

@@ -70,6 +70,22 @@ class FScore:
         return moved
 
 
+def best_constant(f: FScore, targets: np.ndarray) -> np.ndarray:
+    """(k,) 1 for the labels that all rows had best, were all to have the same: the most frequent, of which many."""
+    (n, k), frequency = targets.shape, targets.sum(axis=0, dtype=float)
+    order, hits, true = np.argsort(-frequency, kind="stable"), np.zeros(n), targets.sum(axis=1, dtype=float)
+    if f.average == "micro":
+        values = f.of(LabelCounts(frequency[order].cumsum(), frequency.sum(), n * np.arange(1, k + 1)))
+    elif f.average == "macro":  # each label that a row has adds its own
+        values = f.of(LabelCounts(frequency, frequency, np.full(k, n)))[order].cumsum()
+    else:
+        values = np.empty(k)
+        for i, label in enumerate(order):
+            hits += targets[:, label]
+            values[i] = f.of(LabelCounts(hits, true, np.full(n, i + 1))).mean()
+    return np.isin(np.arange(k), order[: values.argmax() + 1]).astype(float)
+
+
 def of_rows(targets: np.ndarray, table: np.ndarray) -> LabelCounts:
     """The counts (n,) of each row."""
     return count(targets, table, axis=1)

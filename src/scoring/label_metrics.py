@@ -1,10 +1,12 @@
 """The metrics of several labels a row: of the labels, or of columns of probabilities."""
 
+from functools import partial
+
 import numpy as np
 
 from src.scoring import auc, average_precision
 from src.scoring.blocks import by_rows
-from src.scoring.fscores import FScore
+from src.scoring.fscores import FScore, best_constant
 from src.scoring.metric import Metric, column_metric, row_mean
 from src.scoring.targets import BOARD_MIN_PROB, TARGETS
 
@@ -22,6 +24,12 @@ def wrong(targets: np.ndarray, table: np.ndarray) -> np.ndarray:
     return by_rows(lambda true, probs: ((true > 0) != SEVERAL.answers(probs)).mean(axis=1), targets, table)
 
 
+def commonest_row(targets: np.ndarray) -> np.ndarray:
+    """(k,) the labels that most rows have alike."""
+    rows, counts = np.unique(targets, axis=0, return_counts=True)
+    return rows[counts.argmax()].astype(float)
+
+
 def board_loss(targets: np.ndarray, table: np.ndarray) -> np.ndarray:
     """The log loss (n,) as Kaggle computes it of a submission: probabilities are kept 1e-15 from 0 and 1."""
 
@@ -35,12 +43,13 @@ def board_loss(targets: np.ndarray, table: np.ndarray) -> np.ndarray:
 def f_metric(f: FScore, *kaggle_names: str) -> Metric:
     moved = {"per_row": f.per_row} if f.average == "sample" else {"influence": f.influence}
     facts = {"task": TASK, "answers": "labels", "rules": ("thresholds",), "kaggle_names": kaggle_names}
-    return Metric(f.value, f_score=f, **moved, **facts)
+    return Metric(f.value, f_score=f, constant=partial(best_constant, f), **moved, **facts)
 
 
 LABEL_METRICS = {
     "accuracy": row_mean(
         exact,
+        constant=commonest_row,
         task=TASK,
         answers="labels",
         is_share=True,

@@ -39,6 +39,8 @@ class Metric:
     f_score: FScore | None = None  # of several labels a row, likewise
     places: int | None = None  # of a ranking: labels that count
     none: int | None = None  # of a ranking: the class of rows that are of none of the others, if a config has one
+    # (k,) the best predictions that are the same for every row; None: those of the target's least loss
+    constant: Callable[[np.ndarray], np.ndarray] | None = None
     rules: tuple[str, ...] = ()  # by which answers are decided that it has more of than of the likeliest: `decisions`
     board_per_row: PerRow | None = (
         None  # the same as Kaggle computes it of a submission, which divides rows by their sum

@@ -84,7 +84,7 @@ NUMBER_METRICS = {
         kaggle_names=("rmse", "rootmeansquarederror", "rootmeansquareerror", "rootmeansquarederrorrmse"),
     ),
     "mse": error(lambda true, said: np.square(true - said), kaggle_names=("mse", "meansquarederror")),
-    "mae": error(lambda true, said: np.abs(true - said), kaggle_names=("mae", "meanabsoluteerror")),
+    "mae": error(lambda true, said: np.abs(true - said), constant=np.median, kaggle_names=("mae", "meanabsoluteerror")),
     "r2": number_metric(
         explained,
         explained_influence,

@@ -8,6 +8,7 @@
 A target is asked instead of named: nobody else takes an argmax, or divides a row by its sum.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from src.scoring.blocks import by_rows
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 BOARD_MIN_PROB = 1e-15  # Kaggle's
 TOLERANCE = 1e-3  # of a row's sum: float32 softmaxes of many classes and averages of them stay well within
+LABELS_NAMED = 4  # of a constant answer, at most
 BINS = 10  # quantiles of numbers that rows are drawn from alike
 
 
@@ -33,6 +35,13 @@ class Target(Protocol):
 
     def constant(self, targets: np.ndarray, k: int) -> np.ndarray:
         """(n, k) the table of the least loss that is the same for every row."""
+
+    def describe(self, row: np.ndarray, outputs: Sequence[str], answers: str) -> str:
+        """What predictions (k,) that are the same for every row say, where a submission holds such answers.
+
+        Args:
+            answers: See `Metric.answers`.
+        """
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """(n,) integers from 0: rows of one are alike, where some rows are drawn."""
@@ -57,6 +66,10 @@ class OneClass:
         shares = np.bincount(targets, minlength=k) / len(targets)
         return np.broadcast_to(shares, (len(targets), k))
 
+    def describe(self, row: np.ndarray, outputs: Sequence[str], answers: str) -> str:
+        texts = {"labels": repr(outputs[row.argmax()]), "ranking": "the most frequent classes"}
+        return texts.get(answers, "the share of each class")
+
     def strata(self, targets: np.ndarray) -> np.ndarray:
         return targets
 
@@ -80,6 +93,14 @@ class SeveralLabels:
 
     def constant(self, targets: np.ndarray, k: int) -> np.ndarray:
         return np.broadcast_to(targets.mean(axis=0), targets.shape)
+
+    def describe(self, row: np.ndarray, outputs: Sequence[str], answers: str) -> str:
+        if answers != "labels":
+            return "the share of each label"
+        labels = [repr(outputs[i]) for i in np.flatnonzero(self.answers(row))]
+        if len(labels) > LABELS_NAMED:
+            return "all labels" if len(labels) == len(outputs) else f"the {len(labels)} most frequent labels"
+        return ", ".join(labels) or "no label"
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         """The rarest label that the row has: of rare ones as many are drawn as of common ones."""
@@ -106,6 +127,9 @@ class Number:
 
     def constant(self, targets: np.ndarray, k: int) -> np.ndarray:
         return np.full((len(targets), 1), targets.mean())
+
+    def describe(self, row: np.ndarray, outputs: Sequence[str], answers: str) -> str:
+        return f"{row[0]:.6g}"
 
     def strata(self, targets: np.ndarray) -> np.ndarray:
         edges = np.unique(np.quantile(targets, np.linspace(0, 1, BINS + 1)[1:-1]))

@@ -127,7 +127,7 @@ def rate(competition: Competition, names: list[str], pool: Pool, method: str, fi
     some, n = heaviest(models), len(targets)
     head = "share of coefs" if method == "stack" else "weight"
     lines = [("model", competition.metric, head, f"{method} loses without it{count_note(some, names)}")]
-    constant = constant_answer(competition.metric, targets, competition.classes)
+    constant = constant_answer(competition.scorer, targets, competition.outputs)
     lines.append((constant.text, score_text(competition.metric, constant.score, constant.se, n), "", ""))
     for name in some:
         model = models[name]
@@ -139,7 +139,7 @@ def rate(competition: Competition, names: list[str], pool: Pool, method: str, fi
 
 def leave_out(competition: Competition, names: list[str], pool: Pool) -> dict[str, str]:
     """Print and return, by name, why models are left out of the blend for the test rows: the choice by all rows."""
-    learnt, constant = pool.learnt(), constant_answer(competition.metric, pool.targets, competition.classes).text
+    learnt, constant = pool.learnt(), constant_answer(competition.scorer, pool.targets, competition.outputs).text
     without = [name for name, one in zip(names, learnt, strict=True) if not one]
     judges = list(dict.fromkeys([competition.metric, *JUDGES[competition.task]]))
     reason = f"no better than {constant} by more than chance: {', '.join(judges[:-1])} and {judges[-1]}"

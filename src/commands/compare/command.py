@@ -154,7 +154,7 @@ def pairs(made: list[Cell]) -> list[dict[str, Any]]:
 
 def write(competition: Competition, split: cells.Holdout, made: list[Cell]) -> None:
     rows = [row for cell in made for row in compare.rows_of(competition, cell.about())]
-    constant = constant_answer(competition.metric, split.valid_targets, competition.classes)._asdict()
+    constant = constant_answer(competition.scorer, split.valid_targets, competition.classes)._asdict()
     constant["se"] = none_if_nan(constant["se"])
     about, path = {**split.about, "pairs": pairs(made), "constant": constant}, competition.compare_csv
     compare.put(path.with_suffix(".json"), json.dumps(about, indent=1, ensure_ascii=False) + "\n")
