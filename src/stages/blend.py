@@ -80,16 +80,16 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
         The method, its fit, the out-of-fold table (n, k) of method and choice, and facts of both.
     """
     wanted, metric, targets = competition.blend.method, pool.metric, pool.targets
-    methods, loss = methods_for(wanted, pool), METRICS_OF[competition.task][competition.target.loss_name].value
-    loss_text = competition.target.loss_name.replace("_", " ")
+    methods, loss = methods_for(wanted, pool), competition.target.loss_name
+    loss_text = loss.replace("_", " ")
     fitted = {method: fit(method, pool, nested=wanted == "auto") for method in methods}
     mean, facts = pool.decide(fitted["mean"].oof), {}
     lines = [("method", competition.metric, "gain over the mean", loss_text)]
     for method, fits in fitted.items():
         decided = pool.decide(fits.oof)
         (cv, se), (gain, gain_se) = metric.score(targets, decided), metric.gain(targets, decided, than=mean)
-        lost = loss(targets, fits.oof)
-        facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, "log_loss": lost}
+        lost = competition.loss.value(targets, fits.oof)
+        facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, loss: lost}
         more = gain_text(gain, gain_se) if method != "mean" else ""
         lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{lost:.4f}"))
     print("\n".join(align(lines)))

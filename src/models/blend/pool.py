@@ -62,10 +62,12 @@ class Pool:
         table at the end of a run. The constant answer has the shares of the very rows: those of other folds' would be
         worse than chance where classes are alike, since the commonest class elsewhere is the rarer one here.
         """
-        table, targets = oof[rows], self.targets[rows]
-        constant = self.metric.target.constant(targets, oof.shape[1])
-        if any(judge(targets, table, constant) for judge in judges.JUDGES[self.metric.task].values()):
+        table, targets, target = oof[rows], self.targets[rows], self.metric.target
+        constant = target.constant(targets, oof.shape[1])
+        if any(judge(targets, table, constant) for judge in judges.JUDGES[target.task].values()):
             return True
+        if not target.is_choice:  # by its shares most labels are never there
+            constant = decisions.fit(self.metric, constant, targets).apply(constant)
         return self.metric.is_ahead(targets, self.decide(oof, rows), than=constant)
 
 
