@@ -41,7 +41,9 @@ def header(data: bytes | bytearray) -> tuple[tuple[int, int], str]:
     """
     values = read(data)
     (height, width, _, how), parts = layout(values.shape), [f"{values.dtype.name} array"]
-    if not deep(values) and values.dtype not in (np.bool_, np.uint8):
+    if is_share(values):
+        parts.append("from 0 to 1")
+    elif not deep(values) and values.dtype not in (np.bool_, np.uint8):
         parts.append("each from its least to its greatest value")
     return (width, height), ", ".join([*parts, *([how] if how else [])])
 
@@ -49,8 +51,8 @@ def header(data: bytes | bytearray) -> tuple[tuple[int, int], str]:
 def decode(data: bytes | bytearray, white: int) -> np.ndarray:
     """Return the picture, (height, width, 3) uint8.
 
-    uint8 is taken as it is, whole numbers from 0 to 65535 are scaled by `white`, and all others by the picture's own
-    least and greatest value.
+    uint8 is taken as it is, whole numbers from 0 to 65535 are scaled by `white`, shares of 1 by that, and all others by
+    the picture's own least and greatest value.
 
     Raises:
         NotRead, ValueError: As `header`.
@@ -61,6 +63,8 @@ def decode(data: bytes | bytearray, white: int) -> np.ndarray:
         picture = picture * np.uint8(255)
     elif is_deep:
         picture = scaled(picture.astype(np.int32), white)
+    elif is_share(values):
+        picture = scaled(np.nan_to_num(picture.astype(np.float32)), 1)
     elif values.dtype != np.uint8:
         picture = stretched(picture)
     return np.ascontiguousarray(picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2))
@@ -77,6 +81,16 @@ def deep(values: np.ndarray) -> bool:
     if values.dtype.kind not in "iu" or values.dtype == np.uint8:
         return False
     return values.dtype == np.uint16 or (int(values.min()) >= 0 and int(values.max()) <= 65535)
+
+
+def is_share(values: np.ndarray) -> bool:
+    """Return whether these are shares, as of a picture that was divided by 255: what is bright in it stays so.
+
+    One without a value above a half is as likely one of small numbers, which would be black.
+    """
+    if values.dtype.kind != "f" or np.isinf(values).any():
+        return False
+    return bool(np.nanmin(values, initial=1) >= 0 and 0.5 < np.nanmax(values, initial=0) <= 1)
 
 
 def layout(shape: tuple[int, ...]) -> Layout:

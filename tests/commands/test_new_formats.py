@@ -59,7 +59,7 @@ def rewrite_as(folder: Path, ending: str) -> None:
 @pytest.mark.parametrize(
     ("ending", "said"),
     [
-        (".npy", "images: 54 of 36 x 30 pixels, float16 array, each from its least to its greatest value"),
+        (".npy", "images: 54 of 36 x 30 pixels, float16 array, from 0 to 1"),
         (".dcm", "images: 54 of 36 x 30 pixels, DICOM MONOCHROME2, by its window"),
     ],
 )

@@ -82,6 +82,14 @@ def test_numbers_of_any_range_go_from_the_least_to_the_greatest(values, expected
     assert images.greatest(saved(values)) == 0
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_shares_of_one_keep_how_bright_they_are(dtype):
+    values = np.array([[0.5, 0.75], [0.6, np.nan]]).astype(dtype)
+    assert np.abs(decoded(values)[..., 0].astype(int) - [[128, 191], [153, 0]]).max() <= 1
+    assert images.header(saved(values))[1] == f"{np.dtype(dtype).name} array, from 0 to 1"
+    assert decoded(values / 100)[..., 0].max() == 255  # small numbers are none
+
+
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.int64, ">u2"])
 def test_whole_numbers_are_scaled_by_what_is_white(dtype):
     values = np.array([[0, 2048], [4095, 4000]]).astype(dtype)
