@@ -10,14 +10,13 @@ import numpy as np
 
 from src.base.threads import parallel
 from src.data.tables import PATH
-from src.report import tiles
+from src.report import tasks, tiles
 from src.report.evidence import PARTS, Evidence, Model
+from src.report.tasks.base import EACH
 from src.results.model import decided_probs
 
 Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
 
-EACH = 6  # classes up to which all probabilities are shown, else the largest TOP and that of the label
-TOP = 3
 COLUMNS, LETTERS = 8, 60  # of a table's own columns that are shown, at most; and of a cell's text
 
 
@@ -90,12 +89,14 @@ class Album:
 
     def data(self) -> dict[str, Any]:
         """All that is in, as JSON for album.js. Probabilities are in thousandths."""
-        evidence, rows = self.evidence, {}
+        evidence, task, rows = self.evidence, tasks.of(self.evidence.competition), {}
         for part in PARTS:
             places = np.array([i for of, i in self.rows if of == part], int)
             for i, facts in zip(places.tolist(), self.facts(part, places), strict=True):
                 rows[name((part, i))] = {**self.rows[part, i], **facts}
         return {
+            "kind": task.kind,
+            "what": task.what,
             "classes": list(evidence.classes),
             "models": list(evidence.models),
             "columns": self.columns,
@@ -106,7 +107,8 @@ class Album:
 
     def facts(self, part: str, places: np.ndarray) -> list[dict[str, Any]]:
         """The details of the rows of a part at these places (n,)."""
-        evidence = self.evidence
+        evidence, task = self.evidence, tasks.of(self.evidence.competition)
+        targets = evidence.targets[places] if part == "train" else None
         table, size = evidence.rows(part).iloc[places], evidence.sizes(part)
         cells = table.reindex(columns=self.columns, fill_value="").to_numpy()
         columns: dict[str, Sequence] = {
@@ -115,7 +117,7 @@ class Album:
             "cells": [[cut(cell) for cell in row] for row in cells],
         }
         if part == "train":
-            columns["label"] = evidence.targets[places].tolist()
+            columns["label"] = task.coded(targets)
             if evidence.fold is not None:
                 columns["fold"] = evidence.fold[places].tolist()
         if size is not None:
@@ -123,8 +125,8 @@ class Album:
         labels, values, nothing = [], [], [None] * len(places)
         for model in evidence.models.values():
             probs = self.decided(model, part)
-            labels.append(nothing if probs is None else probs[places].argmax(axis=1).tolist())
-            values.append(nothing if probs is None else thousandths(probs[places], columns.get("label")))
+            labels.append(nothing if probs is None else task.coded(evidence.target.answers(probs[places])))
+            values.append(nothing if probs is None else task.values(probs[places], targets))
         columns["said"] = list(zip(*labels, strict=True)) or [()] * len(places)
         columns["p"] = list(zip(*values, strict=True)) or [()] * len(places)
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -132,18 +134,3 @@ class Album:
 
 def cut(cell: str) -> str:
     return cell if len(cell) <= LETTERS else cell[: LETTERS - 1] + "…"
-
-
-def thousandths(probs: np.ndarray, label: Sequence[int] | None) -> list[list[int]]:
-    """All k probabilities of each row; of many classes pairs of class and probability, the largest and the label's."""
-    n, k = probs.shape
-    whole = np.rint(1000 * probs).astype(int)
-    if k <= EACH:
-        return whole.tolist()
-    top = np.argsort(-probs, axis=1, kind="stable")[:, :TOP]
-    if label is not None:
-        beside = (top != np.array(label)[:, None]).all(axis=1)
-        top = np.concatenate([top, np.where(beside, label, -1)[:, None]], axis=1)
-    values = np.take_along_axis(whole, np.maximum(top, 0), axis=1)
-    pairs = np.stack([top, values], axis=2).reshape(n, 2 * top.shape[1]).tolist()
-    return [pair[:-2] if pair[-2] < 0 else pair for pair in pairs]

@@ -10,7 +10,7 @@ from src.report import figures
 from src.report.evidence import Evidence
 from src.scoring.metrics import METRICS
 
-LEAST = 1e-6  # of a log loss, where it is drawn by its logarithm: what is less is written as 0
+LEAST = 1e-6  # of a loss, where it is drawn by its logarithm: what is less is written as 0
 BEST, WORST = 10, 5  # prompts that are shown
 FEATURE_KINDS = {"unit": "unit vectors", "raw": "as they are"}
 
@@ -91,7 +91,7 @@ def range_chart(evidence: Evidence, ranges: dict[str, pd.DataFrame], names: list
 
 
 def sweep(evidence: Evidence, name: str) -> pd.DataFrame | None:
-    """A probe's log loss inside the training rows: model, kind, fold, c, loss, and picked: by that fold."""
+    """A probe's loss inside the training rows: model, kind, fold, c, loss, and picked: by that fold."""
     made, rows = evidence.models[name].made, []
     folds, picks = made.get("c_curves"), made.get("chosen")
     if not isinstance(folds, list) or not isinstance(picks, list):
@@ -117,13 +117,14 @@ def c_line(evidence: Evidence, name: str) -> dict[str, str]:
     return {"name": name, "chosen": ", ".join(counted)}
 
 
-def sweep_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
+def sweep_chart(df: pd.DataFrame, first: str, title: str) -> alt.LayerChart:
+    """`title` is the name of the loss."""
     legend = alt.Legend(title="features", symbolOpacity=1)
     color = alt.Color("kind:N", scale=figures.coloured(list(FEATURE_KINDS.values())), legend=legend)
-    hover = figures.tips(df, kind="features", fold="fold", c="C", loss="log loss")
+    hover = figures.tips(df, kind="features", fold="fold", c="C", loss=title)
     axis = alt.Axis(format="~g", values=sorted(set(df["c"])))
     x = alt.X("c:Q", scale=alt.Scale(type="log", nice=False, padding=8), title="C", axis=axis)
-    y = alt.Y("loss:Q", scale=alt.Scale(type="log", nice=False), title="log loss inside the training rows")
+    y = alt.Y("loss:Q", scale=alt.Scale(type="log", nice=False), title=f"{title} inside the training rows")
     marks = figures.chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
     folds = marks.transform_filter("datum.fold !== 'mean'")
     return alt.layer(

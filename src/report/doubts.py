@@ -6,10 +6,9 @@ import numpy as np
 
 from src.base import files
 from src.base.errors import counted
-from src.report import forecast, reliability
+from src.report import forecast, reliability, tasks
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import Advice, constant_score, gained, measured, percent
-from src.scoring import calibration
 from src.scoring.agreement import ERRORS
 
 FEW = 0.01  # share of labels that are doubtful, below which it is not worth a try
@@ -108,18 +107,19 @@ def doubtful_labels(evidence: Evidence) -> Iterator[Advice]:
 
 def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
     """More confident mistakes than confidence allows, even at the best temperature: labels, before models."""
-    if evidence.best is None or evidence.competition.audit_csv.is_file():
+    if evidence.best is None or not evidence.classes or evidence.competition.audit_csv.is_file():
         return
     rows = reliability.sample(*evidence.best.oof.shape)
-    targets = evidence.targets[rows]
-    probs = calibration.cross_fitted(evidence.best.oof[rows], targets, evidence.fold[rows])
-    sure = probs.max(axis=1) >= SURE
-    wrong = int((probs.argmax(axis=1) != targets)[sure].sum())
-    expected = float((1 - probs.max(axis=1))[sure].sum())
+    scaled = reliability.calibrated(evidence, evidence.best, rows).scaled
+    confidence, right = tasks.of(evidence.competition).confidence(evidence.targets[rows], scaled)
+    sure = confidence >= SURE
+    wrong = int((~right)[sure].sum())
+    expected = float((1 - confidence)[sure].sum())
     if wrong > expected + ERRORS * np.sqrt(max(expected, 1)):
         name = "the blend" if evidence.best.name == BLEND else evidence.best.name
+        what = "row" if evidence.target.is_choice else "label"
         why = (
             f"Where {name} is {percent(SURE, 0)} sure or more, at its best temperature, it is "
-            f"wrong on {counted(wrong, 'row')}; {expected:.1f} would be by chance."
+            f"wrong on {counted(wrong, what)}; {expected:.1f} would be by chance."
         )
         yield Advice("Look for wrong labels and duplicates", why, evidence.competition.command("audit"))

@@ -26,6 +26,7 @@ from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.scoring.constant import ConstantAnswer, constant_answer
 from src.scoring.metrics import Metric
+from src.scoring.targets import Target
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
 
@@ -39,14 +40,9 @@ class Model:
     name: str
     folder: Path
     made: Mapping[str, Any]  # its model.json
-    oof: np.ndarray  # (n, k) probabilities of the train rows, in their order
+    oof: np.ndarray  # (n, k) predictions of the train rows, in their order
     decided: np.ndarray  # (n, k) the same as the metric scores them: see `decisions`
     test: np.ndarray | None  # (m, k) of the test rows; None where the table is of other rows
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """(n,) the class index that the model gives each train row."""
-        return self.decided.argmax(axis=1)
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Evidence:
     competition: Competition
     train: pd.DataFrame  # (n) the table's own columns, all text, and `path`
     test: pd.DataFrame  # (m) likewise
-    targets: np.ndarray  # (n,) class indices
+    targets: np.ndarray  # of the train rows: see src/scoring/targets.py
     fold: np.ndarray | None  # (n,) the fold that holds out each row; None before the folds are made
     record: pd.DataFrame | None  # the data stage's facts on the images: see `record.RECORD`, by path
     models: dict[str, Model]  # those that are finished, in the config's order; the blend is the last
@@ -77,6 +73,24 @@ class Evidence:
     @property
     def metric(self) -> Metric:
         return self.competition.scorer
+
+    @property
+    def target(self) -> Target:
+        return self.competition.target
+
+    @property
+    def loss_title(self) -> str:
+        """The target's loss in words: that of all models, whatever the metric is."""
+        return self.target.loss_name.replace("_", " ")
+
+    @property
+    def row_loss_title(self) -> str:
+        """That of a row in words, whose mean is written down at each epoch and for each C."""
+        return {"log_loss": "log loss", "rmse": "squared error"}[self.target.loss_name]
+
+    def answers(self, model: Model) -> np.ndarray:
+        """What the model says of each train row: class indices (n,), labels (n, k), or numbers (n,)."""
+        return self.target.answers(model.decided)
 
     @cached_property
     def ids(self) -> list[str]:

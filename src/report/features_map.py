@@ -13,10 +13,11 @@ from PIL import Image
 
 from src.base import files
 from src.base.threads import parallel
-from src.report import charts, tiles
+from src.report import tasks, tiles
 from src.report.album import Row, by_hash, name
 from src.report.evidence import PARTS
 from src.report.material import Material
+from src.report.tasks.base import BLUE, ORANGE
 from src.results import shards
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
@@ -27,7 +28,6 @@ COMPONENTS = 50  # of a PCA before, as van der Maaten & Hinton have it
 TSNE = {"perplexity": 30, "max_iter": 500, "init": "pca", "random_state": 0}
 FEWEST = 3 * TSNE["perplexity"] + 2  # rows: of fewer, each row would be a neighbour of each
 SIDES, ROOM = (64, 48, 32), 2_500_000  # pixels of a picture on the sheet: the first with which all fit into these bytes
-NAMED = 15  # classes that have a colour of their own, if there are more than the palette tells apart
 GREY = "#8a8f98"
 
 
@@ -74,9 +74,10 @@ def start(spec: Encoder) -> str:
 
 
 def sample(evidence: Material) -> list[Row]:
-    """At most MAX_MAP_ROWS rows: each class, and the test rows, by their share; their ids alone settle which ones."""
+    """At most MAX_MAP_ROWS rows: the target's strata, and the test rows, by their share; ids alone settle which."""
     rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
-    stratum = np.concatenate([evidence.targets, np.full(len(evidence.test), len(evidence.classes))])
+    strata = evidence.target.strata(evidence.targets)
+    stratum = np.concatenate([strata, np.full(len(evidence.test), strata.max() + 1)])
     if len(rows) > MAX_MAP_ROWS:
         order = by_hash([f"{part}/{id}" for part in PARTS for id in evidence.rows(part)[evidence.competition.id]])
         order = order[np.argsort(stratum[order], kind="stable")]  # a stratum behind the other, shuffled inside
@@ -131,32 +132,49 @@ def tsne(feats: np.ndarray) -> np.ndarray:
 def data(evidence: Material, found: Map) -> dict[str, Any]:
     """The map for data.js; the details of its rows go into the album."""
     evidence.album.know(found.rows)
-    groups = grouped(evidence)
     return {
         "rows": [name(row) for row in found.rows],
         "xy": found.xy.tolist(),
         **sheet(evidence, found),
-        "groups": groups,
-        "colours": charts.palette(len(set(groups))),
+        "colourings": colourings(evidence, found),
     }
 
 
-def grouped(evidence: Material) -> list[str]:
-    """The name of each class on the map: its own, or that of the many that share a colour."""
-    k = len(evidence.classes)
-    if k <= len(charts.COLOURS + charts.MORE):
-        return list(evidence.classes)
-    most = set(np.argsort(-np.bincount(evidence.targets, minlength=k), kind="stable")[:NAMED].tolist())
-    return [label if i in most else "other classes" for i, label in enumerate(evidence.classes)]
+def colourings(evidence: Material, found: Map) -> dict[str, dict[str, Any]]:
+    """{what the colours are of: its groups}, those of predictions by model; a row's group is -1 where it has none."""
+    task, targets = tasks.of(evidence.competition), evidence.targets
+    parts, places = np.array([part for part, _ in found.rows]), np.array([i for _, i in found.rows])
+    train = parts == "train"
+
+    def coded(groups: tasks.Groups, rows: np.ndarray) -> dict[str, Any]:
+        """The groups of all train rows, or of all test rows, where a mask says that a dot is one of these."""
+        of = np.full(len(places), -1)
+        of[rows] = groups.of_row[places[rows]]
+        return {"names": list(groups.names), "colours": list(groups.colours), "of": of.tolist()}
+
+    predicted, errors = {}, {}
+    for each, model in evidence.models.items():
+        answers = evidence.answers(model)
+        predicted[each] = coded(task.groups(targets, answers), train)
+        if (decided := evidence.album.decided(model, "test")) is not None:
+            of_test = coded(task.groups(targets, evidence.target.answers(decided)), ~train)["of"]
+            predicted[each]["of"] = np.where(train, predicted[each]["of"], of_test).tolist()
+        errors[each] = coded(task.verdicts(targets, model.decided), train)
+    return {
+        "label": coded(task.groups(targets, targets), train),
+        "prediction": {"by": predicted},
+        "error": {"by": errors},
+        "part": {"names": list(PARTS), "colours": [BLUE, ORANGE], "of": (~train).astype(int).tolist()},
+    }
 
 
 def chart(evidence: Material, found: Map) -> alt.TopLevelMixin:
-    """The rows by their label; data.js gives them other colours."""
-    groups = grouped(evidence)
-    labels = [groups[evidence.targets[i]] if part == "train" else "(test)" for part, i in found.rows]
+    """The rows by their target; data.js gives them other colours."""
+    groups = tasks.of(evidence.competition).groups(evidence.targets, evidence.targets)
+    labels = [groups.names[groups.of_row[i]] if part == "train" else "(test)" for part, i in found.rows]
     df = pd.DataFrame({"x": found.xy[:, 0], "y": found.xy[:, 1], "shown": labels, "row": range(len(labels))})
-    domain = [*dict.fromkeys(groups), *(["(test)"] if "(test)" in labels else [])]
-    colours = [*charts.palette(len(set(groups))), GREY][: len(domain)]
+    domain = [*groups.names, *(["(test)"] if "(test)" in labels else [])]
+    colours = [*groups.colours, GREY][: len(domain)]
     place = {"axis": None, "scale": alt.Scale(zero=False, nice=False, padding=8)}
     color = alt.Color("shown:N", title=None, scale=alt.Scale(domain=domain, range=colours))
     dots = alt.Chart(df, width="container", height=480, usermeta={"renderer": "canvas"})

@@ -1,8 +1,7 @@
-"""Predictions for the test rows by CV beside the results: scores, and the frequency of each class."""
+"""Scores of the test rows as CV predicts them, beside the results."""
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from src.leaderboard import scored
@@ -10,7 +9,6 @@ from src.leaderboard.counts import expected_interval
 from src.leaderboard.forecast import BOARD_PARTS
 from src.report.evidence import Evidence, Model
 from src.report.figures import known
-from src.results.model import decided_probs
 from src.scoring.metrics import METRICS
 
 SLOW = 100_000  # rows from which on only the best model has an interval: each takes a second
@@ -21,7 +19,7 @@ def sizes(evidence: Evidence) -> dict[str, int]:
     """{part: rows} of the leaderboard; all test rows together where its parts are not known."""
     there, n = evidence.known, len(evidence.test)
     if there is not None and there.graded:
-        flat = np.full((n, len(evidence.classes)), 1 / len(evidence.classes))
+        flat = evidence.target.constant(evidence.targets, len(evidence.competition.outputs))[:1].repeat(n, axis=0)
         return {part: rows for part, (_, rows) in scored.graded(evidence.competition, evidence.test_ids, flat).items()}
     if there is not None and len(there.splits) == 1:
         return {part: getattr(there.splits[0], part) for part in BOARD_PARTS}
@@ -50,13 +48,3 @@ def intervals(evidence: Evidence, models: Iterable[Model]) -> pd.DataFrame:
             score = ours.scores.get(part) if ours else None
             found.append((model.name, shown[part], n, cv, *ends, None if score is None else float(score.text)))
     return pd.DataFrame(found, columns=["model", "part", "rows", "cv", "low", "high", "score"])
-
-
-def mix(evidence: Evidence, model: Model) -> pd.DataFrame | None:
-    """(k, 3) rows of each class by label, by the model out of fold and on the test rows; None without test table."""
-    if model.test is None:
-        return None
-    test = decided_probs(evidence.competition, dict(model.made), model.test).argmax(axis=1)
-    kinds = {"train labels": evidence.targets, "out of fold": model.labels, "test": test}
-    k = len(evidence.classes)
-    return pd.DataFrame({kind: np.bincount(labels, minlength=k) for kind, labels in kinds.items()})

@@ -4,7 +4,7 @@ from typing import Any
 
 from src.base.errors import counted
 from src.leaderboard import counts
-from src.report import forecast
+from src.report import forecast, tasks
 from src.report.evidence import BLEND, Evidence
 from src.report.figures import measured
 
@@ -16,7 +16,7 @@ def head(evidence: Evidence) -> dict[str, Any]:
         competition.name,
         competition.metric,
         f"{len(evidence.train):,} train and {len(evidence.test):,} test rows",
-        f"{len(evidence.classes)} classes",
+        tasks.of(competition).lead,
         "no folds yet" if evidence.fold is None else f"{evidence.fold.max() + 1} folds",
     ]
     if competition.limit is not None:

@@ -24,7 +24,8 @@ class Section:
     title: str
     about: Mapping[str, Any] = field(default_factory=dict)
     charts: Mapping[str, alt.TopLevelMixin] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)  # JSON for sections/<name>.js, where there is one
+    data: Mapping[str, Any] = field(default_factory=dict)  # JSON for its script
+    script: str = ""  # the name of sections/<script>.js, where that is not the section's; it need not exist
 
     def figure(self, chart: str, caption: str = "") -> Markup:
         """Show a chart in the template: {{ chart("scatter", "A caption.") }}; nothing where there is none."""
@@ -94,7 +95,7 @@ def render(
         scripts=[
             source("page.js"),
             source("album.js"),
-            *(script for one in sections if (script := source(f"sections/{one.name}.js"))),
+            *(script for one in sections if (script := source(f"sections/{one.script or one.name}.js"))),
         ],
         data={"charts": script_json(specs), "themes": script_json({mode: charts.theme(mode) for mode in charts.INK})}
         | {section.name: script_json(section.data) for section in sections if section.data}

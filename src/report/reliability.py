@@ -1,6 +1,7 @@
 """The honesty of a model's confidence: reliability curves and the expected calibration error (ECE).
 
-Confidence is the probability of the likeliest class. Rows are sorted by it and cut into bins of equally many rows
+Of one class confidence is the probability of the likeliest; of several labels all their probabilities are measured, by
+whether the row has the label. They are sorted and cut into bins of equally many rows
 (Nguyen & O'Connor 2015), so that no bin is nearly empty; the ECE is the mean over bins, weighted by their rows, of the
 gap between confidence and share of hits (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural
 Networks"). Few rows have an ECE above 0 even if every probability is right: `by_chance` says how much.
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from src.report import tasks
 from src.report.evidence import Evidence, Model
 from src.scoring import calibration
 from src.scoring.intervals import wilson
-from src.scoring.metrics import METRICS
 
 BINS, MIN_BIN_ROWS = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are measured, at most: of more, a sample of the rows
@@ -33,7 +34,7 @@ class Reliability:
     """b bins, the least confidence first."""
 
     rows: np.ndarray  # (b,)
-    hits: np.ndarray  # (b,) rows whose likeliest class is the right one
+    hits: np.ndarray  # (b,) rows whose likeliest class is the right one; or that have the label
     confidence: np.ndarray  # (b,) the mean
     variance: np.ndarray  # (b,) of the number of hits, if each confidence is right
 
@@ -58,9 +59,8 @@ class Reliability:
         return pd.DataFrame(columns)
 
 
-def measure(probs: np.ndarray, targets: np.ndarray) -> Reliability:
-    """The bins of probabilities (n, k) of rows with class indices (n,)."""
-    confidence, right = probs.max(axis=1).astype(float), probs.argmax(axis=1) == targets
+def measure(confidence: np.ndarray, right: np.ndarray) -> Reliability:
+    """The bins of probabilities (n,) of what came true where a mask (n,) says so."""
     order = np.argsort(confidence, kind="stable")
     bins = np.array_split(order, min(BINS, max(1, len(order) // MIN_BIN_ROWS)))
     variance = confidence * (1 - confidence)
@@ -77,11 +77,12 @@ class Calibration:
     gain: float  # of the log loss, by the temperature; positive is better
     gain_se: float
     temperature: float  # of all rows
+    scaled: np.ndarray  # (n, k) the probabilities with the temperature
 
 
 def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slice(None)) -> Calibration:
     probs, targets, fold = model.oof[rows], evidence.targets[rows], evidence.fold[rows]
-    scaled = calibration.cross_fitted(probs, targets, fold)
-    gain, se = METRICS["log_loss"].gain(targets, scaled, than=probs)
-    before, after = measure(probs, targets), measure(scaled, targets)
-    return Calibration(before, after, gain, se, calibration.temperature(probs, targets))
+    scaled, task = calibration.cross_fitted(probs, targets, fold), tasks.of(evidence.competition)
+    gain, se = evidence.competition.loss.gain(targets, scaled, than=probs)
+    before, after = (measure(*task.events(targets, table)) for table in (probs, scaled))
+    return Calibration(before, after, gain, se, calibration.temperature(probs, targets), scaled)

@@ -15,7 +15,7 @@ from src.schema.models import FineTune
 from src.scoring import agreement
 from src.scoring.agreement import ERRORS
 
-ALIKE = 0.99  # share of rows on which two models agree, from which on one of them is enough
+ALIKE = 0.99  # share of rows on which two models agree, or their correlation, from which on one of them is enough
 TENTHS = 10  # of a training: what happens in the last of them
 LITTLE = 0.01  # of a log loss: what is not worth another training
 ALL = ("identity", "hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")
@@ -65,8 +65,9 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         fell, se, sure = over_folds((loss.iloc[-1 - tail] - loss.iloc[-1]).to_numpy())
         if sure and fell > LITTLE * level:
             why = (
-                f"The validation log loss of {model.name} still falls in the last {counted(tail, 'epoch')} of "
-                f"{planned}, by {unsigned(fell, se)} (mean over folds), with the learning rate near 0."
+                f"The validation {evidence.row_loss_title} of {model.name} still falls in the last "
+                f"{counted(tail, 'epoch')} of {planned}, by {unsigned(fell, se)} (mean over folds), "
+                "with the learning rate near 0."
             )
             yield Advice(f"Train {model.name} longer", why, epochs_of(spec, round(1.5 * planned)))
             return
@@ -77,7 +78,7 @@ def epochs(evidence: Material) -> Iterator[Advice]:
         better = metric.sign * float((score.iloc[-1] - score.iloc[at]).mean())
         if sure and rose > 5 * LITTLE * level and not better > 0:
             why = (
-                f"The validation log loss of {model.name} is least at epoch {at + 1} of {planned} and "
+                f"The validation {evidence.row_loss_title} of {model.name} is least at epoch {at + 1} of {planned} and "
                 f"{unsigned(rose, se)} higher at the end, and the score is no better: it learns the rows by heart."
             )
             yield Advice(f"Train {model.name} less, or augment more", why, epochs_of(spec, at + 1))
@@ -90,6 +91,8 @@ def epochs_of(spec: FineTune, epochs: int) -> str:
 
 
 def temperature(evidence: Material) -> Iterator[Advice]:
+    if not evidence.classes:  # a number has none
+        return
     names = []
     for model, spec, _ in trained(evidence):
         if spec.temperature:
@@ -161,9 +164,12 @@ def near_identical_models(evidence: Material) -> Iterator[Advice]:
     if free:
         out = max(free, key=lambda one: one.made.get("seconds", 0))
         time = took(out, "an unknown time")
+        alike = f"On {share:.1%} of the rows {a.name} and {b.name} agree"
+        if not evidence.target.is_choice:
+            alike = f"The predictions of {a.name} and {b.name} correlate to {share:.3f}"
         why = (
-            f"On {share:.1%} of the rows {a.name} and {b.name} agree; without {out.name}, which took {time}, the "
-            f"blend loses {gained(*lost[out.name])} {evidence.competition.metric}."
+            f"{alike}; without {out.name}, which took {time}, the blend loses "
+            f"{gained(*lost[out.name])} {evidence.competition.metric}."
         )
         rest = ", ".join(f'"{one.name}"' for one in inside if one is not out)
         yield Advice(f"Leave {out.name} out", why, f"blend=Blend(models=({rest}))")

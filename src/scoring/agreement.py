@@ -98,22 +98,32 @@ def class_mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> s
 
 def label_mix(ours: np.ndarray, theirs: np.ndarray, labels: Sequence[str]) -> str | None:
     """Each label by Fisher's exact test; of k labels the p of each must be below RARE / k (Bonferroni)."""
+    has, others = ours.sum(axis=0), theirs.sum(axis=0)
+    p, q = has / len(ours), others / len(theirs)
+    rare = label_chances(has, len(ours), others, len(theirs)) < RARE / len(labels)
+    return shares_text(p, q, labels, np.where(rare, np.abs(p - q), -1))
+
+
+def label_chances(ours: np.ndarray, n: int, theirs: np.ndarray, m: int) -> np.ndarray:
+    """(k,) the chance that n rows and m of one mix differ as much in the rows (k,) that have each label: Fisher's."""
     from scipy import stats
 
-    has, others = ours.sum(axis=0), theirs.sum(axis=0)
-    drawn = stats.hypergeom(len(ours) + len(theirs), has + others, len(ours))
-    least = np.minimum(drawn.cdf(has), drawn.sf(has - 1))  # of both tails
-    p, q = has / len(ours), others / len(theirs)
-    return shares_text(p, q, labels, np.where(2 * least < RARE / len(labels), np.abs(p - q), -1))
+    drawn = stats.hypergeom(n + m, ours + theirs, n)
+    return np.minimum(1, 2 * np.minimum(drawn.cdf(ours), drawn.sf(ours - 1)))  # twice the lesser tail
 
 
 def number_mix(ours: np.ndarray, theirs: np.ndarray) -> str | None:
     """By Welch's test of the means: the spread of a mean of models is less than that of each, and is not compared."""
-    from scipy import stats
-
-    if not stats.ttest_ind(ours, theirs, equal_var=False).pvalue < RARE:
+    if not number_chance(ours, theirs) < RARE:
         return None
     return f"a mean of {ours.mean():.4g} (not {theirs.mean():.4g})"
+
+
+def number_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The chance that two samples of one mean have means as unlike as these numbers (n,) and (m,); NaN of constants."""
+    from scipy import stats
+
+    return float(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
 
 
 def shares_text(p: np.ndarray, q: np.ndarray, names: Sequence[str], apart: np.ndarray) -> str | None:

@@ -150,6 +150,11 @@ def left_out(found: Material) -> dict[str, str]:
     return {one.what: one.why for one in found.left_out}
 
 
+def measured(probs: np.ndarray, targets: np.ndarray) -> reliability.Reliability:
+    """The bins of the likeliest class's probabilities (n, k)."""
+    return reliability.measure(probs.max(axis=1).astype(float), probs.argmax(axis=1) == targets)
+
+
 def row_of(section: Section, name: str) -> dict:
     return next(row for row in section.about["rows"] if row["name"] == name)
 
@@ -430,7 +435,7 @@ class TestReliability:
     def test_ece_is_the_weighted_gap_of_the_bins(self):
         probs = np.array([[0.9, 0.1]] * 30 + [[0.6, 0.4]] * 30)
         targets = np.array([0] * 15 + [1] * 15 + [0] * 30)
-        found = reliability.measure(probs, targets)
+        found = measured(probs, targets)
         assert found.rows.sum() == 60
         # 20 of 0.6, 10 of 0.6 and of 0.9, 20 of 0.9: in order of confidence, then of rows
         assert found.hits.tolist() == [20, 20, 5]
@@ -438,27 +443,27 @@ class TestReliability:
         assert found.ece == pytest.approx(expected)
 
     def test_bins_hold_all_rows_and_as_many_each(self):
-        found = reliability.measure(self.HONEST, self.TARGETS)
+        found = measured(self.HONEST, self.TARGETS)
         assert len(found.rows) == reliability.BINS
         assert set(found.rows) == {400}
         assert found.hits.sum() == (self.HONEST.argmax(axis=1) == self.TARGETS).sum()
         assert (np.diff(found.confidence) >= 0).all()
 
     def test_right_probabilities_are_within_chance_and_overconfident_ones_are_not(self):
-        honest = reliability.measure(self.HONEST, self.TARGETS)
+        honest = measured(self.HONEST, self.TARGETS)
         mean, most = honest.by_chance
         assert mean / 2 < honest.ece < most
-        sure = reliability.measure(softmax(3 * np.log(self.HONEST), axis=1), self.TARGETS)
+        sure = measured(softmax(3 * np.log(self.HONEST), axis=1), self.TARGETS)
         assert sure.ece > 5 * most
 
     def test_chance_is_that_of_drawn_hits(self):
-        found = reliability.measure(self.HONEST, self.TARGETS)
+        found = measured(self.HONEST, self.TARGETS)
         rng, confidence = np.random.default_rng(1), self.HONEST.max(axis=1)
         eces = []
         for _ in range(200):
             right = rng.random(len(confidence)) < confidence
             probs = np.stack([confidence, 0 * confidence], axis=1)
-            eces.append(reliability.measure(probs, np.where(right, 0, 1)).ece)
+            eces.append(measured(probs, np.where(right, 0, 1)).ece)
         assert found.by_chance[0] == pytest.approx(np.mean(eces), rel=0.1)
         assert found.by_chance[1] == pytest.approx(np.quantile(eces, 0.95), rel=0.1)
 
@@ -484,7 +489,7 @@ class TestTrust:
         found = material.read(toy)
         section = trust.section(found)
         (line,) = section.about["calibration"]
-        assert line["ece"] == f"{reliability.measure(oof, data.targets).ece:.4f}"
+        assert line["ece"] == f"{measured(oof, data.targets).ece:.4f}"
         assert line["own"] == "1.25"
         cells = drawn(section, "confidence")
         assert sum(row["rows"] for row in cells) == N
@@ -532,7 +537,7 @@ class TestTrust:
         test[:, 150] = 1 - 0.199
         save(toy, "a", test=test)
         section = trust.section(material.read(toy))
-        assert section.about["classes"] == (20, 200)
+        assert section.about["mix"]["less"] == "The 20 of 200 classes that differ most."
         shown = {row["class"] for row in drawn(section, "classes")}
         assert len(shown) == 20
         assert "class 150" in shown

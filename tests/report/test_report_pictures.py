@@ -18,10 +18,13 @@ from src.data.record import check_images
 from src.report import album, features_map, material, page, slices, tiles
 from src.report.evidence import Model
 from src.report.material import Material
+from src.report.mistakes_of import classes, common
 from src.report.sections import data, labels, mistakes
+from src.report.tasks.classes import thousandths
 from src.results import audit, shards
 from src.results.ab import Comparison, put_comparison
 from src.scoring import decisions
+from src.scoring.intervals import wilson
 from tests.conftest import CLASSES, picture, toy_competition
 
 
@@ -153,7 +156,7 @@ class TestAlbum:
 
     def test_of_many_classes_the_likeliest_are_told_and_the_label(self):
         probs = np.array([[0.4, 0.0, 0.3, 0.1, 0.1, 0.1, 0.0], [0.4, 0.0, 0.3, 0.2, 0.1, 0.0, 0.0]])
-        assert album.thousandths(probs, [2, 6]) == [[0, 400, 2, 300, 3, 100], [0, 400, 2, 300, 3, 200, 6, 0]]
+        assert thousandths(probs, [2, 6]) == [[0, 400, 2, 300, 3, 100], [0, 400, 2, 300, 3, 200, 6, 0]]
 
     def test_a_model_without_test_table_says_nothing_of_test_rows(self, toy):
         one = seen(toy, tested=False)
@@ -168,7 +171,7 @@ class TestMistakes:
         assert about["chosen"] == one.best.name
         for name, model in one.models.items():
             counts = [[cell["count"] for cell in row] for row in about["matrices"][name]]
-            expected = confusion_matrix(one.targets, model.labels)
+            expected = confusion_matrix(one.targets, one.answers(model))
             assert counts == expected.tolist()
             shares = [[cell["share"] for cell in row] for row in about["matrices"][name]]
             assert np.allclose(shares, expected / expected.sum(axis=1, keepdims=True))
@@ -176,22 +179,22 @@ class TestMistakes:
     def test_precision_recall_and_f1_are_scikit_learns(self, toy):
         one = seen(toy)
         for name, table in mistakes.section(one).about["tables"].items():
-            expected = precision_recall_fscore_support(one.targets, one.models[name].labels)[:3]
+            expected = precision_recall_fscore_support(one.targets, one.answers(one.models[name]))[:3]
             assert np.allclose([[value[0] for value in row["measures"]] for row in table], np.transpose(expected))
             assert [row["rows"] for row in table] == [12, 12, 12]
 
     def test_intervals_are_scipys_wilson(self):
         for hits, n in ((0, 5), (3, 7), (90, 100), (12, 12)):
             low, high = binomtest(hits, n).proportion_ci(method="wilson")
-            share, *ends = mistakes.wilson(np.array(hits), np.array(n))
+            share, *ends = wilson(np.array(hits), np.array(n))
             assert np.allclose([share, *ends], [hits / n, low, high], atol=1e-4)
-        assert np.isnan(mistakes.wilson(np.array([0]), np.array([0]))).all()
+        assert np.isnan(wilson(np.array([0]), np.array([0]))).all()
 
     def test_the_interval_of_f1_is_that_of_redrawn_rows(self):
         rng = np.random.default_rng(0)
         targets = rng.integers(0, 3, 600)
         labels = np.where(rng.random(600) < 0.7, targets, rng.integers(0, 3, 600))
-        found = mistakes.class_measures(confusion_matrix(targets, labels))["F1"]
+        found = classes.class_measures(confusion_matrix(targets, labels))["F1"]
         drawn = rng.integers(0, 600, (1000, 600))
         hits = ((targets[drawn] == 0) & (labels[drawn] == 0)).sum(axis=1)
         f1 = 2 * hits / ((targets[drawn] == 0).sum(axis=1) + (labels[drawn] == 0).sum(axis=1))
@@ -208,7 +211,7 @@ class TestMistakes:
         section = mistakes.section(one)
         for name, model in one.models.items():
             listed = section.data["models"][name]
-            wrong = np.flatnonzero(model.labels != one.targets)
+            wrong = np.flatnonzero(one.answers(model) != one.targets)
             assert listed["wrong"] == len(wrong) == len(listed["surest"])
             chance = [model.oof[int(row.partition("-")[2])].max() for row in listed["surest"]]
             assert chance == sorted(chance, reverse=True)
@@ -218,11 +221,11 @@ class TestMistakes:
     def test_each_kind_of_mistake_has_pictures_before_one_has_many(self, toy, monkeypatch):
         one = seen(toy, right=0.1)
         best = one.best
-        pairs = {(one.targets[i], best.labels[i]) for i in np.flatnonzero(best.labels != one.targets)}
-        monkeypatch.setattr(mistakes, "SUREST", 0)
-        monkeypatch.setattr(mistakes, "PICTURES", len(pairs))
-        shown = mistakes.put(one, [mistakes.surest(one, best)], [best.labels])
-        assert {(one.targets[i], best.labels[i]) for _, i in shown} == pairs
+        pairs = {(one.targets[i], one.answers(best)[i]) for i in np.flatnonzero(one.answers(best) != one.targets)}
+        monkeypatch.setattr(classes, "SUREST", 0)
+        monkeypatch.setattr(classes, "PICTURES", len(pairs))
+        shown = classes.put(one, [classes.surest(one, best)], [one.answers(best)])
+        assert {(one.targets[i], one.answers(best)[i]) for _, i in shown} == pairs
 
     def test_of_many_classes_the_most_confused_pairs_and_the_worst_classes_are_shown(self, folder):
         names = tuple(f"c{i:03d}" for i in range(200))
@@ -234,14 +237,14 @@ class TestMistakes:
         sample.assign(label=names[0]).to_csv(folder / "sample_submission.csv", index=False)
         one = seen(toy_competition(classes=names), models=["probe"], right=0.3)
         about = mistakes.section(one).about
-        matrix = confusion_matrix(one.targets, one.best.labels, labels=range(200))
+        matrix = confusion_matrix(one.targets, one.answers(one.best), labels=range(200))
         off = matrix * (1 - np.eye(200, dtype=int))
         assert about["matrices"] == {}
         pairs = about["pairs"]["probe"]
-        assert len(pairs) == mistakes.LISTED
+        assert len(pairs) == common.LISTED
         assert all(off[pair["label"], pair["prediction"]] == pair["count"] for pair in pairs)
-        assert min(pair["count"] for pair in pairs) >= np.sort(off, axis=None)[-mistakes.LISTED]
-        f1 = precision_recall_fscore_support(one.targets, one.best.labels, labels=range(200), zero_division=0)[2]
+        assert min(pair["count"] for pair in pairs) >= np.sort(off, axis=None)[-common.LISTED]
+        f1 = precision_recall_fscore_support(one.targets, one.answers(one.best), labels=range(200), zero_division=0)[2]
         assert [row["measures"][2][0] for row in about["tables"]["probe"]] == pytest.approx(np.sort(f1)[:30].tolist())
         section = data.section(one)
         assert [len(of) for of in section.data["lists"].values()] == [200]
@@ -275,9 +278,9 @@ class TestSlices:
         assert images == [[0, 1, 2, *range(30, 36)], [*range(3, 12)], [*range(12, 21)], [*range(21, 30)]]
         assert of["image", "1,720 to 2,040 pixels"] == images[1]
         df = slices.scores(one, one.best, [one.best]).set_index(["column", "value"])
-        right = one.best.labels == one.targets
+        right = one.answers(one.best) == one.targets
         for key, rows in of.items():
-            assert df.loc[key, "score"] == accuracy_score(one.targets[rows], one.best.labels[rows])
+            assert df.loc[key, "score"] == accuracy_score(one.targets[rows], one.answers(one.best)[rows])
             assert df.loc[key, "se"] == pytest.approx(right[rows].std() / np.sqrt(len(rows)))
 
 
@@ -310,8 +313,8 @@ class TestData:
         one = seen(toy)
         lists = data.section(one).data["lists"]
         for label, name in enumerate(CLASSES):
-            rows = [int(row.partition("-")[2]) for row, _ in lists[f"class{label}"]]
-            assert len(rows) == data.A_CLASS
+            rows = [int(row.partition("-")[2]) for row, _ in lists[f"set{label}"]]
+            assert len(rows) == data.A_SET
             assert set(one.train["label"][rows]) == {name}
         df = pd.read_csv(folder / "train.csv", dtype=str)
         df.iloc[::-1].to_csv(folder / "train.csv", index=False)

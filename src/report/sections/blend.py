@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from src.report import charts
+from src.report import charts, tasks
 from src.report.evidence import BLEND, Evidence, Model
 from src.report.figures import STEP, UNKNOWN, coloured, constant_score, gained, known, measured, number, single, tips
 from src.report.page import Section
@@ -14,12 +14,24 @@ from src.scoring import agreement
 
 LABELLED = 16  # models, up to which each cell of a heat map has its number
 CELL = 30  # pixels of its height
+# The words of a target whose rows are one class each, and of the others
+CHOICE = {
+    "apart": "The share of train rows to which two models give different labels, out of fold: the darker, the more.",
+    "errors": "The correlation of being wrong: 1 where two models are wrong on the same rows, 0 where one's mistakes "
+    "say nothing of the other's.",
+}
+OTHERS = {
+    "apart": "1 less the correlation of two models' predictions, out of fold, the mean over labels where there are "
+    "several: the darker, the less alike.",
+    "errors": "The correlation of errors: 1 where two models are wrong on the same rows and by the same, 0 where one's "
+    "errors say nothing of the other's.",
+}
 
 
 def section(evidence: Evidence) -> Section:
     models, blend = single(evidence), evidence.models.get(BLEND)
     about: dict[str, Any] = {"command": evidence.competition.command, "metric": evidence.competition.metric}
-    about |= {"models": len(models), "blend": None, "closest": None}
+    about |= {"loss": evidence.loss_title, "models": len(models), "blend": None, "closest": None}
     drawn = {}
     if blend is not None:
         about["blend"] = facts(evidence, blend)
@@ -31,10 +43,12 @@ def section(evidence: Evidence) -> Section:
         apart = agreement.disagreement(evidence.competition.target, [model.oof for model in models])
         alike = error_correlation(evidence, models)
         names = [model.name for model in models]
-        drawn["disagreement"] = heat_map(frame(models, apart), names, "share of rows", ".1%")
+        how, form = agreement.disagreement_name(evidence.target), ".1%" if evidence.target.is_choice else ".3f"
+        drawn["disagreement"] = heat_map(frame(models, apart), names, how, form)
         if len(pairs := frame(models, alike)):
             drawn["errors"] = heat_map(pairs, names, "correlation", ".2f")
-        about["closest"] = closest(models, apart)
+        about["closest"] = closest(evidence, models, apart)
+        about["words"] = CHOICE if evidence.target.is_choice else OTHERS
     return Section("blend", "Blend", about, drawn)
 
 
@@ -111,17 +125,21 @@ def lost_chart(evidence: Evidence, parts: pd.DataFrame) -> alt.LayerChart:
     ).properties(width="container", height=STEP * len(df))
 
 
-def closest(models: list[Model], apart: np.ndarray) -> str:
+def closest(evidence: Evidence, models: list[Model], apart: np.ndarray) -> str:
     """The two models that differ least, as a sentence."""
     i, j = np.triu_indices(len(models), 1)
     best = int(apart[i, j].argmin())
     a, b, share = models[i[best]].name, models[j[best]].name, apart[i[best], j[best]]
-    return f"{a} and {b} are nearest to each other: they give {share:.1%} of the train rows different labels"
+    beside = f"{a} and {b} are nearest to each other"
+    if evidence.target.is_choice:
+        return f"{beside}: they give {share:.1%} of the train rows different labels"
+    return f"{beside}: their predictions of the train rows correlate to {1 - share:.3f}"
 
 
 def error_correlation(evidence: Evidence, models: list[Model]) -> np.ndarray:
-    """(m, m) Pearson's correlation of being wrong on a row; NaN of a model that is never, or always."""
-    wrong = np.stack([model.oof.argmax(axis=1) != evidence.targets for model in models]).astype(np.float32)
+    """(m, m) Pearson's correlation of being wrong on a row or cell, or of errors; NaN where these are all the same."""
+    task = tasks.of(evidence.competition)
+    wrong = np.stack([task.misses(evidence.targets, model.oof) for model in models]).astype(np.float32)
     wrong -= wrong.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(wrong).sum(axis=1, dtype=float))
     sizes = np.outer(size, size)

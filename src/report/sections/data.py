@@ -9,28 +9,31 @@ import pandas as pd
 from src.base.errors import counted
 from src.data import copies
 from src.data.tables import PATH
-from src.report import features_map, figures
+from src.report import features_map, figures, mix_of, tasks
 from src.report.album import by_hash, name
 from src.report.evidence import PARTS
 from src.report.material import Material
 from src.report.page import Section
 
-BARS = 30  # classes of the chart, those with the most rows
-EXAMPLES, A_CLASS, ROOM = 240, 8, 1_000_000  # pictures of all classes, of one, at most; and bytes of the page
+EXAMPLES, A_SET, ROOM = 240, 8, 1_000_000  # pictures of all sets of rows, of one, at most; and bytes of the page
 SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; else so many steps a side
 
 
 def section(evidence: Material) -> Section:
-    charts = {"balance": balance(evidence)}
+    mixing, best = mix_of.BY_TASK[evidence.competition.task], evidence.best
+    kinds, predicted_by = {"train labels" if evidence.classes else "train rows": evidence.targets}, None
+    if best is not None and (decided := evidence.album.decided(best, "test")) is not None:
+        predicted_by = best.name
+        kinds[f"test, predicted by {best.name}"] = evidence.target.answers(decided)
+    charts = {"balance": mixing.balance(evidence, kinds)}
     if (sizes := image_sizes(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
         charts |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
-    examples, lists = class_examples(evidence)
+    examples, lists = examples_of(evidence)
     about = {
         "command": evidence.competition.command,
         "facts": [facts(evidence, part) for part in PARTS],
-        "predicted_by": None if (best := evidence.best) is None or best.test is None else best.name,
-        "bars": BARS if len(evidence.classes) > BARS else None,
-        "classes": len(evidence.classes),
+        "balance": mixing.balance_words(evidence, predicted_by),
+        "what": tasks.of(evidence.competition).what,
         "examples": examples,
         "copies": exact_copies(evidence),
         "binned": sizes is not None and is_binned(sizes),
@@ -44,29 +47,6 @@ def section(evidence: Material) -> Section:
         about["map"] = {"features": found.features, "method": found.method, "rows": len(found.rows)}
         about["all"] = len(evidence.train) + len(evidence.test)
     return Section("data", "Data", about, charts, data)
-
-
-def balance(evidence: Material) -> alt.TopLevelMixin:
-    """The share of each class among the train labels, and among those that the best model gives the test rows."""
-    classes, best = np.array(evidence.classes), evidence.best
-    k = len(classes)
-    kinds = {"train labels": evidence.targets}
-    if best is not None and (probs := evidence.album.decided(best, "test")) is not None:
-        kinds[f"test, predicted by {best.name}"] = probs.argmax(axis=1)
-    counts = {kind: np.bincount(labels, minlength=k) for kind, labels in kinds.items()}
-    most = np.sort(np.argsort(-counts["train labels"], kind="stable")[:BARS])
-    df = pd.concat(
-        pd.DataFrame({"label": classes[most], "of": kind, "rows": n[most], "share": (n / n.sum())[most].round(5)})
-        for kind, n in counts.items()
-    )
-    marks = alt.Chart(df, width="container", height=14 * (len(df) + len(most))).mark_bar()
-    return marks.encode(
-        x=alt.X("share:Q", title="share of the rows", axis=alt.Axis(format="%", tickCount=8)),
-        y=alt.Y("label:N", title=None, sort=list(classes[most])),
-        yOffset=alt.YOffset("of:N", sort=list(kinds)),
-        color=alt.Color("of:N", title=None, scale=figures.coloured(list(kinds))),
-        tooltip=figures.tips(df, label="class", of="of", share="share of the rows", rows="rows"),
-    )
 
 
 def facts(evidence: Material, part: str) -> dict[str, Any]:
@@ -144,26 +124,32 @@ def aspects_chart(sizes: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def class_examples(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, list]]:
-    """A few train rows of each class, which ones settled by their ids: for the template, and as lists for data.js."""
-    k = len(evidence.classes)
-    each = min(max(EXAMPLES // k, 1), A_CLASS)
-    order = by_hash(evidence.ids)
-    rows = {label: order[evidence.targets[order] == label][:each].tolist() for label in range(min(k, EXAMPLES))}
-    turns = [("train", of[i]) for i in range(each) for of in rows.values() if i < len(of)]
+def examples_of(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, list]]:
+    """A few train rows of each class or label, or of numbers near each other, which ones settled by their ids.
+
+    For the template, and as lists for data.js.
+    """
+    order, known = by_hash(evidence.ids), max(len(evidence.classes), 1)
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    task = tasks.of(evidence.competition)
+    sets = task.members(evidence.targets, EXAMPLES)
+    each = min(max(EXAMPLES // max(known, len(sets)), 1), A_SET)
+    rows = [members[np.argsort(place[members])][:each].tolist() for _, members in sets]
+    turns = [("train", of[i]) for i in range(each) for of in rows if i < len(of)]
     there = set(evidence.album.put(turns, ROOM))
     lists, about = {}, []
-    counts = np.bincount(evidence.targets, minlength=k)
-    for label, of in rows.items():
-        kept = [row for i in of if (row := ("train", i)) in there]
+    for i, ((title, members), of) in enumerate(zip(sets, rows, strict=True)):
+        kept = [row for place in of if (row := ("train", place)) in there]
         if each >= 3:
-            lists[f"class{label}"] = [[name(row), evidence.ids[row[1]]] for row in kept]
-            about.append({"list": f"class{label}", "title": evidence.classes[label], "rows": int(counts[label])})
+            beside = [] if evidence.target.is_choice else [task.words(evidence.targets[[row]])[0] for _, row in kept]
+            lists[f"set{i}"] = [[name(row), evidence.ids[row[1]], *beside[j : j + 1]] for j, row in enumerate(kept)]
+            about.append({"list": f"set{i}", "title": title, "rows": len(members)})
         else:
-            lists.setdefault("classes", []).extend([name(row), evidence.classes[label]] for row in kept)
-    if "classes" in lists:
+            lists.setdefault("sets", []).extend([name(row), title] for row in kept)
+    if "sets" in lists:
         about.append(
-            {"list": "classes", "title": f"{len(rows):,} of {k:,} classes" if k > len(rows) else "All classes"}
+            {"list": "sets", "title": f"{len(rows):,} of {known:,} classes" if known > len(rows) else "All classes"}
         )
     return about, lists
 
@@ -176,15 +162,16 @@ def exact_copies(evidence: Material) -> list[str]:
     for part in PARTS:
         table = evidence.rows(part)
         sha = evidence.record["sha256"].reindex(table[PATH].astype(str)).to_numpy()
-        label = table[evidence.competition.label].to_numpy() if part == "train" else ""
+        label = tasks.of(evidence.competition).words(evidence.targets) if part == "train" else ""
         tables.append(pd.DataFrame({"id": table[evidence.competition.id], "part": part, "sha": sha, "label": label}))
     df = pd.concat(tables).dropna(subset="sha")
     found = copies.find(df)
     if not found.groups:
         return [f"No two of the {len(df):,} images are the same byte for byte."] if len(df) else []
+    plural = "labels" if evidence.classes else "numbers"
     lines = [f"The same byte for byte in more than one row: {counted(len(found.groups), 'image')}."]
     if found.conflicts:
-        lines.append(f"{len(found.conflicts)} of them with different labels: {copies.examples(found.conflicts)}.")
+        lines.append(f"{len(found.conflicts)} of them with different {plural}: {copies.examples(found.conflicts)}.")
     if found.shared:
         lines.append(f"{len(found.shared)} of them in train and in test: {copies.examples(found.shared)}.")
     return lines

@@ -25,6 +25,8 @@ def section(evidence: Material) -> Section:
         "command": competition.command,
         "sends": competition.source.page is not None and competition.limit is None,
         "metric": competition.metric,
+        "loss": evidence.target.loss_name,
+        "loss_title": evidence.loss_title,
         "constant": (evidence.constant.text, figures.constant_score(evidence)),
         "rows": rows,
         "vote": vote(evidence),
@@ -67,7 +69,7 @@ def row(evidence: Material, model: Model, history: histories.History | None) -> 
         "best": model is figures.by_cv(evidence)[0],
         "cv": figures.measured(evidence.competition.metric, made["cv"], made["se"], len(evidence.train)),
         "folds": summary.span([score for score in made["folds"] if figures.known(score)]),
-        "log_loss": figures.number(made["log_loss"]),
+        "log_loss": figures.number(made[evidence.target.loss_name]),
         **{part: texts(ours.scores.get(part) if ours else None) for part in BOARD_PARTS},
         "weight": summary.share(blend.made, model.name) if whole else "",
         "time": figures.took(model),
@@ -146,8 +148,9 @@ def agreement(evidence: Material, sent: pd.DataFrame) -> list[str]:
 
 def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     """Each model's CV ± se and its folds, the best on top."""
+    loss = evidence.target.loss_name
     order, colours = [model.name for model in models], figures.coloured(list(evidence.models))
-    df = pd.DataFrame([one.made for one in models])[["cv", "se", "log_loss"]].assign(model=order)
+    df = pd.DataFrame([one.made for one in models])[["cv", "se", loss]].assign(model=order)
     df = figures.with_interval(df, evidence.competition.metric, "cv", "se", len(evidence.train))
     by_fold = [(model.name, i, score) for model in models for i, score in enumerate(model.made["folds"])]
     folds = pd.DataFrame([one for one in by_fold if figures.known(one[2])], columns=["model", "fold", "score"])
@@ -155,7 +158,9 @@ def dots(evidence: Material, models: list[Model]) -> alt.LayerChart:
     scale = alt.Scale(domain=figures.spread(pd.concat([df["low"], df["high"], df["cv"], folds["score"]])), nice=False)
     x = alt.X("cv:Q", scale=scale, title=figures.score_title(evidence, "CV"))
     color = alt.Color("model:N", scale=colours, legend=None)
-    hover = figures.tips(df, model="model", cv=f"CV {evidence.competition.metric}", error="error", log_loss="log loss")
+    hover = figures.tips(
+        df, model="model", cv=f"CV {evidence.competition.metric}", error="error", **{loss: evidence.loss_title}
+    )
     fold_hover = figures.tips(folds, model="model", fold="fold", score=evidence.competition.metric)
     ticks = alt.Chart(folds).mark_tick(thickness=1.5, size=12, opacity=0.45)
     marks = alt.Chart(df).encode(y=y, color=color, tooltip=hover)

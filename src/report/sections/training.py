@@ -18,6 +18,7 @@ def section(evidence: Material) -> Section:
     found = evidence.histories
     names = [*evidence.models, *(name for name in found if name not in evidence.models)]  # that is the order of colours
     drawn, about = {}, {"command": evidence.competition.command, "switch": None, "sweep": None}
+    about["loss"] = evidence.row_loss_title
     if found:
         first = next((model.name for model in figures.by_cv(evidence) if model.name in found), next(iter(found)))
         drawn |= curves(evidence, found, first)
@@ -26,7 +27,7 @@ def section(evidence: Material) -> Section:
     swept = {name: df for name in evidence.models if (df := choices.sweep(evidence, name)) is not None}
     if swept:
         first = next(model.name for model in figures.by_cv(evidence) if model.name in swept)
-        drawn["sweep"] = choices.sweep_chart(pd.concat(swept.values()), first)
+        drawn["sweep"] = choices.sweep_chart(pd.concat(swept.values()), first, evidence.row_loss_title)
         about["sweep"] = figures.switch("training", list(swept), first, ("sweep",))
     if (interpolated := choices.wise_ft(evidence)) is not None:
         drawn["wise"] = choices.wise_chart(evidence, interpolated, names)
@@ -65,6 +66,8 @@ def curves(evidence: Material, found: dict[str, History], first: str) -> dict[st
     """Loss, metric and learning rate of one model, by epoch."""
     metric = evidence.competition.metric
     columns = (("loss", LOSS), ("valid_log_loss", VALID))
+    if not evidence.classes:  # a number is learnt as a share of its span, and scored as it is: two kinds of loss
+        columns = columns[:1]
     both = [fold_lines(name, one, column, what) for name, one in found.items() for column, what in columns]
     drawn = {"loss": lines_chart(pd.concat(both), first, "loss", [LOSS, VALID])}
     if metric != "log_loss":
@@ -129,8 +132,8 @@ def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Cha
 
 
 def overview(evidence: Material, found: dict[str, History], names: list[str]) -> alt.Chart:
-    """All models beside each other: the validation log loss over the share of the epochs that are done."""
-    parts = []
+    """All models beside each other: the validation loss over the share of the epochs that are done."""
+    parts, title = [], f"validation {evidence.row_loss_title}"
     for name, history in found.items():
         lines = thinned(history.lines("valid_log_loss"))
         spec = evidence.competition.models.get(name)
@@ -146,7 +149,7 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
     marks = alt.Chart(df, width="container", height=280).mark_line(point={"size": 10})
     return marks.encode(
         x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
-        y=alt.Y("value:Q", title="validation log loss", scale=alt.Scale(type="log", nice=False)),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False)),
         color=alt.Color("model:N", scale=figures.coloured(names), legend=legend),
-        tooltip=figures.tips(df, model="model", epoch="epoch", value="validation log loss"),
+        tooltip=figures.tips(df, model="model", epoch="epoch", value=title),
     )

@@ -22,26 +22,16 @@ if (map) {
     return made;
   }
 
-  // What a row is called in the legend, by what the colours are of.
-  function kind(name) {
-    const row = album.rows[name], said = row.said[album.models.indexOf(model?.value)] ?? null;
-    if (colour.value === "part") return row.part;
-    if (colour.value === "prediction") return said === null ? "(none)" : map.groups[said];
-    if (row.label === undefined) return "(test)";
-    if (colour.value === "label") return map.groups[row.label];
-    return said === row.label ? "right" : "wrong";
-  }
+  // The groups of the rows by what the colours are of: {names, colours, of}, -1 for a row of none.
+  const groups = () => { const found = map.colourings[colour.value]; return found.by ? found.by[model.value] : found; };
 
   function recolour() {
-    const classes = [...new Set(map.groups)], orange = "#d55e00", blue = "#0072b2";
-    const scales = {
-      label: [[...classes, "(test)"], [...map.colours, grey]], prediction: [[...classes, "(none)"], [...map.colours, grey]],
-      error: [["right", "wrong", "(test)"], [blue, orange, grey]], part: [["train", "test"], [blue, orange]],
-    };
-    for (const value of values) value.shown = kind(map.rows[value.row]);
-    // what is drawn last lies on top: mistakes, which are few
-    values.sort((a, b) => (a.shown === "wrong") - (b.shown === "wrong") || a.row - b.row);
-    const seen = new Set(values.map((value) => value.shown)), [domain, range] = scales[colour.value];
+    const { names, colours, of } = groups(), rest = colour.value === "prediction" ? "(none)" : "(test)";
+    for (const value of values) value.shown = names[of[value.row]] ?? rest;
+    // what is drawn last lies on top: mistakes, which are few and the last of their groups
+    const last = (value) => colour.value === "error" ? of[value.row] : 0;
+    values.sort((a, b) => last(a) - last(b) || a.row - b.row);
+    const seen = new Set(values.map((value) => value.shown)), domain = [...names, rest], range = [...colours, grey];
     const kept = domain.map((_, i) => i).filter((i) => seen.has(domain[i]));
     spec.encoding.color.scale = { domain: kept.map((i) => domain[i]), range: kept.map((i) => range[i]) };
     if (model) model.disabled = !["prediction", "error"].includes(colour.value);
@@ -68,8 +58,9 @@ if (map) {
     tip.hidden = i === null;
     if (i === null) return;
     const name = map.rows[i], row = album.rows[name], m = album.models.indexOf(model?.value), said = row.said[m] ?? null;
-    const lines = [`${row.part} ${row.id}`, row.label === undefined ? "" : `label ${album.classes[row.label]}`,
-      said === null ? "" : `${model.value}: ${album.classes[said]} ${album.probability(album.chance(name, m, said))}`];
+    const sure = album.kind === "class" && said !== null ? ` ${album.probability(album.chance(name, m, said))}` : "";
+    const lines = [`${row.part} ${row.id}`, row.label === undefined ? "" : `${album.what} ${album.told(row.label)}`,
+      said === null ? "" : `${model.value}: ${album.kind === "number" ? album.brief(said) : album.told(said)}${sure}`];
     tip.dataset.row = name;
     tip.replaceChildren(row.tile ? album.picture(name) : ofSheet(i, 2),
       ...lines.filter(Boolean).map((text) => album.element("span", text)));

@@ -1,0 +1,111 @@
+"""The mistakes of one class a row: the confusion matrix, a table a class, and mistakes in pictures."""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from src.report import curves
+from src.report.album import Row, name
+from src.report.evidence import Model
+from src.report.material import Material
+from src.report.mistakes_of import common
+from src.report.mistakes_of.common import A_KIND, LISTED, MATRIX, MEASURES, PICTURES, ROOM, SUREST, Body
+
+
+def body(evidence: Material, best: Model, models: list[Model]) -> Body:
+    counts = {model.name: confusion(evidence, model) for model in models}
+    classes = {each: class_measures(matrix) for each, matrix in counts.items()}
+    ordered = [best, *(model for model in models if model is not best)]
+    wrong = {model.name: surest(evidence, model) for model in ordered}
+    pictures = put(evidence, list(wrong.values()), [evidence.answers(model) for model in ordered])
+    whole = len(evidence.classes) <= MATRIX
+    about = {
+        "matrices": {each: shaded(matrix) for each, matrix in counts.items()} if whole else {},
+        "pairs": {} if whole else {each: most_confused(matrix) for each, matrix in counts.items()},
+        "tables": {each: worst(table) for each, table in classes.items()},
+        "classes": evidence.classes,
+        "listed": min(LISTED, len(evidence.classes)) if not whole else None,
+    }
+    charts = {"classes": common.measures_chart(evidence, best, classes), **curves.of_ranks(evidence, models)}
+    charts |= curves.of_positive(evidence, models, best.name)
+    data = {"pictures": [name(row) for row in pictures], "models": {}}
+    for each, rows in wrong.items():
+        first = common.firsts(pictures, rows[:SUREST].tolist())
+        data["models"][each] = {"wrong": len(rows), "surest": [name(row) for row in first]}
+    return Body("class", about, charts, data, ("classes", "positive"))
+
+
+def confusion(evidence: Material, model: Model) -> np.ndarray:
+    """(k, k) the rows of each class, in its row of the matrix, by the label that the model gives."""
+    k = len(evidence.classes)
+    return np.bincount(evidence.targets * k + evidence.answers(model), minlength=k * k).reshape(k, k)
+
+
+def class_measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Precision, recall and F1 of each class, and its counts: see `common.measures`."""
+    return common.measures(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
+
+
+def shaded(matrix: np.ndarray) -> list[list[dict[str, Any]]]:
+    """Cells with their count, share of the row, and how strong their colour is, from 0 to 1.
+
+    The colour of a hit is its share; of a mistake its share of the largest share that a mistake has.
+    """
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    off = share * (1 - np.eye(len(matrix)))
+    shade = np.where(np.eye(len(matrix), dtype=bool), share, off / max(off.max(), 1e-12))
+    return [
+        [{"count": int(n), "share": float(s), "shade": round(float(c), 3)} for n, s, c in zip(*row, strict=True)]
+        for row in zip(matrix, share, shade, strict=True)
+    ]
+
+
+def most_confused(matrix: np.ndarray) -> list[dict[str, Any]]:
+    """The pairs of label and prediction with the most rows."""
+    off = matrix * (1 - np.eye(len(matrix), dtype=int))
+    order = np.argsort(-off, axis=None, kind="stable")[:LISTED]
+    pairs = zip(*np.unravel_index(order, off.shape), strict=True)
+    rows = matrix.sum(axis=1)
+    return [
+        {"label": int(t), "prediction": int(p), "count": int(off[t, p]), "share": float(off[t, p] / rows[t])}
+        for t, p in pairs
+        if off[t, p]
+    ]
+
+
+def worst(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A line a class; a measure is None where it is not defined."""
+    return [
+        {
+            "label": int(label),
+            "rows": int(table["rows"][label]),
+            "predicted": int(table["predicted"][label]),
+            "measures": [None if np.isnan(table[each][label, 0]) else table[each][label].tolist() for each in MEASURES],
+        }
+        for label in common.by_f1(table)
+    ]
+
+
+def surest(evidence: Material, model: Model) -> np.ndarray:
+    """The train rows that a model gives another label, those of the highest probability first."""
+    wrong = np.flatnonzero(evidence.answers(model) != evidence.targets)
+    return wrong[np.argsort(-model.decided[wrong].max(axis=1), kind="stable")]
+
+
+def put(evidence: Material, mistakes: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> dict[Row, None]:
+    """The mistakes whose pictures are in the page: the surest of each model, then some of each kind of mistake.
+
+    Args:
+        mistakes: The `surest` rows of each model, the models whose pictures matter most first.
+        labels: The labels (n,) by each model.
+    """
+    turns = zip_longest(*(rows[:SUREST].tolist() for rows in mistakes))
+    wanted = [i for turn in turns for i in turn if i is not None]
+    for rows, predicted in zip(mistakes, labels, strict=True):
+        kind = evidence.targets[rows] * len(evidence.classes) + predicted[rows]
+        turn = common.turns(kind)  # one of each kind before a second of another
+        wanted += rows[np.argsort(turn, kind="stable")][: int((turn < A_KIND).sum())].tolist()
+    rows = [("train", i) for i in dict.fromkeys(wanted)]
+    return dict.fromkeys(evidence.album.put(rows[:PICTURES], ROOM))

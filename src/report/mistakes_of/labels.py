@@ -1,0 +1,145 @@
+"""The mistakes of several labels a row: a table and curves a label, labels that go together, and mistakes in pictures.
+
+A mistake is a row and a label: one that the row has and is not given, or is given and has not.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from src.report import curves, figures
+from src.report.album import Row, name
+from src.report.evidence import Model
+from src.report.material import Material
+from src.report.mistakes_of import common
+from src.report.mistakes_of.common import A_KIND, LISTED, MATRIX, MEASURES, PICTURES, ROOM, SUREST, Body
+from src.scoring import auc
+from src.scoring.targets import label_surprise
+
+Cells = np.ndarray  # (m, 2) a row and a label each
+
+
+def body(evidence: Material, best: Model, models: list[Model]) -> Body:
+    tables = {model.name: label_measures(evidence, model) for model in models}
+    ordered = [best, *(model for model in models if model is not best)]
+    wrong = {model.name: surest(evidence, model) for model in ordered}
+    pictures = put(evidence, {model.name: (wrong[model.name], evidence.answers(model)) for model in ordered})
+    whole = len(evidence.classes) <= MATRIX
+    about = {
+        "tables": {each: lines(table) for each, table in tables.items()},
+        "together": {model.name: together(evidence, model) for model in models} if whole else {},
+        "pairs": {} if whole else {model.name: pairs(evidence, model) for model in models},
+        "rows_right": {model.name: row_facts(evidence, model) for model in models},
+        "classes": evidence.classes,
+        "listed": None if whole else min(LISTED, len(evidence.classes)),
+    }
+    shown = hardest(tables[best.name])
+    curved = [model for model in [best, *figures.by_cv(evidence)] if model in models]
+    curved = list(dict.fromkeys(model.name for model in curved))[: curves.CURVES]
+    about["curves"] = {"labels": len(shown), "models": len(curved), "all": len(models)}
+    charts = {"classes": common.measures_chart(evidence, best, tables)}
+    charts |= curves.of_labels(evidence, [evidence.models[each] for each in curved], shown, best.name)
+    data: dict[str, Any] = {"pictures": [name(row) for row in pictures], "models": {}}
+    for each, cells in wrong.items():
+        first = [(name(("train", row)), label) for row, label in cells[:SUREST].tolist() if ("train", row) in pictures]
+        data["models"][each] = {"wrong": len(cells), "surest": first}
+    return Body("labels", about, charts, data, ("classes", "roc", "pr"))
+
+
+def label_measures(evidence: Material, model: Model) -> dict[str, np.ndarray]:
+    """`common.measures` of each label, with missed and false (k,), and of the probabilities auc and loss (k,)."""
+    has, given = evidence.targets > 0, evidence.answers(model)
+    hits, rows, predicted = (cells.sum(axis=0) for cells in (has & given, has, given))
+    areas = [auc.area(has[:, i], model.oof[:, i]) for i in range(has.shape[1])]
+    loss = label_surprise(evidence.targets, model.oof).mean(axis=0)
+    more = {"missed": rows - hits, "false": predicted - hits, "auc": np.array(areas), "loss": loss}
+    return {**common.measures(hits, rows, predicted), **more}
+
+
+def lines(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """A line a label for the template; a measure is None where it is not defined."""
+    return [
+        {
+            "label": int(label),
+            **{each: int(table[each][label]) for each in ("rows", "predicted", "missed", "false")},
+            "measures": [None if np.isnan(table[each][label, 0]) else table[each][label].tolist() for each in MEASURES],
+            "auc": figures.number(float(table["auc"][label]), 3),
+            "loss": figures.number(float(table["loss"][label]), 3),
+        }
+        for label in common.by_f1(table)
+    ]
+
+
+def hardest(table: Mapping[str, np.ndarray]) -> list[int]:
+    """The labels that have curves: those of the least area below the ROC curve, in their order."""
+    order = np.argsort(table["auc"], kind="stable")  # NaN, which has no curve, is last
+    return sorted(order[: curves.CURVES].tolist())
+
+
+def together(evidence: Material, model: Model) -> list[list[dict[str, Any]]]:
+    """(k, k) cells: of the rows that have a label, the share that has the other too, and that is given it."""
+    has, given = (evidence.targets > 0).astype(float), evidence.answers(model).astype(float)
+    rows = np.maximum(has.sum(axis=0), 1)[:, None]
+    true, said = has.T @ has / rows, has.T @ given / rows
+    k = len(true)
+    return [
+        [{"true": float(true[i, j]), "given": float(said[i, j]), "own": i == j} for j in range(k)] for i in range(k)
+    ]
+
+
+def pairs(evidence: Material, model: Model) -> list[dict[str, Any]]:
+    """The two labels that most rows have together, or are given: how many rows have both, and are given both."""
+    has, given = (evidence.targets > 0).astype(np.float32), evidence.answers(model).astype(np.float32)
+    true, said = np.triu(has.T @ has, 1), np.triu(given.T @ given, 1)
+    order = np.argsort(-np.maximum(true, said), axis=None, kind="stable")[:LISTED]
+    found = zip(*np.unravel_index(order, true.shape), strict=True)
+    return [
+        {"one": int(i), "other": int(j), "true": int(true[i, j]), "given": int(said[i, j])}
+        for i, j in found
+        if true[i, j] or said[i, j]
+    ]
+
+
+def row_facts(evidence: Material, model: Model) -> dict[str, str]:
+    """How many labels rows have and are given, and how many rows have all of them right."""
+    has, given = evidence.targets > 0, evidence.answers(model)
+    wrong = (has != given).sum(axis=1)
+    return {
+        "has": f"{has.sum(axis=1).mean():.2f}",
+        "given": f"{given.sum(axis=1).mean():.2f}",
+        "right": figures.percent(float((wrong == 0).mean())),
+        "one": figures.percent(float((wrong == 1).mean())),
+        "empty": f"{int((~given.any(axis=1)).sum()):,}",
+    }
+
+
+def surest(evidence: Material, model: Model) -> Cells:
+    """The mistakes of a model, (m, 2) a row and a label each, those of the highest probability first."""
+    given = evidence.answers(model)
+    rows, labels = np.nonzero(given != (evidence.targets > 0))
+    probs = model.decided[rows, labels]
+    sure = np.where(given[rows, labels], probs, 1 - probs)
+    return np.stack([rows, labels], axis=1)[np.argsort(-sure, kind="stable")]
+
+
+def put(evidence: Material, of_models: Mapping[str, tuple[Cells, np.ndarray]]) -> dict[Row, None]:
+    """The pictures in the page: the surest mistakes of each model, then some of each label that is missed or false.
+
+    Args:
+        of_models: The `surest` mistakes and the labels (n, k) by each model, those whose pictures matter most first.
+    """
+    turns = zip_longest(*(cells[:SUREST, 0].tolist() for cells, _ in of_models.values()))
+    wanted: list[int] = [i for turn in turns for i in turn if i is not None]
+    for cells, given in of_models.values():
+        kind = 2 * cells[:, 1] + given[cells[:, 0], cells[:, 1]]
+        wanted += cells[first_turns(kind), 0].tolist()
+    rows = [("train", i) for i in dict.fromkeys(wanted)]
+    return dict.fromkeys(evidence.album.put(rows[:PICTURES], ROOM))
+
+
+def first_turns(kind: Sequence[int]) -> np.ndarray:
+    """The positions of the first A_KIND of each kind: one of each kind before a second of another."""
+    turn = common.turns(kind)
+    return np.argsort(turn, kind="stable")[: int((turn < A_KIND).sum())]
