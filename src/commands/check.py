@@ -2,10 +2,12 @@
 
     ./run.sh corn check submissions/corn/blend-cv0.8123-0a1b2c3.csv
 
-Each fault in ids, columns, labels or probabilities is a line that says how to fix it. Warnings are printed for a mix of
-classes that differs from the out-of-fold one, and for rows that look misaligned. Offline; writes nothing.
+Each fault in ids, columns, labels, probabilities or numbers is a line that says how to fix it. Warnings are printed for
+a mix of classes, labels or numbers that differs from the out-of-fold one, and for rows that look misaligned. Offline;
+writes nothing.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,8 @@ from src.base.errors import counted
 from src.kaggle.refusals import CODES
 from src.leaderboard import submission
 from src.schema.competition import Competition
+
+MOST_NAMED = 20  # labels whose shares are printed
 
 
 def run(competition: Competition, file: Path) -> int:
@@ -29,17 +33,79 @@ def run(competition: Competition, file: Path) -> int:
         print(f"{file.name}: {counted(len(findings.faults), 'fault')}: do not send it")
         return CODES["check"]
     verdict = f"right, with {counted(len(warnings), 'warning')}" if warnings else "right"
-    print(f"{file.name}: {verdict}: {class_shares(competition, findings.answers)}")
+    smoke = "" if competition.limit is None else "; it is of a smoke run: do not send it"
+    print(f"{file.name}: {verdict}: {SUMMARIES[competition.form.kind](competition, findings.answers)}{smoke}")
     return 0
 
 
 def class_shares(competition: Competition, answers: pd.DataFrame) -> str:
-    """`144 rows, 4 classes used: broken 31.8%, ...`; for probabilities, the likeliest class counts."""
-    labels = answers.to_numpy().argmax(axis=1)
-    shares = np.bincount(labels, minlength=len(competition.classes)) / len(labels)
-    used = [f"{name} {share:.1%}" for name, share in zip(competition.classes, shares, strict=True) if share]
+    """`144 rows, 4 classes used: broken 31.8%, ...`."""
+    used = likeliest(competition, answers)
     classes = f"{len(used)} {'class' if len(used) == 1 else 'classes'} used"
-    if not competition.scorer.of_labels:
-        classes = f"probabilities of {len(competition.classes)} classes, the likeliest"
-    smoke = "" if competition.limit is None else "; it is of a smoke run: do not send it"
-    return f"{counted(len(labels), 'row')}, {classes}: {', '.join(used)}{smoke}"
+    return f"{counted(len(answers), 'row')}, {classes}: {', '.join(used)}"
+
+
+def probabilities(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, probabilities of 4 classes, the likeliest: broken 31.8%, ...`; of labels, the mean of each."""
+    n, k = counted(len(answers), "row"), len(competition.classes)
+    if competition.target.is_choice:
+        return f"{n}, probabilities of {k} classes, the likeliest: {', '.join(likeliest(competition, answers))}"
+    return f"{n}, probabilities of {counted(k, 'label')}, on average: {shares(answers.mean())}"
+
+
+def likeliest(competition: Competition, answers: pd.DataFrame) -> list[str]:
+    """`broken 31.8%`, ...: the share of rows of which each class is the likeliest, without those of none."""
+    rows = np.bincount(competition.target.answers(answers.to_numpy()), minlength=len(competition.classes))
+    return [
+        f"{name} {share:.1%}" for name, share in zip(competition.classes, rows / len(answers), strict=True) if share
+    ]
+
+
+def shares(of: pd.Series) -> str:
+    """`rust 31.8%, scab 12.0%, ...`: the MOST_NAMED largest; of as many or fewer all, in their order."""
+    named = of if len(of) <= MOST_NAMED else of.nlargest(MOST_NAMED)
+    more = f" and {len(of) - len(named)} more" if len(of) > len(named) else ""
+    return ", ".join(f"{name} {share:.1%}" for name, share in named.items()) + more
+
+
+def one_probability(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, probabilities of yes from 0.0012 to 0.9871, on average 0.3120`."""
+    positive = list(competition.form.positive)
+    values = answers[positive].sum(axis=1)
+    ends = f"from {values.min():.4f} to {values.max():.4f}, on average {values.mean():.4f}"
+    return f"{counted(len(answers), 'row')}, probabilities of {' or '.join(positive)} {ends}"
+
+
+def ranking(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, 4 to 5 labels in each, the first: broken 31.8%, ...`."""
+    n = (answers.to_numpy() > 0).sum(axis=1)
+    first = answers.idxmax(axis=1).value_counts(normalize=True)
+    labels = f"{n.min()} to {n.max()}" if n.min() < n.max() else n.min()
+    return f"{counted(len(answers), 'row')}, {labels} labels in each, the first: {shares(first)}"
+
+
+def label_list(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, 1.31 labels in each on average: rust 31.8%, ...`."""
+    given = pd.DataFrame(competition.target.answers(answers.to_numpy()), columns=answers.columns)
+    n, a_row = counted(len(given), "row"), given.sum(axis=1).mean()
+    return f"{n}, {a_row:.2f} labels in each on average: {shares(given.mean())}"
+
+
+def one_number(competition: Competition, answers: pd.DataFrame) -> str:
+    """`144 rows, numbers from 2.1 to 98.3, on average 38.12`."""
+    values = answers.iloc[:, 0]
+    return (
+        f"{counted(len(answers), 'row')}, numbers from {values.min():.4g} to {values.max():.4g}, on average "
+        f"{values.mean():.4g}"
+    )
+
+
+SUMMARIES: dict[str, Callable[[Competition, pd.DataFrame], str]] = {  # by the form's kind
+    "label": class_shares,
+    "probabilities": probabilities,
+    "one_probability": one_probability,
+    "ranking": ranking,
+    "label_list": label_list,
+    "label_rows": probabilities,
+    "one_number": one_number,
+}

@@ -10,13 +10,15 @@ from src.base import files
 from src.base.errors import counted
 from src.data import tables
 from src.data.labels import read_targets
-from src.leaderboard import faults
+from src.leaderboard import cells, faults
 from src.leaderboard.faults import Requirements
 from src.results import ledger
 from src.results.ledger import Entry
-from src.results.model import oof_labels
+from src.results.model import decided_oof
 from src.schema.competition import Competition
+from src.schema.forms import OneProbability
 from src.scoring.agreement import ERRORS, agreement, agreement_error, are_unrelated, chance_agreement, mix
+from src.scoring.metric import two_columns
 from src.scoring.metrics import BOARD_MIN_PROB
 from src.scoring.targets import TOLERANCE
 
@@ -26,16 +28,68 @@ def find_suspicions(
 ) -> tuple[list[str], list[str]]:
     """Return a line for each suspicion, with what to look at; and a line if Kaggle has the same answers already."""
     train = tables.read_scored(competition).train
-    labels, lines = probs.to_numpy().argmax(axis=1), []
-    if not competition.scorer.of_labels:
+    answers, lines = compared(competition, probs.to_numpy()), []
+    if competition.scorer.answers == "probabilities":
         lines += check_probabilities(competition, probs)
-    if len(labels) > 1 and (labels == labels[0]).all():
-        name = competition.classes[labels[0]]
-        lines.append(f"the answer is {name!r} in all {len(labels)} rows: is this sample_submission itself?")
+    if competition.span is not None:
+        lines += check_span(competition, probs)
+    if len(answers) > 1 and (answers == answers[0]).all():
+        text = answer_text(competition, answers[0])
+        lines.append(f"the answer is {text} in all {len(answers)} rows: is this sample_submission itself?")
     else:
-        lines += check_mix(competition, path, labels, train)
+        lines += check_mix(competition, path, answers, train)
     unrelated, repeats = compare_with_others(competition, path, probs, required, train)
     return lines + unrelated, repeats
+
+
+def compared(competition: Competition, table: np.ndarray) -> np.ndarray:
+    """Return what is compared of a table (n, k): the target's answers, or of several labels the probabilities sent.
+
+    Of one probability, the sum of some classes, the answer is which of the two sides is likelier. A rare label is below
+    one half in all rows, and yet its probabilities say which rows are likelier to have it.
+    """
+    if not competition.target.is_choice and competition.scorer.answers == "probabilities":
+        return table
+    if (positive := positive_classes(competition)) is not None:
+        table = two_columns(positive, table)
+    return competition.target.answers(table)
+
+
+def positive_classes(competition: Competition) -> np.ndarray | None:
+    """Return a mask (k,) of the classes whose probabilities are summed in a submission; None where none are."""
+    return cells.positive(competition) if isinstance(competition.form, OneProbability) else None
+
+
+def compared_names(competition: Competition) -> Sequence[str]:
+    """Return the names of what `compared` returns the places of."""
+    if (positive := positive_classes(competition)) is None:
+        return competition.outputs
+    return [" or ".join(np.array(competition.classes, object)[side]) for side in (~positive, positive)]
+
+
+def answer_text(competition: Competition, answer: np.ndarray) -> str:
+    """Return the answer to one row in words."""
+    names = compared_names(competition)
+    if competition.target.is_choice:
+        return repr(names[answer])
+    if competition.span is not None:
+        return f"{answer:g}"
+    if competition.scorer.answers == "probabilities":
+        return "the same"
+    return (
+        repr(" ".join(name for name, given in zip(names, answer, strict=True) if given)) if answer.any() else "no label"
+    )
+
+
+def check_span(competition: Competition, df: pd.DataFrame) -> list[str]:
+    """Warn of numbers that no train row may have."""
+    (least, greatest), values = competition.span, df.to_numpy()[:, 0]
+    outside = ~((values >= least) & (values <= greatest))
+    if not outside.any():
+        return []
+    first = f"the first of {competition.sample_id} {df.index[outside][0]!r} with {values[outside][0]:g}"
+    n = counted(int(outside.sum()), "number")
+    return [f"{n} not in {least:g} to {greatest:g}, {first}: is it of another unit, or not clipped?"]
 
 
 def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
@@ -43,7 +97,8 @@ def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]
     probs = df.to_numpy()
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
-    lines = check_rescaled(competition, df) if competition.scorer.board_per_row is not None else []
+    rescaled = competition.target.is_choice and competition.scorer.board_per_row is not None
+    lines = check_rescaled(competition, df) if rescaled else []
     constant = (probs == probs[0]).all(axis=0)
     if constant.all():  # then the answer is the same in all rows, a suspicion of its own
         return lines
@@ -74,18 +129,36 @@ def model_of(path: Path) -> str:
     return path.name.rpartition("-cv")[0]
 
 
-def check_mix(competition: Competition, path: Path, labels: np.ndarray, train: pd.DataFrame) -> list[str]:
-    """Compare the classes' shares with its model's out of fold, or the blend's; without either, the train labels'."""
+def check_mix(competition: Competition, path: Path, answers: np.ndarray, train: pd.DataFrame) -> list[str]:
+    """Compare the mix of answers with its model's out of fold, or the blend's; without either, the train table's."""
     ids = train[competition.id].tolist()
     for name in (model_of(path), "blend"):
-        theirs, whose = oof_labels(competition, name, ids), f"{name} out of fold"
+        theirs, whose = oof_answers(competition, name, ids), f"{name} out of fold"
         if theirs is not None:
             break
     else:
-        theirs, whose = read_targets(competition, train[competition.label]), "the train table"
-    if not (shares := mix(competition.target, labels, theirs, competition.outputs)):
+        theirs, whose = train_answers(competition, train), "the train table"
+        if answers.dtype.kind == "f" and competition.span is None:  # probabilities need not be calibrated
+            return []
+    if not (shares := mix(competition.target, answers, theirs, compared_names(competition))):
         return []
-    return [f"its mix of classes is not that of {whose}: {shares}: are rows or classes mixed up?"]
+    what = "numbers" if competition.span is not None else "classes" if competition.target.is_choice else "labels"
+    mixed = "rows" if competition.span is not None else f"rows or {what}"
+    return [f"its mix of {what} is not that of {whose}: {shares}: are {mixed} mixed up?"]
+
+
+def oof_answers(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:
+    """Return what is `compared` of a model's predictions of the train rows; None without these."""
+    table = decided_oof(competition, name, ids)
+    return None if table is None else compared(competition, table)
+
+
+def train_answers(competition: Competition, train: pd.DataFrame) -> np.ndarray:
+    """Return what is `compared`, of the train rows' targets."""
+    targets = read_targets(competition, train[competition.label])
+    if (positive := positive_classes(competition)) is not None:
+        return positive[targets].astype(int)
+    return targets
 
 
 def compare_with_others(
@@ -93,8 +166,8 @@ def compare_with_others(
 ) -> tuple[list[str], list[str]]:
     """Compare the folder's other submissions: are rows mixed up in this one, and was it sent already?"""
     sent = [one for one in ledger.read(competition.scores_csv) if one.status in (ledger.PENDING, ledger.COMPLETE)]
-    target, repeats, unrelated, labels = competition.target, [], [], probs.to_numpy().argmax(axis=1)
-    ours = oof_labels(competition, model_of(path), train[competition.id].tolist())
+    target, repeats, unrelated, answers = competition.target, [], [], compared(competition, probs.to_numpy())
+    ours = oof_answers(competition, model_of(path), train[competition.id].tolist())
     advice = "do not spend a submission on it"
     if entry := entry_of(path, sent):
         repeats.append(f"this file was sent on {entry.time}: {advice}")
@@ -108,14 +181,19 @@ def compare_with_others(
                 repeats.append(f"0 rows differ from {other.name}, which was sent on {entry.time}: {advice}")
             continue
         expected = expected_agreement(competition, ours, other, train)
-        if are_unrelated(target, labels, theirs := theirs.to_numpy().argmax(axis=1), expected):
-            alike = agreement(target, labels, theirs), chance_agreement(target, labels, theirs)
+        if are_unrelated(target, answers, theirs := compared(competition, theirs.to_numpy()), expected):
+            alike = agreement(target, answers, theirs), chance_agreement(target, answers, theirs)
             unrelated.append((*alike, other.name))
     if not unrelated:
         return [], repeats
     found, chance, name = max(unrelated)
     look, fix = "rows look misaligned", f"join the answers by {competition.id}, not by the order of rows"
-    if found < chance - ERRORS * agreement_error(target, chance, len(labels)):
+    is_opposite = found < chance - ERRORS * agreement_error(target, chance, len(answers))
+    if not target.is_choice:
+        if is_opposite:
+            look, fix = "answers look reversed", "greater ones must mean more of it"
+        return [f"a correlation of {found:.2f} with {name}: the {look} (chance alone gives 0): {fix}"], repeats
+    if is_opposite:
         look, fix = "classes look swapped", f"number them as the config does, 0 is {competition.classes[0]!r}"
     return [f"{found:.1%} agreement with {name}: the {look} (chance alone gives {chance:.1%}): {fix}"], repeats
 
@@ -135,10 +213,10 @@ def entry_of(path: Path, sent: Sequence[Entry]) -> Entry | None:
 def expected_agreement(
     competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame
 ) -> float | None:
-    """Return the share of rows on which another submission agrees with ours out of fold; None: its model is unknown."""
-    theirs = oof_labels(competition, model_of(other), train[competition.id].tolist())
-    if theirs is None or len(np.unique(theirs)) == 1:
+    """Return the agreement of another submission with ours out of fold; None: its model is unknown."""
+    theirs = oof_answers(competition, model_of(other), train[competition.id].tolist())
+    if theirs is None or (theirs == theirs[0]).all():
         return None
-    if ours is None:  # then our labels count as right
-        ours = read_targets(competition, train[competition.label])
-    return float(np.mean(theirs == ours))
+    if ours is None:  # then the train table counts as ours
+        ours = train_answers(competition, train)
+    return agreement(competition.target, ours, theirs)

@@ -212,8 +212,8 @@ def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndar
     return decisions.rule_of(made.get("decision", {}), competition.outputs).apply(probs)
 
 
-def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:
-    """The target's answers that a model gives to the train rows; None if it is not made of these."""
+def decided_oof(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:
+    """Predictions (n, k) whose answers are those of a model for the train rows; None if it is not made of these."""
     folder = competition.model_folder(name)
     if not name or (made := read_model(folder)) is None:
         return None
@@ -221,7 +221,7 @@ def oof_labels(competition: Competition, name: str, ids: Sequence[str]) -> np.nd
         probs = predictions.read(folder / "oof.parquet", competition, ids)
     except UserError:  # of other rows, or damaged: the next run recomputes it
         return None
-    return competition.target.answers(decided_probs(competition, made, probs))
+    return decided_probs(competition, made, probs)
 
 
 def equal_keys(stored: dict[str, Any], wanted: dict[str, Any], asked: str | None) -> bool:

@@ -5,6 +5,7 @@ the rows. Of labels, most of which most rows lack, and of numbers, no two of whi
 they agree by their correlation, the mean over labels.
 """
 
+import warnings
 from collections.abc import Sequence
 from math import sqrt
 
@@ -97,7 +98,14 @@ def class_mix(ours: np.ndarray, theirs: np.ndarray, classes: Sequence[str]) -> s
 
 
 def label_mix(ours: np.ndarray, theirs: np.ndarray, labels: Sequence[str]) -> str | None:
-    """Each label by Fisher's exact test; of k labels the p of each must be below RARE / k (Bonferroni)."""
+    """Each label by Fisher's exact test; of k labels the p of each must be below RARE / k (Bonferroni).
+
+    Of probabilities, which are float, their means are compared, by Welch's test.
+    """
+    if ours.dtype.kind == "f":
+        rare = number_chance(ours, theirs) < RARE / len(labels)
+        p, q = ours.mean(axis=0), theirs.mean(axis=0)
+        return shares_text(p, q, labels, np.where(rare, np.abs(p - q), -1))
     has, others = ours.sum(axis=0), theirs.sum(axis=0)
     p, q = has / len(ours), others / len(theirs)
     rare = label_chances(has, len(ours), others, len(theirs)) < RARE / len(labels)
@@ -119,11 +127,16 @@ def number_mix(ours: np.ndarray, theirs: np.ndarray) -> str | None:
     return f"a mean of {ours.mean():.4g} (not {theirs.mean():.4g})"
 
 
-def number_chance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The chance that two samples of one mean have means as unlike as these numbers (n,) and (m,); NaN of constants."""
+def number_chance(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """The chance that two samples of one mean have means as unlike as these of (n, ...) and (m, ...): Welch's test.
+
+    Of each column; NaN of one that is the same in all rows.
+    """
     from scipy import stats
 
-    return float(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of such a column
+        return stats.ttest_ind(ours, theirs, equal_var=False).pvalue
 
 
 def shares_text(p: np.ndarray, q: np.ndarray, names: Sequence[str], apart: np.ndarray) -> str | None:

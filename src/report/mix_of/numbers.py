@@ -39,7 +39,7 @@ def shift(evidence: Evidence, mixes: dict[str, Mix], best: str) -> list[dict[str
     lines = []
     for name, found in mixes.items():
         ours, theirs = found.numbers["test"], found.numbers["out of fold"]
-        p = agreement.number_chance(ours, theirs)
+        p = float(agreement.number_chance(ours, theirs))
         low, middle, high = (number_text(value, 4) for value in np.quantile(ours, [0.05, 0.5, 0.95]))
         more = float(ours.mean() - theirs.mean())
         lines.append(

@@ -1,0 +1,95 @@
+"""check of labels, numbers, one probability and rankings: what it says of a file, and what it is suspicious of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.commands import check
+from src.leaderboard import submission
+from src.stages import data
+from src.stages import submission as stage
+from tests import tasks
+
+KINDS = ("labels", "number", "binary", "ranking")
+
+
+@pytest.fixture
+def made(roots, request):
+    """A run of a kind with a blend, and its CSV."""
+    kind = request.param
+    competition = tasks.competition_of(roots, kind)
+    data.run(competition)
+    for seed, name in enumerate(("a", "b", "blend")):
+        tasks.save(competition, kind, name, seed=seed)
+    stage.run(competition)
+    (path,) = competition.folder.glob("blend-cv*.csv")
+    return competition, path
+
+
+def changed(path, change) -> object:
+    """A file beside it with another column of answers."""
+    df = pd.read_csv(path, dtype=str, keep_default_na=False)
+    df[df.columns[1]] = change(df[df.columns[1]])
+    other = path.with_name("changed.csv")
+    df.to_csv(other, index=False)
+    return other
+
+
+@pytest.mark.parametrize("made", KINDS, indirect=True)
+def test_our_own_file_is_right_and_one_of_mixed_rows_is_suspicious(made, capsys):
+    competition, path = made
+    assert check.run(competition, path) == 0
+    assert "right:" in capsys.readouterr().out
+    mixed = changed(path, lambda cells: np.random.default_rng(0).permutation(cells))
+    (warning,) = submission.inspect(competition, mixed).warnings
+    assert "rows look misaligned" in warning
+
+
+@pytest.mark.parametrize("made", ["number"], indirect=True)
+def test_numbers_that_are_shifted_or_outside_of_the_span_are_told(made):
+    competition, path = made
+    found = submission.inspect(competition, changed(path, lambda cells: cells.astype(float) + 40)).warnings
+    assert any("not in 0 to 100" in one for one in found)
+    assert any("its mix of numbers is not that of blend out of fold: a mean of" in one for one in found)
+    turned = submission.inspect(competition, changed(path, lambda cells: 100 - cells.astype(float))).warnings
+    assert any("answers look reversed" in one for one in turned)
+
+
+@pytest.mark.parametrize("made", ["labels"], indirect=True)
+def test_labels_that_are_all_the_same_or_of_another_mix_are_told(made):
+    competition, path = made
+    (same,) = submission.inspect(competition, changed(path, lambda cells: "blue red")).warnings
+    assert same.startswith("the answer is 'blue red' in all 60 rows")
+    without = submission.inspect(competition, changed(path, lambda cells: cells.str.replace("blue", "rare"))).warnings
+    assert any("its mix of labels is not that of" in one and "rare" in one for one in without)
+
+
+def test_a_rare_label_whose_probability_is_never_above_one_half_is_no_suspicion(roots):
+    competition = tasks.competition_of(roots, "labels", metric="auc", separator=" ")
+    sample = competition.input("sample_submission.csv")
+    ids = pd.read_csv(sample, dtype=str)[["id"]]
+    ids.assign(**dict.fromkeys(tasks.NAMES, 0.5)).to_csv(sample, index=False)
+    data.run(competition)
+    tasks.save(competition, "labels", "blend", skill=0.5)
+    stage.run(competition)
+    (path,) = competition.folder.glob("blend-cv*.csv")
+    low = pd.read_csv(path, dtype={"id": str})
+    low[list(tasks.NAMES)] *= 0.4
+    low.to_csv(other := path.with_name("low.csv"), index=False)
+    assert not any("in all" in one for one in submission.inspect(competition, other).warnings)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("labels", "labels in each on average: blue"),
+        ("number", "numbers from"),
+        ("binary", "probabilities of green from"),
+        ("ranking", "3 labels in each, the first: "),
+    ],
+    indirect=["made"],
+)
+def test_the_verdict_is_in_the_words_of_the_form(made, said, capsys):
+    competition, path = made
+    check.run(competition, path)
+    assert said in capsys.readouterr().out
