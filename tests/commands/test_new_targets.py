@@ -133,6 +133,11 @@ class TestOneProbability:
         with pytest.raises(UserError, match="--metric accuracy does not fit sample_submission"):
             written(ONES, {"label": 0.5}, metric="accuracy")
 
+    def test_of_numbers_that_are_labels_but_for_their_spelling_they_are_labels(self, written):
+        competition, said = written({"label": cycle("0.0", "1.0", "2.0")}, {"label": 0})
+        assert (competition.metric, competition.form) == ("accuracy", Label())
+        assert "its '0' is no label of a train row: should it be one?" in said
+
     def test_of_other_labels_in_the_sample_they_are_labels(self, written):
         competition, said = written({"label": cycle("cat", "dog")}, {"label": "cat"})
         assert (competition.metric, competition.form) == ("accuracy", Label())
@@ -180,7 +185,7 @@ class TestSeveralLabels:
         competition = made()
         assert competition.form == LabelRows(row="{id}_{label}", id="row_id", column="fractured")
         assert (competition.task, competition.classes) == ("labels", ("patient_overall", "C1"))
-        assert competition.metric == "auc"
+        assert competition.metric == "log_loss"
 
     def test_a_row_a_label_in_both(self, written):
         """As in rsna-intracranial."""

@@ -167,7 +167,11 @@ def call(name: str, /, *values: Any, **fields: Any) -> str:
 
 def form_call(form: Form) -> str:
     """The source of a submission's form."""
-    fields = {name: getattr(form, name) for name in type(form).model_fields if name in form.model_fields_set}
+    fields = {
+        name: value
+        for name, field in type(form).model_fields.items()
+        if (value := getattr(form, name)) != field.default
+    }
     return call(type(form).__name__, *fields.pop("positive", ()), **fields)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
 from src.base.paths import ROOT
-from src.commands.new import inferring, locating, looking, roles, submitting, targets, wording
+from src.commands.new import locating, looking, roles, settling, submitting, targets, wording
 from src.commands.new.class_folders import PART
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
@@ -278,6 +278,6 @@ def infer(folder: Path, source: Folder, flags: Flags) -> Guess:
     guess.groups = roles.group_columns(train, {"id", "image", "label"})
     guess.why = {"train": "the source writes these tables", "classes": "the labels, sorted", **choice.why, **asked.why}
     guess.odd += choice.odd if asked.task != "class" else []
-    inferring.note_rare(guess, inferring.rows_of(asked, train))
+    settling.note_rare(guess, settling.rows_of(asked, train))
     wording.find(looking.look(folder), guess)
     return guess

@@ -19,6 +19,7 @@ NOTHING = re.compile(
     r"(?i)(no|not|non|without)([_\W].*|ne)?|0|normal|healthy|negative|neg|background|cover|absent|unknown"
 )
 WEIGHTED = re.compile(r"(?i)(?<!un)weighted\b[^.]*\blog")
+FEW = 4  # metrics of a kind that are named beside a guess
 NONE = re.compile(r"(?i)(new|none|no|unknown|other|unseen)([_\W\d]|$)")  # a class of what is none of the others
 # The commonest metric of each kind of answer, where nobody names one
 WHAT = {"labels": "labels", "number": "a number a picture"}
@@ -48,7 +49,8 @@ def of_columns(where: str, task: str, wanted: Wanted) -> Choice:
 
 def of_rows(where: str, task: str, row: str, wanted: Wanted) -> Choice:
     """The choice where the sample submission has a row for each picture and label, whose ids are made as `row` says."""
-    return choose(where, task, {"probabilities": LabelRows(row=row)}, "a row a picture and label", wanted)
+    forms, has = {"probabilities": LabelRows(row=row)}, "a row a picture and label"
+    return choose(where, task, forms, has, wanted, usual="log_loss")  # as both such competitions of the RSNA
 
 
 def of_number(where: str, wanted: Wanted) -> Choice:
@@ -97,7 +99,8 @@ def of_class(
         form = Ranking(k=k, **fields)
         return choose(where, "class", {"ranking": form}, has, wanted, usual=metric)
     numbers = pd.to_numeric(pd.Series(cells), errors="coerce")
-    fractions = len(cells) > 0 and bool(numbers.between(0, 1).all()) and not set(cells) <= known
+    are_classes = numbers.isin(pd.to_numeric(pd.Series(list(known)), errors="coerce").dropna())  # 0 for 0.0 too
+    fractions = len(cells) > 0 and bool(numbers.between(0, 1).all()) and not (set(cells) <= known or are_classes.all())
     forms: dict[str, Form] = {}
     if flag is not None or len(classes) == 2 or fractions:
         positive, why_positive = positives(classes, str(answers.name), named, flag)
@@ -106,7 +109,9 @@ def of_class(
         has = f"a probability a picture, as {cells[0]}"
         usual = "auc"
     else:
-        forms = {"labels": Label(), "ranking": Ranking(), **forms}
+        forms = {"labels": Label(), **forms}
+        if len(classes) > 2:
+            forms["ranking"] = Ranking()
         has, usual = "labels" if cells else "blank cells, for labels", "accuracy"
         if "probabilities" in forms and (flag is not None or bool(numbers.between(0, 1).all())):
             shown = f"{' and '.join(cells[:2]) or 'blank'} in every row"
@@ -184,7 +189,7 @@ def choose(
         metric, why = usual, f"a guess: {where} has {has}"
         others = {kind: [one for one in fitting if one != metric and known[one].answers == kind] for kind in forms}
         shown = "; ".join(
-            ", ".join(fit) + (f" (of {kind})" if len(forms) > 1 else "") for kind, fit in others.items() if fit
+            examples(fit, FEW) + (f" (of {kind})" if len(forms) > 1 else "") for kind, fit in others.items() if fit
         )
         fit = f"; others that fit: {shown}: --metric NAME --force takes one" if shown else ""
         if wanted.said:
