@@ -26,6 +26,7 @@ class Target(Protocol):
     task: str
     loss_name: str  # the metric that is the mean of its loss, or the root of that
     is_choice: bool  # a row is one of its columns, whose numbers have the sum 1
+    is_calibrated: bool  # predictions are probabilities, which a temperature makes more or less sure
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         """(n,) the loss of each row, by which predictions that the metric finds equal are told apart."""
@@ -55,6 +56,7 @@ class Target(Protocol):
 
 class OneClass:
     task, loss_name, is_choice = "class", "log_loss", True
+    is_calibrated = True
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return surprise(targets, table)
@@ -84,6 +86,7 @@ class OneClass:
 
 class SeveralLabels:
     task, loss_name, is_choice = "labels", "log_loss", False
+    is_calibrated = True
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return by_rows(lambda *rows: label_surprise(*rows).mean(axis=1), targets, table)
@@ -118,6 +121,7 @@ class SeveralLabels:
 
 class Number:
     task, loss_name, is_choice = "number", "rmse", False
+    is_calibrated = False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return (table[:, 0].astype(float) - targets) ** 2
