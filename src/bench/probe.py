@@ -1,5 +1,7 @@
 """The batched logistic regression against scikit-learn's, on made-up features like CLIP's: time, optimum and memory.
 
+That of several labels is in src/bench/probe_labels.py.
+
 Features lie in a cone (half of their squared norm is the mean's), have a spectrum of j^-0.6 and a norm of about 10, or
 of 1000 where rows are few, so that a large C is badly conditioned. A linear teacher with Gumbel noise labels them.
 scikit-learn is given each C's solution to start the next one from.
@@ -21,7 +23,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
-from src.bench import memory
+from src.bench import memory, probe_labels
 from src.models.logreg.design import FEW, Design
 from src.models.logreg.solve import Problem, Solution, solve
 
@@ -196,3 +198,6 @@ def run(quick: bool = False) -> None:
         note = f"peak {found['peak'] / 1e9:.2f} GB in all, {found['over_features']:.2f} x the features"
         line(name, "ours", EXACT, found["seconds"], "", "", "", note)
         print(json.dumps({"bench": "probe", "case": name, **found}), flush=True)
+    for name, case in (probe_labels.QUICK if quick else probe_labels.CASES).items():
+        feats, _, fold = make_data(Case(case.n, case.d, 2, case.signal))
+        probe_labels.measure(name, case, feats, fold, line)
