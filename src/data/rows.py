@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from src.base import files
-from src.data import folds, images, tables, units
+from src.data import columns, folds, images, tables, units
 from src.data.labels import read_targets
 from src.data.record import check_images
 from src.data.units import Units
@@ -51,6 +51,7 @@ class Parts:
     targets: np.ndarray  # of each train row: see src/scoring/targets.py
     test: Rows
     units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
+    columns: np.ndarray | None = None  # of the train rows and behind them the test rows: see src/data/columns.py
 
     @cached_property
     def rows(self) -> Rows:
@@ -67,6 +68,7 @@ class Dataset:
     folds_sha: str
     units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
     pictures: "Dataset | None" = None  # of a dataset of units: that of their pictures
+    columns: np.ndarray | None = None  # (n + m, c) float32 of `rows`: see src/data/columns.py; None: there are none
 
     @cached_property
     def rows(self) -> Rows:
@@ -80,7 +82,10 @@ class Dataset:
             return self
         train, test = self.units
         targets, fold = self.targets[train.first], self.fold[train.first]
-        return Dataset(self.train.of_units(train), targets, fold, self.test.of_units(test), self.folds_sha, None, self)
+        first = np.concatenate([train.first, len(self.train) + test.first])
+        beside = None if self.columns is None else self.columns[first]
+        parts = self.train.of_units(train), targets, fold, self.test.of_units(test)
+        return Dataset(*parts, self.folds_sha, None, self, beside)
 
     def combined(self, competition: Competition, part: str, table: np.ndarray) -> np.ndarray:
         """Predictions (n, k) of the rows of a part, train or test, as those of the rows of `scored`."""
@@ -134,7 +139,8 @@ def read_parts(competition: Competition) -> Parts:
     n = len(frames.train)
     train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
     targets = read_targets(competition, frames.train[competition.label])
-    return Parts(train, targets, test, units.of_parts(competition, frames.train, frames.test))
+    held = units.of_parts(competition, frames.train, frames.test)
+    return Parts(train, targets, test, held, columns.read(competition, frames.train, frames.test))
 
 
 def read_dataset(competition: Competition) -> Dataset:
@@ -147,4 +153,5 @@ def read_dataset(competition: Competition) -> Dataset:
     path, held = competition.folds_csv, rows.units
     fold = folds.read(path, competition.id, rows.train.ids if held is None else held[0].ids)
     fold = fold if held is None else fold[held[0].which]
-    return Dataset(rows.train, rows.targets, fold, rows.test, files.sha256(path), held)
+    sha = files.sha256(path)
+    return Dataset(rows.train, rows.targets, fold, rows.test, sha, held, columns=rows.columns)

@@ -168,9 +168,10 @@ def columns_needed(competition: Competition) -> dict[str, list[str]]:
         for image in (competition.image_of(part) for part in ("train", "test"))
     ]
     group, unit = [competition.group] if competition.group else [], units.columns(competition)
+    beside = competition.columns
     return {
-        "train": list(dict.fromkeys([competition.id, *images[0], competition.label, *group, *unit])),
-        "test": list(dict.fromkeys([competition.id, *images[1], *unit])),
+        "train": list(dict.fromkeys([competition.id, *images[0], competition.label, *group, *unit, *beside])),
+        "test": list(dict.fromkeys([competition.id, *images[1], *unit, *beside])),
         "sample_submission": competition.sample_columns,
     }
 

@@ -41,6 +41,13 @@ class Pictures(Protocol):
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> CombinedFeatures:
         """Their features by encoders, combined as a model needs it."""
 
+    def columns(self, competition: Competition) -> np.ndarray | None:
+        """(n, c) float32: the columns of the competition's tables beside them; None where the config names none.
+
+        Raises:
+            UserError: These pictures have no table.
+        """
+
     def probabilities(self, network: Classifier) -> np.ndarray:
         """(n, k) float32: their probabilities by a network, or by what stands for one."""
 
@@ -68,6 +75,9 @@ class StoredPictures:
     def features(self, specs: Sequence[Encoder], normalise: bool = True, views_as: str = "mean") -> Features:
         """Raises UserError: The features stage has not made them all."""
         return Features(self.competition, specs, self.rows, normalise, views_as)
+
+    def columns(self, competition: Competition) -> np.ndarray | None:
+        return None if self.data.columns is None else self.data.columns[self.index]
 
     def probabilities(self, network: Classifier) -> np.ndarray:
         return network.predict(self.for_size(network.geometry.size), self.index)

@@ -118,6 +118,7 @@ class Competition(Strict):
     white: int = Field(default=65535, ge=1, le=65535)  # of pictures of more than 8 bits: 4095 of 12, whatever the file
     label: Text = "label"
     group: Text | None = None  # a column: rows that share its value, if any, stay in one fold
+    columns: tuple[Text, ...] = ()  # of train and test, beside the picture: numbers are scaled, other cells are kinds
     ids_overlap: bool = False  # True: an id may be in train and in test, where it is another picture
     # What a row is asked for: one of the classes; any of them, its labels; or a number
     task: Literal["class", "labels", "number"] = "class"
@@ -181,6 +182,10 @@ class Competition(Strict):
         if self.id in ("fold", *self.outputs):  # tables of folds and of probabilities have both beside each other
             taken = "a class" if self.id in self.classes else "the column of folds.csv"
             raise ValueError(f"id: {self.id!r} is the name of {taken} too: rename that column in the tables")
+        for column in self.columns:
+            if column in (self.id, self.label) or self.columns.count(column) > 1:
+                why = "named twice" if self.columns.count(column) > 1 else "no column to learn from"
+                raise ValueError(f"columns: {column!r} is {why}: leave it out")
         for model in self.blend.models or ():
             if model not in self.models:
                 raise ValueError("blend.models: " + unknown("model", model, self.models))

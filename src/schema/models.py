@@ -174,6 +174,9 @@ class Probe(Encoder, Kind):
     class_weight: Literal["none", "balanced"] = "none"
     views_as: Literal["mean", "rows"] = "mean"  # a picture's views: one mean vector, or training rows of their own
     beside: tuple[Encoder, ...] = ()  # further encoders, whose features stand beside these
+    # what the config's `columns` are multiplied by, once their standard deviation is 1; features of unit length are 1
+    # in all. Left as it is, no key names it
+    columns_scale: Annotated[Positive, Field(exclude_if=lambda value: value == 1)] = 1.0
     towards: Literal["zero", "zeroshot"] = "zero"  # where the penalty pulls: no weights, or the zero-shot classifier
     # what learns a number: ridge regression (C is 1 / alpha), or logistic regression of its share of the span. No key
     # names the first

@@ -13,12 +13,15 @@ from src.models.logreg.ridge import Clipped
 from src.models.pictures import test_pictures as pictures_of_test
 from src.models.probe import nested
 from src.models.probe.data import ProbeData
-from src.schema.models import Probe
+from src.schema.models import FineTune, Probe
 from src.stages import data, features, folds
 from src.stages import probe as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
 
 SPEC = Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0, 100.0), normalise=(False,), widen=False)
+
+
+CS = (0.01, 0.1, 1.0, 10.0)  # a loss is right to a share of the objective, which is least with a large C
 
 
 def toy(n: int = 700, d: int = 30, k: int = 4, noise: float = 1.0):
@@ -70,18 +73,18 @@ def test_the_curve_is_the_nested_loss_and_the_cs_are_where_it_is_least(link):
     """By definition: one fit without each two folds, for each C."""
     feats, labels, shares, fold = toy(n=400)
     targets = labels if isinstance(link, Sigmoids) else shares
-    fits = fit_folds(feats, targets, fold, link)
+    fits = fit_folds(feats, targets, fold, link, SPEC.model_copy(update={"cs": CS}))
     for outer, fit in enumerate(fits):
-        losses = np.zeros((len(SPEC.cs), targets.shape[1]))
-        for at, c in enumerate(SPEC.cs):
+        losses = np.zeros((len(CS), targets.shape[1]))
+        for at, c in enumerate(CS):
             for inner in set(range(4)) - {outer}:
                 rows, held_out = ~np.isin(fold, [outer, inner]), fold == inner
                 losses[at] += loss_by_scikit_learn(link, feats, targets, rows, held_out, c)
         losses /= (fold != outer).sum()
         np.testing.assert_allclose(list(fit.curves["raw"].values()), losses.mean(axis=1), rtol=2e-3)
-        assert fit.c == SPEC.cs[losses.mean(axis=1).argmin()]
+        assert fit.c == CS[losses.mean(axis=1).argmin()]
         if fit.each:
-            assert fit.each == tuple(SPEC.cs[i] for i in losses.argmin(axis=0))
+            assert fit.each == tuple(CS[i] for i in losses.argmin(axis=0))
             assert fit.loss == pytest.approx(losses.min(axis=0).mean(), rel=1e-3)
 
 
@@ -164,9 +167,13 @@ def test_views_of_a_label_or_number_as_rows_count_as_one_picture():
     ],
 )
 def test_what_does_not_fit_the_task_is_refused_in_the_config(task, changes, said):
-    target = {"classes": (), "span": (0, 1), "metric": "rmse"} if task == "number" else {"metric": "log_loss"}
+    target = (
+        {"classes": (), "span": (0, 1), "metric": "rmse", "prompts": None}
+        if task == "number"
+        else {"metric": "log_loss"}
+    )
     with pytest.raises(ValueError, match=f"models.probe: .*{said}"):
-        toy_competition(task=task, models={"probe": Probe(clip=TINY_CLIP, **changes)}, prompts=None, **target)
+        toy_competition(task=task, models={"probe": Probe(clip=TINY_CLIP, **changes)}, **target)
 
 
 class TestStage:
@@ -191,7 +198,7 @@ class TestStage:
         def relabel(labels, i):  # another label on every second row, or none
             return np.where(i % 2, labels, np.where(i % 4, "", [f"{label} blue" for label in labels]))
 
-        competition, model, oof = made(relabel, Probe(clip=TINY_CLIP), task="labels", metric="log_loss")
+        competition, model, oof = made(relabel, Probe(clip=TINY_CLIP), task="labels", metric="micro_f1")
         assert "probe  log loss inside the training rows, by C" in capsys.readouterr().out
         assert [list(each) for each in model["c_of_labels"]] == [list(CLASSES)] * 3
         assert ((oof[list(CLASSES)] >= 0) & (oof[list(CLASSES)] <= 1)).all().all()
@@ -218,3 +225,48 @@ class TestStage:
         np.testing.assert_allclose(
             fitted.load(competition, "probe").predict(pictures_of_test(competition, rows)), table, rtol=1e-5
         )
+
+    def test_columns_of_the_table_stand_beside_the_picture(self, folder, made, capsys):
+        from src.commands.predict.session import InferenceSession
+
+        rng = np.random.default_rng(0)
+        for part in ("train", "test"):  # pictures say nothing of the number, and one column says all of it
+            rows = pd.read_csv(folder / f"{part}.csv")
+            rows.assign(width=rng.permutation(len(rows)) + 1.0, site="here").to_csv(folder / f"{part}.csv", index=False)
+        width = pd.read_csv(folder / "train.csv")["width"].to_numpy()
+        target = {"task": "number", "classes": (), "span": (0, 40), "metric": "rmse"}
+        spec = Probe(clip=TINY_CLIP)
+        competition, without, _ = made(lambda labels, i: width, spec, **target)
+        competition, model, _ = made(lambda labels, i: width, spec, columns=("width", "site"), **target)
+        assert "columns" in capsys.readouterr().out
+        assert without["cv"] > 8
+        assert model["cv"] < 3
+        self.check_loaded(competition)
+        pictures = InferenceSession(sorted((folder / "test").iterdir()))
+        with pytest.raises(UserError, match="read width, site of its tables too"):
+            fitted.load(competition, "probe").predict(pictures)
+
+    @pytest.mark.parametrize("task", ["labels", "number"])
+    def test_a_networks_head_that_starts_from_a_probe_predicts_by_the_networks_link(self, made, task):
+        from src.data.rows import read_dataset
+        from src.models.finetune import heads
+        from src.models.links import link
+        from src.networks.features import Features
+
+        relabel, fields = (lambda labels, i: labels), {"task": "labels", "metric": "micro_f1"}
+        if task == "number":
+            relabel = lambda labels, i: np.where(labels == "red", 90, 12)  # noqa: E731
+            fields = {"task": "number", "classes": (), "span": (10, 110), "metric": "rmse"}
+        competition, _, _ = made(relabel, Probe(clip=TINY_CLIP), **fields)
+        spec = FineTune(clip=TINY_CLIP, head="probe", epochs=2, lr=1e-3)
+        rows = read_dataset(competition)
+        feats = Features(competition, [spec.encoder], rows.train)[:]
+        found = np.zeros((36, len(competition.outputs)))
+        for head, held_out in zip(heads.probes(competition, spec, rows), rows.held_out, strict=True):
+            outputs = feats[held_out] @ head.coef.T + head.intercept
+            found[held_out] = link(competition).predict(outputs)
+        loss, constant = (
+            competition.target.loss(rows.targets, table).mean()
+            for table in (found, competition.target.constant(rows.targets, found.shape[1]))
+        )
+        assert loss < constant / 2

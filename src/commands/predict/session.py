@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from src.base import machine
+from src.base.errors import UserError
 from src.base.progress import track
 from src.data import images
 from src.data.decoded import Decoded, Pictures
@@ -24,6 +25,7 @@ from src.models.pictures import Classifier
 from src.networks import encoders, inference
 from src.networks.features import CombinedFeatures
 from src.networks.inference import Times, Tower, base_view
+from src.schema.competition import Competition
 from src.schema.networks import Encoder
 
 BATCH = 32
@@ -128,6 +130,14 @@ class InferenceSession:
         """Features of the encoders, rounded as the feature store rounds them."""
         parts = [(spec.scale, [ArrayColumns(feats) for feats in self.encoded(spec)]) for spec in specs]
         return CombinedFeatures(len(self), parts, normalise, views_as)
+
+    def columns(self, competition: Competition) -> None:
+        """Raises UserError: There are some, and pictures have no table."""
+        if names := competition.columns:
+            raise UserError(
+                f"the probes of {competition.name} read {', '.join(names)} of its tables too, which pictures alone do "
+                f"not have: predict with another of its models"
+            )
 
     def probabilities(self, network: Classifier) -> np.ndarray:
         """(n, k) float32. A network with other weights takes as long as before, and is not timed again."""

@@ -1,5 +1,6 @@
 """A competition's probe: its key, its features, and the predictions of its fits."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from src.models.probe import nested
 from src.models.probe.data import ProbeData
 from src.models.probe.nested import Fit
 from src.networks import features, texts
-from src.networks.features import read_parts
+from src.networks.features import CombinedFeatures, read_parts
 from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -31,6 +32,9 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
         more["few_rows"] = FEW_CODE
     identities = [features.encoder_identity(encoder) for encoder in spec.encoders]
     more["precision"] = features.precision(competition, spec)
+    if data.columns is not None:
+        cells = hashlib.sha256(np.ascontiguousarray(data.columns).tobytes()).hexdigest()
+        more["columns"] = {"names": list(competition.columns), "cells": cells}
     return model_key(competition, spec, data, CODE, encoders=identities, **more)
 
 
@@ -42,12 +46,29 @@ def probe_link(competition: Competition, spec: Probe) -> Link:
     return of_target
 
 
+class Beside:
+    """Features with columns (n, c) beside them, which all views of a picture share: both are read alike."""
+
+    def __init__(self, feats: CombinedFeatures, columns: np.ndarray):
+        self.feats, self.columns = feats, columns
+        self.shape = len(feats), feats.shape[1] + columns.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.feats)
+
+    def __getitem__(self, index: slice | np.ndarray) -> np.ndarray:
+        places = np.arange(len(self))[index] % len(self.columns)
+        return np.concatenate([self.feats[index], self.columns[places]], axis=1)
+
+
 class ProbeRows:
     """The features of some pictures, and predictions from them."""
 
     def __init__(self, competition: Competition, spec: Probe, pictures: Pictures):
         self.n, self.views = len(pictures), len(spec.views) if spec.views_as == "rows" else 1
         both = {unit: pictures.features(spec.encoders, unit, spec.views_as) for unit in spec.normalise}
+        if (columns := pictures.columns(competition)) is not None:
+            both = {unit: Beside(feats, spec.columns_scale * columns) for unit, feats in both.items()}
         self.feats = both.__getitem__
         self.offset = None
         if spec.towards == "zeroshot":

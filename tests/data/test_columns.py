@@ -1,0 +1,50 @@
+"""Columns of the tables that stand beside the picture, as numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.data import columns
+from tests.conftest import toy_competition
+
+
+def read(train: list[str], test: list[str]) -> np.ndarray:
+    frames = (pd.DataFrame({"beside": cells}, dtype=str) for cells in (train, test))
+    return columns.read(toy_competition(columns=("beside",)), *frames)
+
+
+def test_numbers_are_scaled_by_the_train_rows_alone():
+    found = read(["1", "3", " 5"], ["300"])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 0], (np.array([1, 3, 5, 300]) - 3) / np.std([1, 3, 5]), rtol=1e-6)
+
+
+def test_a_blank_number_is_the_mean_and_has_a_flag():
+    np.testing.assert_allclose(read(["1", "", "3"], [""]), [[-1, 0], [0, 1], [1, 0], [0, 1]])
+
+
+def test_other_cells_are_kinds_of_the_train_rows():
+    found = read(["left", "right", "left", ""], ["right", "above", ""])
+    assert found.tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_of_many_kinds_the_commonest_have_columns():
+    cells = [f"site {i % 60}" for i in range(60)] + ["site 59"]
+    found = read(cells, ["site 59"])
+    assert found.shape == (62, columns.KINDS)
+    assert found[-1].sum() == 1
+
+
+@pytest.mark.parametrize("cells", [["7", "7"], ["", ""], ["inf", "1"]])
+def test_columns_that_say_nothing_are_finite(cells):
+    assert np.isfinite(read(cells, ["2"])).all()
+
+
+def test_without_names_there_are_none():
+    assert columns.read(toy_competition(), pd.DataFrame(), pd.DataFrame()) is None
+
+
+@pytest.mark.parametrize(("names", "said"), [(("label",), "no column to learn from"), (("age", "age"), "named twice")])
+def test_names_that_cannot_be_meant_are_refused(names, said):
+    with pytest.raises(ValueError, match=said):
+        toy_competition(columns=names)
