@@ -2,76 +2,31 @@
 
 Beside the plain classifier: which prompts help (a leaderboard), an ensemble of those that do, and a bias a class. The
 last two learn from labels, so they are fitted on the training rows of each fold alone.
+
+Of several labels each stands against its absence, and how similar is enough is learnt likewise (models/platt.py).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from src.models import platt
 from src.models.fitted import FinishedModel
 from src.models.pictures import Pictures
+from src.models.prompt_variants import Variant, leaving_out
 from src.networks import features, texts
 from src.networks.features import CombinedFeatures
 from src.networks.texts import Texts
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
-from src.scoring.metrics import METRICS, Metric
+from src.scoring.metrics import METRICS, METRICS_OF, Metric
 
 ROWS = 8192  # compared at a time: memory does not grow with the rows
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Prompts with something left out, and its name."""
-
-    kind: str  # all, template, phrase, without template, without phrase
-    label: str  # the class that it belongs to; empty for a template of all classes
-    text: str
-    prompts: Prompts
-
-
-def variants(prompts: Prompts, classes: Sequence[str]) -> list[Variant]:
-    """The whole ensemble, each template and phrase alone, and the ensemble without each."""
-    alone = [
-        Variant(kind, label, text, with_texts(prompts, label, kind, (text,)))
-        for label, kind, texts in units(prompts, classes)
-        for text in texts
-    ]
-    # of two texts, one alone is the ensemble without the other
-    without = [variant for variant, others in leaving_out(prompts, classes) if others > 1]
-    return [Variant("all", "", "", prompts), *alone, *without]
-
-
-def leaving_out(prompts: Prompts, classes: Sequence[str]) -> list[tuple[Variant, int]]:
-    """The ensemble without each template and phrase, and how many others there are of its kind: one at least."""
-    return [
-        (Variant(f"without {kind}", label, text, with_texts(prompts, label, kind, rest)), len(rest))
-        for label, kind, texts in units(prompts, classes)
-        for text in texts
-        if (rest := tuple(other for other in texts if other != text))
-    ]
-
-
-def units(prompts: Prompts, classes: Sequence[str]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """(class or "", template or phrase, the texts) of all that the prompts are made of, where there is a choice."""
-    common = any(label not in prompts.class_templates for label in classes)
-    every = [
-        ("", "template", prompts.templates if common else ()),
-        *((label, "template", own) for label, own in prompts.class_templates.items()),
-        *((label, "phrase", phrases) for label, phrases in prompts.classnames.items()),
-    ]
-    return [unit for unit in every if len(unit[2]) > 1]
-
-
-def with_texts(prompts: Prompts, label: str, kind: str, texts: tuple[str, ...]) -> Prompts:
-    if label == "":
-        return prompts.model_copy(update={"templates": texts})
-    field = "class_templates" if kind == "template" else "classnames"
-    return prompts.model_copy(update={field: {**getattr(prompts, field), label: texts}})
 
 
 @dataclass(frozen=True)
@@ -110,11 +65,34 @@ def scores(
     return Scores(np.bincount(fold, minlength=folds), *sums)
 
 
-def ranking_metric(metric: str) -> str:
-    """The metric that ranks prompts: the competition's if it is a mean over rows, or else one that is."""
-    if METRICS[metric].per_row is not None:
-        return metric
-    return "accuracy" if METRICS[metric].of_labels else "log_loss"
+def label_scores(
+    feats, targets: np.ndarray, fold: np.ndarray, classifiers: Sequence[np.ndarray], scale: float, metric: Metric
+) -> Scores:
+    """As `scores`, of labels (n, k): each fold's rows by the slopes and biases that suit them best.
+
+    So all classifiers are judged alike, and no label of one fold reaches the choice for another.
+    """
+    v, folds = len(classifiers), int(fold.max()) + 1
+    sums = np.zeros((3, v, folds))
+    for number in range(folds):
+        rows = np.flatnonzero(fold == number)
+        known, own = targets[rows], feats[rows]
+        for i, classifier in enumerate(classifiers):
+            similar = scale * (own @ classifier)
+            probs = platt.predict(similar, platt.fit(similar, known))
+            score = metric.per_row(known, probs)
+            sums[:, i, number] = score.sum(), (score**2).sum(), metric.target.loss(known, probs).sum()
+    return Scores(np.bincount(fold, minlength=folds), *sums)
+
+
+def ranking_metric(competition: Competition) -> str:
+    """The metric that ranks prompts: the competition's if it is a mean over rows, or else one that is; labels' loss."""
+    own = METRICS_OF[competition.task][competition.metric]
+    if competition.task != "class":
+        return competition.target.loss_name
+    if own.per_row is not None:
+        return competition.metric
+    return "accuracy" if own.of_labels else "log_loss"
 
 
 def leaderboard(variants: Sequence[Variant], scores: Scores, metric: str) -> pd.DataFrame:
@@ -172,12 +150,60 @@ class Logits:
         return self.cache[key]
 
 
+class Reading(Protocol):
+    """How logits (n, k) become predictions, and what of that is learnt from training rows."""
+
+    fact: str  # the entry of model.json that has what each fold learnt, of each class
+    digits: int  # of these numbers there
+
+    def scores(self, feats, targets, fold, classifiers, scale, metric) -> Scores:
+        """As the function `scores`."""
+
+    def learns(self, spec: ZeroShot) -> bool:
+        """Whether it learns anything."""
+
+    def fit(self, spec: ZeroShot, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """(k, ...) what is learnt."""
+
+    def predict(self, logits: np.ndarray, learnt: np.ndarray) -> np.ndarray:
+        """(n, k) predictions."""
+
+
+class OneClass:
+    fact, digits, scores = "bias", 4, staticmethod(scores)
+
+    def learns(self, spec: ZeroShot) -> bool:
+        return spec.prior == "train"
+
+    def fit(self, spec: ZeroShot, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return prior_bias(logits, targets) if self.learns(spec) else np.zeros(logits.shape[1])
+
+    def predict(self, logits: np.ndarray, learnt: np.ndarray) -> np.ndarray:
+        return softmax(logits + learnt, axis=1)
+
+
+class SeveralLabels:
+    fact, digits, scores = "slopes_and_bias", 8, staticmethod(label_scores)
+
+    def learns(self, spec: ZeroShot) -> bool:
+        return True
+
+    def fit(self, spec: ZeroShot, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return platt.fit(logits, targets)
+
+    def predict(self, logits: np.ndarray, learnt: np.ndarray) -> np.ndarray:
+        return platt.predict(logits, learnt)
+
+
+READINGS: dict[str, Reading] = {"class": OneClass(), "labels": SeveralLabels()}  # by the task
+
+
 @dataclass(frozen=True)
 class FoldClassifier:
     """The choice of a fold."""
 
     texts: Sequence[Sequence[str]]  # of each class
-    bias: np.ndarray  # (k,) added to the logits
+    learnt: np.ndarray  # (k, ...) see Reading
 
 
 @dataclass(frozen=True)
@@ -188,18 +214,21 @@ class FittedZeroShot:
 
     def predict(self, pictures: Pictures) -> np.ndarray:
         """(n, k) probabilities, the mean over folds."""
+        reading = READINGS[self.competition.task]
         logits = Logits(texts.read(self.competition, self.spec), pictures.features([self.spec]))
-        return np.mean([softmax(logits.compute(fold.texts) + fold.bias, axis=1) for fold in self.folds], axis=0)
+        return np.mean([reading.predict(logits.compute(fold.texts), fold.learnt) for fold in self.folds], axis=0)
 
 
 def load(one: FinishedModel) -> FittedZeroShot:
     """Raises UserError: The CLIP is another one now."""
     one.refuse_other(one.key["clip"], features.encoder_identity(one.spec))
-    classes, facts = one.competition.classes, one.facts
+    classes, facts, reading = one.competition.classes, one.facts, READINGS[one.competition.task]
     prompts = facts.get("ensemble", [one.key["prompts"] for _ in one.folds])
-    bias = facts.get("bias", [dict.fromkeys(classes, 0.0) for _ in one.folds])
+    learnt = facts.get(reading.fact, [dict.fromkeys(classes, 0.0) for _ in one.folds])
     folds = [
-        FoldClassifier([prompts[fold][label] for label in classes], np.array([bias[fold][label] for label in classes]))
+        FoldClassifier(
+            [prompts[fold][label] for label in classes], np.array([learnt[fold][label] for label in classes])
+        )
         for fold in one.folds
     ]
     return FittedZeroShot(one.competition, one.spec, folds)

@@ -3,22 +3,22 @@
 Reads features/<encoder>-<view>/ and the config's prompts. Writes features/<encoder>-texts.safetensors, models/<model>/
 and in it prompts.csv: every template and phrase, scored alone and left out. Prints the ranking and the score.
 
-The classifier is open_clip.build_zero_shot_classifier for the config's templates and phrases. Fields of a ZeroShot,
-both fitted on each fold's training rows:
+The classifier is open_clip.build_zero_shot_classifier for the config's templates and phrases. Of several labels each
+stands against its absence: how similar a picture has to be is fitted on each fold's training rows. So are these fields
+of a ZeroShot:
 
   ensemble="greedy"   leaves out the templates and phrases that lower the score
-  prior="train"       adds a bias per class, so that classes are predicted as often as they occur
+  prior="train"       adds a bias per class, so that classes are predicted as often as they occur; of one a picture
 """
 
 import time
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from src.base import files
 from src.data.rows import Dataset, read_dataset
-from src.models import zeroshot
+from src.models import prompt_variants, zeroshot
 from src.models.pictures import test_pictures, train_pictures
 from src.models.zeroshot import FittedZeroShot, FoldClassifier, Logits
 from src.networks import features, texts
@@ -26,7 +26,7 @@ from src.results.model import is_reused, model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
 from src.scoring import intervals
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS_OF
 
 CODE = 2
 PROMPTS_PRINTED = 10  # rows of the leaderboard
@@ -47,8 +47,8 @@ def run(competition: Competition) -> list[str]:
 
 def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict) -> None:
     start = time.perf_counter()
-    classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition.metric), np.arange(data.n_folds)
-    metric = METRICS[judge]
+    classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition), np.arange(data.n_folds)
+    metric, reading = METRICS_OF[competition.task][judge], zeroshot.READINGS[competition.task]
     known = texts.read(competition, spec)
     train, test = (part(competition, data) for part in (train_pictures, test_pictures))
     test.features([spec])  # those that are missing are an error before anything is computed
@@ -56,9 +56,9 @@ def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, 
 
     def evaluate(candidates: list[Prompts]) -> zeroshot.Scores:
         classifiers = [known.classifier(prompts, classes) for prompts in candidates]
-        return zeroshot.scores(feats, data.targets, data.fold, classifiers, known.scale, metric)
+        return reading.scores(feats, data.targets, data.fold, classifiers, known.scale, metric)
 
-    tried = zeroshot.variants(competition.prompts, classes)
+    tried = prompt_variants.variants(competition.prompts, classes)
     board = zeroshot.leaderboard(tried, evaluate([variant.prompts for variant in tried]), judge)
     files.write_text(competition.model_folder(name) / "prompts.csv", board.to_csv(index=False, lineterminator="\n"))
     if len(board) > 1:
@@ -70,13 +70,14 @@ def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, 
         if spec.ensemble == "greedy":
             chosen = zeroshot.greedy(chosen, classes, evaluate, metric, folds[folds != fold])
             facts.setdefault("ensemble", []).append({label: chosen.texts(label) for label in classes})
-        fold_texts, bias = [chosen.texts(label) for label in classes], np.zeros(len(classes))
+        fold_texts = [chosen.texts(label) for label in classes]
         fold_logits = logits.compute(fold_texts)
-        if spec.prior == "train":
-            bias = zeroshot.prior_bias(fold_logits[~held_out], data.targets[~held_out])
-            facts.setdefault("bias", []).append(dict(zip(classes, bias.round(4).tolist(), strict=True)))
-        oof[held_out] = softmax(fold_logits[held_out] + bias, axis=1)
-        fits.append(FoldClassifier(fold_texts, bias))
+        learnt = reading.fit(spec, fold_logits[~held_out], data.targets[~held_out])
+        if reading.learns(spec):
+            rounded = learnt.round(reading.digits).tolist()
+            facts.setdefault(reading.fact, []).append(dict(zip(classes, rounded, strict=True)))
+        oof[held_out] = reading.predict(fold_logits[held_out], learnt)
+        fits.append(FoldClassifier(fold_texts, learnt))
     probs = FittedZeroShot(competition, spec, fits).predict(test)
     save_model(competition, name, key, data, oof, probs, time.perf_counter() - start, **facts)
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from src.models import zeroshot
+from src.models import prompt_variants, zeroshot
 from src.networks import clip, texts
 from src.networks.texts import Texts
 from src.results import checkpoints
@@ -109,7 +109,7 @@ class TestTexts:
 
 class TestLeaderboard:
     def test_every_template_and_phrase_alone_and_left_out(self):
-        said = [(v.kind, v.label, v.text) for v in zeroshot.variants(PROMPTS, CLASSES)]
+        said = [(v.kind, v.label, v.text) for v in prompt_variants.variants(PROMPTS, CLASSES)]
         assert said == [
             ("all", "", ""),
             *(("template", "", text) for text in PROMPTS.templates),
@@ -118,7 +118,7 @@ class TestLeaderboard:
             *(("without template", "", text) for text in PROMPTS.templates),
             *(("without phrase", "red", text) for text in ("red", "crimson", "scarlet")),
         ]
-        prompts = {(v.kind, v.label, v.text): v.prompts for v in zeroshot.variants(PROMPTS, CLASSES)}
+        prompts = {(v.kind, v.label, v.text): v.prompts for v in prompt_variants.variants(PROMPTS, CLASSES)}
         assert prompts["phrase", "red", "crimson"].texts("red") == ["a crimson.", "the crimson.", "one crimson."]
         assert prompts["without template", "", "a {}."].texts("green") == ["the green.", "one green."]
         assert prompts["template", "blue", "sea {}"].texts("blue") == ["sea blue"]
@@ -130,7 +130,7 @@ class TestLeaderboard:
         classifiers = [RNG.normal(size=(8, 3)) for _ in range(5)]
         scores = zeroshot.scores(feats, targets, fold, classifiers, 2.0, METRICS[metric])
         board = zeroshot.leaderboard(
-            [zeroshot.Variant("template", "", str(i), PROMPTS) for i in range(5)], scores, metric
+            [prompt_variants.Variant("template", "", str(i), PROMPTS) for i in range(5)], scores, metric
         )
         for row in board.to_dict("records"):
             probs = softmax(2.0 * feats @ classifiers[int(row["text"])], axis=1)
