@@ -200,7 +200,7 @@ class Training:
             "lr": self.lr,
             "loss": float(self.losses.double().mean()),
             f"valid_{competition.metric}": competition.scorer.value(fold.valid_targets, probs),
-            "valid_log_loss": competition.loss.value(fold.valid_targets, probs),  # rmse of numbers,
+            "valid_log_loss": competition.loss.value(fold.valid_targets, probs),  # rmse of numbers
             "images_per_second": round(n / self.seconds["train"], 1),
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
             "micro_batch": self.micro.size,
