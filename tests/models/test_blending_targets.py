@@ -439,19 +439,19 @@ class TestStage:
 
     @pytest.mark.parametrize("method", ["weights", "stack", "ranks"])
     def test_is_loaded_as_it_was_fitted(self, made, method):
-        if method == "ranks" and made.task == "number":
-            return
+        if method == "ranks" and not made.scorer.is_of_order:
+            pytest.skip("ranks are for metrics of order")
         made = made.model_copy(update={"blend": Blend(method=method)})
         blend.run(made)
         one = read_finished(made, "blend")
         names = list(fitted.model_weights(one))
-        assert names == ["good", "better"]
+        assert {"better"} <= set(names) <= {"good", "better"}
         tests = [model_tables(made, name, read_dataset(made))[1] for name in (*names, "blend")]
         weights = np.array(list(fitted.model_weights(one).values()))
         again = methods.Weighted(weights) if method == "weights" else fitted.refit(one)
         size = 1 if made.task == "labels" else 10
-        assert np.abs(again.predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4 * size
-        assert np.abs(again.predict(np.stack(tests[:2])[:, 3:4]) - tests[2][3:4]).max() < 1e-4 * size  # one picture
+        assert np.abs(again.predict(np.stack(tests[:-1])) - tests[-1]).max() < 1e-4 * size
+        assert np.abs(again.predict(np.stack(tests[:-1])[:, 3:4]) - tests[-1][3:4]).max() < 1e-4 * size  # one picture
 
 
 def pool_of_models(competition) -> Pool:

@@ -9,6 +9,7 @@ from src.data.rows import Dataset
 from src.models.blend import judges
 from src.schema.competition import Competition
 from src.scoring import decisions
+from src.scoring.constant import constant_table
 from src.scoring.metrics import Metric
 
 
@@ -62,13 +63,11 @@ class Pool:
         table at the end of a run. The constant answer has the shares of the very rows: those of other folds' would be
         worse than chance where classes are alike, since the commonest class elsewhere is the rarer one here.
         """
-        table, targets, target = oof[rows], self.targets[rows], self.metric.target
-        constant = target.constant(targets, oof.shape[1])
-        if any(judge(targets, table, constant) for judge in judges.JUDGES[target.task].values()):
+        table, targets, (_, k) = oof[rows], self.targets[rows], oof.shape
+        shares = self.metric.target.constant(targets, k)
+        if any(judge(targets, table, shares) for judge in judges.JUDGES[self.metric.task].values()):
             return True
-        if not target.is_choice:  # by its shares most labels are never there
-            constant = decisions.fit(self.metric, constant, targets).apply(constant)
-        return self.metric.is_ahead(targets, self.decide(oof, rows), than=constant)
+        return self.metric.is_ahead(targets, self.decide(oof, rows), than=constant_table(self.metric, targets, k))
 
 
 def pool_of(competition: Competition, data: Dataset, oofs: np.ndarray) -> Pool:
