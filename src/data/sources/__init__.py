@@ -1,10 +1,14 @@
 """Where a competition's files come from, one source a file.
 
-  source=Kaggle("<slug>")         a Kaggle competition: the folder input/<slug>/, input/<slug>.zip, or the Kaggle API
+  source=Kaggle("<slug>")         a Kaggle competition: the folder input/<slug>/, input/<slug>.zip, or the Kaggle API;
+                                  archives in it are unpacked beside themselves
   source=Folder("input/pets")     pictures of your own: a folder per class, or a CSV with columns of images and labels
   source=Torchvision("DTD", ...)  a data set that torchvision can download
   source=Wilds("fmow")            fmow or iwildcam of WILDS
   source=Digits()                 scikit-learn's handwritten digits
+
+Pictures are files of any format that Pillow reads, arrays (.npy, .npz), or DICOM files of one picture; in a folder that
+has some of the first, the others are none.
 
 Ten public data sets are configs: imagenette, cifar10_official, cifar100, textures, fmow, aircraft, flowers102, food101,
 iwildcam and stl10. They are downloaded to input/<slug>/ (all but fmow and iwildcam by torchvision's own code, with

@@ -173,12 +173,12 @@ def is_unlabelled(folder: Path, classes: set[str]) -> bool:
 
 def report_left_out(path: Path, taken: set[str]) -> None:
     """Print how many files below `path` are not taken, and why, where there are any."""
-    pictures, broken, others = [], [], []
+    pictures, broken, others, seen = [], [], [], set(patterns.pictures(path))
     for file in sorted(patterns.visible_files(path)):
         name = file.relative_to(path).as_posix()
         if not file.exists():
             broken.append(name)
-        elif not images.is_picture(name):
+        elif file not in seen:
             others += [file] if name not in (*written.TABLES, written.RECORD) else []
         elif name not in taken:
             pictures.append(name)
