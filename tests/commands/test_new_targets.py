@@ -329,6 +329,22 @@ def test_a_page_without_a_metric_says_nothing(tmp_path: Path):
     assert evaluation.find(tmp_path, None, "AUC").of("class") == "auc"
 
 
+def test_pictures_may_lie_in_folders_that_are_called_as_the_ids_begin(written, roots):
+    """As in SETI's, and data sets whose files are called by hashes."""
+    written({"label": cycle("a", "b")}, {"label": "a"})
+    folder = roots / "input" / "comp"
+    for name, part in (("train", "train"), ("sample_submission", "test")):
+        df = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        for i, old in enumerate(df["id"]):
+            df.loc[i, "id"] = new_id = f"{i % 7}{i // 7}{old}"
+            (folder / part / new_id[0]).mkdir(exist_ok=True)
+            (folder / part / f"{old}.png").rename(folder / part / new_id[0] / f"{new_id}.png")
+        df.to_csv(folder / f"{name}.csv", index=False)
+    competition = made()
+    assert competition.image == "{part}/{id:.1}/{id}.png"
+    assert tables.read(competition).test[tables.PATH].map(Path.is_file).all()
+
+
 class TestOwnPictures:
     """A CSV of labels beside pictures, without a sample submission."""
 

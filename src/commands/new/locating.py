@@ -14,6 +14,7 @@ from src.data.patterns import ANY_ENDING, composed, plain_ending
 from src.data.tables import image_name
 
 PARTS = ("train", "test")
+LONGEST_SHARD = 3  # signs of a value that a folder is called by
 VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
 NO_FIELD = re.compile(r"[{}!:]|^part$")  # and that of one over columns, in which {part} is train or test
@@ -119,7 +120,29 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
             ways.append(Way(column, folder.rstrip("/"), column, paths, missing(contents, paths)))
         else:
             ways.append(Way(f"{folder}{{{column}}}{suffix}", "", column, paths, missing(contents, paths)))
-    return ways
+    return ways or sharded_ways(contents, frames, column)
+
+
+def sharded_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> list[Way]:
+    """The ways by one column whose first signs are the name of the folder that a picture is in: a/a82b23b0bb50.npy."""
+    for length in range(1, LONGEST_SHARD + 1):
+        found = Counter()
+        for part in PARTS:
+            for value in [value for value in frames[part][column].unique() if len(value) > length][:VALUES_TRIED]:
+                for path in contents.named.get(plain_ending(value), ()):
+                    before, parted, suffix = path.partition(f"/{value[:length]}/{value}")
+                    if parted and "/" not in suffix:
+                        found[before.replace(part, "{part}"), suffix] += 1
+        for (before, suffix), _ in found.most_common(1):
+            image = f"{before}/{{{column}:.{length}}}/{{{column}}}{suffix}"
+            paths = {
+                part: tuple(image_name(image, part, {column: value}) for value in frames[part][column])
+                for part in PARTS
+            }
+            lacking = missing(contents, paths)
+            if all(2 * lacking[part] <= len(paths[part]) for part in PARTS):
+                return [Way(image, "", column, paths, lacking)]
+    return []
 
 
 def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str, str]]:
