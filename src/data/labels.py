@@ -111,6 +111,18 @@ def read_targets(competition: Competition, labels: Sequence[str]) -> np.ndarray:
     return targets
 
 
+def write_targets(competition: Competition, targets: np.ndarray) -> list[str]:
+    """Return the cells of which `read_targets` makes these targets; the labels of one are in the config's order."""
+    if competition.task == "number":
+        return [format(value, ".10g") for value in targets]
+    names = np.array(competition.classes, object)
+    if competition.task == "class":
+        return names[targets].tolist()
+    apart = BETWEEN if any(competition.separator in name for name in names) else competition.separator
+    cells = [apart.join(names[row > 0]) for row in targets]
+    return [cell + BETWEEN if apart == BETWEEN and cell else cell for cell in cells]
+
+
 def split(competition: Competition, cell: str) -> list[str]:
     """Return the labels in a cell."""
     return parts(cell, BETWEEN if BETWEEN in cell else competition.separator)

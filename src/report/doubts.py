@@ -90,6 +90,8 @@ def doubtful_labels(evidence: Evidence) -> Iterator[Advice]:
     competition = evidence.competition
     if (found := evidence.audit) is None or evidence.fold is None or not competition.of_stage("probe"):
         return
+    if not evidence.target.is_choice:  # of what has several labels, or is a number, no row is dropped
+        return
     sha = files.sha256(competition.folds_csv)
     tried = [one for one in evidence.comparisons if one.field == "label_noise" and one.folds == sha]
     better = [one for one in tried if one.verdict == "clearly better"]

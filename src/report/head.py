@@ -40,7 +40,8 @@ def tiles(evidence: Evidence) -> list[dict[str, str]]:
     if (audit := evidence.audit) is not None:
         kinds = audit.found["kind"]
         labels = str(int((kinds == "label").sum()))
-        found.append(tile("Doubtful labels", labels, f"of {len(evidence.train):,}, by confident learning"))
+        what, how = ("labels", "by confident learning") if evidence.classes else ("numbers", "far off")
+        found.append(tile(f"Doubtful {what}", labels, f"of {len(evidence.train):,}, {how}"))
         if n := audit.found.loc[kinds == "leak", "id"].nunique():
             found.append(tile("In train and test", counted(n, "picture"), f"of {len(evidence.test):,} in test"))
     finished = len(evidence.models) - (BLEND in evidence.models)

@@ -14,6 +14,7 @@ import pandas as pd
 from src.base import files
 from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
+from src.data.labels import unreadable
 from src.schema.competition import Competition
 
 COLUMNS = ["id", "part", "kind", "score", "other_id", "other_part", "label", "suggested_label"]
@@ -31,6 +32,15 @@ FINDING_KINDS = {
     "constant": "of one colour",
     "tiny": "tiny beside the others",
 }
+
+
+def finding_words(competition: Competition) -> dict[str, str]:
+    """Each kind in words, where numbers are no labels."""
+    if competition.classes:
+        return FINDING_KINDS
+    return {kind: words.replace("label", "number") for kind, words in FINDING_KINDS.items()}
+
+
 PAIRED = ("conflict", "leak", "duplicate", "test_duplicate")
 
 
@@ -63,12 +73,12 @@ def read(competition: Competition, train: Collection[str], test: Collection[str]
     if (made := about(competition)) is None:
         raise UserError(f"{path} was changed since it was made, or its audit.json is gone: {again}")
     found = read_csv(path)
-    if fault := find_fault(found, {"train": set(train), "test": set(test)}, competition.classes):
+    if fault := find_fault(found, {"train": set(train), "test": set(test)}, competition):
         raise UserError(f"{path}: {fault}: {again}")
     return Audit(found.assign(score=pd.to_numeric(found["score"])), made)
 
 
-def find_fault(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collection[str]) -> str | None:
+def find_fault(found: pd.DataFrame, ids: dict[str, set[str]], competition: Competition) -> str | None:
     """The reason why a table of text is no audit of rows with these ids of each part; None if it is."""
     if list(found.columns) != COLUMNS:
         return f"its columns are {', '.join(found.columns)}, not {', '.join(COLUMNS)}"
@@ -86,6 +96,6 @@ def find_fault(found: pd.DataFrame, ids: dict[str, set[str]], classes: Collectio
     if (found.loc[~paired, ["other_id", "other_part"]] != "").any(axis=None):
         return f"only {', '.join(PAIRED)} are of two pictures"
     for column in ("label", "suggested_label"):
-        for name in set(found[column]) - {"", *classes}:
-            return unknown(column, name, classes)
+        if wrong := unreadable(competition, found[column][found[column] != ""]):
+            return unknown(column, min(wrong), competition.classes)
     return None

@@ -4,7 +4,8 @@ Runs only if it is named. Reads images, features and the out-of-fold probabiliti
 Writes audit.csv, audit.json and duplicates/. Prints what was found, the worst of it by id, the noise ceiling, and what
 to do next; `./run.sh corn report` shows the pictures.
 
-  doubtful labels   confident learning on the out-of-fold probabilities, as in cleanlab (Northcutt et al. 2021)
+  doubtful labels   confident learning on the out-of-fold probabilities, as in cleanlab (Northcutt et al. 2021); of
+                    numbers, those whose out-of-fold error is far outside of the others'
   near-duplicates   pictures that occur twice: in train with two labels, or in train and in test
   outliers          pictures far from all others, of one colour, or tiny
 
@@ -26,10 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.audit import duplicates, outliers, pairs
+from src.audit import doubts, duplicates, outliers, pairs
 from src.audit.duplicates import Pairs
 from src.base import files, packages, text
 from src.base.errors import counted
+from src.data.labels import BETWEEN, write_targets
 from src.data.rows import Dataset, Rows, read_dataset
 from src.networks import encoders
 from src.results import audit
@@ -78,12 +80,13 @@ def run(competition: Competition) -> None:
     ceiling = None
     if judge is None:
         skipped.append("labels: no model of these folds and rows is finished")
-    elif not has_cleanlab:
+    elif not has_cleanlab and competition.classes:
         skipped.append(f"labels: {packages.LABELS} is not installed")
     else:
         probs, _ = model_tables(competition, judge, data)
         findings.append(label_findings(competition, data.scored, probs))
-        ceiling = label_noise.ceiling(data.scored.targets, probs)
+        if competition.target.is_choice:
+            ceiling = label_noise.ceiling(data.scored.targets, probs)
     table = ordered(pd.concat(findings))
     about = {
         "key": key,
@@ -107,12 +110,14 @@ def run(competition: Competition) -> None:
 
 def pair_findings(competition: Competition, data: Dataset, near: Pairs) -> pd.DataFrame:
     """The findings of near-duplicates: of the row that comes later, paired with the earlier one."""
-    label = np.array([*(competition.classes[target] for target in data.targets), *[""] * len(data.test)], object)
+    label = np.array([*write_targets(competition, data.targets), *[""] * len(data.test)], object)
     other, later = (ids_and_parts(data.rows, len(data.train), places) for places in near.places.T)
     others, own = label[near.places.T]
     in_test, in_both = other["part"] == "test", other["part"] != later["part"]
-    kind = np.select([in_test, in_both, own != others], ["test_duplicate", "leak", "conflict"], "duplicate")
-    suggested = np.where(own != others, others, "")
+    apart, in_train = np.full(len(near.places), False), (near.places < len(data.train)).all(axis=1)
+    apart[in_train] = doubts.differ(data.targets, *near.places[in_train].T)
+    kind = np.select([in_test, in_both, apart], ["test_duplicate", "leak", "conflict"], "duplicate")
+    suggested = np.where(apart | in_both, others, "")
     later = later.assign(kind=kind, score=near.score, label=own, suggested_label=suggested)
     return later.assign(other_id=other["id"], other_part=other["part"])
 
@@ -129,10 +134,10 @@ def single_findings(rows: Rows, n_train: int, kind: str, score: np.ndarray, mask
 
 
 def label_findings(competition: Competition, data: Dataset, probs: np.ndarray) -> pd.DataFrame:
-    """The findings of labels, by out-of-fold probabilities (n, k)."""
-    issues, classes = label_noise.issues(data.targets, probs), np.array(competition.classes, object)
-    findings = single_findings(data.train, len(data.train), "label", issues.quality, issues.mask)
-    own, suggested = classes[data.targets[issues.mask]], classes[issues.suggested[issues.mask]]
+    """The findings of the train rows' answers, by out-of-fold predictions (n, k)."""
+    found = doubts.BY_TASK[competition.task](data.targets, probs)
+    findings = single_findings(data.train, len(data.train), "label", found.quality, found.mask)
+    own, suggested = (write_targets(competition, of[found.mask]) for of in (data.targets, found.suggested))
     return findings.assign(label=own, suggested_label=suggested)
 
 
@@ -148,9 +153,9 @@ def ordered(table: pd.DataFrame) -> pd.DataFrame:
 def print_findings(competition: Competition, table: pd.DataFrame, about: dict[str, Any]) -> None:
     """Print the findings, and what to do with them."""
     rows = [("finding", "rows", "the worst")]
-    for kind, words in audit.FINDING_KINDS.items():
+    for kind, words in audit.finding_words(competition).items():
         of_kind = table[table["kind"] == kind]
-        worst = ", ".join(example(row) for row in of_kind.head(EXAMPLES_PRINTED).itertuples())
+        worst = ", ".join(example(row) for row in of_kind.head(EXAMPLES_PRINTED).itertuples()).replace(BETWEEN, " + ")
         rows.append((words, str(len(of_kind)), worst + (", ..." if len(of_kind) > EXAMPLES_PRINTED else "")))
     print("\n".join(text.align(rows)))
     for why in about["skipped"]:
@@ -163,7 +168,7 @@ def print_findings(competition: Competition, table: pd.DataFrame, about: dict[st
     print(f"next: {competition.command('report')} shows the pictures")
     if (counts["conflict"] or counts["duplicate"]) and competition.folds.groups is None:
         print('  folds=Folds(groups="near-duplicates") in the config keeps them in one fold')
-    if counts["label"]:
+    if counts["label"] and competition.target.is_choice:
         compared = competition.command("ab", "label_noise", "drop")
         print(f"  {compared} tells whether a model is better without the doubtful labels")
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from src.base import files
-from src.report import figures
+from src.data.labels import read_targets, write_targets
+from src.report import figures, tasks
 from src.report.album import Row, name
 from src.report.material import Material
 from src.report.page import Section
@@ -13,15 +14,35 @@ from src.scoring import intervals
 
 SHOWN, ROOM = 60, 500_000  # findings of a kind that are shown, at most, and bytes of their pictures
 # The text of a finding's score, by kind, and below it the search for that kind; pairs have the same.
-SCORES = {"label": "p(label) {:.3f}", "outlier": "score {:.2g}", "constant": "spread {:.2f}", "tiny": "{:.0f} pixels"}
+SCORES = {"outlier": "score {:.2g}", "constant": "spread {:.2f}", "tiny": "{:.0f} pixels"}
 PAIR = "alike {:.3f}"
 METHODS = {
-    "label": "confident learning (cleanlab) on the out-of-fold probabilities of {model}: another class is likelier "
-    "than that class's own rows are on average",
     "outlier": "mean distance to the nearest neighbours in the features of {encoder}, its logarithm {outlier_fence} "
     "quartile ranges or more above the upper quartile",
     "constant": "each colour's standard deviation below {constant} of 255",
     "tiny": "shorter side below {tiny_pixels} pixels and {tiny_share} of the median",
+}
+# The same of doubtful answers, by the task: the score's text, the search, and what a line of one says.
+DOUBTS = {
+    "class": (
+        "p(label) {:.3f}",
+        "confident learning (cleanlab) on the out-of-fold probabilities of {model}: another class is likelier than "
+        "that class's own rows are on average",
+        "The label that is given → the class that the model finds likeliest. p(label) is the probability that it gives "
+        "the label.",
+    ),
+    "labels": (
+        "p {:.3f}",
+        "confident learning (cleanlab) on the out-of-fold probabilities of {model}, of each label beside its absence",
+        "The labels that are given → those that the model finds. p is the least probability that it gives to one of "
+        "its doubtful labels being as it is.",
+    ),
+    "number": (
+        "nearness {:.2f}",
+        "the out-of-fold error of {model} lies {outlier_fence} quartile ranges or more outside of the quartiles of all",
+        "The number that is given → the prediction. Nearness is 1 / (1 + the quartile ranges between the error and the "
+        "median one).",
+    ),
 }
 PAIR_METHOD = "laid on each other, their fine structure correlates to {correlation} or more; 1 is the same pixels"
 
@@ -30,6 +51,8 @@ def section(evidence: Material) -> Section:
     competition, found = evidence.competition, evidence.audit
     about = {"command": competition.command, "groups": competition.folds.groups, "comparisons": comparisons(evidence)}
     about |= {"audited": found is not None, "kinds": [], "notes": [], "ceiling": None}
+    about["drops"] = evidence.target.is_choice
+    about |= {"doubts": DOUBTS[competition.task][2], "noun": "label" if evidence.classes else "number"}
     lists = {}
     if found is not None:
         about["kinds"], lists = sheets(evidence, found)
@@ -40,14 +63,19 @@ def section(evidence: Material) -> Section:
 def sheets(evidence: Material, found: Audit) -> tuple[list[dict[str, Any]], dict[str, list]]:
     """Each kind for the template, and {kind: its first findings with their pictures}."""
     kinds, lists = [], {}
-    for kind, title in audit.FINDING_KINDS.items():
+    for kind, title in audit.finding_words(evidence.competition).items():
         of_kind = found.found[found.found["kind"] == kind]
         entries = [(one, paired_rows(evidence, one)) for one in of_kind[:SHOWN].itertuples()]
         there = set(evidence.album.put([row for _, rows in entries for row in rows], ROOM))
         findings = [entry(evidence, one, rows) for one, rows in entries if there.issuperset(rows)]
         if findings:
             lists[kind] = findings
-        about = {"name": kind, "title": title, "how": method(kind, found.about), "pairs": kind in audit.PAIRED}
+        about = {
+            "name": kind,
+            "title": title,
+            "how": method(evidence, kind, found.about),
+            "pairs": kind in audit.PAIRED,
+        }
         kinds.append(about | {"found": len(of_kind), "shown": len(findings)})
     return kinds, lists
 
@@ -60,19 +88,26 @@ def paired_rows(evidence: Material, one: Any) -> list[Row]:
 
 def entry(evidence: Material, one: Any, rows: list[Row]) -> dict[str, Any]:
     """A finding for album.js: its pictures with their lines, and its score."""
-    cards = []
+    cards, task = [], tasks.of(evidence.competition)
     for part, i in rows:
-        label = evidence.classes[evidence.targets[i]] if part == "train" else "test"
-        line = f"{label} → {one.suggested_label}" if one.kind == "label" else label
+        label = task.words(evidence.targets[[i]])[0] if part == "train" else "test"
+        line = f"{label} → {suggested(evidence, one)}" if one.kind == "label" else label
         cards.append([name((part, i)), evidence.rows(part)[evidence.competition.id].iat[i], line])
-    return {"cards": cards, "said": SCORES.get(one.kind, PAIR).format(one.score)}
+    score = DOUBTS[evidence.competition.task][0] if one.kind == "label" else SCORES.get(one.kind, PAIR)
+    return {"cards": cards, "said": score.format(one.score)}
 
 
-def method(kind: str, about: dict[str, Any]) -> str:
+def suggested(evidence: Material, one: Any) -> str:
+    """What the model says instead, in words."""
+    return tasks.of(evidence.competition).words(read_targets(evidence.competition, [one.suggested_label]))[0]
+
+
+def method(evidence: Material, kind: str, about: dict[str, Any]) -> str:
     """The search for a kind, and the limit from which on something is a finding."""
     limits = dict.fromkeys(("correlation", "outlier_fence", "constant", "tiny_share", "tiny_pixels"), "?")
     limits |= about.get("thresholds") or {}
-    return METHODS.get(kind, PAIR_METHOD).format(model=about.get("model"), encoder=about.get("encoder"), **limits)
+    how = DOUBTS[evidence.competition.task][1] if kind == "label" else METHODS.get(kind, PAIR_METHOD)
+    return how.format(model=about.get("model"), encoder=about.get("encoder"), **limits)
 
 
 def notes(evidence: Material, found: Audit) -> list[str]:
@@ -81,11 +116,12 @@ def notes(evidence: Material, found: Audit) -> list[str]:
     by = (found.about.get("key") or {}).get("judge") or {}
     model = evidence.models.get(by.get("model"))
     labelled = found.found[found.found["label"] != ""]
-    labels = [evidence.classes[evidence.targets[evidence.row_of["train"][id]]] for id in labelled["id"]]
+    rows = [evidence.row_of["train"][id] for id in labelled["id"]]
+    labels = write_targets(evidence.competition, evidence.targets[rows])
     if by and (model is None or files.sha256(model.folder / "oof.parquet") != by.get("oof")):
         lines.append(f"The audit is older than the model {by.get('model')}: run it again.")
     elif labels != labelled["label"].tolist():
-        lines.append("The audit is of other labels: run it again.")
+        lines.append(f"The audit is of other {'labels' if evidence.classes else 'numbers'}: run it again.")
     return lines
 
 
