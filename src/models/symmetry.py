@@ -1,13 +1,13 @@
-"""Whether a mirrored or turned picture is still of its class, by probes that are fitted in seconds.
+"""Whether a mirrored or turned picture keeps its class, labels or number, by probes that are fitted in seconds.
 
 A probe learns pictures as they are, and is asked about held-out ones as they are and turned: where turning changes the
-class, or gives what no picture looks like, its log loss is higher. A second probe learns the turned pictures beside
+class, or gives what no picture looks like, its loss is higher. A second probe learns the turned pictures beside
 these, as augmentation does, and is asked about held-out pictures as they are. Differences are paired by picture, and of
-log loss, since accuracy hides them: of 1,000 digits in the mirror, one is found at 9 standard errors and not at 3.
+the loss, since accuracy hides them: of 1,000 digits in the mirror, one is found at 9 standard errors and not at 3.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import torch
 from src.base import machine, packages
 from src.data import folds
 from src.data.decoded import Pictures
+from src.models.links import Link, Softmax
 from src.models.logreg.design import Design
 from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem, solve
@@ -22,7 +23,7 @@ from src.models.pixels import descriptors
 from src.networks import encoders, inference
 from src.networks.features import l2_normalise
 from src.schema.networks import Encoder, lite
-from src.scoring.metrics import METRICS
+from src.scoring.targets import TARGETS, Target
 
 # 96 pixels a side: a picture and its three views take 40 ms of one core, and at 64 a sixth more answers are wrong
 ENCODER = Encoder(**lite(0), img_size=96)
@@ -35,26 +36,41 @@ TOL = 1e-4  # of the gradient
 
 @dataclass(frozen=True)
 class Outcome:
-    """The log loss of each of n pictures, by a probe that has not seen it."""
+    """The target's loss of each of n pictures, by a probe that has not seen it."""
 
     plain: np.ndarray  # (n,) learnt as they are, asked as they are
     turned: np.ndarray  # (n,) learnt as they are, asked turned
     beside: np.ndarray  # (n,) learnt as they are and turned, asked as they are
 
 
-def measure(pictures: Pictures, targets: np.ndarray, k: int) -> dict[str, Outcome]:
-    """Measure each of VIEWS on n pictures of the classes `targets` (n,), integers below k.
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of n pictures."""
+
+    targets: np.ndarray  # see src/scoring/targets.py
+    k: int  # columns of predictions
+    target: Target = TARGETS["class"]
+    link: Link = field(default=Softmax())
+
+    @property
+    def wanted(self) -> np.ndarray:
+        return self.link.wanted(self.targets)
+
+
+def measure(pictures: Pictures, asked: Asked) -> dict[str, Outcome]:
+    """Measure each of VIEWS on n pictures.
 
     Raises:
         UserError: A picture cannot be read.
     """
     feats = {view: l2_normalise(part) for view, part in features(pictures).items()}
-    fold = folds.split([str(i) for i in range(len(targets))], [str(one) for one in targets], None, FOLDS, 42, True)
-    plain = Probes(feats["identity"][None], targets, fold, k)
+    strata = [str(one) for one in asked.target.strata(asked.targets)]
+    fold = folds.split([str(i) for i in range(len(strata))], strata, None, FOLDS, 42, True)
+    plain = Probes(feats["identity"][None], asked, fold)
     loss = plain.loss(feats["identity"], plain.best)
     found = {}
     for view in VIEWS:
-        both = Probes(np.stack([feats["identity"], feats[view]]), targets, fold, k)
+        both = Probes(np.stack([feats["identity"], feats[view]]), asked, fold)
         found[view] = Outcome(loss, plain.loss(feats[view], plain.best), both.loss(feats["identity"], both.best))
     return found
 
@@ -90,18 +106,21 @@ def described(pictures: Pictures, views: tuple[str, ...]) -> Iterator[dict[str, 
 class Probes:
     """A probe a fold, fitted to the pictures outside of it in each of some views."""
 
-    def __init__(self, feats: np.ndarray, targets: np.ndarray, fold: np.ndarray, k: int):
+    def __init__(self, feats: np.ndarray, asked: Asked, fold: np.ndarray):
         """`feats`: (views, n, d), of which the first are the pictures as they are; those choose C."""
-        views, self.targets, self.fold, self.k = len(feats), targets, fold, k
+        views, self.asked, self.fold = len(feats), asked, fold
+        wanted = np.concatenate([asked.wanted] * views)
         problems = [Problem(c / views, (number,)) for c in CS for number in range(FOLDS)]  # C counts pictures
         with Design(np.concatenate(feats), np.tile(fold, views)) as design:
-            self.solution = solve(design, np.tile(targets, views), k, problems, tol=TOL)
+            self.solution = solve(design, wanted, asked.k, problems, tol=TOL)
         self.best = int(np.argmin([self.loss(feats[0], i).mean() for i in range(len(CS))]))
 
     def loss(self, feats: np.ndarray, i: int) -> np.ndarray:
-        """(n,) the log loss of pictures (n, d), each by the probe that has not seen it, with CS[i]."""
-        probs, found = np.zeros((len(feats), self.k)), self.solution
+        """(n,) the loss of pictures (n, d), each by the probe that has not seen it, with CS[i]."""
+        asked, found = self.asked, self.solution
+        table = np.zeros((len(feats), asked.k))
         for number in range(FOLDS):
             at, held_out = i * FOLDS + number, self.fold == number
-            probs[held_out] = Linear(found.coef[at], found.intercept[at]).predict(feats[held_out])
-        return METRICS["log_loss"].per_row(self.targets, probs)
+            linear = Linear(found.coef[at], found.intercept[at], link=asked.link)
+            table[held_out] = linear.predict(feats[held_out])
+        return asked.target.loss(asked.targets, table)

@@ -1,5 +1,6 @@
 """new: a flip is used only where a probe says that pictures stay of their class in it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,37 @@ def test_what_is_found_is_judged_with_its_error(fields, verdict):
 def test_pictures_whose_classes_cannot_be_told_keep_no_flip(measured):
     found = measured(lambda second: RNG.integers(0, 255, (32, 32)))
     assert found.augments == found.views == ()
+
+
+@pytest.mark.parametrize("task", ["labels", "number"])
+@pytest.mark.parametrize(("draw", "augments"), [(arrow, ("VerticalFlip",)), (blob, ("D4",))])
+def test_labels_and_numbers_are_asked_likewise(task, draw, augments, roots, monkeypatch):
+    folder = roots / "input" / "toy"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(packages, "version", lambda name: None)
+    guess = guess_of(folder, draw)
+    cells = {"labels": ("dark a", "dark"), "number": ("10.5", "20")}[task]
+    rows = "".join(f"{i}.png,{cells[i % 2]}\n" for i in range(100))
+    (folder / "train.csv").write_text(f"id,label\n{rows}100.png,who knows\n")
+    about = {"labels": {"classes": ("a", "dark")}, "number": {"classes": (), "span": (0.0, 30.0), "metric": "rmse"}}[
+        task
+    ]
+    found = flips.measured(replace(guess, task=task, **about), Kaggle("toy"))
+    assert "of 100 train pictures" in found.how
+    assert found.augments == augments
+    assert all("loss beside a constant's" in one.text for one in found.findings)
+
+
+def test_of_many_labels_those_of_most_rows_are_asked_for(roots, monkeypatch):
+    folder = roots / "input" / "toy"
+    folder.mkdir(parents=True)
+    guess = guess_of(folder, blob, n=12)
+    monkeypatch.setattr(flips, "LABELS", 2)
+    rows = "".join(f"{i}.png,{'a c' if i % 2 else 'c b' if i < 4 else 'c'}\n" for i in range(12))
+    (folder / "train.csv").write_text(f"id,label\n{rows}")
+    _, asked = flips.train_rows(replace(guess, task="labels", classes=("a", "b", "c")), Kaggle("toy"))
+    assert asked.targets.tolist() == [[i % 2, 1] for i in range(12)]
+    assert asked.k == 2
 
 
 def test_few_pictures_and_pictures_that_are_no_picture_keep_no_flip(measured, roots, capsys):

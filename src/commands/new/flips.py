@@ -1,4 +1,4 @@
-"""The flips and turns that a config may use: those under which a picture was measured to stay of its class.
+"""The flips and turns that a config may use: those under which a picture was measured to keep its class or labels.
 
 They are no free augmentation: letters and digits have another meaning in the mirror, and upside down most photographs
 look like nothing that there is.
@@ -6,25 +6,26 @@ look like nothing that there is.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from src.base import packages
 from src.base.errors import UserError
 from src.commands.new.guess import UNREADABLE, Guess
 from src.data import tables
 from src.data.decoded import Decoded
-from src.data.labels import read_targets
+from src.data.labels import read_targets, split, unreadable
 from src.schema.competition import Competition
 from src.schema.models import Pixels
 from src.schema.source import Source
 from src.scoring.intervals import gain_text
 
 if TYPE_CHECKING:
-    from src.models.symmetry import Outcome
+    from src.models.symmetry import Asked, Outcome
 
 ROWS, PER_CLASS, MOST = 1000, 20, 2000  # that are asked: so many, or so many of each class, up to a limit
 ERRORS = 2.0  # standard errors from which on a difference is taken for one
@@ -32,7 +33,8 @@ ERRORS = 2.0  # standard errors from which on a difference is taken for one
 # mirroring, that of digits rises by a quarter, of CIFAR-10 and corn by nothing that is measured
 LITTLE, LEAST = 0.2, 0.1
 HARM = 0.02  # likewise, of what learning turned pictures does to the log loss of plain ones
-NOTHING = 0.9  # of the log loss of the classes' frequencies: a probe of more knows nothing that a flip could cost
+NOTHING = 0.9  # of the loss of the best constant answer: a probe of more knows nothing that a flip could cost
+LABELS = 20  # that are asked for, where there are more: those that most of the rows have
 # The first whose views are all kept is taken: the augmentations, and all the views that these lead to.
 GROUPS = (
     (("hflip", "vflip", "rot90"), ("D4",), ("hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")),
@@ -41,12 +43,11 @@ GROUPS = (
     (("vflip",), ("VerticalFlip",), ("vflip",)),
     (("rot90",), ("RandomRotate90",), ("rot90", "rot180", "rot270")),
 )
-MIRROR = (("HorizontalFlip",), ("hflip",))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The log loss of probes on pictures in one view, beside that on the pictures as they are."""
+    """The loss of probes on pictures in one view, beside that on the pictures as they are."""
 
     view: str
     plain: float
@@ -55,6 +56,7 @@ class Finding:
     more: float  # where the pictures are as they are, and turned ones were learnt too; less than 0: that helps
     more_se: float
     knows: bool  # whether the probe knows something
+    loss: str = "log loss"  # its name
 
     @property
     def kept(self) -> bool:
@@ -70,9 +72,10 @@ class Finding:
     def text(self) -> str:
         """`hflip: log loss 0.226, turned +0.0880 ± 0.0102, learnt too -0.0041 ± 0.0052: changes the class`."""
         differs = self.harmful or self.rise > ERRORS * self.rise_se
-        verdict = "kept" if self.kept else "changes the class" if self.knows and differs else "cannot be told, not used"
+        changes = "changes the class" if self.loss == "log loss" else "changes what is asked"
+        verdict = "kept" if self.kept else changes if self.knows and differs else "cannot be told, not used"
         return (
-            f"{self.view}: log loss {self.plain:.3f}, turned {gain_text(self.rise, self.rise_se)}, learnt too "
+            f"{self.view}: {self.loss} {self.plain:.3f}, turned {gain_text(self.rise, self.rise_se)}, learnt too "
             f"{gain_text(self.more, self.more_se)}: {verdict}"
         )
 
@@ -83,16 +86,12 @@ class Flips:
 
     how: str
     findings: tuple[Finding, ...] = ()
-    assumed: tuple[tuple[str, ...], tuple[str, ...]] = (
-        (),
-        (),
-    )  # the augmentations and views, where nothing is measured
 
     @property
     def group(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The augmentations that keep the class, by name, and the views that they lead to; none where none does."""
         kept = {one.view for one in self.findings if one.kept}
-        return next((group[1:] for group in GROUPS if {*group[0]} <= kept), self.assumed)
+        return next((group[1:] for group in GROUPS if {*group[0]} <= kept), ((), ()))
 
     @property
     def augments(self) -> tuple[str, ...]:
@@ -134,58 +133,68 @@ def measured(guess: Guess, source: Source) -> Flips:
 
 
 def measure(guess: Guess, source: Source) -> Flips:
-    if guess.task != "class":
-        what = "flips are measured where a picture has one class: that in the mirror it stays the same is assumed"
-        return Flips(what, assumed=MIRROR)
     from src.models import symmetry  # torch, which takes seconds, and may be missing
 
-    paths, targets = train_rows(guess, source)
-    rows = drawn(targets, max(ROWS, min(PER_CLASS * len(guess.classes), MOST)))
+    paths, asked = train_rows(guess, source)
+    rows = drawn(asked.target.strata(asked.targets), max(ROWS, min(PER_CLASS * len(guess.classes), MOST)))
     if len(rows) < symmetry.FOLDS:
         return Flips(f"flips are not measured on {len(rows)} pictures, and none is used")
     some = Checked([paths[row] for row in rows], None, guess.white)
-    outcomes = symmetry.measure(some, targets[rows], len(guess.classes))
-    return Flips(
-        f"flips, by a probe on {symmetry.source()} of {len(rows):,} train pictures", findings(outcomes, targets)
-    )
+    outcomes = symmetry.measure(some, replace(asked, targets=asked.targets[rows]))
+    return Flips(f"flips, by a probe on {symmetry.source()} of {len(rows):,} train pictures", findings(outcomes, asked))
 
 
-def train_rows(guess: Guess, source: Source) -> tuple[list[Path], np.ndarray]:
-    """The pictures (n) of the train rows whose labels are classes, and the index of each one's class (n,).
+def train_rows(guess: Guess, source: Source) -> "tuple[list[Path], Asked]":
+    """The pictures (n) of the train rows that can be read, and what is asked of them.
 
     Raises:
         UserError: The table cannot be read, or names no pictures.
     """
+    from src.models.links import link
+    from src.models.symmetry import Asked
+
     named = ("train", "test", "sample_submission", "images", "id", "image", "white", "ids_overlap", "label", "metric")
+    named += ("task", "separator", "span", "submission")
     fields = {name: getattr(guess, name) for name in named}
     # its checks of names are the trial's: here nothing is made of them
     competition = Competition.model_construct(source=source, classes=guess.classes, models={"p": Pixels()}, **fields)
     df = tables.read_part(competition, "train")
     if guess.label not in df:
         raise UserError(f"train has no column {guess.label}")
-    df = df[df[guess.label].isin(guess.classes)]
-    return tables.image_paths(competition, df, "train"), read_targets(competition, df[guess.label])
+    df = df[is_readable(competition, df[guess.label])]
+    targets, k = read_targets(competition, df[guess.label]), len(competition.outputs)
+    if competition.task == "labels" and k > LABELS:
+        targets, k = targets[:, np.sort(np.argsort(-targets.sum(axis=0), kind="stable")[:LABELS])], LABELS
+    return tables.image_paths(competition, df, "train"), Asked(targets, k, competition.target, link(competition))
 
 
-def drawn(targets: np.ndarray, most: int) -> np.ndarray:
-    """At most so many places in targets (n,), of each class as large a share as of another."""
-    shuffled = np.random.default_rng(0).permutation(len(targets))
-    place = np.empty(len(targets))
-    for one in np.unique(targets):
-        mine = shuffled[targets[shuffled] == one]
+def is_readable(competition: Competition, cells: pd.Series) -> pd.Series:
+    """Whether each cell of the column of labels is a target."""
+    wrong = unreadable(competition, cells)
+    if competition.task == "labels":
+        return cells.map(lambda cell: not wrong & {*split(competition, cell)}).astype(bool)
+    return ~cells.isin(wrong)
+
+
+def drawn(strata: np.ndarray, most: int) -> np.ndarray:
+    """At most so many places in strata (n,), of each class or the like as large a share as of another."""
+    shuffled = np.random.default_rng(0).permutation(len(strata))
+    place = np.empty(len(strata))
+    for one in np.unique(strata):
+        mine = shuffled[strata[shuffled] == one]
         place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
     return np.sort(np.argsort(place, kind="stable")[:most])
 
 
-def findings(outcomes: "Mapping[str, Outcome]", targets: np.ndarray) -> tuple[Finding, ...]:
-    """What the outcomes of each view say of pictures of the classes `targets` (n,)."""
-    shares = np.bincount(targets) / len(targets)
-    entropy = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
+def findings(outcomes: "Mapping[str, Outcome]", asked: "Asked") -> tuple[Finding, ...]:
+    """What the outcomes of each view say; but of one class, losses are as shares of the best constant answer's."""
+    constant = float(asked.target.loss(asked.targets, asked.target.constant(asked.targets, asked.k)).mean())
+    unit, loss = (1.0, "log loss") if asked.target.task == "class" else (constant or 1.0, "loss beside a constant's")
     found = []
     for view, one in outcomes.items():
-        plain = float(one.plain.mean())
-        rise, more = paired(one.turned - one.plain), paired(one.beside - one.plain)
-        found.append(Finding(view, plain, *rise, *more, knows=plain < NOTHING * entropy))
+        plain = float(one.plain.mean()) / unit
+        rise, more = paired((one.turned - one.plain) / unit), paired((one.beside - one.plain) / unit)
+        found.append(Finding(view, plain, *rise, *more, knows=plain * unit < NOTHING * constant, loss=loss))
     return tuple(found)
 
 
