@@ -72,7 +72,7 @@ def assemble(shared: Shared) -> None:
         facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
     oof = oofs[best[data.fold], np.arange(len(data.fold))]
     if spec.temperature:
-        facts["temperature"] = np.round(calibration.temperature(oof, data.targets), 4).tolist()  # of labels one each
+        facts["temperature"] = calibration.rounded(calibration.temperature(oof, data.targets))
         print(f"{name}  temperature {span(facts['temperature'])}, cross-fitted")
         oof = calibration.cross_fitted(oof, data.targets, data.fold)
     if shared.doubtful is not None:
