@@ -38,6 +38,13 @@ has to name it. An example of all that is commonly set:
 `test.csv`, `sample_submission.csv`, `id`, `image`, `label` and `accuracy`. `rare_classes=True` allows classes that have
 no train row, or have all of them in one fold.
 
+`train` and `test` may be COCO's JSON, whose images, annotations and categories are joined to rows; of several tables,
+train=("train2019.json", "val2019.json"), the rows are below each other. image=Parts(train="train/{label}/{id}.jpg",
+test="test/{id}.jpg") names the pictures of each part in its own way. Where a row of the submission is of several
+pictures, the tables have a row a picture, and unit=Unit("patient_id"), or Unit("{patient_id}_{side}", by="max"), says
+which are one: they stay in one fold, and their predictions are combined. A table by patient with a folder of pictures
+each has id="image" and image="{part}/{patient_id}/{file}", where no column is called file: these are listed.
+
 What a row is asked for, and what a submission says of it:
 
   task="class"    one of `classes`, from the column `label`, or from a column of 0 and 1 for each class

@@ -6,7 +6,6 @@ task="number"   the column `label`
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -154,7 +153,7 @@ def count(competition: Competition, labels: Sequence[str]) -> dict[str, int]:
     return dict(zip(competition.classes, rows.tolist(), strict=True))
 
 
-def faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
+def faults(competition: Competition, file: str, train: pd.DataFrame) -> list[str]:
     """Check the labels of a train table that has its columns."""
     if competition.task == "number":
         return number_faults(competition, file, train)
@@ -178,7 +177,7 @@ def faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[st
     return found
 
 
-def number_faults(competition: Competition, file: Path, train: pd.DataFrame) -> list[str]:
+def number_faults(competition: Competition, file: str, train: pd.DataFrame) -> list[str]:
     """Check that each label is a number within the config's span."""
     least, greatest = competition.span
     values = pd.to_numeric(train[competition.label], errors="coerce")

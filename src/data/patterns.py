@@ -54,8 +54,8 @@ def fill(pattern: str, row: Mapping[str, str]) -> str:
     return OverColumns().vformat(pattern, (), row)
 
 
-def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
-    """Return a row for each picture below `folder` that fits the pattern, sorted by path.
+def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) -> pd.DataFrame:
+    """Return a row for each picture below `folder` that fits the pattern, sorted by path, but for the folders `apart`.
 
     Columns are the pattern's fields, all text, and the picture's path from the folder `images`: see `path_column`. A
     field is one or more characters of one folder's or file's name; where two could share them, the first takes as many
@@ -71,8 +71,11 @@ def read(folder: Path, pattern: str, images: Path) -> pd.DataFrame:
     if not start.is_dir():
         raise UserError(f"{start} is missing, whose pictures {pattern!r} lists: is the competition's data whole?")
     rows, others = [], []
+    apart = tuple(f"{one}/" for one in apart if one)
     for path in sorted(pictures(start)):
         inside = path.relative_to(folder).as_posix()
+        if inside.startswith(apart) and not f"{fixed_folder(pattern)}/".startswith(apart):
+            continue
         if match := expression.fullmatch(inside):
             rows.append([*match.groups(), path.relative_to(images).as_posix()])
         else:

@@ -38,17 +38,13 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
     Raises:
         UserError: As `read_csv`, `coco.read` or `patterns.read`.
     """
-    table = getattr(competition, part)
-    if patterns.is_pattern(table):
-        df = patterns.read(competition.input(""), table, competition.input(competition.images))
-    else:
-        df = (coco.read if coco.is_json(table) else read_csv)(competition.input(table))
+    df = below_each_other([read_table(competition, table) for table in competition.tables_of(part)])
     if part != "sample_submission":
         df = labels.by_picture(competition, df)
     if part == "train":
         labels.add_labels(competition, df)
         df = labels.join_rows(competition, df)
-        if coco.is_json(table):
+        if any(map(coco.is_json, competition.tables_of(part))):
             df = labels.leave_out_unlabelled(competition, df)
     if part != "sample_submission":
         df = units.list_pictures(competition, part, df)
@@ -56,6 +52,25 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
     if part == "sample_submission":
         return df.drop(columns=[name for name in df if name not in needed and is_index(name, df[name])])
     return without_repeats(df, competition.id, needed)
+
+
+def read_table(competition: Competition, table: str) -> pd.DataFrame:
+    """Read a CSV, a JSON file, or the files that a pattern lists; a row of these without an id has its path as one."""
+    if not patterns.is_pattern(table):
+        return (coco.read if coco.is_json(table) else read_csv)(competition.input(table))
+    others = {other for part in ("train", "test") for other in competition.tables_of(part) if other != table}
+    apart = [patterns.fixed_folder(other) for other in others if patterns.is_pattern(other)]
+    df = patterns.read(competition.input(""), table, competition.input(competition.images), apart)
+    return df if competition.id in df else df.assign(**{competition.id: df[patterns.path_column(table)]})
+
+
+def below_each_other(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all tables; a cell of a column that one lacks is empty."""
+    if len(frames) == 1:
+        return frames[0]
+    df = pd.concat(frames, ignore_index=True).fillna("")
+    df.attrs["passed_over"] = [what for one in frames for what in one.attrs.get("passed_over", ())]
+    return df
 
 
 def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -123,9 +138,10 @@ def read(competition: Competition) -> Tables:
         UserError: Lists every fault that the tables have.
     """
     require_data(competition)
-    files = {part: competition.input(getattr(competition, part)) for part in ("train", "test", "sample_submission")}
+    parts = ("train", "test", "sample_submission")
+    files = {part: " and ".join(str(competition.input(one)) for one in competition.tables_of(part)) for part in parts}
     frames = {part: read_part(competition, part) for part in files}
-    left_out = {getattr(competition, part): df.attrs.get("passed_over") for part, df in frames.items()}
+    left_out = {" and ".join(competition.tables_of(part)): df.attrs.get("passed_over") for part, df in frames.items()}
     notes = [f"passed over in {file}: {' and '.join(what)}" for file, what in left_out.items() if what]
     needed = columns_needed(competition)
     faults = [
@@ -176,7 +192,7 @@ def columns_needed(competition: Competition) -> dict[str, list[str]]:
     }
 
 
-def id_faults(competition: Competition, files: dict[str, Path], frames: dict[str, pd.DataFrame]) -> list[str]:
+def id_faults(competition: Competition, files: dict[str, str], frames: dict[str, pd.DataFrame]) -> list[str]:
     """Check the ids in and between tables that have their columns."""
     faults = []
     for part, df in frames.items():

@@ -104,7 +104,7 @@ def key(competition: Competition) -> str:
     here = Path(__file__).parent
     code = sorted(path for path in here.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     needed = ("train", "test", "sample_submission", "solution")
-    inputs = [competition.input(getattr(competition, name)) for name in needed]
+    inputs = [competition.input(table) for name in needed for table in competition.tables_of(name)]
     of_stages = ("*.csv", "*.json", "*.parquet")
     of_models = ("models/*/*.json", "models/*/*.csv", "models/*/oof.parquet", "models/*/test.parquet")
     made = [path for pattern in (*of_stages, *of_models) for path in competition.folder.glob(pattern)]
@@ -115,10 +115,8 @@ def key(competition: Competition) -> str:
         digest.update(f"{path.relative_to(competition.folder)}\n".encode())
     for path in sorted(competition.folder.glob("features/*/*.arrow")):  # large: what is added is another file
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
-    for part in PARTS:
-        if patterns.is_pattern(table := getattr(competition, part)):
-            paths = tables.read_part(competition, part)[patterns.path_column(table)]
-            digest.update("\n".join(paths).encode())
+    for table in (table for part in PARTS for table in competition.tables_of(part) if patterns.is_pattern(table)):
+        digest.update("\n".join(tables.read_table(competition, table)[patterns.path_column(table)]).encode())
     record = images_record(competition)
     for path in () if record is None else record.index:
         digest.update(b"1" if Path(path).is_file() else b"0")

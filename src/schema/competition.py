@@ -105,8 +105,9 @@ def in_folder(name: str) -> property:
 class Competition(Strict):
     title: Text
     source: SerializeAsAny[Source]
-    # A table, or a pattern that lists files: "train/{species}/{file}"; all three are relative to the source's folder
-    train: Text = "train.csv"
+    # A table, as CSV or COCO's JSON, or a pattern that lists files: "train/{species}/{file}"; all three are relative to
+    # the source's folder. Several of train rows are one below the other
+    train: Text | Annotated[tuple[Text, ...], Field(min_length=1)] = "train.csv"
     test: Text = "test.csv"
     sample_submission: Text = "sample_submission.csv"
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
@@ -226,6 +227,11 @@ class Competition(Strict):
     def of_stage(self, stage: str) -> dict[str, AnyModel]:
         """The models of a stage: {name: its part of the config}."""
         return {name: model for name, model in self.models.items() if model.stage == stage}
+
+    def tables_of(self, part: str) -> tuple[str, ...]:
+        """The tables, or the patterns that list files, of train, test or sample_submission."""
+        tables = getattr(self, part)
+        return (tables,) if isinstance(tables, str) else tables
 
     def image_of(self, part: str) -> str:
         """The column, or the pattern over columns, that names the images of train or test rows."""

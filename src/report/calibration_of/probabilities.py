@@ -58,8 +58,7 @@ def part(evidence: Evidence, best: Model) -> tuple[dict[str, Any], dict[str, alt
 
 def calibration_line(evidence: Evidence, name: str, found: Calibration) -> dict[str, Any]:
     chance, most = found.before.by_chance
-    own = evidence.models[name].made.get("temperature")  # of several labels, one each
-    own = None if own is None else float(np.median(own))
+    own = evidence.models[name].made.get("temperature")
     return {
         "name": name,
         "ece": number(found.before.ece),
