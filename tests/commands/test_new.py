@@ -23,6 +23,7 @@ from src.commands.new import command as new
 from src.commands.new.flips import Flips
 from src.commands.new.guess import Flags
 from src.data import patterns, tables
+from src.schema.competition import Parts
 from tests import layouts
 from tests.conftest import ROOT, picture
 
@@ -163,15 +164,15 @@ def test_codes_get_their_names_and_farms_are_only_proposed(put, configs):
     assert "farm (12 values) in 45 rows" in (configs / "cassava.py").read_text()
 
 
-def test_folders_are_the_classes_where_a_table_names_no_picture(put):
+def test_a_table_names_pictures_in_a_folder_a_class(put):
     """As in state-farm's: a table has the classes and the drivers, but not the folder that a picture is in."""
     folder = put("seedlings")
     rows = [(path.name, path.parent.name, f"p{i % 12}") for i, path in enumerate(sorted(folder.glob("train/*/*")))]
     layouts.write(folder, "drivers.csv", pd.DataFrame(rows, columns=["file", "species", "driver"]))
     guess = inferring.infer(looking.look(folder), Flags())
-    assert guess.train == "train/{species}/{file}"
-    assert guess.odd[0] == "drivers.csv not used: the labels are the folders in train"
-    assert guess.odd[1].startswith("metric='accuracy' is a guess: sample_submission.csv has labels; others that fit: ")
+    assert guess.train == "drivers.csv"
+    assert guess.image == Parts(train="train/{species}/{file}", test="test/{file}")
+    assert guess.groups == {"driver": 12}
 
 
 def test_patients_are_proposed_before_ages_and_a_column_may_name_the_codes(put):
@@ -524,12 +525,6 @@ def test_a_csv_of_labels_becomes_a_data_set(made, roots, tmp_path):
             {},
             "choose by --id seed_id",
         ),
-        (
-            "seedlings",
-            lambda f: shutil.copy(*[next(f.glob("train/S*/*")), f / "train/Black-grass"]),
-            {},
-            "several folders",
-        ),
         ("seedlings", lambda f: [path.unlink() for path in f.rglob("*.png")], {}, "has no picture, but tables"),
     ],
 )
@@ -839,24 +834,16 @@ def test_letters_with_accents_are_found_however_a_file_spells_them(form, put):
     assert all(path.is_file() for path in tables.read(competition).train[tables.PATH])
 
 
-def test_classes_in_the_names_of_files_are_told_with_a_command_that_works(put, tmp_path):
+def test_classes_in_the_names_of_own_files_are_told_with_a_command_that_works(put, tmp_path):
     folder = put("seedlings")
     words = dict(
         zip(sorted(path.name for path in (folder / "train").iterdir()), ("cat", "catfish", "dog"), strict=True)
     )
+    (tmp_path / "own set").mkdir()
     for i, path in enumerate(sorted(folder.glob("train/*/*.png"))):
-        path.rename(folder / "train" / f"{words[path.parent.name]}.{i}.png")
-    for path in (folder / "train").iterdir():
-        if path.is_dir():
-            path.rmdir()
-    rewrite(folder / "sample_submission.csv", lambda df: df.assign(species="dog"))
-    shutil.copytree(folder / "train", tmp_path / "own set")
-    said = refused("seedlings", small=True)
-    assert "are called cat, catfish, dog and a number" in said
-    subprocess.run(["bash", "-ec", said[said.index("(cd ") :]], check=True)
-    new.run("seedlings", small=True)
-    assert config.load("seedlings").classes == ("cat", "catfish", "dog")
+        path.rename(tmp_path / "own set" / f"{words[path.parent.name]}.{i}.png")
     said = refused(str(tmp_path / "own set"), small=True)
+    assert "are called cat, catfish, dog and a number" in said
     subprocess.run(["bash", "-ec", said[said.index("(cd ") :]], check=True)
     new.run(str(tmp_path / "own set"), small=True)
     assert config.load("own_set").classes == ("cat", "catfish", "dog")

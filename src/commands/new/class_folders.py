@@ -1,82 +1,83 @@
 """A competition whose train pictures lie in a folder a class: its tables are listings of these."""
 
 import re
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from src.base.errors import UserError
-from src.commands.new import answering
+from src.commands.new import answering, class_layouts
+from src.commands.new.class_layouts import Layout, same_names
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
-from src.data.patterns import composed, count_endings, path_column, visible_files
-
-PART = re.compile(r"(train|test|val|images?|pictures|data)", re.IGNORECASE)  # folders called so are no classes
+from src.data.patterns import composed, count_endings, fixed_folder, path_column, visible_files
 
 
-def infer(contents: Contents, flags: Flags, roles: Roles) -> Guess:
-    """Infer the config from the folders, whose files a pattern must tell from all others.
+def infer(contents: Contents, flags: Flags, roles: Roles) -> tuple[Guess, tuple[str, ...]]:
+    """Infer the config from the folders, or names, that tell classes; and the label of each train picture.
+
+    A row is named by its file; by its path where files of several folders have one name, or the ids are none of theirs.
 
     Raises:
-        UserError: There are no such folders, or several; or no pattern tells their files from all others.
+        UserError: There are none, or several; or no pattern tells their files from all others.
     """
     id, answer, sample_file = roles.id, roles.answer, roles.sample_file
-    above = above_classes(contents, roles)
-    names = contents.classes[above]
     label = answer[0] if len(answer) == 1 else next(name for name in ("label", "class") if name != id)
     for flag, value, only in (("label", flags.label, label), ("image", flags.image, path_column(f"{{{id}}}"))):
         if value not in (None, only):
-            raise UserError(f"--{flag} {value}: the labels are the folders in {above}, so it can only be {only!r}")
-    if bad := [one for one in (above, id, label) if SPECIAL.search(one)]:
+            raise UserError(f"--{flag} {value}: the labels are folders' names, so it can only be {only!r}")
+    layout, folder, ending = find(contents, roles, label)
+    fixed = re.sub(r"/?\{[^}]*\}", "", layout.before).strip("/")
+    if bad := [one for one in (fixed, folder, id, label) if SPECIAL.search(one)]:
         raise UserError(f"{bad[0]!r} has one of . [ ] {{ }} ! : in its name, which no pattern can have: rename it")
-    folder, ending = test_folder(contents, roles.ids, above)
-    depth = above.count("/") + 2
-    train = [path for path in contents.pictures if path.startswith(f"{above}/") and path.count("/") == depth]
-    files = [path.rpartition("/")[2] for path in train]
-    if strange := [name for name in files if not name.endswith(ending)]:
-        raise UserError(f"{strange[0]} in {above} does not end with {ending}, as the test pictures do: write all alike")
-    twice, n = Counter(files).most_common(1)[0]
-    if n > 1:
-        raise UserError(f"{twice} is in several folders of {above}, and a row is named by its file: rename them")
-    paths = {"train": train, "test": [f"{folder}/{name}" for name in contents.folders[folder]]}
-    patterns = f"{above}/{{{label}}}/{{{id}}}{ending}", f"{folder}/{{{id}}}{ending}"
-    classes = tuple(answer if len(answer) > 1 else sorted(names))
+    files = [path.rpartition("/")[2] for path in layout.paths]
+    by_path = layout.name is not None or same_names(layout.paths) or not all(name.endswith(ending) for name in files)
+    other = next(name for name in ("file", "name", "picture") if name not in (id, label))
+    name = layout.name or (f"{{{other}}}" if by_path else f"{{{id}}}{ending}")
+    patterns = layout.before + name, f"{folder}/{{{id}}}{ending}"
+    paths = {"train": [*layout.paths], "test": [f"{folder}/{name}" for name in contents.folders[folder]]}
+    classes = tuple(answer if len(answer) > 1 else sorted(set(layout.labels)))
     guess = Guess(*patterns, sample_file, id, path_column(patterns[0]), label, classes, "", paths)
+    one = "these pictures' names have them" if layout.name else "this folder has a folder a class"
     guess.why = {
-        "train": "no table has the labels, but this folder has a folder a class",
+        "train": f"no table has the labels, but {one}" + ("; a row's id is its path" if by_path else ""),
         "test": f"its files are called as the ids of {sample_file}",
         "image": "the path of each file that train and test list",
         "label": "the field of train's pattern",
-        "classes": f"the folders in {above}, sorted" if len(answer) == 1 else f"the columns of {sample_file}, in order",
+        "classes": f"those in {layout.place}, sorted"
+        if len(answer) == 1
+        else f"the columns of {sample_file}, in order",
     }
-    guess.note_overlap((name.removesuffix(ending) for name in files), roles.ids)
-    files = [path for path in visible_files(contents.root / above) if not is_picture(path.name)]
-    if others := count_endings(files):
-        guess.odd.append(f"{others} in {above} are not taken")
+    guess.note_overlap(layout.paths if by_path else (name.removesuffix(ending) for name in files), roles.ids)
+    start = contents.root / fixed_folder(patterns[0])
+    others = [path for path in visible_files(start) if not is_picture(path.name)]
+    if start != contents.root and (endings := count_endings(others)):
+        guess.odd.append(f"{endings} in {fixed_folder(patterns[0])} are not taken")
     if roles.others:
-        guess.odd.append(f"{examples(roles.others)} not used: the labels are the folders in {above}")
-    return guess
+        guess.odd.append(f"{examples(roles.others)} not used: the labels are those in {layout.place}")
+    return guess, layout.labels
 
 
-def above_classes(contents: Contents, roles: Roles) -> str:
-    """The folder that has a folder for each class."""
-    folders = {above: names for above, names in contents.classes.items() if not all(map(PART.match, names))}
-    if len(roles.answer) > 1:
-        folders = {above: names for above, names in folders.items() if set(names) == set(roles.answer)}
-    folders = {above: names for above, names in folders.items() if "train" in above.lower()} or folders
-    if not folders:
+def find(contents: Contents, roles: Roles, label: str) -> tuple[Layout, str, str]:
+    """The layout of train pictures, the folder of test pictures, and the ending that the ids lack.
+
+    Raises:
+        UserError: As `test_folder` and `class_layouts.find`; or there are no classes.
+    """
+    several = len(roles.answer) > 1
+    cells = set(roles.answer) if several else {cell for cell in roles.sample[roles.answer[0]] if cell != ""}
+    trains = [above for above, names in contents.classes.items() if above and "test" not in above.lower()]
+    try:
+        folder, ending = test_folder(contents, roles.ids, trains)
+    except UserError:
+        folder, ending = None, ""
+    layout = class_layouts.find(contents, cells, several, label, [folder] if folder else [])
+    if layout is None:
         hint = classes_in_names(contents)
         raise UserError(unlabelled(contents, roles) + (f"; {hint}" if hint else ""))
-    if len(folders) > 1:
-        remedy = "call one of them train, or leave one"
-        raise UserError(f"several folders have a folder a class, {examples(folders)}: {remedy}")
-    ((above, names),) = folders.items()
-    if not above:
-        place = f"beside all else in {contents.root}"
-        raise UserError(f"the classes' folders, {examples(names)}, lie {place}: move them into one folder, train")
-    return above
+    return layout, *(test_folder(contents, roles.ids, trains) if folder is None else (folder, ending))
 
 
 def unlabelled(contents: Contents, roles: Roles) -> str:
@@ -97,11 +98,11 @@ def unlabelled(contents: Contents, roles: Roles) -> str:
     )
 
 
-def test_folder(contents: Contents, ids: list[str], above: str) -> tuple[str, str]:
-    """The folder whose pictures are called like the ids, and the ending that the ids lack."""
+def test_folder(contents: Contents, ids: list[str], apart: Sequence[str]) -> tuple[str, str]:
+    """The folder, not below those `apart`, whose pictures are called like the ids, and the ending that the ids lack."""
     counts = {}
     for folder, names in contents.folders.items():
-        if f"{folder}/".startswith(f"{above}/") or SPECIAL.search(folder):
+        if any(f"{folder}/".startswith(f"{above}/") for above in apart) or SPECIAL.search(folder):
             continue
         for ending in {""} if is_picture(ids[0]) else {PurePosixPath(name).suffix for name in names}:
             if hits := len(set(names) & {f"{id}{ending}" for id in ids}):

@@ -18,7 +18,7 @@ from src.commands.new.flips import Flips
 from src.commands.new.guess import UNREADABLE, Guess
 from src.commands.new.looking import examples
 from src.data import images
-from src.schema.forms import Form
+from src.schema.strict import Strict
 
 TEMPLATE = Path(__file__).with_name("config.py.jinja")
 WIDTH = 120
@@ -50,7 +50,7 @@ def config(
             guess.odd.append(f"{guess.why['white']}: by white={guess.white} in the config they are not read as dark")
     n, source_class = len(guess.paths["train"]), source[0].partition("(")[0]
     imports = {"Competition", "Augment", "FineTune", "Pixels", "Probe", "lite", source_class}
-    imports |= {type(guess.submission).__name__} if guess.submission else set()
+    imports |= {type(one).__name__ for one in (guess.submission, guess.unit, guess.image) if isinstance(one, Strict)}
     prompted = not small and guess.task != "number"
     options = {"trim_blocks": True, "keep_trailing_newline": True, "undefined": jinja2.StrictUndefined}
     text = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), **options).render(
@@ -112,18 +112,18 @@ def arguments(
     }
     usual = {"solution": (None, "solution.csv"), "images": ("",), "ids_overlap": (False,), "white": (images.WHITE,)}
     usual |= {"task": ("class",), "separator": (" ",), "span": (None,), "rare_classes": (False,), "submission": (None,)}
-    usual["classes"] = ((),)
+    usual |= {"classes": ((),), "unit": (None,), "group": (None,)}
 
     def guessed(*fields: str) -> Iterator[str]:
         for field in fields:
             if (value := getattr(guess, field)) not in usual.get(field, ()):
-                shown = form_call(value) if field == "submission" else repr(value)
+                shown = strict_call(value) if isinstance(value, Strict) else repr(value)
                 yield from argument(field, shown, why.get(field, ""))
 
     yield from argument("title", repr(title))
     yield from argument("source", *source)
     yield from guessed("train", "test", "sample_submission", "solution", "images")
-    yield from guessed("id", "image", "white", "ids_overlap", "label", "task", "separator", "span")
+    yield from guessed("id", "image", "unit", "white", "ids_overlap", "label", "task", "separator", "span", "group")
     if guess.groups:
         yield from comment_lines(groups_comment(guess, source[0]))
     if guess.unused:
@@ -165,14 +165,12 @@ def call(name: str, /, *values: Any, **fields: Any) -> str:
     return f"{name}({', '.join([*map(repr, values), *(f'{key}={value!r}' for key, value in fields.items())])})"
 
 
-def form_call(form: Form) -> str:
-    """The source of a submission's form."""
+def strict_call(value: Strict) -> str:
+    """The source of a part of a config, such as a submission's form."""
     fields = {
-        name: value
-        for name, field in type(form).model_fields.items()
-        if (value := getattr(form, name)) != field.default
+        name: one for name, field in type(value).model_fields.items() if (one := getattr(value, name)) != field.default
     }
-    return call(type(form).__name__, *fields.pop("positive", ()), **fields)
+    return call(type(value).__name__, *fields.pop("positive", ()), **fields)
 
 
 def plain(text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from src.data.images import WHITE
+from src.schema.competition import Parts, Unit
 from src.schema.forms import Form
 
 # What pictures raise that are none: those are the data stage's to list. UnidentifiedImageError is an OSError
@@ -26,11 +27,11 @@ class Flags:
 class Guess:
     """The fields of a config, by their names there."""
 
-    train: str
+    train: str | tuple[str, ...]
     test: str
     sample_submission: str
     id: str
-    image: str
+    image: str | Parts
     label: str
     classes: tuple[str, ...]
     metric: str
@@ -44,6 +45,8 @@ class Guess:
     span: tuple[float, float] | None = None
     rare_classes: bool = False
     submission: Form | None = None
+    unit: Unit | None = None
+    group: str | None = None
     unused: list[str] = field(default_factory=list)  # columns of numbers that both tables have beside
     words: dict[str, str] = field(default_factory=dict)  # class: how to call it, where that is not its name
     groups: dict[str, int] = field(default_factory=dict)  # columns whose values several rows share: how many values

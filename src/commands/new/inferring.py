@@ -1,6 +1,8 @@
 """Every field of a config that a competition's files tell."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +12,13 @@ from src.commands.new import (
     answering,
     class_folders,
     evaluation,
+    grouping,
     locating,
     looking,
     melting,
     settling,
     targets,
+    units,
     wording,
 )
 from src.commands.new import roles as tables
@@ -24,7 +28,9 @@ from src.commands.new.looking import Contents, examples
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import to_numbers
+from src.schema.competition import Unit
 
+VALIDATION = re.compile(r"(?i)(^|[\W_])val(id(ation)?)?([\W_\d]|$)")
 NOBODY = Wanted()  # has named a metric
 
 
@@ -37,16 +43,16 @@ def infer(contents: Contents, flags: Flags, wanted: Wanted = NOBODY) -> Guess:
             f"{roles.sample_file} wants {len(roles.answer)} columns of answers, {examples(roles.answer)}, and --label "
             f"{flags.label} is one of them: a submission has all"
         )
-    labelled = roles.labelled
-    if len(trains := {name: df for name, df in labelled.items() if "train" in name.lower()}) == 1:
-        labelled = trains
-    if len(labelled) > 1:
-        remedy = "leave one of them there"
-        raise UserError(f"several tables could be that of the train rows, {examples(labelled)}: {remedy}")
-    guess = infer_from_tables(contents, flags, roles, next(iter(labelled)), wanted) if labelled else None
+    guess, name, files = None, *train_table(roles)
+    if files:
+        if len(files) > 1:
+            roles = replace(roles, others={**roles.others, name: roles.labelled_rows(files)})
+        guess = infer_from_tables(contents, flags, roles, name, wanted)
+    if guess is not None and len(files) > 1:
+        guess.train = files
     if guess is None:
         try:
-            guess = class_folders.infer(contents, flags, roles)
+            guess, labels = class_folders.infer(contents, flags, roles)
         except UserError as error:
             if contents.damaged:
                 unread = next(iter(contents.damaged.values()))
@@ -55,14 +61,34 @@ def infer(contents: Contents, flags: Flags, wanted: Wanted = NOBODY) -> Guess:
                 raise UserError(misspelt) from error
             raise
         settling.settle_submission(guess, roles, wanted, flags, evaluation.pages(contents.root))
-        settling.note_rare(guess, Counter(path.split("/")[-2] for path in guess.paths["train"]))
-    guess.odd += [f"not read: {reason}" for reason in contents.damaged.values()]
+        settling.note_rare(guess, Counter(labels))
+    guess.odd += [f"not read: {reason}" for reason in (*contents.damaged.values(), *contents.passed_over.values())]
     wording.find(contents, guess)
     guess.why["id"] = roles.why_id
     if roles.solution is not None:
         guess.solution, guess.why["solution"] = roles.solution, "by its name, or its column Usage"
     guess.why["sample_submission"] = "by its name"
     return guess
+
+
+def train_table(roles: Roles) -> tuple[str, tuple[str, ...]]:
+    """The name of the table of train rows, and its files; no file where no table could be it.
+
+    Of several it is that whose name says train, with the rows that a table of the same columns has for validation.
+
+    Raises:
+        UserError: Several could be it.
+    """
+    labelled = roles.labelled
+    trains = [name for name in labelled if "train" in name.lower()] if len(labelled) > 1 else [*labelled]
+    if len(labelled) > 1 and len(trains) != 1:
+        remedy = "leave one of them there"
+        raise UserError(f"several tables could be that of the train rows, {examples(labelled)}: {remedy}")
+    for name, df in labelled.items() if trains else ():
+        train, ids = labelled[trains[0]], {id for one in trains for id in labelled[one][roles.id]}
+        if VALIDATION.search(name) and set(df) == set(train) and ids.isdisjoint(df[roles.id]):
+            trains.append(name)
+    return " and ".join(trains), tuple(trains)
 
 
 def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file: str, wanted: Wanted) -> Guess | None:
@@ -100,18 +126,23 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     why["test"] = f"it has the ids of {sample_file}" if test_file != sample_file else "no other table has the test rows"
     paths = {part: list(part_paths) for part, part_paths in way.paths.items()}
     if test_file == sample_file and roles.sample_id != id:
-        folder, ending = class_folders.test_folder(contents, roles.ids, "train")
+        folder, ending = class_folders.test_folder(contents, roles.ids, ["train"])
         test_file = f"{folder}/{{{id}}}{ending}".lstrip("/")
         why["test"] = f"no table has the test rows by {id}: the files are called as the ids of {sample_file}"
     guess = Guess(train_file, test_file, sample_file, id, way.image, label, asked.classes, "", paths, way.images)
     guess.task, guess.separator, guess.span = asked.task, asked.separator, asked.span
     guess.why, guess.odd = asked.why | why, odd + asked.odd
     guess.note_overlap(train[id], test[id])
-    guess.groups = tables.group_columns(train, known | {way.column})
+    guess.groups = tables.group_columns(train, known | {way.column, roles.unit and roles.unit.column})
+    if roles.unit is not None:
+        units.check_labels(train_file, train, roles.unit, label)
+        guess.unit = Unit(roles.unit.column)
+        guess.why["unit"] = f"{test_file} has several pictures of a row of {sample_file}: the mean of their predictions"
     if roles.test_file != sample_file:
         guess.unused = unused_numbers(train, test, known | {way.column, *guess.groups})
     settling.settle_submission(guess, roles, wanted, flags, evaluation.pages(contents.root))
     settling.note_rare(guess, settling.rows_of(asked, train))
+    grouping.settle(guess, train, test, train[label] if label in train and asked.task == "class" else None)
     return guess
 
 

@@ -10,13 +10,15 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new.looking import Contents, examples, picture_places
-from src.data.patterns import ANY_ENDING, composed, plain_ending
+from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
 from src.data.tables import image_name
+from src.schema.competition import Parts
 
 PARTS = ("train", "test")
 LONGEST_SHARD = 3  # signs of a value that a folder is called by
 VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
+SPECIAL_TEXT = re.compile(r"[{}]")  # nor can the text around its fields have these
 NO_FIELD = re.compile(r"[{}!:]|^part$")  # and that of one over columns, in which {part} is train or test
 
 
@@ -28,7 +30,7 @@ class NotFound(UserError):
 class Way:
     """One way to find the pictures."""
 
-    image: str  # as the config has it
+    image: str | Parts  # as the config has it
     images: str
     column: str | None  # None: a pattern from --image
     paths: Mapping[str, tuple[str, ...]]  # of both parts, a path a row
@@ -51,9 +53,12 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
         return pattern_way(contents, frames, flag, common)
     if flag is not None and flag not in common:
         raise UserError("--image: " + unknown("column", flag, common) + ", which train and test have")
-    ways = [way for column in common if flag in (None, column) for way in column_ways(contents, frames, column)]
+    columns = [column for column in common if flag in (None, column)]
+    ways = [way for column in columns for way in column_ways(contents, frames, column)]
     unfit = [way.column for way in ways if "{" in way.image and NO_FIELD.search(way.column)]
     ways = [way for way in ways if "{" not in way.image or way.column not in unfit]
+    # as train/{species}/{file} beside test/{file}, where no text is the same in front of all names
+    ways = ways or [way for column in columns if (way := way_of_parts(contents, frames, column)) is not None]
     if unfit and not ways:
         name, reason = unfit[0], "{part} is train or test" if unfit[0] == "part" else "of { } : !"
         raise UserError(f"pictures are named by the column {name!r}, which no pattern can have ({reason}): rename it")
@@ -67,11 +72,12 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     # numbers of another kind, such as ages, may be names of pictures too, but not of one each
     best = [way for way in best if all(len(set(paths)) == len(paths) for paths in way.paths.values())] or best
     # where an ending finds as many as any does, it is the one
-    best = [way for way in best if not way.image.endswith(ANY_ENDING)] or best
-    best.sort(key=lambda way: ("{" in way.image, len(way.image)))  # a column before a pattern
+    best = [way for way in best if isinstance(way.image, Parts) or not way.image.endswith(ANY_ENDING)] or best
+    best.sort(key=lambda way: ("{" in str(way.image), len(str(way.image))))  # a column before a pattern
     if others := [way for way in best if way.paths != best[0].paths]:
-        several = examples(f"{way.image!r} ({way.paths['train'][0]})" for way in (best[0], *others))
-        pattern = best[0].image if "{" in best[0].image else f"{best[0].images}/{{{best[0].image}}}".lstrip("/")
+        several = examples(f"{way.column} ({way.paths['train'][0]})" for way in (best[0], *others))
+        image = best[0].image.train if isinstance(best[0].image, Parts) else best[0].image
+        pattern = image if "{" in image else f"{best[0].images}/{{{image}}}".lstrip("/")
         raise UserError(f"pictures are found in several ways, {several}: choose by --image, such as '{pattern}'")
     return best[0]
 
@@ -143,6 +149,51 @@ def sharded_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column:
             if all(2 * lacking[part] <= len(paths[part]) for part in PARTS):
                 return [Way(image, "", column, paths, lacking)]
     return []
+
+
+def way_of_parts(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> Way | None:
+    """The way by one column where each part has a pattern of its own, whose folders may be other columns' values."""
+    if NO_FIELD.search(column):
+        return None
+    found = {part: pattern_of(contents, frames[part], column, part) for part in PARTS}
+    if None in found.values():
+        return None
+    paths = {
+        part: tuple(contents.picture(fill(found[part], row)) for row in frames[part].to_dict("records"))
+        for part in PARTS
+    }
+    shared = shared_folder(found["train"], found["test"])
+    return Way(shared or Parts(**found), "", column, paths, missing(contents, paths))
+
+
+def pattern_of(contents: Contents, df: pd.DataFrame, column: str, part: str) -> str | None:
+    """The pattern over columns of the paths of pictures that are called by a column; None where there is none.
+
+    Each folder of the path is one text in all rows, or the value of one column.
+    """
+    (other,) = set(PARTS) - {part}
+    rows = []
+    for row in df[df[column] != ""].head(VALUES_TRIED).to_dict("records"):
+        paths = [path for path in contents.named.get(plain_ending(row[column]), ()) if "/" in path]
+        own = [path for path in paths if part in path.lower()] or [path for path in paths if other not in path.lower()]
+        rows += [(row, path) for path in own if path.rpartition("/")[2].startswith(row[column])][:1]
+    depths = {path.count("/") for _, path in rows}
+    if not rows or len(depths) > 1 or "/" in rows[0][0][column]:
+        return None
+    suffixes = {path.rpartition("/")[2].removeprefix(row[column]) for row, path in rows}
+    suffix = suffixes.pop() if len(suffixes) == 1 else ANY_ENDING
+    pattern = []
+    for texts in zip(*(path.split("/")[:-1] for _, path in rows), strict=True):
+        own = [*zip(rows, texts, strict=True)]
+        fields = [name for name in df if not NO_FIELD.search(name) and all(row[name] == text for (row, _), text in own)]
+        if len(set(texts)) > 1 and not fields:
+            return None
+        pattern.append(f"{{{fields[0]}}}" if len(set(texts)) > 1 else texts[0])
+    if SPECIAL_TEXT.search("".join(text for text in pattern if not text.startswith("{")) + suffix):
+        return None
+    whole = "/".join([*pattern, f"{{{column}}}{suffix}"])
+    paths = [contents.picture(fill(whole, row)) for row in df.to_dict("records")]
+    return whole if 2 * sum(path in contents.pictures for path in paths) >= len(paths) else None
 
 
 def affixes(contents: Contents, values: list[str], part: str) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from src.base import files
 from src.base.csvs import read_csv
 from src.base.errors import UserError
 from src.commands.new import volumes
-from src.data import images, unpacking
+from src.data import coco, images, unpacking
 from src.data.patterns import Spellings, plain_ending, visible_files
 
 TABLES = (".csv", ".tsv", ".tab")
@@ -27,7 +27,7 @@ OTHERS += (".bson", ".mat", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 TEXTS_READ = 20  # of the files that end with .txt, the uppermost: annotations may be in one for each picture
 NAMED = re.compile(r"([^\W\d_]+(?:[_ -][^\W\d_]+)*)[._ (-]*\d")  # as cat.0.jpg is, great_dane_12.png
 MOST_WORDS = 20
-LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller, and annotations of boxes are not looked at
+LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Contents:
     tables: dict[str, pd.DataFrame]  # every cell is text
     lists: dict[str, dict[str, str]] = field(default_factory=dict)  # JSON files: {key: text}
     damaged: dict[str, str] = field(default_factory=dict)  # tables that are none: why
+    passed_over: dict[str, str] = field(default_factory=dict)  # JSON files of something else: what they are
     packed: tuple[str, ...] = ()
     others: tuple[str, ...] = ()  # in formats that are not read
 
@@ -84,7 +85,7 @@ class Contents:
 
 def look(root: Path) -> Contents:
     """All files below `root`, but for hidden ones; a name that is not UTF-8 raises a UserError."""
-    lists, frames, damaged = {}, {}, {}
+    lists, frames, damaged, passed_over = {}, {}, {}, {}
     paths = sorted(path.relative_to(root).as_posix() for path in visible_files(root))
     texts = sorted((path for path in paths if path.lower().endswith(".txt")), key=lambda path: (path.count("/"), path))
     for path in paths:
@@ -104,14 +105,20 @@ def look(root: Path) -> Contents:
                 df = read_csv(root / path)
                 if len(df) and len(df.columns) > 1 and not any(is_prose(df[column]) for column in df):
                     frames[path] = df
-        elif path.lower().endswith(".json") and is_small(root / path):
-            known = files.read_json(root / path)
-            if isinstance(known, dict) and known and all(isinstance(one, (str, int)) for one in known.values()):
-                lists[path] = {str(key): str(value) for key, value in known.items()}
+        elif coco.is_json(path) and (known := list_of_names(root / path)) is not None:
+            lists[path] = known
+        elif coco.is_json(path):
+            try:
+                frames[path] = coco.read(root / path)
+            except coco.NoTable as error:
+                passed_over[path] = str(error)
+            except UserError as error:
+                damaged[path] = str(error)
     others = tuple(one for one in paths if one.lower().endswith(OTHERS))
     apart = {*others, *unpacking.settled(root)}
     packed = tuple(one for one in paths if one.lower().endswith(PACKED) and one not in apart)
-    return Contents(root, dict.fromkeys(sorted(pictures_among(paths))), frames, lists, damaged, packed, others)
+    pictures = dict.fromkeys(sorted(pictures_among(paths)))
+    return Contents(root, pictures, frames, lists, damaged, passed_over, packed, others)
 
 
 def pictures_among(paths: Iterable[str]) -> Iterator[str]:
@@ -123,9 +130,13 @@ def pictures_among(paths: Iterable[str]) -> Iterator[str]:
     return (folder + name for folder, inside in names.items() for name in images.choose(inside))
 
 
-def is_small(path: Path) -> bool:
-    """True if it is a file that a list of names could be; a link that leads nowhere is none."""
-    return path.is_file() and path.stat().st_size < LARGEST_JSON
+def list_of_names(path: Path) -> dict[str, str] | None:
+    """The names in a JSON file that is {key: name}, else None."""
+    small = path.is_file() and path.stat().st_size < LARGEST_JSON
+    known = files.read_json(path) if small else None
+    if not isinstance(known, dict) or not all(isinstance(one, (str, int)) for one in known.values()):
+        return None
+    return {str(key): str(value) for key, value in known.items()} or None
 
 
 def require_pictures(contents: Contents) -> None:

@@ -13,7 +13,7 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
 from src.base.paths import ROOT
 from src.commands.new import locating, looking, roles, settling, submitting, targets, wording
-from src.commands.new.class_folders import PART
+from src.commands.new.class_layouts import PART
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places
@@ -83,7 +83,7 @@ def set_folder(contents: Contents) -> str | None:
     sets = {}
     for above, names in contents.classes.items():
         parent, _, name = above.rpartition("/")
-        if not all(map(PART.match, names)):
+        if not all(map(PART.fullmatch, names)):
             sets.setdefault(parent if name.lower() in (*TRAIN, *TEST) else above, names)
     outer = [one for one in sets if not any(one != other and is_below(one, other) for other in sets)]
     if not outer:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError, unknown
-from src.commands.new import answering, melting
+from src.commands.new import answering, melting, units
 from src.commands.new.looking import Contents, examples, still_packed
 from src.commands.new.melting import Melted
 from src.data.labels import to_numbers
@@ -27,7 +27,7 @@ class Roles:
     sample_file: str
     sample: pd.DataFrame
     sample_id: str  # the sample submission's column of ids
-    id: str  # that of the other tables, which may have another name
+    id: str  # that of the other tables, which may have another name; of units, that of pictures
     why_id: str
     answer: list[str]  # the sample submission's other columns
     melted: Melted | None  # a sample submission that has a row a picture and label
@@ -36,6 +36,7 @@ class Roles:
     test: pd.DataFrame
     others: Mapping[str, pd.DataFrame]  # neither of these, nor a solution
     solution: str | None
+    unit: units.Found | None = None  # where the sample submission has a row for several pictures
 
     @property
     def labelled(self) -> dict[str, pd.DataFrame]:
@@ -47,6 +48,10 @@ class Roles:
         named = {name: df for name, df in known.items() if has_answers(df, self.answer)}
         return named or {name: df for name, df in known.items() if self.label_in(df) or self.label_columns(df)}
 
+    def labelled_rows(self, files: Sequence[str]) -> pd.DataFrame:
+        """The rows of several tables."""
+        return pd.concat([self.others[name] for name in files], ignore_index=True)
+
     def label_in(self, df: pd.DataFrame) -> str | None:
         """The column of a train table that has what the sample submission's one column of answers is for."""
         if len(self.answer) > 1 or self.melted:
@@ -57,10 +62,12 @@ class Roles:
         cells = {cell for cell in self.sample[name] if cell != ""}
         columns = [column for column in df if column != self.id and df[column].nunique() > 1]
         alike = [column for column in columns if bare(column) == bare(name)]
+        coded = [column for column in columns if bare(column) == f"{bare(name)}id"]  # beside the names of the codes
         holding = [column for column in columns if cells and cells <= set(df[column]) and not df[column].is_unique]
         related = [column for column in columns if bare(name) in bare(column) or bare(column) in bare(name)]
         both = [column for column in holding if column in related]
-        return next((one[0] for one in (alike, both, holding, related) if len(one) == 1), None)
+        of_coco = [column for column in ("category_id",) if column in columns]
+        return next((one[0] for one in (alike, coded, both, of_coco, holding, related) if len(one) == 1), None)
 
     def label_columns(self, df: pd.DataFrame) -> list[str]:
         """The columns of 0 and 1, one for each label, of a train table; [] where it has none."""
@@ -97,10 +104,13 @@ def find(contents: Contents, id: str | None) -> Roles:
     is_shared = not melted and any(sample_id in df for df in others.values())
     id = sample_id if is_shared else other_id(contents, others, sample_id, ids)
     test_file = find_test(others, sample_file, ids, answer, id)
+    unit = units.find(contents, others, test_file, id) if test_file in others and not melted else None
+    if unit is not None:
+        id, why = unit.id, f"its values are all different, and {sample_file} has a row for several of them"
     test = others.pop(test_file, sample)
     return Roles(
         *(sample_file, sample, sample_id, id, why, answer, melted, ids, test_file, test),
-        *(others, next(iter(solutions), None)),
+        *(others, next(iter(solutions), None), unit),
     )
 
 

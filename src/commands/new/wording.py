@@ -32,10 +32,10 @@ def lists(contents: Contents, guess: Guess) -> Iterator[tuple[str, Mapping[str, 
     for name, known in contents.lists.items():
         yield name, known
         yield name, {value: key for key, value in known.items()}
-    train = contents.tables.get(guess.train)
-    if train is not None and guess.label in train:
-        for column in train:
-            yield guess.train, one_to_one(train[guess.label], train[column])
+    files = (guess.train,) if isinstance(guess.train, str) else guess.train
+    for train in (contents.tables[name] for name in files[:1] if name in contents.tables):
+        for column in train if guess.label in train else ():
+            yield files[0], one_to_one(train[guess.label], train[column])
     for name, df in contents.tables.items():
         for code in df:
             if df[code].is_unique and set(df[code]) >= set(guess.classes):
