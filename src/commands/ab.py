@@ -27,6 +27,8 @@ from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.schema.strict import faults
 from src.scoring import decisions, intervals
+from src.scoring.agreement import differing
+from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other numbers are computed from the same key
 
@@ -150,7 +152,7 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
         *metric.score(targets, base),
         *metric.score(targets, changed),
         *metric.gain(targets, changed, than=base),
-        int((base.argmax(axis=1) != changed.argmax(axis=1)).sum()),
+        int(differing(competition.target, base, changed).sum()),
         data.folds_sha,
         key,
     )
@@ -163,8 +165,9 @@ def comparison_text(one: Comparison, n: int, more: str = "") -> str:
     gain = intervals.gain_text(one.difference, one.difference_se)
     base = intervals.score_text(one.metric, one.base, one.base_se, n)
     arm = intervals.score_text(one.metric, one.arm, one.arm_se, n)
+    what = "number" if METRICS[one.metric].answers == "number" else "label"
     return (
         f"  as it is    {one.metric} {base}{more}\n"
         f"  changed     {one.metric} {arm}\n"
-        f"  difference  {gain} (paired, + is better; {one.rows} of {n} rows get another label): {one.verdict}"
+        f"  difference  {gain} (paired, + is better; {one.rows} of {n} rows get another {what}): {one.verdict}"
     )

@@ -19,7 +19,7 @@ from src.leaderboard import counts, scored, submission
 from src.leaderboard.forecast import BOARD_PARTS
 from src.leaderboard.scored import Known, ModelScores, Score
 from src.schema.competition import Competition, Reported
-from src.scoring.metrics import METRICS
+from src.scoring.agreement import differing
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
 
 NOT_RUN, NOT_COMPARABLE = "not run", "not comparable"
@@ -87,16 +87,16 @@ def uncounted(theirs: Mapping[str, Score], ours: Mapping[str, Score]) -> dict[st
 
 def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], ours: ModelScores) -> list[str]:
     """The reasons why no test can compare the scores; none if one can, or if only ours are wanting."""
-    metric, reasons = known.competition.metric, []
+    metric, is_share, reasons = known.competition.metric, known.competition.scorer.is_share, []
     if not theirs:
         reasons.append("neither its public nor its private score is given")
-    elif METRICS[metric].is_share and not known.splits:
+    elif is_share and not known.splits:
         reasons.append(f"the known scores are no counts of these {known.rows} test rows")
     if reported.model is None:
         reasons.append("no model of ours is of its kind")
     if reasons or not ours.scores:
         return reasons
-    if not METRICS[metric].is_share:
+    if not is_share:
         return [f"{metric} is no share of rows: of the plain difference there is no exact test"]
     if len(known.splits) > 1:
         return [f"{len(known.splits)} splits fit: how many rows are behind the scores is not known"]
@@ -123,10 +123,10 @@ def pair(
     if ours.probs is None:
         return None, "not paired: our file is not there as it was sent"
     answers = ours.probs, submission.answers(competition, path, known.ids)
-    other = answers[0].argmax(axis=1) != answers[1].argmax(axis=1)
+    other = differing(competition.target, *answers)
     n = sum(ours.scores[part].n for part in parts)
     pairs, fact = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
-    if known.graded:  # of rows with two labels one at most is right
+    if known.graded:  # of rows with two answers one at most is right
         right = [hits(known, probs, other, parts) for probs in answers]
         pairs, fact = Pairs(pairs.differ, *right), f"it is {right[0] - right[1]:+d} by {competition.solution}"
     if not pairs.fit(images):

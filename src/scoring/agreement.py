@@ -36,6 +36,12 @@ def disagreement(target: Target, tables: Sequence[np.ndarray]) -> np.ndarray:
     return apart
 
 
+def differing(target: Target, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n,) bool: the rows whose answers by two tables (n, k) are not the same."""
+    apart = target.answers(one) != target.answers(other)
+    return apart if apart.ndim == 1 else apart.any(axis=1)
+
+
 def disagreement_name(target: Target) -> str:
     return "labels that differ" if target.is_choice else "1 - correlation"
 

@@ -22,7 +22,6 @@ from src.results import predictions
 from src.results.compare import score_text
 from src.results.model import equal_keys, none_if_nan
 from src.schema.competition import Competition
-from src.scoring.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Holdout:
 
     official: bool  # the data set's own; else fold 0 is held out of the train rows
     train: np.ndarray  # (n,)
-    targets: np.ndarray  # (n,) the class of each
+    targets: np.ndarray  # of each: see src/scoring/targets.py
     valid: np.ndarray  # (m,)
     valid_targets: np.ndarray
 
@@ -140,10 +139,10 @@ class Cell:
         return about
 
     def score(self, probs: np.ndarray) -> dict[str, Any]:
-        """A point of the curve: the score, its standard error and the log loss of probabilities (m, k)."""
+        """A point of the curve: the score, its standard error and the loss of predictions (m, k)."""
         score, se = self.competition.scorer.score(self.split.valid_targets, probs)
-        log_loss = METRICS["log_loss"].value(self.split.valid_targets, probs)
-        return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": log_loss}
+        loss = float(self.competition.target.loss(self.split.valid_targets, probs).mean())
+        return {"score": none_if_nan(score), "se": none_if_nan(se), "log_loss": loss}
 
     def score_text(self, point: dict[str, Any]) -> str:
         """A point's score and standard error."""

@@ -11,6 +11,7 @@ from scipy.special import softmax
 from torch import nn
 
 from src.base import files, machine
+from src.base.errors import UserError
 from src.commands.compare.cells import Cell
 from src.models.finetune import augment, averaging, heads, training
 from src.models.finetune.batches import Fold, draw
@@ -66,8 +67,17 @@ def valid_features(cell: Cell) -> features.Features:
 
 
 def zero_shot(cell: Cell) -> dict[str, Any]:
-    """A cell of the plain zero-shot classifier with the cell's own prompts."""
+    """A cell of the plain zero-shot classifier with the cell's own prompts.
+
+    Raises:
+        UserError: It has several labels, of which the scale is fitted on folds.
+    """
     competition, spec = cell.competition, cell.spec
+    if not competition.target.is_choice:
+        raise UserError(
+            f"templates are compared where a picture is of one class, not by task={competition.task!r}: leave "
+            "phrasings out of the config"
+        )
     key = files.as_json_value(
         {
             "code": CODE,
@@ -116,7 +126,7 @@ def fine_tuning_key(cell: Cell) -> dict[str, Any]:
         {
             "code": CODE,
             "model": spec.model_dump(mode="json", exclude=set(UNSEEN)),
-            "classes": list(competition.classes),
+            **competition.target_key,
             "metric": competition.metric,
             "precision": machine.precision(spec.precision),
             **network_key(competition, spec, data),
