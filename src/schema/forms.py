@@ -14,6 +14,7 @@ its columns, where these are others than the train table's.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, ClassVar
 
@@ -100,6 +101,9 @@ class Ranking(Form):
         check_separator(self.separator, classes)
         if self.none is not None and self.none not in classes:
             raise ValueError("submission.none: " + unknown("class", self.none, classes))
+
+    def scored(self, metric: Metric, classes: Sequence[str]) -> Metric:
+        return metric if self.none is None else replace(metric, none=list(classes).index(self.none))
 
 
 class LabelList(Form):

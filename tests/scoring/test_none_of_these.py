@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
+from src.schema.forms import Ranking
 from src.scoring import decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases, none_of_these
@@ -43,6 +44,12 @@ def test_shuffled_rows_gain_no_more_than_its_share():
     labels = rng.integers(0, K, len(TARGETS))
     score, se = metric.score(labels, decisions.cross_fitted(metric, PROBS, labels, fold))
     assert score < np.mean(1 / np.arange(1, 6)) * 5 / K + 2 * se
+
+
+def test_the_form_names_the_class():
+    classes = [f"w_{i}" for i in range(K)]
+    assert Ranking(none="w_3").scored(CLASS_METRICS["map5"], classes) == replace(CLASS_METRICS["map5"], none=3)
+    assert Ranking().scored(CLASS_METRICS["map5"], classes) is CLASS_METRICS["map5"]
 
 
 def test_without_such_a_class_or_a_gain_nothing_changes():
