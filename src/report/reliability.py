@@ -76,7 +76,7 @@ class Calibration:
     after: Reliability
     gain: float  # of the log loss, by the temperature; positive is better
     gain_se: float
-    temperature: float  # of all rows
+    temperature: float  # of all rows; of several labels the median of theirs
     scaled: np.ndarray  # (n, k) the probabilities with the temperature
 
 
@@ -85,4 +85,4 @@ def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slic
     scaled, task = calibration.cross_fitted(probs, targets, fold), tasks.of(evidence.competition)
     gain, se = evidence.competition.loss.gain(targets, scaled, than=probs)
     before, after = (measure(*task.events(targets, table)) for table in (probs, scaled))
-    return Calibration(before, after, gain, se, calibration.temperature(probs, targets), scaled)
+    return Calibration(before, after, gain, se, float(np.median(calibration.temperature(probs, targets))), scaled)

@@ -78,6 +78,11 @@ def cross_fitted(probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np
     return cross_fit(temperature, scale, probs, targets, fold)
 
 
+def rounded(temperature: float | np.ndarray) -> float | list[float]:
+    """In four digits, for JSON."""
+    return [round(one, 4) for one in temperature.tolist()] if np.ndim(temperature) else round(temperature, 4)
+
+
 def logarithm(probs: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probs, MIN_PROB, dtype=float))
 

@@ -72,8 +72,8 @@ def assemble(shared: Shared) -> None:
         facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
     oof = oofs[best[data.fold], np.arange(len(data.fold))]
     if spec.temperature:
-        facts["temperature"] = round(calibration.temperature(oof, data.targets), 4)
-        print(f"{name}  temperature {facts['temperature']:.3f}, cross-fitted")
+        facts["temperature"] = calibration.rounded(calibration.temperature(oof, data.targets))
+        print(f"{name}  temperature {span(facts['temperature'])}, cross-fitted")
         oof = calibration.cross_fitted(oof, data.targets, data.fold)
     if shared.doubtful is not None:
         facts["dropped"] = [int(mask.sum()) for mask in shared.doubtful]
@@ -82,6 +82,11 @@ def assemble(shared: Shared) -> None:
     history = pd.DataFrame(itertools.chain(*(about["history"] for about in abouts)))
     files.write_text(competition.model_folder(name) / "history.csv", history.to_csv(index=False, lineterminator="\n"))
     save_model(competition, name, key, data, oof, test, sum(about["seconds"] for about in abouts), **facts)
+
+
+def span(numbers: float | list[float]) -> str:
+    """`1.234`, or `0.981 to 1.234` of several."""
+    return " to ".join(f"{one:.3f}" for one in dict.fromkeys([np.min(numbers), np.max(numbers)]))
 
 
 def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[tuple[float, float]]) -> dict[str, Any]:

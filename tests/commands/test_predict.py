@@ -105,7 +105,7 @@ def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, mo
     prediction, rows = looked(there, model), read_dataset(there)
     # what model.json has of biases, temperatures and weights is rounded to four decimals
     bound = {"greedy": 5e-5, "tuned": 5e-5, "blend": 1e-4}.get(model, 1e-5)
-    assert np.abs(prediction.probs - model_tables(there, model, rows)[1]).max() < bound
+    assert np.abs(prediction.table - model_tables(there, model, rows)[1]).max() < bound
     assert prediction.labels == CLASSES
     assert snapshot(there.folder) == before
 
@@ -121,7 +121,7 @@ def test_a_blend_is_predicted_by_the_method_that_it_has(there, method):
     finally:
         for name, content in kept.items():
             (there.model_folder("blend") / name).write_bytes(content)
-    assert np.abs(prediction.probs - said).max() < (1e-4 if method == "greedy" else 1e-5)
+    assert np.abs(prediction.table - said).max() < (1e-4 if method == "greedy" else 1e-5)
 
 
 def test_what_models_of_a_blend_share_is_timed_once():

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from src.data import columns
+from src.data.rows import Dataset, Rows
+from src.data.units import Units
 from tests.conftest import toy_competition
 
 
@@ -48,3 +50,12 @@ def test_without_names_there_are_none():
 def test_names_that_cannot_be_meant_are_refused(names, said):
     with pytest.raises(ValueError, match=said):
         toy_competition(columns=names)
+
+
+def test_a_unit_has_those_of_its_first_picture():
+    train, test = (Rows([*ids], [*ids], [*ids], np.ones((len(ids), 2))) for ids in ("abc", "de"))
+    units = Units(["one", "two"], np.array([0, 1, 1])), Units(["three"], np.array([0, 0]))
+    beside = np.arange(5, dtype=np.float32)[:, None]
+    data = Dataset(train, np.array([0, 1, 1]), np.array([0, 1, 1]), test, "", units, columns=beside)
+    assert data.scored.columns[:, 0].tolist() == [0, 1, 3]
+    assert len(data.scored.rows) == 3

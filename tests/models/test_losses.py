@@ -1,6 +1,7 @@
 """What networks learn by the target: losses beside their formulas, and that labels and numbers are learnt."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
@@ -8,15 +9,20 @@ from sklearn.metrics import r2_score, roc_auc_score
 from torch.nn import functional as F
 
 from src.base.errors import UserError
+from src.data.rows import read_dataset
+from src.models import fitted
 from src.models.finetune import augment, batches, losses, training
 from src.models.finetune.batches import Fold
 from src.models.finetune.losses import BinaryCrossEntropy, CrossEntropy, Margin
 from src.models.finetune.resume import Running
 from src.models.links import link
+from src.models.pictures import test_pictures
 from src.networks import classifiers
+from src.results.model import model_tables
 from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Pixels, Probe, ZeroShot
-from tests.conftest import TINY_CLIP, broken_off, toy_competition
+from src.stages import data, finetune, folds
+from tests.conftest import TINY_CLIP, broken_off, read_json, toy_competition
 from tests.models.test_training import Squares
 
 RNG = np.random.default_rng(0)
@@ -261,3 +267,22 @@ def test_what_is_not_of_the_task_is_refused_when_the_config_is_loaded(task, mode
     texts = toy_competition().prompts if task == "labels" and model.reads_prompts else None
     with pytest.raises(ValidationError, match=said):
         asked(task, models={"a": model, "judge": Probe(clip=TINY_CLIP)}, prompts=texts)
+
+
+def test_labels_have_a_temperature_each_and_the_model_predicts_by_them(folder):
+    df = pd.read_csv(folder / "train.csv", dtype=str)
+    df["label"] += [" reddish" if label == "red" else "" for label in df["label"]]
+    df.to_csv(folder / "train.csv", index=False)
+    labels = ("blue", "green", "red", "reddish")
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+    sample.assign(**dict.fromkeys(labels, 0.5)).to_csv(folder / "sample_submission.csv", index=False)
+    models = {name: spec_of(epochs=3, temperature=name == "scaled") for name in ("plain", "scaled")}
+    competition = asked("labels", classes=labels, models=models)
+    for stage in (data, folds, finetune):
+        stage.run(competition)
+    plain, made = (read_json(competition.model_folder(name) / "model.json") for name in models)
+    assert len(made["temperature"]) == 4
+    assert made["log_loss"] < plain["log_loss"]  # too unsure after three epochs
+    rows = read_dataset(competition)
+    predicted = fitted.load(competition, "scaled").predict(test_pictures(competition, rows))
+    assert np.abs(predicted - model_tables(competition, "scaled", rows)[1]).max() < 1e-5

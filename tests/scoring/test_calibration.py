@@ -1,5 +1,7 @@
 """Temperature scaling: the least log loss, no change of labels, and nothing of a fold's labels in its own rows."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
@@ -105,6 +107,12 @@ class TestLabels:
         scaled = calibration.cross_fitted(self.TABLE, shuffled, FOLD)
         score, se = self.LOSS.score(shuffled, scaled)
         assert score > self.LOSS.value(shuffled, TARGETS_OF["labels"].constant(shuffled, 3)) - 2 * se
+
+    def test_comes_back_from_four_digits_of_json(self):
+        found = calibration.temperature(self.TABLE, self.TARGETS)
+        stored = json.loads(json.dumps(calibration.rounded(found)))
+        assert np.abs(calibration.scale(self.TABLE, stored) - calibration.scale(self.TABLE, found)).max() < 1e-4
+        assert calibration.rounded(1.23456) == 1.2346
 
     def test_labels_that_no_row_has_or_all_have_stay_in_bounds(self):
         for value in (0, 1):

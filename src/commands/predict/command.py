@@ -4,7 +4,8 @@
     ./run.sh predict photo.jpg --models corn:blend timm:resnet50@input/r.safetensors
     ./run.sh corn predict photo.jpg --models probe_vit_h14
 
-Prints the top classes of each model, with probabilities and milliseconds per image: one picture at a time, warm, the
+Prints the top classes of each model, with probabilities and milliseconds per image; of a competition of several labels
+those that it gives, and the likeliest others in brackets; of a number the number: one picture at a time, warm, the
 median of several passes, with decoding reported separately. The page that --html writes contains the pictures and loads
 nothing from the network.
 
@@ -38,7 +39,7 @@ from src.base.errors import UserError, counted, unknown
 from src.base.packages import PACKAGE
 from src.base.paths import from_caller, predict_folder
 from src.base.text import align
-from src.commands.predict import gathering, naming, overview
+from src.commands.predict import gathering, naming
 from src.commands.predict.gathering import Picture, Unreadable, Word
 from src.commands.predict.naming import DEFAULTS, Classes, Clip, Finished, Timm
 from src.commands.predict.session import InferenceSession, Model, Prediction
@@ -46,6 +47,8 @@ from src.data import images
 from src.networks import hub
 from src.results.model import BLEND
 from src.schema.competition import Competition
+
+FEW = 24  # pictures that are looked at one by one, in the order in which they were named
 
 
 def run(
@@ -203,12 +206,13 @@ def report(
     white: int,
 ) -> None:
     """Print the predictions and times, and write the table and the page; `white` is that of the pictures on it."""
-    if len(pictures) <= overview.FEW:
+    if len(pictures) <= FEW:
         for i, picture in enumerate(pictures):
             print("\n".join([picture.name, *(f"  {line}" for line in side_by_side(predictions, i, top))]))
     else:
         for one in predictions:
-            print("\n".join(overview.lines([picture.name for picture in pictures], one)))
+            names = [picture.name for picture in pictures]
+            print("\n".join(one.answers.summary(one.name, names, one.labels, one.table)))
         if csv is None and html is None:
             print(f"all {len(pictures):,} pictures: --csv FILE writes a table, --html FILE a page by class and doubt")
     print("\n".join(times(predictions)))
@@ -225,19 +229,32 @@ def report(
 
 
 def table(pictures: list[Picture], predictions: list[Prediction], top: int) -> pd.DataFrame:
-    """One row a picture, model and rank; `ms` is the model's for one picture, without preparing it."""
-    rows = [
-        (picture.name, one.name, rank, label, probability, round(one.model, 3))
-        for i, picture in enumerate(pictures)
-        for one in predictions
-        for rank, label, probability in one.best(i, top)
+    """One row a picture, model and rank; `ms` is the model's for one picture, without preparing it.
+
+    Models of several labels have a column `given` beside, 1 for those that the picture gets; of a number the column
+    `number`, and no probability.
+    """
+    rows = []
+    for i, picture in enumerate(pictures):
+        for one in predictions:
+            for line in one.lines(i, top):
+                row = {"image": picture.name, "model": one.name, "rank": line.rank, "label": line.label}
+                row |= {"number" if one.answers.is_number else "probability": line.value, "ms": round(one.model, 3)}
+                rows.append(row | ({"given": int(line.given)} if one.answers.has_given else {}))
+    df = pd.DataFrame(rows)
+    if "given" in df:
+        df["given"] = df["given"].astype("Int64")  # empty of models that have none
+    return df[
+        [name for name in ("image", "model", "rank", "label", "probability", "number", "given", "ms") if name in df]
     ]
-    return pd.DataFrame(rows, columns=["image", "model", "rank", "label", "probability", "ms"])
 
 
 def side_by_side(predictions: list[Prediction], i: int, top: int) -> list[str]:
-    """The likeliest classes of a picture, a column for each model."""
-    columns = [[f"{probability:.4f}  {label}" for _, label, probability in one.best(i, top)] for one in predictions]
+    """The likeliest classes of a picture, a column for each model; labels that it does not get are in brackets."""
+    columns = [
+        [f"{line.text}  {line.label if line.given else f'({line.label})'}" for line in one.lines(i, top)]
+        for one in predictions
+    ]
     ranks = [str(rank) for rank in range(1, max(map(len, columns)) + 1)]
     names = ["", *(one.name for one in predictions)]
     return align([names, *itertools.zip_longest(ranks, *columns, fillvalue="")])

@@ -18,6 +18,7 @@ from scipy.special import softmax
 from src.base import files, machine, packages
 from src.base.errors import UserError
 from src.base.progress import track
+from src.commands.predict.answers import CHOICE, Answers, LabelAnswers, NumberAnswers
 from src.commands.predict.session import InferenceSession, Model
 from src.models import fitted
 from src.models.fitted import Fitted
@@ -30,6 +31,7 @@ from src.results.model import best_model, finished_models
 from src.schema.competition import Competition
 from src.schema.models import Prompts
 from src.schema.networks import Encoder, lite
+from src.scoring import decisions
 
 AT_HAND = "timm:{backbone}@{weights_file}".format(**lite(0))  # which needs no hub
 DEFAULTS = (AT_HAND, "clip:ViT-B-32-quickgelu/openai", "timm:resnext50_32x4d")
@@ -222,7 +224,17 @@ class Finished(Model):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self.competition.classes
+        return self.competition.outputs
+
+    @cached_property
+    def answers(self) -> Answers:
+        competition = self.competition
+        if competition.span is not None:
+            return NumberAnswers(competition.span)
+        if competition.target.is_choice:
+            return CHOICE
+        facts = fitted.read_finished(competition, self.model).facts
+        return LabelAnswers(decisions.rule_of(facts.get("decision", {}), competition.outputs))
 
     @property
     def white(self) -> int:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from src.base.errors import counted
 from src.base.threads import parallel
-from src.commands.predict import overview
 from src.commands.predict.gathering import Picture, Unreadable
 from src.commands.predict.session import Prediction
 from src.data import images
 from src.report import page, tiles
 
+FEW = 24  # pictures that need no index
 MAX_PAGE_PICTURES = 1000  # pictures on a page
 SIDES = {100: 320, MAX_PAGE_PICTURES: tiles.SIDE}  # pixels of a picture's longer side, of so many pictures at most
 
@@ -24,21 +24,23 @@ def render(
     white: int = images.WHITE,
 ) -> str:
     """The page with the first MAX_PAGE_PICTURES, as the first model sees them; it says how many more there are."""
-    first, index = pictures[:MAX_PAGE_PICTURES], []
+    first, groups = pictures[:MAX_PAGE_PICTURES], None
     order = range(len(first))
-    if len(first) > overview.FEW:
-        leading = replace(predictions[0], probs=predictions[0].probs[: len(first)])
-        order, index = overview.by_class_and_doubt(leading), overview.class_counts(leading)
+    if len(first) > FEW:
+        groups = replace(predictions[0], table=predictions[0].table[: len(first)]).groups
+        order = groups.order
     side = next(side for most, side in SIDES.items() if len(first) <= most)
     cards, images = [], parallel(lambda i: tile(first[i].path, side, white), order, "page")
     for i, image in zip(order, images, strict=True):
-        models = [{"name": one.name, "rows": one.best(i, top)} for one in predictions]
-        cards.append({"name": first[i].name, "tile": image, "models": models})
+        models = [{"name": one.name, "rows": one.lines(i, top)} for one in predictions]
+        group = None if groups is None else groups.name[i]
+        cards.append({"name": first[i].name, "tile": image, "models": models, "group": group})
     template = page.templates(Path(__file__).parent).get_template("predict.html")
     return template.render(
         title=f"{counted(len(pictures), 'picture')}, {counted(len(predictions), 'model')}",
         more=len(pictures) - len(first),
-        index=index,
+        index=[] if groups is None else list(groups.counts.items()),
+        order=predictions[0].answers.order,
         unreadable=unreadable,
         predictions=predictions,
         pictures=cards,

@@ -18,6 +18,7 @@ from torch import Tensor
 from src.base import machine
 from src.base.errors import UserError
 from src.base.progress import track
+from src.commands.predict.answers import CHOICE, Answers, Groups, Line
 from src.data import images
 from src.data.decoded import Decoded, Pictures
 from src.data.geometry import Geometry
@@ -36,18 +37,22 @@ WARM, SECONDS, MAX_PASSES = 0.3, 1.5, 300
 
 @dataclass(frozen=True)
 class Prediction:
-    """A model's probabilities of the pictures' classes, and its times."""
+    """A model's predictions of the pictures, and its times."""
 
     name: str
-    labels: tuple[str, ...]  # of its classes
-    probs: np.ndarray  # (n, k)
+    labels: tuple[str, ...]  # of its classes, or the number's name
+    table: np.ndarray  # (n, k)
     model_ms: Mapping[str, float]  # of each of its networks, and of each way to prepare a picture: what two models
     prepare_ms: Mapping[str, float]  # share has one name, and is counted once in a blend of them
+    answers: Answers = CHOICE
 
-    def best(self, i: int, top: int) -> list[tuple[int, str, float]]:
-        """(rank from 1, label, probability) of the likeliest classes of a picture; of equal ones the first."""
-        places = np.argsort(-self.probs[i], kind="stable")[:top]
-        return [(rank, self.labels[k], float(self.probs[i, k])) for rank, k in enumerate(places, 1)]
+    def lines(self, i: int, top: int) -> list[Line]:
+        """What is told of a picture: see `Answers.lines`."""
+        return self.answers.lines(self.labels, self.table[i], top)
+
+    @property
+    def groups(self) -> Groups:
+        return self.answers.groups(self.labels, self.table)
 
     @property
     def model(self) -> float:
@@ -91,6 +96,7 @@ class Model:
     """A model that predicts pictures; it has a `name`, and the `labels` of its classes."""
 
     white: int | None = None  # of pictures of more than 8 bits; None: that of the fewest bits which they fit in
+    answers: Answers = CHOICE
 
     def check(self) -> None:
         """Raise a UserError if it cannot be used, without its weights where these lie on the hub."""
@@ -99,7 +105,7 @@ class Model:
         """Find its weights, or raise a UserError if they are not available."""
 
     def predict(self, session: "InferenceSession") -> np.ndarray:
-        """The probabilities (n, k)."""
+        """The predictions (n, k)."""
         raise NotImplementedError
 
 
@@ -121,8 +127,8 @@ class InferenceSession:
 
     def prediction(self, model: Model) -> Prediction:
         self.model_ms, self.prepare_ms = {}, {}
-        probs = model.predict(self)
-        return Prediction(model.name, model.labels, probs, self.model_ms, self.prepare_ms)
+        table = model.predict(self)
+        return Prediction(model.name, model.labels, table, self.model_ms, self.prepare_ms, model.answers)
 
     # For fitted models
 

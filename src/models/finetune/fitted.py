@@ -29,7 +29,7 @@ class FittedFineTune:
     competition: Competition
     name: str
     alphas: Sequence[float | None]  # of each fold, between the weights at the start and those that were trained
-    temperature: float | None = None
+    temperature: float | Sequence[float] | None = None  # of several labels one each
     side: int | None = None  # to which pictures were reduced
 
     @property

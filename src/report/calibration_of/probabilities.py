@@ -58,7 +58,8 @@ def part(evidence: Evidence, best: Model) -> tuple[dict[str, Any], dict[str, alt
 
 def calibration_line(evidence: Evidence, name: str, found: Calibration) -> dict[str, Any]:
     chance, most = found.before.by_chance
-    own = evidence.models[name].made.get("temperature")
+    own = evidence.models[name].made.get("temperature")  # of several labels, one each
+    own = None if own is None else float(np.median(own))
     return {
         "name": name,
         "ece": number(found.before.ece),
