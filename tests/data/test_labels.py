@@ -9,6 +9,7 @@ import pytest
 from src.base.errors import UserError
 from src.data import folds, labels
 from src.schema.forms import LabelRows
+from src.schema.models import Pixels
 from tests.conftest import toy_competition
 
 FILE = Path("train.csv")
@@ -52,7 +53,7 @@ def test_unknown_labels_are_faults_with_the_nearest_and_rare_ones_too():
 
 
 def test_numbers_outside_of_the_span_are_faults():
-    one = competition_of(task="number", classes=(), span=(0.0, 10.0), metric="rmse")
+    one = competition_of(task="number", classes=(), span=(0.0, 10.0), metric="rmse", models={"pixels": Pixels()})
     train = pd.DataFrame({"id": ["1", "2", "3", "4"], "label": ["3.5", "11", "", "ten"]})
     said = labels.faults(one, FILE, train)
     assert len(said) == 3

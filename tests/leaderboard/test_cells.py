@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from src.leaderboard import cells, submission
 from src.leaderboard.faults import Requirements, check_text
 from src.schema.forms import LabelList, LabelRows, OneNumber, OneProbability, Ranking
+from src.schema.models import Pixels
 from src.scoring.metrics import METRICS_OF
 from tests.conftest import toy_competition
 
 IDS = ["1", "b", "007"]
 PROBS = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.25, 0.5, 0.25]])
-BARE = {"models": toy_competition().models, "prompts": toy_competition().prompts}
 
 
 def competition_of(**fields):
@@ -128,7 +128,8 @@ def test_a_missing_row_of_a_label_is_a_fault():
 
 
 def test_numbers():
-    one = competition_of(task="number", classes=(), span=(0.0, 100.0), metric="rmse", submission=OneNumber(id="Id"))
+    number = {"task": "number", "classes": (), "span": (0.0, 100.0), "metric": "rmse", "models": {"pixels": Pixels()}}
+    one = competition_of(**number, submission=OneNumber(id="Id"))
     table = np.array([[12.5], [99.0], [0.0]], np.float32)
     text, required = written(one, table)
     faults, answers = check_text(one, text.encode(), required)

@@ -16,7 +16,7 @@ from src.models.finetune.batches import Fold
 from src.models.finetune.losses import BinaryCrossEntropy, CrossEntropy, Margin
 from src.models.finetune.resume import Running
 from src.models.links import link
-from src.models.pictures import test_pictures
+from src.models.pictures import test_pictures as pictures_of_test
 from src.networks import classifiers
 from src.results.model import model_tables
 from src.schema.competition import Competition
@@ -284,5 +284,5 @@ def test_labels_have_a_temperature_each_and_the_model_predicts_by_them(folder):
     assert len(made["temperature"]) == 4
     assert made["log_loss"] < plain["log_loss"]  # too unsure after three epochs
     rows = read_dataset(competition)
-    predicted = fitted.load(competition, "scaled").predict(test_pictures(competition, rows))
+    predicted = fitted.load(competition, "scaled").predict(pictures_of_test(competition, rows))
     assert np.abs(predicted - model_tables(competition, "scaled", rows)[1]).max() < 1e-5
