@@ -11,6 +11,7 @@ from src.commands import report
 from src.data.rows import read_dataset
 from src.results.model import model_tables
 from src.stages import audit, blend, data, features, finetune, folds, probe, zeroshot
+from tests import tasks
 from tests.conftest import roots_at, toy_competition, toy_files
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
@@ -122,3 +123,47 @@ def test_a_point_of_the_map_shows_its_picture(browser, whole):
         assert tip.get_attribute("data-row") == names[row]
         page.mouse.move(x - 300, 2)
         assert not tip.is_visible()
+
+
+@pytest.fixture
+def page_of(roots):
+    """page_of("labels"): the page of a made-up competition of that kind."""
+
+    def page_of(kind: str):
+        competition = tasks.competition_of(roots, kind)
+        data.run(competition)
+        for seed, name in enumerate(("a", "b", "blend")):
+            tasks.save(competition, kind, name, skill=1 + seed, seed=seed)
+        report.run(competition)
+        return competition.report_html
+
+    return page_of
+
+
+def test_a_labels_mistakes_are_shown_by_a_click_on_their_count(browser, page_of):
+    with opened(browser, page_of("labels"), viewport={"width": 390, "height": 800}) as page:
+        page.select_option("#mistakes-model", "a")
+        wrong = int(page.locator("#mistakes-said").inner_text().rpartition(" mistakes of a")[0].rpartition(" ")[2])
+        cells = page.locator("#mistakes .of-model:visible .cell")
+        assert sum(int(cell.get_attribute("data-count")) for cell in cells.all()) == wrong
+        missed = page.locator('#mistakes .of-model:visible .cell[data-what="missed"]').first
+        missed.click()
+        shown = page.locator("#mistakes-pictures > *")
+        assert shown.count() == int(missed.get_attribute("data-count"))
+        assert all("−" in text for text in shown.all_inner_texts())
+        shown.first.locator("button").click()
+        said = page.locator("#viewer").inner_text()
+        assert all(text in said for text in ("labels", "a", "blend", *tasks.NAMES))
+
+
+def test_a_numbers_furthest_pictures_follow_the_model(browser, page_of):
+    with opened(browser, page_of("number"), color_scheme="dark") as page:
+        page.select_option("#mistakes-model", "a")
+        assert page.locator("#mistakes-said").inner_text() == "The 60 rows that a is furthest off."
+        off = [
+            float(text.split("\n")[-1].replace("−", "-"))
+            for text in page.locator("#mistakes-pictures > *").all_inner_texts()
+        ]
+        assert [abs(one) for one in off] == sorted(map(abs, off), reverse=True)
+        page.locator("#mistakes-pictures button").first.click()
+        assert "off by" in page.locator("#viewer").inner_text()

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from src.report import curves, figures
 from src.report.album import Row, name
@@ -49,13 +50,18 @@ def body(evidence: Material, best: Model, models: list[Model]) -> Body:
 
 
 def label_measures(evidence: Material, model: Model) -> dict[str, np.ndarray]:
-    """`common.measures` of each label, with missed and false (k,), and of the probabilities auc and loss (k,)."""
+    """`common.measures` of each label, with missed and false (k,), and of the probabilities auc and loss (k,).
+
+    Of many labels those alone have an auc that are listed: it takes a sort of the rows each.
+    """
     has, given = evidence.targets > 0, evidence.answers(model)
     hits, rows, predicted = (cells.sum(axis=0) for cells in (has & given, has, given))
-    areas = [auc.area(has[:, i], model.oof[:, i]) for i in range(has.shape[1])]
-    loss = label_surprise(evidence.targets, model.oof).mean(axis=0)
-    more = {"missed": rows - hits, "false": predicted - hits, "auc": np.array(areas), "loss": loss}
-    return {**common.measures(hits, rows, predicted), **more}
+    found = common.measures(hits, rows, predicted)
+    areas, loss = np.full((2, has.shape[1]), np.nan)
+    for i in common.by_f1(found):
+        areas[i] = auc.area(has[:, i], model.oof[:, i])
+        loss[i] = label_surprise(evidence.targets[:, i], model.oof[:, i]).mean()
+    return {**found, "missed": rows - hits, "false": predicted - hits, "auc": areas, "loss": loss}
 
 
 def lines(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
@@ -91,15 +97,12 @@ def together(evidence: Material, model: Model) -> list[list[dict[str, Any]]]:
 
 def pairs(evidence: Material, model: Model) -> list[dict[str, Any]]:
     """The two labels that most rows have together, or are given: how many rows have both, and are given both."""
-    has, given = (evidence.targets > 0).astype(np.float32), evidence.answers(model).astype(np.float32)
-    true, said = np.triu(has.T @ has, 1), np.triu(given.T @ given, 1)
-    order = np.argsort(-np.maximum(true, said), axis=None, kind="stable")[:LISTED]
-    found = zip(*np.unravel_index(order, true.shape), strict=True)
-    return [
-        {"one": int(i), "other": int(j), "true": int(true[i, j]), "given": int(said[i, j])}
-        for i, j in found
-        if true[i, j] or said[i, j]
-    ]
+    has, given = (sparse.csr_array(of.astype(int)) for of in (evidence.targets > 0, evidence.answers(model)))
+    true, said = (sparse.triu(of.T @ of, 1, format="csr") for of in (has, given))
+    either = true.maximum(said).tocoo()
+    order = np.lexsort((either.col, either.row, -either.data))[:LISTED]
+    found = zip(either.row[order].tolist(), either.col[order].tolist(), strict=True)
+    return [{"one": i, "other": j, "true": int(true[i, j]), "given": int(said[i, j])} for i, j in found]
 
 
 def row_facts(evidence: Material, model: Model) -> dict[str, str]:

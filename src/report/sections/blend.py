@@ -14,6 +14,7 @@ from src.scoring import agreement
 
 LABELLED = 16  # models, up to which each cell of a heat map has its number
 CELL = 30  # pixels of its height
+CELLS = 2**24  # answers of a model whose errors are correlated, at most: of more, each second row, third ...
 # The words of a target whose rows are one class each, and of the others
 CHOICE = {
     "apart": "The share of train rows to which two models give different labels, out of fold: the darker, the more.",
@@ -139,7 +140,9 @@ def closest(evidence: Evidence, models: list[Model], apart: np.ndarray) -> str:
 def error_correlation(evidence: Evidence, models: list[Model]) -> np.ndarray:
     """(m, m) Pearson's correlation of being wrong on a row or cell, or of errors; NaN where these are all the same."""
     task = tasks.of(evidence.competition)
-    wrong = np.stack([task.misses(evidence.targets, model.oof) for model in models]).astype(np.float32)
+    rows = slice(None, None, -(-evidence.targets.size // CELLS))
+    misses = [task.misses(evidence.targets[rows], model.oof[rows]) for model in models]
+    wrong = np.stack(misses).astype(np.float32)
     wrong -= wrong.mean(axis=1, keepdims=True)
     size = np.sqrt(np.square(wrong).sum(axis=1, dtype=float))
     sizes = np.outer(size, size)
