@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.commands import check
+from src.commands import check, grade
 from src.leaderboard import submission
 from src.stages import data
 from src.stages import submission as stage
@@ -93,3 +93,19 @@ def test_the_verdict_is_in_the_words_of_the_form(made, said, capsys):
     competition, path = made
     check.run(competition, path)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("made", KINDS, indirect=True)
+def test_grade_gives_the_scores_of_the_solution(made, capsys):
+    competition, path = made
+    kind = {"labels": "labels", "score": "number"}.get(competition.label)
+    kind = kind or ("binary" if len(competition.classes) == 2 else "ranking")
+    targets = tasks.truth(kind)[tasks.N :]
+    ids = [f"{tasks.N + i:03d}" for i in range(tasks.M)]
+    solution = pd.DataFrame({"id": ids, competition.label: tasks.cells(kind, targets)})
+    solution.assign(Usage=["Public", "Private"] * (tasks.M // 2)).to_csv(competition.input("solution.csv"), index=False)
+    grade.run(competition, path)
+    printed = capsys.readouterr().out
+    table = submission.answers(competition, path, ids)
+    for part, rows in (("public", slice(0, None, 2)), ("private", slice(1, None, 2))):
+        assert f"{competition.scorer.value(targets[rows], table[rows]):.4f}" in printed, part
