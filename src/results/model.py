@@ -120,7 +120,7 @@ def oof_scores(competition: Competition, data: Dataset, oof: np.ndarray) -> dict
     decided = decisions.cross_fitted(metric, oof, targets, data.fold)
     cv, se = metric.score(targets, decided)
     scores = {
-        "metric": competition.metric,
+        **competition.scorer_key,
         "cv": cv,
         "se": se,
         competition.target.loss_name: competition.loss.value(targets, oof),
@@ -138,18 +138,23 @@ def rescored(competition: Competition, made: dict[str, Any], data: Dataset, oof:
         oof: The model's predictions (n, k) of data.scored.train.
     """
     loss = competition.target.loss_name
-    if made.get("metric") == competition.metric and made.keys() >= {"cv", "se", "folds", loss}:
+    if is_scored(competition, made) and made.keys() >= {"cv", "se", "folds", loss}:
         return made
-    rest = {name: value for name, value in made.items() if name not in ("decision", "key", "made")}
+    rest = {name: value for name, value in made.items() if name not in ("decision", "submission", "key", "made")}
     last = {name: made[name] for name in ("key", "made") if name in made}
     return {**rest, **oof_scores(competition, data.scored, oof), **last}
+
+
+def is_scored(competition: Competition, made: dict[str, Any]) -> bool:
+    """Whether the model.json `made` has scores of the config's metric, and of what its form of a submission asks."""
+    return {name: made[name] for name in ("metric", "submission") if name in made} == competition.scorer_key
 
 
 def rescore(competition: Competition, name: str, data: Dataset) -> None:
     """Scores a finished model again if that was by another metric: its tables need not be recomputed."""
     folder = competition.model_folder(name)
     made = read_model(folder)
-    if made["metric"] == competition.metric:
+    if is_scored(competition, made):
         return
     made = rescored(competition, made, data, model_tables(competition, name, data)[0])
     files.write_json(folder / "model.json", made)
@@ -175,7 +180,7 @@ def finished_models(competition: Competition, data: Dataset | None = None) -> di
         made = read_model(competition.model_folder(name))
         if made is None or have is None or any(made["key"].get(part) != sha for part, sha in have.items()):
             continue
-        if made["metric"] != competition.metric:
+        if not is_scored(competition, made):
             data = read_dataset(competition) if data is None else data
             made = rescored(competition, made, data, model_tables(competition, name, data)[0])
         found[name] = made

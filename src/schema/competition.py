@@ -243,6 +243,14 @@ class Competition(Strict):
         return TARGETS[self.task]
 
     @property
+    def scorer_key(self) -> dict[str, Any]:
+        """What scores depend on: the metric, and the submission's form where it changes what the metric is of."""
+        key = {"metric": self.metric}
+        if self.scorer is METRICS_OF[self.task][self.metric]:
+            return key
+        return {**key, "submission": self.form.model_dump(mode="json")}
+
+    @property
     def loss(self) -> Metric:
         """The score by which models learn, and predictions that the metric finds equal are told apart."""
         return METRICS_OF[self.task][self.target.loss_name]

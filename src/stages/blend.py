@@ -24,7 +24,6 @@ from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
-from src.scoring.metrics import METRICS_OF
 
 CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
@@ -38,8 +37,7 @@ def run(competition: Competition) -> list[str]:
     key = {
         "code": CODE,
         "blend": competition.blend.model_dump(mode="json", exclude={"csvs"}),  # these are the submission's
-        "metric": competition.metric,
-        **form_key(competition),
+        **competition.scorer_key,
         **competition.target_key,
         "models": {name: tables_digest(competition, name, data.folds_sha) for name in names},
         **data.key,
@@ -159,13 +157,6 @@ def heaviest(models: dict[str, dict[str, float]]) -> list[str]:
 
 def count_note(some: list[str], names: list[str]) -> str:
     return f", {len(some)} of {len(names)} models" if len(some) < len(names) else ""
-
-
-def form_key(competition: Competition) -> dict[str, Any]:
-    """The submission's form, where the metric is of some classes or of one alone by it."""
-    if competition.scorer is METRICS_OF[competition.task][competition.metric]:
-        return {}
-    return {"submission": competition.form.model_dump(mode="json")}
 
 
 def tables_digest(competition: Competition, name: str, folds_sha: str) -> str:
