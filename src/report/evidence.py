@@ -86,7 +86,7 @@ class Evidence:
     @property
     def row_loss_title(self) -> str:
         """That of a row in words, whose mean is written down at each epoch and for each C."""
-        return {"log_loss": "log loss", "rmse": "squared error"}[self.target.loss_name]
+        return self.target.loss_title
 
     def answers(self, model: Model) -> np.ndarray:
         """What the model says of each train row: class indices (n,), labels (n, k), or numbers (n,)."""

@@ -172,6 +172,10 @@ class Competition(Strict):
                     f"{self.metric!r}, which wants {DEFAULTS[self.task, answers].__name__} or the like"
                 )
             self.submission.check(self.classes)
+            if (places := known[self.metric].places) is not None and self.submission.k != places:
+                raise ValueError(
+                    f"submission: {self.metric} is of {places} labels, not {self.submission.k}: k={places}"
+                )
         if self.unit is not None and "{" in self.unit.column and self.form.id is None:
             raise ValueError("unit: a pattern is no column's name: give the sample's in submission=...(id=...)")
         return self
@@ -271,7 +275,9 @@ class Competition(Strict):
     @property
     def form(self) -> Form:
         """The form of a submission."""
-        return self.submission or DEFAULTS[self.task, METRICS_OF[self.task][self.metric].answers]()
+        metric = METRICS_OF[self.task][self.metric]
+        places = {} if metric.places is None else {"k": metric.places}
+        return self.submission or DEFAULTS[self.task, metric.answers](**places)
 
     @property
     def sample_id(self) -> str:

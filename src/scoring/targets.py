@@ -25,6 +25,7 @@ BINS = 10  # quantiles of numbers that rows are drawn from alike
 class Target(Protocol):
     task: str
     loss_name: str  # the metric that is the mean of its loss, or the root of that
+    loss_title: str  # the loss of a row in words
     is_choice: bool  # a row is one of its columns, whose numbers have the sum 1
     is_calibrated: bool  # predictions are probabilities, which a temperature makes more or less sure
 
@@ -55,7 +56,7 @@ class Target(Protocol):
 
 
 class OneClass:
-    task, loss_name, is_choice = "class", "log_loss", True
+    task, loss_name, loss_title, is_choice = "class", "log_loss", "log loss", True
     is_calibrated = True
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -85,7 +86,7 @@ class OneClass:
 
 
 class SeveralLabels:
-    task, loss_name, is_choice = "labels", "log_loss", False
+    task, loss_name, loss_title, is_choice = "labels", "log_loss", "log loss", False
     is_calibrated = True
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -120,7 +121,7 @@ class SeveralLabels:
 
 
 class Number:
-    task, loss_name, is_choice = "number", "rmse", False
+    task, loss_name, loss_title, is_choice = "number", "rmse", "squared error", False
     is_calibrated = False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:

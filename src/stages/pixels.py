@@ -61,6 +61,6 @@ def choices_text(competition: Competition, name: str, fits: Fits) -> str:
     regression, forest = np.mean([fit.losses for fit in fits.folds], axis=0)
     called = {0.0: "regression", 0.5: "mean", 1.0: "forest"}
     chosen = ", ".join(f"{called[fit.share]} (C {fit.c:g})" for fit in fits.folds)
-    loss = "squared error" if competition.target.loss_name == "rmse" else "log loss"
+    loss = competition.target.loss_title
     lines = [f"{name}  {loss} inside the training rows: regression {regression:.4f}, forest {forest:.4f}"]
     return "\n".join([*lines, f"  chosen for each fold: {chosen}"])

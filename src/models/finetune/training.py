@@ -190,6 +190,7 @@ class Training:
     def end_epoch(self) -> dict[str, Any]:
         """The epoch's row of the history, which is printed."""
         fold, competition, start = self.fold, self.fold.competition, time.perf_counter()
+        target = competition.target
         probs = predict(self.predictor, fold, fold.valid, ("identity",), self.micro.size)
         n = sum(map(len, order(fold, self.epoch)))
         row = {
@@ -200,7 +201,7 @@ class Training:
             "lr": self.lr,
             "loss": float(self.losses.double().mean()),
             f"valid_{competition.metric}": competition.scorer.value(fold.valid_targets, probs),
-            "valid_log_loss": competition.loss.value(fold.valid_targets, probs),  # rmse of numbers
+            "valid_log_loss": float(target.loss(fold.valid_targets, probs).mean()),  # squared error of numbers
             "images_per_second": round(n / self.seconds["train"], 1),
             "waited": round(self.seconds["wait"] / self.seconds["train"], 3),  # the model, for pictures: a share
             "micro_batch": self.micro.size,
@@ -209,12 +210,11 @@ class Training:
             **(self.looked(self, probs) if self.looked else {}),
         }
         # beside workers the model need not wait; without them the two take turns
-        loss = f"{competition.target.loss_name.replace('_', ' ')} {row['valid_log_loss']:.4f}"
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
         print(
             f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "
             f"loss {row['loss']:.4f}  valid {competition.metric} {row[f'valid_{competition.metric}']:.4f}  "
-            f"{loss}  {row['images_per_second']:.0f} images/s "
+            f"{target.loss_title} {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s "
             f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
         )
         return row
