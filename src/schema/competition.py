@@ -172,10 +172,8 @@ class Competition(Strict):
                     f"{self.metric!r}, which wants {DEFAULTS[self.task, answers].__name__} or the like"
                 )
             self.submission.check(self.classes)
-            if (places := known[self.metric].places) is not None and self.submission.k != places:
-                raise ValueError(
-                    f"submission: {self.metric} is of {places} labels, not {self.submission.k}: k={places}"
-                )
+            if (places := known[self.metric].places) is not None and self.submission.k > places:
+                raise ValueError(f"submission: {self.metric} is of {places} labels, not of {self.submission.k}")
         if self.unit is not None and "{" in self.unit.column and self.form.id is None:
             raise ValueError("unit: a pattern is no column's name: give the sample's in submission=...(id=...)")
         return self
