@@ -61,7 +61,18 @@ def finished_run(toy_run, finished_once, roots):
         (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
         (
             ["submission"],
-            ["data", "folds", "pixels", "features", "zeroshot", "probe", "finetune", "blend", "submission"],
+            [
+                "data",
+                "folds",
+                "pixels",
+                "features",
+                "zeroshot",
+                "probe",
+                "neighbours",
+                "finetune",
+                "blend",
+                "submission",
+            ],
         ),
     ],
 )
@@ -70,7 +81,18 @@ def test_a_stage_runs_with_what_it_needs(words, stages):
 
 
 def test_a_whole_run_has_all_stages_that_need_not_be_asked_for_and_a_report():
-    stages = ("data", "folds", "pixels", "features", "zeroshot", "probe", "finetune", "blend", "submission")
+    stages = (
+        "data",
+        "folds",
+        "pixels",
+        "features",
+        "zeroshot",
+        "probe",
+        "neighbours",
+        "finetune",
+        "blend",
+        "submission",
+    )
     assert cli.parse(["digits"]) == Request("digits", stages, whole=True)
 
 

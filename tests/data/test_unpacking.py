@@ -186,7 +186,7 @@ def linked(kind) -> tarfile.TarInfo:
         ("a.tar.gz", as_tar({"1.png": bytes(range(256)) * 9}, "w:gz")[:-60], "a.tar.gz is not a whole tar file"),
         ("a.tar", as_tar({"1.png": bytes(2000)})[:1500], "a.tar is not a whole tar file"),
         ("a.tar.bz2", b"BZh9 and more", "a.tar.bz2 is not a whole tar file"),
-        ("a.csv.gz", gzip.compress(bytes(99, mtime=0))[:-9], "a.csv.gz is not a whole packed file"),
+        ("a.csv.gz", gzip.compress(bytes(99), mtime=0)[:-9], "a.csv.gz is not a whole packed file"),
         ("a.csv.bz2", b"BZh9 and more", "a.csv.bz2 is not a whole packed file"),
         ("a.csv.gz", b"a,b\n", "a.csv.gz is not a whole packed file"),
     ],

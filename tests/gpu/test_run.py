@@ -65,7 +65,7 @@ def run(root: Path, names: tuple[str, ...], *recipe: str | int) -> Iterator[Comp
 def predicted(made: Competition) -> dict[str, np.ndarray]:
     """What `predict` says of test pictures."""
     one = InferenceSession(read_dataset(made).test.paths)
-    return {name: one.prediction(Finished(f"toy:{name}", made, name)).probs for name in MODELS}
+    return {name: one.prediction(Finished(f"toy:{name}", made, name)).table for name in MODELS}
 
 
 def tables(made: Competition) -> dict[str, np.ndarray]:
