@@ -190,7 +190,7 @@ def write_ranking(competition: Competition, table: np.ndarray) -> dict[str, Sequ
 
 
 def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
-    """Give weights that fall with the rank, of sum 1."""
+    """Give weights that fall with the rank, of sum 1, and -1 to labels that have no rank, which are of no worth."""
     form, column = competition.form, df[name := answer_column(competition)]
     blank = is_blank(column)
     cells = column.map(lambda cell: [one for one in cell.split(form.separator) if one])
@@ -208,7 +208,8 @@ def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
         for rank, label in enumerate(labels):
             if label in index:
                 weights[row, index[label]] = len(labels) - rank
-    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1), faults
+    shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    return np.where(weights > 0, shares, -1), faults
 
 
 def write_label_list(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:

@@ -23,6 +23,7 @@ from pydantic import Field, field_validator
 
 from src.base.errors import unknown
 from src.schema.strict import Strict, Text
+from src.scoring.class_metrics import ranking
 from src.scoring.metrics import Answers, Metric
 
 
@@ -103,6 +104,9 @@ class Ranking(Form):
             raise ValueError("submission.none: " + unknown("class", self.none, classes))
 
     def scored(self, metric: Metric, classes: Sequence[str]) -> Metric:
+        """Labels that are not sent are of no worth, though the metric has places for them."""
+        if self.k < metric.places:
+            metric = ranking(self.k)
         return metric if self.none is None else replace(metric, none=list(classes).index(self.none))
 
 

@@ -44,9 +44,13 @@ def among(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
 
 
 def precision_at(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """(n,) 1 / the place of the true class among the `top` likeliest, 0 where it is none of them: of MAP@k."""
+    """(n,) 1 / the place of the true class among the `top` likeliest, 0 where it is none of them: of MAP@k.
+
+    A class whose number is negative has no place: a submission may rank fewer classes than count.
+    """
     before = ahead(targets, probs)
-    return np.where(before < top, 1 / (1 + before), 0)
+    has_place = (before < top) & (probs[np.arange(len(targets)), targets] >= 0)
+    return np.where(has_place, 1 / (1 + before), 0)
 
 
 def soft_f1(is_class: np.ndarray, prob: np.ndarray) -> float:

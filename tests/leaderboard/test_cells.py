@@ -62,6 +62,24 @@ def test_ranking_has_the_likeliest_first_and_comes_back_in_that_order():
     assert answers.loc[IDS].to_numpy().argmax(axis=1).tolist() == [0, 2, 1]
 
 
+def test_labels_that_are_not_sent_are_of_no_worth():
+    one = competition_of(metric="map5", submission=Ranking(k=1))
+    text, required = written(one, PROBS)  # blue, red and green
+    targets = np.array([2, 1, 0])
+    assert one.scorer.value(targets, PROBS) == 0
+    assert one.scorer.value(np.array([0, 1, 2]), PROBS) == pytest.approx(1 / 3)
+    _, answers = check_text(one, text.encode(), required)
+    assert one.scorer.value(targets, answers.loc[IDS].to_numpy()) == 0
+
+
+def test_a_file_that_ranks_fewer_labels_than_count_is_scored_by_these():
+    one = competition_of(metric="map5")
+    text = "id,label\n1,blue\nb,red green\n007,green red blue\n"
+    faults, answers = check_text(one, text.encode(), Requirements(IDS, ["id", "label"], "the sample"))
+    assert not faults
+    assert one.scorer.per_row(np.array([2, 0, 0]), answers.to_numpy()) == pytest.approx([0, 0, 1 / 3])
+
+
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
