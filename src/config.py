@@ -61,8 +61,9 @@ What a row is asked for, and what a submission says of it:
   submission=LabelRows(row="{id}_{label}") a row for each picture and label, called so
   submission=OneNumber()                   a number
 
-Without one it is the form that the metric wants. Each takes id="Id" and column="Category", where sample_submission
-calls its columns otherwise than the train table. The metrics of each task: ./run.sh help scoring
+Without one it is the form that the metric wants; labels in a cell are then parted by `separator`, as in train. Each
+takes id="Id" and column="Category", where sample_submission calls its columns otherwise than the train table. The
+metrics of each task: ./run.sh help scoring
 """
 
 import importlib

@@ -1,5 +1,6 @@
 """The schema of a competition, and the only place that builds its paths."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from src.base import packages
 from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
 from src.base.paths import submissions_root
-from src.schema.forms import DEFAULTS, AnyForm, Form
+from src.schema.forms import DEFAULTS, AnyForm, Form, LabelList, Ranking
 from src.schema.models import AnyModel, ComparedModel, Prompts
 from src.schema.networks import Encoder, Exact
 from src.schema.source import Source
@@ -124,7 +125,9 @@ class Competition(Strict):
     # What a row is asked for: one of the classes; any of them, its labels; or a number
     task: Literal["class", "labels", "number"] = "class"
     classes: tuple[Text, ...] = ()
-    separator: str = Field(default=" ", min_length=1)  # of several labels in a cell of the train table
+    separator: str = Field(
+        default=" ", min_length=1
+    )  # of several labels in a cell of the train table, or of submission
     span: tuple[float, float] | None = None  # of a number: the least and the greatest that it can be
     # The flips and turns under which a picture stays of its class, as `new` measures it; None: not known
     symmetries: tuple[Exact, ...] | None = None
@@ -162,8 +165,8 @@ class Competition(Strict):
         if (self.span is not None) != (self.task == "number"):
             missing = "a number's least and greatest value are missing: give span=(0, 100)"
             raise ValueError(missing if self.span is None else "span: only task='number' has one")
-        if self.span is not None and not self.span[0] < self.span[1]:
-            raise ValueError(f"span: the least value must be below the greatest, not {self.span}")
+        if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
+            raise ValueError(f"span: two finite values, the least below the greatest, not {self.span}")
         if self.submission is not None:
             answers = known[self.metric].answers
             if self.task not in self.submission.tasks or answers not in self.submission.answers:
@@ -171,9 +174,11 @@ class Competition(Strict):
                     f"submission: {type(self.submission).__name__} is no form for task={self.task!r} and metric="
                     f"{self.metric!r}, which wants {DEFAULTS[self.task, answers].__name__} or the like"
                 )
-            self.submission.check(self.classes)
             if (places := known[self.metric].places) is not None and self.submission.k > places:
                 raise ValueError(f"submission: {self.metric} is of {places} labels, not of {self.submission.k}")
+        self.form.check(self.classes)
+        if len(set(self.sample_columns)) < len(self.sample_columns):
+            raise ValueError(f"submission: a column is twice in {', '.join(self.sample_columns)}: rename one of them")
         if self.unit is not None and "{" in self.unit.column and self.form.id is None:
             raise ValueError("unit: a pattern is no column's name: give the sample's in submission=...(id=...)")
         return self
@@ -273,9 +278,15 @@ class Competition(Strict):
     @property
     def form(self) -> Form:
         """The form of a submission."""
+        if self.submission is not None:
+            return self.submission
         metric = METRICS_OF[self.task][self.metric]
-        places = {} if metric.places is None else {"k": metric.places}
-        return self.submission or DEFAULTS[self.task, metric.answers](**places)
+        form, given = DEFAULTS[self.task, metric.answers], {}
+        if form is Ranking:
+            given["k"] = metric.places
+        if form is LabelList:
+            given["separator"] = self.separator
+        return form(**given)
 
     @property
     def sample_id(self) -> str:

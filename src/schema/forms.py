@@ -65,6 +65,12 @@ class Label(Form):
 class Probabilities(Form):
     kind, tasks, answers = "probabilities", ("class", "labels"), ("probabilities",)
 
+    def check(self, classes: Sequence[str]) -> None:
+        if self.column is not None:
+            raise ValueError(
+                f"submission.column: a column a class is called as that, not {self.column!r}: leave it out"
+            )
+
     def columns(self, label: str, classes: Sequence[str]) -> list[str]:
         return list(classes)
 
@@ -118,6 +124,8 @@ class LabelList(Form):
 
     def check(self, classes: Sequence[str]) -> None:
         check_separator(self.separator, classes)
+        if self.nothing in classes:
+            raise ValueError(f"submission.nothing: {self.nothing!r} is a class, which rows have or not: leave it out")
 
 
 class LabelRows(Form):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from src.leaderboard import cells, submission
 from src.leaderboard.faults import Requirements, check_text
-from src.schema.forms import LabelList, LabelRows, OneNumber, OneProbability, Ranking
+from src.schema.forms import LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.schema.models import Pixels
 from src.scoring.metrics import METRICS_OF
 from tests.conftest import toy_competition
@@ -157,6 +157,16 @@ def test_numbers():
     assert "1 row with a cell that is no number, the first of Id '1' (line 4), 'many'" in faults[0]
 
 
+NUMBER = {"task": "number", "classes": (), "metric": "rmse", "prompts": None, "models": {"pixels": Pixels()}}
+LABELLED = {"task": "labels", "metric": "micro_f1", "prompts": None, "models": {"pixels": Pixels()}}
+
+
+def test_without_a_form_labels_are_parted_as_in_the_train_table():
+    one = competition_of(**LABELLED, separator="|")
+    assert one.form.separator == "|"
+    assert competition_of(**LABELLED, separator="|", submission=LabelList()).form.separator == " "
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -167,6 +177,13 @@ def test_numbers():
         ({"metric": "auc", "submission": OneProbability("violet")}, "unknown class 'violet'"),
         ({"metric": "auc", "submission": OneProbability("red", "green", "blue")}, "their sum is 1 in every row"),
         ({"span": (0, 1)}, "only task='number' has one"),
+        ({**NUMBER, "span": (0, float("inf"))}, "two finite values"),
+        ({**LABELLED, "classes": ("two words", "b")}, "' ' is in the name of the class 'two words'"),
+        ({"metric": "map5", "classes": ("two words", "b"), "prompts": None}, "' ' is in the name of the class"),
+        ({**LABELLED, "submission": LabelList(nothing="red")}, "submission.nothing: 'red' is a class"),
+        ({"metric": "map5", "submission": Ranking(id="Id", column="Id")}, "a column is twice in Id, Id"),
+        ({"metric": "log_loss", "submission": Probabilities(id="red")}, "a column is twice in red, blue"),
+        ({"metric": "log_loss", "submission": Probabilities(column="p")}, "submission.column"),
     ],
 )
 def test_a_target_that_does_not_fit_is_refused(fields, said):

@@ -14,7 +14,7 @@ from src.commands.new.looking import examples
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import parts, to_numbers
-from src.schema.forms import DEFAULTS, Form, OneProbability, Ranking
+from src.schema.forms import DEFAULTS, Form, LabelList, OneProbability, Ranking
 from src.scoring.metrics import METRICS_OF
 
 FEWEST_ROWS = 2  # of a class that is learnt on one fold and scored on another
@@ -48,7 +48,8 @@ def settle_submission(guess: Guess, roles: Roles, wanted: Wanted, flags: Flags, 
     if len(answer) == 1 and answer[0] != guess.label:
         form = form.model_copy(update={"column": answer[0]})
     usual = DEFAULTS[guess.task, METRICS_OF[guess.task][choice.metric].answers]
-    guess.submission = None if type(form) is usual and form == usual() else form
+    is_usual = type(form) is usual and form == usual() and (usual is not LabelList or guess.separator == " ")
+    guess.submission = None if is_usual else form
     guess.metric = choice.metric
     guess.why |= {field: why for field, why in choice.why.items() if why}
     guess.odd += odd
