@@ -136,7 +136,7 @@ def write_label_rows(competition: Competition, table: np.ndarray) -> dict[str, S
 def read_probabilities(competition: Competition, df: pd.DataFrame) -> Read:
     """Read the probabilities, a column of answers each."""
     cells = df[competition.sample_columns[1:]]
-    rescaled = competition.scorer.board_per_row is not None and len(cells.columns) > 1
+    rescaled = competition.target.is_choice and competition.scorer.board_per_row is not None and len(cells.columns) > 1
     ranks = "" if competition.scorer.board_per_row is not None else ", and ranks divided by their number"
     probs, faults, wrong = read_numbers(
         competition, cells, df, "probability", "probabilities such as 0.25", "probabilities from 0 to 1"
@@ -233,12 +233,17 @@ def read_label_list(competition: Competition, df: pd.DataFrame) -> Read:
 
 
 def write_one_number(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
-    return {answer_column(competition): competition.target.answers(table)}
+    """Write whole numbers where the metric is of such: Kaggle's kappa takes no others."""
+    numbers = competition.target.answers(table)
+    return {answer_column(competition): np.rint(numbers).astype(int) if competition.scorer.is_ordinal else numbers}
 
 
 def read_one_number(competition: Competition, df: pd.DataFrame) -> Read:
     cells = df[[answer_column(competition)]]
     numbers, faults, _ = read_numbers(competition, cells, df, "number", "numbers such as 31.5", "finite ones")
+    if competition.scorer.is_ordinal:
+        parts = np.isfinite(numbers) & (numbers != np.rint(numbers))
+        faults += cell_faults(competition, cells, df, {"with a number that is not whole": (parts, "round them")})
     return numbers, faults
 
 

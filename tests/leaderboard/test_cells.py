@@ -167,6 +167,22 @@ def test_without_a_form_labels_are_parted_as_in_the_train_table():
     assert competition_of(**LABELLED, separator="|", submission=LabelList()).form.separator == " "
 
 
+def test_labels_of_probability_zero_are_no_fault():
+    """Kaggle divides the rows of one class by their sum, and not those of several labels."""
+    one = competition_of(**LABELLED | {"metric": "log_loss"})
+    text, required = written(one, np.zeros((3, 3), np.float32))
+    assert check_text(one, text.encode(), required)[0] == []
+
+
+def test_kappa_of_numbers_is_of_whole_ones():
+    one = competition_of(**NUMBER | {"metric": "quadratic_kappa"}, span=(0.0, 4.0))
+    text, required = written(one, np.array([[1.4], [2.6], [4.0]], np.float32))
+    assert text.splitlines() == ["id,label", "007,4", "b,3", "1,1"]
+    assert check_text(one, text.encode(), required)[0] == []
+    (fault,) = check_text(one, text.replace("b,3", "b,2.6").encode(), required)[0]
+    assert fault.startswith("1 row with a number that is not whole, the first of id 'b' (line 3), '2.6'")
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
