@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from src.base import packages
@@ -273,6 +274,10 @@ class Competition(Strict):
         key = {"classes": list(self.classes)}
         if self.unit is not None:
             key["unit"] = self.unit.model_dump()
+            if self.unit.by == "max" and (asked := self.form.asked(self.classes)) is not None:
+                key["unit"]["of"] = np.array(self.classes, object)[
+                    asked
+                ].tolist()  # it says which picture stands for all
         return key if self.task == "class" else {**key, "task": self.task, "span": self.span and list(self.span)}
 
     @property

@@ -103,7 +103,7 @@ def mix_soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> 
     """Choose the soup's ingredients and predict; returns False if it is reused."""
     start = time.perf_counter()
     ingredients = {other: read_model(competition.model_folder(other))["key"] for other in spec.of}
-    key = model_key(competition, spec, data, CODE, ingredients=ingredients, metric=competition.metric)
+    key = model_key(competition, spec, data, CODE, ingredients=ingredients, **competition.scorer_key)
     if is_reused(competition.model_folder(name), key):
         return False
     fitted, oof = cook(competition, name, data)

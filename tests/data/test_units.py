@@ -108,6 +108,34 @@ def test_another_way_to_combine_is_another_model(patients, capsys):
     assert "pixels  recomputing: by changed (mean to max)" in out
 
 
+def test_the_most_of_another_class_is_another_model(patients, capsys):
+    sample = pd.read_csv(patients / "sample_submission.csv", dtype=str)
+    sample.assign(label=0.5).to_csv(patients / "sample_submission.csv", index=False)
+
+    def asked(*positive: str, by: str = "max"):
+        unit, form = Unit("who", by=by), OneProbability(*positive)
+        return by_patient(models={"pixels": Pixels()}, unit=unit, metric="auc", submission=form)
+
+    stages.run(asked("red"), ("data", "folds", "pixels"))
+    capsys.readouterr()
+    stages.run(asked("green", "blue"), ("pixels",))
+    assert "pixels  recomputing: of changed" in capsys.readouterr().out
+    stages.run(asked("red", by="mean"), ("pixels",))
+    capsys.readouterr()
+    stages.run(asked("green", by="mean"), ("pixels",))
+    assert "pixels  reused" in capsys.readouterr().out
+
+
+def test_another_way_to_combine_does_not_train_again(patients, capsys):
+    models = {"convnext": toy_competition().models["convnext"]}
+    stages.run(by_patient(models=models), ("data", "folds", "finetune"))
+    capsys.readouterr()
+    stages.run(by_patient(models=models, unit=Unit("who", by="max")), ("finetune",))
+    out = capsys.readouterr().out
+    assert "convnext  recomputing: by changed (mean to max)" in out
+    assert [f"convnext fold {fold}  reused" in out for fold in range(3)] == [True] * 3
+
+
 def test_a_unit_may_be_made_of_several_columns(patients):
     for part in ("train", "test"):
         path = patients / f"{part}.csv"

@@ -32,16 +32,17 @@ def finetune_key(
     if spec.start == "probe" and len(data.train) <= FEW:
         more["few_rows"] = FEW_CODE
     if spec.wise_ft:
-        more["metric"] = competition.metric  # alpha is chosen by it
+        more |= competition.scorer_key  # alpha is chosen by it
     if doubtful is not None:
         more["judged"] = judgements_digest(doubtful, data, len(competition.outputs))
     return model_key(competition, spec, data, CODE, **more)
 
 
 def tables_key(key: dict[str, Any]) -> dict[str, Any]:
-    """The part of a model's key that changes the numbers of a run."""
+    """The part of a model's key that changes the numbers of a run, whose tables are of pictures and not of units."""
     model = {name: value for name, value in key["model"].items() if name not in FineTune.of_model}
-    return {name: value for name, value in key.items() if name != "metric"} | {"model": model}
+    of_model = ("metric", "submission", "unit")
+    return {name: value for name, value in key.items() if name not in of_model} | {"model": model}
 
 
 def weights_key(key: dict[str, Any]) -> dict[str, Any]:
