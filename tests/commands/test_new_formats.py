@@ -1,6 +1,7 @@
 """new: archives in a competition's folder, arrays and DICOM in the place of pictures; volumes are refused."""
 
 import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from src.base.errors import UserError
 from src.commands.new import command as new
 from src.commands.pack import packing
 from src.commands.predict import gathering
+from src.schema.competition import Parts
 from tests.commands import test_new
 from tests.data.test_dicom import file, saved
 
@@ -79,6 +81,40 @@ def test_masks_that_are_arrays_beside_the_pictures_are_none(put, made):
         np.save(path.with_suffix(".npy"), np.zeros((30, 36), np.uint8))
     new.run("dogs", small=True)
     assert config.load("dogs").image == made["dogs"][1]["image"]
+
+
+@pytest.mark.parametrize(
+    ("ending", "usual", "image"),
+    [
+        (".dcm", "jpeg/{part}", "jpeg/{part}/{id}.jpg"),
+        (".tif", "jpeg/{part}", "jpeg/{part}/{id}.jpg"),
+        (".dcm", "{part}-jpg", "{part}-jpg/{id}.jpg"),
+        (".tif", "{part}-v2-jpg", Parts(train="train-v2-jpg/{id}.jpg", test="test-jpg/{id}.jpg")),
+    ],
+)
+def test_of_two_formats_the_usual_one_is_taken_with_a_word(ending, usual, image, put, capsys):
+    """As in siim-isic, whose DICOM files lie beside JPEGs, and planet, whose folders are called otherwise in test."""
+    folder = put("dogs")
+    for part in ("train", "test"):
+        there = folder / usual.format(part=part)
+        there = there if part == "train" else there.with_name(there.name.replace("-v2", ""))
+        there.mkdir(parents=True)
+        for path in (folder / part).glob("*.jpg"):
+            shutil.copy(path, there)
+            Image.open(path).save(path.with_suffix(".tif"))
+            if ending == ".dcm":
+                pixels = np.asarray(Image.open(path))[..., 0]
+                path.with_suffix(".dcm").write_bytes(saved(file(pixels, WindowCenter=128, WindowWidth=256)))
+                path.with_suffix(".tif").unlink()
+            path.unlink()
+    new.run("dogs", small=True)
+    assert config.load("dogs").image == image
+    said = capsys.readouterr().out
+    assert "look at this: pictures are there in two formats, " in said
+    assert f"{ending}: the first are taken; --image takes others" in said
+    sys.modules.pop("src.configs.dogs")
+    new.run("dogs", small=True, force=True, image=f"{{part}}/{{id}}{ending}")
+    assert config.load("dogs").image == f"{{part}}/{{id}}{ending}"
 
 
 @pytest.mark.parametrize("layout", ["{id}/{i}.dcm", "{id}/T1w/Image-{i}.dcm"])

@@ -118,6 +118,7 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
         if lost := lost_zeros(contents, train_file, train[id]):
             raise UserError(lost) from error
         raise
+    odd += filter(None, [way.odd])
     total, lacking = len(train) + len(test), sum(way.missing.values())
     if lacking:
         odd.append(f"{lacking:,} of {total:,} rows have no picture by image={way.image!r}")

@@ -3,13 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import PurePosixPath
 
 import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new.looking import Contents, examples, picture_places
+from src.data.images import UNUSUAL
 from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
 from src.data.tables import image_name
 from src.schema.competition import Parts
@@ -19,6 +21,8 @@ LONGEST_SHARD = 3  # signs of a value that a folder is called by
 VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
 SPECIAL_TEXT = re.compile(r"[{}]")  # nor can the text around its fields have these
+TIFF, USUAL = (".tif", ".tiff"), (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
+ORDER = (USUAL, TIFF, UNUSUAL)  # where a picture is there in several formats, that which is taken comes first
 NO_FIELD = re.compile(r"[{}!:]|^part$")  # and that of one over columns, in which {part} is train or test
 
 
@@ -35,6 +39,21 @@ class Way:
     column: str | None  # None: a pattern from --image
     paths: Mapping[str, tuple[str, ...]]  # of both parts, a path a row
     missing: Mapping[str, int]  # rows without their picture
+    odd: str = ""  # what to look at, in a sentence
+
+    @property
+    def strangeness(self) -> int:
+        """The place of the pictures' format among ORDER: the first is what a picture of a row mostly is."""
+        path = self.paths["train"][0].lower()
+        return next((i for i, endings in enumerate(ORDER) if path.endswith(endings)), len(ORDER))
+
+    def same_as(self, other: "Way") -> bool:
+        """Whether it finds files of the other's names, but for their endings."""
+        return all(
+            PurePosixPath(one).stem == PurePosixPath(two).stem
+            for part in PARTS
+            for one, two in zip(self.paths[part], other.paths[part], strict=True)
+        )
 
 
 def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | None) -> Way:
@@ -58,7 +77,8 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     unfit = [way.column for way in ways if "{" in way.image and NO_FIELD.search(way.column)]
     ways = [way for way in ways if "{" not in way.image or way.column not in unfit]
     # as train/{species}/{file} beside test/{file}, where no text is the same in front of all names
-    ways = ways or [way for column in columns if (way := way_of_parts(contents, frames, column)) is not None]
+    if all(way.strangeness for way in ways):
+        ways += [way for column in columns if (way := way_of_parts(contents, frames, column)) is not None]
     if unfit and not ways:
         name, reason = unfit[0], "{part} is train or test" if unfit[0] == "part" else "of { } : !"
         raise UserError(f"pictures are named by the column {name!r}, which no pattern can have ({reason}): rename it")
@@ -73,6 +93,7 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     best = [way for way in best if all(len(set(paths)) == len(paths) for paths in way.paths.values())] or best
     # where an ending finds as many as any does, it is the one
     best = [way for way in best if isinstance(way.image, Parts) or not way.image.endswith(ANY_ENDING)] or best
+    best = of_one_format(best)
     best.sort(key=lambda way: ("{" in str(way.image), len(str(way.image))))  # a column before a pattern
     if others := [way for way in best if way.paths != best[0].paths]:
         several = examples(f"{way.column} ({way.paths['train'][0]})" for way in (best[0], *others))
@@ -80,6 +101,17 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
         pattern = image if "{" in image else f"{best[0].images}/{{{image}}}".lstrip("/")
         raise UserError(f"pictures are found in several ways, {several}: choose by --image, such as '{pattern}'")
     return best[0]
+
+
+def of_one_format(ways: list[Way]) -> list[Way]:
+    """The ways to pictures of the most usual format, which say so, where the others are of the same names."""
+    least = min(way.strangeness for way in ways)
+    usual, others = ([way for way in ways if (way.strangeness > least) == more] for more in (False, True))
+    if not others or not all(usual[0].same_as(other) for other in others):
+        return ways
+    taken, other = (one[0].paths["train"][0] for one in (usual, others))
+    odd = f"pictures are there in two formats, {taken} and {other}: the first are taken; --image takes others"
+    return [replace(way, odd=odd) for way in usual]
 
 
 def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:
@@ -175,6 +207,7 @@ def pattern_of(contents: Contents, df: pd.DataFrame, column: str, part: str) -> 
     rows = []
     for row in df[df[column] != ""].head(VALUES_TRIED).to_dict("records"):
         paths = [path for path in contents.named.get(plain_ending(row[column]), ()) if "/" in path]
+        paths.sort(key=lambda path: not path.lower().endswith(USUAL))
         own = [path for path in paths if part in path.lower()] or [path for path in paths if other not in path.lower()]
         rows += [(row, path) for path in own if path.rpartition("/")[2].startswith(row[column])][:1]
     depths = {path.count("/") for _, path in rows}
