@@ -170,6 +170,16 @@ class TestSeveralLabels:
         assert (competition.metric, competition.form) == ("auc", Probabilities())
         assert "metric='auc' is a guess" in said
 
+    def test_in_columns_come_before_a_table_of_annotations(self, written, roots):
+        """As in ranzcr: where each catheter lies, a row a catheter, beside the columns."""
+        names, train = ("ETT - Normal", "NGT"), [f"tr{i}" for i in range(0, TRAIN, 2)]
+        rows = [(id, name, "[[1, 2]]") for id in train for name in names]
+        (roots / "input" / "comp").mkdir(parents=True)
+        df = pd.DataFrame(rows, columns=["id", "label", "data"])
+        df.to_csv(roots / "input" / "comp" / "train_annotations.csv", index=False)
+        competition, _ = written({names[0]: cycle(1, 0, 0), names[1]: cycle(1, 1, 0)}, dict.fromkeys(names, 0))
+        assert (competition.train, competition.task, competition.classes) == ("train.csv", "labels", names)
+
     def test_in_columns_of_which_each_row_has_one_are_classes(self, written):
         competition, _ = written({"rust": cycle(1, 0), "scab": cycle(0, 1)}, {"rust": 0.5, "scab": 0.5})
         assert (competition.task, competition.metric) == ("class", "log_loss")
@@ -261,6 +271,36 @@ class TestRanking:
         competition, _ = written({"Id": cycle("w_1", "w_2", "w_3")}, {"Id": "new_whale w_1 w_2 w_3 w_1"})
         assert competition.classes == ("w_1", "w_2", "w_3", "new_whale")
         assert competition.form == Ranking(k=5, none="new_whale")
+
+    @pytest.mark.parametrize("answers", ["18807 36363 9 64314 60181", "1 2 3 4 5", "18807 36363 1 2 3"])
+    def test_of_codes_that_are_numbers_is_none_of_numbers(self, answers, written):
+        """As of hotels, whatever the sample says; some hotels have a number of many digits, and few a row or two."""
+        competition, _ = written({"hotel_id": [*cycle(18807, 36363, 9, 64314, 60181)[:-1], 5]}, {"hotel_id": answers})
+        assert (competition.task, competition.metric, competition.form) == ("class", "map5", Ranking())
+        assert len(competition.classes) == 6
+
+    def test_of_another_column_is_told_by_the_codes_kind(self, written):
+        """As of whales, whose sample may name others than train has."""
+        train = {
+            "species": cycle("orca", "beluga"),
+            "individual_id": cycle("37c7aba965a5", "114207cab555", "a6e325d8e924"),
+        }
+        for one in ("a6e325d8e924 114207cab555", "19fbb960f07d c995c043c353"):
+            competition, _ = written(train, {"predictions": one})
+            assert (competition.label, competition.form) == ("individual_id", Ranking(k=2, column="predictions"))
+            assert len(competition.classes) == 3
+
+    def test_of_a_column_that_nothing_tells_is_told_by_a_flag(self, written):
+        train = {"kind": cycle("orca", "beluga"), "name": cycle("willy", "moby", "jonah")}
+        with pytest.raises(UserError, match="nothing tells these of train rows"):
+            written(train, {"predictions": "?"})
+        competition, _ = written(train, {"predictions": "?"}, label="name")
+        assert (competition.label, competition.classes) == ("name", ("jonah", "moby", "willy"))
+
+    @pytest.mark.parametrize("cell", ["8815 0.00001", "8815 1e-05", "w_1 0.9 w_2 0.05", "8815 1.0"])
+    def test_with_how_sure_each_is_is_refused(self, cell, written):
+        with pytest.raises(UserError, match="a cell of 'landmarks' is a label and how sure it is, as "):
+            written({"landmark_id": cycle(8815, 1, 27190)}, {"landmarks": cell})
 
     def test_is_asked_for_by_a_page(self, written):
         text = "## Evaluation\nSubmissions are evaluated by Mean Average Precision @ 3 (MAP@3)"

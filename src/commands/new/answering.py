@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ BOXES = (
 MASKS = ("encodedpixels", "rle", "rlemask", "maskrle", "encodedmask")
 RUNS = re.compile(r"\d+ \d+( \d+ \d+)+")  # run-length encoding: starts and lengths
 NUMBERS = re.compile(r"[\[{(][-\d.,;:\s\[\](){}]+[\])}]")  # lists of numbers, such as a box's
+SURE = re.compile(r"(\S+ (0?\.\d+|1\.0+|\d[.\d]*e-\d+) ?)+")  # a label and a share of 1, perhaps again
 BRACKETS = re.compile(r"\[.*\]")
 SEPARATORS = ("|", ";", ",", " ")
 MOVING = 0.3  # of labels that are put together by blanks, the share that stands in several places
@@ -40,6 +41,16 @@ def check_columns(where: str, df: pd.DataFrame) -> None:
         cells = df[[names[name] for name in columns]].head(1000)
         if columns == ("predictionstring",) or are_coordinates(cells[(cells != "").all(axis=1)]):
             raise UserError(f"{where} has the column {names[columns[0]]!r}, which is of boxes (detection): {ONLY}")
+
+
+def check_confidences(where: str, answers: pd.Series) -> None:
+    """Raise a UserError if the cells of a sample submission are a label and how sure it is: 8815 0.00001."""
+    cells = answers[answers != ""]
+    if len(cells) and cells.str.fullmatch(SURE).mean() > 0.5:
+        raise UserError(
+            f"{where}: a cell of {answers.name!r} is a label and how sure it is, as {quoted(cells.iloc[0])}, which is "
+            "scored by the order of all rows (global average precision): a submission of that kind is not offered"
+        )
 
 
 def are_coordinates(cells: pd.DataFrame) -> bool:
@@ -82,6 +93,17 @@ def label_separator(values) -> str | None:
         if alone >= fewest_alone * len(words) or put_together or all(word.isdigit() for word in words):
             return separator
     return None
+
+
+def are_codes_of(words: Collection[str], known: Collection[str]) -> bool:
+    """Whether words with digits are made of the same kinds of signs as some known ones: digits, letters, others."""
+    kinds = {signs(word) for word in words}
+    return all("0" in kind for kind in kinds) and kinds <= {signs(one) for one in known}
+
+
+def signs(word: str) -> str:
+    """The kinds of a word's signs: 0 for digits, a for letters, other signs as they are."""
+    return "".join(sorted({"0" if one.isdigit() else "a" if one.isalpha() else one for one in word}))
 
 
 def is_listed(labels: pd.Series) -> bool:

@@ -37,7 +37,7 @@ NOBODY = Wanted()  # has named a metric
 def infer(contents: Contents, flags: Flags, wanted: Wanted = NOBODY) -> Guess:
     """Infer the fields that the flags leave open; a UserError says by which flag to choose among several."""
     looking.require_pictures(contents)
-    roles = tables.find(contents, flags.id)
+    roles = tables.find(contents, flags.id, flags.label)
     if len(roles.answer) > 1 and flags.label in roles.answer:
         raise UserError(
             f"{roles.sample_file} wants {len(roles.answer)} columns of answers, {examples(roles.answer)}, and --label "

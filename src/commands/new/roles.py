@@ -37,6 +37,7 @@ class Roles:
     others: Mapping[str, pd.DataFrame]  # neither of these, nor a solution
     solution: str | None
     unit: units.Found | None = None  # where the sample submission has a row for several pictures
+    label: str | None = None  # the value of --label
 
     @property
     def labelled(self) -> dict[str, pd.DataFrame]:
@@ -45,6 +46,12 @@ class Roles:
         If no table has them by the sample submission's own names, they are looked for by similar names and by values.
         """
         known = {name: df for name, df in self.others.items() if self.id in df}
+        if self.label is not None and (told := {name: df for name, df in known.items() if self.label in df}):
+            return told
+        # the columns themselves come before a row a picture and label, as a table of annotations has it
+        whole = {name: df for name, df in known.items() if set(self.answer) <= set(df)}
+        if len(self.answer) > 1 and whole:
+            return whole
         named = {name: df for name, df in known.items() if has_answers(df, self.answer)}
         return named or {name: df for name, df in known.items() if self.label_in(df) or self.label_columns(df)}
 
@@ -60,14 +67,21 @@ class Roles:
         if name in df:
             return name
         cells = {cell for cell in self.sample[name] if cell != ""}
-        columns = [column for column in df if column != self.id and df[column].nunique() > 1]
+        columns = [one for one in df if one not in (self.id, self.sample_id) and df[one].nunique() > 1]
         alike = [column for column in columns if bare(column) == bare(name)]
         coded = [column for column in columns if bare(column) == f"{bare(name)}id"]  # beside the names of the codes
-        holding = [column for column in columns if cells and cells <= set(df[column]) and not df[column].is_unique]
+        words = {word for cell in cells for word in cell.split()}
+        holding = [
+            column
+            for column in columns
+            if cells and not df[column].is_unique and (cells <= set(df[column]) or words <= set(df[column]))
+        ]
+        several = len(words) > len(cells)
+        written = [column for column in columns if several and answering.are_codes_of(words, df[column].unique())]
         related = [column for column in columns if bare(name) in bare(column) or bare(column) in bare(name)]
         both = [column for column in holding if column in related]
         of_coco = [column for column in ("category_id",) if column in columns]
-        return next((one[0] for one in (alike, coded, both, of_coco, holding, related) if len(one) == 1), None)
+        return next((one[0] for one in (alike, coded, both, of_coco, holding, related, written) if len(one) == 1), None)
 
     def label_columns(self, df: pd.DataFrame) -> list[str]:
         """The columns of 0 and 1, one for each label, of a train table; [] where it has none."""
@@ -82,8 +96,8 @@ def bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.lower())
 
 
-def find(contents: Contents, id: str | None) -> Roles:
-    """The roles, by one sample submission with one column of ids; `id` is the value of --id.
+def find(contents: Contents, id: str | None, label: str | None = None) -> Roles:
+    """The roles, by one sample submission with one column of ids; `id` and `label` are the values of these options.
 
     Raises:
         UserError: There is no sample submission, or several; it names no rows, or they are named in several ways.
@@ -99,6 +113,8 @@ def find(contents: Contents, id: str | None) -> Roles:
     if not answer:
         raise UserError(f"{sample_file} has one column, {sample_id!r}: it does not say what to predict")
     answering.check_columns(sample_file, sample[answer])
+    if len(answer) == 1:
+        answering.check_confidences(sample_file, sample[answer[0]])
     melted = melting.find(contents, sample[sample_id].tolist(), others) if len(answer) == 1 else None
     ids = melted.ids if melted else sample[sample_id].tolist()
     is_shared = not melted and any(sample_id in df for df in others.values())
@@ -110,7 +126,7 @@ def find(contents: Contents, id: str | None) -> Roles:
     test = others.pop(test_file, sample)
     return Roles(
         *(sample_file, sample, sample_id, id, why, answer, melted, ids, test_file, test),
-        *(others, next(iter(solutions), None), unit),
+        *(others, next(iter(solutions), None), unit, label),
     )
 
 

@@ -64,10 +64,11 @@ def add_from_sample(guess: Guess, where: str, answers: pd.Series, form: Form) ->
         known = set(guess.classes)
         parted = [[cell] if cell in known else [word.strip() for word in cell.split(form.separator)] for cell in cells]
         strange = dict.fromkeys(word for words in parted for word in words if word not in known)
-        if added := [word for word in strange if all(word in words for words in parted)]:
+        added = [word for word in strange if all(word in words for words in parted)]
+        if len(added) == 1:  # of several that are in every row, none is more than an example
             guess.classes += tuple(added)
             guess.why["classes"] += f", and {examples(added)} of {where}"
-        cells = [word for word in strange if word not in added]
+        cells = [word for word in strange if word not in guess.classes]
     if strange := [cell for cell in cells if cell not in guess.classes]:
         guess.odd.append(f"{where}: its {quoted(strange[0])} is no label of a train row: should it be one?")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from src.base.errors import UserError, unknown
+from src.commands.new import answering
 from src.commands.new.answering import SEPARATORS
 from src.commands.new.evaluation import Wanted
 from src.commands.new.looking import examples
@@ -126,11 +127,18 @@ def of_class(
 
 
 def ranked(cells: Sequence[str], known: set[str]) -> tuple[str, int] | None:
-    """The separator and the most labels in a cell of several, best first; None where a cell has one."""
+    """The separator and the most labels in a cell of several, best first; None where a cell has one.
+
+    They are train rows' labels; or codes of their kind, as many in each cell, where a label has no separator in it.
+    """
     for separator in SEPARATORS:
         parted = [cell.split(separator) for cell in cells if separator in cell.strip() and cell not in known]
         words = {word.strip() for words in parted for word in words}
-        if parted and len(parted) >= 0.5 * len(cells) and 2 * len(words & known) >= len(words):
+        if not parted or len(parted) < 0.5 * len(cells):
+            continue
+        as_many = len(parted) == len(cells) and len(set(map(len, parted))) == 1
+        are_codes = as_many and not any(separator in name for name in known) and answering.are_codes_of(words, known)
+        if are_codes or 2 * len(words & known) >= len(words):
             return separator, max(map(len, parted))
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError
-from src.commands.new import answering
+from src.commands.new import answering, submitting
 from src.commands.new.answering import quoted
 from src.commands.new.evaluation import Wanted
 from src.commands.new.looking import examples
@@ -159,7 +159,9 @@ def reason_for_number(
     shown = f"{len(values):,} values, {values.min():g} to {values.max():g}, in {counts.sum():,} rows"
     if (fractions := values[values % 1 != 0]).size:
         return [f"{label} has decimals, as {fractions[0]:g}", f"{label}: {shown}: taken as numbers; {undo}"]
-    asked = pd.to_numeric(answers[answers != ""], errors="coerce").to_numpy(float)
+    if submitting.ranked(answers[answers != ""].unique(), {f"{value:.0f}" for value in values}) is not None:
+        return []
+    asked = pd.to_numeric(answers[answers != ""], errors="coerce").dropna().to_numpy(float)
     if len(values) > 2 and asked.size and (asked % 1 != 0).any() and (values.max() > 2 or asked.max() > 1):
         return [f"the sample submission has decimals, as {asked[asked % 1 != 0][0]:g}"]
     codes = {f"{value:.0f}" for value in values}
