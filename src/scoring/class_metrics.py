@@ -7,6 +7,7 @@ import numpy as np
 from src.scoring import auc, average_precision, bootstrap, confusion
 from src.scoring.blocks import by_rows
 from src.scoring.metric import Metric, column_metric, label_metric, row_mean
+from src.scoring.tables import Sparse, true_probs
 from src.scoring.targets import BOARD_MIN_PROB, surprise
 
 
@@ -16,20 +17,22 @@ def correct(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
 
 def board_surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """The same as Kaggle computes it of a submission: each row is divided by its sum, then kept 1e-15 from 0 and 1."""
-    probs = probs.astype(float)
-    true = probs[np.arange(len(targets)), targets] / probs.sum(axis=1)
+    if not isinstance(probs, Sparse):
+        probs = probs.astype(float)
+    true = true_probs(targets, probs) / probs.sum(axis=1)
     return -np.log(np.clip(true, BOARD_MIN_PROB, 1 - BOARD_MIN_PROB))
 
 
 def squares(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """(n,) half the sum over classes of (probability - 1 or 0) squared: of two classes, either one's (Brier 1950)."""
-    true = probs[np.arange(len(targets)), targets].astype(float)
-    return (np.square(probs, dtype=float).sum(axis=1) - 2 * true + 1) / 2
+    true = true_probs(targets, probs).astype(float)
+    squared = probs.sum_of_squares() if isinstance(probs, Sparse) else np.square(probs, dtype=float).sum(axis=1)
+    return (squared - 2 * true + 1) / 2
 
 
 def ahead(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """(n,) the classes that are likelier than the true one; of equally likely ones the last are, as in scikit-learn."""
-    return by_rows(ahead_in_block, targets, probs)
+    return probs.ahead(targets) if isinstance(probs, Sparse) else by_rows(ahead_in_block, targets, probs)
 
 
 def ahead_in_block(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from src.scoring import bootstrap, columns, confusion
 from src.scoring.confusion import Counts
 from src.scoring.fscores import FScore
+from src.scoring.tables import Sparse
 from src.scoring.targets import TARGETS, Target
 
 Z = 1.959963984540054  # the normal distribution's quantile of 0.975
@@ -55,6 +56,11 @@ class Metric:
     def of_labels(self) -> bool:
         """Whether a submission holds labels, and not what they were decided by."""
         return self.answers == "labels"
+
+    @property
+    def is_of_columns(self) -> bool:
+        """Whether it looks at each class's column of probabilities, which a sparse table has not."""
+        return self.per_row is None and self.of_counts is None
 
     @property
     def is_slow(self) -> bool:
@@ -143,6 +149,8 @@ def binary_replicates(
 
 def two_columns(positive: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """(n, 2) the sums of the other classes' probabilities, and of those of the mask (k,)."""
+    if isinstance(probs, Sparse):
+        return np.stack([probs.sum_of(~positive), probs.sum_of(positive)], axis=1)
     return np.stack([probs[:, ~positive].sum(axis=1), probs[:, positive].sum(axis=1)], axis=1)
 
 

@@ -5,7 +5,8 @@
   labels   (n, k) 0 or 1      (n, k) a probability a label               the same of each label, their mean
   number   (n,) float         (n, 1) the number                          the squared error
 
-A target is asked instead of named: nobody else takes an argmax, or divides a row by its sum.
+A target is asked instead of named: nobody else takes an argmax, or divides a row by its sum. Of many classes a table is
+sparse, which only what is of one class has to know: see sparse.py.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from src.scoring.blocks import by_rows
+from src.scoring.sparse import SameRow, SparseTable
+from src.scoring.tables import is_large, true_probs
 
 MIN_PROB = np.finfo(np.float32).eps  # the least probability that a logarithm is taken of, as in scikit-learn
 BOARD_MIN_PROB = 1e-15  # Kaggle's
@@ -67,6 +70,8 @@ class OneClass:
 
     def constant(self, targets: np.ndarray, k: int) -> np.ndarray:
         shares = np.bincount(targets, minlength=k) / len(targets)
+        if is_large(len(targets), k):
+            return SameRow(shares, len(targets))
         return np.broadcast_to(shares, (len(targets), k))
 
     def describe(self, row: np.ndarray, outputs: Sequence[str], answers: str) -> str:
@@ -80,8 +85,11 @@ class OneClass:
         return table / table.sum(axis=1, keepdims=True)
 
     def find_fault(self, table: np.ndarray) -> tuple[str, np.ndarray] | None:
-        in_range = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1)
-        bad = ~(in_range & (np.abs(table.sum(axis=1) - 1) <= TOLERANCE))
+        if isinstance(table, SparseTable):
+            bad = table.find_bad(TOLERANCE)
+        else:
+            in_range = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1)
+            bad = ~(in_range & (np.abs(table.sum(axis=1) - 1) <= TOLERANCE))
         return ("probabilities", bad) if bad.any() else None
 
 
@@ -153,7 +161,7 @@ TARGETS: dict[str, Target] = {one.task: one for one in (OneClass(), SeveralLabel
 
 def surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:
     """-log of the true class's probability, which is kept from 0 by float32's resolution, as scikit-learn does."""
-    return -np.log(np.clip(probs[np.arange(len(targets)), targets], MIN_PROB, 1).astype(float))
+    return -np.log(np.clip(true_probs(targets, probs), MIN_PROB, 1).astype(float))
 
 
 def label_surprise(targets: np.ndarray, probs: np.ndarray) -> np.ndarray:

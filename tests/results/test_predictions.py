@@ -7,6 +7,8 @@ import pytest
 from src.base.errors import UserError
 from src.results import predictions
 from src.schema.competition import Competition
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import of_dense
 
 IDS = ["007", "10", "a"]
 TOY = Competition.model_construct(classes=("x", "y"))
@@ -70,3 +72,49 @@ def test_a_missing_or_damaged_file_is_said(path, data):
         path.write_bytes(data)
     with pytest.raises(UserError, match="run"):
         predictions.read(path, TOY, IDS)
+
+
+MANY = Competition.model_construct(classes=tuple(f"class {i}" for i in range(70)))
+SPARSE = of_dense(np.random.default_rng(0).dirichlet(np.full(70, 0.1), 3).astype(np.float32))
+
+
+@pytest.fixture
+def sparse_path(tmp_path):
+    predictions.write(tmp_path / "test.parquet", MANY, IDS, SPARSE)
+    return tmp_path / "test.parquet"
+
+
+def test_a_sparse_table_comes_back_by_id_as_it_was(sparse_path):
+    found = predictions.read(sparse_path, MANY, ["a", "007", "10"])
+    assert isinstance(found, SparseTable)
+    assert found.toarray() == pytest.approx(SPARSE.toarray()[[2, 0, 1]], abs=1e-7)
+    assert (found.above.indices == SPARSE[[2, 0, 1]].above.indices).all()
+    assert predictions.count_rows(sparse_path) == 3
+    again = sparse_path.with_name("again.parquet")
+    predictions.write(again, MANY, ["a", "007", "10"], found)
+    assert predictions.read(again, MANY, IDS).toarray() == pytest.approx(SPARSE.toarray(), abs=1e-7)
+
+
+def test_a_sparse_table_keeps_no_more_than_the_likeliest(sparse_path):
+    assert pd.read_parquet(sparse_path)["classes"].map(len).max() == 50
+
+
+@pytest.mark.parametrize("ids", [["007", "10"], ["007", "10", "a", "b"], ["7", "10", "a"]])
+def test_a_sparse_table_of_other_ids_is_refused(sparse_path, ids):
+    with pytest.raises(UserError, match="is of other rows"):
+        predictions.read(sparse_path, MANY, ids)
+
+
+def test_a_sparse_table_of_other_classes_is_refused(sparse_path):
+    other = Competition.model_construct(classes=(*MANY.classes[1:], MANY.classes[0]))
+    with pytest.raises(UserError, match="its classes are others than the config's, or in another order"):
+        predictions.read(sparse_path, other, IDS)
+
+
+def test_a_sparse_table_that_is_none_is_not_written(sparse_path):
+    before = sparse_path.read_bytes()
+    with pytest.raises(UserError, match="3 rows are not probabilities, the first of id '007'"):
+        predictions.write(sparse_path, MANY, IDS, SparseTable(SPARSE.above, SPARSE.rest + 1))
+    with pytest.raises(UserError, match="id 'a' stands in more than one row"):
+        predictions.write(sparse_path, MANY, ["a", "a", "b"], SPARSE)
+    assert sparse_path.read_bytes() == before

@@ -5,6 +5,9 @@
   thresholds      a label is there from another probability than 1/2 on    F1 and F2 of several labels
   none_of_these   the class of rows of no other class is raised     MAP@k, where the metric names that class
 
+Of tables that keep the likeliest classes alone (sparse.py) no rule is fitted: its numbers, one a class, would be
+learnt from a few rows each, and to find them takes a pass over all rows for each class.
+
 A rule is fitted on out-of-fold rows. It is the best of many, so the score that it reaches there is too good: honest is
 that of rules fitted on the other folds' rows.
 """
@@ -19,6 +22,8 @@ from src.scoring.cross_fitting import cross_fit
 from src.scoring.decisions import biases, cut_points, none_of_these, thresholds
 from src.scoring.decisions.biases import Biases
 from src.scoring.metric import Metric
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table
 
 __all__ = ["Biases", "Rule", "bias_of", "cross_fitted", "fit", "rule_of"]
 
@@ -58,12 +63,17 @@ def names(metric: Metric) -> tuple[str, ...]:
     return tuple(name for name in metric.rules if name != "none_of_these" or metric.none is not None)
 
 
+def rules_for(metric: Metric, table: Table) -> tuple[str, ...]:
+    """The rules that can be fitted on a table."""
+    return () if isinstance(table, SparseTable) else names(metric)
+
+
 def fit(metric: Metric, table: np.ndarray, targets: np.ndarray) -> Rule:
     """The rule with which the metric is best on these rows, of predictions (n, k).
 
     Where a metric has several rules, that which is best on other parts of the rows than it is fitted on.
     """
-    rules = names(metric)
+    rules = rules_for(metric, table)
     if len(rules) < 2:
         return RULES[rules[0]](metric, table, targets) if rules else AsIs()
     parts = np.arange(len(targets)) % min(PARTS, len(targets))
@@ -84,7 +94,7 @@ def cross_fitted(metric: Metric, table: np.ndarray, targets: np.ndarray, fold: n
 
     `table` itself for a metric that needs no rule.
     """
-    if not names(metric):
+    if not rules_for(metric, table):
         return table
     if targets.ndim == 1:  # labels of many columns are moved in their own precision
         table = table.astype(float)
