@@ -17,6 +17,8 @@ from src.base.errors import counted
 from src.kaggle.refusals import CODES
 from src.leaderboard import submission
 from src.schema.competition import Competition
+from src.scoring.metric import two_columns
+from src.scoring.sparse import SparseTable
 
 MOST_NAMED = 20  # labels whose shares are printed
 
@@ -40,25 +42,23 @@ def run(competition: Competition, file: Path) -> int:
 
 def class_shares(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, 4 classes used: broken 31.8%, ...`."""
-    used = likeliest(competition, answers)
-    classes = f"{len(used)} {'class' if len(used) == 1 else 'classes'} used"
-    return f"{counted(len(answers), 'row')}, {classes}: {', '.join(used)}"
+    n, used = likeliest(competition, answers)
+    return f"{counted(len(answers), 'row')}, {n} {'class' if n == 1 else 'classes'} used: {used}"
 
 
 def probabilities(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, probabilities of 4 classes, the likeliest: broken 31.8%, ...`; of labels, the mean of each."""
     n, k = counted(len(answers), "row"), len(competition.classes)
     if competition.target.is_choice:
-        return f"{n}, probabilities of {k} classes, the likeliest: {', '.join(likeliest(competition, answers))}"
+        return f"{n}, probabilities of {k} classes, the likeliest: {likeliest(competition, answers)[1]}"
     return f"{n}, probabilities of {counted(k, 'label')}, on average: {shares(answers.mean())}"
 
 
-def likeliest(competition: Competition, answers: pd.DataFrame) -> list[str]:
-    """`broken 31.8%`, ...: the share of rows of which each class is the likeliest, without those of none."""
+def likeliest(competition: Competition, answers: pd.DataFrame) -> tuple[int, str]:
+    """The classes that are the likeliest of any row, and `broken 31.8%, ...`: of how many each is; see `shares`."""
     rows = np.bincount(competition.target.answers(answers.to_numpy()), minlength=len(competition.classes))
-    return [
-        f"{name} {share:.1%}" for name, share in zip(competition.classes, rows / len(answers), strict=True) if share
-    ]
+    of = pd.Series(rows / len(answers), competition.classes)
+    return int((of > 0).sum()), shares(of[of > 0])
 
 
 def shares(of: pd.Series) -> str:
@@ -71,15 +71,16 @@ def shares(of: pd.Series) -> str:
 def one_probability(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, probabilities of yes from 0.0012 to 0.9871, on average 0.3120`."""
     positive = list(competition.form.positive)
-    values = answers[positive].sum(axis=1)
+    values = two_columns(competition.form.asked(competition.classes), answers.to_numpy())[:, 1]
     ends = f"from {values.min():.4f} to {values.max():.4f}, on average {values.mean():.4f}"
     return f"{counted(len(answers), 'row')}, probabilities of {' or '.join(positive)} {ends}"
 
 
 def ranking(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, 4 to 5 labels in each, the first: broken 31.8%, ...`."""
-    n = (answers.to_numpy() > 0).sum(axis=1)
-    first = answers.idxmax(axis=1).value_counts(normalize=True)
+    table = answers.to_numpy()
+    n = table.sizes if isinstance(table, SparseTable) else (table > 0).sum(axis=1)
+    first = pd.Series(np.array(competition.classes, object)[table.argmax(axis=1)]).value_counts(normalize=True)
     labels = f"{n.min()} to {n.max()}" if n.min() < n.max() else n.min()
     return f"{counted(len(answers), 'row')}, {labels} labels in each, the first: {shares(first)}"
 

@@ -13,6 +13,10 @@ from src.base.errors import UserError
 from src.base.spellings import by_id
 from src.schema.competition import FEWEST_FOLDS
 
+CELLS = (
+    200_000_000  # groups times classes, which scikit-learn's splitter by groups has a table of, a pass for each group
+)
+
 
 def split(
     ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int, rare: bool = False
@@ -20,7 +24,8 @@ def split(
     """Assign a fold to each row, 0 to n-1: stratified by label, rows of a group together, whatever the rows' order.
 
     A class with fewer rows than folds is spread as far as it goes: some folds have none of it to score on. If `rare`,
-    it may be all in one fold, where it cannot be learnt. Where each class has fewer, rows are dealt out by `deal`.
+    it may be all in one fold, where it cannot be learnt. Where each class has fewer, or there are many of both groups
+    and classes, rows are dealt out by `deal`.
 
     Raises:
         UserError: More folds than rows or groups; or, unless `rare`, a class that is all in one fold.
@@ -32,19 +37,22 @@ def split(
     dealt = np.full(len(ids), -1)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
         warnings.filterwarnings("ignore", message="The least populated class")
-        if np.unique(y, return_counts=True)[1].max() >= n:  # or the splitters refuse
+        rows = np.unique(y, return_counts=True)[1]
+        many = g is not None and len(rows) * len(set(g.tolist())) > CELLS
+        if rows.max() >= n and not many:  # or the splitters refuse
             for k, held_out in enumerate(held_out_rows(y, g, n, seed)):
                 dealt[held_out] = k
     if len(set(dealt)) < n:  # nor do they fill each fold where groups are few
         dealt = deal(y, np.arange(len(y)) if g is None else g, n, seed)
     fold = np.empty(len(ids), int)
     fold[np.asarray(order)] = dealt
-    for label in () if rare else sorted(set(labels)):
-        if len(set(fold[np.asarray(labels) == label])) < 2:
-            raise UserError(
-                f"all rows of class {label!r} are in one group: the fold without it could not learn the class "
-                f"(rare_classes=True in the config allows that)"
-            )
+    names, which = np.unique(np.asarray(labels), return_inverse=True)
+    in_folds = np.bincount(np.unique(which * n + fold) // n, minlength=len(names))
+    if not rare and (in_folds < 2).any():
+        raise UserError(
+            f"all rows of class {str(names[in_folds < 2][0])!r} are in one group: the fold without it could not learn "
+            f"the class (rare_classes=True in the config allows that)"
+        )
     return fold
 
 
@@ -135,13 +143,18 @@ def deal(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarra
     """Return the fold (m,) of each row: groups, the largest first, go where their classes and then rows are fewest."""
     classes = np.unique(labels, return_inverse=True)[1]
     names, which = np.unique(groups, return_inverse=True)
-    sizes = np.zeros((len(names), classes.max() + 1), int)  # the rows of each class in each group
-    np.add.at(sizes, (which, classes), 1)
+    ones = np.ones(len(which), int)
+    rows = sparse.csr_array((ones, (which, classes)))  # of each class in each group
+    rows.sum_duplicates()
+    sizes = np.bincount(which)
     shuffled = np.random.default_rng(seed).permutation(len(names))
-    counts, fold_of = np.zeros((n, sizes.shape[1]), int), np.empty(len(names), int)
-    for i in shuffled[np.argsort(-sizes[shuffled].sum(axis=1), kind="stable")]:
-        fold_of[i] = np.lexsort((counts.sum(axis=1), counts @ sizes[i]))[0]
-        counts[fold_of[i]] += sizes[i]
+    counts, total, fold_of = np.zeros((n, rows.shape[1]), int), np.zeros(n, int), np.empty(len(names), int)
+    for i in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        some = slice(*rows.indptr[i : i + 2])
+        own, of_class = rows.indices[some], rows.data[some]
+        fold_of[i] = np.lexsort((total, counts[:, own] @ of_class))[0]
+        counts[fold_of[i], own] += of_class
+        total[fold_of[i]] += sizes[i]
     return fold_of[which]
 
 

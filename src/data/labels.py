@@ -14,6 +14,7 @@ from src.base.errors import counted
 from src.schema.competition import Competition
 
 BETWEEN = "\x1f"  # between the labels of a cell that is made of columns or rows, and behind the last: none has it
+CLASSES_NAMED = 100  # in a fault, at most
 TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a column of classes
 
 
@@ -159,14 +160,16 @@ def faults(competition: Competition, file: str, train: pd.DataFrame) -> list[str
         return number_faults(competition, file, train)
     found, cells, id, name = [], train[competition.label], competition.id, competition.label
     labels = cells if competition.task == "class" else cells.map(lambda cell: split(competition, cell)).explode()
-    known = labels.isin(competition.classes)
+    known, like = labels.isin(competition.classes), {one.lower(): one for one in reversed(competition.classes)}
+    names = ", ".join(competition.classes[:CLASSES_NAMED])
+    names += " ..." if len(competition.classes) > CLASSES_NAMED else ""
     for row, label in labels[~known & labels.notna()].items():
         where = f"{file}: {id} {train[id].loc[row]!r}"
         if label == "":
             found.append(f"{where} has no {name}")
             continue
-        near = [one for one in competition.classes if one.lower() == label.strip().lower()]
-        hint = f"write it {near[0]!r}" if near else f"the classes are {', '.join(competition.classes)}"
+        near = like.get(label.strip().lower())
+        hint = f"the classes are {names}" if near is None else f"write it {near!r}"
         found.append(f"{where} has the unknown {name} {label!r}: {hint}")
     rows = labels[known].value_counts().reindex(list(competition.classes), fill_value=0)
     for label, n in {} if competition.rare_classes else rows[rows < 2].items():

@@ -242,9 +242,9 @@ def limit_rows(competition: Competition, frames: dict[str, pd.DataFrame]) -> dic
     by_remainder = sorted(names, key=lambda name: int(share[name]) - share[name])
     for name in by_remainder[: limit - sum(want.values())]:
         want[name] += 1
-    rows = []
+    rows, places = [], pd.Series(np.arange(len(strata))).groupby(strata).indices
     for name in names:
-        rows.extend(rng.permutation(np.flatnonzero(strata == name))[: want[name]])
+        rows.extend(rng.permutation(places.get(name, np.array([], int)))[: want[name]])
     drawn = {
         "train": train[competition.id].iloc[rows],
         "test": test[competition.id].iloc[rng.permutation(len(test))[:limit]],

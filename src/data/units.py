@@ -15,6 +15,8 @@ from src.base.errors import UserError, counted
 from src.base.spellings import by_id
 from src.data import patterns
 from src.schema.competition import Competition
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table, grouped
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Units:
         """(m,) the place of the first row of each."""
         return np.unique(self.which, return_index=True)[1]
 
-    def combine(self, competition: Competition, table: np.ndarray) -> np.ndarray:
+    def combine(self, competition: Competition, table: Table) -> Table:
         """(n, k) predictions of rows -> (m, k) of units, as `Unit` says."""
         if competition.unit.by == "max" and (asked := competition.form.asked(competition.classes)) is not None:
-            order = np.lexsort((table[:, asked].sum(axis=1), self.which))
+            sums = table.sum_of(asked) if isinstance(table, SparseTable) else table[:, asked].sum(axis=1)
+            order = np.lexsort((sums, self.which))
             return table[order[np.cumsum(np.bincount(self.which)) - 1]]
+        if isinstance(table, SparseTable):
+            return grouped(table, self.which, competition.unit.by)
         order = np.argsort(self.which, kind="stable")
         starts = np.searchsorted(self.which[order], np.arange(len(self.ids)))
         if competition.unit.by == "max":

@@ -9,42 +9,48 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from src.base.errors import counted, unknown
 from src.base.spellings import SPELLINGS, respellings
+from src.leaderboard.sparse_answers import SparseAnswers
 from src.schema.competition import Competition
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table, of_labels, of_weights
 
 BLANK = {"", "nan", "none", "null", "na", "n/a", "<na>", "nat"}
 SLACK = 1e-6  # by so much a float32 probability may be above 1
 CLASSES_NAMED = 12  # classes in a line at most
 
-Read = tuple[np.ndarray, list[str]]  # one row a line of the file, and the faults of its cells
+Read = tuple[Table, list[str]]  # one row a line of the file, and the faults of its cells
 
 
 @dataclass(frozen=True)
 class Cells:
     """How the cells of a form are written, of a table (n, k), and read: one column of answers a column of the form."""
 
-    write: Callable[[Competition, np.ndarray], dict[str, Sequence]]
+    write: Callable[[Competition, Table], dict[str, Sequence]]
     read: Callable[[Competition, pd.DataFrame], Read]
 
 
-def write(competition: Competition, ids: Sequence[str], table: np.ndarray) -> pd.DataFrame:
+def write(competition: Competition, ids: Sequence[str], table: Table) -> pd.DataFrame:
     """Return the rows of a submission, by their ids: its answers to pictures, by a table (n, k) that is decided."""
     form = competition.form
     rows = pd.Index(form.row_ids(ids, competition.classes), name=competition.sample_id)
     return pd.DataFrame(CELLS[form.kind].write(competition, table), index=rows)
 
 
-def read(competition: Competition, df: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+def read(competition: Competition, df: pd.DataFrame) -> Read:
     """Return what each line says, and the faults of the cells, which are text; lines are the index of `df`."""
     return CELLS[competition.form.kind].read(competition, df)
 
 
-def table(competition: Competition, row_ids: Sequence[str], said: np.ndarray) -> pd.DataFrame:
+def table(competition: Competition, row_ids: Sequence[str], said: Table) -> pd.DataFrame | SparseAnswers:
     """Return the table by picture of what `read` gives for rows that lack none."""
     parts = [competition.form.parse(row, competition.classes) for row in row_ids]
     outputs = list(competition.outputs)
+    if isinstance(said, SparseTable):
+        return SparseAnswers(pd.Index(row_ids), said)
     if not parts or parts[0][1] is None:
         return pd.DataFrame(said, index=list(row_ids), columns=outputs)
     ids, labels = zip(*parts, strict=True)
@@ -106,7 +112,12 @@ def read_label(competition: Competition, df: pd.DataFrame) -> Read:
     known = column.isin(competition.classes).to_numpy()
     blank = ~known & is_blank(column)
     faults = label_faults(competition, df, column[~blank], blank, name)
-    return (column.to_numpy()[:, None] == np.array(competition.classes, object)).astype(np.float32), faults
+    labels = pd.Index(competition.classes).get_indexer(column)
+    if competition.target.is_sparse(len(df), len(competition.classes)):
+        return of_labels(labels, len(competition.classes)), faults
+    table = np.zeros((len(df), len(competition.classes)), np.float32)
+    table[known, labels[known]] = 1
+    return table, faults
 
 
 def write_probabilities(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
@@ -114,7 +125,9 @@ def write_probabilities(competition: Competition, table: np.ndarray) -> dict[str
 
 
 def write_one_probability(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
-    return {answer_column(competition): table[:, positive(competition)].sum(axis=1)}
+    mask = positive(competition)
+    sums = table.sum_of(mask) if isinstance(table, SparseTable) else table[:, mask].sum(axis=1)
+    return {answer_column(competition): sums}
 
 
 def positive(competition: Competition) -> np.ndarray:
@@ -126,7 +139,11 @@ def read_one_probability(competition: Competition, df: pd.DataFrame) -> Read:
     """Spread the probability evenly over its classes, and what is left over the others."""
     probs, faults = read_probabilities(competition, df)
     mask = positive(competition)
-    return np.where(mask, probs / mask.sum(), (1 - probs) / (~mask).sum()), faults
+    of_each, of_others = probs / mask.sum(), (1 - probs) / (~mask).sum()
+    if competition.target.is_sparse(len(df), len(mask)):
+        more = sparse.csr_array(of_each - of_others) @ sparse.csr_array(mask[None].astype(float))
+        return of_weights(more, of_others[:, 0]), faults
+    return np.where(mask, of_each, of_others), faults
 
 
 def write_label_rows(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
@@ -183,8 +200,10 @@ def cell_faults(
 def write_ranking(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
     """Write the likeliest labels of each row; of equal ones the last first, as the metric has it."""
     k = min(competition.form.k, table.shape[1])
-    backwards = table[:, ::-1]
-    order = table.shape[1] - 1 - np.argsort(-backwards, axis=1, kind="stable")[:, :k]
+    if isinstance(table, SparseTable):
+        order = table.likeliest(k)
+    else:
+        order = table.shape[1] - 1 - np.argsort(-table[:, ::-1], axis=1, kind="stable")[:, :k]
     names = np.asarray(competition.classes, object)
     return {answer_column(competition): [competition.form.separator.join(names[row]) for row in order]}
 
@@ -202,14 +221,21 @@ def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
     for kind, (rows, fix) in kinds.items():
         if (rows := rows.to_numpy(bool)).any():
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}: {fix}")
-    weights = np.zeros((len(df), len(competition.classes)))
+    k, found = len(competition.classes), {}
     index = {label: i for i, label in enumerate(competition.classes)}
     for row, labels in enumerate(cells):
         for rank, label in enumerate(labels):
             if label in index:
-                weights[row, index[label]] = len(labels) - rank
-    shares = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1)
-    return np.where(weights > 0, shares, -1), faults
+                found[row, index[label]] = float(len(labels) - rank)  # of a label that is there twice the last
+    rows, columns = np.array(list(found), int).reshape(-1, 2).T
+    weights, sums = np.array(list(found.values())), np.bincount(rows, list(found.values()), minlength=len(df))
+    shares = weights / np.maximum(sums, 1)[rows]
+    if competition.target.is_sparse(len(df), k):
+        above = sparse.csr_array((1 + shares, (rows, columns)), shape=(len(df), k))
+        return of_weights(above, np.full(len(df), -1)), faults
+    table = np.full((len(df), k), -1.0)
+    table[rows, columns] = shares
+    return table, faults
 
 
 def write_label_list(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:

@@ -15,6 +15,7 @@ from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
 from src.results.model import decided_probs, read_model
 from src.schema.competition import Competition
+from src.scoring.sparse import SameRow
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     """
     entries, k = ledger.read(competition.scores_csv), len(competition.outputs)
     ids = tables.read_scored(competition).test[competition.id].tolist() if ids is None else ids
-    sizes = {part: n for part, (_, n) in graded(competition, ids, np.full((len(ids), k), 1 / k)).items()}
+    is_sparse = competition.target.is_sparse(len(ids), k)
+    even = SameRow(np.full(k, 1 / k), len(ids)) if is_sparse else np.full((len(ids), k), 1 / k)
+    sizes = {part: n for part, (_, n) in graded(competition, ids, even).items()}
     rows = sum(sizes.values()) or len(ids)
     splits = counts.board_sizes(competition, entries, rows)
     if sizes:

@@ -20,6 +20,7 @@ from src.schema.forms import OneProbability
 from src.scoring.agreement import ERRORS, agreement, agreement_error, are_unrelated, chance_agreement, mix
 from src.scoring.metric import two_columns
 from src.scoring.metrics import BOARD_MIN_PROB
+from src.scoring.sparse import SparseTable
 from src.scoring.targets import TOLERANCE
 
 
@@ -95,6 +96,8 @@ def check_span(competition: Competition, df: pd.DataFrame) -> list[str]:
 def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
     """Warn of what the metric takes and a model does not give."""
     probs = df.to_numpy()
+    if isinstance(probs, SparseTable):
+        return []
     if np.isin(probs, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
     rescaled = competition.target.is_choice and competition.scorer.board_per_row is not None

@@ -11,10 +11,12 @@ from torch import Tensor
 from src.data import decoded
 from src.data.geometry import Geometry
 from src.data.rows import Dataset, Rows
+from src.models.gathering import gathered
 from src.networks import encoders
 from src.networks.features import CombinedFeatures, Features
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
+from src.scoring.tables import Table
 
 
 class Classifier(Protocol):
@@ -31,9 +33,6 @@ class Classifier(Protocol):
     def batches(self, pictures: decoded.Pictures, rows: Sequence[int]) -> Iterator[Tensor]:
         """The probabilities of the pictures at `rows`, batch by batch in their order."""
 
-    def predict(self, pictures: decoded.Pictures, rows: Sequence[int]) -> np.ndarray:
-        """(n, k) float32 likewise, of all of them."""
-
 
 class Pictures(Protocol):
     def __len__(self) -> int: ...
@@ -48,7 +47,7 @@ class Pictures(Protocol):
             UserError: These pictures have no table.
         """
 
-    def probabilities(self, network: Classifier) -> np.ndarray:
+    def probabilities(self, network: Classifier) -> Table:
         """(n, k) float32: their probabilities by a network, or by what stands for one."""
 
 
@@ -79,8 +78,9 @@ class StoredPictures:
     def columns(self, competition: Competition) -> np.ndarray | None:
         return None if self.data.columns is None else self.data.columns[self.index]
 
-    def probabilities(self, network: Classifier) -> np.ndarray:
-        return network.predict(self.for_size(network.geometry.size), self.index)
+    def probabilities(self, network: Classifier) -> Table:
+        batches = network.batches(self.for_size(network.geometry.size), self.index)
+        return gathered(batches, len(self), self.competition.target)
 
     def for_size(self, size: int) -> decoded.Pictures:
         """The pictures of all of data.rows, for squares of `size` pixels."""

@@ -17,6 +17,7 @@ from scipy.special import log_softmax, softmax
 
 from src.models import platt
 from src.models.fitted import FinishedModel
+from src.models.gathering import in_parts
 from src.models.pictures import Pictures
 from src.models.prompt_variants import Variant, leaving_out
 from src.networks import features, texts
@@ -24,9 +25,11 @@ from src.networks.features import CombinedFeatures
 from src.networks.texts import Texts
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
+from src.scoring import tables
 from src.scoring.metrics import METRICS, METRICS_OF, Metric
+from src.scoring.tables import Table, mean
 
-ROWS = 8192  # compared at a time: memory does not grow with the rows
+ROWS, CELLS = 8192, 2**28  # compared at a time: memory does not grow with the rows, nor with the classes
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ def scores(
     stack = np.concatenate(classifiers, axis=1)
     v, folds, log_loss = len(classifiers), int(fold.max()) + 1, METRICS["log_loss"]
     sums = np.zeros((3, v, folds))
-    for start in range(0, len(targets), ROWS):
-        rows = slice(start, start + ROWS)
+    step = min(ROWS, max(1, CELLS // stack.shape[1]))
+    for start in range(0, len(targets), step):
+        rows = slice(start, start + step)
         logits = (scale * (feats[rows] @ stack)).reshape(len(targets[rows]), v, -1)
         for i in range(v):
             probs = softmax(logits[:, i], axis=1)
@@ -149,6 +153,10 @@ class Logits:
             self.cache[key] = self.known.scale * self.feats.dot(self.known.classifier_from(texts))
         return self.cache[key]
 
+    def of(self, texts: Sequence[Sequence[str]], rows: np.ndarray) -> np.ndarray:
+        """The logits of some rows alone, of which nothing is kept."""
+        return self.known.scale * (self.feats[rows] @ self.known.classifier_from(texts))
+
 
 class Reading(Protocol):
     """How logits (n, k) become predictions, and what of that is learnt from training rows."""
@@ -212,11 +220,34 @@ class FittedZeroShot:
     spec: ZeroShot
     folds: Sequence[FoldClassifier]
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) probabilities, the mean over folds."""
-        reading = READINGS[self.competition.task]
         logits = Logits(texts.read(self.competition, self.spec), pictures.features([self.spec]))
-        return np.mean([reading.predict(logits.compute(fold.texts), fold.learnt) for fold in self.folds], axis=0)
+        rows = np.arange(len(pictures))
+        return mean([predicted(self.competition, logits, fold, rows) for fold in self.folds])
+
+
+def learnt_by(competition: Competition, spec: ZeroShot, logits: Logits, texts, rows: np.ndarray, targets) -> np.ndarray:
+    """What is learnt of the rows at some places; of many classes of as many of these as make a table of usual size."""
+    reading, k = READINGS[competition.task], len(competition.outputs)
+    if not competition.target.is_sparse(len(rows), k):
+        return reading.fit(spec, logits.compute(texts)[rows], targets[rows])
+    if not reading.learns(spec):
+        return np.zeros(k)
+    rows = rows[:: -(-len(rows) * k // tables.CELLS)]
+    return reading.fit(spec, logits.of(texts, rows), targets[rows])
+
+
+def predicted(competition: Competition, logits: Logits, fold: "FoldClassifier", rows: np.ndarray) -> Table:
+    """(n, k) the predictions of rows at some places by a fold's classifier."""
+    reading, k = READINGS[competition.task], len(competition.outputs)
+    if not competition.target.is_sparse(len(rows), k):
+        return reading.predict(logits.compute(fold.texts)[rows], fold.learnt)
+
+    def predict(some: np.ndarray) -> np.ndarray:
+        return reading.predict(logits.of(fold.texts, some), fold.learnt)
+
+    return in_parts(predict, np.split(rows, range(ROWS, len(rows), ROWS)), len(rows), competition.target)
 
 
 def load(one: FinishedModel) -> FittedZeroShot:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,9 +65,6 @@ class Predictor:
                     [self.probabilities(part.to(machine.device(), non_blocking=True)) for part in parts(size)]
                 )
             )
-
-    def predict(self, pictures: Pictures, rows: Sequence[int]) -> np.ndarray:
-        return torch.cat(list(self.batches(pictures, rows))).cpu().numpy()
 
 
 def predictor(

@@ -10,6 +10,9 @@ import pandas as pd
 from src.report import charts, figures
 from src.report.evidence import Evidence, Model
 from src.schema.forms import OneProbability
+from src.scoring.class_metrics import ahead
+from src.scoring.metric import two_columns
+from src.scoring.tables import Table
 
 CURVES = 8  # models, or labels, that have a curve, at most
 POINTS = 60  # of a curve
@@ -94,7 +97,7 @@ def of_positive(evidence: Evidence, models: Sequence[Model], first: str) -> dict
         return {}
     mask = np.isin(np.array(evidence.classes, object), form.positive)
     has = mask[evidence.targets]
-    scores = {model.name: model.decided[:, mask].sum(axis=1) for model in models}
+    scores = {model.name: two_columns(mask, model.decided)[:, 1] for model in models}
     drawn = {"positive": figures.chosen(score_histogram(scores, has, form.positive), first)}
     if 0 < has.sum() < len(has):
         shown = [model.name for model in figures.by_cv(evidence) if model.name in scores][:CURVES]
@@ -153,8 +156,6 @@ def of_ranks(evidence: Evidence, models: Sequence[Model]) -> dict[str, alt.TopLe
     return {"ranks": chart}
 
 
-def true_rank(targets: np.ndarray, table: np.ndarray) -> np.ndarray:
+def true_rank(targets: np.ndarray, table: Table) -> np.ndarray:
     """(n,) the place of the true class among all, 1 the likeliest; of equal ones the last are first, as in `among`."""
-    true = table[np.arange(len(targets)), targets][:, None]
-    behind = np.arange(table.shape[1]) > targets[:, None]
-    return 1 + ((table > true) | ((table == true) & behind)).sum(axis=1)
+    return 1 + ahead(targets, table)

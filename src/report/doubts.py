@@ -111,7 +111,7 @@ def sure_mistakes(evidence: Evidence) -> Iterator[Advice]:
     """More confident mistakes than confidence allows, even at the best temperature: labels, before models."""
     if evidence.best is None or not evidence.classes or evidence.competition.audit_csv.is_file():
         return
-    rows = reliability.sample(*evidence.best.oof.shape)
+    rows = reliability.sample(evidence.best.oof)
     scaled = reliability.calibrated(evidence, evidence.best, rows).scaled
     confidence, right = tasks.of(evidence.competition).confidence(evidence.targets[rows], scaled)
     sure = confidence >= SURE

@@ -26,6 +26,7 @@ from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.scoring.constant import ConstantAnswer, constant_answer
 from src.scoring.metrics import Metric
+from src.scoring.tables import Table
 from src.scoring.targets import Target
 
 __all__ = ["BLEND", "PARTS", "Evidence", "LeftOut", "Model"]
@@ -40,9 +41,9 @@ class Model:
     name: str
     folder: Path
     made: Mapping[str, Any]  # its model.json
-    oof: np.ndarray  # (n, k) predictions of the train rows, in their order
-    decided: np.ndarray  # (n, k) the same as the metric scores them: see `decisions`
-    test: np.ndarray | None  # (m, k) of the test rows; None where the table is of other rows
+    oof: Table  # (n, k) predictions of the train rows, in their order
+    decided: Table  # (n, k) the same as the metric scores them: see `decisions`
+    test: Table | None  # (m, k) of the test rows; None where the table is of other rows
 
 
 @dataclass(frozen=True)

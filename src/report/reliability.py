@@ -16,14 +16,17 @@ from src.report import tasks
 from src.report.evidence import Evidence, Model
 from src.scoring import calibration
 from src.scoring.intervals import wilson
+from src.scoring.sparse import KEPT, SparseTable
+from src.scoring.tables import Table
 
 BINS, MIN_BIN_ROWS = 15, 20  # bins at most, as Guo et al. have; rows a bin has at least
 NUMBERS = 2**18  # probabilities that are measured, at most: of more, a sample of the rows
 REPLICATES, SEED = 1000, 0
 
 
-def sample(n: int, k: int) -> np.ndarray | slice:
-    """The rows of n, each of k probabilities, to measure: all, or as many as NUMBERS allows, always the same."""
+def sample(table: Table) -> np.ndarray | slice:
+    """The rows of a table (n, k) to measure: all, or as many as NUMBERS allows, always the same."""
+    n, k = len(table), KEPT if isinstance(table, SparseTable) else table.shape[1]
     if n * k <= NUMBERS:
         return slice(None)
     return np.sort(np.random.default_rng(SEED).permutation(n)[: NUMBERS // k])
@@ -77,7 +80,7 @@ class Calibration:
     gain: float  # of the log loss, by the temperature; positive is better
     gain_se: float
     temperature: float  # of all rows; of several labels the median of theirs
-    scaled: np.ndarray  # (n, k) the probabilities with the temperature
+    scaled: Table  # (n, k) the probabilities with the temperature
 
 
 def calibrated(evidence: Evidence, model: Model, rows: np.ndarray | slice = slice(None)) -> Calibration:

@@ -97,7 +97,7 @@ def temperature(evidence: Material) -> Iterator[Advice]:
     for model, spec, _ in trained(evidence):
         if spec.temperature:
             continue
-        rows = reliability.sample(*model.oof.shape)
+        rows = reliability.sample(model.oof)
         found = reliability.calibrated(evidence, model, rows)
         much = found.gain > ERRORS * found.gain_se and found.gain > LITTLE * model.made["log_loss"]
         if much and found.before.ece > found.before.by_chance[1] and found.after.ece < found.before.ece:

@@ -12,7 +12,7 @@ from src.base.files import write_parquet
 from src.results import sparse_predictions
 from src.schema.competition import Competition
 from src.scoring.sparse import SparseTable
-from src.scoring.tables import Table
+from src.scoring.tables import Table, sparsely
 
 
 def write(path: Path, competition: Competition, ids: Sequence[str], table: Table) -> None:
@@ -57,7 +57,8 @@ def read(path: Path, competition: Competition, ids: Sequence[str]) -> Table:
         )
     if is_sparse:
         return table[pd.Index(names).get_indexer(list(ids))]
-    return df.set_index(competition.id).loc[list(ids), list(competition.outputs)].to_numpy(np.float32)
+    table = df.set_index(competition.id).loc[list(ids), list(competition.outputs)].to_numpy(np.float32)
+    return sparsely(table) if competition.target.is_sparse(*table.shape) else table
 
 
 def read_sparse(path: Path, competition: Competition) -> tuple[pd.Series, SparseTable]:

@@ -11,6 +11,7 @@ from math import sqrt
 
 import numpy as np
 
+from src.scoring.tables import Tables
 from src.scoring.targets import Target
 
 DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
@@ -19,7 +20,7 @@ ERRORS = 3  # standard errors within which two numbers may differ by chance
 SHARES_SHOWN = 4  # classes whose shares are named
 
 
-def disagreement(target: Target, tables: Sequence[np.ndarray]) -> np.ndarray:
+def disagreement(target: Target, tables: Tables) -> np.ndarray:
     """(m, m) how far each two of m tables (n, k) are apart; 0 of one and itself.
 
     Of classes it is the share of rows with another label, else 1 - the correlation; see `disagreement_name`.

@@ -14,6 +14,8 @@ from scipy.special import expit, logit, softmax
 
 from src.scoring.blocks import by_rows
 from src.scoring.cross_fitting import cross_fit
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table, true_probs
 from src.scoring.targets import MIN_PROB
 
 COLDEST, HOTTEST = 0.05, 20.0
@@ -21,10 +23,13 @@ ENOUGH = 50  # rows that have a label, and that have not
 CELLS = 2**22  # numbers that the temperature of all labels is fitted on
 
 
-def temperature(probs: np.ndarray, targets: np.ndarray) -> float | np.ndarray:
+def temperature(probs: Table, targets: np.ndarray) -> float | np.ndarray:
     """The T, from COLDEST to HOTTEST, with which the log loss of these rows (n, k) is least; of labels (k,) of each."""
     if targets.ndim == 2:
         return temperatures(probs, targets)
+    if isinstance(probs, SparseTable):
+        known = np.log(np.maximum(true_probs(targets, probs), MIN_PROB, dtype=float)).mean()
+        return root_of(lambda per: probs.raised(per).mean_log(probs) - known)
     logs = logarithm(probs)
     true = logs[np.arange(len(targets)), targets].mean()
 
@@ -66,14 +71,16 @@ def root_of(slope: Callable[[float], float]) -> float:
     return 1 / brentq(slope, 1 / HOTTEST, 1 / COLDEST, xtol=1e-6)
 
 
-def scale(probs: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+def scale(probs: Table, temperature: float | np.ndarray) -> Table:
     """(n, k) probabilities at the temperature, or of labels at those of each (k,), in the type of `probs`."""
     if np.ndim(temperature):
         return by_rows(lambda some: expit(log_odds(some) / temperature).astype(probs.dtype), probs)
+    if isinstance(probs, SparseTable):
+        return probs.raised(1 / temperature)
     return softmax(logarithm(probs) / temperature, axis=1).astype(probs.dtype)
 
 
-def cross_fitted(probs: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def cross_fitted(probs: Table, targets: np.ndarray, fold: np.ndarray) -> Table:
     """(n, k) each fold's rows at the temperature that is fitted on the other folds' rows: honest to score."""
     return cross_fit(temperature, scale, probs, targets, fold)
 

@@ -52,7 +52,7 @@ def precision_at(top: int, targets: np.ndarray, probs: np.ndarray) -> np.ndarray
     A class whose number is negative has no place: a submission may rank fewer classes than count.
     """
     before = ahead(targets, probs)
-    has_place = (before < top) & (probs[np.arange(len(targets)), targets] >= 0)
+    has_place = (before < top) & (true_probs(targets, probs) >= 0)
     return np.where(has_place, 1 / (1 + before), 0)
 
 

@@ -118,6 +118,25 @@ class SparseTable(NotDense):
         kept = np.bincount(self.row, above * (above + 2 * self.rest[self.row]), minlength=len(self))
         return kept + self.shape[1] * np.square(self.rest, dtype=float)
 
+    def raised(self, power: float) -> "SparseTable":
+        """The probabilities in proportion to a power of these."""
+        least = np.finfo(np.float32).eps
+        rest = np.maximum(self.rest, least, dtype=float) ** power
+        kept = np.maximum(self.above.data + self.rest[self.row], least, dtype=float) ** power - rest[self.row]
+        total = np.bincount(self.row, kept, minlength=len(self)) + self.shape[1] * rest
+        above = (kept / total[self.row]).astype(np.float32)
+        above = sparse.csr_array((above, self.above.indices, self.above.indptr), shape=self.shape)
+        return SparseTable(above, (rest / total).astype(np.float32))
+
+    def mean_log(self, of: "SparseTable") -> float:
+        """The mean over rows of the expected log of another table's probabilities, which keeps the same classes."""
+        least = np.finfo(np.float32).eps
+        rest = np.log(np.maximum(of.rest, least, dtype=float))
+        kept = np.log(np.maximum(of.above.data + of.rest[of.row], least, dtype=float))
+        own = self.above.data + self.rest[self.row]
+        some = np.bincount(self.row, own * kept, minlength=len(self))
+        return float((some + (self.shape[1] - self.sizes) * self.rest * rest).mean())
+
     def likeliest(self, top: int) -> np.ndarray:
         """(n, top) the likeliest classes, the first of them first; of equal ones the last is, as in `ahead`."""
         found, k = np.empty((len(self), top), np.int64), self.shape[1]
@@ -182,6 +201,9 @@ class SameRow(NotDense):
     def __getitem__(self, rows: int | slice | np.ndarray) -> "SameRow | np.ndarray":
         found = np.arange(self.n)[rows]
         return SameRow(self.values, len(found)) if np.ndim(found) else self.values
+
+    def repeat(self, times: int, axis: int = 0) -> "SameRow":
+        return SameRow(self.values, self.n * times)
 
     def argmax(self, axis: int = 1) -> np.ndarray:
         return np.full(self.n, self.values.argmax())

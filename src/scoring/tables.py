@@ -67,6 +67,17 @@ def true_probs(targets: np.ndarray, table: Table | SameRow) -> np.ndarray:
     return table.of(targets) if isinstance(table, Sparse) else table[np.arange(len(targets)), targets]
 
 
+def unknown(table: Table) -> Table:
+    """A table of the same shape and kind of which nothing is known: NaN."""
+    if isinstance(table, SparseTable):
+        return of_weights(sparse.csr_array(table.shape), np.full(len(table), np.nan))
+    return np.full(table.shape, np.nan)
+
+
+def sparsely(table: Table) -> SparseTable:
+    return table if isinstance(table, SparseTable) else of_dense(table)
+
+
 def of_dense(table: np.ndarray, most: int = KEPT) -> SparseTable:
     """The table of the likeliest classes of probabilities (n, k) of sum 1."""
     parts = []
@@ -93,35 +104,58 @@ def of_labels(labels: np.ndarray, k: int) -> SparseTable:
 
 
 def concatenate(parts: Sequence[Table]) -> Table:
-    """Tables below each other, dense ones by numpy."""
-    return vstack(parts) if isinstance(parts[0], SparseTable) else np.concatenate(parts)
+    """Tables below each other."""
+    if any(isinstance(part, SparseTable) for part in parts):
+        return vstack([sparsely(part) for part in parts])
+    return np.concatenate(parts)
 
 
 def stack(tables: Sequence[Table]) -> Tables:
     """Tables of models as one: (m, n, k)."""
-    return SparseTables(tables) if isinstance(tables[0], SparseTable) else np.stack(tables)
+    if any(isinstance(table, SparseTable) for table in tables):
+        return SparseTables([sparsely(table) for table in tables])
+    return np.stack(tables)
 
 
 def mean(tables: Sequence[Table]) -> Table:
     """The mean of models' tables."""
-    if isinstance(tables[0], SparseTable):
-        return SparseTables(tables).weighted(np.full(len(tables), 1 / len(tables)))
+    if any(isinstance(table, SparseTable) for table in tables):
+        return stack(tables).weighted(np.full(len(tables), 1 / len(tables)))
     return np.mean(tables, axis=0)
 
 
-class Gathered:
-    """A table (n, k) that is put together of parts, each of some rows; dense ones are cut where it is large."""
+def grouped(table: SparseTable, which: np.ndarray, by: str) -> SparseTable:
+    """Rows of one group as one row, by `which` (n,): their mean, or the greatest of each class, divided by the sum."""
+    n, (rows, k) = int(which.max()) + 1, table.shape
+    sizes = np.bincount(which)
+    if by == "mean":
+        groups = sparse.csr_array((1 / sizes[which], (which, np.arange(rows))), shape=(n, rows))
+        return of_weights(groups @ table.above, groups @ table.rest).cut()
+    rest = np.zeros(n, np.float32)
+    np.maximum.at(rest, which, table.rest)
+    cells = which[table.row].astype(np.int64) * k + table.above.indices
+    probs = table.above.data + table.rest[table.row]
+    order = np.lexsort((probs, cells))
+    last = np.flatnonzero(np.diff(cells[order], append=-1))  # of each cell that with the greatest probability
+    group, label = np.divmod(cells[order][last], k)
+    above = np.maximum(probs[order][last] - rest[group], 0)
+    whole = SparseTable(sparse.csr_array((above, (group, label)), shape=(n, k)), rest)
+    return of_weights(sparse.diags_array(1 / whole.sum()) @ whole.above, rest / whole.sum()).cut()
 
-    def __init__(self, n: int, k: int):
+
+class Gathered:
+    """A table (n, k) that is put together of parts, each of some rows; where it is sparse dense ones are cut."""
+
+    def __init__(self, n: int, k: int, is_sparse: bool):
         self.shape, self.parts = (n, k), []
-        self.dense = None if is_large(n, k) else np.zeros((n, k))
+        self.dense = None if is_sparse else np.zeros((n, k))
 
     def __setitem__(self, rows: np.ndarray, part: Table) -> None:
         """Put in the predictions of some rows, by their places or a mask."""
         if self.dense is not None:
-            self.dense[rows] = part.toarray() if isinstance(part, SparseTable) else part
-            return
-        self.parts.append((np.arange(self.shape[0])[rows], part if isinstance(part, SparseTable) else of_dense(part)))
+            self.dense[rows] = part
+        else:
+            self.parts.append((np.arange(self.shape[0])[rows], sparsely(part)))
 
     def table(self) -> Table:
         """All of it, once every row has been put in."""

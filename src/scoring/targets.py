@@ -32,6 +32,9 @@ class Target(Protocol):
     is_choice: bool  # a row is one of its columns, whose numbers have the sum 1
     is_calibrated: bool  # predictions are probabilities, which a temperature makes more or less sure
 
+    def is_sparse(self, n: int, k: int) -> bool:
+        """Whether a table of so many rows and columns keeps the likeliest of each row alone: see sparse.py."""
+
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         """(n,) the loss of each row, by which predictions that the metric finds equal are told apart."""
 
@@ -62,6 +65,9 @@ class OneClass:
     task, loss_name, loss_title, is_choice = "class", "log_loss", "log loss", True
     is_calibrated = True
 
+    def is_sparse(self, n: int, k: int) -> bool:
+        return is_large(n, k)
+
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return surprise(targets, table)
 
@@ -70,7 +76,7 @@ class OneClass:
 
     def constant(self, targets: np.ndarray, k: int) -> np.ndarray:
         shares = np.bincount(targets, minlength=k) / len(targets)
-        if is_large(len(targets), k):
+        if self.is_sparse(len(targets), k):
             return SameRow(shares, len(targets))
         return np.broadcast_to(shares, (len(targets), k))
 
@@ -96,6 +102,9 @@ class OneClass:
 class SeveralLabels:
     task, loss_name, loss_title, is_choice = "labels", "log_loss", "log loss", False
     is_calibrated = True
+
+    def is_sparse(self, n: int, k: int) -> bool:
+        return False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return by_rows(lambda *rows: label_surprise(*rows).mean(axis=1), targets, table)
@@ -131,6 +140,9 @@ class SeveralLabels:
 class Number:
     task, loss_name, loss_title, is_choice = "number", "rmse", "squared error", False
     is_calibrated = False
+
+    def is_sparse(self, n: int, k: int) -> bool:
+        return False
 
     def loss(self, targets: np.ndarray, table: np.ndarray) -> np.ndarray:
         return (table[:, 0].astype(float) - targets) ** 2

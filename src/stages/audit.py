@@ -38,6 +38,7 @@ from src.results import audit
 from src.results.model import best_model, finished_models, model_tables
 from src.schema.competition import Competition
 from src.scoring import intervals, label_noise
+from src.scoring.sparse import SparseTable
 
 CODE = 1  # raised when other findings come from the same key
 EXAMPLES_PRINTED = 3  # examples of each kind that are printed
@@ -84,8 +85,11 @@ def run(competition: Competition) -> None:
         skipped.append(f"labels: {packages.LABELS} is not installed")
     else:
         probs, _ = model_tables(competition, judge, data)
-        findings.append(label_findings(competition, data.scored, probs))
-        if competition.target.is_choice:
+        if isinstance(probs, SparseTable):
+            skipped.append(f"labels: of {probs.shape[1]:,} classes the tables keep the likeliest of each row alone")
+        else:
+            findings.append(label_findings(competition, data.scored, probs))
+        if competition.target.is_choice and not isinstance(probs, SparseTable):
             ceiling = label_noise.ceiling(data.scored.targets, probs)
     table = ordered(pd.concat(findings))
     about = {

@@ -8,7 +8,6 @@ and its paired gain over the mean, and what the blend loses without each model.
 import time
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from src.base import files
@@ -24,6 +23,7 @@ from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
+from src.scoring.tables import SparseTables, Table, stack
 
 CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
@@ -48,7 +48,7 @@ def run(competition: Competition) -> list[str]:
     for name in names:
         rescore(competition, name, data)
     pairs = [model_tables(competition, name, data) for name in names]
-    oofs, tests = (np.stack(tables) for tables in zip(*pairs, strict=True))
+    oofs, tests = (stack(tables) for tables in zip(*pairs, strict=True))
     pool = pool_of(competition, data, oofs)
     if len(names) == 1:
         print(f"{names[0]} is the only model: its predictions are passed through")
@@ -71,7 +71,7 @@ def run(competition: Competition) -> list[str]:
     return ["blend"]
 
 
-def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, np.ndarray, dict[str, Any]]:
+def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, Table, dict[str, Any]]:
     """Score the methods, print them as a table, and choose.
 
     Returns:
@@ -93,8 +93,10 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
     print("\n".join(align(lines)))
     if wanted != "auto":
         return wanted, fitted[wanted], fitted[wanted].oof, {"method": wanted, "methods": facts}
-    if "stack" not in methods:
-        m, _, k = pool.oofs.shape
+    m, _, k = pool.oofs.shape
+    if isinstance(pool.oofs, SparseTables):
+        print(f"greedy and stack are left out: of {k:,} classes the tables keep the likeliest of each row alone")
+    elif "stack" not in methods:
         of = f"{counted(m, 'model')} of {k} {'classes' if competition.target.is_choice else 'labels'}"
         print(f"stack is left out: {of} are too many for it (blend.method='stack' fits it)")
     method, by_fold, oof = choose(pool, fitted)

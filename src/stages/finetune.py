@@ -26,6 +26,7 @@ from src.results.model import is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
 from src.scoring import calibration
+from src.scoring.tables import Gathered, mean
 
 check = check_networks  # before anything is computed
 
@@ -61,16 +62,22 @@ def assemble(shared: Shared) -> None:
     competition, name, key, data, spec = shared.competition, shared.name, shared.key, shared.data, shared.spec
     metric, facts = competition.scorer, {}
     alphas = spec.wise_ft or (None,)
-    abouts, oofs = [], np.zeros((len(alphas), len(data.train), len(competition.outputs)))
+    n, k = len(data.train), len(competition.outputs)
+    is_sparse = competition.target.is_sparse(n, k)
+    abouts, gathered = [], [Gathered(n, k, is_sparse) for _ in alphas]
     for number in range(data.n_folds):
         ones = runs_of(competition, name, number)
         abouts += [one.done(key) for one in ones]
-        tables = [[one.read(data, "oof", alpha) for one in ones] for alpha in alphas]
-        oofs[:, data.fold == number] = [np.mean(seeds, axis=0) for seeds in tables]
+        for oof, alpha in zip(gathered, alphas, strict=True):
+            oof[data.fold == number] = mean([one.read(data, "oof", alpha) for one in ones])
+    oofs = [oof.table() for oof in gathered]
     best = averaging.best_variants(oofs, data.targets, data.fold, metric)  # (folds,)
     if spec.wise_ft:
         facts["wise_ft"] = curve(name, alphas, best, [metric.score(data.targets, oof) for oof in oofs])
-    oof = oofs[best[data.fold], np.arange(len(data.fold))]
+    chosen = Gathered(n, k, is_sparse)
+    for number, variant in enumerate(best):
+        chosen[data.fold == number] = oofs[variant][data.fold == number]
+    oof = chosen.table()
     if spec.temperature:
         facts["temperature"] = calibration.rounded(calibration.temperature(oof, data.targets))
         print(f"{name}  temperature {span(facts['temperature'])}, cross-fitted")

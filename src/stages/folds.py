@@ -19,8 +19,11 @@ from src.data import folds, tables, units
 from src.data.labels import count, read_targets, strata
 from src.data.units import Units
 from src.schema.competition import Competition
+from src.scoring.sparse import KEPT
+from src.scoring.tables import gigabytes
 
 SMALL_NAMED = 10  # classes that have fewer rows than there are folds
+MOST_CLASSES, LARGEST = 200, 20  # classes that are all printed with their rows; and of more, those with most rows
 
 
 def run(competition: Competition) -> None:
@@ -68,6 +71,29 @@ def run(competition: Competition) -> None:
             files.write_text(path, csv)
             print(f"wrote {path}")
     print_folds(competition, labels, fold)
+    announce(competition, len(train))
+
+
+def announce(competition: Competition, n: int) -> None:
+    """Say what tables of predictions of n train rows would take, where they keep the likeliest classes alone.
+
+    Raises:
+        UserError: The metric looks at what these do not have.
+    """
+    k = len(competition.outputs)
+    if not competition.target.is_sparse(n, k):
+        return
+    if competition.scorer.is_of_columns and competition.form.asked(competition.classes) is None:
+        raise UserError(
+            f"{competition.name}: {competition.metric} of {n:,} rows and {k:,} classes is not offered: of so many the "
+            f"likeliest {KEPT} classes of each row are kept alone, and it looks at the whole column of each class"
+        )
+    whole, kept = gigabytes(n, k)
+    left_out = " No biases of classes are fitted." if competition.scorer.rules else ""
+    print(
+        f"tables of {n:,} x {k:,} would take {whole:.1f} GB each: the {KEPT} likeliest classes of each row are kept "
+        f"({kept:.1f} GB).{left_out}"
+    )
 
 
 def split(competition: Competition, ids: list[str], labels: list[str], groups: list[str] | None) -> np.ndarray:
@@ -90,7 +116,11 @@ def print_folds(competition: Competition, labels: list[str], fold: np.ndarray) -
             print(f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g} on average")
         return
     table = pd.DataFrame({number: count(competition, cells[fold == number]) for number in numbers})
-    print("\n".join(table_lines(table)))
+    many = len(table) > MOST_CLASSES
+    shown = table.loc[table.sum(axis=1).nlargest(LARGEST).index] if many else table
+    print("\n".join(table_lines(shown)))
+    if many:
+        print(f"... and {len(table) - LARGEST:,} more classes, each with fewer rows")
     small = table[table.sum(axis=1) < table.shape[1]]
     for name, counts in small[:SMALL_NAMED].iterrows():
         none = int((counts == 0).sum())

@@ -19,6 +19,8 @@ from src.leaderboard.faults import Requirements, check_text, requirements
 from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
 
+MOST_NAMED = 20  # labels whose shares are printed
+
 
 def run(competition: Competition) -> Path:
     """Return the blend's file. Each is checked before it gets its name."""
@@ -36,14 +38,18 @@ def run(competition: Competition) -> Path:
 
 
 def describe_answers(competition: Competition, probs: np.ndarray) -> str:
-    """`oak 60.0%, elm 40.0%`, the share of rows with each label; of numbers their mean and how far they go."""
+    """`oak 60.0%, elm 40.0%`, the share of rows with each label; of numbers their mean and how far they go.
+
+    Of many labels those with the most rows.
+    """
     answers = competition.target.answers(probs)
     if not competition.classes:
         return f"{competition.label} {answers.min():.4g} to {answers.max():.4g}, {answers.mean():.4g} on average"
     k = len(competition.classes)
     rows = answers.sum(axis=0) if answers.ndim == 2 else np.bincount(answers, minlength=k)
-    shares = zip(competition.classes, rows / len(probs), strict=True)
-    return ", ".join(f"{name} {share:.1%}" for name, share in shares)
+    most = np.sort(np.argsort(-rows, kind="stable")[:MOST_NAMED])
+    text = ", ".join(f"{competition.classes[i]} {rows[i] / len(probs):.1%}" for i in most)
+    return text + (f" and {k - MOST_NAMED} more" if k > MOST_NAMED else "")
 
 
 def check(competition: Competition) -> None:

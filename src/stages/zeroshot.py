@@ -27,6 +27,7 @@ from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
 from src.scoring import intervals
 from src.scoring.metrics import METRICS_OF
+from src.scoring.tables import Gathered
 
 CODE = 2
 PROMPTS_PRINTED = 10  # rows of the leaderboard
@@ -64,22 +65,22 @@ def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, 
     if len(board) > 1:
         print(board_text(name, board, judge, len(data.train)))
 
-    logits, oof, facts, fits = Logits(known, feats), np.zeros((len(data.train), len(classes))), {}, []
+    n, k = len(data.train), len(classes)
+    oof, logits, facts, fits = Gathered(n, k, competition.target.is_sparse(n, k)), Logits(known, feats), {}, []
     for fold in folds:
         held_out, chosen = data.fold == fold, competition.prompts
         if spec.ensemble == "greedy":
             chosen = zeroshot.greedy(chosen, classes, evaluate, metric, folds[folds != fold])
             facts.setdefault("ensemble", []).append({label: chosen.texts(label) for label in classes})
         fold_texts = [chosen.texts(label) for label in classes]
-        fold_logits = logits.compute(fold_texts)
-        learnt = reading.fit(spec, fold_logits[~held_out], data.targets[~held_out])
+        learnt = zeroshot.learnt_by(competition, spec, logits, fold_texts, np.flatnonzero(~held_out), data.targets)
         if reading.learns(spec):
             rounded = learnt.round(reading.digits).tolist()
             facts.setdefault(reading.fact, []).append(dict(zip(classes, rounded, strict=True)))
-        oof[held_out] = reading.predict(fold_logits[held_out], learnt)
         fits.append(FoldClassifier(fold_texts, learnt))
+        oof[held_out] = zeroshot.predicted(competition, logits, fits[-1], np.flatnonzero(held_out))
     probs = FittedZeroShot(competition, spec, fits).predict(test)
-    save_model(competition, name, key, data, oof, probs, time.perf_counter() - start, **facts)
+    save_model(competition, name, key, data, oof.table(), probs, time.perf_counter() - start, **facts)
 
 
 def board_text(name: str, board: pd.DataFrame, metric: str, n: int) -> str:

@@ -156,18 +156,19 @@ def test_numpy_does_not_make_it_dense_by_accident():
 def test_a_table_is_sparse_from_its_size_on(monkeypatch):
     k, targets = 60, RNG.integers(0, 60, N)
     dense = RNG.dirichlet(np.ones(k), N)
-    small = Gathered(N, k)
+    small = Gathered(N, k, TARGET.is_sparse(N, k))
     small[np.arange(N)] = dense
     assert (small.table() == dense).all()
     monkeypatch.setattr(tables, "CELLS", N * k - 1)
     monkeypatch.setattr(tables, "FEWEST", k - 1)
-    large, odd = Gathered(N, k), np.arange(N) % 2 == 1
+    large, odd = Gathered(N, k, TARGET.is_sparse(N, k)), np.arange(N) % 2 == 1
     large[np.flatnonzero(odd)] = dense[odd]
     with pytest.raises(ValueError, match="not at all"):
         large.table()
     large[~odd] = of_dense(dense[~odd])
     assert (large.table().toarray() == of_dense(dense).toarray()).all()
     assert isinstance(TARGET.constant(targets, k), SameRow)
+    assert not TARGETS["labels"].is_sparse(N, k)
     assert len(vstack([large.table(), large.table()])) == 2 * N
 
 

@@ -15,6 +15,7 @@ from src.models.blend.pool import pool_of
 from src.models.fitted import FinishedModel, Fitted
 from src.models.pictures import Pictures
 from src.results.model import model_tables
+from src.scoring.tables import Table, stack
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class FittedBlend:
     models: Mapping[str, Fitted]
     blender: Callable[[], Blender]  # gives it when it is first wanted: fitting it takes its time
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions."""
-        return self.blender().predict(np.stack([model.predict(pictures) for model in self.models.values()]))
+        return self.blender().predict(stack([model.predict(pictures) for model in self.models.values()]))
 
 
 def load(one: FinishedModel) -> FittedBlend:
@@ -58,5 +59,5 @@ def model_weights(one: FinishedModel) -> dict[str, float]:
 def refit(one: FinishedModel) -> Blender:
     """The method, fitted once more on the models' out-of-fold tables: a stack's coefficients and ranks are not kept."""
     data, competition = read_dataset(one.competition).scored, one.competition
-    oofs = np.stack([model_tables(competition, name, data)[0] for name in model_weights(one)])
+    oofs = stack([model_tables(competition, name, data)[0] for name in model_weights(one)])
     return methods.METHODS[one.facts["method"]](pool_of(competition, data, oofs), [()])[0]

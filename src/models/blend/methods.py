@@ -16,10 +16,11 @@ import numpy as np
 from src.models.blend import greedy, ranks, stacking, weighting
 from src.models.blend.pool import Pool
 from src.scoring.metrics import Metric
+from src.scoring.tables import Gathered, SparseTables, Table, Tables, unknown
 
 
 class Blender(Protocol):
-    def predict(self, tables: np.ndarray) -> np.ndarray:
+    def predict(self, tables: Tables) -> Table:
         """(m, n, k) predictions -> (n, k)."""
 
     def shares(self, m: int) -> np.ndarray:
@@ -30,7 +31,9 @@ class Blender(Protocol):
 class Weighted:
     weights: np.ndarray  # (m,) not negative, of sum 1
 
-    def predict(self, tables: np.ndarray) -> np.ndarray:
+    def predict(self, tables: Tables) -> Table:
+        if isinstance(tables, SparseTables):
+            return tables.weighted(self.weights)
         return np.tensordot(self.weights, tables, axes=1)
 
     def shares(self, m: int) -> np.ndarray:
@@ -44,7 +47,7 @@ class Part:
     blender: Blender
     models: np.ndarray  # (m,) bool
 
-    def predict(self, tables: np.ndarray) -> np.ndarray:
+    def predict(self, tables: Tables) -> Table:
         return self.blender.predict(tables[self.models])
 
     def shares(self, m: int) -> np.ndarray:
@@ -83,8 +86,20 @@ class FittedMethod:
 
     final: Part  # for the test rows
     outer: list[Part]  # without each fold
-    oof: np.ndarray  # (n, k) each fold's rows by the blender without it: honest to score
-    inner: list[np.ndarray]  # for each fold f (n, k): rows of another fold by the blender without both, f's rows NaN
+    oof: Table  # (n, k) each fold's rows by the blender without it: honest to score
+    inner: "Inner"  # for each fold f (n, k): rows of another fold by the blender without both, f's rows NaN
+
+
+@dataclass(frozen=True)
+class Inner:
+    """Predictions for the choice of each fold, computed when they are asked for: all at once they may be many GB."""
+
+    pool: Pool
+    parts: dict[tuple[int, int], Part]  # by the two folds that each has not seen
+
+    def __getitem__(self, f: int) -> Table:
+        others = [g for g in self.pool.folds if g != f]
+        return assemble(self.pool, {g: self.parts[min(f, g), max(f, g)] for g in others})
 
 
 def fit(method: str, pool: Pool, nested: bool = True) -> FittedMethod:
@@ -92,10 +107,8 @@ def fit(method: str, pool: Pool, nested: bool = True) -> FittedMethod:
     singles = [(f,) for f in pool.folds]
     pairs = list(combinations(pool.folds, 2)) if nested else []
     final, *others = fit_parts(METHODS[method], pool, [(), *singles, *pairs])
-    outer, inner = others[: len(singles)], []
-    without = dict(zip(pairs, others[len(singles) :], strict=True))
-    for f in pool.folds if nested else ():
-        inner.append(assemble(pool, {g: without[min(f, g), max(f, g)] for g in pool.folds if g != f}))
+    outer = others[: len(singles)]
+    inner = Inner(pool, dict(zip(pairs, others[len(singles) :], strict=True)))
     return FittedMethod(final, outer, assemble(pool, dict(enumerate(outer))), inner)
 
 
@@ -109,16 +122,19 @@ def fit_parts(fit: Fit, pool: Pool, withouts: Sequence[tuple[int, ...]]) -> list
     return [found[without] for without in withouts]
 
 
-def assemble(pool: Pool, blenders: dict[int, Blender]) -> np.ndarray:
-    """(n, k) the rows of each fold by its blender; NaN for folds without one."""
-    oof = np.full(pool.oofs.shape[1:], np.nan)
-    for f, blender in blenders.items():
+def assemble(pool: Pool, blenders: dict[int, Blender], other: Table | None = None) -> Table:
+    """(n, k) the rows of each fold by its blender; for folds without one those of another table, or NaN."""
+    oof = Gathered(*pool.oofs.shape[1:], isinstance(pool.oofs, SparseTables))
+    for f in pool.folds:
         rows = pool.fold == f
-        oof[rows] = blender.predict(pool.oofs[:, rows])
-    return oof
+        if f in blenders:
+            oof[rows] = blenders[f].predict(pool.oofs[:, rows])
+        else:
+            oof[rows] = unknown(pool.oofs[0][rows]) if other is None else other[rows]
+    return oof.table()
 
 
-def surest(pool: Pool, tables: dict[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> str:
+def surest(pool: Pool, tables: dict[str, Table], rows: np.ndarray | slice = slice(None)) -> str:
     """The method of the least loss, of those that score no less than the best single model on the same rows.
 
     In 334 simulations (3 to 8 models of unlike and like skill, some of none, 2 to 10 classes, 60 to 14,000 rows) the
@@ -136,28 +152,32 @@ def surest(pool: Pool, tables: dict[str, np.ndarray], rows: np.ndarray | slice =
     return max(good, key=lambda method: ranked[method][1])
 
 
-def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str], np.ndarray]:
+def choose(pool: Pool, fitted: dict[str, FittedMethod]) -> tuple[str, list[str], Table]:
     """The method by all rows, for each fold the method by the other folds' rows, and what these predict: (n, k).
 
     Only the latter is honest to score: the method by all rows has been chosen by the very rows.
     """
-    chosen, oof = [], np.empty(pool.oofs.shape[1:])
+    chosen, oof = [], Gathered(*pool.oofs.shape[1:], isinstance(pool.oofs, SparseTables))
     for f in pool.folds:
         rows = pool.fold != f
         chosen.append(surest(pool, {method: fits.inner[f] for method, fits in fitted.items()}, rows))
         oof[~rows] = fitted[chosen[-1]].oof[~rows]
-    return surest(pool, {method: fits.oof for method, fits in fitted.items()}), chosen, oof
+    return surest(pool, {method: fits.oof for method, fits in fitted.items()}), chosen, oof.table()
 
 
 def methods_for(method: str, pool: Pool) -> list[str]:
-    """The methods to fit: of auto all that suit the metric but a stack of minutes; of another, it and the mean."""
+    """The methods to fit: of auto all that suit the metric but a stack of minutes; of another, it and the mean.
+
+    Of sparse tables greedy is left out: it sums all of them for each model that it tries, hundreds of times.
+    """
     if method != "auto":
         return list(dict.fromkeys(["mean", method]))
-    suits = {"ranks": ranks.fits(pool), "stack": stacking.is_quick(pool)}
+    dense = not isinstance(pool.oofs, SparseTables)
+    suits = {"ranks": ranks.fits(pool), "greedy": dense, "stack": dense and stacking.is_quick(pool)}
     return [name for name in METHODS if suits.get(name, True)]
 
 
-def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> np.ndarray:
+def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> Table:
     """(n, k) the method's `oof` without a model. A fold in which it has no weight does not miss it.
 
     A stack keeps the C that each fold has chosen.
@@ -171,5 +191,4 @@ def without_model(method: str, pool: Pool, fitted: FittedMethod, model: int) -> 
 
     folds = [f for f, part in enumerate(fitted.outer) if part.shares(len(pool.oofs))[model] > 0]
     refitted = fit_parts(refit, less, [(f,) for f in folds])
-    oof = assemble(less, dict(zip(folds, refitted, strict=True)))
-    return np.where(np.isnan(oof), fitted.oof, oof)
+    return assemble(less, dict(zip(folds, refitted, strict=True)), fitted.oof)

@@ -11,13 +11,14 @@ from src.schema.competition import Competition
 from src.scoring import decisions
 from src.scoring.constant import constant_table
 from src.scoring.metrics import Metric
+from src.scoring.tables import Table, Tables
 
 
 @dataclass(frozen=True)
 class Pool:
     """The models to blend, on the same n rows."""
 
-    oofs: np.ndarray  # (m, n, k) out-of-fold predictions
+    oofs: Tables  # (m, n, k) out-of-fold predictions
     targets: np.ndarray  # of the rows: see scoring/targets.py
     fold: np.ndarray  # (n,) from 0 up
     metric: Metric
@@ -28,7 +29,7 @@ class Pool:
         return range(int(self.fold.max()) + 1)
 
     def without(self, model: int) -> "Pool":
-        less = replace(self, oofs=np.delete(self.oofs, model, axis=0))
+        less = replace(self, oofs=self.oofs[np.arange(len(self.oofs)) != model])
         less._learnt.update((folds, np.delete(learnt, model)) for folds, learnt in self._learnt.items())
         return less
 
@@ -36,7 +37,7 @@ class Pool:
         """The pool of some models, by a mask (m,)."""
         return self if models.all() else replace(self, oofs=self.oofs[models])
 
-    def decide(self, table: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    def decide(self, table: Table, rows: np.ndarray | slice = slice(None)) -> Table:
         """Out-of-fold predictions of some rows as the metric scores them: see `decisions`."""
         return decisions.cross_fitted(self.metric, table[rows], self.targets[rows], self.fold[rows])
 
@@ -56,7 +57,7 @@ class Pool:
     def _learnt(self) -> dict[tuple[int, ...], np.ndarray]:
         return {}
 
-    def has_learnt(self, oof: np.ndarray, rows: np.ndarray) -> bool:
+    def has_learnt(self, oof: Table, rows: np.ndarray) -> bool:
         """Whether a model (n, k) beats the constant answer by the metric or one of the judges, beyond chance.
 
         Beyond chance is more than the 95 % interval of the paired difference, as for `no better than always ...` in the
@@ -70,7 +71,7 @@ class Pool:
         return self.metric.is_ahead(targets, self.decide(oof, rows), than=constant_table(self.metric, targets, k))
 
 
-def pool_of(competition: Competition, data: Dataset, oofs: np.ndarray) -> Pool:
+def pool_of(competition: Competition, data: Dataset, oofs: Tables) -> Pool:
     """The pool of models by their out-of-fold predictions (m, n, k) of data.train."""
     span = {} if competition.span is None else {"span": competition.span}
     return Pool(oofs, data.targets, data.fold, competition.scorer, **span)

@@ -8,19 +8,20 @@ from scipy.optimize import minimize, nnls
 
 from src.scoring import decisions
 from src.scoring.metrics import Metric
+from src.scoring.tables import SparseTables, Tables, true_probs
 
 ADDED_PROB = 1e-7  # added to a blend's probability of the true class: its logarithm and slope stay finite
 EVEN = 1e-9  # of the mean squared error, by which uneven weights of equal models are worse
 
 
-def best_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.ndarray:
+def best_weights(oofs: Tables, targets: np.ndarray, metric: Metric) -> np.ndarray:
     """The weights (m,) that are 1 for the best model by the metric, of equal ones for that of the least log loss."""
     decided = [decisions.fit(metric, table, targets).apply(table) for table in oofs]
     ranks = [metric.rank(targets, *tables) for tables in zip(decided, oofs, strict=True)]
     return np.eye(len(oofs))[ranks.index(max(ranks))]
 
 
-def simplex_weights(task: str, oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def simplex_weights(task: str, oofs: Tables, targets: np.ndarray) -> np.ndarray:
     """The weights (m,), not negative and with sum 1, whose blend has the least loss of the target: a convex problem.
 
     Args:
@@ -32,7 +33,9 @@ def simplex_weights(task: str, oofs: np.ndarray, targets: np.ndarray) -> np.ndar
     return weights / weights.sum()
 
 
-def of_class(oofs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def of_class(oofs: Tables, targets: np.ndarray) -> np.ndarray:
+    if isinstance(oofs, SparseTables):
+        return of_least_log_loss(np.stack([true_probs(targets, table) for table in oofs]).astype(np.float64))
     return of_least_log_loss(oofs[:, np.arange(len(targets)), targets].astype(np.float64))
 
 

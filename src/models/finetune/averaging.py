@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from src.scoring.metrics import Metric
+from src.scoring.tables import Table
 
 State = dict[str, Tensor]
 
@@ -27,11 +28,11 @@ def mean(states: Sequence[State]) -> State:
     }
 
 
-def best_variants(oofs: np.ndarray, targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
+def best_variants(oofs: Sequence[Table], targets: np.ndarray, fold: np.ndarray, metric: Metric) -> np.ndarray:
     """(folds,) the variant of a model that did best on the other folds' rows; of equals the first.
 
     Args:
-        oofs: (v, n, k) predictions of v variants, each row's by the model that did not train on it.
+        oofs: The (n, k) predictions of v variants, each row's by the model that did not train on it.
     """
     best = []
     for number in range(int(fold.max()) + 1):

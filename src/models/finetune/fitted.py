@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +21,7 @@ from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring import calibration
+from src.scoring.tables import Table, mean
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,23 @@ class FittedFineTune:
     def spec(self) -> FineTune:
         return self.competition.models[self.name]
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions, the mean over folds of the means over seeds."""
         model, of_outputs = blank(self.spec, len(self.competition.outputs)), link(self.competition).predict_tensor
 
-        def probabilities(one: Run, alpha: float | None) -> np.ndarray:
+        def probabilities(one: Run, alpha: float | None) -> Table:
             model.load_state_dict(self.weights(one, alpha))
             return pictures.probabilities(predictor(self.spec, model, of_outputs, one.title, self.side))
 
         return self.combined(probabilities)
 
-    def combined(self, probabilities: Callable[[Run, float | None], np.ndarray]) -> np.ndarray:
+    def combined(self, probabilities: Callable[[Run, float | None], Table]) -> Table:
         """(n, k), the model's predictions of those of each run with the weights of an alpha."""
         folds = [
-            np.mean([probabilities(one, alpha) for one in runs_of(self.competition, self.name, number)], axis=0)
+            mean([probabilities(one, alpha) for one in runs_of(self.competition, self.name, number)])
             for number, alpha in enumerate(self.alphas)
         ]
-        probs = np.mean(folds, axis=0)
+        probs = mean(folds)
         return probs if self.temperature is None else calibration.scale(probs, self.temperature)
 
     def weights(self, one: Run, alpha: float | None) -> State:

@@ -18,6 +18,7 @@ from src.results import checkpoints, predictions
 from src.results.model import same_model_key
 from src.schema.competition import Competition
 from src.schema.models import FineTune
+from src.scoring.tables import Table
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ class Run:
         """Whether the tables of all alphas are there."""
         return all(self.table(part, alpha).is_file() for alpha in self.spec.wise_ft or (None,))
 
-    def write(self, part: str, alpha: float | None, ids: list[str], probs: np.ndarray) -> None:
+    def write(self, part: str, alpha: float | None, ids: list[str], probs: Table) -> None:
         predictions.write(self.table(part, alpha), self.competition, ids, probs)
 
-    def read(self, data: Dataset, part: str, alpha: float | None) -> np.ndarray:
+    def read(self, data: Dataset, part: str, alpha: float | None) -> Table:
         """The predictions of the held-out rows, `oof`, or of the test rows, `test`."""
         rows = data.test if part == "test" else data.train.take(data.fold == self.number)
         return predictions.read(self.table(part, alpha), self.competition, rows.ids)

@@ -26,6 +26,7 @@ from src.networks.predictor import Predictor, predictor
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
+from src.scoring.tables import Gathered, Table, concatenate, mean
 
 Ingredient = tuple[str, int]  # model, seed
 
@@ -46,9 +47,11 @@ class FittedSoup:
         """The model whose network and views all have."""
         return self.competition.models[self.spec.of[0]]
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions, the mean over folds."""
         model = blank(self.first, len(self.competition.outputs))
+        if self.competition.target.is_sparse(len(pictures), len(self.competition.outputs)):
+            return mean([pictures.probabilities(self.network(model, soup, i)) for i, soup in enumerate(self.chosen)])
         total = np.zeros((len(pictures), len(self.competition.outputs)))
         for number, soup in enumerate(self.chosen):
             total += pictures.probabilities(self.network(model, soup, number)) / len(self.chosen)
@@ -62,7 +65,7 @@ class FittedSoup:
         return predictor(self.first, model, of_outputs, title, self.side)
 
 
-def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, np.ndarray]:
+def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup, Table]:
     """Choose the ingredients of each fold; also the predictions (n, k) of data.train, each row's by its fold's."""
     metric, k = competition.scorer, len(competition.outputs)
     plain = FittedSoup(competition, name, ())
@@ -70,23 +73,23 @@ def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup
     pictures = [StoredPictures(competition, data, np.flatnonzero(held_out)) for held_out in data.held_out]
 
     @functools.cache
-    def held_out(soup: frozenset[Ingredient], number: int) -> np.ndarray:
+    def held_out(soup: frozenset[Ingredient], number: int) -> Table:
         """By the fold's soup, of the rows that it held out."""
         return pictures[number].probabilities(plain.network(model, soup, number))
 
     def merit_on(folds: Collection[int], soup: Collection[Ingredient]) -> tuple[float, float]:
         targets = np.concatenate([data.targets[data.fold == number] for number in folds])
-        return merit(metric, targets, np.concatenate([held_out(frozenset(soup), number) for number in folds]))
+        return merit(metric, targets, concatenate([held_out(frozenset(soup), number) for number in folds]))
 
     every = [(other, models[other].seed + i) for other in plain.spec.of for i in range(models[other].seeds)]
-    oof, chosen = np.zeros((len(data.train), k)), []
+    oof, chosen = Gathered(len(data.train), k, competition.target.is_sparse(len(data.train), k)), []
     for number in range(data.n_folds):
         others = [other for other in range(data.n_folds) if other != number]
         on_others = functools.partial(merit_on, others)
         soup = averaging.greedy(sorted(every, key=lambda one: on_others([one]), reverse=True), on_others)
         oof[data.fold == number] = held_out(frozenset(soup), number)
         chosen.append(soup)
-    return FittedSoup(competition, name, chosen), oof
+    return FittedSoup(competition, name, chosen), oof.table()
 
 
 def load(one: FinishedModel) -> FittedSoup:

@@ -28,10 +28,12 @@ from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.optimizer import RunningAverages
 from src.models.finetune.resident import Resident
 from src.models.finetune.resume import Checkpointer, Running
+from src.models.gathering import gathered
 from src.models.links import link
 from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
+from src.scoring.tables import Table
 
 T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
@@ -224,12 +226,12 @@ class Training:
 EpochHook = Callable[[Training, np.ndarray], dict[str, Any]]
 
 
-def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> np.ndarray:
+def predict(model: nn.Module, fold: Fold, rows: np.ndarray, views: tuple[str, ...], batch_size: int) -> Table:
     """The mean of the views' predictions: (n, k) float32; in smaller parts where memory is too small."""
     data, geometry = fold.data_config, fold.squares.geometry
     of_outputs = link(fold.competition).predict_tensor
     network = Predictor(fold.title, model, of_outputs, geometry, data.mean, data.std, fold.precision, views, batch_size)
-    return network.predict(fold.squares.pictures, rows)
+    return gathered(network.batches(fold.squares.pictures, rows), len(rows), fold.competition.target)
 
 
 def train_fold(

@@ -13,6 +13,7 @@ from src.models.pictures import Pictures, train_pictures
 from src.networks import features
 from src.schema.competition import Competition
 from src.schema.models import Neighbours
+from src.scoring.tables import Gathered, Table, mean
 
 CHOICE_ROWS = 20_000  # of a fold's training rows, by whose loss it chooses how they vote
 
@@ -25,7 +26,7 @@ class FittedNeighbours:
     data: Dataset
     votes: Sequence[Vote]  # of each fold
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions, the mean over folds, each by the rows outside of it."""
         train, said = read_train(self.competition, self.spec, self.data), Said(self.data.targets, self.k)
         withouts = [(fold,) for fold in range(self.data.n_folds)]
@@ -33,7 +34,7 @@ class FittedNeighbours:
         index = Index(train, self.data.fold, max(vote.k for vote in self.votes))
         found = index.search(feats, withouts, self.name)
         parts = zip(self.votes, found, self.data.held_out, strict=True)
-        return np.mean([vote.predict(near, said, said.mean(~out)) for vote, near, out in parts], axis=0)
+        return mean([vote.predict(near, said, said.mean(~out)) for vote, near, out in parts])
 
     @property
     def k(self) -> int:
@@ -42,7 +43,7 @@ class FittedNeighbours:
 
 def fit(
     competition: Competition, name: str, spec: Neighbours, data: Dataset
-) -> tuple[FittedNeighbours, np.ndarray, list[float]]:
+) -> tuple[FittedNeighbours, Table, list[float]]:
     """The fitted model, its out-of-fold predictions (n, k), and the loss inside each fold's training rows.
 
     A fold's vote is chosen on its training rows, each of which sees neither its own fold nor the one held out.
@@ -57,15 +58,15 @@ def fit(
         found = index.search(feats[some], [(fold, other) for other in others], f"{name} fold {fold}, to choose")
         for other, near in zip(others, found, strict=True):
             inner[other].append((some, near))
-    votes, losses, oof = [], [], np.zeros((len(data.train), k))
+    votes, losses, oof = [], [], Gathered(len(data.train), k, target.is_sparse(len(data.train), k))
     for fold, rows in enumerate(data.held_out):
         places, near = joined(inner[fold])
-        mean = said.mean(~rows)
-        vote, loss = choose(spec, near, data.targets[places], said, mean, target)
-        oof[rows] = vote.predict(own[fold], said, mean)
+        at_large = said.mean(~rows)
+        vote, loss = choose(spec, near, data.targets[places], said, at_large, target)
+        oof[rows] = vote.predict(own[fold], said, at_large)
         votes.append(vote)
         losses.append(loss)
-    return FittedNeighbours(competition, name, spec, data, votes), oof, losses
+    return FittedNeighbours(competition, name, spec, data, votes), oof.table(), losses
 
 
 def joined(parts):

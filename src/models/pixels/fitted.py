@@ -21,6 +21,7 @@ from src.models.pixels.fitting import Fits, FoldFit, pairs
 from src.results import checkpoints
 from src.results.model import same_model_key, without_test_rows
 from src.schema.competition import Competition
+from src.scoring.tables import Table
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,6 @@ class SquareClassifier:
         for feats in descriptors.described(pictures, rows):
             yield torch.from_numpy(self.model.predict(feats).astype(np.float32))
 
-    def predict(self, pictures: decoded.Pictures, rows: Sequence[int]) -> np.ndarray:
-        return torch.cat(list(self.batches(pictures, rows))).numpy()
-
 
 @dataclass(frozen=True)
 class FittedPixels:
@@ -51,7 +49,7 @@ class FittedPixels:
     fits: Fits
     side: int | None = None
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions, the mean over folds."""
         return pictures.probabilities(SquareClassifier(self.name, self.fits, self.side))
 

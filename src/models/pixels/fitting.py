@@ -17,6 +17,7 @@ from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem, Solution, solve
 from src.models.pixels.forest import Forest, grow
 from src.schema.models import Pixels
+from src.scoring.tables import Gathered, Table
 from src.scoring.targets import TARGETS, Target
 
 ROWS = 15_000  # that are learnt from: with 100 classes in less than a minute of one core
@@ -69,15 +70,15 @@ class TrainRows:
     target: Target = TARGETS["class"]
     link: Link = field(default=Softmax())
 
-    def out_of_fold(self, fits: Fits, rows_at_once: int = 4096) -> np.ndarray:
+    def out_of_fold(self, fits: Fits, rows_at_once: int = 4096) -> Table:
         """(n, k) of each row by the fit of the fold that holds it out."""
-        oof = np.zeros((len(self.fold), self.k))
+        oof = Gathered(len(self.fold), self.k, self.target.is_sparse(len(self.fold), self.k))
         for number in range(len(fits.folds)):
             held_out = np.flatnonzero(self.fold == number)
             for start in range(0, len(held_out), rows_at_once):
                 part = held_out[start : start + rows_at_once]
                 oof[part] = fits.predict(self.feats[part], [number])
-        return oof
+        return oof.table()
 
     def drawn(self, rows: int, seed: int) -> "TrainRows":
         """At most so many of the rows, at random."""

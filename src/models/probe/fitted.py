@@ -16,6 +16,7 @@ from src.networks import features
 from src.results import checkpoints
 from src.schema.competition import Competition
 from src.schema.models import Probe
+from src.scoring.tables import Table, mean
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class FittedProbe:
     spec: Probe
     fits: Sequence[Fit]  # of each fold
 
-    def predict(self, pictures: Pictures) -> np.ndarray:
+    def predict(self, pictures: Pictures) -> Table:
         """(n, k) predictions, the mean over folds."""
         rows, index = ProbeRows(self.competition, self.spec, pictures), np.arange(len(pictures))
-        return np.mean([rows.predict(fit, index) for fit in self.fits], axis=0)
+        return mean([rows.predict(fit, index) for fit in self.fits])
 
     def save(self, folder: Path) -> None:
         """Writes what `load` reads."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.data.rows import Dataset
+from src.models.gathering import in_parts
 from src.models.links import Link, Share, link
 from src.models.logreg.design import FEW
 from src.models.logreg.ridge import Clipped
@@ -19,6 +20,7 @@ from src.networks.features import CombinedFeatures, read_parts
 from src.results.model import model_key
 from src.schema.competition import Competition
 from src.schema.models import Probe
+from src.scoring.tables import Gathered, Table
 
 CODE = 4
 FEW_CODE = 1  # raised when few rows alone get other numbers
@@ -65,6 +67,7 @@ class ProbeRows:
     """The features of some pictures, and predictions from them."""
 
     def __init__(self, competition: Competition, spec: Probe, pictures: Pictures):
+        self.target = competition.target
         self.n, self.views = len(pictures), len(spec.views) if spec.views_as == "rows" else 1
         both = {unit: pictures.features(spec.encoders, unit, spec.views_as) for unit in spec.normalise}
         if (columns := pictures.columns(competition)) is not None:
@@ -76,8 +79,10 @@ class ProbeRows:
             unit = pictures.features([spec], True, spec.views_as)
             self.offset = known.scale * unit.dot(known.classifier(competition.prompts, competition.classes))
 
-    def predict(self, fit: Fit, index: np.ndarray) -> np.ndarray:
+    def predict(self, fit: Fit, index: np.ndarray) -> Table:
         """(m, k) predictions of rows, the mean of their views' where these are rows."""
+        if self.target.is_sparse(len(index), len(fit.intercept)):
+            return in_parts(lambda part: self.mean(fit, part), read_parts(index), len(index), self.target)
         return np.concatenate([self.mean(fit, part) for part in read_parts(index)])
 
     def mean(self, fit: Fit, index: np.ndarray) -> np.ndarray:
@@ -108,13 +113,13 @@ class TrainRows(ProbeRows):
         """The fit of each fold."""
         return nested.fit_folds(self.spec, self.data)
 
-    def out_of_fold(self, fits: list[Fit]) -> np.ndarray:
+    def out_of_fold(self, fits: list[Fit]) -> Table:
         """(n, k) of each row by the fit of the fold that holds it out."""
-        oof = np.zeros((self.n, self.data.k))
+        oof = Gathered(self.n, self.data.k, self.target.is_sparse(self.n, self.data.k))
         for number, fit in enumerate(fits):
             held_out = self.fold == number
             oof[held_out] = self.predict(fit, np.flatnonzero(held_out))
-        return oof
+        return oof.table()
 
     def judge(self, chosen: list[tuple[float, bool]]) -> list[np.ndarray]:
         """For each fold (m, k) of the rows outside of it: see `nested.judge_labels`."""

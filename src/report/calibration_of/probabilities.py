@@ -43,7 +43,7 @@ LABELS = {
 
 def part(evidence: Evidence, best: Model) -> tuple[dict[str, Any], dict[str, alt.TopLevelMixin]]:
     """The template's data, and charts."""
-    rows = reliability.sample(*best.oof.shape)
+    rows = reliability.sample(best.oof)
     curves = {name: reliability.calibrated(evidence, model, rows) for name, model in evidence.models.items()}
     words = CHOICE if evidence.target.is_choice else LABELS
     about = {

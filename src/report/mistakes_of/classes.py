@@ -5,6 +5,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from src.report import curves
 from src.report.album import Row, name
@@ -37,22 +38,24 @@ def body(evidence: Material, best: Model, models: list[Model]) -> Body:
     return Body("class", about, charts, data, ("classes", "positive"))
 
 
-def confusion(evidence: Material, model: Model) -> np.ndarray:
+def confusion(evidence: Material, model: Model) -> sparse.csr_array:
     """(k, k) the rows of each class, in its row of the matrix, by the label that the model gives."""
-    k = len(evidence.classes)
-    return np.bincount(evidence.targets * k + evidence.answers(model), minlength=k * k).reshape(k, k)
+    k, n = len(evidence.classes), len(evidence.targets)
+    places = (evidence.targets, evidence.answers(model))
+    return sparse.csr_array(sparse.coo_array((np.ones(n, int), places), shape=(k, k)))
 
 
-def class_measures(matrix: np.ndarray) -> dict[str, np.ndarray]:
+def class_measures(matrix: sparse.csr_array) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class, and its counts: see `common.measures`."""
-    return common.measures(np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0))
+    return common.measures(matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0))
 
 
-def shaded(matrix: np.ndarray) -> list[list[dict[str, Any]]]:
+def shaded(counts: sparse.csr_array) -> list[list[dict[str, Any]]]:
     """Cells with their count, share of the row, and how strong their colour is, from 0 to 1.
 
     The colour of a hit is its share; of a mistake its share of the largest share that a mistake has.
     """
+    matrix = counts.toarray()
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     off = share * (1 - np.eye(len(matrix)))
     shade = np.where(np.eye(len(matrix), dtype=bool), share, off / max(off.max(), 1e-12))
@@ -62,16 +65,15 @@ def shaded(matrix: np.ndarray) -> list[list[dict[str, Any]]]:
     ]
 
 
-def most_confused(matrix: np.ndarray) -> list[dict[str, Any]]:
+def most_confused(matrix: sparse.csr_array) -> list[dict[str, Any]]:
     """The pairs of label and prediction with the most rows."""
-    off = matrix * (1 - np.eye(len(matrix), dtype=int))
-    order = np.argsort(-off, axis=None, kind="stable")[:LISTED]
-    pairs = zip(*np.unravel_index(order, off.shape), strict=True)
-    rows = matrix.sum(axis=1)
+    rows, cells = matrix.sum(axis=1), matrix.tocoo()
+    off = cells.row != cells.col
+    label, prediction, count = cells.row[off], cells.col[off], cells.data[off]
+    order = np.lexsort((prediction, label, -count))[:LISTED]
     return [
-        {"label": int(t), "prediction": int(p), "count": int(off[t, p]), "share": float(off[t, p] / rows[t])}
-        for t, p in pairs
-        if off[t, p]
+        {"label": int(t), "prediction": int(p), "count": int(n), "share": float(n / rows[t])}
+        for t, p, n in zip(label[order], prediction[order], count[order], strict=True)
     ]
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from src.report import charts
 from src.report.tasks.base import BLUE, EACH, ORANGE, TOP, Groups, Task
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table
 
 NAMED = 15  # classes that have a colour of their own, if there are more than the palette tells apart
 
@@ -58,9 +60,10 @@ def grouped(names: tuple[str, ...], rows: np.ndarray, places: np.ndarray, other:
     return Groups([*(names[i] for i in most), other], charts.palette(NAMED + 1), group[places])
 
 
-def thousandths(probs: np.ndarray, label: np.ndarray | None) -> list[list[int]]:
+def thousandths(probs: Table, label: np.ndarray | None) -> list[list[int]]:
     """All k probabilities of each row; of many classes pairs of class and probability, the largest and the label's."""
     n, k = probs.shape
+    probs = probs.toarray() if isinstance(probs, SparseTable) else probs
     whole = np.rint(1000 * probs).astype(int)
     if k <= EACH:
         return whole.tolist()
