@@ -52,6 +52,10 @@ class SparseTable(NotDense):
             return self.above[[rows]].toarray()[0] + self.rest[rows]
         return SparseTable(self.above[rows], self.rest[rows])
 
+    def astype(self, dtype: type) -> "SparseTable":
+        """Itself: it is float32 whatever is asked for."""
+        return self
+
     def toarray(self) -> np.ndarray:
         return self.above.toarray() + self.rest[:, None]
 

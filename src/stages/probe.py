@@ -41,7 +41,7 @@ def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: di
     folder.mkdir(parents=True, exist_ok=True)
     train, test = TrainRows(competition, spec, data, folder), test_pictures(competition, data)
     test.features(spec.encoders)  # those that are missing are an error before anything is fitted
-    fits = train.fits()
+    fits = train.fits(name)
     fitted = FittedProbe(competition, spec, fits)
     fitted.save(folder)
     oof, probs = train.out_of_fold(fits), fitted.predict(test)

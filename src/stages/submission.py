@@ -47,7 +47,7 @@ def describe_answers(competition: Competition, probs: np.ndarray) -> str:
         return f"{competition.label} {answers.min():.4g} to {answers.max():.4g}, {answers.mean():.4g} on average"
     k = len(competition.classes)
     rows = answers.sum(axis=0) if answers.ndim == 2 else np.bincount(answers, minlength=k)
-    most = np.sort(np.argsort(-rows, kind="stable")[:MOST_NAMED])
+    most = range(k) if k <= MOST_NAMED else np.argsort(-rows, kind="stable")[:MOST_NAMED]
     text = ", ".join(f"{competition.classes[i]} {rows[i] / len(probs):.1%}" for i in most)
     return text + (f" and {k - MOST_NAMED} more" if k > MOST_NAMED else "")
 

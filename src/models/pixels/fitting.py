@@ -12,6 +12,7 @@ import numpy as np
 
 from src.base.threads import parallel
 from src.models.links import Link, Share, Softmax
+from src.models.logreg import cost
 from src.models.logreg.design import Design
 from src.models.logreg.linear import Linear
 from src.models.logreg.solve import Problem, Solution, solve
@@ -111,6 +112,8 @@ def fit_folds(spec: Pixels, data: TrainRows, name: str) -> Fits:
     data = data.drawn(ROWS, spec.seed)
     n_folds, wanted = int(data.fold.max()) + 1, data.link.wanted(data.targets)
     both = pairs(n_folds)
+    if isinstance(data.link, Softmax):
+        cost.announce(name, *data.feats.shape, data.k, len(both) * len(CS) + n_folds)
     with Design(data.feats, data.fold) as design:
         problems = [Problem(c, pair) for pair in both for c in CS]
         inner = solve(design, wanted, data.k, problems, tol=TOL)

@@ -1,14 +1,17 @@
 """A competition's probe: its key, its features, and the predictions of its fits."""
 
 import hashlib
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from src.base.errors import UserError
 from src.data.rows import Dataset
 from src.models.gathering import in_parts
-from src.models.links import Link, Share, link
+from src.models.links import Link, Share, Softmax, link
+from src.models.logreg import cost
 from src.models.logreg.design import FEW
 from src.models.logreg.ridge import Clipped
 from src.models.pictures import Pictures, train_pictures
@@ -109,8 +112,22 @@ class TrainRows(ProbeRows):
         )
         self.data = ProbeData(self.feats, targets, fold, k, v, self.offset, scratch, own)
 
-    def fits(self) -> list[Fit]:
-        """The fit of each fold."""
+    def fits(self, name: str = "probe") -> list[Fit]:
+        """The fit of each fold of the probe of this name.
+
+        Raises:
+            UserError: They would take more than a day; or labels are to be doubted of so many classes that a row's
+                probabilities are not kept.
+        """
+        n, k, folds = *self.feats(self.spec.normalise[0]).shape[:1], self.data.k, len(self.data.folds)
+        if isinstance(self.data.link, Softmax):
+            kinds = len(self.spec.normalise) * (len(self.spec.cs) * comb(folds, 2) + folds)
+            cost.announce(name, n - n // folds, self.feats(self.spec.normalise[0]).shape[1], k, kinds)
+        if self.spec.label_noise != "keep" and self.target.is_sparse(n, k):
+            raise UserError(
+                f"models.{name}: label_noise={self.spec.label_noise!r} is not offered for {n:,} rows of {k:,} classes: "
+                "leave it out"
+            )
         return nested.fit_folds(self.spec, self.data)
 
     def out_of_fold(self, fits: list[Fit]) -> Table:
