@@ -124,18 +124,22 @@ def greedy(prompts: Prompts, classes: Sequence[str], evaluate, metric: Metric, f
         prompts = tried[best]
 
 
-def prior_bias(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def prior_bias(logits: np.ndarray, targets: np.ndarray, frequency: np.ndarray | None = None) -> np.ndarray:
     """(k,) to add to logits (n, k), so that the classes are predicted as often on the mean as they occur.
 
     That is where the log loss of logits + bias is least: its gradient is the mean probability less the frequency. A
     class that does not occur is kept from minus infinity by a penalty of 1e-6 of the squares.
+
+    Args:
+        frequency: (k,) that of the classes, where these rows are some of those of which it is. None: theirs.
     """
     n, k = logits.shape
-    frequency = np.bincount(targets, minlength=k) / n
+    own = np.bincount(targets, minlength=k) / n
+    frequency = own if frequency is None else frequency
 
     def loss(bias: np.ndarray) -> tuple[float, np.ndarray]:
         log_probs = log_softmax(logits + bias, axis=1)
-        value = -log_probs[np.arange(n), targets].mean() + 0.5e-6 * bias @ bias
+        value = -log_probs[np.arange(n), targets].mean() + (own - frequency) @ bias + 0.5e-6 * bias @ bias
         return value, np.exp(log_probs).mean(axis=0) - frequency + 1e-6 * bias
 
     return minimize(loss, np.zeros(k), jac=True, method="L-BFGS-B", options={"gtol": 1e-8, "ftol": 0}).x
@@ -227,15 +231,26 @@ class FittedZeroShot:
         return mean([predicted(self.competition, logits, fold, rows) for fold in self.folds])
 
 
-def learnt_by(competition: Competition, spec: ZeroShot, logits: Logits, texts, rows: np.ndarray, targets) -> np.ndarray:
-    """What is learnt of the rows at some places; of many classes of as many of these as make a table of usual size."""
+def learnt_by(
+    competition: Competition,
+    spec: ZeroShot,
+    logits: Logits,
+    texts: Sequence[Sequence[str]],
+    rows: np.ndarray,
+    targets: np.ndarray,
+) -> np.ndarray:
+    """What is learnt of the rows at some places, by the texts of each class and the targets of all rows.
+
+    Of many classes logits are computed of as many of the rows as make a table of usual size.
+    """
     reading, k = READINGS[competition.task], len(competition.outputs)
     if not competition.target.is_sparse(len(rows), k):
         return reading.fit(spec, logits.compute(texts)[rows], targets[rows])
     if not reading.learns(spec):
         return np.zeros(k)
-    rows = rows[:: -(-len(rows) * k // tables.CELLS)]
-    return reading.fit(spec, logits.of(texts, rows), targets[rows])
+    frequency = np.bincount(targets[rows], minlength=k) / len(rows)
+    some = rows[:: -(-len(rows) * k // tables.CELLS)]
+    return prior_bias(logits.of(texts, some), targets[some], frequency)
 
 
 def predicted(competition: Competition, logits: Logits, fold: "FoldClassifier", rows: np.ndarray) -> Table:

@@ -15,6 +15,7 @@ from src.scoring.tables import Tables
 from src.scoring.targets import Target
 
 DRAWS = 9_999  # of a Monte Carlo test: the least p is one in DRAWS + 1
+FEWEST_DRAWS, CELLS = 1_999, 2**25  # of many classes, whose tables would take more cells in all: still enough for RARE
 RARE = 0.001  # the p below which a mix of answers is called another
 ERRORS = 3  # standard errors within which two numbers may differ by chance
 SHARES_SHOWN = 4  # classes whose shares are named
@@ -161,7 +162,8 @@ def chance(ours: np.ndarray, theirs: np.ndarray) -> float:
     from scipy import stats
 
     table = np.stack([ours, theirs])
-    draws = stats.MonteCarloMethod(n_resamples=DRAWS, rng=np.random.default_rng(0))
+    times = max(FEWEST_DRAWS, min(DRAWS, CELLS // table.size))
+    draws = stats.MonteCarloMethod(n_resamples=times, rng=np.random.default_rng(0))
     found = stats.chi2_contingency(table[:, table.any(axis=0)], correction=False, method=draws)
     return float(found.pvalue)
 

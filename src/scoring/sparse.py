@@ -169,16 +169,17 @@ class SparseTable(NotDense):
 
     def cut(self, most: int = KEPT) -> "SparseTable":
         """The table with at most so many classes of each row."""
-        if (self.sizes <= most).all():
+        is_long = self.sizes > most
+        if not is_long.any():
             return self
-        parts = []
-        for part in blocks((len(self), int(self.sizes.max()))):
-            above, classes = self[part].padded(0)
-            if above.shape[1] > most:
-                some = np.argpartition(-above, most - 1, axis=1)[:, :most]
-                above, classes = (np.take_along_axis(of, some, axis=1) for of in (above, classes))
-            parts.append(of_likeliest(classes, above + self.rest[part, None], self.shape[1]))
-        return vstack(parts)
+        long, parts = self[is_long], [self[~is_long]]
+        for part in blocks((len(long), int(long.sizes.max()))):
+            some = long[part]
+            above, classes = some.padded(0)
+            largest = np.argpartition(-above, most - 1, axis=1)[:, :most]  # none of them padding, which is 0
+            above, classes = (np.take_along_axis(of, largest, axis=1) for of in (above, classes))
+            parts.append(of_likeliest(classes, above + some.rest[:, None], self.shape[1]))
+        return vstack(parts)[np.argsort(np.argsort(is_long, kind="stable"))]
 
     def find_bad(self, tolerance: float) -> np.ndarray:
         """(n,) whether a row is no probabilities of sum 1."""

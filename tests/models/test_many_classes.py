@@ -1,10 +1,13 @@
 """Many classes: from folds to the report with tables of the likeliest classes alone, as with all of them."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from src import stages
 from src.base.errors import UserError
 from src.commands import check, report
 from src.data.rows import read_dataset
@@ -20,7 +23,7 @@ from src.results import predictions, summary
 from src.results.model import model_tables, read_model, save_model
 from src.schema.competition import Unit
 from src.schema.forms import OneProbability, Ranking
-from src.schema.models import Neighbours, Pixels
+from src.schema.models import FineTune, Neighbours, Pixels, Probe, Prompts, ZeroShot
 from src.scoring import calibration, tables
 from src.scoring.metrics import METRICS_OF
 from src.scoring.sparse import KEPT, SparseTable
@@ -237,3 +240,45 @@ def test_tables_on_the_disk_that_were_whole_are_cut_when_they_are_read(tmp_path,
     monkeypatch.setattr(tables, "FEWEST", K - 1)
     found = predictions.read(tmp_path / "oof.parquet", one, ids)
     assert found.toarray() == pytest.approx(whole, abs=1e-6)
+
+
+KINDS = {
+    "zeroshot": ZeroShot(clip=TINY_CLIP, prior="train"),
+    "probe": Probe(clip=TINY_CLIP, cs=(1.0,), widen=False, normalise=(True,)),
+    "neighbours": Neighbours(clip=TINY_CLIP),
+    "pixels": Pixels(trees=20),
+    "finetune": FineTune(
+        backbone="test_convnext",
+        backbone_args={"depths": (1, 1, 1, 1)},
+        pretrained=False,
+        img_size=32,
+        epochs=1,
+        warmup_epochs=0,
+        batch_size=32,
+        lr=3e-3,
+        temperature=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_each_kind_of_model_writes_the_likeliest_of_what_it_writes_whole(kinds, monkeypatch, kind):
+    prompts = Prompts(templates=("a photo of {}.",)) if kind == "zeroshot" else None
+    one = competition(models={kind: KINDS[kind]}, prompts=prompts, rare_classes=True)
+    for name in ("data", "folds", "features"):
+        stages.module(name).run(one)
+    stages.module(kind).run(one)
+    rows = read_dataset(one)
+    whole, made = model_tables(one, kind, rows), read_model(one.model_folder(kind))
+    shutil.rmtree(one.model_folder(kind))
+    monkeypatch.setattr(tables, "CELLS", M * K - 1)
+    monkeypatch.setattr(tables, "FEWEST", K - 1)
+    stages.module(kind).run(one)
+    for found, dense in zip(model_tables(one, kind, rows), whole, strict=True):
+        assert isinstance(found, SparseTable)
+        top = np.argsort(-dense, axis=1)[:, :10]
+        near = 6e-3 if kind == "zeroshot" else 2e-3  # the prior is fitted to some of the rows
+        assert np.take_along_axis(found.toarray(), top, 1) == pytest.approx(np.take_along_axis(dense, top, 1), abs=near)
+    again = read_model(one.model_folder(kind))
+    assert (again["cv"], again["log_loss"]) == pytest.approx((made["cv"], made["log_loss"]), rel=2e-2)
+    assert again["key"] == made["key"]

@@ -88,6 +88,10 @@ def test_weighted_sums_are_exact_until_they_are_cut(monkeypatch):
     assert (cut.sizes <= MOST).all()
     assert cut.toarray() == pytest.approx(of_dense(exact, MOST).toarray(), abs=1e-6)
     assert SparseTables(parts).weighted(np.array([0, 1.0, 0])) is parts[1]
+    some = vstack([of_dense(exact[:9], 3), whole[9:]])  # rows of fewer classes among others
+    assert (some.cut(MOST).toarray()[:9] == some.toarray()[:9]).all()
+    assert some.cut(MOST).toarray()[9:] == pytest.approx(cut.toarray()[9:], abs=1e-6)
+    assert some.cut(MOST).above.has_canonical_format
     assert tables.mean(parts).toarray() == pytest.approx(np.mean([part.toarray() for part in parts], axis=0), abs=1e-6)
 
 
