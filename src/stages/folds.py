@@ -3,6 +3,9 @@
 Reads the train table, and the images if near-duplicates are grouped. Writes folds.csv (id, fold), and folds.json beside
 it, which records what the folds were made from. Prints the rows of each class in each fold.
 
+Of many rows and classes it says what a table of predictions would take, and that the likeliest classes of each row are
+kept (src/scoring/sparse.py).
+
 Rows that share a value of the config's `group` column stay in one fold; each whose cell is empty is a group of its own.
 folds=Folds(groups="near-duplicates") also keeps near-duplicates together; the pairs it finds are kept in duplicates/. A
 folds.csv of your own, without a folds.json beside it, is used as it is.
