@@ -228,6 +228,12 @@ def test_votes_and_submissions_are_read_without_a_table_of_all_classes(kinds, is
     found = submissions.answers(one, path, ids)
     assert isinstance(found, SparseTable)
     assert (found.argmax() == np.arange(M)).all()
+    ranked = competition(metric="map5", submission=Ranking(k=2, separator=";"))
+    pd.DataFrame({"id": ids, "label": [f"{NAMES[i + 1]};{NAMES[i]}" for i in range(M)]}).to_csv(path, index=False)
+    found = submissions.answers(ranked, path, ids)
+    assert isinstance(found, SparseTable)
+    for target, value in ((np.arange(M) + 1, 1), (np.arange(M), 0.5), (np.arange(M) + 2, 0)):
+        assert METRICS_OF["class"]["map5"].value(target, found) == value
     ballots = np.stack([np.arange(M), np.arange(M), np.full(M, 7)])
     assert (votes.elect(one.target, ballots, TARGETS_OF, K).argmax() == np.arange(M)).all()
 
