@@ -2,8 +2,8 @@
 
 A table (n, k) of 700,000 rows and 15,000 classes has 10.5e9 cells, 42 GB as float32. From CELLS cells on one keeps the
 KEPT likeliest classes of each row, which are 400 bytes a row; what is left of its sum is spread evenly over the others.
-Where the true class is one of those that are kept, no score of the row changes; else it is found no more than before,
-and its log loss is that of a class of which nothing is known but that it is none of these.
+Where the true class is one of those that are kept, its place and its log loss stay as they are; else it has no place
+that counts, and its log loss is that of a class of which nothing is known but that it is none of these.
 
 Sums of such tables, each with a weight, are exact until they are cut to KEPT classes again.
 """
@@ -17,7 +17,7 @@ from scipy import sparse
 from src.scoring.blocks import blocks
 
 CELLS = 200_000_000  # 0.8 GB of float32: a blend of five models has a dozen such tables at once
-KEPT = 50  # more than any ranking asks for (20); of ImageNet's 1,000 classes a usual network has 0.99 of its sum in 20
+KEPT = 50  # more than any ranking asks for (20); how much of a row's sum is left out depends on the model
 FEWEST = 8 * KEPT  # classes: of fewer it would save little, since a class that is kept takes 8 bytes and a cell 4
 
 
