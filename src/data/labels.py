@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from src.base.errors import counted
+from src.base.errors import UserError, counted
 from src.schema.competition import Competition
 
 BETWEEN = "\x1f"  # between the labels of a cell that is made of columns or rows, and behind the last: none has it
@@ -19,10 +19,28 @@ TRUTH = {"true": "1", "false": "0"}  # as pandas and Excel write 1 and 0 of a co
 
 
 def add_labels(competition: Competition, df: pd.DataFrame) -> None:
-    """Make the column of labels of those of 0 and 1, where it is missing and there is one of these for each class."""
+    """Make the column of labels of those of 0 and 1, where it is missing and there is one of these for each class.
+
+    A blank cell counts as 0; `df.attrs["passed_over"]` says how many there are.
+
+    Raises:
+        UserError: A cell is neither 0 nor 1.
+    """
     if competition.label in df or not competition.classes or not set(competition.classes) <= set(df):
         return
     labels = df[list(competition.classes)]
+    blank = labels.apply(lambda column: column.str.strip() == "").to_numpy()
+    if (odd := ~blank & ~np.isin(to_numbers(labels), (0, 1))).any():
+        row, column = np.argwhere(odd)[0]
+        of = f" of {competition.id} {df[competition.id].iloc[row]!r}" if competition.id in df else ""
+        n, name = counted(int(odd.sum()), "cell"), labels.columns[column]
+        raise UserError(
+            f"{competition.name}: {n} neither 0 nor 1 in the classes' columns, the first{of}: "
+            f"{labels.iloc[row, column]!r} in the column {name!r}: write one of both"
+        )
+    if blank.any():
+        n = counted(int(blank.sum()), "blank cell")
+        df.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), f"{n} of the classes' columns, counted as 0"]
     if competition.task == "class":
         df[competition.label] = labels_from_columns(labels, " + ")
     else:

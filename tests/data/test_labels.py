@@ -36,6 +36,18 @@ def test_columns_of_0_and_1_with_names_of_two_words():
     assert labels.read_targets(one, df["label"]).tolist() == [[1, 1], [0, 0], [1, 0]]
 
 
+def test_cells_of_columns_that_are_neither_0_nor_1_are_refused_and_blank_ones_are_counted():
+    df = pd.DataFrame({"id": ["7", "8", "9"], "red": ["1", "", "0"], "blue": list("010"), "green": ["0", "-1", "0.5"]})
+    with pytest.raises(
+        UserError, match=r"toy: 2 cells neither 0 nor 1 .*, the first of id '8': '-1' in the column 'gr"
+    ):
+        labels.add_labels(SEVERAL, df)
+    df["green"] = ["1.0", "False", "0"]
+    labels.add_labels(SEVERAL, df)
+    assert labels.read_targets(SEVERAL, df["label"]).tolist() == [[0, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert df.attrs["passed_over"] == ["1 blank cell of the classes' columns, counted as 0"]
+
+
 def test_rows_of_one_label_each_become_one_row_a_picture():
     one = SEVERAL.model_copy(update={"submission": LabelRows(row="{id}_{label}")})
     df = pd.DataFrame({"id": [f"{i}_{c}" for i in ("b", "a") for c in one.classes], "label": list("100101")})
