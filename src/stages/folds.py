@@ -103,7 +103,7 @@ def split(competition: Competition, ids: list[str], labels: list[str], groups: l
     """The fold (m,) of each row, of cells of the column of labels, and of the group of each if there are any."""
     n, seed, rare = competition.folds.n, competition.folds.seed, competition.rare_classes
     if competition.task == "labels":
-        names = () if rare else competition.classes
+        names = () if rare or competition.limit is not None else competition.classes  # few rows may lack a label
         return folds.split_labels(ids, read_targets(competition, labels), groups, n, seed, names)
     rare = rare or competition.task == "number"  # of which quantiles are alike, and none has to be in two folds
     return folds.split(ids, strata(competition, labels), groups, n, seed, rare)

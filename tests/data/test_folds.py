@@ -344,3 +344,12 @@ class TestNearDuplicates:
         }
         stage.run(self.competition())
         assert self.fold_of(self.competition())[self.CLUSTER].nunique() == 1
+
+
+def test_a_smoke_run_may_draw_few_rows_of_a_label_that_stands_beside_rarer_ones(toy):
+    one = toy.model_copy(update={"task": "labels", "classes": ("a", "b"), "metric": "auc"})
+    ids, cells = [str(i) for i in range(9)], ["a", "b a", *["b"] * 7]
+    cells[0] = ""  # one row with the label a is left
+    with pytest.raises(UserError, match="all rows of label 'a'"):
+        stage.split(one, ids, cells, None)
+    assert sorted(np.bincount(stage.split(one.model_copy(update={"limit": 9}), ids, cells, None))) == [3, 3, 3]
