@@ -17,11 +17,13 @@ def run(competition: Competition, file: Path) -> None:
     """Print the scores by the competition's metric; the faults of the file are listed in a UserError."""
     path = competition.input(competition.solution)
     if not path.is_file():
+        names = f"{competition.sample_id}, {competition.label}, Usage"
         raise UserError(
-            f"there is no solution {path}, and Kaggle gives none: put one there (columns {competition.id}, "
-            f"{competition.label}, Usage), or let Kaggle score the file: ./run.sh {competition.name} submit"
+            f"there is no solution {path}, and Kaggle gives none: put one there (columns {names}), or let Kaggle score "
+            f"the file: ./run.sh {competition.name} submit"
         )
-    ids = faults.requirements(competition)[0].ids
+    rows, form = faults.requirements(competition)[0].ids, competition.form
+    ids = list(dict.fromkeys(form.parse(row, competition.classes)[0] for row in rows))
     lines = solution.lines(competition, ids, submission.answers(competition, file, ids))
     if not lines:
         raise UserError(f"{path} has no test row whose Usage is Public or Private: it cannot score anything")

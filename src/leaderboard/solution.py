@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
-from src.data.labels import add_labels, read_targets, unreadable
+from src.data.labels import add_labels, by_picture, read_targets, unreadable
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text
@@ -27,16 +28,17 @@ class Answers:
 def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     """Read the answers to test rows; rows whose Usage is Ignored are left out. None without a solution.
 
+    Its columns, and its rows where these are of a picture and a label each, may be called as in the sample submission.
+
     Raises:
         UserError: The solution lacks a column or a test row, or has an unknown label or Usage, or an id twice.
     """
     path, id = competition.input(competition.solution), competition.id
     if not path.is_file():
         return None
-    solution = read_csv(path)
-    add_labels(competition, solution)
-    if missing := {id, competition.label, "Usage"} - set(solution.columns):
-        raise UserError(f"{path} lacks the column {sorted(missing)[0]!r}: add it")
+    solution = by_picture(competition, as_in_train(competition, read_csv(path)))
+    if not {id, "Usage"} <= set(solution.columns):
+        raise UserError(f"{path} lacks the column {('Usage' if id in solution else competition.sample_id)!r}: add it")
     if (again := solution[id].duplicated()).any():
         raise UserError(f"{path}: {id} {solution[id][again].iloc[0]!r} stands in more than one row: keep the right one")
     solution = solution.set_index(id)
@@ -47,10 +49,22 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     if strange := set(usage) - set(USAGES):
         raise UserError(f"{path}: {unknown('Usage', sorted(strange)[0], USAGES)}")
     rows = np.flatnonzero((usage != "Ignored").to_numpy())
-    labels = solution[competition.label].iloc[rows]
+    solution = solution.iloc[rows].copy()
+    add_labels(competition, solution)
+    if competition.label not in solution:
+        raise UserError(f"{path} lacks the column {competition.label!r}: add it")
+    labels = solution[competition.label]
     if strange := unreadable(competition, labels):
         raise UserError(f"{path} has labels that are no classes, such as {sorted(strange)[0]!r}: fix them")
     return Answers(rows, read_targets(competition, labels), usage.iloc[rows].to_numpy())
+
+
+def as_in_train(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns may be called as the sample submission's with the train table's names."""
+    id, label, form = competition.id, competition.label, competition.form
+    if (asked := competition.sample_id) in df and (id not in df or competition.unit is not None):
+        df = df.drop(columns=[id] if asked != id and id in df else []).rename(columns={asked: id})
+    return df if form.column is None or label in df else df.rename(columns={form.column: label})
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, float, int]]:

@@ -6,6 +6,7 @@ import pytest
 
 from src.commands import check, grade
 from src.leaderboard import submission
+from src.schema.forms import LabelRows, OneNumber
 from src.stages import data
 from src.stages import submission as stage
 from tests import tasks
@@ -109,3 +110,34 @@ def test_grade_gives_the_scores_of_the_solution(made, capsys):
     table = submission.answers(competition, path, ids)
     for part, rows in (("public", slice(0, None, 2)), ("private", slice(1, None, 2))):
         assert f"{competition.scorer.value(targets[rows], table[rows]):.4f}" in printed, part
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_grade_joins_a_row_a_label_by_picture(roots, capsys, by_row):
+    """The solution may have such rows as the sample submission has, or a row a picture."""
+    form = LabelRows(row="{id}-{label}", id="row", column="p")
+    competition = tasks.competition_of(roots, "labels", metric="auc", submission=form)
+    ids = [f"{tasks.N + i:03d}" for i in range(tasks.M)]
+    rows, targets = form.row_ids(ids, tasks.NAMES), tasks.truth("labels")[tasks.N :]
+    pd.DataFrame({"row": rows[::-1], "p": 0.5}).to_csv(competition.input("sample_submission.csv"), index=False)
+    data.run(competition)
+    tasks.save(competition, "labels", "blend")
+    stage.run(competition)
+    (path,) = competition.folder.glob("blend-cv*.csv")
+    solution = pd.DataFrame({"id": ids, "labels": tasks.cells("labels", targets)})
+    if by_row:
+        solution = pd.DataFrame({"row": rows, "p": targets.ravel()})
+    solution.assign(Usage="Private").to_csv(competition.input("solution.csv"), index=False)
+    grade.run(competition, path)
+    table = submission.answers(competition, path, ids)
+    assert f"private: auc {competition.scorer.value(targets, table):.4f}" in capsys.readouterr().out
+
+
+def test_grade_takes_a_solution_with_the_samples_names(roots, capsys):
+    competition = tasks.competition_of(roots, "number", submission=OneNumber(id="Id", column="Target"))
+    sample, ids = competition.input("sample_submission.csv"), [f"{tasks.N + i:03d}" for i in range(tasks.M)]
+    targets = pd.DataFrame({"Id": ids, "Target": tasks.truth("number")[tasks.N :]})
+    targets.to_csv(sample, index=False)
+    targets.assign(Usage="Public").to_csv(competition.input("solution.csv"), index=False)
+    grade.run(competition, sample)
+    assert "public: rmse 0.0000" in capsys.readouterr().out

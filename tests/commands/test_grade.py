@@ -9,6 +9,7 @@ from src.commands import grade
 from src.data.sources.kaggle import Kaggle
 from src.kaggle.refusals import Refusal
 from src.leaderboard import solution
+from src.schema.competition import Unit
 from tests.conftest import CLASSES, toy_competition
 
 TRUTH = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})
@@ -79,6 +80,19 @@ def test_uses_a_metric_of_labels_that_is_no_count(graded):
     (line, *_) = graded(SOLUTION, TRUTH.assign(label="red"), toy_competition(metric="macro_f1"))
     assert line.startswith("public: macro_f1 0.1667 ± ")  # one of three is right: 2 x 1 / (1 + 3), over 3 classes
     assert line.endswith(" on 3 rows")
+
+
+def test_is_of_units(graded, folder):
+    for part in ("train", "test"):
+        df = pd.read_csv(folder / f"{part}.csv", dtype=str)
+        df.assign(who=part + df["id"].str[:-1] + df["label" if part == "train" else "id"].str[-1]).to_csv(
+            folder / f"{part}.csv", index=False
+        )
+    who = sorted({"test" + id[:-1] + id[-1] for id in TRUTH["id"]})
+    sub = pd.DataFrame({"who": who, "label": "red"})
+    sub.to_csv(folder / "sample_submission.csv", index=False)
+    truth = sub.assign(label=["red"] * 9 + ["blue"] * 3, Usage="Private")
+    assert "accuracy 0.7500" in graded(truth, sub, toy_competition(unit=Unit("who")))[0]
 
 
 def test_of_a_smoke_run_is_of_its_rows(graded):
