@@ -50,27 +50,51 @@ def add_labels(competition: Competition, df: pd.DataFrame) -> None:
 def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
     """Return a table that has a row a (picture, label), as a submission may have, as one with a row a picture.
 
-    Its labels are those whose row has a 1; one that is not of this kind is returned as it is.
+    Its labels are those whose row has a 1; one that is not of this kind is returned as it is. A label that has no row
+    counts as 0; `df.attrs["passed_over"]` says how many there are.
+
+    Raises:
+        UserError: Some ids are not of this kind; or an answer is neither 0 nor 1, or differs from row to row.
     """
     id, label = competition.id, competition.label
     if id not in df or not len(df) or competition.form.parse(df[id].iloc[0], competition.classes)[1] is None:
         return df
-    parts = [competition.form.parse(row, competition.classes) for row in df[id]]
-    if any(name is None for _, name in parts):
+    ids, names = map(list, zip(*(competition.form.parse(row, competition.classes) for row in df[id]), strict=True))
+    other = np.array([name is None for name in names])
+    if 2 * other.sum() > len(df):  # the first is called so by chance
         return df
-    df = df.assign(**{id: [one for one, _ in parts]})
+    if other.any():
+        n, first = counted(int(other.sum()), "id"), df.loc[other, id].iloc[0]
+        raise UserError(f"{competition.name}: {n} without a class behind it, the first {id} {first!r}: correct it")
+    rows, df = df[id], df.assign(**{id: ids})
     found = df.drop_duplicates(id).reset_index(drop=True)
     if label in df:
-        is_one = to_numbers(df[[label]])[:, 0] == 1
-        cells = pd.Series([name + BETWEEN if one else "" for (_, name), one in zip(parts, is_one, strict=True)])
+        numbers = to_numbers(df[[label]])[:, 0]
+        if (odd := ~np.isin(numbers, (0, 1))).any():
+            n, cell = counted(int(odd.sum()), "row"), df.loc[odd, label].iloc[0]
+            raise UserError(
+                f"{competition.name}: {n} of a picture and a label with neither 0 nor 1, the first {id} "
+                f"{rows[odd].iloc[0]!r} with {cell!r}: write one of both"
+            )
+        unlike = pd.DataFrame({"row": rows, "number": numbers}).drop_duplicates()["row"]
+        if (again := unlike.duplicated()).any():
+            raise UserError(f"{competition.name}: {id} {unlike[again].iloc[0]!r} stands there with 0 and with 1")
+        if missing := len(found) * len(competition.classes) - len(unlike):
+            n = counted(missing, "row")
+            said = f"{n} of a label that {'is' if missing == 1 else 'are'} not there, counted as 0"
+            found.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), said]
+        cells = pd.Series([name + BETWEEN if one else "" for name, one in zip(names, numbers == 1, strict=True)])
         found[label] = cells.groupby(df[id].to_numpy(), sort=False).sum().reindex(found[id]).tolist()
         if competition.task == "class":
             found[label] = found[label].str.removesuffix(BETWEEN).str.replace(BETWEEN, " + ")
     return found
 
 
-def join_rows(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
-    """Return one row an id where a target may have several labels and each has a row of its own; else `df` as it is."""
+def join_rows(competition: Competition, df: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return one row an id where a target may have several labels and each has a row of its own; else `df` as it is.
+
+    Rows of one id that differ in another of the `columns` that are needed stay as they are, which is a fault.
+    """
     id, label = competition.id, competition.label
     if (
         competition.task != "labels"
@@ -80,6 +104,8 @@ def join_rows(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
         return df
     first = ~df[id].duplicated()
     if first.all() and not df[label].str.contains(competition.separator, regex=False).any():
+        return df
+    if df.loc[~df[[name for name in columns if name in df and name != label]].duplicated(), id].duplicated().any():
         return df
     cells = df[df[label] != ""].drop_duplicates([id, label])
     cells = (cells[label] + BETWEEN).groupby(cells[id], sort=False).sum()
@@ -152,6 +178,21 @@ def parts(cell: str, separator: str) -> list[str]:
     listed = cell.startswith("[") and cell.endswith("]")
     names = (part.strip() for part in (cell[1:-1] if listed else cell).split(separator))
     return [label for name in names if (label := name.strip("'\"") if listed else name)]
+
+
+def said(competition: Competition, cells: pd.Series) -> pd.Series:
+    """Return what each cell says, known or not, so that what means the same is equal: of several labels their set."""
+    if competition.task == "labels":
+        return cells.map(lambda cell: frozenset(split(competition, cell)))
+    return pd.to_numeric(cells, errors="coerce").astype(object).fillna(cells) if competition.task == "number" else cells
+
+
+def shown(competition: Competition, cells: Sequence[str]) -> list[str]:
+    """Return cells without a fault, for people: the same text for those that say the same, `no label` for none."""
+    if competition.task == "class":
+        return list(cells)
+    texts = write_targets(competition, read_targets(competition, cells))
+    return [" + ".join(split(competition, text)) or "no label" for text in texts] if competition.classes else texts
 
 
 def unreadable(competition: Competition, labels: pd.Series) -> set[str]:

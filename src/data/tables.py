@@ -43,7 +43,7 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         df = labels.by_picture(competition, df)
     if part == "train":
         labels.add_labels(competition, df)
-        df = labels.join_rows(competition, df)
+        df = labels.join_rows(competition, df, columns_needed(competition)[part])
         if any(map(coco.is_json, competition.tables_of(part))):
             df = labels.leave_out_unlabelled(competition, df)
     if part != "sample_submission":

@@ -14,6 +14,7 @@ import pandas as pd
 from src.base.errors import UserError, counted
 from src.base.spellings import by_id
 from src.data import patterns
+from src.data.labels import said
 from src.schema.competition import Competition
 from src.scoring.sparse import SparseTable
 from src.scoring.tables import Table, grouped
@@ -91,8 +92,9 @@ def faults(competition: Competition, file: str, train: pd.DataFrame) -> list[str
     """Check that train rows of one unit have one label; rows without a unit are faults too."""
     if competition.unit is None:
         return []
-    df = pd.DataFrame({"unit": ids_of(competition, train), "label": train[competition.label]})
-    found, labels = [], df.drop_duplicates()
+    cells, found = train[competition.label], []
+    df = pd.DataFrame({"unit": ids_of(competition, train), "label": cells, "same": said(competition, cells)})
+    labels = df.drop_duplicates(["unit", "same"])
     for unit, rows in labels[labels["unit"].duplicated(keep=False)].groupby("unit", sort=True):
         values = " and ".join(map(repr, rows["label"][:4]))
         found.append(f"{file}: unit {unit!r} has rows with the {competition.label} {values}: a unit has one")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import counted
 from src.data import copies, images, tables
-from src.data.labels import count, read_targets
+from src.data.labels import count, read_targets, shown
 from src.data.record import check_images
 from src.schema.competition import Competition
 
@@ -91,7 +91,7 @@ def white_warnings(competition: Competition, tops: np.ndarray, n: int) -> list[s
 def copy_warnings(competition: Competition, train: pd.DataFrame, test: pd.DataFrame, record: pd.DataFrame) -> list[str]:
     """Warn of pictures that are there twice, byte for byte, with different labels or in train and in test."""
     df = pd.DataFrame({"id": [*train[competition.id], *test[competition.id]], "sha": record["sha256"].to_numpy()})
-    df["label"] = [*train[competition.label], *[""] * len(test)]
+    df["label"] = [*shown(competition, train[competition.label]), *[""] * len(test)]
     df["part"] = ["train"] * len(train) + ["test"] * len(test)
     twice, warnings = copies.find(df), []
     if twice.conflicts:

@@ -56,6 +56,43 @@ def test_rows_of_one_label_each_become_one_row_a_picture():
     assert labels.read_targets(one, found["label"]).tolist() == [[1, 0, 0], [1, 0, 1]]
 
 
+ROWS = pd.DataFrame({"id": [f"{i}_{c}" for i in "xyz" for c in ("red", "green", "blue")], "label": list("100010011")})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"id": {"y_green": "y_violet"}}, "1 id without a class behind it, the first id 'y_violet'"),
+        (
+            {"label": {"0": "0.5"}},
+            "5 rows of a picture and a label with neither 0 nor 1, the first id 'x_green' with '0.5'",
+        ),
+        ({"id": {"y_green": "y_red"}}, "id 'y_red' stands there with 0 and with 1"),
+    ],
+)
+def test_rows_of_one_label_each_that_say_no_clear_thing_are_refused(change, said):
+    with pytest.raises(UserError) as error:
+        labels.by_picture(SEVERAL.model_copy(update={"submission": LabelRows()}), ROWS.replace(change))
+    assert said in str(error.value)
+
+
+def test_a_label_without_a_row_is_counted():
+    found = labels.by_picture(SEVERAL.model_copy(update={"submission": LabelRows()}), ROWS[1:])
+    assert labels.read_targets(SEVERAL, found["label"]).tolist() == [[0, 0, 0], [0, 1, 0], [1, 1, 0]]
+    assert found.attrs["passed_over"] == ["1 row of a label that is not there, counted as 0"]
+
+
+def test_rows_of_one_id_with_another_picture_are_not_joined():
+    df = pd.DataFrame({"id": ["1", "1", "2"], "image": ["a", "b", "c"], "label": ["red", "blue", "red"]})
+    assert labels.join_rows(SEVERAL, df, ["id", "image", "label"]) is df
+    assert len(labels.join_rows(SEVERAL, df, ["id", "label"])) == 2
+
+
+def test_cells_that_say_the_same_are_shown_alike():
+    cells = ["red blue", f"blue{labels.BETWEEN}red{labels.BETWEEN}", "green", ""]
+    assert labels.shown(SEVERAL, cells) == ["blue + red", "blue + red", "green", "no label"]
+
+
 def test_unknown_labels_are_faults_with_the_nearest_and_rare_ones_too():
     train = pd.DataFrame({"id": ["1", "2", "3"], "label": ["red Blue", "red", "violet"]})
     said = labels.faults(SEVERAL, FILE, train)

@@ -75,6 +75,27 @@ def test_faults_are_named_by_unit(patients, part, change, said):
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "labels"),
+    [
+        ({"task": "labels", "metric": "micro_f1"}, {"red": "red  blue", "green": "green", "blue": "blue"}),
+        ({"task": "number", "classes": (), "span": (0, 9), "metric": "rmse"}, {"red": "3", "green": "4", "blue": "5"}),
+    ],
+)
+def test_pictures_of_a_unit_may_say_the_same_in_other_words(patients, fields, labels):
+    path = patients / "train.csv"
+    df = pd.read_csv(path, dtype=str).replace({"label": labels})
+    other = {"red  blue": "blue red", "3": "3.0", "4": "4.00"}
+    df["label"] = df["label"].where(df["who"].duplicated(), df["label"].replace(other))
+    df.to_csv(path, index=False)
+    one = by_patient(models={"pixels": Pixels()}, prompts=None, **fields)
+    assert len(tables.read_scored(one).train) == 18
+    df.loc[df.index[-1], "label"] = "green" if one.task == "labels" else "7"
+    df.to_csv(path, index=False)
+    with pytest.raises(UserError, match="a unit has one"):
+        tables.read(one)
+
+
 def test_a_column_that_is_missing_is_named(patients):
     with pytest.raises(UserError, match="unknown column 'whom': did you mean 'who'"):
         tables.read(by_patient(unit=Unit("whom"), submission=Label(id="who")))
