@@ -46,6 +46,8 @@ def read(path: Path, competition: Competition, ids: Sequence[str]) -> Table:
     if is_sparse:
         names, table = read_sparse(path, competition)
     else:
+        if not competition.classes and len(df.columns) == 2:
+            df.columns = [df.columns[0], *competition.outputs]  # of a number, whose column may be called otherwise now
         check(path, df, competition)
         names = df[competition.id]
     missing, others = set(ids) - set(names), set(names) - set(ids)

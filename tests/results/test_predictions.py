@@ -58,6 +58,14 @@ def test_what_is_no_table_of_probabilities_is_refused(path, change, said):
     assert str(path) in str(error.value)
 
 
+def test_a_number_may_have_another_name_since_it_was_written(tmp_path):
+    """Keys do not name it: the model is reused."""
+    of = {"classes": (), "task": "number", "span": (0.0, 9.0)}
+    old, new = (Competition.model_construct(label=label, **of) for label in ("score", "Pawpularity"))
+    predictions.write(tmp_path / "oof.parquet", old, IDS, np.array([[1], [2], [3]]))
+    assert predictions.read(tmp_path / "oof.parquet", new, IDS).tolist() == [[1], [2], [3]]
+
+
 def test_the_writer_refuses_it_too_and_leaves_what_is_there(path):
     before = path.read_bytes()
     with pytest.raises(UserError, match="are not probabilities"):
