@@ -38,10 +38,18 @@ def fields(pattern: str) -> list[str]:
 
 
 class OverColumns(string.Formatter):
-    """Fills a pattern whose fields are names of columns as they are, such as `0` or `file.name`."""
+    """Fills a pattern whose fields are names of columns as they are, such as `0` or `file.name`.
+
+    {id!2} is the third sign of the column id, as folders are called in which each has a share of the pictures.
+    """
 
     def get_field(self, field_name, args, kwargs):
         return kwargs[field_name], field_name
+
+    def convert_field(self, value, conversion):
+        if conversion is not None and conversion.isdigit():
+            return value[int(conversion) :][:1]
+        return super().convert_field(value, conversion)
 
 
 def fill(pattern: str, row: Mapping[str, str]) -> str:

@@ -369,54 +369,28 @@ def test_a_page_without_a_metric_says_nothing(tmp_path: Path):
     assert evaluation.find(tmp_path, None, "AUC").of("class") == "auc"
 
 
-def test_pictures_may_lie_in_folders_that_are_called_as_the_ids_begin(written, roots):
-    """As in SETI's, and data sets whose files are called by hashes."""
+@pytest.mark.parametrize(
+    ("lengths", "pattern"),
+    [
+        ((1,), "{part}/{id:.1}/{id}.png"),
+        ((2,), "{part}/{id:.2}/{id}.png"),
+        ((1, 1, 1), "{part}/{id!0}/{id!1}/{id!2}/{id}.png"),
+        ((2, 1), "{part}/{id!0}{id!1}/{id!2}/{id}.png"),
+    ],
+)
+def test_pictures_may_lie_in_folders_that_are_called_as_the_ids_begin(lengths, pattern, written, roots):
+    """As in SETI's, the landmarks', and data sets whose files are called by hashes."""
     written({"label": cycle("a", "b")}, {"label": "a"})
     folder = roots / "input" / "comp"
     for name, part in (("train", "train"), ("sample_submission", "test")):
         df = pd.read_csv(folder / f"{name}.csv", dtype=str)
         for i, old in enumerate(df["id"]):
-            df.loc[i, "id"] = new_id = f"{i % 7}{i // 7}{old}"
-            (folder / part / new_id[0]).mkdir(exist_ok=True)
-            (folder / part / f"{old}.png").rename(folder / part / new_id[0] / f"{new_id}.png")
+            df.loc[i, "id"] = new_id = f"{i % 7}{i // 7}{i % 3}{old}"
+            starts = [sum(lengths[:k]) for k in range(len(lengths))]
+            place = [new_id[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+            (folder / part / "/".join(place)).mkdir(parents=True, exist_ok=True)
+            (folder / part / f"{old}.png").rename(folder / part / "/".join(place) / f"{new_id}.png")
         df.to_csv(folder / f"{name}.csv", index=False)
     competition = made()
-    assert competition.image == "{part}/{id:.1}/{id}.png"
+    assert competition.image == pattern
     assert tables.read(competition).test[tables.PATH].map(Path.is_file).all()
-
-
-class TestOwnPictures:
-    """A CSV of labels beside pictures, without a sample submission."""
-
-    def own(self, folder: Path, column: str, cells: list) -> Path:
-        for i in range(TRAIN):
-            picture("red", seed=i, size=(8, 8)).save(folder / f"{i}.png")
-        pd.DataFrame({"file": [f"{i}.png" for i in range(TRAIN)], column: cells}).to_csv(
-            folder / "all.csv", index=False
-        )
-        return folder
-
-    def made(self, folder: Path, **flags) -> Competition:
-        new.run(str(folder), name="own", small=True, **flags)
-        competition = config.load("own")
-        parts = tables.read(competition)
-        assert len(parts.train) + len(parts.test) == TRAIN
-        assert len(parts.test) >= TRAIN // 6
-        return competition
-
-    @pytest.mark.parametrize("flags", [{"label": "tags"}, {}])
-    def test_of_several_labels(self, tmp_path, flags):
-        competition = self.made(self.own(tmp_path, "tags", cycle("a|b", "b", "a", "c|a")), **flags)
-        assert (competition.task, competition.separator, competition.classes) == ("labels", "|", ("a", "b", "c"))
-        assert (competition.metric, competition.form) == ("micro_f1", LabelList(separator="|"))
-
-    @pytest.mark.parametrize("flags", [{"label": "weight"}, {}])
-    def test_of_a_number(self, tmp_path, flags):
-        folder = self.own(tmp_path, "weight", [10.5 + 2 * i for i in range(TRAIN)])
-        competition = self.made(folder, **flags)
-        assert (competition.task, competition.span, competition.metric) == ("number", (10.5, 88.5), "rmse")
-
-    def test_of_a_class_keep_their_tables(self, tmp_path, roots):
-        competition = self.made(self.own(tmp_path, "kind", cycle("a", "b")), metric="macro_f1")
-        assert (competition.task, competition.metric, competition.form) == ("class", "macro_f1", Label())
-        assert not {"task", "separator"} & set(competition.source.key)

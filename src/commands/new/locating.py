@@ -10,15 +10,15 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError, unknown
+from src.commands.new import sharding
 from src.commands.new.looking import Contents, examples, picture_places
+from src.commands.new.sharding import VALUES_TRIED
 from src.data.images import UNUSUAL
 from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
 from src.data.tables import image_name
 from src.schema.competition import Parts
 
 PARTS = ("train", "test")
-LONGEST_SHARD = 3  # signs of a value that a folder is called by
-VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
 SPECIAL_TEXT = re.compile(r"[{}]")  # nor can the text around its fields have these
 TIFF, USUAL = (".tif", ".tiff"), (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
@@ -162,25 +162,13 @@ def column_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: 
 
 
 def sharded_ways(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> list[Way]:
-    """The ways by one column whose first signs are the name of the folder that a picture is in: a/a82b23b0bb50.npy."""
-    for length in range(1, LONGEST_SHARD + 1):
-        found = Counter()
-        for part in PARTS:
-            for value in [value for value in frames[part][column].unique() if len(value) > length][:VALUES_TRIED]:
-                for path in contents.named.get(plain_ending(value), ()):
-                    before, parted, suffix = path.partition(f"/{value[:length]}/{value}")
-                    if parted and "/" not in suffix:
-                        found[before.replace(part, "{part}"), suffix] += 1
-        for (before, suffix), _ in found.most_common(1):
-            image = f"{before}/{{{column}:.{length}}}/{{{column}}}{suffix}"
-            paths = {
-                part: tuple(image_name(image, part, {column: value}) for value in frames[part][column])
-                for part in PARTS
-            }
-            lacking = missing(contents, paths)
-            if all(2 * lacking[part] <= len(paths[part]) for part in PARTS):
-                return [Way(image, "", column, paths, lacking)]
-    return []
+    """The way by one column whose first signs are the names of the folders of a picture: a/8/a82b23b0bb50.npy."""
+    image = sharding.pattern(contents, {part: frames[part][column] for part in PARTS})
+    if image is None:
+        return []
+    paths = {part: tuple(image_name(image, part, {column: value}) for value in frames[part][column]) for part in PARTS}
+    lacking = missing(contents, paths)
+    return [Way(image, "", column, paths, lacking)] if all(2 * lacking[one] <= len(paths[one]) for one in PARTS) else []
 
 
 def way_of_parts(contents: Contents, frames: Mapping[str, pd.DataFrame], column: str) -> Way | None:
