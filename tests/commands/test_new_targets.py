@@ -329,7 +329,10 @@ class TestNames:
         ages = {"id": [f"te{i}" for i in range(TEST)], "age": range(TEST)}
         pd.DataFrame(ages).to_csv(folder / "test.csv", index=False)
         written({"age": [20 + i / 7 for i in range(TRAIN)], "label": cycle("a", "b")}, {"label": "a"})
-        assert "# not used: 1 column of numbers more that both tables have, 'age'" in (configs / "comp.py").read_text()
+        assert (
+            "# not used: 1 column of numbers that both tables have, 'age'; columns=('age', ...) gives"
+            in (configs / "comp.py").read_text()
+        )
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,10 @@ def arguments(
         yield from comment_lines(groups_comment(guess, source[0]))
     if guess.unused:
         n, columns = counted(len(guess.unused), "column"), examples(map(repr, guess.unused), COLUMNS_PRINTED)
-        yield from comment_lines(f"not used: {n} of numbers more that both tables have, {columns}")
+        named = f"columns=({guess.unused[0]!r}, ...)"
+        yield from comment_lines(
+            f"not used: {n} of numbers that both tables have, {columns}; {named} gives them to probes"
+        )
     yield from guessed("classes", "rare_classes", "metric", "submission")
     for line in flips.lines:
         yield from comment_lines(line)
