@@ -28,6 +28,13 @@ FORMATS = {  # what other files than a CSV begin with
 }
 WORKBOOKS = {"xl/": "an Excel workbook", "content.xml": "an OpenDocument sheet", "Index/": "a Numbers sheet"}
 
+WANTED = {  # by the form: what a file of probabilities should have instead
+    "label": ("labels", "the likeliest class, df[classes].idxmax(axis=1)"),
+    "label_list": ("labels", "those of each row in one cell"),
+    "ranking": ("the likeliest labels", "those of each row in one cell, the best first"),
+    "one_probability": ("one of them", "the probability that is asked for"),
+}
+
 
 def unpack(raw: bytes) -> tuple[bytes, str]:
     """Return the text of a file, of a zip that of the one file in it, as Kaggle takes it; and the fault of its format.
@@ -134,14 +141,13 @@ def wrong_answers(
 ) -> str | None:
     """Return the fault of a file of probabilities where labels are wanted, or of labels where probabilities are."""
     kind, label, classes = competition.form.kind, competition.sample_columns[1], set(competition.classes)
-    if kind == "label" and label in missing and classes <= set(others):
-        return (
-            f"it has probabilities, but {competition.metric} wants labels: "
-            f"the column {label!r} with the likeliest class, df[classes].idxmax(axis=1)"
-        )
+    if kind in WANTED and label in missing and classes <= set(others):
+        what, content = WANTED[kind]
+        return f"it has probabilities, but {competition.metric} wants {what}: the column {label!r} with {content}"
     if kind == "probabilities" and competition.label in others and classes <= set(missing):
+        sums = ", whose sum is 1 in each row" if competition.target.is_choice else ""
         return (
             f"it has labels, but {competition.metric} wants probabilities: "
-            f"a column for each class, {', '.join(wanted)}, whose sum is 1 in each row"
+            f"a column for each class, {', '.join(wanted)}{sums}"
         )
     return None

@@ -19,7 +19,7 @@ from src.schema.competition import Competition
 from src.schema.forms import OneProbability
 from src.scoring.agreement import ERRORS, agreement, agreement_error, are_unrelated, chance_agreement, mix
 from src.scoring.metric import two_columns
-from src.scoring.metrics import BOARD_MIN_PROB
+from src.scoring.metrics import BOARD_MIN_PROB, DIGITS
 from src.scoring.sparse import SparseTable
 from src.scoring.targets import TOLERANCE
 
@@ -95,10 +95,11 @@ def check_span(competition: Competition, df: pd.DataFrame) -> list[str]:
 
 def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
     """Warn of what the metric takes and a model does not give."""
-    probs = df.to_numpy()
+    probs, positive = df.to_numpy(), positive_classes(competition)
     if isinstance(probs, SparseTable):
         return []
-    if np.isin(probs, (0, 1)).all():
+    sent = probs if positive is None else probs[:, positive].sum(axis=1).round(DIGITS)
+    if np.isin(sent, (0, 1)).all():
         return [f"all probabilities are 0 or 1: send {competition.metric} those of the model, not its labels"]
     rescaled = competition.target.is_choice and competition.scorer.board_per_row is not None
     lines = check_rescaled(competition, df) if rescaled else []

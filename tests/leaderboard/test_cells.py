@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from src.leaderboard import cells, submission
+from src.leaderboard import cells, submission, warnings
 from src.leaderboard.faults import Requirements, check_text
 from src.schema.forms import LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.schema.models import Pixels
@@ -181,6 +181,43 @@ def test_kappa_of_numbers_is_of_whole_ones():
     assert check_text(one, text.encode(), required)[0] == []
     (fault,) = check_text(one, text.replace("b,3", "b,2.6").encode(), required)[0]
     assert fault.startswith("1 row with a number that is not whole, the first of id 'b' (line 3), '2.6'")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            LABELLED,
+            "it has probabilities, but micro_f1 wants labels: the column 'label' with those of each row in one cell",
+        ),
+        (
+            {"metric": "map5"},
+            "it has probabilities, but map5 wants the likeliest labels: the column 'label' with those",
+        ),
+        (
+            {"metric": "auc", "submission": OneProbability("red", column="p")},
+            "it has probabilities, but auc wants one of them: the column 'p' with the probability that is asked for",
+        ),
+    ],
+)
+def test_a_file_of_probabilities_where_the_form_is_another_is_one_fault(fields, said):
+    one = competition_of(**fields)
+    text = pd.DataFrame(PROBS, IDS, list(one.classes)).to_csv(index_label="id")
+    (fault,) = check_text(one, text.encode(), Requirements(IDS, one.sample_columns, "the sample"))[0]
+    assert fault.startswith(said)
+
+
+def test_labels_where_probabilities_of_labels_are_wanted_need_no_sum():
+    one = competition_of(**LABELLED | {"metric": "auc"})
+    (fault,) = check_text(one, b"id,label\n1,red\nb,\n007,\n", Requirements(IDS, one.sample_columns, "the sample"))[0]
+    assert fault == "it has labels, but auc wants probabilities: a column for each class, id, blue, green, red"
+
+
+def test_labels_instead_of_the_sum_of_some_classes_are_told():
+    one = competition_of(metric="auc", submission=OneProbability("green", "red"))
+    _, answers = check_text(one, b"id,label\n1,1\nb,0\n007,1\n", Requirements(IDS, ["id", "label"], "the sample"))
+    (warning,) = warnings.check_probabilities(one, answers)
+    assert warning.startswith("all probabilities are 0 or 1")
 
 
 @pytest.mark.parametrize(
