@@ -459,3 +459,14 @@ def pool_of_models(competition) -> Pool:
     return pool_of(
         competition, rows, np.stack([model_tables(competition, name, rows)[0] for name in competition.models])
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"), [("class", "macro_f1"), ("class", "quadratic_kappa"), ("labels", "micro_f1")]
+)
+def test_of_three_folds_a_model_that_knows_nothing_is_judged_by_the_one_that_is_left(task, metric):
+    rng = np.random.default_rng(0)
+    oofs, targets = rng.dirichlet(np.ones(4), (2, 45)), rng.integers(0, 4, 45)
+    targets = targets if task == "class" else np.eye(4, dtype=np.uint8)[targets]
+    pool = Pool(oofs.astype(np.float32), targets, np.arange(45) % 3, METRICS_OF[task][metric])
+    assert not pool.learnt((0, 1)).any()

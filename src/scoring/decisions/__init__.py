@@ -92,9 +92,9 @@ def apply(table: np.ndarray, rule: Rule) -> np.ndarray:
 def cross_fitted(metric: Metric, table: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Each fold's rows by the rule that is fitted on the other folds': (n, k), honest to score.
 
-    `table` itself for a metric that needs no rule.
+    `table` itself for a metric that needs no rule, and of one fold's rows, beside which there are none to fit one on.
     """
-    if not rules_for(metric, table):
+    if not rules_for(metric, table) or (fold == fold[0]).all():
         return table
     if targets.ndim == 1:  # labels of many columns are moved in their own precision
         table = table.astype(float)
