@@ -53,6 +53,7 @@ class Kind(Strict):
     module: ClassVar[str]  # in src/models/: its `load` gives the fitted model; see src/models/fitted.py
     compared_as: ClassVar[str | None] = None  # its kind in compare.csv; None: `compare` leaves it out
     is_trained: ClassVar[bool] = False  # whether it is a network of its own, and its epochs have a history
+    reads_columns: ClassVar[bool] = False  # whether it learns from `columns` of the tables beside the picture
     judges_labels: ClassVar[bool] = False  # whether it can find the doubtful labels for others
     # These may be properties of a kind:
     reads_prompts: ClassVar[bool] = False

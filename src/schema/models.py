@@ -76,6 +76,7 @@ class Probe(Encoder, Kind):
     stage: ClassVar[str] = "probe"
     module: ClassVar[str] = "probe.fitted"
     compared_as: ClassVar[str] = "probe"
+    reads_columns: ClassVar[bool] = True
     judges_labels: ClassVar[bool] = True
 
     cs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)

@@ -7,6 +7,7 @@ import pytest
 from src.data import columns
 from src.data.rows import Dataset, Rows
 from src.data.units import Units
+from src.schema.models import Pixels
 from tests.conftest import toy_competition
 
 
@@ -50,6 +51,11 @@ def test_without_names_there_are_none():
 def test_names_that_cannot_be_meant_are_refused(names, said):
     with pytest.raises(ValueError, match=said):
         toy_competition(columns=names)
+
+
+def test_columns_that_no_model_reads_are_refused():
+    with pytest.raises(ValueError, match="columns: no model learns from them: add a Probe"):
+        toy_competition(columns=("width",), models={"pixels": Pixels()})
 
 
 def test_a_unit_has_those_of_its_first_picture():
