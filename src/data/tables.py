@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, by_id, respellings
 from src.data import coco, labels, patterns, units
+from src.data.images import is_hidden
 from src.schema.competition import Competition
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
@@ -39,6 +40,8 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
         UserError: As `read_csv`, `coco.read` or `patterns.read`.
     """
     df = below_each_other([read_table(competition, table) for table in competition.tables_of(part)])
+    if part == "train":
+        df = without_hidden(df, competition.id)
     if part != "sample_submission":
         df = labels.by_picture(competition, df)
     if part == "train":
@@ -70,6 +73,17 @@ def below_each_other(frames: list[pd.DataFrame]) -> pd.DataFrame:
         return frames[0]
     df = pd.concat(frames, ignore_index=True).fillna("")
     df.attrs["passed_over"] = [what for one in frames for what in one.attrs.get("passed_over", ())]
+    return df
+
+
+def without_hidden(df: pd.DataFrame, id: str) -> pd.DataFrame:
+    """Return the rows but for those of files that are passed over in folders too, as a Mac's .DS_Store."""
+    if id not in df or not (hidden := df[id].map(lambda one: is_hidden(PurePosixPath(one).name))).any():
+        return df
+    what = f"{counted(int(hidden.sum()), 'row')} of no picture, as {df[id][hidden].iloc[0]}"
+    passed_over = [*df.attrs.get("passed_over", ()), what]
+    df = df[~hidden].reset_index(drop=True)
+    df.attrs["passed_over"] = passed_over
     return df
 
 

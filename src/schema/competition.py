@@ -115,7 +115,8 @@ class Competition(Strict):
     solution: Text = "solution.csv"  # id, label, Usage: not Kaggle's to give, but used where it is there
     images: str = ""
     id: Text = "id"
-    # A column, or a pattern over columns: "{id}.jpg"; {part} is train or test, .* any ending. Parts has one for each
+    # A column, or a pattern over columns: "{id}.jpg"; {part} is train or test, .* any ending, {id:.2} the first two
+    # signs of a column and {id!2} its third one. Parts has one for each
     image: Text | Parts = "image"
     unit: Unit | None = None  # of several pictures; None: each picture is one
     white: int = Field(default=65535, ge=1, le=65535)  # of pictures of more than 8 bits: 4095 of 12, whatever the file

@@ -277,3 +277,47 @@ class TestApart:
         values = pd.Series([f"v{i}" for i in range(400)])
         assert not are_apart(values[:300], values[300:])
         assert not are_apart(values[:0], values)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("rows", [0, 6])
+    def test_masks_are_told_by_the_train_table_where_the_sample_tells_nothing(self, root, rows):
+        """As in uw-madison, whose sample has no rows, or a row a picture and organ."""
+        pictures(root, "train/{i}.png")
+        parts = [(i, organ) for i in range(30) for organ in ("bowel", "stomach")]
+        train = pd.DataFrame(parts, columns=["id", "class"]).assign(segmentation="28000 5 28358 7 28716 10")
+        layouts.write(root, "train.csv", train)
+        test = pd.DataFrame(parts[:rows], columns=["id", "class"]).assign(predicted="1 2")
+        layouts.write(root, "sample_submission.csv", test)
+        with pytest.raises(UserError, match=r"train.csv: 'segmentation' is of masks \(segmentation\), as '28000 5"):
+            infer(root)
+
+    def test_labels_of_units_in_another_table_than_their_pictures(self, root):
+        """As in yelp's: photos of restaurants."""
+        for part, ids in (("train", range(30)), ("test", range(30, 42))):
+            pictures(root, part + "/{i}.png", len(ids), start=ids[0])
+            photos = pd.DataFrame({"photo_id": ids, "business_id": [f"b{i // 3}" for i in ids]})
+            layouts.write(root, f"{part}_photos.csv", photos)
+        businesses = pd.DataFrame({"business_id": [f"b{i}" for i in range(10)], "labels": ["1 2", "2"] * 5})
+        layouts.write(root, "train.csv", businesses)
+        sample(root, [f"b{i}" for i in range(10, 14)], "1 2 3", ("business_id", "labels"))
+        with pytest.raises(UserError, match=r"train.csv has the labels of each business_id, and another table the pic"):
+            infer(root)
+
+    def test_pictures_in_a_format_that_is_not_read_are_named(self, root):
+        pictures(root, "train/{i}.png")
+        (root / "test-image.hdf5").write_bytes(b"x")
+        layouts.write(root, "train.csv", pd.DataFrame({"id": range(30), "label": [0, 1] * 15}))
+        sample(root, range(30, 42), 0.5)
+        with pytest.raises(UserError, match=r"what is in test-image.hdf5 is not read"):
+            infer(root)
+
+    def test_a_row_of_a_hidden_file_is_none(self, root):
+        pictures(root, "train/{i}.png", 36)
+        train = pd.DataFrame({"id": [f"{i}.png" for i in range(30)], "label": ["a", "b", "c"] * 10})
+        train.loc[30] = (".DS_Store", "")
+        layouts.write(root, "train.csv", train)
+        sample(root, [f"{i}.png" for i in range(30, 36)], "a")
+        guess = infer(root)
+        assert not any("have no picture" in one for one in guess.odd)
+        assert len(read(guess).train) == 30

@@ -262,3 +262,12 @@ def test_a_picture_of_another_format_is_not_the_one_that_is_named(toy, folder):
     rename(folder / "train", [".jpg"])
     assert not tables.read(toy).train[tables.PATH][0].exists()
     assert not tables.read(toy).notes
+
+
+def test_rows_of_hidden_files_are_passed_over_in_train_alone(toy, folder):
+    """As in sorghum-id's table, which a Mac's listing made."""
+    rows = "".join(f"{name},{name},red\n" for name in (".DS_Store", "train/Thumbs.db"))
+    (folder / "train.csv").write_text((folder / "train.csv").read_text() + rows)
+    found = tables.read(toy)
+    assert len(found.train) == 36
+    assert found.notes == ("passed over in train.csv: 2 rows of no picture, as .DS_Store",)

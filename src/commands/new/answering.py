@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,16 @@ def check_columns(where: str, df: pd.DataFrame) -> None:
         cells = df[[names[name] for name in columns]].head(1000)
         if columns == ("predictionstring",) or are_coordinates(cells[(cells != "").all(axis=1)]):
             raise UserError(f"{where} has the column {names[columns[0]]!r}, which is of boxes (detection): {ONLY}")
+
+
+def check_tables(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Raise a UserError if one of the tables, of which nothing else is understood, is of masks or boxes."""
+    for name, df in frames.items():
+        check_columns(name, df)
+        for column in df:
+            cells = df[column].head(1000)
+            if (cells := cells[cells != ""]).str.fullmatch(RUNS).mean() > 0.5:
+                raise UserError(f"{name}: {column!r} is of masks (segmentation), as {quoted(cells.iloc[0])}: {ONLY}")
 
 
 def check_confidences(where: str, answers: pd.Series) -> None:

@@ -85,6 +85,11 @@ def unlabelled(contents: Contents, roles: Roles) -> str:
     id, answer, sample_file = roles.id, roles.answer, roles.sample_file
     for name, df in roles.others.items():
         answering.check_columns(name, df)
+        if roles.unit is not None and roles.sample_id in df and any(column in df for column in answer):
+            return (
+                f"{name} has the labels of each {roles.sample_id}, and another table the pictures of each: write them "
+                f"as one table with a row a picture, with the columns {id}, {roles.sample_id} and the labels"
+            )
         if id not in df and any(column in df for column in answer):
             return (
                 f"{sample_file} calls its ids {id!r}, and {name} has no such column ({examples(df)}): choose by --id, "

@@ -28,6 +28,7 @@ from src.commands.new.looking import Contents, examples
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import to_numbers
+from src.data.tables import without_hidden
 from src.schema.competition import Unit
 
 VALIDATION = re.compile(r"(?i)(^|[\W_])val(id(ation)?)?([\W_\d]|$)")
@@ -95,7 +96,7 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     """The competition whose train rows stand in a table; None where the folders are the classes all the same."""
     id, sample_file, test_file = roles.id, roles.sample_file, roles.test_file
     train, test, why, odd = (
-        melting.widened(roles.others[train_file], id, roles.answer[0], roles.melted),
+        melting.widened(without_hidden(roles.others[train_file], id), id, roles.answer[0], roles.melted),
         roles.test,
         {},
         [],

@@ -161,7 +161,8 @@ def require_pictures(contents: Contents) -> None:
 def picture_places(contents: Contents) -> str:
     """The places of some pictures, for a sentence on where they are not."""
     packed = f", and {examples(contents.packed)} is not unpacked" if contents.packed else ""
-    return f"pictures lie as {examples(contents.pictures, 2)}{packed}"
+    others = f"; what is in {examples(contents.others)} is not read" if contents.others else ""
+    return f"pictures lie as {examples(contents.pictures, 2)}{packed}{others}"
 
 
 def still_packed(contents: Contents) -> str:

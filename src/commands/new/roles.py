@@ -11,7 +11,7 @@ from src.base.errors import UserError, unknown
 from src.commands.new import answering, melting, units
 from src.commands.new.looking import Contents, examples, still_packed
 from src.commands.new.melting import Melted
-from src.data.labels import to_numbers
+from src.data.labels import parts, to_numbers
 from src.data.patterns import plain_ending
 from src.data.tables import is_index
 
@@ -70,18 +70,16 @@ class Roles:
         columns = [one for one in df if one not in (self.id, self.sample_id) and df[one].nunique() > 1]
         alike = [column for column in columns if bare(column) == bare(name)]
         coded = [column for column in columns if bare(column) == f"{bare(name)}id"]  # beside the names of the codes
+        holding = [column for column in columns if cells and cells <= set(df[column]) and not df[column].is_unique]
         words = {word for cell in cells for word in cell.split()}
-        holding = [
-            column
-            for column in columns
-            if cells and not df[column].is_unique and (cells <= set(df[column]) or words <= set(df[column]))
-        ]
+        parted = [column for column in columns if words and words <= labels_in(df[column])]
         several = len(words) > len(cells)
         written = [column for column in columns if several and answering.are_codes_of(words, df[column].unique())]
         related = [column for column in columns if bare(name) in bare(column) or bare(column) in bare(name)]
         both = [column for column in holding if column in related]
         of_coco = [column for column in ("category_id",) if column in columns]
-        return next((one[0] for one in (alike, coded, both, of_coco, holding, related, written) if len(one) == 1), None)
+        ways = (alike, coded, both, of_coco, holding, related, parted, written)
+        return next((found[0] for found in ways if len(found) == 1), None)
 
     def label_columns(self, df: pd.DataFrame) -> list[str]:
         """The columns of 0 and 1, one for each label, of a train table; [] where it has none."""
@@ -89,6 +87,12 @@ class Roles:
         if len(wanted) > 1:
             return list(wanted) if set(wanted) <= set(df) else []
         return one_hot(df)
+
+
+def labels_in(column: pd.Series) -> set[str]:
+    """The labels of a column that has several in a cell; none of another."""
+    separator = answering.label_separator(values := column.unique())
+    return {one for value in values for one in parts(value, separator)} if separator is not None else set()
 
 
 def bare(name: str) -> str:
@@ -105,6 +109,7 @@ def find(contents: Contents, id: str | None, label: str | None = None) -> Roles:
     sample_file = find_sample(contents)
     sample = without_index(contents.tables[sample_file], id)
     if not len(sample):
+        answering.check_tables(contents.tables)
         raise UserError(f"{sample_file} has no rows: is the competition's data whole?")
     solutions = [name for name, df in contents.tables.items() if is_solution(name, df)]
     others = {name: df for name, df in contents.tables.items() if not is_sample(name) and name not in solutions}
@@ -192,6 +197,7 @@ def find_id(
     shared = [column for column in unique if any(column in df for df in others.values())]
     ids = [column for column in shared if all(df[column].is_unique for df in others.values() if column in df)]
     if not (ids := ids or shared or unique[:1]):
+        answering.check_tables({sample_file: sample, **others})
         raise UserError(f"no column of {sample_file} names its rows: each of {examples(sample)} has values twice")
     if len(ids) > 1:
         several = f"several columns of {sample_file} could name the rows, {examples(ids)}"
