@@ -279,6 +279,41 @@ class TestApart:
         assert not are_apart(values[:0], values)
 
 
+class TestSeveralFilesARow:
+    """As in the protein atlas, whose rows have a picture of each stain: 7_red.png, 7_green.png."""
+
+    def put(self, root, words, name="{i}_{word}.png"):
+        for i in range(42):
+            for word in words:
+                path = root / ("train" if i < 30 else "test") / name.format(i=i, word=word)
+                layouts.draw(path, i % 3, i)
+        train = pd.DataFrame({"Id": range(30), "Target": [("0 16", "7", "16")[i % 3] for i in range(30)]})
+        layouts.write(root, "train.csv", train)
+        sample(root, range(30, 42), "0", ("Id", "Predicted"))
+
+    @pytest.mark.parametrize(
+        ("words", "name", "image"),
+        [
+            (("red", "green", "blue", "yellow"), "{i}_{word}.png", "{part}/{Id}_{channel}.png"),
+            (("w1", "w2"), "{i}_s1_{word}.png", "{part}/{Id}_s1_{channel}.png"),
+            (("front", "back"), "x-{i}-{word}_b.png", "{part}/x-{Id}-{channel}_b.png"),
+        ],
+    )
+    def test_are_pictures_of_one_unit(self, root, words, name, image):
+        self.put(root, words, name)
+        guess = infer(root)
+        assert (guess.image, guess.id, guess.unit, guess.task) == (image, "image", Unit("Id"), "labels")
+        assert (guess.submission.id, guess.submission.column) == ("Id", "Predicted")
+        assert any(one.startswith(f"a row has {len(words)} pictures, as train/") for one in guess.odd)
+        assert len(read(guess).train) == 30 * len(words)
+
+    @pytest.mark.parametrize("word", ["mask", "segmentation", "thumbnail"])
+    def test_may_be_what_only_lies_beside_a_picture(self, root, word):
+        self.put(root, ("picture", word))
+        with pytest.raises(UserError, match=r"pictures are found in several ways, Id .*: choose by --image, such as"):
+            infer(root)
+
+
 class TestRefusals:
     @pytest.mark.parametrize("rows", [0, 6])
     def test_masks_are_told_by_the_train_table_where_the_sample_tells_nothing(self, root, rows):

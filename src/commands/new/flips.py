@@ -154,7 +154,7 @@ def train_rows(guess: Guess, source: Source) -> "tuple[list[Path], Asked]":
     from src.models.symmetry import Asked
 
     named = ("train", "test", "sample_submission", "images", "id", "image", "white", "ids_overlap", "label", "metric")
-    named += ("task", "separator", "span", "submission")
+    named += ("task", "separator", "span", "submission", "unit")
     fields = {name: getattr(guess, name) for name in named}
     # its checks of names are the trial's: here nothing is made of them
     competition = Competition.model_construct(source=source, classes=guess.classes, models={"p": Pixels()}, **fields)

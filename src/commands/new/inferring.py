@@ -28,6 +28,7 @@ from src.commands.new.looking import Contents, examples
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import to_numbers
+from src.data.patterns import path_column
 from src.data.tables import without_hidden
 from src.schema.competition import Unit
 
@@ -142,6 +143,9 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
         guess.why["unit"] = f"{test_file} has several pictures of a row of {sample_file}: the mean of their predictions"
     if roles.test_file != sample_file:
         guess.unused = unused_numbers(train, test, known | {way.column, *guess.groups})
+    if way.several:
+        guess.id, guess.unit, guess.ids_overlap = path_column(way.image), Unit(id), False
+        guess.why["unit"] = "a row has several pictures, which have its label: the mean of their predictions"
     settling.settle_submission(guess, roles, wanted, flags, evaluation.pages(contents.root))
     settling.note_rare(guess, settling.rows_of(asked, train))
     grouping.settle(guess, train, test, train[label] if label in train and asked.task == "class" else None)

@@ -3,9 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import PurePosixPath
 
 import pandas as pd
 
@@ -13,47 +11,18 @@ from src.base.errors import UserError, unknown
 from src.commands.new import sharding
 from src.commands.new.looking import Contents, examples, picture_places
 from src.commands.new.sharding import VALUES_TRIED
-from src.data.images import UNUSUAL
+from src.commands.new.ways import PARTS, USUAL, Way, of_one_format, several_pictures
 from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
 from src.data.tables import image_name
 from src.schema.competition import Parts
 
-PARTS = ("train", "test")
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
 SPECIAL_TEXT = re.compile(r"[{}]")  # nor can the text around its fields have these
-TIFF, USUAL = (".tif", ".tiff"), (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
-ORDER = (USUAL, TIFF, UNUSUAL)  # where a picture is there in several formats, that which is taken comes first
 NO_FIELD = re.compile(r"[{}!:]|^part$")  # and that of one over columns, in which {part} is train or test
 
 
 class NotFound(UserError):
     """No column names the pictures."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to find the pictures."""
-
-    image: str | Parts  # as the config has it
-    images: str
-    column: str | None  # None: a pattern from --image
-    paths: Mapping[str, tuple[str, ...]]  # of both parts, a path a row
-    missing: Mapping[str, int]  # rows without their picture
-    odd: str = ""  # what to look at, in a sentence
-
-    @property
-    def strangeness(self) -> int:
-        """The place of the pictures' format among ORDER: the first is what a picture of a row mostly is."""
-        path = self.paths["train"][0].lower()
-        return next((i for i, endings in enumerate(ORDER) if path.endswith(endings)), len(ORDER))
-
-    def same_as(self, other: "Way") -> bool:
-        """Whether it finds files of the other's names, but for their endings."""
-        return all(
-            PurePosixPath(one).stem == PurePosixPath(two).stem
-            for part in PARTS
-            for one, two in zip(self.paths[part], other.paths[part], strict=True)
-        )
 
 
 def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | None) -> Way:
@@ -95,23 +64,14 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     best = [way for way in best if isinstance(way.image, Parts) or not way.image.endswith(ANY_ENDING)] or best
     best = of_one_format(best)
     best.sort(key=lambda way: ("{" in str(way.image), len(str(way.image))))  # a column before a pattern
+    if (several := several_pictures(best, frames)) is not None:
+        return several
     if others := [way for way in best if way.paths != best[0].paths]:
         several = examples(f"{way.column} ({way.paths['train'][0]})" for way in (best[0], *others))
         image = best[0].image.train if isinstance(best[0].image, Parts) else best[0].image
         pattern = image if "{" in image else f"{best[0].images}/{{{image}}}".lstrip("/")
         raise UserError(f"pictures are found in several ways, {several}: choose by --image, such as '{pattern}'")
     return best[0]
-
-
-def of_one_format(ways: list[Way]) -> list[Way]:
-    """The ways to pictures of the most usual format, which say so, where the others are of the same names."""
-    least = min(way.strangeness for way in ways)
-    usual, others = ([way for way in ways if (way.strangeness > least) == more] for more in (False, True))
-    if not others or not all(usual[0].same_as(other) for other in others):
-        return ways
-    taken, other = (one[0].paths["train"][0] for one in (usual, others))
-    odd = f"pictures are there in two formats, {taken} and {other}: the first are taken; --image takes others"
-    return [replace(way, odd=odd) for way in usual]
 
 
 def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:
