@@ -290,9 +290,17 @@ class TestRanking:
             assert (competition.label, competition.form) == ("individual_id", Ranking(k=2, column="predictions"))
             assert len(competition.classes) == 3
 
+    def test_may_name_others_than_train_has_beside_none_of_these(self, written):
+        """As of humpbacks, of which the sample's first five are there whatever the split leaves in train."""
+        labels = cycle("new_whale", "w_1287fbc", "w_23a388d", "w_0369a5c")
+        competition, said = written({"Id": labels}, {"Id": "new_whale w_1287fbc w_98baff9 w_7554f44 w_1eafe46"})
+        assert competition.form == Ranking(none="new_whale")
+        assert len(competition.classes) == 4
+        assert "its 'w_98baff9' is no label of a train row" in said
+
     def test_of_a_column_that_nothing_tells_is_told_by_a_flag(self, written):
         train = {"kind": cycle("orca", "beluga"), "name": cycle("willy", "moby", "jonah")}
-        with pytest.raises(UserError, match="nothing tells these of train rows"):
+        with pytest.raises(UserError, match=r"nothing tells these of train rows: .* it: --label NAME"):
             written(train, {"predictions": "?"})
         competition, _ = written(train, {"predictions": "?"}, label="name")
         assert (competition.label, competition.classes) == ("name", ("jonah", "moby", "willy"))

@@ -97,6 +97,8 @@ def unlabelled(contents: Contents, roles: Roles) -> str:
             )
     wanted = f"the column {answer[0]!r}" if len(answer) == 1 else f"{len(answer)} columns, {examples(answer)},"
     tables = "; ".join(f"{name} has {examples(df, 6)}" for name, df in roles.others.items())
+    if len(answer) == 1 and any(id in df for df in roles.others.values()):
+        tables += " (if one of these columns is it: --label NAME)"
     return (
         f"{sample_file} wants {wanted} by {id!r}, and nothing tells these of train rows: "
         f"{tables or 'there is no other table'}, and no folder has a folder a class{still_packed(contents)}"

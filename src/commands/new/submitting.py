@@ -137,7 +137,8 @@ def ranked(cells: Sequence[str], known: set[str]) -> tuple[str, int] | None:
         if not parted or len(parted) < 0.5 * len(cells):
             continue
         as_many = len(parted) == len(cells) and len(set(map(len, parted))) == 1
-        are_codes = as_many and not any(separator in name for name in known) and answering.are_codes_of(words, known)
+        others = {word for word in words - known if not NONE.match(word)}
+        are_codes = as_many and not any(separator in name for name in known) and answering.are_codes_of(others, known)
         if are_codes or 2 * len(words & known) >= len(words):
             return separator, max(map(len, parted))
     return None
