@@ -25,6 +25,7 @@ BARE = tuple(
 )
 DAMAGED = (AttributeError, EOFError, IndexError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError)
 DAMAGED += (ValueError, struct.error)
+PLAIN = "as it stands"
 FAR = np.array([-1e9, 1e9])  # outside of every window
 
 
@@ -86,6 +87,8 @@ def grey(values: np.ndarray, file: "Dataset") -> np.ndarray:
         with np.errstate(over="ignore"):  # of the exponential of one kind of window
             shown, (least, most) = (apply_windowing(one, file) for one in (values, FAR))
         picture = np.round((shown - least) / (most - least) * 255).astype(np.uint8)
+    elif how == PLAIN:
+        picture = values.astype(np.uint8)
     else:
         picture = stretched(values)
     return 255 - picture if file.PhotometricInterpretation == "MONOCHROME1" else picture
@@ -99,8 +102,14 @@ def said(file: "Dataset") -> str:
     first = width if width is None or isinstance(width, (int, float)) else next(iter(width), None)
     exact = file.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID")
     if center is None or first is None or not (first > 0 if exact else first > 1):
-        return "each from its least to its greatest value"
+        return PLAIN if is_plain(file) else "each from its least to its greatest value"
     return "by its window"
+
+
+def is_plain(file: "Dataset") -> bool:
+    """Return whether grey values are a screen's, of 8 bits and no modality (PS3.3 C.11.2: so they stay)."""
+    changed = "ModalityLUTSequence" in file or (file.get("RescaleSlope", 1), file.get("RescaleIntercept", 0)) != (1, 0)
+    return not changed and file.get("BitsStored") == 8 and not file.get("PixelRepresentation")
 
 
 def by_bits(values: np.ndarray, file: "Dataset") -> np.ndarray:

@@ -75,6 +75,16 @@ def test_without_a_window_it_goes_from_the_least_to_the_greatest():
     assert np.array_equal(decoded(DEEP, PhotometricInterpretation="MONOCHROME1"), 255 - picture)
 
 
+def test_grey_values_of_8_bits_are_a_screens_unless_a_modality_changes_them():
+    """How bright a picture is stays so; stretched, one of 100 to 150 would be as one of 0 to 255."""
+    grey = np.arange(100, 150).reshape(5, 10).astype(np.uint8)
+    assert np.array_equal(decoded(grey)[..., 0], grey)
+    assert np.array_equal(decoded(grey, RescaleSlope=1, RescaleIntercept=0)[..., 0], grey)
+    assert np.array_equal(decoded(grey, PhotometricInterpretation="MONOCHROME1")[..., 0], 255 - grey)
+    assert decoded(grey, RescaleSlope=2, RescaleIntercept=-100)[..., 0].max() == 255
+    assert images.header(saved(file(grey)))[1] == "DICOM MONOCHROME2, as it stands"
+
+
 @pytest.mark.parametrize("of_several", [False, True])
 @pytest.mark.parametrize("signed", [False, True])
 def test_a_window_is_of_the_rescaled_values(signed, of_several):
