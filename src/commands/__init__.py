@@ -55,7 +55,7 @@ def new_arguments(parser: Parser) -> None:
     parser.add_argument("--metric", metavar="METRIC", help="the metric, where Kaggle's page does not say it")
     parser.add_argument("--classes", metavar="A,B,C", help="the order of the classes, where it counts: lowest first")
     parser.add_argument("--positive", metavar="CLASS", help="the class that one probability is of; several with commas")
-    parser.add_argument("--small", action="store_true", help="tiny models from scratch, for a machine without GPU")
+    parser.add_argument("--small", action="store_true", help="models for two cores, for a machine without GPU")
     parser.add_argument("--force", action="store_true", help="replace a config of that name")
 
 

@@ -7,10 +7,11 @@
 Infers the tables, the columns of ids, images and labels, folders that are classes, whether a row has one class, several
 labels or a number, the classes and their names, what a submission holds, and the metric: Kaggle's own, if Kaggle can be
 asked, or that of the Evaluation section of a page saved in the folder, as description.md. A comment beside each says
-what it was inferred from, and what is a guess is printed with the option that changes it. Columns that may group rows
-are proposed and not switched on. Flips and turns are used as far as a probe on some of the pictures, asked in half a
-minute, says that they keep the class. With --small: models for two cores. What is ambiguous is listed with the option
-that decides it. Boxes, masks, volumes, tables and texts are refused with the reason.
+what it was inferred from, and what is a guess is printed with the option that changes it. A column that
+may group rows is switched on where test rows have none of its values, which is said, and else proposed. Flips and turns
+are used as far as a probe on some of the pictures, asked in half a minute, says that they keep the class. With --small:
+models for two cores. What is ambiguous is listed with the option that decides it. Boxes, masks, volumes, tables and
+texts are refused with the reason.
 
 Reads input/<slug>/, which is downloaded if it does not exist. Ends by running data and folds on the new config. The
 metrics: ./run.sh help scoring
