@@ -6,6 +6,9 @@ cell that train rows have, blank too, of the commonest KINDS; what is rarer, or 
 No label is looked at, so that all folds have the same numbers.
 """
 
+import hashlib
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -25,6 +28,14 @@ def read(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> n
         is_number = (numbers.notna() | (cells == "")).all() and numbers[:n].notna().any()
         parts.append(scaled(numbers.to_numpy(float), n) if is_number else one_hot(cells, n))
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def columns_key(competition: Competition, columns: np.ndarray | None) -> dict[str, Any]:
+    """The part of a model's key that is of the columns that it reads; {} where there are none."""
+    if columns is None:
+        return {}
+    cells = hashlib.sha256(np.ascontiguousarray(columns).tobytes()).hexdigest()
+    return {"columns": {"names": list(competition.columns), "cells": cells}}
 
 
 def scaled(numbers: np.ndarray, n: int) -> np.ndarray:

@@ -196,7 +196,8 @@ class Competition(Strict):
             if column in (self.id, self.label) or self.columns.count(column) > 1:
                 why = "named twice" if self.columns.count(column) > 1 else "no column to learn from"
                 raise ValueError(f"columns: {column!r} is {why}: leave it out")
-        if self.columns and not any(model.reads_columns for model in self.models.values()):
+        stacked = len(self.models) > 1 and self.blend.method in ("auto", "stack")
+        if self.columns and not stacked and not any(model.reads_columns for model in self.models.values()):
             raise ValueError("columns: no model learns from them: add a Probe, or leave them out")
         for model in self.blend.models or ():
             if model not in self.models:

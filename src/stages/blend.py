@@ -14,6 +14,7 @@ from src.base import files
 from src.base.errors import UserError, counted
 from src.base.progress import track
 from src.base.text import align
+from src.data.columns import columns_key
 from src.data.rows import read_dataset
 from src.models.blend.judges import JUDGES
 from src.models.blend.methods import FittedMethod, choose, fit, methods_for, without_model
@@ -40,6 +41,7 @@ def run(competition: Competition) -> list[str]:
         **competition.scorer_key,
         **competition.target_key,
         "models": {name: tables_digest(competition, name, data.folds_sha) for name in names},
+        **columns_key(competition, data.columns),
         **data.key,
     }
     folder = competition.model_folder("blend")
@@ -66,7 +68,8 @@ def run(competition: Competition) -> list[str]:
     some = heaviest(facts["models"])
     print(f"{agreement.disagreement_name(competition.target)}, in %{count_note(some, names)} (all: disagreement.csv)")
     print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
-    test, seconds = fitted.final.predict(tests), time.perf_counter() - start
+    beside = None if data.columns is None else data.columns[len(data.train) :]
+    test, seconds = fitted.final.predict(tests, beside), time.perf_counter() - start
     save_model(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
 

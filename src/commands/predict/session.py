@@ -141,8 +141,8 @@ class InferenceSession:
         """Raises UserError: There are some, and pictures have no table."""
         if names := competition.columns:
             raise UserError(
-                f"the probes of {competition.name} read {', '.join(names)} of its tables too, which pictures alone do "
-                f"not have: predict with another of its models"
+                f"probes and the stack of {competition.name} read {', '.join(names)} of its tables too, which pictures "
+                f"alone do not have: predict with another of its models"
             )
 
     def probabilities(self, network: Classifier) -> np.ndarray:

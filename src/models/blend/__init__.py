@@ -8,7 +8,8 @@ Fields of Blend in a config:
   method="ranks"       the mean of their ranks, for metrics of the order alone (auc); not of 3 classes or more
   method="weights"     non-negative weights that sum to 1, of the least loss
   method="greedy"      selection with replacement by the metric (Caruana et al. 2004)
-  method="stack"       a logistic regression on the models' probabilities, of numbers a ridge, pulled towards the mean
+  method="stack"       a logistic regression on the models' probabilities, of numbers a ridge, pulled towards the mean;
+                       it reads the tables' columns too (columns=(...) of the config)
   method="auto"        the default: of the methods that score no less than best, that of the least loss
   csvs=("input/theirs.csv",)   submissions of labels that vote beside the blend, in a file of their own
 

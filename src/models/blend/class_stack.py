@@ -23,17 +23,18 @@ MIN_FEATURE_PROB = 1e-5  # of a probability: a model that is wrongly certain is 
 
 @dataclass(frozen=True)
 class ClassStack:
-    coef: np.ndarray  # (k, m (k - 1)) of the models' log probabilities
+    coef: np.ndarray  # (k, m (k - 1) + c) of the models' log probabilities, and of columns beside them
     intercept: np.ndarray  # (k,)
     c: float
 
-    def predict(self, probs: np.ndarray) -> np.ndarray:
-        """(m, n, k) probabilities -> (n, k)."""
-        return softmax(columns(probs) @ self.coef.T.astype(float) + self.intercept + towards(probs), axis=1)
+    def predict(self, probs: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+        """(m, n, k) probabilities, and (n, c) columns beside them -> (n, k)."""
+        return softmax(columns(probs, beside) @ self.coef.T.astype(float) + self.intercept + towards(probs), axis=1)
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) of each model's coefficients in the sum of their absolute values; equal where all are 0: the mean."""
-        size = np.abs(self.coef).sum(axis=0, dtype=float).reshape(m, -1).sum(axis=1) + 1e-12
+        of_models = self.coef[:, : m * (len(self.coef) - 1)]
+        size = np.abs(of_models).sum(axis=0, dtype=float).reshape(m, -1).sum(axis=1) + 1e-12
         return size / size.sum()
 
 
@@ -53,7 +54,7 @@ def solve(pool: Pool, problems: Sequence[Problem]) -> tuple[list[ClassStack], np
 
 def solve_columns(pool: Pool, problems: Sequence[Problem]) -> Solution:
     """The problems' solution; of a small table on one thread, where handing out the work costs more than the work."""
-    feats, threads = columns(pool.oofs), torch.get_num_threads()
+    feats, threads = columns(pool.oofs, pool.beside), torch.get_num_threads()
     torch.set_num_threads(1 if feats.size < SMALL else threads)
     try:
         with Design(feats, pool.fold) as design:
@@ -63,11 +64,15 @@ def solve_columns(pool: Pool, problems: Sequence[Problem]) -> Solution:
         torch.set_num_threads(threads)
 
 
-def columns(probs: np.ndarray) -> np.ndarray:
-    """(n, m (k - 1)) float32: log probabilities, of each model with mean 0, but for the last class, which follows."""
+def columns(probs: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+    """(n, m (k - 1) + c) float32: log probabilities, of each model with mean 0, but for the last class, which follows.
+
+    Behind them stand the columns (n, c) of the tables, if there are any.
+    """
     logs = np.log(np.maximum(probs, MIN_FEATURE_PROB))
     logs -= logs.mean(axis=2, keepdims=True)
-    return np.ascontiguousarray(logs[:, :, :-1].transpose(1, 0, 2), np.float32).reshape(probs.shape[1], -1)
+    logs = np.ascontiguousarray(logs[:, :, :-1].transpose(1, 0, 2), np.float32).reshape(probs.shape[1], -1)
+    return logs if beside is None else np.concatenate([logs, beside], axis=1, dtype=np.float32)
 
 
 def towards(probs: np.ndarray) -> np.ndarray:

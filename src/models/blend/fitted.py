@@ -15,6 +15,7 @@ from src.models.blend.pool import pool_of
 from src.models.fitted import FinishedModel, Fitted
 from src.models.pictures import Pictures
 from src.results.model import model_tables
+from src.schema.competition import Competition
 from src.scoring.tables import Table, stack
 
 
@@ -22,10 +23,16 @@ from src.scoring.tables import Table, stack
 class FittedBlend:
     models: Mapping[str, Fitted]
     blender: Callable[[], Blender]  # gives it when it is first wanted: fitting it takes its time
+    columns_of: Competition | None = None  # whose columns it reads beside the models: a stack's
 
     def predict(self, pictures: Pictures) -> Table:
-        """(n, k) predictions."""
-        return self.blender().predict(stack([model.predict(pictures) for model in self.models.values()]))
+        """(n, k) predictions.
+
+        Raises:
+            UserError: A stack reads columns of tables, which these pictures do not have.
+        """
+        beside = None if self.columns_of is None else pictures.columns(self.columns_of)
+        return self.blender().predict(stack([model.predict(pictures) for model in self.models.values()]), beside)
 
 
 def load(one: FinishedModel) -> FittedBlend:
@@ -40,7 +47,7 @@ def load(one: FinishedModel) -> FittedBlend:
             raise UserError(f"{one.title} is of another {name} than there is now: {one.command} recomputes it")
     models = {name: fitted.load(competition, name) for name in weights}
     if one.facts["method"] not in methods.HAVE_WEIGHTS:
-        return FittedBlend(models, lambda: refit(one))
+        return FittedBlend(models, lambda: refit(one), competition if one.facts["method"] == "stack" else None)
     return FittedBlend(models, lambda: Weighted(np.array(list(weights.values()))))
 
 

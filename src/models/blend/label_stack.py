@@ -6,8 +6,9 @@ The penalty draws coefficients and intercept to 0, where the prediction is the m
 
 The intercept is penalised too, so that a label which no training row has stays at the models' mean and does not run to
 minus infinity. All labels have one C: one a label would be chosen by the few rows that have a rare label. A problem
-has m + 1 coefficients, and Newton's method solves the problems of one label and one C together: the Hessians of all
-are one product of the rows' curvatures and the products of their columns.
+has m + 1 coefficients, and one for each column of the tables that stands beside the models. Newton's method solves the
+problems of one label and one C together: the Hessians of all are one product of the rows' curvatures and the products
+of their columns.
 """
 
 from collections.abc import Sequence
@@ -28,17 +29,19 @@ ENOUGH = 1e-6  # of the decrease of f that a step promises: far finer than what 
 
 @dataclass(frozen=True)
 class LabelStack:
-    coef: np.ndarray  # (k, m) of the models' log odds
+    coef: np.ndarray  # (k, m + c) of the models' log odds, and of columns beside them
     intercept: np.ndarray  # (k,)
     c: float
 
-    def predict(self, probs: np.ndarray) -> np.ndarray:
-        """(m, n, k) probabilities -> (n, k)."""
-        return expit(np.einsum("mnk,km->nk", log_odds(probs), self.coef) + self.intercept + towards(probs))
+    def predict(self, probs: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+        """(m, n, k) probabilities, and (n, c) columns beside them -> (n, k)."""
+        m = len(probs)
+        logits = np.einsum("mnk,km->nk", log_odds(probs), self.coef[:, :m]) + self.intercept + towards(probs)
+        return expit(logits if beside is None else logits + beside @ self.coef[:, m:].T)
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) of each model's coefficients in the sum of their absolute values; equal where all are 0: the mean."""
-        size = np.abs(self.coef).sum(axis=0) + 1e-12
+        size = np.abs(self.coef[:, :m]).sum(axis=0) + 1e-12
         return size / size.sum()
 
 
@@ -50,7 +53,8 @@ def size(shape: tuple[int, int, int]) -> int:
 def solve(pool: Pool, problems: Sequence[Problem]) -> tuple[list[LabelStack], np.ndarray]:
     """A stack for each problem, and (p, folds) its log loss summed over the rows of each fold that it has not seen."""
     m, _, k = pool.oofs.shape
-    coef, loss = np.zeros((len(problems), k, m + 1)), np.zeros((len(problems), len(pool.folds)))
+    d = m + (0 if pool.beside is None else pool.beside.shape[1]) + 1
+    coef, loss = np.zeros((len(problems), k, d)), np.zeros((len(problems), len(pool.folds)))
     for label in range(k):
         coef[:, label], its_loss = solve_label(pool, label, problems)
         loss += its_loss
@@ -59,9 +63,10 @@ def solve(pool: Pool, problems: Sequence[Problem]) -> tuple[list[LabelStack], np
 
 
 def solve_label(pool: Pool, label: int, problems: Sequence[Problem]) -> tuple[np.ndarray, np.ndarray]:
-    """(p, m + 1) coefficients and intercept of one label, and (p, folds) the losses of `solve`; NaN of a fold seen."""
+    """(p, m + c + 1) coefficients and intercept of a label, and (p, folds) the losses of `solve`; NaN of one seen."""
     probs = pool.oofs[:, :, label : label + 1]
     x = log_odds(probs)[:, :, 0].T
+    x = x if pool.beside is None else np.column_stack([x, pool.beside])
     centre = x.mean(axis=0)
     x, offset = np.column_stack([x - centre, np.ones(len(x))]), towards(probs)[:, 0]
     y = pool.targets[:, label].astype(float)

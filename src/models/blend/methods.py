@@ -20,8 +20,8 @@ from src.scoring.tables import Gathered, SparseTables, Table, Tables, unknown
 
 
 class Blender(Protocol):
-    def predict(self, tables: Tables) -> Table:
-        """(m, n, k) predictions -> (n, k)."""
+    def predict(self, tables: Tables, beside: np.ndarray | None = None) -> Table:
+        """(m, n, k) predictions, and (n, c) columns of the tables beside them if there are any -> (n, k)."""
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) how much of it is each model, not negative and of sum 1."""
@@ -31,7 +31,7 @@ class Blender(Protocol):
 class Weighted:
     weights: np.ndarray  # (m,) not negative, of sum 1
 
-    def predict(self, tables: Tables) -> Table:
+    def predict(self, tables: Tables, beside: np.ndarray | None = None) -> Table:
         if isinstance(tables, SparseTables):
             return tables.weighted(self.weights)
         return np.tensordot(self.weights, tables, axes=1)
@@ -47,8 +47,8 @@ class Part:
     blender: Blender
     models: np.ndarray  # (m,) bool
 
-    def predict(self, tables: Tables) -> Table:
-        return self.blender.predict(tables[self.models])
+    def predict(self, tables: Tables, beside: np.ndarray | None = None) -> Table:
+        return self.blender.predict(tables[self.models], beside)
 
     def shares(self, m: int) -> np.ndarray:
         shares = np.zeros(m)
@@ -128,7 +128,7 @@ def assemble(pool: Pool, blenders: dict[int, Blender], other: Table | None = Non
     for f in pool.folds:
         rows = pool.fold == f
         if f in blenders:
-            oof[rows] = blenders[f].predict(pool.oofs[:, rows])
+            oof[rows] = blenders[f].predict(pool.oofs[:, rows], pool.beside_of(rows))
         else:
             oof[rows] = unknown(pool.oofs[0][rows]) if other is None else other[rows]
     return oof.table()

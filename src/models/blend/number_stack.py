@@ -2,12 +2,13 @@
 
     f(w, b) = sum_i (y_i - mean_i - x_i w - b)^2 / 2 + |w|^2 / (2 C),    x and y in the models' standard deviation
 
+Columns of the tables beside the models are more of x, as they are: their standard deviation is 1.
 The smaller C, the nearer is the stack to the mean, but for its bias b. Sums of squares and products of each fold are
 all that it needs of the rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,10 +22,14 @@ class NumberStack:
     intercept: float
     c: float
     span: tuple[float, float]  # no prediction is outside
+    of_columns: np.ndarray = field(default_factory=lambda: np.zeros(0))  # (c,) of the columns beside them
 
-    def predict(self, numbers: np.ndarray) -> np.ndarray:
-        """(m, n, 1) numbers -> (n, 1)."""
-        return np.clip(np.tensordot(self.coef + 1 / len(numbers), numbers, axes=1) + self.intercept, *self.span)
+    def predict(self, numbers: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+        """(m, n, 1) numbers, and (n, c) columns beside them -> (n, 1)."""
+        found = np.tensordot(self.coef + 1 / len(numbers), numbers, axes=1) + self.intercept
+        if beside is not None:
+            found = found + (beside @ self.of_columns)[:, None]
+        return np.clip(found, *self.span)
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) of each model's coefficients in the sum of their absolute values; equal where all are 0: the mean."""
@@ -38,17 +43,18 @@ def solve(pool: Pool, problems: Sequence[Problem]) -> tuple[list[NumberStack], n
     left = (pool.targets - x.mean(axis=1))[:, None]
     x = x - centre
     scale = np.sqrt(np.square(x).mean()) or 1.0
-    columns = np.column_stack([x, np.full(len(x), scale), left]) / scale
+    m, beside = x.shape[1], np.zeros((len(x), 0)) if pool.beside is None else pool.beside.astype(float)
+    columns = np.column_stack([x / scale, beside, np.ones(len(x)), left / scale])
     folds = [columns[pool.fold == fold] for fold in pool.folds]
-    moments = np.stack([rows.T @ rows for rows in folds])  # (folds, m + 2, m + 2)
+    moments = np.stack([rows.T @ rows for rows in folds])  # (folds, m + c + 2, m + c + 2)
     stacks, loss = [], np.full((len(problems), len(folds)), np.nan)
     for i, problem in enumerate(problems):
         seen = moments[[fold for fold in pool.folds if fold not in problem.without]].sum(axis=0)
-        penalty = np.diag([*np.full(len(centre), 1 / problem.c), 0])
+        penalty = np.diag([*np.full(m + beside.shape[1], 1 / problem.c), 0])
         found = np.linalg.solve(seen[:-1, :-1] + penalty, seen[:-1, -1])
         error = np.append(-found, 1)  # what the columns are multiplied by, for what is left of the target
         for fold in problem.without:
             loss[i, fold] = scale**2 * error @ moments[fold] @ error
-        coef, intercept = found[:-1], found[-1] * scale - found[:-1] @ centre
-        stacks.append(NumberStack(coef, intercept, problem.c, pool.span))
+        coef, intercept = found[:m], found[-1] * scale - found[:m] @ centre
+        stacks.append(NumberStack(coef, intercept, problem.c, pool.span, found[m:-1] * scale))
     return stacks, loss

@@ -23,10 +23,15 @@ class Pool:
     fold: np.ndarray  # (n,) from 0 up
     metric: Metric
     span: tuple[float, float] = (-np.inf, np.inf)  # of a number: the least and the greatest that it can be
+    beside: np.ndarray | None = None  # (n, c) columns of the tables, which a stack reads too: see data/columns.py
 
     @property
     def folds(self) -> range:
         return range(int(self.fold.max()) + 1)
+
+    def beside_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The columns beside some rows, by a mask (n,)."""
+        return None if self.beside is None else self.beside[rows]
 
     def without(self, model: int) -> "Pool":
         less = replace(self, oofs=self.oofs[np.arange(len(self.oofs)) != model])
@@ -74,4 +79,5 @@ class Pool:
 def pool_of(competition: Competition, data: Dataset, oofs: Tables) -> Pool:
     """The pool of models by their out-of-fold predictions (m, n, k) of data.train."""
     span = {} if competition.span is None else {"span": competition.span}
-    return Pool(oofs, data.targets, data.fold, competition.scorer, **span)
+    beside = None if data.columns is None else data.columns[: len(data.train)]
+    return Pool(oofs, data.targets, data.fold, competition.scorer, beside=beside, **span)

@@ -39,7 +39,7 @@ class RankMean:
     ranks: list[list[Steps]]  # (c, m)
     values: list[Steps]  # (c,)
 
-    def predict(self, tables: np.ndarray) -> np.ndarray:
+    def predict(self, tables: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
         """(m, n, k) predictions -> (n, k)."""
         free = free_columns(self.target, tables)
         found = [to(mean_rank(each, own)) for to, each, own in zip(self.values, self.ranks, free, strict=True)]

@@ -1,6 +1,5 @@
 """A competition's probe: its key, its features, and the predictions of its fits."""
 
-import hashlib
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.base.errors import UserError
+from src.data.columns import columns_key
 from src.data.rows import Dataset
 from src.models.gathering import in_parts
 from src.models.links import Link, Share, Softmax, link
@@ -37,9 +37,7 @@ def probe_key(competition: Competition, spec: Probe, data: Dataset) -> dict[str,
         more["few_rows"] = FEW_CODE
     identities = [features.encoder_identity(encoder) for encoder in spec.encoders]
     more["precision"] = features.precision(competition, spec)
-    if data.columns is not None:
-        cells = hashlib.sha256(np.ascontiguousarray(data.columns).tobytes()).hexdigest()
-        more["columns"] = {"names": list(competition.columns), "cells": cells}
+    more |= columns_key(competition, data.columns)
     return model_key(competition, spec, data, CODE, encoders=identities, **more)
 
 
