@@ -83,8 +83,8 @@ def test_targets_written_are_those_that_are_read(roots, kind):
 def test_labels_with_the_separator_in_their_names_are_written_so_that_they_can_be_read():
     competition = toy_competition(
         task="labels",
+        metric="log_loss",
         classes=("a b", "c", "d"),
-        metric="micro_f1",
         prompts=None,
         models={"a": toy_competition().models["convnext"]},
     )
