@@ -212,7 +212,6 @@ def end_with(parent: int) -> None:
 def main(name: str, folder: Path, quick: bool) -> None:
     """Measure a part and write its figures, with the most memory of the GPU that its tensors took."""
     part, start = PARTS[name], time.perf_counter()
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     figures = globals()[part.measure](folder, quick, **part.options)
     figures["all of the part, seconds"] = time.perf_counter() - start
     if machine.device().type == "cuda":
@@ -221,4 +220,5 @@ def main(name: str, folder: Path, quick: bool) -> None:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:] == ["quick"])
