@@ -63,6 +63,12 @@ def read_csv(path: Path) -> pd.DataFrame:
     return df
 
 
+def pass_over(df: pd.DataFrame, what: str, made_of: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Add `what` to `df.attrs["passed_over"]`, behind what the frame has there that `df` was made of; return `df`."""
+    df.attrs["passed_over"] = [*(df if made_of is None else made_of).attrs.get("passed_over", ()), what]
+    return df
+
+
 def check_header(path: Path, text: str, separator: str) -> None:
     """Raise a UserError if two columns have one name: pandas would call the second `label.1`, and the first be read."""
     header = next((cells for cells in csv.reader(io.StringIO(text, newline=None), delimiter=separator) if cells), ())

@@ -2,10 +2,12 @@
 
 import ast
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from src.base.errors import UserError
+
+SHARES_NAMED = 20  # of labels
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -31,6 +33,13 @@ def duration(seconds: float) -> str:
     if minutes == 0:
         return f"{rest}s"
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def shares(of: Mapping[str, float]) -> str:
+    """Return `rust 31.8%, scab 12.0%, ...`: the SHARES_NAMED largest; of as many or fewer all, in their order."""
+    named = of.items() if len(of) <= SHARES_NAMED else sorted(of.items(), key=lambda one: -one[1])[:SHARES_NAMED]
+    more = f" and {len(of) - SHARES_NAMED} more" if len(of) > SHARES_NAMED else ""
+    return ", ".join(f"{name} {share:.1%}" for name, share in named) + more
 
 
 def docstring(path: Path) -> str:

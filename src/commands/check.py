@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import counted
+from src.base.text import shares
 from src.kaggle.refusals import CODES
 from src.leaderboard import submission
 from src.schema.competition import Competition
 from src.scoring.metric import two_columns
 from src.scoring.sparse import SparseTable
-
-MOST_NAMED = 20  # labels whose shares are printed
 
 
 def run(competition: Competition, file: Path) -> int:
@@ -61,17 +60,10 @@ def likeliest(competition: Competition, answers: pd.DataFrame) -> tuple[int, str
     return int((of > 0).sum()), shares(of[of > 0])
 
 
-def shares(of: pd.Series) -> str:
-    """`rust 31.8%, scab 12.0%, ...`: the MOST_NAMED largest; of as many or fewer all, in their order."""
-    named = of if len(of) <= MOST_NAMED else of.nlargest(MOST_NAMED)
-    more = f" and {len(of) - len(named)} more" if len(of) > len(named) else ""
-    return ", ".join(f"{name} {share:.1%}" for name, share in named.items()) + more
-
-
 def one_probability(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, probabilities of yes from 0.0012 to 0.9871, on average 0.3120`."""
     positive = list(competition.form.positive)
-    values = two_columns(competition.form.asked(competition.classes), answers.to_numpy())[:, 1]
+    values = two_columns(competition.asked, answers.to_numpy())[:, 1]
     ends = f"from {values.min():.4f} to {values.max():.4f}, on average {values.mean():.4f}"
     return f"{counted(len(answers), 'row')}, probabilities of {' or '.join(positive)} {ends}"
 
@@ -80,7 +72,8 @@ def ranking(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, 4 to 5 labels in each, the first: broken 31.8%, ...`."""
     table = answers.to_numpy()
     n = table.sizes if isinstance(table, SparseTable) else (table > 0).sum(axis=1)
-    first = pd.Series(np.array(competition.classes, object)[table.argmax(axis=1)]).value_counts(normalize=True)
+    likeliest = np.array(competition.classes, object)[competition.target.answers(table)]
+    first = pd.Series(likeliest).value_counts(normalize=True)
     labels = f"{n.min()} to {n.max()}" if n.min() < n.max() else n.min()
     return f"{counted(len(answers), 'row')}, {labels} labels in each, the first: {shares(first)}"
 

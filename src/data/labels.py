@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from src.base.csvs import pass_over
 from src.base.errors import UserError, counted
 from src.schema.competition import Competition
 
@@ -39,8 +40,7 @@ def add_labels(competition: Competition, df: pd.DataFrame) -> None:
             f"{labels.iloc[row, column]!r} in the column {name!r}: write one of both"
         )
     if blank.any():
-        n = counted(int(blank.sum()), "blank cell")
-        df.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), f"{n} of the classes' columns, counted as 0"]
+        pass_over(df, f"{counted(int(blank.sum()), 'blank cell')} of the classes' columns, counted as 0")
     if competition.task == "class":
         df[competition.label] = labels_from_columns(labels, " + ")
     else:
@@ -81,8 +81,7 @@ def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
             raise UserError(f"{competition.name}: {id} {unlike[again].iloc[0]!r} stands there with 0 and with 1")
         if missing := len(found) * len(competition.classes) - len(unlike):
             n = counted(missing, "row")
-            said = f"{n} of a label that {'is' if missing == 1 else 'are'} not there, counted as 0"
-            found.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), said]
+            pass_over(found, f"{n} of a label that {'is' if missing == 1 else 'are'} not there, counted as 0", df)
         cells = pd.Series([name + BETWEEN if one else "" for name, one in zip(names, numbers == 1, strict=True)])
         found[label] = cells.groupby(df[id].to_numpy(), sort=False).sum().reindex(found[id]).tolist()
         if competition.task == "class":
@@ -113,7 +112,7 @@ def join_rows(competition: Competition, df: pd.DataFrame, columns: Sequence[str]
     joined[label] = joined[id].map(cells).fillna("")
     if n := int((~first).sum()):
         more = f"{counted(n, 'row')} that {'gives' if n == 1 else 'give'} another label to the {id} of a row above"
-        joined.attrs["passed_over"] = [*df.attrs.get("passed_over", ()), more]
+        pass_over(joined, more, df)
     return joined
 
 
@@ -121,12 +120,8 @@ def leave_out_unlabelled(competition: Competition, df: pd.DataFrame) -> pd.DataF
     """Return the rows that have a label, where each must have one: annotations need not be of all pictures."""
     if competition.task == "labels" or competition.label not in df or not (none := df[competition.label] == "").any():
         return df
-    labelled = df[~none].reset_index(drop=True)
-    labelled.attrs["passed_over"] = [
-        *df.attrs.get("passed_over", ()),
-        f"{counted(int(none.sum()), 'picture')} without {competition.label}",
-    ]
-    return labelled
+    what = f"{counted(int(none.sum()), 'picture')} without {competition.label}"
+    return pass_over(df[~none].reset_index(drop=True), what, df)
 
 
 def labels_from_columns(df: pd.DataFrame, between: str = " + ") -> list[str]:

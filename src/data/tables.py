@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from src.base.csvs import read_csv
+from src.base.csvs import pass_over, read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, by_id, respellings
 from src.data import coco, labels, patterns, units
@@ -81,10 +81,7 @@ def without_hidden(df: pd.DataFrame, id: str) -> pd.DataFrame:
     if id not in df or not (hidden := df[id].map(lambda one: is_hidden(PurePosixPath(one).name))).any():
         return df
     what = f"{counted(int(hidden.sum()), 'row')} of no picture, as {df[id][hidden].iloc[0]}"
-    passed_over = [*df.attrs.get("passed_over", ()), what]
-    df = df[~hidden].reset_index(drop=True)
-    df.attrs["passed_over"] = passed_over
-    return df
+    return pass_over(df[~hidden].reset_index(drop=True), what, df)
 
 
 def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -96,10 +93,7 @@ def without_repeats(df: pd.DataFrame, id: str, columns: Sequence[str]) -> pd.Dat
     what = f"{counted(n, 'row')} that only {'repeats' if n == 1 else 'repeat'} another"
     if not df[repeats].equals(df[df.duplicated()]):
         what += f" in {', '.join(columns)}"
-    passed_over = [*df.attrs.get("passed_over", ()), what]
-    df = df[~repeats].reset_index(drop=True)
-    df.attrs["passed_over"] = passed_over
-    return df
+    return pass_over(df[~repeats].reset_index(drop=True), what, df)
 
 
 def to_groups(column: pd.Series, ids: pd.Series) -> list[str]:

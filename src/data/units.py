@@ -16,6 +16,7 @@ from src.base.spellings import by_id
 from src.data import patterns
 from src.data.labels import said
 from src.schema.competition import Competition
+from src.scoring.metric import two_columns
 from src.scoring.sparse import SparseTable
 from src.scoring.tables import Table, grouped
 
@@ -34,9 +35,8 @@ class Units:
 
     def combine(self, competition: Competition, table: Table) -> Table:
         """(n, k) predictions of rows -> (m, k) of units, as `Unit` says."""
-        if competition.unit.by == "max" and (asked := competition.form.asked(competition.classes)) is not None:
-            sums = table.sum_of(asked) if isinstance(table, SparseTable) else table[:, asked].sum(axis=1)
-            order = np.lexsort((sums, self.which))
+        if competition.unit.by == "max" and (asked := competition.asked) is not None:
+            order = np.lexsort((two_columns(asked, table)[:, 1], self.which))
             return table[order[np.cumsum(np.bincount(self.which)) - 1]]
         if isinstance(table, SparseTable):
             return grouped(table, self.which, competition.unit.by)

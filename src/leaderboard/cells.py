@@ -15,6 +15,7 @@ from src.base.errors import counted, unknown
 from src.base.spellings import SPELLINGS, respellings
 from src.leaderboard.sparse_answers import SparseAnswers
 from src.schema.competition import Competition
+from src.scoring.metric import two_columns
 from src.scoring.sparse import SparseTable
 from src.scoring.tables import Table, of_labels, of_weights
 
@@ -125,20 +126,13 @@ def write_probabilities(competition: Competition, table: np.ndarray) -> dict[str
 
 
 def write_one_probability(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
-    mask = positive(competition)
-    sums = table.sum_of(mask) if isinstance(table, SparseTable) else table[:, mask].sum(axis=1)
-    return {answer_column(competition): sums}
-
-
-def positive(competition: Competition) -> np.ndarray:
-    """Return a mask (k,) of the classes whose probabilities a submission sums."""
-    return np.isin(np.array(competition.classes, object), competition.form.positive)
+    return {answer_column(competition): two_columns(competition.asked, table)[:, 1]}
 
 
 def read_one_probability(competition: Competition, df: pd.DataFrame) -> Read:
     """Spread the probability evenly over its classes, and what is left over the others."""
     probs, faults = read_probabilities(competition, df)
-    mask = positive(competition)
+    mask = competition.asked
     of_each, of_others = probs / mask.sum(), (1 - probs) / (~mask).sum()
     if competition.target.is_sparse(len(df), len(mask)):
         more = sparse.csr_array(of_each - of_others) @ sparse.csr_array(mask[None].astype(float))

@@ -10,13 +10,12 @@ from src.base import files
 from src.base.errors import counted
 from src.data import tables
 from src.data.labels import read_targets
-from src.leaderboard import cells, faults
+from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import decided_oof
 from src.schema.competition import Competition
-from src.schema.forms import OneProbability
 from src.scoring.agreement import ERRORS, agreement, agreement_error, are_unrelated, chance_agreement, mix
 from src.scoring.metric import two_columns
 from src.scoring.metrics import BOARD_MIN_PROB, DIGITS
@@ -51,19 +50,14 @@ def compared(competition: Competition, table: np.ndarray) -> np.ndarray:
     """
     if not competition.target.is_choice and competition.scorer.answers == "probabilities":
         return table
-    if (positive := positive_classes(competition)) is not None:
+    if (positive := competition.asked) is not None:
         table = two_columns(positive, table)
     return competition.target.answers(table)
 
 
-def positive_classes(competition: Competition) -> np.ndarray | None:
-    """Return a mask (k,) of the classes whose probabilities are summed in a submission; None where none are."""
-    return cells.positive(competition) if isinstance(competition.form, OneProbability) else None
-
-
 def compared_names(competition: Competition) -> Sequence[str]:
     """Return the names of what `compared` returns the places of."""
-    if (positive := positive_classes(competition)) is None:
+    if (positive := competition.asked) is None:
         return competition.outputs
     return [" or ".join(np.array(competition.classes, object)[side]) for side in (~positive, positive)]
 
@@ -95,7 +89,7 @@ def check_span(competition: Competition, df: pd.DataFrame) -> list[str]:
 
 def check_probabilities(competition: Competition, df: pd.DataFrame) -> list[str]:
     """Warn of what the metric takes and a model does not give."""
-    probs, positive = df.to_numpy(), positive_classes(competition)
+    probs, positive = df.to_numpy(), competition.asked
     if isinstance(probs, SparseTable):
         return []
     sent = probs if positive is None else probs[:, positive].sum(axis=1).round(DIGITS)
@@ -160,7 +154,7 @@ def oof_answers(competition: Competition, name: str, ids: Sequence[str]) -> np.n
 def train_answers(competition: Competition, train: pd.DataFrame) -> np.ndarray:
     """Return what is `compared`, of the train rows' targets."""
     targets = read_targets(competition, train[competition.label])
-    if (positive := positive_classes(competition)) is not None:
+    if (positive := competition.asked) is not None:
         return positive[targets].astype(int)
     return targets
 

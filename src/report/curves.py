@@ -9,7 +9,6 @@ import pandas as pd
 
 from src.report import charts, figures
 from src.report.evidence import Evidence, Model
-from src.schema.forms import OneProbability
 from src.scoring.class_metrics import ahead
 from src.scoring.metric import two_columns
 from src.scoring.tables import Table
@@ -92,13 +91,11 @@ def lines(
 
 def of_positive(evidence: Evidence, models: Sequence[Model], first: str) -> dict[str, alt.TopLevelMixin]:
     """Of a form that sends the sum of some classes' probabilities: the frequency of each, and ROC curves."""
-    form = evidence.competition.form
-    if not isinstance(form, OneProbability):
+    if (mask := evidence.competition.asked) is None:
         return {}
-    mask = np.isin(np.array(evidence.classes, object), form.positive)
     has = mask[evidence.targets]
     scores = {model.name: two_columns(mask, model.decided)[:, 1] for model in models}
-    drawn = {"positive": figures.chosen(score_histogram(scores, has, form.positive), first)}
+    drawn = {"positive": figures.chosen(score_histogram(scores, has, evidence.competition.form.positive), first)}
     if 0 < has.sum() < len(has):
         shown = [model.name for model in figures.by_cv(evidence) if model.name in scores][:CURVES]
         df = pd.concat(roc(has, scores[each]).assign(model=each, name=each) for each in shown)

@@ -278,10 +278,9 @@ class Competition(Strict):
         key = {"classes": list(self.classes)}
         if self.unit is not None:
             key["unit"] = self.unit.model_dump()
-            if self.unit.by == "max" and (asked := self.form.asked(self.classes)) is not None:
-                key["unit"]["of"] = np.array(self.classes, object)[
-                    asked
-                ].tolist()  # it says which picture stands for all
+            if self.unit.by == "max" and (asked := self.asked) is not None:
+                # it says which picture stands for all
+                key["unit"]["of"] = np.array(self.classes, object)[asked].tolist()
         return key if self.task == "class" else {**key, "task": self.task, "span": self.span and list(self.span)}
 
     @property
@@ -296,6 +295,11 @@ class Competition(Strict):
         if form is LabelList:
             given["separator"] = self.separator
         return form(**given)
+
+    @property
+    def asked(self) -> np.ndarray | None:
+        """(k,) the classes of whose probabilities a submission has the sum; None where each counts for itself."""
+        return self.form.asked(self.classes)
 
     @property
     def sample_id(self) -> str:

@@ -19,6 +19,7 @@ from src.data.rows import read_dataset
 from src.models.blend.judges import JUDGES
 from src.models.blend.methods import FittedMethod, choose, fit, methods_for, without_model
 from src.models.blend.pool import Pool, pool_of
+from src.models.pictures import test_pictures
 from src.results.model import is_reused, model_tables, read_model, rescore, save_model
 from src.schema.competition import Competition
 from src.scoring import agreement
@@ -68,7 +69,7 @@ def run(competition: Competition) -> list[str]:
     some = heaviest(facts["models"])
     print(f"{agreement.disagreement_name(competition.target)}, in %{count_note(some, names)} (all: disagreement.csv)")
     print((100 * apart.loc[some, some]).rename_axis(None).to_string(float_format="{:.1f}".format))
-    beside = None if data.columns is None else data.columns[len(data.train) :]
+    beside = test_pictures(competition, data).columns(competition)
     test, seconds = fitted.final.predict(tests, beside), time.perf_counter() - start
     save_model(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]

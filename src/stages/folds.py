@@ -86,7 +86,7 @@ def announce(competition: Competition, n: int) -> None:
     k = len(competition.outputs)
     if not competition.target.is_sparse(n, k):
         return
-    if competition.scorer.is_of_columns and competition.form.asked(competition.classes) is None:
+    if competition.scorer.is_of_columns and competition.asked is None:
         raise UserError(
             f"{competition.name}: {competition.metric} of {n:,} rows and {k:,} classes is not offered: of so many the "
             f"likeliest {KEPT} classes of each row are kept alone, and it looks at the whole column of each class"

@@ -13,13 +13,12 @@ import numpy as np
 
 from src.base import files
 from src.base.paths import resolve
+from src.base.text import shares
 from src.data.rows import Dataset, read_dataset
 from src.leaderboard import solution, submission, votes
 from src.leaderboard.faults import Requirements, check_text, requirements
 from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
-
-MOST_NAMED = 20  # labels whose shares are printed
 
 
 def run(competition: Competition) -> Path:
@@ -45,11 +44,8 @@ def describe_answers(competition: Competition, probs: np.ndarray) -> str:
     answers = competition.target.answers(probs)
     if not competition.classes:
         return f"{competition.label} {answers.min():.4g} to {answers.max():.4g}, {answers.mean():.4g} on average"
-    k = len(competition.classes)
-    rows = answers.sum(axis=0) if answers.ndim == 2 else np.bincount(answers, minlength=k)
-    most = range(k) if k <= MOST_NAMED else np.argsort(-rows, kind="stable")[:MOST_NAMED]
-    text = ", ".join(f"{competition.classes[i]} {rows[i] / len(probs):.1%}" for i in most)
-    return text + (f" and {k - MOST_NAMED} more" if k > MOST_NAMED else "")
+    rows = answers.sum(axis=0) if answers.ndim == 2 else np.bincount(answers, minlength=len(competition.classes))
+    return shares(dict(zip(competition.classes, rows / len(probs), strict=True)))
 
 
 def check(competition: Competition) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from src.data.rows import Dataset
 from src.models.blend import judges
+from src.models.pictures import train_pictures
 from src.schema.competition import Competition
 from src.scoring import decisions
 from src.scoring.constant import constant_table
@@ -79,5 +80,5 @@ class Pool:
 def pool_of(competition: Competition, data: Dataset, oofs: Tables) -> Pool:
     """The pool of models by their out-of-fold predictions (m, n, k) of data.train."""
     span = {} if competition.span is None else {"span": competition.span}
-    beside = None if data.columns is None else data.columns[: len(data.train)]
+    beside = train_pictures(competition, data).columns(competition)
     return Pool(oofs, data.targets, data.fold, competition.scorer, beside=beside, **span)
