@@ -77,10 +77,11 @@ from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.torchvision_sets import Torchvision
 from src.data.sources.wilds_sets import Wilds
-from src.schema.competition import Blend, Competition, Folds, Notebook, Parts, Reported, Unit
+from src.schema.competition import Competition
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.schema.models import Augment, FineTune, Neighbours, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import ClipArch, Encoder, lite
+from src.schema.settings import Blend, Folds, Notebook, Parts, Reported, Unit
 from src.schema.strict import Strict, faults, line_of
 
 __all__ = [

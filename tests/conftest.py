@@ -20,9 +20,10 @@ from PIL import Image
 
 from src.base import packages
 from src.data.sources.kaggle import Kaggle
-from src.schema.competition import Competition, Folds
+from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
 from src.schema.networks import ClipArch
+from src.schema.settings import Folds
 from tests import standin as kaggle_standin
 
 # A test has the numbers of a CPU, and so have the processes that it starts: those of GPUs are in tests/gpu, on one that

@@ -18,7 +18,8 @@ from src.base.text import align
 from src.leaderboard import counts, scored, submission
 from src.leaderboard.forecast import BOARD_PARTS
 from src.leaderboard.scored import Known, ModelScores, Score
-from src.schema.competition import Competition, Reported
+from src.schema.competition import Competition
+from src.schema.settings import Reported
 from src.scoring.agreement import differing
 from src.scoring.significance import LEVEL, Outcome, Pairs, outcome
 

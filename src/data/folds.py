@@ -11,7 +11,7 @@ from scipy import sparse
 from src.base.csvs import read_csv
 from src.base.errors import UserError
 from src.base.spellings import by_id
-from src.schema.competition import FEWEST_FOLDS
+from src.schema.settings import FEWEST_FOLDS
 
 CELLS = (
     200_000_000  # groups times classes, which scikit-learn's splitter by groups has a table of, a pass for each group

@@ -13,8 +13,9 @@ import pandas as pd
 from src.base import files
 from src.base.errors import UserError
 from src.base.text import align, duration
-from src.schema.competition import Blend, Competition, Reported
+from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe, ZeroShot
+from src.schema.settings import Blend, Reported
 from src.scoring import intervals
 from src.scoring.significance import verdict
 

@@ -23,8 +23,8 @@ from src.models.finetune.training import Training
 from src.report import material
 from src.report.sections import compare as section_of
 from src.results.compare import headline, read_about, read_compare, subjects
-from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.settings import Reported
 from src.scoring import metrics
 from tests import miniatures
 from tests.conftest import CLASSES, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition, toy_files

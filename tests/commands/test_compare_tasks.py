@@ -12,7 +12,7 @@ from src.commands import reproduce
 from src.commands.compare import cells, contenders
 from src.commands.compare.cells import Cell
 from src.data.rows import read_dataset
-from src.schema.competition import Reported
+from src.schema.settings import Reported
 from src.scoring.agreement import differing
 from src.scoring.targets import TARGETS, label_surprise
 from src.stages import data

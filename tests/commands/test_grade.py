@@ -9,7 +9,7 @@ from src.commands import grade
 from src.data.sources.kaggle import Kaggle
 from src.kaggle.refusals import Refusal
 from src.leaderboard import solution
-from src.schema.competition import Unit
+from src.schema.settings import Unit
 from tests.conftest import CLASSES, toy_competition
 
 TRUTH = pd.DataFrame({"id": [f"{100 + i}" for i in range(12)], "label": [CLASSES[i % 3] for i in range(12)]})

@@ -23,7 +23,7 @@ from src.commands.new import command as new
 from src.commands.new.flips import Flips
 from src.commands.new.guess import Flags
 from src.data import patterns, tables
-from src.schema.competition import Parts
+from src.schema.settings import Parts
 from tests import layouts
 from tests.conftest import ROOT, picture
 

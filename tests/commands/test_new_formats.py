@@ -17,7 +17,7 @@ from src.base.errors import UserError
 from src.commands.new import command as new
 from src.commands.pack import packing
 from src.commands.predict import gathering
-from src.schema.competition import Parts
+from src.schema.settings import Parts
 from tests.commands import test_new
 from tests.data.test_dicom import file, saved
 

@@ -12,9 +12,10 @@ from src.commands.new.grouping import are_apart
 from src.commands.new.guess import Flags
 from src.data import tables
 from src.data.sources.kaggle import Kaggle
-from src.schema.competition import Competition, Parts, Unit
+from src.schema.competition import Competition
 from src.schema.forms import Label, OneProbability
 from src.schema.models import Pixels
+from src.schema.settings import Parts, Unit
 from tests import layouts
 
 FIELDS = ("train", "test", "id", "image", "images", "label", "classes", "ids_overlap", "rare_classes", "group", "unit")

@@ -28,8 +28,9 @@ from src.data import tables
 from src.data.rows import read_dataset
 from src.kaggle.refusals import Refusal
 from src.results import shards
-from src.schema.competition import Blend, Competition, Notebook
+from src.schema.competition import Competition
 from src.schema.models import FineTune, Probe
+from src.schema.settings import Blend, Notebook
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition
 

@@ -27,9 +27,9 @@ from src.data.rows import read_dataset
 from src.models.finetune import heads
 from src.networks.classifiers import Head
 from src.results.model import model_tables
-from src.schema.competition import Blend
 from src.schema.models import FineTune, Pixels, Probe, Prompts, Soup, ZeroShot
 from src.schema.networks import Encoder
+from src.schema.settings import Blend
 from src.stages import blend, data, features, finetune, folds, pixels, probe, zeroshot
 from tests.conftest import CLASSES, TINY_CLIP, picture, roots_at, serving, snapshot, toy_competition, toy_files
 

@@ -16,7 +16,8 @@ from src.leaderboard import counts
 from src.results import ledger
 from src.results.ledger import Entry
 from src.results.model import save_model
-from src.schema.competition import Competition, Reported
+from src.schema.competition import Competition
+from src.schema.settings import Reported
 from src.scoring import significance
 from src.scoring.significance import Pairs, outcome
 from src.stages import data, folds

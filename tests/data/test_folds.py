@@ -12,8 +12,8 @@ from src.base.errors import UserError
 from src.data import folds
 from src.data.rows import read_dataset
 from src.networks import inference
-from src.schema.competition import Folds
 from src.schema.models import Probe
+from src.schema.settings import Folds
 from src.stages import data, features
 from src.stages import folds as stage
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition

@@ -9,7 +9,7 @@ from src.base.errors import UserError
 from src.base.spellings import by_id
 from src.data import tables
 from src.leaderboard import faults
-from src.schema.competition import Folds
+from src.schema.settings import Folds
 from src.stages import data
 from tests.conftest import toy_competition
 

@@ -12,9 +12,9 @@ from src.data import tables, units
 from src.data.rows import read_dataset
 from src.data.units import Units
 from src.report import material
-from src.schema.competition import Parts, Unit
 from src.schema.forms import Label, OneProbability
 from src.schema.models import Pixels, Probe
+from src.schema.settings import Parts, Unit
 from tests.conftest import CLASSES, TINY_CLIP, toy_competition
 
 MODELS = {"pixels": Pixels(), "probe": Probe(clip=TINY_CLIP, cs=(1.0, 100.0))}

@@ -15,8 +15,9 @@ from src.commands.predict import session
 from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession
 from src.data.rows import read_dataset
-from src.schema.competition import Competition, Folds
+from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Soup, ZeroShot
+from src.schema.settings import Folds
 from src.stages import find_lr
 from tests.conftest import TINY_CLIP, read_json, roots_at, toy_competition, toy_files
 from tests.pretended_gpu import pretended

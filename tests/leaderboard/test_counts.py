@@ -10,7 +10,7 @@ from src.base.errors import UserError
 from src.leaderboard import counts
 from src.leaderboard.counts import BoardSizes
 from src.results.ledger import Entry
-from src.schema.competition import Reported
+from src.schema.settings import Reported
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.metrics import METRICS
 from tests.conftest import toy_competition

@@ -12,7 +12,8 @@ from src.leaderboard import solution, votes
 from src.leaderboard import submission as submissions
 from src.results import summary
 from src.results.model import read_model, save_model
-from src.schema.competition import Blend, Competition, Folds, Reported
+from src.schema.competition import Competition
+from src.schema.settings import Blend, Folds, Reported
 from src.scoring.targets import TARGETS
 from src.stages import data, folds, submission
 from tests.conftest import toy_competition

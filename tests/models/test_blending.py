@@ -14,8 +14,8 @@ from src.models.blend.pool import Pool
 from src.models.fitted import read_finished
 from src.results import predictions, summary
 from src.results.model import model_tables, save_model
-from src.schema.competition import Blend
 from src.schema.forms import OneProbability
+from src.schema.settings import Blend
 from src.scoring import decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases

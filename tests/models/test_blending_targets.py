@@ -15,8 +15,8 @@ from src.models.blend import fitted, greedy, judges, label_stack, methods, ranks
 from src.models.blend.pool import Pool, pool_of
 from src.models.fitted import read_finished
 from src.results.model import model_tables, save_model
-from src.schema.competition import Blend
 from src.schema.models import Probe
+from src.schema.settings import Blend
 from src.scoring.metrics import METRICS_OF
 from src.scoring.targets import TARGETS
 from src.stages import blend, data, folds

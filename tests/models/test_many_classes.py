@@ -21,9 +21,9 @@ from src.models.neighbours.searching import Nearest
 from src.models.neighbours.voting import Said, Vote, least
 from src.results import predictions, summary
 from src.results.model import model_tables, read_model, save_model
-from src.schema.competition import Unit
 from src.schema.forms import OneProbability, Ranking
 from src.schema.models import FineTune, Neighbours, Pixels, Probe, Prompts, ZeroShot
+from src.schema.settings import Unit
 from src.scoring import calibration, tables
 from src.scoring.metrics import METRICS_OF
 from src.scoring.sparse import KEPT, SparseTable

@@ -25,8 +25,9 @@ from src.results import audit, checkpoints, ledger, predictions
 from src.results.ab import Comparison
 from src.results.ledger import COMPLETE, Entry
 from src.results.model import read_model, save_model
-from src.schema.competition import Blend, Competition, Folds, Reported
+from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Prompts, Soup, ZeroShot
+from src.schema.settings import Blend, Folds, Reported
 from src.scoring import agreement, calibration
 from src.scoring.metrics import METRICS
 from tests.conftest import TINY_CLIP, toy_competition

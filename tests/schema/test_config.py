@@ -9,9 +9,10 @@ from src.base.errors import UserError
 from src.base.paths import ROOT
 from src.configs.shared import class_names
 from src.data.sources.kaggle import Kaggle
-from src.schema.competition import Competition, Folds
+from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
 from src.schema.networks import ClipArch
+from src.schema.settings import Folds
 from tests.conftest import TINY_CLIP, toy_competition
 
 

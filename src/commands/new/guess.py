@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from src.data.images import WHITE
-from src.schema.competition import Parts, Unit
 from src.schema.forms import Form
+from src.schema.settings import Parts, Unit
 
 # What pictures raise that are none: those are the data stage's to list. UnidentifiedImageError is an OSError
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error)

@@ -30,7 +30,7 @@ from src.commands.new.targets import Asked
 from src.data.labels import to_numbers
 from src.data.patterns import path_column
 from src.data.tables import without_hidden
-from src.schema.competition import Unit
+from src.schema.settings import Unit
 
 VALIDATION = re.compile(r"(?i)(^|[\W_])val(id(ation)?)?([\W_\d]|$)")
 NOBODY = Wanted()  # has named a metric

@@ -14,7 +14,7 @@ from src.commands.new.sharding import VALUES_TRIED
 from src.commands.new.ways import PARTS, USUAL, Way, of_one_format, several_pictures
 from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
 from src.data.tables import image_name
-from src.schema.competition import Parts
+from src.schema.settings import Parts
 
 SPECIAL = re.compile(r"[.\[\]{}!:]")  # what a field of a pattern that lists files cannot have
 SPECIAL_TEXT = re.compile(r"[{}]")  # nor can the text around its fields have these

@@ -11,7 +11,7 @@ import pandas as pd
 from src.commands.new.looking import examples
 from src.data import patterns
 from src.data.images import UNUSUAL
-from src.schema.competition import Parts
+from src.schema.settings import Parts
 
 PARTS = ("train", "test")
 TIFF, USUAL = (".tif", ".tiff"), (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")

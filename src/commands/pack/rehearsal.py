@@ -29,7 +29,8 @@ from src.data.rows import read_dataset
 from src.leaderboard import submission
 from src.leaderboard.faults import check_text, read, requirements
 from src.results.model import BLEND, decided_probs, model_tables, read_model
-from src.schema.competition import Competition, Notebook
+from src.schema.competition import Competition
+from src.schema.settings import Notebook
 
 # The variables that the process inherits. The number of threads changes the last digits.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")

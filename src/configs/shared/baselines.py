@@ -6,8 +6,8 @@ data sets, validation accuracy after some epochs. Its set-up: CLIP ViT-B/32 by W
 transforms. Not known here: which rows it validated on, the ResNet's optimizer, and the prompts of the CLIP's head.
 """
 
-from src.schema.competition import Reported
 from src.schema.models import FineTune, Probe, ZeroShot
+from src.schema.settings import Reported
 
 # OpenAI's weights, which are what WiSE-FT's code loads; they were trained with QuickGELU
 CLIP = {"clip": "ViT-B-32-quickgelu", "weights": "openai"}
