@@ -26,7 +26,7 @@ from src.base import interrupts, machine
 from src.base.errors import UserError
 from src.base.threads import cores
 from src.data.geometry import Geometry
-from src.models.finetune import augment, losses, resume, training
+from src.models.finetune import augment, losses, resume, training, waiting
 from src.models.finetune import batches as batches_module
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resume import Checkpointer, Running
@@ -297,7 +297,7 @@ def test_the_first_signal_ends_the_wait_for_a_loader_that_hangs(monkeypatch):
     timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM))
     with interrupts.deferred_signals() as stop:
         timer.start()
-        assert list(training.timed(batches.of(0), seconds, stop)) == []
+        assert list(waiting.timed(batches.of(0), seconds, stop)) == []
     assert stop.signal == signal.SIGTERM
     assert not stop.waiting
     assert seconds["wait"] < 20

@@ -5,11 +5,10 @@ A run that was stopped between any two steps ends with the very weights of an un
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import albumentations as A
 import numpy as np
@@ -28,6 +27,7 @@ from src.models.finetune.batches import Batches, Fold, draw, order
 from src.models.finetune.optimizer import RunningAverages
 from src.models.finetune.resident import Resident
 from src.models.finetune.resume import Checkpointer, Running
+from src.models.finetune.waiting import timed, waiting
 from src.models.gathering import gathered
 from src.models.links import link
 from src.networks.classifiers import first_layers
@@ -35,7 +35,6 @@ from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
 from src.scoring.tables import Table
 
-T = TypeVar("T")
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
@@ -305,31 +304,3 @@ def train_epoch(training: Training, batches: Batches | Resident, checkpointer: C
     if stop.signal is not None:
         checkpointer.wait()
     stop.raise_if_set()
-
-
-def timed(items: Iterator[T], seconds: dict[str, float], stop: StopRequest) -> Iterator[T]:
-    """Pass `items` on and count the time that they were waited for; none come after a signal asked to stop."""
-    while stop.signal is None:
-        start, item = time.perf_counter(), None
-        with waiting(stop):
-            item = next(items, None)
-        seconds["wait"] += time.perf_counter() - start
-        if item is None:
-            return
-        yield item
-
-
-@contextmanager
-def waiting(stop: StopRequest) -> Iterator[None]:
-    """Let a signal end the block at once, which waits for the loader: its processes may have heard the signal too.
-
-    They are started before that: what is raised while Python forks may be dropped, in one of its own hooks.
-    """
-    try:
-        stop.waiting = True
-        yield
-    except (RuntimeError, UserError, KeyboardInterrupt):
-        if stop.signal is None:
-            raise
-    finally:
-        stop.waiting = False
