@@ -23,6 +23,8 @@ from src.schema.models import Probe
 from src.stages import STAGES
 from tests.conftest import ROOT, needs_kaggle_2_2_4, roots_at, snapshot, toy_competition, toy_files
 
+WHOLE = ("data", "folds", "pixels", "features", "zeroshot", "probe", "neighbours", "finetune", "blend", "submission")
+
 
 @pytest.fixture
 def toy_run(folder, monkeypatch):
@@ -59,21 +61,7 @@ def finished_run(toy_run, finished_once, roots):
         (["probe"], ["data", "folds", "features", "probe"]),
         (["find_lr"], ["data", "folds", "find_lr"]),
         (["finetune", "zeroshot"], ["data", "folds", "features", "zeroshot", "finetune"]),
-        (
-            ["submission"],
-            [
-                "data",
-                "folds",
-                "pixels",
-                "features",
-                "zeroshot",
-                "probe",
-                "neighbours",
-                "finetune",
-                "blend",
-                "submission",
-            ],
-        ),
+        (["submission"], WHOLE),
     ],
 )
 def test_a_stage_runs_with_what_it_needs(words, stages):
@@ -81,19 +69,7 @@ def test_a_stage_runs_with_what_it_needs(words, stages):
 
 
 def test_a_whole_run_has_all_stages_that_need_not_be_asked_for_and_a_report():
-    stages = (
-        "data",
-        "folds",
-        "pixels",
-        "features",
-        "zeroshot",
-        "probe",
-        "neighbours",
-        "finetune",
-        "blend",
-        "submission",
-    )
-    assert cli.parse(["digits"]) == Request("digits", stages, whole=True)
+    assert cli.parse(["digits"]) == Request("digits", WHOLE, whole=True)
 
 
 @pytest.mark.parametrize("words", [["--limit", "40"], ["--limit=40"]])

@@ -13,7 +13,6 @@ from src.base.errors import UserError
 from src.commands.new import command as new
 from src.commands.new import evaluation, targets
 from src.commands.new.evaluation import Wanted
-from src.commands.new.flips import Flips
 from src.data import tables
 from src.schema.competition import Competition
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
@@ -23,20 +22,7 @@ TRAIN, TEST = 40, 6
 EMPTY = pd.Series([], dtype=str)
 
 
-@pytest.fixture(autouse=True)
-def configs(roots, monkeypatch):
-    """A folder of its own for the configs that are written."""
-    import src.configs
-
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    folder = roots / "tree" / "src" / "configs"
-    folder.mkdir(parents=True)
-    monkeypatch.setattr(paths, "CONFIGS", folder)
-    monkeypatch.setattr(src.configs, "__path__", [str(folder), *src.configs.__path__])
-    monkeypatch.setattr(new.flips, "measured", lambda guess, source: Flips("flips are not measured"))
-    yield folder
-    for path in folder.glob("*.py"):
-        sys.modules.pop(f"src.configs.{path.stem}", None)
+pytestmark = pytest.mark.usefixtures("configs")
 
 
 def made(**flags) -> Competition:
