@@ -28,7 +28,6 @@ from src.schema.models import Probe
 from src.schema.strict import faults
 from src.scoring import decisions, intervals
 from src.scoring.agreement import differing
-from src.scoring.metrics import METRICS
 
 CODE = 1  # raised when other numbers are computed from the same key
 
@@ -133,10 +132,11 @@ def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndar
 def compare(competition: Competition, data: Dataset, name: str, field: str, arm: Probe) -> None:
     """Put a comparison into ab.csv, unless it is there, and print it."""
     spec, metric, targets = competition.models[name], competition.scorer, data.scored.targets
+    what = "label" if competition.classes else "number"
     keys = [without_test_rows(probe_key(competition, one, data)) for one in (spec, arm)]
-    key = files.digest({"code": CODE, "metric": competition.metric, "base": keys[0], "arm": keys[1]})
+    key = files.digest({"code": CODE, **competition.scorer_key, "base": keys[0], "arm": keys[1]})
     if known := [one for one in read_ab(competition.ab_csv) if one.key == key]:
-        print(comparison_text(known[0], len(targets), "  (known)"))
+        print(comparison_text(known[0], len(targets), "  (known)", what))
         return
     base = read_finished(competition, name, data, keys[0])
     base = out_of_fold(competition, spec, data) if base is None else base
@@ -157,15 +157,14 @@ def compare(competition: Competition, data: Dataset, name: str, field: str, arm:
         key,
     )
     put_comparison(competition.ab_csv, comparison)
-    print(comparison_text(comparison, len(targets)))
+    print(comparison_text(comparison, len(targets), what=what))
 
 
-def comparison_text(one: Comparison, n: int, more: str = "") -> str:
-    """Both scores, their difference and a verdict on it."""
+def comparison_text(one: Comparison, n: int, more: str = "", what: str = "label") -> str:
+    """Both scores, their difference and a verdict on it; `what` a row is asked for."""
     gain = intervals.gain_text(one.difference, one.difference_se)
     base = intervals.score_text(one.metric, one.base, one.base_se, n)
     arm = intervals.score_text(one.metric, one.arm, one.arm_se, n)
-    what = "number" if METRICS[one.metric].answers == "number" else "label"
     return (
         f"  as it is    {one.metric} {base}{more}\n"
         f"  changed     {one.metric} {arm}\n"

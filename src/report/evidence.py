@@ -93,6 +93,10 @@ class Evidence:
         """What the model says of each train row: class indices (n,), labels (n, k), or numbers (n,)."""
         return self.target.answers(model.decided)
 
+    def errors(self, model: Model) -> np.ndarray:
+        """(n,) prediction less true number, where these are numbers."""
+        return self.answers(model).astype(float) - self.targets
+
     @cached_property
     def ids(self) -> list[str]:
         """The ids of the train rows."""

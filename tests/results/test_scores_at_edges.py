@@ -78,6 +78,8 @@ def test_ab():
         "  changed     accuracy 1.0000 (0.9868 to 1.0000)",
         "  difference  +0.0000 (identical) (paired, + is better; 0 of 288 rows get another label): not distinguishable",
     ]
+    kappa = Comparison("cs", "1", "probe", "quadratic_kappa", 0.8, 0.01, 0.8, 0.01, 0.0, 0.0, 3, "f", "k")
+    assert "3 of 288 rows get another number)" in ab.comparison_text(kappa, 288, what="number")
 
 
 def test_prompts():

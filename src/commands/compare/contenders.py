@@ -49,7 +49,7 @@ def from_stage(cell: Cell) -> dict[str, Any]:
     """A cell of the zero-shot or the probe stage's model."""
     competition, name, spec = cell.competition, cell.model, cell.spec
     model = read_model(competition.model_folder(name))
-    key = {"code": CODE, "made": model["key"], "metric": competition.metric, **cell.digests}
+    key = {"code": CODE, "made": model["key"], **competition.scorer_key, **cell.digests}
     if (about := cell.reused(key)) is not None:
         return about
     oof, test = model_tables(competition, name, cell.data)
@@ -84,7 +84,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
             "model": spec.model_dump(mode="json", exclude={"weights_file"}),
             "clip": features.encoder_identity(spec),
             "precision": features.precision(competition, spec),
-            "metric": competition.metric,
+            **competition.scorer_key,
             "prompts": competition.prompt_texts,
             **cell.digests,
         }
@@ -127,7 +127,7 @@ def fine_tuning_key(cell: Cell) -> dict[str, Any]:
             "code": CODE,
             "model": spec.model_dump(mode="json", exclude=set(UNSEEN)),
             **competition.target_key,
-            "metric": competition.metric,
+            **competition.scorer_key,
             "precision": machine.precision(spec.precision),
             **network_key(competition, spec, data),
             **({"folds": data.folds_sha} if spec.start == "probe" else {}),

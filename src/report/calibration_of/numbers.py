@@ -25,14 +25,9 @@ def part(evidence: Evidence, best: Model) -> tuple[dict[str, Any], dict[str, alt
     return about, drawn
 
 
-def errors_of(evidence: Evidence, model: Model) -> np.ndarray:
-    """(n,) prediction - true number."""
-    return evidence.answers(model).astype(float) - evidence.targets
-
-
 def calibration_line(evidence: Evidence, model: Model) -> dict[str, Any]:
     """The bias with its standard error, the slope of the true numbers on the predictions, and the errors' quantiles."""
-    errors, said = errors_of(evidence, model), evidence.answers(model).astype(float)
+    errors, said = evidence.errors(model), evidence.answers(model).astype(float)
     bias, se = float(errors.mean()), float(errors.std() / np.sqrt(len(errors)))
     slope, slope_se = slope_of(said, evidence.targets)
     middle, far = np.quantile(np.abs(errors), [0.5, 0.95])
@@ -95,7 +90,7 @@ def reliability_chart(df: pd.DataFrame, first: str) -> alt.LayerChart:
 
 def histogram(evidence: Evidence, model: Model) -> pd.DataFrame:
     """The frequency of each error: columns low, high, rows, share."""
-    errors = errors_of(evidence, model)
+    errors = evidence.errors(model)
     reach = float(np.abs(errors).max()) or 1.0
     edges = np.linspace(-reach, reach, ERROR_BINS + 1)
     n = np.histogram(errors, edges)[0]

@@ -37,19 +37,14 @@ def body(evidence: Material, best: Model, models: list[Model]) -> Body:
     return Body("number", about, charts, data, tuple(charts))
 
 
-def errors_of(evidence: Material, model: Model) -> np.ndarray:
-    """(n,) prediction - true number."""
-    return evidence.answers(model).astype(float) - evidence.targets
-
-
 def furthest(evidence: Material, model: Model) -> np.ndarray:
     """The train rows by their error, the largest first."""
-    return np.argsort(-np.abs(errors_of(evidence, model)), kind="stable")
+    return np.argsort(-np.abs(evidence.errors(model)), kind="stable")
 
 
 def figures_of(evidence: Material, model: Model) -> list[tuple[str, str]]:
     """(name, value) of how far the model is off, beside the mean of the train rows for every row."""
-    errors, spread = errors_of(evidence, model), evidence.targets - evidence.targets.mean()
+    errors, spread = evidence.errors(model), evidence.targets - evidence.targets.mean()
     rest = float(np.square(errors).sum() / max(np.square(spread).sum(), 1e-300))
     return [
         ("root of the mean squared error", f"{np.sqrt(np.square(errors).mean()):.4g}"),
@@ -99,7 +94,7 @@ def crowded(evidence: Material, said: np.ndarray, ends: list[float]) -> pd.DataF
 
 def by_size(evidence: Material, model: Model) -> pd.DataFrame:
     """Bins of the true number with about as many rows each: the quantiles of the errors in each."""
-    errors, targets = errors_of(evidence, model), evidence.targets
+    errors, targets = evidence.errors(model), evidence.targets
     most = max(1, min(BINS, len(targets) // MIN_BIN_ROWS))
     edges = np.unique(np.quantile(targets, np.linspace(0, 1, most + 1)[1:-1]))
     rows: list[tuple[Any, ...]] = []
