@@ -95,6 +95,7 @@ def render(
         scripts=[
             source("page.js"),
             source("album.js"),
+            source("mistakes.js"),
             *(script for one in sections if (script := source(f"sections/{one.script or one.name}.js"))),
         ],
         data={"charts": script_json(specs), "themes": script_json({mode: charts.theme(mode) for mode in charts.INK})}
