@@ -21,7 +21,8 @@ from src.schema.settings import Parts
 from tests.commands import test_new
 from tests.data.test_dicom import file, saved
 
-configs, made, put = test_new.configs, test_new.made, test_new.put
+made, put = test_new.made, test_new.put
+pytestmark = pytest.mark.usefixtures("configs")
 
 
 def pack(folder: Path) -> None:
