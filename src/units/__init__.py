@@ -1,0 +1,9 @@
+"""Runs units of work: here, on all GPUs of this machine, or on a Ray cluster. Knows no competition.
+
+A unit (unit.py) is names: a pure function of config and input files to output files. Whoever has units says by a Work
+what they do; a placer has them run, each after those that it waits for. A unit is done when its files say so, never
+because a process said so.
+
+  inline.py   one after the other, in this process
+  rays.py     as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
+"""

@@ -1,0 +1,37 @@
+"""Units one after the other in this process: as if there were no plan."""
+
+import sys
+from collections.abc import Iterable
+
+from src.base.errors import UserError
+from src.units.unit import NotDone, Outcome, Unit, Work, in_order, waiting_for
+
+
+class Inline:
+    """The placer of one device."""
+
+    def run(self, units: Iterable[Unit], work: Work) -> Outcome:
+        """As `Placer.run`: the units in their order, each behind those that it waits for."""
+        outcome, ordered = Outcome(), in_order(units)
+        for i, unit in enumerate(ordered):
+            if unit in outcome.skipped:
+                continue
+            try:
+                work.run(unit)
+                if not work.is_done(unit):
+                    raise NotDone(f"{unit.title} has ended and its files do not say so: were they changed meanwhile?")
+                work.settle(unit)
+            except UserError as error:
+                rest = [other for other in ordered[i + 1 :] if other not in outcome.skipped]
+                fail(unit, error, rest, outcome)
+        return outcome
+
+
+def fail(unit: Unit, error: UserError, rest: list[Unit], outcome: Outcome) -> None:
+    """Note a unit's failure, and say what is skipped for it where anything else is left to do."""
+    outcome.failed[unit] = error
+    outcome.skipped |= dict.fromkeys(skipped := waiting_for(unit, rest), unit)
+    if len(rest) > len(skipped):
+        print(f"error: {unit.title}: {error}", file=sys.stderr)
+        others = f"; skipped, since they wait for it: {', '.join(one.title for one in skipped)}" if skipped else ""
+        print(f"going on with the other units{others}", file=sys.stderr)
