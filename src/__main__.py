@@ -36,11 +36,20 @@ def run(request: Request) -> int:
     if request.stages:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
         with exclusive(competition.folder):
-            stages.run(competition, request.stages)
+            run_stages(competition, request)
     if request.whole:
         report(competition)
     # a command reads what is finished: it may stand beside a run that trains
-    return 0 if command is None else command.run(competition, **request.arguments) or 0
+    placing = request.placing if command and commands.COMMANDS[request.command].has_units else {}
+    return 0 if command is None else command.run(competition, **request.arguments, **placing) or 0
+
+
+def run_stages(competition: "Competition", request: Request) -> None:
+    """Run the stages of a request where and as long as its options say."""
+    from src.driver import run as driver
+    from src.driver.placing import Placing
+
+    driver.run(competition, request.stages, Placing(**request.placing))
 
 
 def report(competition: "Competition") -> None:

@@ -22,6 +22,7 @@ FLOORS = (
     ("config",),
     ("configs",),
     ("stages",),
+    ("driver",),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -1,6 +1,8 @@
 """What is typed behind a command: argparse's parser, whose mistakes are UserErrors."""
 
 import argparse
+import math
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -56,3 +58,21 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more, not {text!r}")
     return int(text)
+
+
+def count_or_none(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number, 0 or more, not {text!r}")
+    return int(text)
+
+
+def hours(text: str) -> float:
+    """Hours as `8.5`, or hours and minutes as `8:30`."""
+    found = re.fullmatch(r"(\d+):([0-5]\d)", text)
+    try:
+        value = int(found[1]) + int(found[2]) / 60 if found else float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be hours, as 8.5 or 8:30, not {text!r}")
+    return value

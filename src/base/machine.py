@@ -32,6 +32,13 @@ def device() -> "torch.device":
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def gpus() -> int:
+    """The number of GPUs that torch finds."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def device_name() -> str:
     """`NVIDIA H100 80GB HBM3`, or `x86_64, 2 cores`."""
     import torch

@@ -19,6 +19,7 @@ ALBUMENTATIONS = "albumentations"
 NETWORKS = ("torch", "torchvision", "timm", ALBUMENTATIONS, "huggingface_hub", "safetensors", "threadpoolctl")
 DICOM, SEVEN_ZIP = ("pydicom", "python-gdcm"), "py7zr"
 CLIP, DUPLICATES, LABELS, OPENVINO = "open_clip_torch", "imagehash", "cleanlab", "openvino"
+RAY = "ray"
 PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
 TESTS = (*CORE, *DICOM, SEVEN_ZIP, *NETWORKS, CLIP, DUPLICATES, LABELS, OPENVINO, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)

@@ -17,6 +17,10 @@ def csv_argument(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", type=from_caller, help="a submission CSV")
 
 
+def unit_arguments(parser: Parser) -> None:
+    parser.add_argument("words", metavar="STAGE NAME ...", nargs="+", help="a unit, as units prints it")
+
+
 def submit_arguments(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="?", type=from_caller, help="a CSV instead of the blend's newest")
     parser.add_argument("-m", "--message", metavar="TEXT", help="your own words in the submission's message")
@@ -70,11 +74,15 @@ class Command:
     add_arguments: Callable[[Parser], None] = lambda parser: None
     stands: Literal["behind", "alone", "both"] = "behind"  # a competition, without one, either
     after_stages: bool = False  # may stand behind stages, which then run first
+    has_units: bool = False  # takes the options of where units run, and how long
     packages: tuple[str, ...] = ()  # what it imports, by distribution; see src/base/packages.py
     optional: tuple[str, ...] = ()  # what it can do without
 
 
 COMMANDS = {
+    "plan": Command(has_units=True, packages=packages.NETWORKS),
+    "units": Command(packages=packages.NETWORKS),
+    "unit": Command(unit_arguments, packages=packages.NETWORKS),
     "doctor": Command(packages=packages.KAGGLE),
     "check": Command(csv_argument),
     "grade": Command(csv_argument),
@@ -108,7 +116,7 @@ def parser(name: str, competition: str | None = None) -> Parser:
     """The parser of a command; its usage has `competition` in front where the command may stand behind one."""
     stands = COMMANDS[name].stands
     behind = {"behind": competition or "<competition>", "alone": None, "both": competition}[stands]
-    elsewhere = ("--help",) if behind is None else ("--limit", "--help")
+    elsewhere = ("--help",) if behind is None else ("--limit", "--gpus", "--at-once", "--ray", "--hours", "--help")
     parser = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
     COMMANDS[name].add_arguments(parser)
     return parser

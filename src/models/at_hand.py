@@ -26,6 +26,12 @@ def without_hub(competition: Competition) -> Competition:
     if not models or (competition.blend.models and not models.keys() & {*competition.blend.models}):
         return competition
     print(f"{reason}: left out, for want of weights from the hub: {', '.join(needing)}; made: {', '.join(models)}")
+    return only(competition, models)
+
+
+def only(competition: Competition, names: Collection[str]) -> Competition:
+    """The competition with these models alone, of which the blend has one at least."""
+    models = {name: spec for name, spec in competition.models.items() if name in names}
     blended = competition.blend.models and tuple(name for name in competition.blend.models if name in models)
     blend = competition.blend.model_copy(update={"models": blended})
     known = {None, BLEND, *models, *(competition.compared or ())}

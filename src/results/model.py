@@ -55,6 +55,11 @@ def read_model(folder: Path) -> dict[str, Any] | None:
     return files.read_json(folder / "model.json") if whole else None
 
 
+def has_result(folder: Path, wanted: dict[str, Any]) -> bool:
+    """Whether the folder has the wanted result."""
+    return (made := read_model(folder)) is not None and same_model_key(made["key"], wanted)
+
+
 def is_reused(folder: Path, wanted: dict[str, Any]) -> bool:
     """Whether the folder has the wanted result, with one line that says so, or why what it has is recomputed."""
     if (made := read_model(folder)) is None:

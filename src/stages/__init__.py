@@ -5,8 +5,6 @@ named: find_lr and audit.
 """
 
 import importlib
-import time
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
 
 WITHOUT_NETWORKS = ("data", "folds")
 ASKED = ("find_lr", "audit")  # stages that run only where they are named
+# Stages whose module has a `Work`, the units that it is made of; the others have a `run`.
+WITH_UNITS = ("pixels", "features", "zeroshot", "probe", "neighbours", "find_lr", "finetune")
 BEFORE_BLEND = {  # each with the stages it needs; in the order in which they run
     "data": (),
     "folds": ("data",),
@@ -49,27 +49,3 @@ def packages(names: tuple[str, ...], competition: "Competition | None") -> set[s
     if groups or {*names} - {*WITHOUT_NETWORKS}:
         needed |= {*NETWORKS, *(competition.packages if competition else ())}
     return needed
-
-
-def run(competition: "Competition", names: tuple[str, ...]) -> None:
-    """Run stages in order, after they have checked the config."""
-    start, whole = time.perf_counter(), competition
-    computed, submission, checked = set(), None, False
-    for i, name in enumerate(names):
-        print(f"== {competition.folder.name}: {name}")
-        if name not in WITHOUT_NETWORKS and not checked:  # here torch is imported
-            for later in names[i:]:
-                getattr(module(later), "check", lambda competition: None)(competition)
-            competition, checked = importlib.import_module("src.models.at_hand").without_hub(competition), True
-        result = module(name).run(competition)
-        if isinstance(result, Path):
-            submission = result
-        else:
-            computed.update(result or ())
-    if submission:
-        from src.base.text import duration
-        from src.results import summary
-
-        print(f"== {competition.folder.name}: done in {duration(time.perf_counter() - start)}")
-        print(summary.table(whole, computed))
-        print(summary.next_step(competition, submission))

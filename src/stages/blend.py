@@ -15,7 +15,7 @@ from src.base.errors import UserError, counted
 from src.base.progress import track
 from src.base.text import align
 from src.data.columns import columns_key
-from src.data.rows import read_dataset
+from src.data.rows import Dataset, read_dataset
 from src.models.blend.judges import JUDGES
 from src.models.blend.methods import FittedMethod, choose, fit, methods_for, without_model
 from src.models.blend.pool import Pool, pool_of
@@ -31,10 +31,10 @@ CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
 
 
-def run(competition: Competition) -> list[str]:
-    """Return ["blend"] if it was computed and not reused."""
+def run(competition: Competition, data: Dataset | None = None) -> list[str]:
+    """Return ["blend"] if it was computed and not reused; `data`: where the caller has read it."""
     start = time.perf_counter()
-    data = read_dataset(competition).scored
+    data = (data or read_dataset(competition)).scored
     names = list(competition.blend.models or competition.models)
     key = {
         "code": CODE,

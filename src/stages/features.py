@@ -6,9 +6,16 @@ second, where the time went, and the bottleneck.
 Encoders, views, precision and storage: ./run.sh help networks
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from src.data.rows import read_dataset
-from src.networks import encoders, encoding
+from src.models.work import StageWork, make_all
+from src.networks import encoders, encoding, features
+from src.results import shards
 from src.schema.competition import Competition
+from src.schema.networks import Encoder
+from src.units.unit import Unit
 
 
 def check(competition: Competition) -> None:
@@ -17,5 +24,32 @@ def check(competition: Competition) -> None:
         encoders.identity(spec)
 
 
+class Work(StageWork):
+    stage = "features"
+
+    def specs(self, slug: str) -> list[Encoder]:
+        return [spec for spec in self.competition.encoders if encoders.slug(spec) == slug]
+
+    def units(self) -> Iterator[Unit]:
+        for slug in dict.fromkeys(map(encoders.slug, self.competition.encoders)):
+            yield Unit(self.stage, (slug,), gpus=1, after=(("pictures",),), keeps=slug)
+
+    def run(self, slug: str) -> None:
+        encoding.encode_missing(self.competition, self.specs(slug), self.data)
+
+    def is_reused(self, slug: str) -> bool:
+        if is_there := self.is_done(slug):
+            self.run(slug)  # which says so
+        return is_there
+
+    def is_done(self, slug: str) -> bool:
+        shas = shards.binary(sorted(set(self.data.rows.shas)))
+        caches = [cache for spec in self.specs(slug) for cache in features.feature_caches(self.competition, spec)]
+        return not any(len(cache.missing(shas)) for cache in caches)
+
+    def outputs(self, slug: str) -> list[Path]:
+        return []
+
+
 def run(competition: Competition) -> None:
-    encoding.encode_missing(competition, competition.encoders, read_dataset(competition))
+    make_all(Work(competition, read_dataset(competition)))

@@ -6,6 +6,7 @@ learning rates".
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import albumentations as A
 import numpy as np
@@ -20,9 +21,11 @@ from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resident import Resident
 from src.models.finetune.run import Run, check_networks, squares_of
 from src.models.finetune.training import NotFinite, Training
+from src.models.work import StageWork, make_all
 from src.networks import classifiers
 from src.schema.competition import Competition
 from src.schema.models import FineTune
+from src.units.unit import Unit
 
 LOW, HIGH = 1e-6, 1.0  # of AdamW's lr
 STEPS = 100
@@ -33,17 +36,39 @@ LINES, BAR = 16, 50  # of the curve that is printed, and characters of its longe
 check = check_networks  # before anything is computed
 
 
-def run(competition: Competition) -> None:
-    data = read_dataset(competition)
-    for name, spec in competition.trained.items():
+class Work(StageWork):
+    stage = "find_lr"
+
+    def units(self) -> Iterator[Unit]:
+        for name in self.competition.trained:
+            yield Unit(self.stage, (name,), gpus=1, after=(("pictures",),))
+
+    def is_reused(self, name: str) -> bool:
+        self.path(name).unlink(missing_ok=True)  # it is made each time that it is asked for
+        return False
+
+    def path(self, name: str) -> Path:
+        return self.competition.model_folder(name) / "lr.csv"
+
+    def run(self, name: str) -> None:
+        competition, spec = self.competition, self.competition.models[name]
         one = Run(competition, name, 0, spec.seed)
-        head = heads.starts(competition, spec, data)[0]
+        head = heads.starts(competition, spec, self.data)[0]
         model = classifiers.create(spec, len(competition.outputs), one.init_seed, True, head)
-        fold = one.fold(data, squares_of(competition, spec, data))
+        fold = one.fold(self.data, squares_of(competition, spec, self.data))
         curve = lr_curve(fold, model, augment.compose(spec.augment))
-        path = competition.model_folder(name) / "lr.csv"
-        files.write_text(path, curve.to_csv(index=False, lineterminator="\n"))
+        files.write_text(self.path(name), curve.to_csv(index=False, lineterminator="\n"))
         print(curve_text(name, spec, curve, suggest_lr(curve)))
+
+    def is_done(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def outputs(self, name: str) -> list[Path]:
+        return [self.path(name)]
+
+
+def run(competition: Competition) -> None:
+    make_all(Work(competition, read_dataset(competition)))
 
 
 def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame:

@@ -8,6 +8,8 @@ per epoch and the score of each fold.
 
 import itertools
 import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,42 +21,128 @@ from src.models.finetune import averaging
 from src.models.finetune.fitted import FittedFineTune
 from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
-from src.models.finetune.run import check_networks, runs_of
+from src.models.finetune.run import Run, check_networks, runs_of
 from src.models.finetune.soups import cook
 from src.models.pictures import test_pictures
-from src.results.model import is_reused, model_key, read_model, save_model
+from src.models.probe.judging import JUDGE, judge_of
+from src.models.work import StageWork, make_all, model_files
+from src.results.model import has_result, is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
 from src.scoring import calibration
 from src.scoring.tables import Gathered, mean
+from src.units.unit import Key, Unit
+
+ASSEMBLE = "assemble"  # behind a model's name: its folds' tables are put together
 
 check = check_networks  # before anything is computed
 
 
+class Work(StageWork):
+    """A unit a model, fold and seed; one that assembles each model; and one a soup."""
+
+    stage = "finetune"
+
+    def shared(self, name: str) -> Shared:
+        """What the runs of a model share, which is kept until another's is asked for."""
+        if self.kept is None or self.kept.name != name:
+            self.kept = Shared(self.competition, name, self.data)
+        return self.kept
+
+    kept: Shared | None = None
+
+    @property
+    def soups(self) -> dict[str, Soup]:
+        return {name: spec for name, spec in self.competition.of_stage(self.stage).items() if spec.ingredients}
+
+    def units(self) -> Iterator[Unit]:
+        for name, spec in self.competition.trained.items():
+            judge = (("probe", judge_of(self.competition, spec), JUDGE),) if spec.needs_judge else ()
+            work = float(spec.scheduled(self.data.n_learnt).epochs * self.data.n_learnt)
+            what = {"gpus": 1, "after": (("pictures",), *judge), "work": work, "rate": f"finetune {name}"}
+            for one in self.runs(name):
+                yield Unit(self.stage, (name, one.number, one.seed), **what)
+            runs = tuple((self.stage, name, number) for number in range(self.data.n_folds))
+            yield Unit(self.stage, (name, ASSEMBLE), after=runs, here=True)
+        for name, spec in self.soups.items():
+            after = tuple((self.stage, other) for other in spec.of)
+            yield Unit(self.stage, (name,), gpus=1, after=after, rate=f"soup {name}")
+
+    def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:
+        """As any stage's.
+
+        Raises:
+            UserError: Labels are not judged that are to be, and no unit will: before the first night of training.
+        """
+        self.reused: dict[str, bool] = {}
+        judged = [self.shared(name) for name in self.competition.trained if not self.waits_for_judge(name, before)]
+        for shared in judged:
+            shared.doubtful  # noqa: B018
+        yield from super().pending(before)
+
+    def waits_for_judge(self, name: str, before: Collection[Key]) -> bool:
+        spec = self.competition.models[name]
+        return spec.needs_judge and ("probe", judge_of(self.competition, spec), JUDGE) in before
+
+    def is_reused(self, name: str, what: int | str = "", seed: int | None = None) -> bool:
+        if name not in self.reused:  # a line a model, before those of its runs
+            key = self.soup_key(name) if name in self.soups else self.shared(name).key
+            self.reused[name] = is_reused(self.folder(name), key)
+        if self.reused[name] or name in self.soups or what == ASSEMBLE:
+            return self.reused[name]
+        one = self.named(name, what, seed)
+        if is_there := one.done(self.shared(name).key) is not None:
+            print(f"{one.title}  reused")
+        return is_there
+
+    def runs(self, name: str) -> Iterator[Run]:
+        for number in range(self.data.n_folds):
+            yield from runs_of(self.competition, name, number)
+
+    def folder(self, name: str) -> Path:
+        return self.competition.model_folder(name)
+
+    def soup_key(self, name: str) -> dict[str, Any]:
+        spec = self.soups[name]
+        ingredients = {other: read_model(self.folder(other))["key"] for other in spec.of}
+        scored = self.competition.scorer_key
+        return model_key(self.competition, spec, self.data, CODE, ingredients=ingredients, **scored)
+
+    def run(self, name: str, what: int | str = "", seed: int | None = None) -> None:
+        if self.is_done(name, what, seed):
+            return
+        if name in self.soups:
+            mix_soup(self.competition, name, self.data, self.soup_key(name))
+        elif what == ASSEMBLE:
+            assemble(self.shared(name))
+        else:
+            run_fold(self.competition, name, what, seed, self.shared(name))
+
+    def is_done(self, name: str, what: int | str = "", seed: int | None = None) -> bool:
+        if name in self.soups:
+            return has_result(self.folder(name), self.soup_key(name))
+        key = self.shared(name).key
+        return (
+            has_result(self.folder(name), key)
+            if what == ASSEMBLE
+            else self.named(name, what, seed).done(key) is not None
+        )
+
+    def named(self, name: str, number: int, seed: int | None) -> Run:
+        return Run(self.competition, name, number, self.competition.models[name].seed if seed is None else seed)
+
+    def outputs(self, name: str, what: int | str = "", seed: int | None = None) -> list[Path]:
+        if name in self.soups or what == ASSEMBLE:
+            return model_files(self.folder(name))
+        return self.named(name, what, seed).files
+
+    def makes(self, name: str, what: int | str = "", seed: int | None = None) -> str | None:
+        return name if name in self.soups or what == ASSEMBLE else None
+
+
 def run(competition: Competition) -> list[str]:
     """Return the names of the models that were computed and not reused."""
-    data = read_dataset(competition)
-    tuned = [Shared(competition, name, data) for name in competition.trained]
-    for shared in tuned:
-        shared.doubtful  # noqa: B018 a missing judgement is an error before the first night of training
-    computed = [shared.name for shared in tuned if fine_tune(shared)]
-    soups = {name: spec for name, spec in competition.of_stage("finetune").items() if spec.ingredients}
-    return [*computed, *(name for name, spec in soups.items() if mix_soup(competition, name, spec, data))]
-
-
-def fine_tune(shared: Shared) -> bool:
-    """Train the folds and assemble the model; returns False if it is reused."""
-    competition, name, data = shared.competition, shared.name, shared.data
-    if is_reused(competition.model_folder(name), shared.key):
-        return False
-    for number in range(data.n_folds):
-        for one in runs_of(competition, name, number):
-            if one.done(shared.key) is not None:
-                print(f"{one.title}  reused")
-            else:
-                run_fold(competition, name, number, one.seed, shared)
-    assemble(shared)
-    return True
+    return make_all(Work(competition, read_dataset(competition)))
 
 
 def assemble(shared: Shared) -> None:
@@ -106,17 +194,12 @@ def curve(name: str, alphas: tuple[float, ...], best: np.ndarray, scores: list[t
     return {"curve": rows, "chosen": chosen}
 
 
-def mix_soup(competition: Competition, name: str, spec: Soup, data: Dataset) -> bool:
-    """Choose the soup's ingredients and predict; returns False if it is reused."""
+def mix_soup(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> None:
+    """Choose the soup's ingredients and predict."""
     start = time.perf_counter()
-    ingredients = {other: read_model(competition.model_folder(other))["key"] for other in spec.of}
-    key = model_key(competition, spec, data, CODE, ingredients=ingredients, **competition.scorer_key)
-    if is_reused(competition.model_folder(name), key):
-        return False
     fitted, oof = cook(competition, name, data)
     chosen = [[f"{model} {seed}" for model, seed in soup] for soup in fitted.chosen]
     for number, some in enumerate(chosen):
         print(f"{name} fold {number}  {len(some)} ingredients: {', '.join(some)}")
     test = fitted.predict(test_pictures(competition, data))
     save_model(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=chosen)
-    return True

@@ -6,30 +6,41 @@ many neighbours vote in each fold, and the score.
 
 import time
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from src.data.rows import Dataset, read_dataset
 from src.models.neighbours import fitted
 from src.models.pictures import test_pictures
+from src.models.work import ModelWork, make_all, of_features
 from src.networks import features
-from src.results.model import is_reused, model_key, save_model
+from src.results.model import model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Neighbours
+from src.units.unit import Unit
 
 CODE = 1
 
 
+class Work(ModelWork):
+    stage = "neighbours"
+
+    def unit(self, name: str) -> Unit:
+        return of_features(self.competition, self.data, name)
+
+    def key(self, name: str) -> dict[str, Any]:
+        spec = self.models[name]
+        more = {"encoders": [features.encoder_identity(spec)], "precision": features.precision(self.competition, spec)}
+        return model_key(self.competition, spec, self.data, CODE, **more)
+
+    def compute(self, name: str, key: dict[str, Any]) -> None:
+        fit(self.competition, name, self.models[name], self.data, key)
+
+
 def run(competition: Competition) -> list[str]:
     """Return the names of the models that were computed and not reused."""
-    data, computed = read_dataset(competition), []
-    for name, spec in competition.of_stage("neighbours").items():
-        more = {"encoders": [features.encoder_identity(spec)], "precision": features.precision(competition, spec)}
-        key = model_key(competition, spec, data, CODE, **more)
-        if not is_reused(competition.model_folder(name), key):
-            fit(competition, name, spec, data, key)
-            computed.append(name)
-    return computed
+    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Neighbours, data: Dataset, key: dict) -> None:

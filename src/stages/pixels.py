@@ -5,6 +5,7 @@ chose, and the score.
 """
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -15,24 +16,35 @@ from src.models.pictures import test_pictures, train_pictures
 from src.models.pixels import descriptors, fitted
 from src.models.pixels.fitted import FittedPixels
 from src.models.pixels.fitting import Fits, TrainRows, fit_folds
+from src.models.work import ModelWork, make_all
 from src.networks import encoders
-from src.results.model import is_reused, model_key, save_model
+from src.results.model import model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Pixels
+from src.units.unit import Unit
 
 CODE = 1
 
 
+class Work(ModelWork):
+    stage = "pixels"
+
+    def unit(self, name: str) -> Unit:
+        n = len(self.data.train) + len(self.data.test)
+        return Unit(self.stage, (name,), after=(("pictures",),), work=n, rate="pixels")
+
+    def key(self, name: str) -> dict[str, Any]:
+        side = encoders.trained_store(self.competition, self.data, descriptors.SIDE).side
+        more = {} if side is None else {"pictures": side}
+        return model_key(self.competition, self.models[name], self.data, CODE, **more)
+
+    def compute(self, name: str, key: dict[str, Any]) -> None:
+        fit(self.competition, name, self.models[name], self.data, key)
+
+
 def run(competition: Competition) -> list[str]:
     """Return the names of the models that were computed and not reused."""
-    data, computed = read_dataset(competition), []
-    for name, spec in competition.of_stage("pixels").items():
-        side = encoders.trained_store(competition, data, descriptors.SIDE).side
-        key = model_key(competition, spec, data, CODE, **({} if side is None else {"pictures": side}))
-        if not is_reused(competition.model_folder(name), key):
-            fit(competition, name, spec, data, key)
-            computed.append(name)
-    return computed
+    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Pixels, data: Dataset, key: dict) -> None:

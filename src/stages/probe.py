@@ -6,6 +6,9 @@ chose, and the score.
 """
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +18,62 @@ from src.models.logreg.ridge import Clipped
 from src.models.pictures import test_pictures
 from src.models.probe.fitted import FittedProbe
 from src.models.probe.fitting import TrainRows, probe_key
-from src.models.probe.judging import judging_probes, why_not_judged, write_judgements
+from src.models.probe.judging import JUDGE, judgement_paths, judging_probes, why_not_judged, write_judgements
 from src.models.probe.nested import Fit
-from src.results.model import is_reused, read_model, save_model
+from src.models.work import ModelWork, make_all, of_features
+from src.results.model import read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
 from src.scoring import label_noise
+from src.units.unit import Unit
+
+
+class Work(ModelWork):
+    stage = "probe"
+
+    def unit(self, name: str) -> Unit:
+        return of_features(self.competition, self.data, name)
+
+    def key(self, name: str) -> dict[str, Any]:
+        return probe_key(self.competition, self.models[name], self.data)
+
+    def compute(self, name: str, key: dict[str, Any]) -> None:
+        fit(self.competition, name, self.models[name], self.data, key)
+
+    def units(self) -> Iterator[Unit]:
+        yield from super().units()
+        for name in sorted(judging_probes(self.competition)):
+            yield Unit(self.stage, (name, JUDGE), gpus=1, after=((self.stage, name),))
+
+    def run(self, name: str, what: str = "") -> None:
+        if not what:
+            super().run(name)
+        elif not self.is_reused(name, what):
+            judge(self.competition, name, self.models[name], self.data)
+
+    def is_done(self, name: str, what: str = "") -> bool:
+        return not why_not_judged(self.competition, name, self.data) if what else super().is_done(name)
+
+    def is_reused(self, name: str, what: str = "") -> bool:
+        if not what:
+            return super().is_reused(name)
+        if is_judged := self.is_done(name, what):
+            print(f"{name}  what it says of labels is reused")
+        return is_judged
+
+    def outputs(self, name: str, what: str = "") -> list[Path]:
+        if not what:
+            return super().outputs(name)
+        about, tables = judgement_paths(self.competition, name, self.data)
+        return [*tables, about]
+
+    def makes(self, name: str, what: str = "") -> str | None:
+        return None if what else name
 
 
 def run(competition: Competition) -> list[str]:
     """Return the names of the models that were computed and not reused."""
-    data, computed, judges = read_dataset(competition), [], judging_probes(competition)
-    for name, spec in competition.of_stage("probe").items():
-        key = probe_key(competition, spec, data)
-        if not is_reused(competition.model_folder(name), key):
-            fit(competition, name, spec, data, key)
-            computed.append(name)
-        if name in judges:
-            judge(competition, name, spec, data)
-    return computed
+    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
@@ -59,10 +99,7 @@ def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: di
 
 
 def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> None:
-    """Write a finished probe's judgement of each fold's training rows, unless it is there."""
-    if not why_not_judged(competition, name, data):
-        print(f"{name}  what it says of labels is reused")
-        return
+    """Write a finished probe's judgement of each fold's training rows."""
     folder, start = competition.model_folder(name), time.perf_counter()
     chosen = [(one["c"], one["normalise"]) for one in read_model(folder)["chosen"]]
     write_judgements(competition, name, data, TrainRows(competition, spec, data, folder).judge(chosen))

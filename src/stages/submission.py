@@ -21,9 +21,9 @@ from src.results.model import decided_probs, model_tables, read_model, rescore
 from src.schema.competition import Competition
 
 
-def run(competition: Competition) -> Path:
-    """Return the blend's file. Each is checked before it gets its name."""
-    data, (asked,) = read_dataset(competition).scored, requirements(competition)
+def run(competition: Competition, data: Dataset | None = None) -> Path:
+    """Return the blend's file. Each is checked before it gets its name. `data`: where the caller has read it."""
+    data, (asked,) = (data or read_dataset(competition)).scored, requirements(competition)
     path, probs = answer(competition, data, asked, "blend")
     if competition.scorer.answers != "probabilities":
         print(f"predicted: {describe_answers(competition, probs)}")
@@ -78,12 +78,12 @@ def write(
     if faults:
         raise AssertionError(f"the submission is wrong, which is our fault and not yours: {'; '.join(faults)}")
     sha = files.text_sha256(text)
-    path = name(sha)
+    path, checked = name(sha), f"{len(asked.ids)} rows, checked against {competition.sample_submission}"
     if path.is_file() and files.sha256(path) == sha:
-        print(f"{path.name}  reused")
+        print(f"{path.name}  reused: {checked}")
     else:
         files.write_text(path, text)
-        print(f"wrote {path.name}: {len(asked.ids)} rows, checked against {competition.sample_submission}")
+        print(f"wrote {path.name}: {checked}")
     return path
 
 

@@ -12,6 +12,7 @@ of a ZeroShot:
 """
 
 import time
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,33 +21,43 @@ from src.base import files
 from src.data.rows import Dataset, read_dataset
 from src.models import prompt_variants, zeroshot
 from src.models.pictures import test_pictures, train_pictures
+from src.models.work import ModelWork, make_all, of_features
 from src.models.zeroshot import FittedZeroShot, FoldClassifier, Logits
 from src.networks import features, texts
-from src.results.model import is_reused, model_key, save_model
+from src.results.model import model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Prompts, ZeroShot
 from src.scoring import intervals
 from src.scoring.metrics import METRICS_OF
 from src.scoring.tables import Gathered
+from src.units.unit import Unit
 
 CODE = 2
 PROMPTS_PRINTED = 10  # rows of the leaderboard
 
 
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    data, computed = read_dataset(competition), []
-    for name, spec in competition.of_stage("zeroshot").items():
+class Work(ModelWork):
+    stage = "zeroshot"
+
+    def unit(self, name: str) -> Unit:
+        return of_features(self.competition, self.data, name)
+
+    def key(self, name: str) -> dict[str, Any]:
+        competition, spec = self.competition, self.models[name]
         identity, prompts = features.encoder_identity(spec), competition.prompt_texts
         precision = features.precision(competition, spec)
-        key = model_key(competition, spec, data, CODE, precision=precision, clip=identity, prompts=prompts)
-        if not is_reused(competition.model_folder(name), key):
-            compute(competition, name, spec, data, key)
-            computed.append(name)
-    return computed
+        return model_key(competition, spec, self.data, CODE, precision=precision, clip=identity, prompts=prompts)
+
+    def compute(self, name: str, key: dict[str, Any]) -> None:
+        rank(self.competition, name, self.models[name], self.data, key)
 
 
-def compute(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict) -> None:
+def run(competition: Competition) -> list[str]:
+    """Return the names of the models that were computed and not reused."""
+    return make_all(Work(competition, read_dataset(competition)))
+
+
+def rank(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict) -> None:
     start = time.perf_counter()
     classes, judge, folds = competition.classes, zeroshot.ranking_metric(competition), np.arange(data.n_folds)
     metric, reading = METRICS_OF[competition.task][judge], zeroshot.READINGS[competition.task]

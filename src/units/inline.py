@@ -1,6 +1,7 @@
 """Units one after the other in this process: as if there were no plan."""
 
 import sys
+import time
 from collections.abc import Iterable
 
 from src.base.errors import UserError
@@ -10,6 +11,8 @@ from src.units.unit import NotDone, Outcome, Unit, Work, in_order, waiting_for
 class Inline:
     """The placer of one device."""
 
+    is_wide = False
+
     def run(self, units: Iterable[Unit], work: Work) -> Outcome:
         """As `Placer.run`: the units in their order, each behind those that it waits for."""
         outcome, ordered = Outcome(), in_order(units)
@@ -17,10 +20,11 @@ class Inline:
             if unit in outcome.skipped:
                 continue
             try:
+                start = time.perf_counter()
                 work.run(unit)
                 if not work.is_done(unit):
                     raise NotDone(f"{unit.title} has ended and its files do not say so: were they changed meanwhile?")
-                work.settle(unit)
+                work.settle(unit, time.perf_counter() - start)
             except UserError as error:
                 rest = [other for other in ordered[i + 1 :] if other not in outcome.skipped]
                 fail(unit, error, rest, outcome)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Protocol
 
@@ -19,10 +20,11 @@ class Unit:
     gpus: float = 0  # 1: it computes on a GPU, where there is one
     cpus: int = 1
     gb: float = 2.0  # of memory
-    after: tuple[Key, ...] = ()  # the keys of units that it waits for; those that are not pending are done
+    after: tuple[Key, ...] = ()  # beginnings of the keys of units that it waits for; what is not pending is done
     work: float = 1.0  # how much there is to do, in the measure of its rate
     rate: str = ""  # units of one rate do as much of `work` a second on one device: "finetune convnext_tiny 224"
     keeps: str = ""  # what a process keeps from one unit to the next that keeps the same, such as a network
+    here: bool = False  # it is run by the process that places: what brings the results of others together, say
 
     @property
     def key(self) -> Key:
@@ -32,6 +34,10 @@ class Unit:
     def title(self) -> str:
         """`finetune convnext 0 42`: what is typed behind `./run.sh NAME unit`."""
         return " ".join(map(str, self.key))
+
+    def waits_for(self, key: Key) -> bool:
+        """Whether it waits for the unit of a key, where that is pending."""
+        return key != self.key and any(key[: len(start)] == start for start in self.after)
 
 
 class Work(Protocol):
@@ -43,8 +49,8 @@ class Work(Protocol):
     def is_done(self, unit: Unit) -> bool:
         """Whether the files say that the unit is done; asked by the process that places."""
 
-    def settle(self, unit: Unit) -> None:
-        """What the process that places has to do once a unit is done, before what waits for it begins."""
+    def settle(self, unit: Unit, seconds: float) -> None:
+        """What the process that places has to do once a unit is done, in so many seconds, before others begin."""
 
     def outputs(self, unit: Unit) -> Collection[Path]:
         """The files that a done unit has left, for machines that do not share the folder; the description last."""
@@ -64,6 +70,8 @@ class Outcome:
 
 
 class Placer(Protocol):
+    is_wide: bool  # whether units run side by side, so that those of all stages are given at once
+
     def run(self, units: Iterable[Unit], work: Work) -> Outcome:
         """Have the units run, each after those that it waits for; a UserError of one does not stop the others.
 
@@ -77,25 +85,48 @@ class NotDone(UserError):
     """A unit has ended well and is not done by its files."""
 
 
+def needs(units: Iterable[Unit]) -> dict[Key, set[Key]]:
+    """The keys of the pending units that each of them waits for.
+
+    Raises:
+        AssertionError: Some wait for each other.
+    """
+    units = list(units)
+    starts = {unit.key[:length] for unit in units for length in range(1, len(unit.key) + 1)}
+    below: dict[Key, list[Key]] = {start: [] for start in starts}
+    for unit in units:
+        for length in range(1, len(unit.key) + 1):
+            below[unit.key[:length]].append(unit.key)
+    found = {unit.key: {key for start in unit.after for key in below.get(start, ())} - {unit.key} for unit in units}
+    try:
+        TopologicalSorter(found).prepare()
+    except CycleError as error:
+        raise AssertionError(f"units that wait for each other: {error.args[1]}") from error
+    return found
+
+
 def in_order(units: Iterable[Unit]) -> list[Unit]:
     """The units in their own order, but each behind those that it waits for."""
-    waiting, ordered = list(units), []
-    pending = {unit.key for unit in waiting}
-    while waiting:
-        ready = next((unit for unit in waiting if not pending.intersection(unit.after)), None)
-        if ready is None:
-            raise AssertionError(f"units that wait for each other: {', '.join(unit.title for unit in waiting)}")
-        waiting.remove(ready)
-        pending.remove(ready.key)
-        ordered.append(ready)
-    return ordered
+    by_key = {unit.key: unit for unit in units}
+    waiting, ordered = needs(by_key.values()), {}
+
+    def put(key: Key) -> None:
+        for other in by_key:  # in their own order
+            if other in waiting[key] and other not in ordered:
+                put(other)
+        ordered[key] = by_key[key]
+
+    for key in by_key:
+        if key not in ordered:
+            put(key)
+    return list(ordered.values())
 
 
 def waiting_for(failed: Unit, units: Iterable[Unit]) -> list[Unit]:
     """Those of the units that wait for the failed one, also by way of others."""
     gone, found = {failed.key}, []
     for unit in in_order(units):
-        if gone.intersection(unit.after):
+        if any(unit.waits_for(key) for key in gone):
             gone.add(unit.key)
             found.append(unit)
     return found

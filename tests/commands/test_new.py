@@ -14,13 +14,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import config, stages
+from src import config
 from src.base.errors import UserError
 from src.cli import ASKED, STAGES
 from src.commands.new import answering, class_order, inferring, looking
 from src.commands.new import command as new
 from src.commands.new.guess import Flags
 from src.data import patterns, tables
+from src.driver import run as driver
 from src.schema.settings import Parts
 from tests import layouts
 from tests.conftest import ROOT, picture
@@ -117,7 +118,7 @@ def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):
     sys.modules.pop("src.configs.seedlings")
     competition = config.load("seedlings", limit=15)
     competition.folder.mkdir()
-    stages.run(competition, tuple(stage for stage in STAGES if stage not in ASKED))
+    driver.run(competition, tuple(stage for stage in STAGES if stage not in ASKED))
     (csv,) = competition.folder.glob("blend-*.csv")
     assert list(pd.read_csv(csv).columns) == ["file", "species"]
     assert "9 rows, checked against sample_submission.csv" in capsys.readouterr().out
@@ -756,7 +757,7 @@ def test_a_white_that_makes_pictures_dark_or_cuts_them_off_is_said(put, capsys):
     competition = config.load("cifar")
     for white, said in ((65535, "white=4095 in the config scales them"), (1000, "all above white=1000 is white")):
         capsys.readouterr()
-        stages.run(competition.model_copy(update={"white": white}), ["data"])
+        driver.run(competition.model_copy(update={"white": white}), ["data"])
         assert said in capsys.readouterr().out
 
 

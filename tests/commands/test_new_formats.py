@@ -11,12 +11,13 @@ import py7zr
 import pytest
 from PIL import Image
 
-from src import config, stages
+from src import config
 from src.base import packages
 from src.base.errors import UserError
 from src.commands.new import command as new
 from src.commands.pack import packing
 from src.commands.predict import gathering
+from src.driver import run as driver
 from src.schema.settings import Parts
 from tests.commands import test_new
 from tests.data.test_dicom import file, saved
@@ -44,7 +45,7 @@ def test_a_competition_in_archives_of_three_formats_is_what_it_is_unpacked(put, 
     assert "unpacking labels.csv.7z\nunpacking test.tar.gz\nunpacking train.zip\n" in out
     for field, value in made["dogs"][1].items():
         assert getattr(competition, field) == value
-    stages.run(competition, ("data",))
+    driver.run(competition, ("data",))
     assert "unpacking" not in capsys.readouterr().out
 
 

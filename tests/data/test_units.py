@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src import stages
 from src.base.errors import UserError
 from src.commands import report
 from src.data import tables, units
 from src.data.rows import read_dataset
 from src.data.units import Units
+from src.driver import run as driver
 from src.report import material
 from src.schema.forms import Label, OneProbability
 from src.schema.models import Pixels, Probe
@@ -103,7 +103,7 @@ def test_a_column_that_is_missing_is_named(patients):
 
 def test_a_run_stores_and_submits_a_row_a_unit(patients, capsys):
     competition = by_patient()
-    stages.run(competition, ("data", "folds", "features", "pixels", "probe", "blend", "submission"))
+    driver.run(competition, ("data", "folds", "features", "pixels", "probe", "blend", "submission"))
     data = read_dataset(competition)
     assert (len(data.train), len(data.scored.train), len(data.scored.test)) == (36, 18, 6)
     assert data.scored.key == data.key
@@ -117,14 +117,14 @@ def test_a_run_stores_and_submits_a_row_a_unit(patients, capsys):
     (path,) = competition.folder.glob("blend-*.csv")
     answers = pd.read_csv(path, dtype=str).set_index("who")["label"]
     assert answers.to_dict() == {f"QP{i}": CLASSES[i % 3] for i in range(6)}
-    stages.run(competition, ("pixels", "probe", "blend"))
+    driver.run(competition, ("pixels", "probe", "blend"))
     assert capsys.readouterr().out.count("reused: accuracy") == 3
 
 
 def test_another_way_to_combine_is_another_model(patients, capsys):
     competition = by_patient(models={"pixels": Pixels()})
-    stages.run(competition, ("data", "folds", "pixels"))
-    stages.run(by_patient(models={"pixels": Pixels()}, unit=Unit("who", by="max")), ("pixels",))
+    driver.run(competition, ("data", "folds", "pixels"))
+    driver.run(by_patient(models={"pixels": Pixels()}, unit=Unit("who", by="max")), ("pixels",))
     out = capsys.readouterr().out
     assert "pixels  recomputing: by changed (mean to max)" in out
 
@@ -137,21 +137,21 @@ def test_the_most_of_another_class_is_another_model(patients, capsys):
         unit, form = Unit("who", by=by), OneProbability(*positive)
         return by_patient(models={"pixels": Pixels()}, unit=unit, metric="auc", submission=form)
 
-    stages.run(asked("red"), ("data", "folds", "pixels"))
+    driver.run(asked("red"), ("data", "folds", "pixels"))
     capsys.readouterr()
-    stages.run(asked("green", "blue"), ("pixels",))
+    driver.run(asked("green", "blue"), ("pixels",))
     assert "pixels  recomputing: of changed" in capsys.readouterr().out
-    stages.run(asked("red", by="mean"), ("pixels",))
+    driver.run(asked("red", by="mean"), ("pixels",))
     capsys.readouterr()
-    stages.run(asked("green", by="mean"), ("pixels",))
+    driver.run(asked("green", by="mean"), ("pixels",))
     assert "pixels  reused" in capsys.readouterr().out
 
 
 def test_another_way_to_combine_does_not_train_again(patients, capsys):
     models = {"convnext": toy_competition().models["convnext"]}
-    stages.run(by_patient(models=models), ("data", "folds", "finetune"))
+    driver.run(by_patient(models=models), ("data", "folds", "finetune"))
     capsys.readouterr()
-    stages.run(by_patient(models=models, unit=Unit("who", by="max")), ("finetune",))
+    driver.run(by_patient(models=models, unit=Unit("who", by="max")), ("finetune",))
     out = capsys.readouterr().out
     assert "convnext  recomputing: by changed (mean to max)" in out
     assert [f"convnext fold {fold}  reused" in out for fold in range(3)] == [True] * 3
@@ -230,7 +230,7 @@ def test_a_part_may_name_its_pictures_in_its_own_way(folder):
 
 def test_the_report_is_of_units(patients, capsys):
     competition = by_patient(models={"pixels": Pixels()})
-    stages.run(competition, ("data", "folds", "pixels", "blend", "submission"))
+    driver.run(competition, ("data", "folds", "pixels", "blend", "submission"))
     report.run(competition)
     assert "report: without" not in capsys.readouterr().out
     evidence = material.read(competition)

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src import config, stages
+from src import config
 from src.base import machine
 from src.commands.compare import command as compare
 from src.commands.predict import session
 from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession
 from src.data.rows import read_dataset
+from src.driver import run as driver
 from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Soup, ZeroShot
 from src.schema.settings import Folds
@@ -59,7 +60,7 @@ def run(root: Path, names: tuple[str, ...], *recipe: str | int) -> Iterator[Comp
         patch.setattr(find_lr, "STEPS", 2)
         patch.setattr(config, "load", lambda name, limit=None: made)
         patch.setattr(session, "median_ms", lambda run: 1.0)  # of all that is predicted again, to be timed
-        stages.run(made, names)
+        driver.run(made, names)
         yield made
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from src import config, stages
+from src import config
 from src.base import files
 from src.config import FineTune, Probe, Reported, Soup, ZeroShot
+from src.driver import run as driver
 from src.models import at_hand
 from src.networks import hub
 from tests.conftest import TINY_CLIP, toy_competition
@@ -62,7 +63,7 @@ def test_every_config_can_be_left_with_what_needs_no_hub(roots, offline):
 
 def test_the_run_goes_on_to_a_submission_of_the_others(folder, offline, capsys):
     competition = toy_competition(models=HERE | {"far_clip": FAR["far_clip"]})
-    stages.run(competition, ("data", "folds", "features", "zeroshot", "probe", "blend", "submission"))
+    driver.run(competition, ("data", "folds", "features", "zeroshot", "probe", "blend", "submission"))
     out = capsys.readouterr().out
     assert "left out, for want of weights from the hub: far_clip" in out
     assert "far_clip" in out.rsplit("cv accuracy", 1)[1]

@@ -38,6 +38,7 @@ from src.base.text import align
 from src.commands.compare import cells, contenders, phrasings
 from src.commands.compare.cells import Cell
 from src.data.rows import read_dataset
+from src.driver import run as driver
 from src.models.finetune.run import check_networks
 from src.networks import encoders
 from src.results import compare
@@ -97,7 +98,7 @@ def compare_models(competition: Competition, subject: Competition) -> list[str]:
     for encoder in subject.encoders:
         encoders.identity(encoder)
     check_networks(subject)
-    stages.run(subject, ("data", "folds"))
+    driver.run(subject, ("data", "folds"))
     data = read_dataset(subject)
     split, faults = cells.split(subject, data), []
 
@@ -112,7 +113,7 @@ def compare_models(competition: Competition, subject: Competition) -> list[str]:
 
     quick = [name for name in subject.models if name not in subject.trained]
     needed = ("features", *(stage for stage in stages.STAGES if any(name in subject.of_stage(stage) for name in quick)))
-    missing = [] if not quick or attempt(" and ".join(quick), lambda: stages.run(subject, needed)) else quick
+    missing = [] if not quick or attempt(" and ".join(quick), lambda: driver.run(subject, needed)) else quick
     wanted = [Cell(subject, name, "", data, split) for name in subject.models if name not in missing]
     wanted += [cell for cell in template_cells(subject, kinds, data, split) if cell.model not in missing]
     print(f"== {competition.name}: {counted(len(wanted), 'cell')} of the comparison")

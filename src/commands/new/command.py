@@ -24,7 +24,7 @@ import re
 import shlex
 from pathlib import Path
 
-from src import config, stages
+from src import config
 from src.base import files, paths
 from src.base.errors import UserError, counted, unknown
 from src.base.locks import exclusive
@@ -37,6 +37,7 @@ from src.data.sources import written
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
 from src.data.sources.written import slug_of
+from src.driver import run as driver
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.scoring.metrics import METRICS
@@ -204,7 +205,7 @@ def try_config(name: str, path: Path) -> None:
     try:
         competition = config.load(name)
         with exclusive(competition.folder):
-            stages.run(competition, TRIAL)
+            driver.run(competition, TRIAL)
     except UserError as error:
         again = " ".join(["./run.sh", name, *TRIAL])
         raise UserError(f"{error}\n{short_path(path)} stays: fix {to_fix(path, str(error))}: {again}") from error

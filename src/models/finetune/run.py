@@ -90,6 +90,12 @@ class Run:
         """Whether the tables of all alphas are there."""
         return all(self.table(part, alpha).is_file() for alpha in self.spec.wise_ft or (None,))
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of a run that is done, the description last."""
+        tables = [self.table(part, alpha) for part in ("oof", "test") for alpha in self.spec.wise_ft or (None,)]
+        return [self.finished, *tables, self.predicted]
+
     def write(self, part: str, alpha: float | None, ids: list[str], probs: Table) -> None:
         predictions.write(self.table(part, alpha), self.competition, ids, probs)
 

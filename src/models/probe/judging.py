@@ -20,6 +20,8 @@ from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.scoring import label_noise
 
+JUDGE = "judge"  # behind a probe's name: the unit that writes its judgement
+
 
 def judging_probes(competition: Competition) -> set[str]:
     """The probes that models of the config want to judge labels."""

@@ -1,0 +1,38 @@
+"""unit: runs one unit of work by its names, here and now.
+
+    ./run.sh corn unit finetune convnext 0 42
+
+`./run.sh corn units` lists them. Several may run side by side, on one machine or on many that share the folder: each
+waits while another process is at the same one, and one that is done is left as it is. A killed one resumes.
+"""
+
+import sys
+from contextlib import redirect_stdout
+
+from src.base.errors import UserError, unknown
+from src.driver import run as driver
+from src.schema.competition import Competition
+from src.stages import WITH_UNITS
+from src.units.unit import needs
+
+
+def run(competition: Competition, words: list[str]) -> None:
+    """Run a unit.
+
+    Raises:
+        UserError: There is no such unit, or it waits for others that are not done.
+    """
+    title, stage = " ".join(words), words[0]
+    if stage not in WITH_UNITS:
+        raise UserError(unknown("stage with units", stage, WITH_UNITS))
+    with redirect_stdout(sys.stderr):
+        work, units = driver.pending(competition)
+    if (unit := work.find(title)) is None:
+        known = [one.title for one in units] or [f"none is pending: {competition.command()}"]
+        raise UserError(unknown("unit", title, known))
+    if unit not in units:
+        print(f"{title} is done")
+        return
+    if before := [" ".join(map(str, key)) for key in needs(units)[unit.key]]:
+        raise UserError(f"{title} waits for {', '.join(sorted(before))}: run that first")
+    work.run(unit)

@@ -1,0 +1,32 @@
+"""units: lists what a run would still have to compute, one unit of work a line, in an order in which each can run.
+
+    ./run.sh corn units
+    ./run.sh corn units | cut -f1
+
+Behind each, after a tab, stand those that it waits for. `./run.sh corn unit finetune convnext 0 42` runs one of them:
+that is all that a SLURM array, submitit, Snakemake or GNU parallel needs. Once there is none left, `./run.sh corn` puts
+the blend, the submission and the report together. What comes beside the units is printed to stderr.
+"""
+
+import sys
+from contextlib import redirect_stdout
+
+from src.base.locks import exclusive
+from src.driver import run as driver
+from src.schema.competition import Competition
+from src.units.unit import in_order, needs
+
+
+def run(competition: Competition) -> None:
+    """Print the pending units, after the stages data and folds.
+
+    Raises:
+        UserError: As these stages; or another run is at work.
+    """
+    with exclusive(competition.folder), redirect_stdout(sys.stderr):
+        driver.run(competition, ("data", "folds"))
+        _, units = driver.pending(competition)
+    waiting = needs(units)
+    for unit in in_order(units):
+        before = [" ".join(map(str, key)) for key in sorted(waiting[unit.key], key=str)]
+        print(unit.title, *([f"after {', '.join(before)}"] if before else []), sep="\t")

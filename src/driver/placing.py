@@ -1,0 +1,59 @@
+"""Where units run: what the command line says, and what the machine has."""
+
+import os
+from dataclasses import dataclass
+
+from src.base import machine, packages
+from src.base.errors import UserError, counted
+from src.base.threads import cores
+from src.units.inline import Inline
+from src.units.unit import Placer
+
+
+@dataclass(frozen=True)
+class Placing:
+    """The options of a run that say where its units run, and until when. None: not given."""
+
+    gpus: int | None = None  # at most so many of this machine's; 0: its CPU
+    at_once: int | None = None  # units side by side on a CPU
+    ray: str | None = None  # the address of a cluster, or "auto"
+    hours: float | None = None
+
+    def __post_init__(self):
+        if self.ray is not None and (self.gpus is not None or self.at_once is not None):
+            raise UserError("--ray takes what the cluster has: leave out --gpus and --at-once")
+        if self.at_once is not None and self.gpus:
+            raise UserError("--at-once is of units on a CPU: leave it out, or --gpus")
+        if self.at_once is not None and self.at_once > cores():
+            raise UserError(f"--at-once {self.at_once}: this machine has {counted(cores(), 'core')}")
+
+    def placer(self) -> Placer:
+        """What runs units here, with a line where that is not one after the other.
+
+        Raises:
+            UserError: The machine has fewer GPUs than were asked for.
+        """
+        if self.ray is not None:
+            return self.rays(address=self.ray)
+        if self.gpus == 0 or self.at_once is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch first looks
+        there = machine.gpus()
+        if self.gpus is not None and self.gpus > there:
+            raise UserError(f"--gpus {self.gpus}: this machine has {counted(there, 'GPU')} that torch can use")
+        wanted = there if self.gpus is None else self.gpus
+        if wanted > 1:
+            return self.rays(gpus=wanted)
+        if self.at_once is not None and self.at_once > 1:
+            return self.rays(at_once=self.at_once)
+        return Inline()
+
+    def rays(self, **options: object) -> Placer:
+        """Ray's placer; where Ray is not installed, the one of one device, with a line that says what adds it."""
+        if packages.unmet((packages.RAY,)):
+            if self.ray is not None:
+                raise UserError(f"--ray needs the package ray: pip install {packages.RAY}")
+            print(f"units run one after the other, for want of ray: pip install {packages.RAY}")
+            return Inline()
+        from src.units.rays import Rays
+
+        return Rays(**options)

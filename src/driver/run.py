@@ -1,0 +1,150 @@
+"""A run: stages in their order, what has units by a placer, and the table of the models at the end."""
+
+import importlib
+import time
+from collections.abc import Iterable
+from functools import cached_property
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from src import stages
+from src.base.text import duration
+from src.data.rows import Dataset, read_dataset
+from src.driver.placing import Placing
+from src.leaderboard.faults import Requirements, requirements
+from src.results import summary
+from src.schema.competition import Competition
+from src.stages import ASKED, WITH_UNITS, WITHOUT_NETWORKS
+from src.units.unit import Outcome, Placer, Unit
+
+if TYPE_CHECKING:
+    from src.driver.work import CompetitionWork
+
+
+def run(competition: Competition, names: tuple[str, ...], placing: Placing | None = None) -> None:
+    """Run stages in order, after they have checked the config.
+
+    Raises:
+        UserError: The first of a stage or unit; what did not wait for it was run, and is blended so far.
+    """
+    Run(competition, names, placing or Placing()).run()
+
+
+def pending(competition: Competition) -> "tuple[CompetitionWork, list[Unit]]":
+    """The work of a competition, and its units that are not done; what is reused is printed."""
+    return Run(competition, (), Placing()).pending()
+
+
+class Run:
+    def __init__(self, competition: Competition, names: tuple[str, ...], placing: Placing):
+        self.whole = self.competition = competition  # what is run may be less: without models of the hub
+        self.names, self.placing = names, placing
+        self.computed: set[str] = set()
+        self.finished: set[str] = set()  # models that were computed, or reused
+        self.outcome = Outcome()  # of all units
+
+    @cached_property
+    def placer(self) -> Placer:
+        return self.placing.placer()
+
+    @cached_property
+    def data(self) -> Dataset:
+        return read_dataset(self.competition)
+
+    @cached_property
+    def asked(self) -> Requirements:
+        """What a submission has to be."""
+        (asked,) = requirements(self.competition)
+        return asked
+
+    def run(self) -> None:
+        start, submission, checked = time.perf_counter(), None, False
+        for group in self.groups():
+            print(f"== {self.competition.folder.name}: {', '.join(group)}")
+            if not checked and {*group} - {*WITHOUT_NETWORKS}:
+                self.check(self.names[self.names.index(group[0]) :])
+                checked = True
+            if group[0] in WITH_UNITS:
+                self.place(group)
+                continue
+            self.outcome.raise_first()  # what follows is of all models
+            module = stages.module(group[0])
+            if group[0] == "blend":
+                imported("so_far").leave_blend(self.competition)
+                self.computed.update(module.run(self.competition, self.data))
+            elif group[0] == "submission":
+                submission = module.run(self.competition, self.data)
+                imported("so_far").clear(self.competition, submission)
+            else:
+                module.run(self.competition)
+        self.outcome.raise_first()
+        if submission:
+            print(f"== {self.competition.folder.name}: done in {duration(time.perf_counter() - start)}")
+            print(summary.table(self.whole, self.computed))
+            print(summary.next_step(self.competition, submission))
+
+    def groups(self) -> Iterable[tuple[str, ...]]:
+        """Stages that are run together: those whose units go to many places at once, else each by itself."""
+        together: list[str] = []
+        for name in self.names:
+            if together and not (name in WITH_UNITS and self.placer.is_wide):
+                yield tuple(together)
+                together = []
+            together.append(name)
+            if name not in WITH_UNITS:
+                yield tuple(together)
+                together = []
+        if together:
+            yield tuple(together)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Have stages check the config, and leave out what the hub has and does not give; here torch is imported."""
+        for name in names:
+            getattr(stages.module(name), "check", lambda competition: None)(self.competition)
+        self.competition = importlib.import_module("src.models.at_hand").without_hub(self.competition)
+
+    def pending(self) -> "tuple[CompetitionWork, list[Unit]]":
+        """The units of all stages of a whole run that are not done."""
+        names = [name for name in WITH_UNITS if name not in ASKED]
+        self.check(names)
+        work = self.work()
+        return work, work.pending(names)
+
+    def work(self) -> "CompetitionWork":
+        work = imported("work").CompetitionWork(self.competition, self.settled)
+        work.data = self.data
+        return work
+
+    def place(self, names: tuple[str, ...]) -> None:
+        """Have the pending units of stages run."""
+        work = self.work()
+        pending, gone = work.pending(names), {unit.key for unit in (*self.outcome.failed, *self.outcome.skipped)}
+        unfinished = {work.of(unit.stage).makes(*unit.names) for unit in pending}
+        models = {name for stage in names for name in self.competition.of_stage(stage)}
+        self.finished |= models - unfinished
+        if unfinished - {None}:
+            self.write_so_far()
+        skipped = {unit: self.failed_before(unit) for unit in pending if any(map(unit.waits_for, gone))}
+        outcome = self.placer.run([unit for unit in pending if unit not in skipped], work)
+        self.outcome.failed |= outcome.failed
+        self.outcome.skipped |= skipped | outcome.skipped
+
+    def failed_before(self, unit: Unit) -> Unit:
+        """The unit of an earlier stage that failed, and for which this one waits."""
+        return next(one for one in (*self.outcome.failed, *self.outcome.skipped) if unit.waits_for(one.key))
+
+    def settled(self, unit: Unit, model: str | None, seconds: float) -> None:
+        if model is not None:
+            self.computed.add(model)
+            self.finished.add(model)
+            self.write_so_far()
+
+    def write_so_far(self) -> None:
+        """Write the submission so far, where one is asked for and other models are still to come."""
+        if "submission" in self.names and self.competition.models.keys() - self.finished:
+            imported("so_far").write(self.competition, self.finished, self.data, self.asked)
+
+
+def imported(name: str) -> ModuleType:
+    """A module of this room that imports torch, when it is wanted: data and folds do without."""
+    return importlib.import_module(f"src.driver.{name}")

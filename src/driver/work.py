@@ -1,0 +1,61 @@
+"""The units of a competition's stages, as placers want them."""
+
+from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from src import stages
+from src.base import locks
+from src.data.rows import Dataset, read_dataset
+from src.models.work import StageWork
+from src.schema.competition import Competition
+from src.units.unit import Key, Unit
+
+
+class CompetitionWork:
+    """The units of some stages. In another process it begins with nothing but the competition, and reads its rows."""
+
+    def __init__(self, competition: Competition, settled: Callable[[Unit, str | None, float], None] | None = None):
+        """`settled`: called after each unit, with the model that it has finished, or None, and its seconds."""
+        self.competition, self.settled = competition, settled
+        self.works: dict[str, StageWork] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"competition": self.competition, "settled": None, "works": {}}
+
+    @cached_property
+    def data(self) -> Dataset:
+        return read_dataset(self.competition)
+
+    def of(self, stage: str) -> StageWork:
+        """The units of a stage; of other stages nothing is kept in memory."""
+        if stage not in self.works:
+            self.works = {stage: stages.module(stage).Work(self.competition, self.data)}
+        return self.works[stage]
+
+    def pending(self, names: Iterable[str], gone: Collection[Key] = ()) -> list[Unit]:
+        """The units of stages that are not done, in order."""
+        found: list[Unit] = []
+        for name in names:
+            found += self.of(name).pending({unit.key for unit in found}.union(gone))
+        return found
+
+    def find(self, title: str) -> Unit | None:
+        """The unit of a title, done or not."""
+        stage = title.partition(" ")[0]
+        return next((unit for unit in self.of(stage).units() if unit.title == title), None)
+
+    def run(self, unit: Unit) -> None:
+        with locks.locked(self.competition.folder / ".units" / f".{'-'.join(map(str, unit.key))}.lock"):
+            self.of(unit.stage).run(*unit.names)
+
+    def is_done(self, unit: Unit) -> bool:
+        return self.of(unit.stage).is_done(*unit.names)
+
+    def settle(self, unit: Unit, seconds: float) -> None:
+        if self.settled is not None:
+            self.settled(unit, self.of(unit.stage).makes(*unit.names), seconds)
+
+    def outputs(self, unit: Unit) -> Collection[Path]:
+        return self.of(unit.stage).outputs(*unit.names)

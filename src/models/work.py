@@ -1,0 +1,150 @@
+"""The units of a stage with models: what is pending, what each does, and whether its files say that it is done."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from src.data.rows import Dataset
+from src.networks import encoders
+from src.results.model import has_result, is_reused
+from src.schema.competition import Competition
+from src.schema.models import AnyModel
+from src.units.inline import Inline
+from src.units.unit import Key, Unit
+
+
+class StageWork(ABC):
+    """The units of one stage, by the names behind the stage's. It may keep what several of them need."""
+
+    stage: str
+
+    def __init__(self, competition: Competition, data: Dataset):
+        self.competition, self.data = competition, data
+
+    @abstractmethod
+    def units(self) -> Iterator[Unit]:
+        """Yield all units, done or not, in order."""
+
+    def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:
+        """Yield the units that are not done, in order, and say what is reused.
+
+        Args:
+            before: The keys of the pending units of earlier stages. What waits for one is pending too: of what is yet
+                to be made no key is known.
+        """
+        before = {*before}
+        for unit in self.units():
+            if any(map(unit.waits_for, before)) or not self.is_reused(*unit.names):
+                before.add(unit.key)
+                yield unit
+
+    def is_reused(self, *names: str | int) -> bool:
+        """`is_done`, with a line that says so."""
+        return self.is_done(*names)
+
+    @abstractmethod
+    def run(self, *names: str | int) -> None:
+        """Compute a unit's files; nothing where it is done."""
+
+    @abstractmethod
+    def is_done(self, *names: str | int) -> bool:
+        """Whether a unit's files are there, and are those of the config and the rows as they are now."""
+
+    @abstractmethod
+    def outputs(self, *names: str | int) -> Collection[Path]:
+        """The files of a unit that is done; what describes the others is the last."""
+
+    def makes(self, *names: str | int) -> str | None:
+        """The model that is finished with a unit; None: none."""
+        return None
+
+
+class ModelWork(StageWork):
+    """Of a stage whose units are whole models."""
+
+    @property
+    def models(self) -> dict[str, AnyModel]:
+        return self.competition.of_stage(self.stage)
+
+    @abstractmethod
+    def key(self, name: str) -> dict[str, Any]:
+        """All that changes the model's numbers."""
+
+    @abstractmethod
+    def compute(self, name: str, key: dict[str, Any]) -> None:
+        """Fit the model, and save it with its key."""
+
+    @abstractmethod
+    def unit(self, name: str) -> Unit:
+        """The unit of a model."""
+
+    def units(self) -> Iterator[Unit]:
+        yield from map(self.unit, self.models)
+
+    def is_reused(self, name: str) -> bool:
+        return is_reused(self.competition.model_folder(name), self.key(name))
+
+    def run(self, name: str) -> None:
+        if not self.is_done(name):
+            self.compute(name, self.key(name))
+
+    def is_done(self, name: str) -> bool:
+        return has_result(self.competition.model_folder(name), self.key(name))
+
+    def outputs(self, name: str) -> list[Path]:
+        return model_files(self.competition.model_folder(name))
+
+    def makes(self, name: str) -> str:
+        return name
+
+
+def of_features(competition: Competition, data: Dataset, name: str) -> Unit:
+    """The unit of a model that is fitted to features, once these are there."""
+    spec = competition.models[name]
+    after = tuple(("features", encoders.slug(encoder)) for encoder in spec.encoders)
+    n = len(data.train) * len(spec.views) * len(spec.encoders)
+    return Unit(spec.stage, (name,), gpus=1, after=after, work=n, rate=f"{spec.stage} {name}")
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a finished model, model.json last: without checkpoints of what is not finished, and hidden files."""
+    found = [path for path in folder.rglob("*") if path.is_file() and is_result(path.name)]
+    return sorted(found, key=lambda path: (path.name == "model.json", path))
+
+
+def is_result(name: str) -> bool:
+    return not name.startswith(".") and ".running-" not in name
+
+
+def make_all(work: StageWork) -> list[str]:
+    """Run all pending units of a stage in this process; return the models that were computed and not reused.
+
+    Raises:
+        UserError: The first of a unit; the others were run.
+    """
+    pending = list(work.pending())
+    made = Made(work)
+    Inline().run(pending, made).raise_first()
+    return made.models
+
+
+class Made:
+    """A stage's work as placers want it, with the models that were finished."""
+
+    def __init__(self, work: StageWork):
+        self.work = work
+        self.models: list[str] = []
+
+    def run(self, unit: Unit) -> None:
+        self.work.run(*unit.names)
+
+    def is_done(self, unit: Unit) -> bool:
+        return self.work.is_done(*unit.names)
+
+    def settle(self, unit: Unit, seconds: float) -> None:
+        if (name := self.work.makes(*unit.names)) is not None:
+            self.models.append(name)
+
+    def outputs(self, unit: Unit) -> Collection[Path]:
+        return self.work.outputs(*unit.names)

@@ -1,0 +1,213 @@
+"""A run by units: any order of them ends with the same files, failures cost what waits for them, and there is a CSV."""
+
+import os
+import pickle
+import random
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from src.base.errors import UserError
+from src.driver import run as driver
+from src.driver.placing import Placing
+from src.driver.work import CompetitionWork
+from src.models.finetune import training
+from src.results.model import read_model
+from src.units.unit import Outcome, Unit, needs
+from tests.conftest import ROOT, broken_off, snapshot, toy_competition
+
+WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
+MADE = ("*.csv", "models/*/*.parquet", "features/*/*.arrow")
+
+
+class Shuffled:
+    """A wide placer that runs a ready unit at random, each as if in a process of its own."""
+
+    is_wide = True
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.order = []
+
+    def run(self, units, work):
+        waiting, done = {unit.key: unit for unit in units}, set()
+        before = needs(waiting.values())
+        while waiting:
+            ready = [unit for key, unit in waiting.items() if before[key] <= done]
+            unit = waiting.pop(self.random.choice(ready).key)
+            (work if unit.here else copied(work)).run(unit)
+            assert work.is_done(unit)
+            work.settle(unit, 0.0)
+            done.add(unit.key)
+            self.order.append(unit.title)
+        return Outcome()
+
+
+def copied(work):
+    return pickle.loads(pickle.dumps(work))  # noqa: S301 our own
+
+
+def files_of(folder):
+    paths = sorted(path for pattern in MADE for path in folder.glob(pattern))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def run_by(monkeypatch, competition, placer, names=WHOLE):
+    monkeypatch.setattr(Placing, "placer", lambda self: placer)
+    driver.run(competition, names)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_random_order_of_units_gives_the_same_bytes(folder, roots, monkeypatch, seed):
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    expected = files_of(competition.folder)
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
+    placer = Shuffled(seed)
+    run_by(monkeypatch, competition, placer)
+    assert files_of(competition.folder) == expected
+    assert len(placer.order) == len(set(placer.order)) == 1 + 1 + 1 + 3 + 1
+
+
+def test_what_is_done_is_not_placed_again(folder, monkeypatch, capsys):
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    before = snapshot(competition.folder)
+    assert driver.pending(competition)[1] == []
+    competition.model_folder("convnext").joinpath("fold1.json").unlink()
+    competition.model_folder("convnext").joinpath("model.json").unlink()
+    _, units = driver.pending(competition)
+    assert [unit.title for unit in units if unit.stage == "finetune"] == [
+        "finetune convnext 1 42",
+        "finetune convnext assemble",
+    ]
+    driver.run(competition, WHOLE)
+    assert files_of(competition.folder).keys() <= before.keys()
+
+
+def test_a_test_set_that_changed_predicts_again_and_trains_nothing(folder, monkeypatch):
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    for name in ("test.csv", "sample_submission.csv"):
+        table = pd.read_csv(folder / name, dtype=str)
+        table[table["id"] != "101"].to_csv(folder / name, index=False)
+    _, units = driver.pending(competition)
+    assert sum(unit.stage == "finetune" for unit in units) == 4
+    monkeypatch.setattr(training, "train_fold", lambda *arguments: pytest.fail("it trains"))
+    driver.run(competition, WHOLE)
+
+
+def test_a_failed_model_leaves_the_others_and_a_csv_of_them(folder, monkeypatch, capsys):
+    competition = toy_competition()
+    failing = broken_off(training.Training, "train_step", after=3, error=UserError("the loss is not finite"))
+    with failing, pytest.raises(UserError, match="the loss is not finite"):
+        driver.run(competition, WHOLE)
+    said = capsys.readouterr()
+    assert "going on with the other units" in said.err
+    assert read_model(competition.model_folder("convnext")) is None
+    (csv,) = competition.folder.glob("blend-*.csv")
+    assert f"submission so far: {csv}" in said.out
+    assert set(read_model(competition.model_folder("blend"))["weights"]) == {"zeroshot", "probe"}
+    driver.run(competition, WHOLE)
+    assert len(list(competition.folder.glob("blend-*.csv"))) == 1
+    assert set(read_model(competition.model_folder("blend"))["weights"]) == {*competition.models}
+    assert not (competition.folder / ".so-far.json").exists()
+    assert "blend  recomputing" not in capsys.readouterr().out
+
+
+def test_what_waits_for_a_stage_that_failed_is_skipped(folder, monkeypatch, capsys):
+    competition = toy_competition()
+    from src.networks import encoding
+
+    monkeypatch.setattr(encoding, "encode_missing", lambda *arguments: (_ for _ in ()).throw(UserError("no weights")))
+    with pytest.raises(UserError, match="no weights"):
+        driver.run(competition, WHOLE)
+    assert read_model(competition.model_folder("convnext")) is not None  # which needs no features
+    assert read_model(competition.model_folder("probe")) is None
+    assert list(competition.folder.glob("blend-*.csv"))
+
+
+def test_a_submission_that_was_sent_is_kept(folder):
+    competition = toy_competition()
+    with broken_off(training.Training, "train_step", after=3, error=UserError("no")), pytest.raises(UserError):
+        driver.run(competition, WHOLE)
+    (csv,) = competition.folder.glob("blend-*.csv")
+    competition.scores_csv.write_text(f"time,file,status\n2026-01-01T00:00:00Z,{csv.name},complete\n")
+    driver.run(competition, WHOLE)
+    assert csv.is_file()
+
+
+def test_the_submission_so_far_is_only_replaced_by_a_better_one(folder, monkeypatch):
+    from src.driver import so_far
+
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds", "features", "zeroshot", "probe"))
+    run = driver.Run(competition, WHOLE, Placing())
+    so_far.write(competition, {"probe"}, run.data, run.asked)
+    (better,) = competition.folder.glob("blend-*.csv")
+    so_far.write(competition, {"zeroshot"}, run.data, run.asked)
+    assert list(competition.folder.glob("blend-*.csv")) == [better]
+
+
+def test_no_submission_so_far_where_none_is_asked_for(folder):
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds", "features", "zeroshot", "probe", "finetune"))
+    assert not list(competition.folder.glob("*-cv*.csv"))
+    assert not competition.model_folder("blend").exists()
+
+
+def test_a_work_begins_with_names_in_another_process(folder):
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds"))
+    work, _ = driver.pending(competition)
+    work.data  # noqa: B018 which is not sent along
+    assert len(pickle.dumps(work)) < 20_000
+    assert isinstance(copied(work), CompetitionWork)
+
+
+def test_units_by_their_names_in_processes_end_as_a_run(folder, roots, monkeypatch, capsys):
+    """As a SLURM array does it: `units`, and a process for each line."""
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    expected = files_of(competition.folder)
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
+    driver.run(competition, ("data", "folds"))
+    _, units = driver.pending(competition)
+    program = (
+        "from src import config; from src.commands import unit; from tests.conftest import toy_competition\n"
+        "import sys; [unit.run(toy_competition(), words.split()) for words in sys.argv[1:]]"
+    )
+    titles = [unit.title for unit in units]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program, *titles], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert driver.pending(competition)[1] == []
+    capsys.readouterr()
+    driver.run(competition, WHOLE)
+    assert "fold 0" not in capsys.readouterr().out.split("finetune")[1]
+    assert files_of(competition.folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"ray": "auto", "gpus": 2}, "--ray takes what the cluster has"),
+        ({"at_once": 2, "gpus": 2}, "--at-once is of units on a CPU"),
+        ({"at_once": 4096}, "--at-once 4096: this machine has"),
+        ({"gpus": 8}, "--gpus 8: this machine has 0 GPUs"),
+    ],
+)
+def test_places_that_are_not_there_are_refused(options, fault):
+    with pytest.raises(UserError, match=fault):
+        Placing(**options).placer()
+
+
+def test_a_soup_waits_for_its_ingredients():
+    runs = [Unit("finetune", ("a", fold, 42)) for fold in range(2)]
+    assembled = Unit("finetune", ("a", "assemble"), after=(("finetune", "a", 0), ("finetune", "a", 1)))
+    soup = Unit("finetune", ("soup",), after=(("finetune", "a"),))
+    waiting = needs([*runs, assembled, soup])
+    assert waiting[soup.key] == {*(unit.key for unit in runs), assembled.key}
+    assert waiting[assembled.key] == {unit.key for unit in runs}
