@@ -5,5 +5,6 @@ what they do; a placer has them run, each after those that it waits for. A unit 
 because a process said so.
 
   inline.py   one after the other, in this process
+  rates.py    how much work a device does a second, as measured
   rays.py     as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
 """
