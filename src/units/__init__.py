@@ -4,7 +4,8 @@ A unit (unit.py) is names: a pure function of config and input files to output f
 what they do; a placer has them run, each after those that it waits for. A unit is done when its files say so, never
 because a process said so.
 
-  inline.py   one after the other, in this process
-  rates.py    how much work a device does a second, as measured
-  rays.py     as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
+  inline.py    one after the other, in this process
+  rates.py     how much work a device does a second, as measured
+  schedule.py  when units run on so many GPUs, simulated, and how soon they could be done at best
+  rays.py      as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
 """
