@@ -3,10 +3,10 @@
 from statistics import median
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from src.base import machine
 from src.bench.compare import synchronise, timed
+from src.networks.flops import counted
 from src.networks.inference import Tower
 
 
@@ -19,14 +19,6 @@ def matrix_rate(side: int = 8192) -> float:
     return 2 * side**3 / median(seconds[3:])
 
 
-@torch.inference_mode()
 def flops(tower: Tower) -> int:
     """The FLOP of a forward pass of one picture."""
-    fast, side = torch.backends.mha.get_fastpath_enabled(), tower.geometry.size
-    torch.backends.mha.set_fastpath_enabled(False)  # the counter does not know what that calls
-    try:
-        with FlopCounterMode(display=False) as counter:
-            tower.forward(torch.zeros(1, 3, side, side, device=machine.device()))
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-    return counter.get_total_flops()
+    return counted(tower.forward, tower.geometry.size, machine.device()).get_total_flops()
