@@ -7,5 +7,7 @@ because a process said so.
   inline.py    one after the other, in this process
   rates.py     how much work a device does a second, as measured
   schedule.py  when units run on so many GPUs, simulated, and how soon they could be done at best
+  deadline.py  which groups of units fit into the time until a deadline
+  pace.py      how long the unit that runs may take, and whether it keeps to that
   rays.py      as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
 """

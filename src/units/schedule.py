@@ -54,10 +54,11 @@ def simulate(
 
     Args:
         gpus: Of all machines; 0: units compute on the cores.
+        cpus: Of all machines; a unit that asks for more takes all of them. 1, without GPUs: one after the other.
         first: Of the ready ones the largest number begins first, if there is room for it; None: by `priority`.
 
     Raises:
-        UserError: A unit needs more than there is.
+        UserError: A unit needs more GPUs than there are.
     """
     by_key = {unit.key: unit for unit in units}
     waits = needs(by_key.values())
@@ -65,8 +66,8 @@ def simulate(
     order = {key: place for place, key in enumerate(sorted(by_key, key=lambda key: -first[key]))}
     free = {"GPUs": gpus, "cores": cpus}
     for unit in by_key.values():
-        if lacks := [what for what, n in demand(unit, gpus).items() if n > free[what]]:
-            raise UserError(f"{unit.title} needs more {lacks[0]} than there are ({free[lacks[0]]:g})")
+        if demand(unit, gpus, cpus)["GPUs"] > gpus:
+            raise UserError(f"{unit.title} needs {unit.gpus:g} GPUs, and there are {gpus:g}")
     holds_up: dict[Key, list[Key]] = {key: [] for key in by_key}
     for key, others in waits.items():
         for other in others:
@@ -75,14 +76,14 @@ def simulate(
     begins, ends, running, now = {}, {}, [], 0.0
     while ready or running:
         for key in list(ready):
-            wanted = demand(by_key[key], gpus)
+            wanted = demand(by_key[key], gpus, cpus)
             if all(n <= free[what] + SLACK for what, n in wanted.items()):
                 ready.remove(key)
                 free = {what: free[what] - n for what, n in wanted.items()}
                 begins[key], ends[key] = now, now + seconds[key]
                 heapq.heappush(running, (ends[key], order[key], key))
         now, _, key = heapq.heappop(running)
-        free = {what: free[what] + n for what, n in demand(by_key[key], gpus).items()}
+        free = {what: free[what] + n for what, n in demand(by_key[key], gpus, cpus).items()}
         for other in holds_up[key]:
             waits[other].remove(key)
             if not waits[other]:
@@ -91,9 +92,9 @@ def simulate(
     return Schedule(begins, ends)
 
 
-def demand(unit: Unit, gpus: float) -> dict[str, float]:
+def demand(unit: Unit, gpus: float, cpus: float) -> dict[str, float]:
     """What the unit takes while it runs; none of it where it is run by the process that places."""
-    return {"GPUs": 0 if unit.here or not gpus else unit.gpus, "cores": 0 if unit.here else unit.cpus}
+    return {"GPUs": 0 if unit.here or not gpus else unit.gpus, "cores": 0 if unit.here else min(unit.cpus, cpus)}
 
 
 def least_makespan(units: Iterable[Unit], seconds: Mapping[Key, float], gpus: float, cpus: float = math.inf) -> float:
@@ -107,8 +108,8 @@ def least_makespan(units: Iterable[Unit], seconds: Mapping[Key, float], gpus: fl
     after = priority(units, seconds)
     before = {key: end - seconds[key] for key, end in earliest_ends(units, seconds).items()}
     bounds = [max(after.values(), default=0.0)]
-    bounds.append(sum(seconds[unit.key] * demand(unit, gpus)["cores"] for unit in units) / cpus)
-    on_gpu = [unit for unit in units if demand(unit, gpus)["GPUs"]]
+    bounds.append(sum(seconds[unit.key] * demand(unit, gpus, cpus)["cores"] for unit in units) / cpus)
+    on_gpu = [unit for unit in units if demand(unit, gpus, cpus)["GPUs"]]
     for start in {before[unit.key] for unit in on_gpu}:
         late = [unit for unit in on_gpu if before[unit.key] >= start]
         rest = min(after[unit.key] - seconds[unit.key] for unit in late)
