@@ -36,20 +36,22 @@ def run(request: Request) -> int:
     if request.stages:
         getattr(command, "before", lambda competition, **arguments: None)(competition, **request.arguments)
         with exclusive(competition.folder):
-            run_stages(competition, request)
-    if request.whole:
+            has_time = run_stages(competition, request)
+    if request.whole and has_time:
         report(competition)
+    elif request.whole:
+        print(f"no report, for want of time: {competition.command('report')}")
     # a command reads what is finished: it may stand beside a run that trains
     placing = request.placing if command and commands.COMMANDS[request.command].has_units else {}
     return 0 if command is None else command.run(competition, **request.arguments, **placing) or 0
 
 
-def run_stages(competition: "Competition", request: Request) -> None:
-    """Run the stages of a request where and as long as its options say."""
+def run_stages(competition: "Competition", request: Request) -> bool:
+    """Run the stages of a request where and as long as its options say; return whether time is left for a report."""
     from src.driver import run as driver
     from src.driver.placing import Placing
 
-    driver.run(competition, request.stages, Placing(**request.placing))
+    return driver.run(competition, request.stages, Placing(**request.placing))
 
 
 def report(competition: "Competition") -> None:

@@ -1,4 +1,4 @@
-"""./run.sh <competition> [stage ...] [command [arguments]] [--limit N] [--hours H] [--gpus N]
+"""./run.sh <competition> [stage ...] [command [arguments]] [--limit N]
 
 Runs a competition's stages in their order, and then writes the report. A stage that is named runs with what it needs.
 Finished work is reused if nothing it depends on has changed; a killed run resumes.
@@ -20,11 +20,11 @@ from typing import Any
 from src import commands
 from src.base.arguments import Parser, count, count_or_none, hours
 from src.base.errors import UserError, unknown
-from src.commands import ALONE, COMMANDS
+from src.commands import ALONE, COMMANDS, WHERE
 from src.configs import titles
 from src.stages import ASKED, STAGES
 
-OPTIONS = ("--limit", "--gpus", "--at-once", "--ray", "--hours", "--help")
+OPTIONS = ("--limit", *WHERE, "--help")
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Request:
     competition: str | None  # None: a command that stands alone
     stages: tuple[str, ...] = ()  # with the stages that they need, in order
     limit: int | None = None
-    placing: Mapping[str, Any] = field(default_factory=dict)  # --gpus, --at-once, --ray and --hours
     command: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)  # of the command
     whole: bool = False  # all stages, since none was named: then the report is written too
+    placing: Mapping[str, Any] = field(default_factory=dict)  # --gpus, --at-once, --ray and --hours
 
 
 def parse(words: list[str]) -> Request:
@@ -77,7 +77,7 @@ def parse(words: list[str]) -> Request:
     if placing and not named and not COMMANDS[command].has_units:
         synopsis = commands.parser(command, competition).synopsis
         raise UserError(f"{command} takes no --{option(placing)}, which is of stages: {synopsis}")
-    return Request(competition, with_needs(named), limit, placing, command, arguments, whole)
+    return Request(competition, with_needs(named), limit, command, arguments, whole, placing)
 
 
 def help_request(words: list[str]) -> Request:

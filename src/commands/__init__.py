@@ -67,6 +67,9 @@ def help_arguments(parser: Parser) -> None:
     parser.add_argument("topics", metavar="TOPIC", nargs="*", help="a name from the list that help alone prints")
 
 
+WHERE = ("--gpus", "--at-once", "--ray", "--hours")  # and until when
+
+
 @dataclass(frozen=True)
 class Command:
     """A command acts on finished files, or on files that it names."""
@@ -116,7 +119,7 @@ def parser(name: str, competition: str | None = None) -> Parser:
     """The parser of a command; its usage has `competition` in front where the command may stand behind one."""
     stands = COMMANDS[name].stands
     behind = {"behind": competition or "<competition>", "alone": None, "both": competition}[stands]
-    elsewhere = ("--help",) if behind is None else ("--limit", "--gpus", "--at-once", "--ray", "--hours", "--help")
+    elsewhere = ("--help",) if behind is None else ("--limit", *WHERE * COMMANDS[name].has_units, "--help")
     parser = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
     COMMANDS[name].add_arguments(parser)
     return parser

@@ -1,7 +1,8 @@
 """Where units run: what the command line says, and what the machine has."""
 
 import os
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from src.base import machine, packages
 from src.base.errors import UserError, counted
@@ -18,6 +19,7 @@ class Placing:
     at_once: int | None = None  # units side by side on a CPU
     ray: str | None = None  # the address of a cluster, or "auto"
     hours: float | None = None
+    started: float = field(default_factory=time.time)
 
     def __post_init__(self):
         if self.ray is not None and (self.gpus is not None or self.at_once is not None):
@@ -26,6 +28,12 @@ class Placing:
             raise UserError("--at-once is of units on a CPU: leave it out, or --gpus")
         if self.at_once is not None and self.at_once > cores():
             raise UserError(f"--at-once {self.at_once}: this machine has {counted(cores(), 'core')}")
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """The GPUs of this machine that units run on, and how many run side by side on its CPU where there are none."""
+        gpus = 0 if self.gpus == 0 or self.at_once is not None else machine.gpus()
+        return min(gpus, gpus if self.gpus is None else self.gpus), self.at_once or 1
 
     def placer(self) -> Placer:
         """What runs units here, with a line where that is not one after the other.

@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterable
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src import stages
+from src.base.errors import UserError
 from src.base.text import duration
 from src.data.rows import Dataset, read_dataset
+from src.driver.estimates import Estimates
 from src.driver.placing import Placing
 from src.leaderboard.faults import Requirements, requirements
 from src.results import summary
@@ -19,15 +21,21 @@ from src.units.unit import Outcome, Placer, Unit
 
 if TYPE_CHECKING:
     from src.driver.work import CompetitionWork
+    from src.units.deadline import Deadline
 
 
-def run(competition: Competition, names: tuple[str, ...], placing: Placing | None = None) -> None:
+def run(competition: Competition, names: tuple[str, ...], placing: Placing | None = None) -> bool:
     """Run stages in order, after they have checked the config.
+
+    Returns:
+        Whether there is time left, for a report.
 
     Raises:
         UserError: The first of a stage or unit; what did not wait for it was run, and is blended so far.
     """
-    Run(competition, names, placing or Placing()).run()
+    one = Run(competition, names, placing or Placing())
+    one.run()
+    return one.deadline is None or one.deadline.left > 0
 
 
 def pending(competition: Competition) -> "tuple[CompetitionWork, list[Unit]]":
@@ -42,10 +50,20 @@ class Run:
         self.computed: set[str] = set()
         self.finished: set[str] = set()  # models that were computed, or reused
         self.outcome = Outcome()  # of all units
+        self.estimates = Estimates()
 
     @cached_property
     def placer(self) -> Placer:
         return self.placing.placer()
+
+    @cached_property
+    def deadline(self) -> "Deadline | None":
+        return imported("hours").deadline(self.placing.hours, self.placing.started)
+
+    @cached_property
+    def is_together(self) -> bool:
+        """Whether the units of all stages are given at once: they run side by side, or the cheap ones come first."""
+        return self.placer.is_wide or self.deadline is not None
 
     @cached_property
     def data(self) -> Dataset:
@@ -87,7 +105,7 @@ class Run:
         """Stages that are run together: those whose units go to many places at once, else each by itself."""
         together: list[str] = []
         for name in self.names:
-            if together and not (name in WITH_UNITS and self.placer.is_wide):
+            if together and not (name in WITH_UNITS and self.is_together):
                 yield tuple(together)
                 together = []
             together.append(name)
@@ -110,8 +128,8 @@ class Run:
         work = self.work()
         return work, work.pending(names)
 
-    def work(self) -> "CompetitionWork":
-        work = imported("work").CompetitionWork(self.competition, self.settled)
+    def work(self, **options: Any) -> "CompetitionWork":
+        work = imported("work").CompetitionWork(self.competition, self.settled, **options)
         work.data = self.data
         return work
 
@@ -125,15 +143,33 @@ class Run:
         if unfinished - {None}:
             self.write_so_far()
         skipped = {unit: self.failed_before(unit) for unit in pending if any(map(unit.waits_for, gone))}
-        outcome = self.placer.run([unit for unit in pending if unit not in skipped], work)
+        outcome = self.run_units([unit for unit in pending if unit not in skipped], work)
         self.outcome.failed |= outcome.failed
         self.outcome.skipped |= skipped | outcome.skipped
+
+    def run_units(self, units: list[Unit], work: "CompetitionWork") -> Outcome:
+        """Have units run, with a deadline those for which there is time; the models that are left out are named."""
+        if self.deadline is None:
+            return self.placer.run(units, work)
+        timed = imported("hours").Timed(self.deadline, self.estimates, *self.placing.places)
+        outcome = timed.run(units, self.placer, lambda rounds: self.work(deadline=self.deadline, rounds=rounds))
+        for name, reason in timed.left_out.items():
+            print(f"left out, for want of time: {name} ({reason})")
+        if timed.left_out:
+            if not self.finished:
+                raise UserError(
+                    "no model was finished in time: give more --hours; what was begun goes on from where it is"
+                )
+            self.competition = importlib.import_module("src.models.at_hand").only(self.competition, self.finished)
+        return outcome
 
     def failed_before(self, unit: Unit) -> Unit:
         """The unit of an earlier stage that failed, and for which this one waits."""
         return next(one for one in (*self.outcome.failed, *self.outcome.skipped) if unit.waits_for(one.key))
 
     def settled(self, unit: Unit, model: str | None, seconds: float) -> None:
+        if self.placing.ray is None:  # on a cluster it may have been another device
+            self.estimates.note(unit, seconds)
         if model is not None:
             self.computed.add(model)
             self.finished.add(model)

@@ -1,28 +1,43 @@
 """The units of a competition's stages, as placers want them."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from src import stages
 from src.base import locks
+from src.base.interrupts import TimeIsUp, time_limit
 from src.data.rows import Dataset, read_dataset
 from src.models.work import StageWork
 from src.schema.competition import Competition
-from src.units.unit import Key, Unit
+from src.units.deadline import Deadline
+from src.units.pace import allowed
+from src.units.unit import Key, OutOfTime, Unit
 
 
 class CompetitionWork:
     """The units of some stages. In another process it begins with nothing but the competition, and reads its rows."""
 
-    def __init__(self, competition: Competition, settled: Callable[[Unit, str | None, float], None] | None = None):
-        """`settled`: called after each unit, with the model that it has finished, or None, and its seconds."""
-        self.competition, self.settled = competition, settled
+    def __init__(
+        self,
+        competition: Competition,
+        settled: Callable[[Unit, str | None, float], None] | None = None,
+        deadline: Deadline | None = None,
+        rounds: Mapping[Key, int] | None = None,
+    ):
+        """An empty work.
+
+        Args:
+            settled: Called after each unit, with the model that it has finished, or None, and its seconds.
+            rounds: Of each unit that has to end in time: see `units.deadline.rounds`.
+        """
+        self.competition, self.settled, self.deadline, self.rounds = competition, settled, deadline, rounds or {}
         self.works: dict[str, StageWork] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"competition": self.competition, "settled": None, "works": {}}
+        kept = ("competition", "deadline", "rounds")
+        return {"settled": None, "works": {}} | {name: getattr(self, name) for name in kept}
 
     @cached_property
     def data(self) -> Dataset:
@@ -47,6 +62,17 @@ class CompetitionWork:
         return next((unit for unit in self.of(stage).units() if unit.title == title), None)
 
     def run(self, unit: Unit) -> None:
+        if self.deadline is None:
+            self.compute(unit)
+            return
+        try:
+            with allowed(self.deadline.within(self.rounds.get(unit.key, 1))), time_limit(self.deadline.left):
+                self.compute(unit)
+        except TimeIsUp as error:
+            raise OutOfTime(f"{unit.title}: the time is over: a later run with more of it goes on") from error
+
+    def compute(self, unit: Unit) -> None:
+        """Run a unit, after another process that is at the same one."""
         with locks.locked(self.competition.folder / ".units" / f".{'-'.join(map(str, unit.key))}.lock"):
             self.of(unit.stage).run(*unit.names)
 
@@ -55,7 +81,8 @@ class CompetitionWork:
 
     def settle(self, unit: Unit, seconds: float) -> None:
         if self.settled is not None:
-            self.settled(unit, self.of(unit.stage).makes(*unit.names), seconds)
+            work = self.of(unit.stage)
+            self.settled(unit, work.makes(*unit.names), work.seconds(*unit.names) or seconds)
 
     def outputs(self, unit: Unit) -> Collection[Path]:
         return self.of(unit.stage).outputs(*unit.names)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from src.base import files
 from src.data.rows import Dataset
 from src.networks import encoders
 from src.results.model import has_result, is_reused
@@ -12,6 +13,8 @@ from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.units.inline import Inline
 from src.units.unit import Key, Unit
+
+FITTED = 1e8  # FLOP of a picture's features in a fit: a guess, by which units that were never measured are put in order
 
 
 class StageWork(ABC):
@@ -54,6 +57,10 @@ class StageWork(ABC):
     @abstractmethod
     def outputs(self, *names: str | int) -> Collection[Path]:
         """The files of a unit that is done; what describes the others is the last."""
+
+    def seconds(self, *names: str | int) -> float | None:
+        """How long a unit that is done took, also in earlier runs, by its files; None: these do not say."""
+        return None
 
     def makes(self, *names: str | int) -> str | None:
         """The model that is finished with a unit; None: none."""
@@ -103,8 +110,9 @@ def of_features(competition: Competition, data: Dataset, name: str) -> Unit:
     """The unit of a model that is fitted to features, once these are there."""
     spec = competition.models[name]
     after = tuple(("features", encoders.slug(encoder)) for encoder in spec.encoders)
-    n = len(data.train) * len(spec.views) * len(spec.encoders)
-    return Unit(spec.stage, (name,), gpus=1, after=after, work=n, rate=f"{spec.stage} {name}")
+    views = len(data.train) * len(spec.views) * len(spec.encoders)
+    rate = f"{spec.stage} {files.digest(spec.model_dump(mode='json'))[:7]}"
+    return Unit(spec.stage, (name,), gpus=1, after=after, work=FITTED * views, rate=rate, whole=name)
 
 
 def model_files(folder: Path) -> list[Path]:

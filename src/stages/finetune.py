@@ -26,6 +26,8 @@ from src.models.finetune.soups import cook
 from src.models.pictures import test_pictures
 from src.models.probe.judging import JUDGE, judge_of
 from src.models.work import StageWork, make_all, model_files
+from src.networks import classifiers, encoders
+from src.networks.flops import flops
 from src.results.model import has_result, is_reused, model_key, read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Soup
@@ -58,15 +60,17 @@ class Work(StageWork):
     def units(self) -> Iterator[Unit]:
         for name, spec in self.competition.trained.items():
             judge = (("probe", judge_of(self.competition, spec), JUDGE),) if spec.needs_judge else ()
-            work = float(spec.scheduled(self.data.n_learnt).epochs * self.data.n_learnt)
-            what = {"gpus": 1, "after": (("pictures",), *judge), "work": work, "rate": f"finetune {name}"}
+            pictures, work = spec.scheduled(self.data.n_learnt).epochs * self.data.n_learnt, flops(spec).trained
+            rate = f"{self.stage} {encoders.title(spec)} {classifiers.size(spec)} batch {spec.batch_size}"
+            what = {"gpus": 1, "after": (("pictures",), *judge), "work": pictures * work, "rate": rate, "whole": name}
             for one in self.runs(name):
                 yield Unit(self.stage, (name, one.number, one.seed), **what)
             runs = tuple((self.stage, name, number) for number in range(self.data.n_folds))
-            yield Unit(self.stage, (name, ASSEMBLE), after=runs, here=True)
+            yield Unit(self.stage, (name, ASSEMBLE), after=runs, work=0.0, whole=name, here=True)
         for name, spec in self.soups.items():
             after = tuple((self.stage, other) for other in spec.of)
-            yield Unit(self.stage, (name,), gpus=1, after=after, rate=f"soup {name}")
+            pictures = len(spec.of) * len(self.data.train) * flops(self.competition.models[spec.of[0]]).forward
+            yield Unit(self.stage, (name,), gpus=1, after=after, work=pictures, rate=f"soup {name}", whole=name)
 
     def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:
         """As any stage's.
@@ -135,6 +139,11 @@ class Work(StageWork):
         if name in self.soups or what == ASSEMBLE:
             return model_files(self.folder(name))
         return self.named(name, what, seed).files
+
+    def seconds(self, name: str, what: int | str = "", seed: int | None = None) -> float | None:
+        if name in self.soups or what == ASSEMBLE:
+            return None
+        return self.named(name, what, seed).done(self.shared(name).key)["seconds"]
 
     def makes(self, name: str, what: int | str = "", seed: int | None = None) -> str | None:
         return name if name in self.soups or what == ASSEMBLE else None

@@ -16,7 +16,7 @@ from src.models.pictures import test_pictures, train_pictures
 from src.models.pixels import descriptors, fitted
 from src.models.pixels.fitted import FittedPixels
 from src.models.pixels.fitting import Fits, TrainRows, fit_folds
-from src.models.work import ModelWork, make_all
+from src.models.work import FITTED, ModelWork, make_all
 from src.networks import encoders
 from src.results.model import model_key, save_model
 from src.schema.competition import Competition
@@ -31,7 +31,7 @@ class Work(ModelWork):
 
     def unit(self, name: str) -> Unit:
         n = len(self.data.train) + len(self.data.test)
-        return Unit(self.stage, (name,), after=(("pictures",),), work=n, rate="pixels")
+        return Unit(self.stage, (name,), after=(("pictures",),), work=FITTED * n, rate=self.stage, whole=name)
 
     def key(self, name: str) -> dict[str, Any]:
         side = encoders.trained_store(self.competition, self.data, descriptors.SIDE).side

@@ -20,7 +20,7 @@ from src.models.probe.fitted import FittedProbe
 from src.models.probe.fitting import TrainRows, probe_key
 from src.models.probe.judging import JUDGE, judgement_paths, judging_probes, why_not_judged, write_judgements
 from src.models.probe.nested import Fit
-from src.models.work import ModelWork, make_all, of_features
+from src.models.work import FITTED, ModelWork, make_all, of_features
 from src.results.model import read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -43,7 +43,8 @@ class Work(ModelWork):
     def units(self) -> Iterator[Unit]:
         yield from super().units()
         for name in sorted(judging_probes(self.competition)):
-            yield Unit(self.stage, (name, JUDGE), gpus=1, after=((self.stage, name),))
+            work = FITTED * len(self.data.train)
+            yield Unit(self.stage, (name, JUDGE), gpus=1, after=((self.stage, name),), work=work, rate=f"judge {name}")
 
     def run(self, name: str, what: str = "") -> None:
         if not what:

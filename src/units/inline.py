@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from src.base.errors import UserError
-from src.units.unit import NotDone, Outcome, Unit, Work, in_order, waiting_for
+from src.units.unit import NotDone, Outcome, Unit, Work, gone_with, in_order
 
 
 class Inline:
@@ -34,7 +34,7 @@ class Inline:
 def fail(unit: Unit, error: UserError, rest: list[Unit], outcome: Outcome) -> None:
     """Note a unit's failure, and say what is skipped for it where anything else is left to do."""
     outcome.failed[unit] = error
-    outcome.skipped |= dict.fromkeys(skipped := waiting_for(unit, rest), unit)
+    outcome.skipped |= dict.fromkeys(skipped := gone_with(unit, error, rest), unit)
     if len(rest) > len(skipped):
         print(f"error: {unit.title}: {error}", file=sys.stderr)
         others = f"; skipped, since they wait for it: {', '.join(one.title for one in skipped)}" if skipped else ""

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from src.base.errors import UserError
-
 PART = 1 / 40  # of the work: so much is done between two looks
 SLACK = 0.05  # of the time allowed: so much later is no reason to throw away what was computed
 
@@ -23,17 +21,6 @@ class Allowance:
 
 FOREVER = Allowance()
 ALLOWANCE: ContextVar[Allowance] = ContextVar("allowance", default=FOREVER)
-
-
-class OutOfTime(UserError):
-    """A unit would take longer than it may: it has saved what it has, and a later run goes on from there."""
-
-    def __init__(self, text: str, seconds: float | None = None):
-        super().__init__(text, seconds)  # both, so that it can be pickled
-        self.seconds = seconds  # that the whole unit takes, at its pace; None: it ended before there was one
-
-    def __str__(self) -> str:
-        return self.args[0]
 
 
 @contextmanager

@@ -24,6 +24,7 @@ class Unit:
     work: float = 1.0  # how much there is to do, in the measure of its rate
     rate: str = ""  # units of one rate do as much of `work` a second on one device: "finetune convnext_tiny 224"
     keeps: str = ""  # what a process keeps from one unit to the next that keeps the same, such as a network
+    whole: str = ""  # what it is a part of, and of use only with all other parts: a model
     here: bool = False  # it is run by the process that places: what brings the results of others together, say
 
     @property
@@ -122,11 +123,27 @@ def in_order(units: Iterable[Unit]) -> list[Unit]:
     return list(ordered.values())
 
 
-def waiting_for(failed: Unit, units: Iterable[Unit]) -> list[Unit]:
-    """Those of the units that wait for the failed one, also by way of others."""
-    gone, found = {failed.key}, []
-    for unit in in_order(units):
-        if any(unit.waits_for(key) for key in gone):
+class OutOfTime(UserError):
+    """A unit would take longer than it may: it has saved what it has, and a later run goes on from there."""
+
+    def __init__(self, text: str, seconds: float | None = None):
+        super().__init__(text, seconds)  # both, so that it can be pickled
+        self.seconds = seconds  # that the whole unit takes, at its pace; None: it ended before there was one
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+def gone_with(failed: Unit, error: BaseException, units: Iterable[Unit]) -> list[Unit]:
+    """Those of the units that wait for the failed one, also by way of others.
+
+    Where time was too short they are also the other parts of the same whole, and what waits for these.
+    """
+    units, gone, found = in_order(units), {failed.key}, []
+    if isinstance(error, OutOfTime) and failed.whole:
+        gone |= {unit.key for unit in units if unit.whole == failed.whole}
+    for unit in units:
+        if unit.key != failed.key and (unit.key in gone or any(unit.waits_for(key) for key in gone)):
             gone.add(unit.key)
             found.append(unit)
     return found

@@ -120,8 +120,8 @@ def test_a_written_config_runs_to_a_checked_csv(put, configs, capsys):
     competition.folder.mkdir()
     driver.run(competition, tuple(stage for stage in STAGES if stage not in ASKED))
     (csv,) = competition.folder.glob("blend-*.csv")
+    assert pd.read_csv(csv).shape == (9, 2)
     assert list(pd.read_csv(csv).columns) == ["file", "species"]
-    assert "9 rows, checked against sample_submission.csv" in capsys.readouterr().out
 
 
 def test_clip_is_to_be_told_the_names_of_codes_where_there_is_one(put, configs, monkeypatch, capsys):

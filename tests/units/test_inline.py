@@ -4,7 +4,7 @@ import pytest
 
 from src.base.errors import UserError
 from src.units.inline import Inline
-from src.units.unit import NotDone, Unit, in_order, needs, waiting_for
+from src.units.unit import NotDone, OutOfTime, Unit, gone_with, in_order, needs
 
 
 class Noted:
@@ -58,7 +58,17 @@ def test_units_that_wait_for_each_other_are_a_fault_of_ours():
 
 
 def test_what_waits_for_a_unit_waits_for_it_by_way_of_others_too():
-    assert waiting_for(FEATURES[0], ALL) == [PROBE, JUDGE, *FOLDS]
+    assert gone_with(FEATURES[0], UserError(), ALL) == [PROBE, JUDGE, *FOLDS]
+
+
+def test_without_time_for_a_part_of_a_model_there_is_none_for_the_others():
+    folds = [Unit("finetune", ("net", fold), whole="net") for fold in range(3)]
+    soup, other = (
+        Unit("finetune", ("soup",), after=(("finetune", "net"),)),
+        Unit("finetune", ("other", 0), whole="other"),
+    )
+    assert gone_with(folds[0], OutOfTime("late"), [*folds[1:], soup, other]) == [*folds[1:], soup]
+    assert gone_with(folds[0], UserError("broken"), [*folds[1:], soup, other]) == [soup]
 
 
 def test_each_is_settled_when_it_is_done(capsys):

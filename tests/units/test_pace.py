@@ -7,7 +7,8 @@ import time
 import pytest
 
 from src.base.errors import UserError
-from src.units.pace import OutOfTime, Pace, allowed
+from src.units.pace import Pace, allowed
+from src.units.unit import OutOfTime
 
 
 @pytest.fixture
