@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO
 import pandas as pd
 
 from src.base.errors import UserError
+from src.base.parts import beside, folder_beside
 
 OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -45,21 +45,19 @@ def explain_os_errors(path: Path, remedy: str = "fix that and run the same comma
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside `path` to write to, and move it over `path` if the block ends well.
 
-    A killed process leaves at most the hidden `.<name>.part`, which the next write of the same file replaces.
+    Each writer has a path of its own: two that write the same file both end well, and the later one's stays. A killed
+    process leaves at most a hidden `.<name>.<writer>.part`, which `parts.remove_strays` takes away.
 
     Raises:
         UserError: The disk is full or the folder is not writable.
     """
-    part = path.with_name(f".{path.name}.part")
     with explain_os_errors(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside(path) as part:
             yield part
             with part.open("rb") as written:
                 flush_to_disk(written)  # or a power cut could leave the name without the bytes
             os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def flush_to_disk(file: BinaryIO) -> None:
@@ -73,16 +71,17 @@ def flush_to_disk(file: BinaryIO) -> None:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Do the same as `replacing` for a folder that is not there yet: yield an empty one beside it."""
-    part = path.with_name(f".{path.name}.part")
-    with explain_os_errors(path):
+    """Do the same as `replacing` for a folder that is not there yet: yield an empty one beside it.
+
+    If another process has made it in the meantime, that one's stays.
+    """
+    with explain_os_errors(path), folder_beside(path) as part:
+        yield part
         try:
-            shutil.rmtree(part, ignore_errors=True)  # of a killed run
-            part.mkdir(parents=True)
-            yield part
             os.replace(part, path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def write_text(path: Path, text: str) -> None:

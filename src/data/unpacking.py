@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.base import files, locks
+from src.base import files, locks, parts
 from src.base.errors import UserError
 from src.base.paths import nearest
 from src.base.progress import track
@@ -182,15 +182,10 @@ def bring(archive: Archive, todo: Collection[Entry], place: Path, final: Path, a
 
     `final` is the place as messages call it.
     """
-    part = archive.path.with_name(f".{archive.path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a killed run
-    try:
-        part.mkdir()
+    with parts.folder_beside(archive.path) as part:
         write(archive, todo, part, final, allowance)
         unpack_within(part, final, archive.path, allowance)
         move(part, place)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def move(part: Path, place: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from src.base import files
+from src.base import files, parts
 from src.base.errors import UserError
 from src.results import checkpoints
 from tests.conftest import snapshot
@@ -70,11 +70,13 @@ def test_a_file_where_a_folder_is_needed_is_said(tmp_path):
         files.write_text(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_full_disk_is_said(tmp_path):
-    (tmp_path / ".a.txt.part").symlink_to("/dev/full")  # a device on which every write finds the disk full
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts.secrets, "token_hex", lambda n: "00000000")
+    part = tmp_path / f".a.txt.{parts.machine()}-{os.getpid()}-00000000.part"
+    part.symlink_to("/dev/full")  # a device on which every write finds the disk full
     with pytest.raises(UserError, match="the disk is full"):
         files.write_text(tmp_path / "a.txt", "x" * 100_000)
-    assert snapshot(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_said_of_a_checkpoint(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import os
 import sys
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import py7zr
 import pytest
 
+from src.base import parts
 from src.base.errors import UserError
 from src.data import archives, unpacking
 from tests.conftest import broken_off, snapshot
@@ -159,10 +161,11 @@ def test_killed_half_way_it_goes_on(tmp_path, owner, name, after):
     with broken_off(owner, name, after, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         unpacking.unpack_beside(tmp_path)
     assert (tmp_path / "train/1.png").read_text() == "x"
-    (tmp_path / ".train.tgz.part").mkdir()  # a killed process removes nothing
+    left = tmp_path / f".train.tgz.{parts.machine()}-{os.getpid()}-00000000.part"
+    left.mkdir()  # a killed process removes nothing
     unpacking.unpack_beside(tmp_path)
     assert files_in(tmp_path) == ["train.tgz", *(f"train/{i}.png" for i in range(4))]
-    assert not (tmp_path / ".train.tgz.part").exists()
+    assert not left.exists()
 
 
 def linked(kind) -> tarfile.TarInfo:

@@ -14,6 +14,7 @@ from pydantic import model_validator
 
 from src.base.errors import UserError, unknown
 from src.base.files import explain_os_errors, replacing
+from src.base.parts import remove_strays
 from src.base.progress import track
 from src.data.sources.written import DataSet, check_published, check_splits, link_inputs, slug_of
 from src.schema.strict import Text
@@ -73,6 +74,7 @@ def fetch(name: str, data: Path) -> None:
     print(f"{name}: {archive if archive.is_file() else about.url} is unpacked to {data}")
     with explain_os_errors(data):
         data.mkdir(parents=True, exist_ok=True)
+        remove_strays(data)  # 54 GB of a killed download
         try:
             if not archive.is_file():
                 download(about, archive)
