@@ -1,5 +1,6 @@
 """The user's mistakes as UserErrors: one sentence that says what, where and what to do."""
 
+import copyreg
 import difflib
 from collections.abc import Iterable
 
@@ -8,6 +9,10 @@ class UserError(Exception):
     """The user's mistake. Printed without a traceback; the process exits with `code`."""
 
     code = 2
+
+    def __reduce__(self):
+        """As it is, for other processes: its __init__ may take something else than the message."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__
 
 
 def unknown(what: str, name: object, valid: Iterable[str]) -> str:
