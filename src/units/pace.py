@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from src.base.text import duration
+from src.units.unit import OutOfTime
+
 PART = 1 / 40  # of the work: so much is done between two looks
 SLACK = 0.05  # of the time allowed: so much later is no reason to throw away what was computed
 
@@ -76,3 +79,13 @@ class Pace:
             self.looked = done, now
             self.late = self.late + 1 if now + self.left(done) > ends else 0
         return self.late >= 2 or now > ends
+
+    def error(self, title: str, done: float, saved: str) -> OutOfTime:
+        """Say how much time is missing; `saved`: where what is on the disk ends, such as `epoch 3`."""
+        more = "ends later than it may" if self.each is None else f"takes {duration(self.left(done))} more at its pace"
+        left = duration(max(0.0, self.allowance.ends - time.monotonic()))
+        return OutOfTime(
+            f"{title}: it {more}, and {left} is left to it: stopped after {saved}, where a later run with more time "
+            f"goes on",
+            self.seconds,
+        )

@@ -23,6 +23,7 @@ from src.results import checkpoints
 from src.results.model import model_tables
 from src.schema.models import Augment, FineTune, Probe
 from src.stages import data, features, finetune, folds
+from src.units.pace import OutOfTime, allowed
 from tests.conftest import Evil, read_json, roots_at, snapshot, toy_competition, toy_files
 
 
@@ -344,6 +345,27 @@ def test_an_epoch_of_another_config_is_not_gone_on_from(prepared, monkeypatch, c
     said = capsys.readouterr().out
     assert "convnext fold 0  starting over: lr changed (0.003 to 0.0001)" in said
     assert "resuming after" not in said
+
+
+def test_a_fold_that_has_no_time_left_is_saved_and_gone_on_from_to_the_same_tables(trained, monkeypatch, capsys):
+    expected, behind = tables_of(trained), []
+    for path in trained.model_folder("convnext").iterdir():
+        path.unlink()
+    train_fold = training.train_fold
+
+    def noted(*arguments, **more):
+        behind.append(more["behind"])
+        return train_fold(*arguments, **more)
+
+    monkeypatch.setattr(training, "train_fold", noted)
+    with allowed(0.0), pytest.raises(OutOfTime, match=r"convnext fold 0: .* stopped after epoch 0 and 1 steps"):
+        finetune.run_fold(trained, "convnext", 0)
+    finetune.run(trained)
+    assert "convnext fold 0  resuming after epoch 0 and 1 steps" in capsys.readouterr().out
+    assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
+    data = read_dataset(trained)
+    n, held_out = data.n_learnt, len(data.train) - data.n_learnt
+    assert behind[0] == pytest.approx((held_out + len(data.test)) / (2 * (3 * n + held_out)))  # of 2 epochs, a view
 
 
 def test_a_fold_is_started_with_nothing_but_names_in_any_order(trained):

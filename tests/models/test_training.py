@@ -35,6 +35,8 @@ from src.networks import classifiers
 from src.results import checkpoints
 from src.schema.models import Augment, FineTune
 from src.stages import find_lr
+from src.units import pace
+from src.units.pace import OutOfTime
 from tests.conftest import toy_competition
 
 RNG = np.random.default_rng(0)
@@ -103,11 +105,11 @@ def no_pictures(monkeypatch):
     )
 
 
-def fit(spec, folder, key="key", **changes):
+def fit(spec, folder, key="key", behind=0.0, **changes):
     fold = dataclasses.replace(fold_of(spec), **changes)
     running = Running(folder / "fold0.safetensors", {"it": key})
     model, history = training.train_fold(
-        fold, lambda pretrained: classifiers.create(spec, 3, 0, False), augment.compose(()), running
+        fold, lambda pretrained: classifiers.create(spec, 3, 0, False), augment.compose(()), running, behind=behind
     )
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history
 
@@ -583,6 +585,39 @@ class TestStopped:
         assert f"resuming after epoch {epoch}" + (f" and {step} steps" if step else "") in capsys.readouterr().out
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
+
+    @pytest.mark.parametrize(("seconds", "behind", "step"), [(100.0, 0.0, 5), (25.0, 0.0, 3), (200.0, 1.0, 5)])
+    def test_a_pace_that_ends_too_late_is_stopped_and_saved_and_a_later_run_goes_on(
+        self, tmp_path, monkeypatch, capsys, seconds, behind, step
+    ):
+        """Steps of 10 s: 12 of them take 120 s, and as long again if as much is behind them."""
+        expected, history = fit(self.SPEC, tmp_path / "whole")
+        now, train_step = 0.0, Training.train_step
+
+        def slow(made, *batch):
+            nonlocal now
+            now += 10.0
+            train_step(made, *batch)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Training, "train_step", slow)
+            patch.setattr(pace.time, "monotonic", lambda: now)
+            with pace.allowed(seconds), pytest.raises(OutOfTime) as error:
+                fit(self.SPEC, tmp_path / "it", behind=behind)
+        where = "epoch 1 and 1 steps" if step == 5 else "epoch 0 and 3 steps"
+        assert f"stopped after {where}, where a later run with more time goes on" in str(error.value)
+        assert str(error.value).startswith("it fold 0: it ")
+        if step == 5:
+            assert error.value.seconds == pytest.approx(120.0 * (1 + behind))
+        capsys.readouterr()
+        again, history_again = fit(self.SPEC, tmp_path / "it")
+        assert f"resuming after {where}" in capsys.readouterr().out
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+        assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
+
+    def test_what_is_late_with_its_last_step_is_finished(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(pace.Pace, "is_too_slow", lambda self, done: done == self.total)
+        assert len(fit(self.SPEC, tmp_path)[1]) == 3
 
     def test_a_batch_larger_than_the_data_is_said(self, tmp_path, capsys):
         fit(spec_of(batch_size=64), tmp_path)

@@ -17,6 +17,7 @@ from src.data.decoded import Squares
 from src.data.rows import Dataset, read_dataset
 from src.models.finetune import augment, averaging, heads, training
 from src.models.finetune.batches import Fold
+from src.models.finetune.cost import run_cost
 from src.models.finetune.keys import finetune_key, tables_key, weights_key
 from src.models.finetune.resume import Running
 from src.models.finetune.run import Run, squares_of
@@ -92,19 +93,22 @@ def run_fold(
         head = shared.starts[number] if pretrained else None
         return classifiers.create(spec, fold.k, one.init_seed, pretrained, head)
 
-    model = train_or_load(one, key, fold, create)
+    cost = run_cost(spec, data.n_learnt, len(fold.valid), len(data.test))
+    model = train_or_load(one, key, fold, create, cost.behind)
     predict(one, key, fold, create, model, data)
     probs = one.read(data, "oof", max(spec.wise_ft, default=None))
     score = competition.scorer.value(fold.valid_targets, probs)
     print(f"{one.title}  {competition.metric} {score:.4f}  {duration(one.done(key)['seconds'])}")
 
 
-def train_or_load(one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module]) -> nn.Module:
-    """The network that predicts, with its weights from the disk, or else trained and written there."""
+def train_or_load(
+    one: Run, key: dict[str, Any], fold: Fold, create: Callable[[bool], nn.Module], behind: float
+) -> nn.Module:
+    """The network that predicts: its weights are on the disk, or else trained and written there. See `train_fold`."""
     running = Running(one.finished, weights_key(key))
     if one.untrained(key):
         one.predicted.unlink(missing_ok=True)  # of other weights
-        model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running)
+        model, history = training.train_fold(fold, create, augment.compose(fold.spec.augment), running, behind=behind)
         about = {"key": running.key, "history": history, "seconds": sum(row["seconds"] for row in history)}
         checkpoints.save(one.finished, model.state_dict(), about)
     else:

@@ -34,6 +34,7 @@ from src.networks.classifiers import first_layers
 from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
 from src.scoring.tables import Table
+from src.units.pace import Pace
 
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
@@ -45,7 +46,7 @@ class NotFinite(UserError):
 class Training:
     """A fold in training: the model, its moving average, its optimizer, and how far they are."""
 
-    def __init__(self, fold: Fold, model: nn.Module, looked: "EpochHook | None" = None):
+    def __init__(self, fold: Fold, model: nn.Module, looked: "EpochHook | None" = None, behind: float = 0.0):
         spec, device = fold.spec, machine.device()
         torch.backends.cudnn.benchmark = device.type == "cuda"  # an epoch's batches have two sizes at most
         self.fold, self.looked = fold, looked
@@ -61,6 +62,7 @@ class Training:
             optimizer.lr_at, steps=spec.epochs * fold.steps, warmup=spec.warmup_epochs * fold.steps, peak=spec.lr
         )
         self.epoch = self.step = 0  # of the epoch
+        self.pace, self.is_late = Pace(spec.epochs * fold.steps * (1 + behind)), False
         self.losses = torch.zeros(fold.steps, device=device)  # of the epoch's steps
         self.history: list[dict[str, Any]] = []
         self.seconds = {"train": 0.0, "wait": 0.0}  # of the epoch, up to the last checkpoint
@@ -69,8 +71,17 @@ class Training:
     def predictor(self) -> nn.Module:
         return self.ema.module if self.ema is not None else self.model
 
+    @property
+    def done(self) -> int:
+        """Steps."""
+        return self.epoch * self.fold.steps + self.step
+
+    @property
+    def position(self) -> str:
+        return f"epoch {self.epoch}" + (f" and {self.step} steps" if self.step else "")
+
     def set_lr(self) -> None:
-        self.lr = self.schedule(self.epoch * self.fold.steps + self.step)
+        self.lr = self.schedule(self.done)
         optimizer.set_lr(self.optimizer, self.lr)
 
     def set_mode(self) -> None:
@@ -99,9 +110,10 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.ema is not None:
-            self.ema.update(self.model, step=self.epoch * fold.steps + self.step)
+            self.ema.update(self.model, step=self.done)
         if self.step == fold.steps or device.type == "cpu" or self.step % CHECK == 0:
             self.check()
+            self.is_late = self.pace.is_too_slow(self.done)
 
     def gradients(self, pixels: Tensor, targets: Tensor) -> Tensor:
         """Compute those of the batch's mean loss, which is returned; in smaller parts where memory is too small."""
@@ -239,19 +251,21 @@ def train_fold(
     transform: A.Compose,
     running: Running,
     looked: EpochHook | None = None,
+    behind: float = 0.0,
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train one fold, resuming from the checkpoint that `running` has.
 
     Args:
         create: Makes the network, with its pretrained weights if its argument is true.
         looked: Called at the end of each epoch, before its checkpoint is written: see `EpochHook`.
+        behind: The time that the run takes afterwards, as a share of its training.
 
     Returns:
         The model that predicts, and the history: a row an epoch.
 
     Raises:
         UserError: A loss was not finite (NotFinite), the loader died, the GPU lacks the memory for one image, or the
-            disk has no room for a checkpoint.
+            disk has no room for a checkpoint; or it would end too late (OutOfTime), after the state was saved.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the state was saved.
     """
     spec = fold.spec
@@ -261,11 +275,10 @@ def train_fold(
     if spec.batch_size > len(fold.train):
         print(f"{fold.title}  batch_size {spec.batch_size} is more than all its rows: one batch of {len(fold.train)}")
     before = running.latest(fold.title)
-    training = Training(fold, create(before is None), looked)
+    training = Training(fold, create(before is None), looked, behind)
     if before is not None:
         training.restore(*before)
-        where = f"epoch {training.epoch}" + (f" and {training.step} steps" if training.step else "")
-        print(f"{fold.title}  resuming after {where}")
+        print(f"{fold.title}  resuming after {training.position}")
     batches = resident.batches(fold, transform)
     with deferred_signals() as stop, ThreadPoolExecutor(1) as pool:
         checkpointer = Checkpointer(running, pool)
@@ -285,7 +298,7 @@ def train_epoch(training: Training, batches: Batches | Resident, checkpointer: C
     what = f"{fold.title} epoch {training.epoch + 1}"
     for pixels, targets in track(items, what, fold.steps - training.step, "steps"):
         training.train_step(pixels, targets)
-        if stop.signal is not None:
+        if stop.signal is not None or training.is_late:
             break
         if training.step < fold.steps and checkpointer.due:
             training.seconds["train"] = before + time.perf_counter() - start
@@ -293,14 +306,17 @@ def train_epoch(training: Training, batches: Batches | Resident, checkpointer: C
     training.seconds["train"] = before + time.perf_counter() - start
     training.check()
     if training.step == fold.steps:
-        if stop.signal is None and training.epoch + 1 < fold.spec.epochs:
+        if stop.signal is None and not training.is_late and training.epoch + 1 < fold.spec.epochs:
             with waiting(stop):  # pictures are loaded while the held-out ones are predicted
                 batches.prepare(training.epoch + 1)
         training.history.append(training.end_epoch())
         training.epoch, training.step, training.seconds = training.epoch + 1, 0, {"train": 0.0, "wait": 0.0}
         training.losses.zero_()
-    if stop.signal is not None or checkpointer.due or training.epoch == fold.spec.epochs:
+    late = training.is_late and training.epoch < fold.spec.epochs
+    if stop.signal is not None or late or checkpointer.due or training.epoch == fold.spec.epochs:
         training.save(checkpointer)
-    if stop.signal is not None:
+    if stop.signal is not None or late:
         checkpointer.wait()
     stop.raise_if_set()
+    if late:
+        raise training.pace.error(fold.title, training.done, training.position)
