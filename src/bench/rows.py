@@ -42,6 +42,7 @@ def many_rows(folder: Path, n: int) -> dict[str, float]:
     """Write, find and read n rows of made-up features: seconds and peaks of memory. Runs in a process of its own."""
     cache = features.Cache(folder, SPEC, "identity")
     cache.begin()
+    precision = cache.begun()
     numbers, took = {"gb_before": peak() / 1e9}, time.perf_counter()
 
     def lap(name: str) -> None:
@@ -56,7 +57,7 @@ def many_rows(folder: Path, n: int) -> dict[str, float]:
     for start in range(0, n, shards.ROWS):
         rows = min(shards.ROWS, n - start)
         feats = np.random.default_rng(start).standard_normal((rows, D), np.float32)
-        cache.add([str(start + i) for i in range(rows)], make_shas(start, rows), feats)
+        cache.add([str(start + i) for i in range(rows)], make_shas(start, rows), feats, precision)
     lap("write")
     some = np.random.default_rng(0).choice(n, max(n // 100, 1), replace=False)
     present = np.concatenate([make_shas(start, min(shards.ROWS, n - start)) for start in range(0, n, shards.ROWS)])

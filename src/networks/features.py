@@ -64,8 +64,8 @@ class Cache:
         """The places in `shas`, which are distinct, of images that are to be encoded."""
         return self.plan(shas)[0]
 
-    def plan(self, shas: np.ndarray) -> tuple[np.ndarray, str]:
-        """The places of `missing`, and the precision to encode them in.
+    def plan(self, shas: np.ndarray, index: shards.Index | None = None) -> tuple[np.ndarray, str]:
+        """The places of `missing`, and the precision to encode them in; `index`: that of this cache, if it is known.
 
         What a machine of another precision began is gone on with in that: a GPU without bfloat16 emulates it. Only
         where all images take less time in this machine's own precision than the missing ones take in the other, which
@@ -74,7 +74,7 @@ class Cache:
         everything, own, there = np.arange(len(shas)), encoders.precision(self.spec.precision), self.precision()
         if not self.takes(self.have()):
             return everything, own
-        places = np.flatnonzero(self.index().find(shas) < 0)
+        places = np.flatnonzero((index or self.index()).find(shas) < 0)
         of_other_device = there != own and "float32" in (there, own)
         return (everything, own) if of_other_device and SLOWER * len(places) > len(shas) else (places, there)
 
@@ -87,11 +87,28 @@ class Cache:
             print(f"{self.folder.name} encoding again: {files.describe_changes(have, wanted)}{why}")
         (self.folder / "key.json").unlink(missing_ok=True)  # first: without it, shards are nobody's
         for path in shards.paths(self.folder):
-            path.unlink()
+            path.unlink(missing_ok=True)
         files.write_json(self.folder / "key.json", wanted)
 
-    def add(self, ids: list[str], shas: np.ndarray, feats: np.ndarray) -> None:
-        """Writes a shard. Raises UserError: Features are not finite, or too large for float16."""
+    def begun(self) -> str:
+        """The precision of the features that are there, or are to be encoded.
+
+        Raises:
+            UserError: The cache is not begun, or of another key.
+        """
+        have = self.have()
+        if not self.takes(have):
+            raise UserError(f"{self.folder} is not begun, or of other features: run the features stage")
+        return have["precision"]
+
+    def add(self, ids: Sequence[str], shas: np.ndarray, feats: np.ndarray, precision: str) -> None:
+        """Writes a shard of features that were computed in a precision.
+
+        Raises:
+            UserError: They are not finite, or too large for float16; or the cache was begun in another one meanwhile.
+        """
+        if self.begun() != precision:
+            raise UserError(f"{self.folder} is now of features in {self.begun()}, not {precision}: run that again")
         with np.errstate(over="ignore"):
             kept = feats.astype(self.spec.stored)
         if (bad := ~np.isfinite(kept).all(axis=1)).any():

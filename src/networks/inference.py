@@ -25,7 +25,7 @@ from src.networks.engines import Engine
 from src.networks.loading import Loader, Times, base_view
 
 CPU_BATCH = 32  # measured for ViT-B-32 on two cores: 8 images a batch reach 0.96 and 64 reach 0.87 of its rate
-BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a shard of features
+BATCHES = (32, 64, 128, 256, 512)  # what is tried on a GPU; all divide a block of features
 CAST = (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear, nn.Conv2d, nn.MultiheadAttention)
 
 
@@ -115,6 +115,7 @@ class EncoderRunner:
             lambda n: [{"identity": self.blank(n)}] * 2 if n <= max(most, BATCHES[0]) else [], ["identity"], Times()
         ):
             pass
+        self.searching = False
         return self.batch_size
 
     @torch.inference_mode()
@@ -123,7 +124,8 @@ class EncoderRunner:
     ) -> Iterator[dict[str, np.ndarray]]:
         """Features of pictures, while the size of the batch is found by doubling.
 
-        It ends where memory does, where twice the size gains less than 3 %, or where there are no more pictures.
+        It ends where memory does, where twice the size gains less than 3 %, or where there are no more pictures: then
+        the next ones are searched again.
 
         Args:
             batches: Of a size gives two batches, of which the first makes the device warm and the second is timed; or
@@ -146,7 +148,7 @@ class EncoderRunner:
             if now < 1.03 * rate:
                 break
             best, rate = n, now
-        self.batch_size, self.portion, self.searching = best, AdaptiveBatch(self.title, best), False
+        self.batch_size, self.portion, self.searching = best, AdaptiveBatch(self.title, best), seconds is None
         if tried:
             print(f"{self.title}: {best} images a batch ({', '.join(tried)})")
 
@@ -166,9 +168,18 @@ class EncoderRunner:
 
 @torch.inference_mode()
 def encode(
-    encoder: EncoderRunner, pictures: Pictures, rows: Sequence[int], views: Sequence[str], times: Times
+    encoder: EncoderRunner,
+    pictures: Pictures,
+    rows: Sequence[int],
+    views: Sequence[str],
+    times: Times,
+    ends: Sequence[int] = (),
 ) -> Iterator[dict[str, np.ndarray]]:
-    """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them."""
+    """{view: (n, d) float32} of the pictures at `rows`, batch by batch in their order, as the tower gives them.
+
+    Args:
+        ends: Places in `rows` at which a batch ends, unless the size of the batch is being found.
+    """
     device, times.engine = machine.device(), encoder.engine.name
     loader = Loader(pictures, rows, encoder.tower.geometry, sorted({base_view(view) for view in views}), times)
     done = 0
@@ -181,7 +192,7 @@ def encode(
     if encoder.searching:
         yield from encoder.search(first, views, times)
     behind, copies = deque(), torch.cuda.Stream() if device.type == "cuda" else None
-    for batch in loader.batches(encoder.batch_size, done):
+    for batch in loader.batches(encoder.batch_size, done, ends=ends):
         behind.append(run(encoder, batch, views, copies))
         if len(behind) > (2 if device.type == "cuda" else 0):
             yield to_numpy(*behind.popleft(), times)

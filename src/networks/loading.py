@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -60,10 +61,13 @@ class Loader:
         self.ahead = AHEAD if machine.device().type == "cuda" else 0
         self.work: float | None = None  # seconds that loading the last batch took, summed over threads; None: not known
 
-    def batches(self, size: int, first: int = 0, stop: int | None = None) -> Iterator[dict[str, Tensor]]:
-        """Those of the rows from the place `first` on, before `stop`."""
-        threads, rows = self.times.threads, self.rows[first:stop]
-        parts = [rows[i : i + size] for i in range(0, len(rows), size)]
+    def batches(
+        self, size: int, first: int = 0, stop: int | None = None, ends: Sequence[int] = ()
+    ) -> Iterator[dict[str, Tensor]]:
+        """Those of the rows from the place `first` on, before `stop`; a batch ends at each of `ends`, in order."""
+        threads, stop = self.times.threads, len(self.rows) if stop is None else stop
+        cuts = [first, *(end for end in ends if first < end < stop), stop]
+        parts = [self.rows[i : min(i + size, end)] for start, end in pairwise(cuts) for i in range(start, end, size)]
         with ThreadPoolExecutor(threads) as pool:
             try:
                 waiting = deque()

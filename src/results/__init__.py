@@ -2,7 +2,7 @@
 
   folds.csv, folds.json        the fold of each train row, and what the folds were made from
   images.parquet, pictures/    the checks of each image file, and the decoded pictures
-  features/<encoder>-<view>/   features in shards of 256 images; pandas.read_feather reads a shard
+  features/<encoder>-<view>/   features in shards of 4096 images at most; pandas.read_feather reads a shard
   models/<model>/              oof.parquet, test.parquet, fold<k>.safetensors, model.json; history.csv if trained
   <what>-cv<score>-<sha7>.csv  a submission; sha7 begins the sha256 of its content: same answers, same name
   scores.csv                   the ledger, one row per submission: it joins CV, commit and leaderboard scores
