@@ -53,7 +53,7 @@ class Work(StageWork):
     def run(self, name: str) -> None:
         competition, spec = self.competition, self.competition.models[name]
         one = Run(competition, name, 0, spec.seed)
-        head = heads.starts(competition, spec, self.data)[0]
+        head = heads.starts(competition, name, self.data)[0]
         model = classifiers.create(spec, len(competition.outputs), one.init_seed, True, head)
         fold = one.fold(self.data, squares_of(competition, spec, self.data))
         curve = lr_curve(fold, model, augment.compose(spec.augment))

@@ -1,5 +1,7 @@
 """Averages of weights: exact at their ends, chosen on other rows than those that they are scored on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,9 @@ from scipy.special import softmax
 
 from src.data.rows import Dataset, read_dataset
 from src.models.finetune import averaging, heads, training
+from src.models.finetune.fold import run_fold
 from src.models.finetune.run import Run, squares_of
+from src.models.probe import nested
 from src.networks import classifiers, texts
 from src.networks.features import l2_normalise
 from src.results.model import model_tables
@@ -111,11 +115,35 @@ class TestStage:
         assert changes[1] < 1e-4 < changes[0]
         assert finetune.run(competition) == ["clip"]
 
-    def test_the_probes_of_all_folds_are_fitted_once(self, prepared, monkeypatch):
-        calls, probes = [], heads.probes
-        monkeypatch.setattr(heads, "probes", lambda *arguments: calls.append(1) or probes(*arguments))
-        finetune.run(with_models(clip=CLIP.model_copy(update={"head": "probe", "wise_ft": (0.0, 1.0)})))
-        assert len(calls) == 1
+    @pytest.fixture
+    def fitted(self, monkeypatch):
+        """A list that grows each time that the probes of all folds are fitted."""
+        calls, fit_folds = [], nested.fit_folds
+        monkeypatch.setattr(nested, "fit_folds", lambda *arguments: calls.append(1) or fit_folds(*arguments))
+        return calls
+
+    @pytest.mark.parametrize("wise_ft", [None, (0.0, 1.0)])
+    def test_the_probes_of_all_folds_are_fitted_once(self, prepared, fitted, wise_ft):
+        changes = {"head": "probe"} | ({} if wise_ft is None else {"wise_ft": wise_ft})
+        competition = with_models(clip=CLIP.model_copy(update=changes))
+        for number in (2, 0, 1):  # each in a process that knows nothing of the others
+            run_fold(competition, "clip", number)
+        assert len(fitted) == 1
+        assert finetune.run(competition) == ["clip"]
+        assert len(fitted) == 1
+
+    def test_probes_of_other_rows_are_fitted_again_and_those_of_another_test_set_are_not(self, prepared, fitted):
+        competition = with_models(clip=CLIP.model_copy(update={"head": "probe"}))
+        rows = read_dataset(competition)
+        first = heads.starts(competition, "clip", rows)
+        same = heads.starts(competition, "clip", replace(rows, test=rows.test.take(np.arange(3))))
+        assert all(
+            (a.coef == b.coef).all() and (a.intercept == b.intercept).all() for a, b in zip(first, same, strict=True)
+        )
+        assert len(fitted) == 1
+        heads.starts(competition, "clip", replace(rows, targets=np.roll(rows.targets, 1)))
+        assert len(fitted) == 2
+        assert not heads.has_probes(competition, "clip", rows)
 
     def test_wise_ft_ends_at_the_zero_shot_model_and_at_the_fine_tuned_one(self, prepared, capsys):
         alphas = (0.0, 0.5, 1.0)

@@ -150,7 +150,7 @@ def fine_tuned(cell: Cell) -> dict[str, Any]:
     @functools.cache
     def head() -> classifiers.Head | None:
         # where it is a probe: of the rows outside of fold 0, which is honest whichever rows are scored
-        return heads.starts(competition, spec, cell.data)[0]
+        return heads.fitted(competition, spec, cell.data)[0]
 
     def create(pretrained: bool) -> nn.Module:
         return classifiers.create(spec, fold.k, draw(spec.seed, 0), pretrained, head() if pretrained else None)

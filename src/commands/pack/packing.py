@@ -26,6 +26,7 @@ from src.schema.networks import Encoder
 
 # The files of a model, without the predictions of test rows: these are predicted again.
 KEPT = ("model.json", "oof.parquet", "history.csv", "fold*.safetensors", "fold*.json", "fold*-oof.parquet")
+KEPT += ("starts.safetensors",)  # the probes that WiSE-FT begins with
 KEPT += ("judged.json", "fold*-judged.parquet")  # a probe's doubts about the train rows' labels
 
 

@@ -67,11 +67,13 @@ class FittedFineTune:
         """The weights that each fold's training started from, where their head is not random."""
         spec, competition = self.spec, self.competition
         if spec.start == "probe":
-            print(
-                f"{competition.name}:{self.name} lies between the weights that were trained and those where it "
-                "started, with a probe of each fold's training rows as its head: that is made again"
-            )
-            initial = heads.starts(competition, spec, read_dataset(competition))
+            data = read_dataset(competition)
+            if not heads.has_probes(competition, self.name, data):
+                print(
+                    f"{competition.name}:{self.name} lies between the weights that were trained and those where it "
+                    "started, with a probe of each fold's training rows as its head: that is made again"
+                )
+            initial = heads.starts(competition, self.name, data)
         else:
             initial = [heads.zero_shot(competition, spec)] * len(self.alphas)
         origin = classifiers.create(spec, len(competition.outputs), spec.seed, True).state_dict()

@@ -58,7 +58,7 @@ class Shared:
     @cached_property
     def starts(self) -> list[Head | None]:
         """The start of each fold's head."""
-        return heads.starts(self.competition, self.spec, self.data)
+        return heads.starts(self.competition, self.name, self.data)
 
 
 def run_fold(
