@@ -2,9 +2,10 @@
 
     ./run.sh corn units
 
-Behind each, after a tab, stand those that it waits for (`| cut -f1` leaves them out). `./run.sh corn unit finetune
-that is all that a SLURM array, submitit, Snakemake or GNU parallel needs. Once there is none left, `./run.sh corn` puts
-the blend, the submission and the report together. What comes beside the units is printed to stderr.
+Behind each, after a tab, stand those that it waits for (`cut -f1` leaves them out). `./run.sh corn unit finetune
+convnext 0 42` runs one of them: that is all that a SLURM array, submitit, Snakemake or GNU parallel needs. Once there
+is none left, `./run.sh corn` puts the blend, the submission and the report together. What comes beside the units is
+printed to stderr.
 """
 
 import sys

@@ -143,9 +143,13 @@ class Run:
         if unfinished - {None}:
             self.write_so_far()
         skipped = {unit: self.failed_before(unit) for unit in pending if any(map(unit.waits_for, gone))}
-        outcome = self.run_units([unit for unit in pending if unit not in skipped], work)
-        self.outcome.failed |= outcome.failed
-        self.outcome.skipped |= skipped | outcome.skipped
+        outcome = self.run_units([one for one in pending if one not in skipped and one.key not in gone], work)
+        again = [one for one, error in outcome.failed.items() if work.of(one.stage).recover(error, *one.names)]
+        work.forget()
+        self.outcome.failed |= {one: error for one, error in outcome.failed.items() if one not in again}
+        self.outcome.skipped |= skipped | {one: why for one, why in outcome.skipped.items() if why not in again}
+        if again:
+            self.place(names)
 
     def run_units(self, units: list[Unit], work: "CompetitionWork") -> Outcome:
         """Have units run, with a deadline those for which there is time; the models that are left out are named."""

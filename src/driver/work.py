@@ -46,8 +46,15 @@ class CompetitionWork:
     def of(self, stage: str) -> StageWork:
         """The units of a stage; of other stages nothing is kept in memory."""
         if stage not in self.works:
+            self.forget()
             self.works = {stage: stages.module(stage).Work(self.competition, self.data)}
         return self.works[stage]
+
+    def forget(self) -> None:
+        """Let go of what is kept from one unit to the next."""
+        for work in self.works.values():
+            work.forget()
+        self.works = {}
 
     def pending(self, names: Iterable[str], gone: Collection[Key] = ()) -> list[Unit]:
         """The units of stages that are not done, in order."""

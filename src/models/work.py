@@ -58,6 +58,14 @@ class StageWork(ABC):
     def outputs(self, *names: str | int) -> Collection[Path]:
         """The files of a unit that is done; what describes the others is the last."""
 
+    def recover(self, error: Exception, *names: str | int) -> bool:
+        """Change what made a unit fail, if that can be; then all that is pending is asked for again."""
+        return False
+
+    def forget(self) -> None:
+        """Let go of what the process keeps beside this object."""
+        return
+
     def seconds(self, *names: str | int) -> float | None:
         """How long a unit that is done took, also in earlier runs, by its files; None: these do not say."""
         return None
@@ -131,9 +139,14 @@ def make_all(work: StageWork) -> list[str]:
     Raises:
         UserError: The first of a unit; the others were run.
     """
-    pending = list(work.pending())
     made = Made(work)
-    Inline().run(pending, made).raise_first()
+    try:
+        outcome = Inline().run(list(work.pending()), made)
+        if [unit for unit, error in outcome.failed.items() if work.recover(error, *unit.names)]:
+            outcome = Inline().run(list(work.pending()), made)
+        outcome.raise_first()
+    finally:
+        work.forget()
     return made.models
 
 

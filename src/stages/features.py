@@ -6,49 +6,68 @@ second, where the time went, and the bottleneck.
 Encoders, views, precision and storage: ./run.sh help networks
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from src.data.rows import read_dataset
 from src.models.work import StageWork, make_all
-from src.networks import encoders, encoding, features
+from src.networks import encoders, encoding, encoding_units
+from src.networks.blocks import Block, distinct
+from src.networks.encoding import Overflowed
+from src.networks.encoding_units import encoders_of
+from src.networks.flops import flops
 from src.results import shards
 from src.schema.competition import Competition
-from src.schema.networks import Encoder
-from src.units.unit import Unit
+from src.units.unit import Key, Unit
 
 
 def check(competition: Competition) -> None:
     """Refuses a model that is not known, or whose weights file is missing, before anything is computed."""
-    for spec in competition.encoders:
+    for spec in encoders_of(competition):
         encoders.identity(spec)
 
 
 class Work(StageWork):
+    """A unit a block of images, through an encoder into all views."""
+
     stage = "features"
 
-    def specs(self, slug: str) -> list[Encoder]:
-        return [spec for spec in self.competition.encoders if encoders.slug(spec) == slug]
-
     def units(self) -> Iterator[Unit]:
-        for slug in dict.fromkeys(map(encoders.slug, self.competition.encoders)):
-            yield Unit(self.stage, (slug,), gpus=1, after=(("pictures",),), keeps=slug)
+        n = len(distinct(self.data.rows))
+        for slug, caches in encoding.caches_of(self.competition, encoders_of(self.competition)).items():
+            for number in range(-(-n // shards.ROWS)):
+                size = min(shards.ROWS, n - number * shards.ROWS)
+                yield self.unit(Block(slug, tuple(cache.view for cache in caches), number, size))
 
-    def run(self, slug: str) -> None:
-        encoding.encode_missing(self.competition, self.specs(slug), self.data)
+    def unit(self, block: Block) -> Unit:
+        (spec, *_) = (one for one in encoders_of(self.competition) if encoders.slug(one) == block.slug)
+        work, rate = block.n * len(block.views) * flops(spec).forward, f"{self.stage} {block.slug}"
+        what = {"after": (("pictures",),), "work": work, "rate": rate, "keeps": block.slug}
+        return Unit(self.stage, (block.slug, block.number), gpus=1, **what)
 
-    def is_reused(self, slug: str) -> bool:
-        if is_there := self.is_done(slug):
-            self.run(slug)  # which says so
-        return is_there
+    def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:
+        """As any stage's. It begins the caches: only who places the units asks for it."""
+        blocks = encoding.begin(self.competition, self.data, encoders_of(self.competition))
+        yield from map(self.unit, blocks)
 
-    def is_done(self, slug: str) -> bool:
-        shas = shards.binary(sorted(set(self.data.rows.shas)))
-        caches = [cache for spec in self.specs(slug) for cache in features.feature_caches(self.competition, spec)]
-        return not any(len(cache.missing(shas)) for cache in caches)
+    def run(self, slug: str, number: int) -> None:
+        encoding_units.encode_block(self.competition, self.data, slug, number)
 
-    def outputs(self, slug: str) -> list[Path]:
-        return []
+    def is_done(self, slug: str, number: int) -> bool:
+        return encoding_units.is_done(self.competition, self.data, slug, number)
+
+    def outputs(self, slug: str, number: int) -> list[Path]:
+        return encoding_units.outputs(self.competition, self.data, slug, number)
+
+    def recover(self, error: Exception, slug: str, number: int) -> bool:
+        if not isinstance(error, Overflowed):
+            return False
+        specs = [spec for spec in encoders_of(self.competition) if encoders.slug(spec) == slug]
+        encoding.begin(self.competition, self.data, specs, wider=True)
+        return True
+
+    def forget(self) -> None:
+        encoding_units.forget()
 
 
 def run(competition: Competition) -> None:

@@ -41,7 +41,13 @@ class Work(StageWork):
 
     def units(self) -> Iterator[Unit]:
         for name in self.competition.trained:
-            yield Unit(self.stage, (name,), gpus=1, after=(("pictures",),), rate=f"{self.stage} {name}")
+            yield Unit(
+                self.stage,
+                (name,),
+                gpus=1,
+                after=(("pictures",), ("finetune", name, "starts")),
+                rate=f"{self.stage} {name}",
+            )
 
     def is_reused(self, name: str) -> bool:
         self.path(name).unlink(missing_ok=True)  # it is made each time that it is asked for

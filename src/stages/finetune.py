@@ -17,7 +17,8 @@ import pandas as pd
 
 from src.base import files
 from src.data.rows import Dataset, read_dataset
-from src.models.finetune import averaging
+from src.models.finetune import averaging, heads
+from src.models.finetune.cost import run_cost
 from src.models.finetune.fitted import FittedFineTune
 from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
@@ -25,7 +26,7 @@ from src.models.finetune.run import Run, check_networks, runs_of
 from src.models.finetune.soups import cook
 from src.models.pictures import test_pictures
 from src.models.probe.judging import JUDGE, judge_of
-from src.models.work import StageWork, make_all, model_files
+from src.models.work import FITTED, StageWork, make_all, model_files
 from src.networks import classifiers, encoders
 from src.networks.flops import flops
 from src.results.model import has_result, is_reused, model_key, read_model, save_model
@@ -35,7 +36,7 @@ from src.scoring import calibration
 from src.scoring.tables import Gathered, mean
 from src.units.unit import Key, Unit
 
-ASSEMBLE = "assemble"  # behind a model's name: its folds' tables are put together
+STARTS, ASSEMBLE = "starts", "assemble"  # behind a model's name: the probes that it starts from; its folds' tables
 
 check = check_networks  # before anything is computed
 
@@ -60,9 +61,16 @@ class Work(StageWork):
     def units(self) -> Iterator[Unit]:
         for name, spec in self.competition.trained.items():
             judge = (("probe", judge_of(self.competition, spec), JUDGE),) if spec.needs_judge else ()
-            pictures, work = spec.scheduled(self.data.n_learnt).epochs * self.data.n_learnt, flops(spec).trained
+            held_out = len(self.data.train) - self.data.n_learnt
+            work = run_cost(spec, self.data.n_learnt, held_out, len(self.data.test), flops(spec)).total
             rate = f"{self.stage} {encoders.title(spec)} {classifiers.size(spec)} batch {spec.batch_size}"
-            what = {"gpus": 1, "after": (("pictures",), *judge), "work": pictures * work, "rate": rate, "whole": name}
+            what = {"gpus": 1, "after": (("pictures",), *judge), "work": work, "rate": rate, "whole": name}
+            if spec.start == "probe":
+                features = (("features", encoders.slug(spec.encoder)),)
+                yield Unit(
+                    self.stage, (name, STARTS), gpus=1, after=features, work=FITTED * self.data.n_learnt, whole=name
+                )
+                what["after"] += ((self.stage, name, STARTS),)
             for one in self.runs(name):
                 yield Unit(self.stage, (name, one.number, one.seed), **what)
             runs = tuple((self.stage, name, number) for number in range(self.data.n_folds))
@@ -94,6 +102,8 @@ class Work(StageWork):
             self.reused[name] = is_reused(self.folder(name), key)
         if self.reused[name] or name in self.soups or what == ASSEMBLE:
             return self.reused[name]
+        if what == STARTS:
+            return self.is_done(name, what)
         one = self.named(name, what, seed)
         if is_there := one.done(self.shared(name).key) is not None:
             print(f"{one.title}  reused")
@@ -119,12 +129,16 @@ class Work(StageWork):
             mix_soup(self.competition, name, self.data, self.soup_key(name))
         elif what == ASSEMBLE:
             assemble(self.shared(name))
+        elif what == STARTS:
+            self.shared(name).starts  # noqa: B018 which writes them
         else:
             run_fold(self.competition, name, what, seed, self.shared(name))
 
     def is_done(self, name: str, what: int | str = "", seed: int | None = None) -> bool:
         if name in self.soups:
             return has_result(self.folder(name), self.soup_key(name))
+        if what == STARTS:
+            return heads.has_probes(self.competition, name, self.data)
         key = self.shared(name).key
         return (
             has_result(self.folder(name), key)
@@ -138,10 +152,10 @@ class Work(StageWork):
     def outputs(self, name: str, what: int | str = "", seed: int | None = None) -> list[Path]:
         if name in self.soups or what == ASSEMBLE:
             return model_files(self.folder(name))
-        return self.named(name, what, seed).files
+        return [heads.probes_file(self.competition, name)] if what == STARTS else self.named(name, what, seed).files
 
     def seconds(self, name: str, what: int | str = "", seed: int | None = None) -> float | None:
-        if name in self.soups or what == ASSEMBLE:
+        if name in self.soups or what in (ASSEMBLE, STARTS):
             return None
         return self.named(name, what, seed).done(self.shared(name).key)["seconds"]
 
