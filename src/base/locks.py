@@ -3,6 +3,7 @@
 import errno
 import functools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,9 @@ from filelock import lock_descriptor
 from src.base.errors import UserError
 from src.base.files import explain_os_errors
 
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of some network drives
+# Of file systems without locks: network drives, and buckets as drives, of which some know no such call at all
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EINVAL)
+SILENT_S = 2  # that a lock is waited for without a word
 OPEN: set[int] = set()  # the handles of this process that locks are at
 
 
@@ -49,11 +52,20 @@ def is_at(handle: int, path: Path) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let one process at a time into the block for `path`, a file that is created for that; the others wait."""
+    """Let one process at a time into the block for `path`, a file that is created for that; the others wait.
+
+    Whoever waits for more than a moment says for what: `.pictures.lock` is that of pictures.
+    """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     with opened(path, os.O_WRONLY | os.O_CREAT) as handle:
-        lock(handle, blocking=True)
+        start = time.monotonic()
+        while not (has_lock := lock(handle, blocking=False)) and time.monotonic() - start < SILENT_S:
+            time.sleep(0.05)
+        if not has_lock:
+            what = path.name.removeprefix(".").removesuffix(".lock")
+            print(f"waiting for another process that is at work on {what}", flush=True)
+            lock(handle, blocking=True)
         yield
 
 

@@ -49,9 +49,10 @@ def test_who_wants_a_locked_file_waits_until_its_process_is_killed(tmp_path):
         assert first.stdout.readline() == "in it\n"
         with another("locked", path) as second:
             os.set_blocking(second.stdout.fileno(), False)
-            time.sleep(2)
+            time.sleep(1.5)
             assert second.stdout.readline() == ""
             os.set_blocking(second.stdout.fileno(), True)
+            assert second.stdout.readline() == "waiting for another process that is at work on scores.csv\n"
             first.kill()
             assert second.stdout.readline() == "in it\n"
 
@@ -104,7 +105,9 @@ def test_a_folder_that_has_something_stays(tmp_path):
     assert [path.name for path in (tmp_path / "a/toy").iterdir()] == ["folds.csv"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EINVAL]
+)
 def test_a_file_system_without_locks_is_said_once_and_gone_on_with(tmp_path, monkeypatch, capsys, number):
     def flock(handle, how):
         raise OSError(number, os.strerror(number))
