@@ -7,7 +7,7 @@
 set -euo pipefail
 
 # Paths that the caller gave are the caller's; everything else is relative to this file's folder.
-for root in INPUT_DIR SUBMISSIONS_DIR; do
+for root in INPUT_DIR SUBMISSIONS_DIR SCRATCH_DIR; do
   path=${!root:-}
   if [[ -n $path && $path != /* ]]; then export "$root=$PWD/$path"; fi
 done

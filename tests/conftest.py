@@ -104,6 +104,7 @@ def roots_at(folder: Path) -> Iterator[pytest.MonkeyPatch]:
 def set_roots(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("INPUT_DIR", str(folder / "input"))
     patch.setenv("SUBMISSIONS_DIR", str(folder / "submissions"))
+    patch.delenv("SCRATCH_DIR", raising=False)
 
 
 @pytest.fixture

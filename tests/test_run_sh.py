@@ -17,11 +17,13 @@ PYTHON = shlex.quote(sys.executable)
 def test_runs_a_stage_with_what_it_needs_below_roots_relative_to_where_the_caller_stands(run_sh, roots):
     (roots / "a place").mkdir()
     words = ("digits", "zeroshot", "--limit", "60")
-    done = run_sh(*words, cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out")
+    done = run_sh(*words, cwd=roots / "a place", INPUT_DIR="in put", SUBMISSIONS_DIR="out", SCRATCH_DIR="..")
     assert done.returncode == 0, done.stderr
     assert "zeroshot_tiny  oof accuracy 0." in done.stdout
     assert (roots / "a place/in put/digits/train.csv").is_file()
     assert (roots / "a place/out/digits-limit60/models/zeroshot_tiny/model.json").is_file()
+    assert not (roots / "a place/out/digits-limit60/pictures").exists()
+    assert [path.name for path in roots.glob("digits-limit60-*/pictures/*")] != []
 
 
 def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):

@@ -1,6 +1,7 @@
 """The two roots, and the paths that a user or a config names."""
 
 import getpass
+import hashlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,18 @@ def input_root() -> Path:
 def submissions_root() -> Path:
     """The folder of everything that is computed."""
     return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
+
+
+def scratch_of(folder: Path) -> Path:
+    """Return where that lies of a folder of results which can be made again: in it, or below SCRATCH_DIR.
+
+    That is a disk of the machine's own, perhaps, where results are on a network's. A folder there bears the name of the
+    one of results, and the digest of its path: others of that name have other files, or another config.
+    """
+    if not (root := os.environ.get("SCRATCH_DIR")):
+        return folder
+    digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    return Path(root, f"{folder.name}-{digest[:8]}")
 
 
 def own_input_root() -> Path:

@@ -10,7 +10,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from src.base import packages
 from src.base.errors import unknown
 from src.base.packages import CLIP, DUPLICATES, LABELS
-from src.base.paths import submissions_root
+from src.base.paths import scratch_of, submissions_root
 from src.schema.forms import DEFAULTS, AnyForm, Form, LabelList, Ranking
 from src.schema.models import AnyModel, ComparedModel, Prompts
 from src.schema.networks import Encoder, Exact
@@ -278,7 +278,7 @@ class Competition(Strict):
         of_weights = {packages.package_of(spec.weights_file or "") for spec in networks} - {None}
         return of_weights | {name for name, needed in is_needed.items() if needed}
 
-    # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it.
+    # Paths. INPUT_DIR and SUBMISSIONS_DIR move the two roots, as a Kaggle notebook needs it; SCRATCH_DIR the pictures.
 
     @property
     def input_root(self) -> Path:
@@ -294,7 +294,7 @@ class Competition(Strict):
 
     images_record = in_folder("images.parquet")
     folds_csv = in_folder("folds.csv")
-    pictures = in_folder("pictures")
+    pictures = property(lambda competition: scratch_of(competition.folder) / "pictures")
     duplicates = in_folder("duplicates")  # pictures that are nearly the same
     scores_csv = in_folder("scores.csv")  # the ledger of submissions
     audit_csv = in_folder("audit.csv")  # the audit's findings: doubtful labels, near-duplicates, leaks, outliers

@@ -179,6 +179,21 @@ def test_paths_are_under_the_two_roots(roots):
     assert competition.folds_csv == roots / "submissions/toy/folds.csv"
 
 
+def test_pictures_lie_with_the_results_or_in_scratch_folders_that_are_as_many(roots, monkeypatch):
+    small = toy_competition(limit=20)
+    assert small.pictures == roots / "submissions/toy-limit20/pictures"
+    monkeypatch.setenv("SCRATCH_DIR", str(roots / "scratch"))
+    found = [small.pictures, toy_competition().pictures]
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
+    found.append(toy_competition().pictures)
+    assert len(set(found)) == 3
+    assert all(path.is_relative_to(roots / "scratch") for path in found)
+    assert found[0].parent.name.startswith("toy-limit20-")
+    (roots / "link").symlink_to(roots / "others")
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "link"))
+    assert toy_competition().pictures == found[2]
+
+
 def test_a_smoke_run_has_folders_of_its_own(roots):
     assert toy_competition(limit=20).folder == roots / "submissions/toy-limit20"
 
