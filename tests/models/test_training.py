@@ -456,7 +456,8 @@ class TestStopped:
     SPEC = spec_of(epochs=3, batch_size=8, ema_decay=0.5, mixup=0.4, backbone_args={"drop_path_rate": 0.2})
 
     @pytest.mark.parametrize(  # 4 steps are an epoch; 12 are all
-        ("step", "number"), [(step, signal.SIGTERM) for step in (1, 3, 4, 6, 11)] + [(6, signal.SIGINT)]
+        ("step", "number"),
+        [(step, signal.SIGTERM) for step in (1, 3, 4, 6, 11)] + [(6, signal.SIGINT), (6, signal.SIGALRM)],
     )
     def test_by_a_signal_it_saves_and_ends_with_the_weights_of_an_undisturbed_run(
         self, tmp_path, monkeypatch, step, number, capsys
