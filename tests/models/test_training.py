@@ -534,6 +534,24 @@ class TestStopped:
         assert saved["epoch"] == (2 if place in ("prepare", "end_epoch") else 1)
         assert saved["step"] == 1 or place != "train_step"
 
+    def test_a_signal_while_the_last_checkpoint_is_written_is_not_lost(self, tmp_path, monkeypatch):
+        wait, calls, last = resume.Checkpointer.wait, [], None
+
+        def disturbed(self):
+            calls.append(1)
+            if len(calls) == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+            wait(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(resume.Checkpointer, "wait", disturbed)
+            expected, _ = fit(self.SPEC, tmp_path / "whole")
+            last = 2 * len(calls)
+            with pytest.raises(KeyboardInterrupt):
+                fit(self.SPEC, tmp_path / "it")
+        again, _ = fit(self.SPEC, tmp_path / "it")
+        assert all(torch.equal(again[name], expected[name]) for name in expected)
+
     def test_a_signal_that_comes_twice_is_one(self):
         """timeout sends it to the process, and to all of its group."""
         with interrupts.deferred_signals() as asked:

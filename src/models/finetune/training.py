@@ -287,6 +287,7 @@ def train_fold(
         while training.epoch < spec.epochs:
             train_epoch(training, batches, checkpointer, stop)
         checkpointer.wait()
+        stop.raise_if_set()
     return training.predictor, training.history
 
 
