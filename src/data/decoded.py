@@ -1,34 +1,30 @@
 """The decoded store: the pictures of all rows as one memory map, decoded once and read by every stage and worker.
 
-A folder with key.json, pixels.bin (one picture behind the other, uint8 RGB) and index.parquet (sha256 of the image's
-file, offset, height, width). Pictures are found by the bytes of their files: a changed file is another picture. The
-index is replaced after the pixels that it tells of are on the disk: a killed run resumes behind the last of them.
+A folder with key.json and pixels (data/pixel_file.py). Pictures are found by the bytes of their files: a changed file
+is another picture.
 
 Whole pictures lie in the folder itself, those that are reduced to a side in a folder of that side in it: a model reads
-those of its own side, whatever the other models read.
+those of its own side, whatever the other models read. Where not all have room the first rows' are stored, and the
+others are decoded each time, to the same pixels.
 """
 
 import shutil
-import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from src.base import files, locks
 from src.base.errors import UserError
-from src.base.text import duration
-from src.base.threads import parallel
 from src.data import images
 from src.data.geometry import Geometry, reduced
+from src.data.pixel_file import COLUMNS, NAMES, extend, read_index, stores
 from src.data.rows import Rows
 
 CODE = 1  # raised when this file stores other pixels under the same key
-FLUSH_BYTES = 256 << 20  # of pixels between two writes of the index
 SPARE_BYTES = 1 << 30  # of the disk that are left free for results
 CACHE_BYTES = 128 << 20  # of squares in memory, in each of the loader's workers
-COLUMNS = ["sha256", "offset", "height", "width"]
 
 
 class Pictures:
@@ -61,24 +57,29 @@ class Decoded(Pictures):
 class Stored(Pictures):
     """Pictures in the store of `folder`, views of its map of pixels, which worker processes share."""
 
-    def __init__(self, folder: Path, offset: np.ndarray, height: np.ndarray, width: np.ndarray):
-        self.folder, self.offset, self.height, self.width = folder, offset, height, width
+    def __init__(
+        self, folder: Path, offset: np.ndarray, height: np.ndarray, width: np.ndarray, others: Decoded | None = None
+    ):
+        """`others`: decodes those that are not stored, whose offset is -1; None: all are."""
+        self.folder, self.offset, self.height, self.width, self.others = folder, offset, height, width, others
         # copy on write: nobody changes the file, and torch takes only arrays that could be written to
         pixels = np.memmap(folder / "pixels.bin", np.uint8, mode="c")
         self.pixels = np.asarray(pixels)  # a plain array: to cut pieces out of a memmap takes six times as long
 
     def __reduce__(self):
-        return Stored, (self.folder, self.offset, self.height, self.width)
+        return Stored, (self.folder, self.offset, self.height, self.width, self.others)
 
     def __len__(self) -> int:
         return len(self.offset)
 
-    def read(self, i: int) -> np.ndarray:
+    def read(self, i: int) -> np.ndarray | bytearray:
         start, height, width = int(self.offset[i]), int(self.height[i]), int(self.width[i])
+        if start < 0:
+            return self.others.read(i)
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
-    def picture(self, pixels: np.ndarray) -> np.ndarray:
-        return pixels
+    def picture(self, data: np.ndarray | bytearray) -> np.ndarray:
+        return data if isinstance(data, np.ndarray) else self.others.picture(data)
 
 
 class Squares:
@@ -108,19 +109,23 @@ class Store:
     """The store in `folder` for the pictures of `rows`.
 
     Larger pictures are reduced to a shorter side of `need` pixels, which is what the models that read them make of them
-    first; where models differ in that, they are kept `whole`, if they fit. What does not fit into `limit` bytes, beside
-    the pictures of other sides, is not stored. `side`, what they are reduced to, or None, depends on these arguments
-    and the `train` rows alone: so do all numbers, and a test set that is larger trains nothing again.
+    first; where models differ in that, they are kept `whole`, if they fit. Of what does not fit into `limit` bytes,
+    beside the pictures of other sides, or on the disk, the first rows are stored. `side`, what they are reduced to, or
+    None, depends on these arguments and the `train` rows alone: so do all numbers, and a test set that is larger trains
+    nothing again.
     """
 
     def __init__(self, folder: Path, rows: Rows, need: int, limit: int, whole: bool = False, train: Rows | None = None):
         train = rows if train is None else train
         larger = train.sizes.min(axis=1).max() > need and pixel_bytes(train, need) <= limit
         self.side = need if larger and not (whole and pixel_bytes(train, None) <= limit) else None
-        self.limit, self.bytes = limit, pixel_bytes(rows, self.side)
+        self.rows, self.limit, self.bytes = rows, limit, pixel_bytes(rows, self.side)
         self.root, self.key = folder, {"code": CODE, "side": self.side}
         here = self.side is None or files.read_json(folder / "key.json") == self.key  # as an earlier version had it
         self.folder = folder if here else folder / str(self.side)
+        self.last: tuple[list, pd.DataFrame] | None = None  # facts on the files, and what the index had
+        self.fitting: dict[int, pd.Index] = {}
+        self.said: set[str] = set()
 
     def pictures(self, rows: Rows) -> Pictures:
         """Return the pictures of some of the rows, decoded into the store where it does not have them yet.
@@ -128,101 +133,83 @@ class Store:
         Raises:
             UserError: The folder cannot be written.
         """
-        if self.bytes > self.limit:
+        if not self.limit:
             return Decoded(rows.paths, self.side, rows.white)
         # Folds that are trained in several processes come here at once: the first decodes, the others wait.
         with locks.locked(self.root.with_name(f".{self.root.name}.lock")):
             return self.complete(rows)
 
     def complete(self, rows: Rows) -> Pictures:
-        have = files.read_json(self.folder / "key.json")
-        known, cut_off = read_index(self.folder) if have == self.key else (pd.DataFrame(columns=COLUMNS), 0)
-        if cut_off:
-            pixels = self.folder / "pixels.bin"
-            print(f"{pixels} is truncated: {cut_off} of its {len(known) + cut_off} pictures are decoded again")
-        path_of = dict(zip(rows.shas, rows.paths, strict=True))
-        if todo := sorted(path_of.keys() - set(known["sha256"])):
-            if no_room := self.no_room(pixel_bytes(rows.take(np.isin(rows.shas, todo)), self.side)):
-                print(f"no decoded store: {no_room}")
-                return Decoded(rows.paths, self.side, rows.white)
-            if have != self.key:
+        known = self.known()
+        at = known.index.get_indexer(rows.shas)
+        if (at < 0).any() and len(todo := self.with_room(rows.take(at < 0))):
+            if (have := files.read_json(self.folder / "key.json")) != self.key:
                 self.clear(have)
-            known = extend(self.folder, known, todo, Decoded([path_of[sha] for sha in todo], self.side, rows.white))
-        places = known.set_index("sha256").loc[rows.shas]
-        return Stored(self.folder, *(places[name].to_numpy() for name in COLUMNS[1:]))
+            picture = Decoded(todo.paths, self.side, rows.white).__getitem__
+            known = extend(self.folder, known, todo.shas, picture)
+            at = known.index.get_indexer(rows.shas)
+        decoded, is_stored = Decoded(rows.paths, self.side, rows.white), at >= 0
+        if not is_stored.any():
+            return decoded
+        offset, height, width = (known[name].to_numpy()[at] for name in COLUMNS[1:])
+        others = None if is_stored.all() else decoded
+        return Stored(self.folder, np.where(is_stored, offset, -1), height, width, others)
 
-    def no_room(self, needed: int) -> str:
-        """Why `needed` more bytes have no room on the disk, or beside the pictures of other sides; empty: they have."""
-        free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
-        if needed + SPARE_BYTES > free:
-            return f"it needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free"
+    def lacks(self, rows: Rows) -> bool:
+        """Whether pictures of rows that have room are not stored."""
+        return self.limit > 0 and len(self.with_room(rows.take(self.known().index.get_indexer(rows.shas) < 0))) > 0
+
+    def known(self) -> pd.DataFrame:
+        """Offset, height and width by sha256, of the pictures that are there; read again where a file has changed."""
+        paths = [self.folder / name for name in NAMES]
+        facts = [path.exists() and (path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
+        if self.last is None or self.last[0] != facts:
+            same = files.read_json(self.folder / "key.json") == self.key
+            known, cut_off = read_index(self.folder) if same else (pd.DataFrame(columns=COLUMNS), 0)
+            if cut_off:
+                there = f"{cut_off} of its {len(known) + cut_off} pictures are decoded again"
+                print(f"{self.folder / 'pixels.bin'} is truncated: {there}")
+            self.last = facts, known.set_index("sha256")
+        return self.last[1]
+
+    def with_room(self, rows: Rows) -> Rows:
+        """Those distinct ones of rows, which are not stored, that have room; where others have none, it is said why."""
+        rows = rows.take(~pd.Index(rows.shas).duplicated())
         beside = sum((path / "pixels.bin").stat().st_size for path in stores(self.root) if path != self.folder)
+        found, why = rows, f"store_gb={self.limit / 1e9:g} allows no more"
         if self.bytes + beside > self.limit:
-            return (
-                f"pictures of {self.side or 'all'} pixels take {self.bytes / 1e9:.1f} GB beside {beside / 1e9:.1f} GB "
-                f"of other sizes, and store_gb={self.limit / 1e9:g} allows less"
-            )
-        return ""
+            why += f" beside {beside / 1e9:.1f} GB of pictures of other sizes" if beside else ""
+            found = rows.take(pd.Index(rows.shas).isin(self.first(self.limit - beside)))
+        free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
+        fits = np.cumsum(bytes_of(found, self.side)) <= free - SPARE_BYTES
+        if not fits.all():
+            found, why = found.take(fits), f"the disk has {free / 1e9:.1f} GB free"
+        if len(found) < len(rows) and why not in self.said:
+            self.said.add(why)
+            print(f"pictures  {len(rows) - len(found)} are decoded each time: {why}")
+        return found
+
+    def first(self, limit: int) -> pd.Index:
+        """The first distinct ones of all pictures, as many as fit into so many bytes: in every process the same."""
+        if limit not in self.fitting:
+            distinct = self.rows.take(~pd.Index(self.rows.shas).duplicated())
+            self.fitting[limit] = pd.Index(distinct.shas)[np.cumsum(bytes_of(distinct, self.side)) <= limit]
+        return self.fitting[limit]
 
     def clear(self, have: Any) -> None:
         if have is not None:
             print(f"decoding the pictures again: {files.describe_changes(have, self.key)}")
-        for name in ("key.json", "index.parquet", "pixels.bin"):  # the key first: without it, pixels are nobody's
+        for name in NAMES:  # the key first: without it, pixels are nobody's
             (self.folder / name).unlink(missing_ok=True)
         files.write_json(self.folder / "key.json", self.key)
 
 
-def stores(root: Path) -> list[Path]:
-    """The folders of `root` that hold pixels: itself, and those of sides, the largest first."""
-    sides = sorted((path for path in root.glob("*/") if path.name.isdecimal()), key=lambda path: -int(path.name))
-    return [path for path in (root, *sides) if (path / "pixels.bin").is_file()]
-
-
 def pixel_bytes(rows: Rows, side: int | None) -> int:
     """The bytes of all pixels, 3 each."""
+    return int(bytes_of(rows, side).sum())
+
+
+def bytes_of(rows: Rows, side: int | None) -> np.ndarray:
+    """(n,) the bytes of each picture's pixels."""
     scale = 1.0 if side is None else np.minimum(side / rows.sizes.min(axis=1), 1)
-    return int((rows.sizes.prod(axis=1) * scale**2 * 3).sum())
-
-
-def read_index(folder: Path) -> tuple[pd.DataFrame, int]:
-    """Return the index's rows whose pixels exist, and how many have none because the file of pixels is cut off."""
-    try:
-        known = pd.read_parquet(folder / "index.parquet", columns=COLUMNS)
-    except (OSError, ValueError, KeyError):
-        return pd.DataFrame(columns=COLUMNS), 0
-    pixels = folder / "pixels.bin"
-    size = pixels.stat().st_size if pixels.exists() else 0
-    whole = known["offset"] + known["height"] * known["width"] * 3 <= size
-    return known[whole], int((~whole).sum())
-
-
-def extend(folder: Path, known: pd.DataFrame, shas: list[str], source: Decoded) -> pd.DataFrame:
-    """Decode the pictures of `source`, store them behind the `known` ones and return the new index."""
-    start, rows = time.perf_counter(), [tuple(row) for row in known.itertuples(index=False)]
-    end = max((offset + height * width * 3 for _, offset, height, width in rows), default=0)
-    with files.explain_os_errors(folder), (folder / "pixels.bin").open("ab") as file:
-        file.truncate(end)  # of a killed run, behind the end of its index
-        flushed = end
-        decoded = parallel(source.__getitem__, range(len(shas)), "decoding")
-        for sha, picture in zip(shas, decoded, strict=True):
-            file.write(np.ascontiguousarray(picture).data)
-            rows.append((sha, end, *picture.shape[:2]))
-            end += picture.size
-            if end - flushed >= FLUSH_BYTES:
-                flush(file, folder, rows)
-                flushed = end
-        index = flush(file, folder, rows)
-    seconds = time.perf_counter() - start
-    print(
-        f"pictures  {len(shas)} decoded  {duration(seconds)}  {len(shas) / seconds:.0f} images/s  "
-        f"{end / 1e9:.2f} GB in {folder}"
-    )
-    return index
-
-
-def flush(file: BinaryIO, folder: Path, rows: list[tuple]) -> pd.DataFrame:
-    file.flush()
-    files.flush_to_disk(file)
-    index = pd.DataFrame(rows, columns=COLUMNS)
-    files.write_parquet(folder / "index.parquet", index)
-    return index
+    return rows.sizes.prod(axis=1) * scale**2 * 3

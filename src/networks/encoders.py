@@ -1,5 +1,6 @@
 """An encoder of a config, whichever library it is of: its name in files and keys, and its image tower."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from src.base import files, machine
@@ -107,5 +108,10 @@ def make_store(competition: Competition, data: Parts | Dataset, need: int, whole
 
 def pictures(store: Store, spec: Encoder, views: list[str], rows: Rows) -> Pictures:
     """The rows' pictures: from the store, where the encoder's squares come out as from the files; else from those."""
+    return store.pictures(rows) if is_read(store, spec, views) else Decoded(rows.paths, None, rows.white)
+
+
+def is_read(store: Store, spec: Encoder, views: Sequence[str]) -> bool:
+    """Whether the encoder's squares come out of the store as from the files."""
     exact = all(base_view(view) == "identity" for view in views) and geometry(spec).exact_at(store.side)
-    return store.pictures(rows) if exact or store.side is None else Decoded(rows.paths, None, rows.white)
+    return exact or store.side is None

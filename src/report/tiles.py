@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from src.data import decoded as decoded_store
-from src.data import images
+from src.data import images, pixel_file
 from src.schema.competition import Competition
 
 SIDE = 144  # pixels of a tile's longer side; smaller pictures stay as they are
@@ -78,10 +77,10 @@ def stored(folder: Path) -> tuple[pd.DataFrame, np.ndarray]:
 
     Of several the one with the largest pictures.
     """
-    places, pixels = pd.DataFrame(columns=decoded_store.COLUMNS), np.empty(0, np.uint8)
+    places, pixels = pd.DataFrame(columns=pixel_file.COLUMNS), np.empty(0, np.uint8)
     # without their key, pixels are nobody's
-    for store in [path for path in decoded_store.stores(folder) if (path / "key.json").is_file()][:1]:
-        places, _ = decoded_store.read_index(store)
+    for store in [path for path in pixel_file.stores(folder) if (path / "key.json").is_file()][:1]:
+        places, _ = pixel_file.read_index(store)
         if len(places):
             pixels = np.asarray(np.memmap(store / "pixels.bin", np.uint8, mode="r"))
     return places.drop_duplicates("sha256").set_index("sha256"), pixels

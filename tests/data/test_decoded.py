@@ -9,11 +9,19 @@ import pytest
 
 from src.base import files
 from src.data import decoded as store
-from src.data import images
+from src.data import images, pixel_file
 from src.data.decoded import Decoded, Squares, Store, Stored
 from src.data.geometry import Geometry
-from tests.conftest import broken_off, picture, snapshot
+from src.data.rows import read_dataset
+from src.models.finetune.run import squares_of
+from src.networks import decoding
+from src.schema.models import FineTune
+from src.stages import features as stage
+from src.stages import folds
+from tests.conftest import broken_off, picture, snapshot, toy_competition
 from tests.networks.test_features import rows_of
+
+TUNED = {"pretrained": False, "epochs": 2, "lr": 1e-3}
 
 
 @pytest.fixture
@@ -67,11 +75,11 @@ def test_two_files_of_the_same_bytes_are_one_picture(rows, tmp_path, decoded):
 
 
 def test_killed_while_it_is_made_it_goes_on(rows, tmp_path, monkeypatch, decoded):
-    monkeypatch.setattr(store, "FLUSH_BYTES", 3000)
+    monkeypatch.setattr(pixel_file, "FLUSH_BYTES", 3000)
     whole = Store(tmp_path / "s", rows, 32, 10**9)
-    with broken_off(store, "flush", 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+    with broken_off(pixel_file, "flush", 2, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         whole.pictures(rows)
-    done = len(store.read_index(tmp_path / "s")[0])
+    done = len(pixel_file.read_index(tmp_path / "s")[0])
     assert 0 < done < 12
     decoded.clear()
     stored = whole.pictures(rows)
@@ -124,17 +132,46 @@ class TestLimit:
         assert {min(stored[i].shape[:2]) for i in range(12)} == {8}
         same(stored, Decoded(rows.paths, 8))
 
-    def test_else_nothing_and_every_picture_is_decoded_each_time(self, rows, tmp_path, decoded):
-        pictures = Store(tmp_path / "s", rows, 8, 100).pictures(rows)
+    def test_else_the_first_that_fit_and_the_others_are_decoded_each_time(self, rows, tmp_path, decoded, capsys):
+        limit = store.pixel_bytes(rows.take(np.arange(5)), None)
+        pictures = Store(tmp_path / "s", rows, 32, limit).pictures(rows)
+        assert len(decoded) == 5
+        assert pixel_file.read_index(tmp_path / "s")[0]["sha256"].tolist() == rows.shas[:5]
+        assert "pictures  7 are decoded each time: store_gb=5.94e-06 allows no more" in capsys.readouterr().out
         same(pictures, Decoded(rows.paths))
-        assert not (tmp_path / "s").exists()
+        same(pickle.loads(pickle.dumps(pictures)), pictures)  # noqa: S301
+        decoded.clear()
+        again = Store(tmp_path / "s", rows, 32, limit).pictures(rows)
+        assert decoded == []
+        assert [again[i].shape for i in (4, 5)] == [(18, 24, 3), (18, 25, 3)]
+        assert len(decoded) == 1
 
-    def test_nor_where_the_disk_has_no_room(self, rows, tmp_path, monkeypatch, capsys):
-        usage = shutil.disk_usage(tmp_path)._replace(free=store.SPARE_BYTES)
+    def test_which_are_the_first_does_not_depend_on_who_asks(self, rows, tmp_path, decoded):
+        reduced = store.pixel_bytes(rows.take(np.arange(9)), 8)
+        shared = Store(tmp_path / "s", rows, 8, reduced, train=rows.take(np.arange(6)))
+        assert shared.side == 8  # of the train rows, which fit
+        for asked in ([11, 10], [9, 8, 2], [0, 7]):
+            same(shared.pictures(rows.take(np.array(asked))), Decoded([rows.paths[i] for i in asked], 8))
+        have = pixel_file.read_index(tmp_path / "s" / "8")[0]["sha256"].tolist()
+        assert have == [rows.shas[i] for i in (8, 2, 0, 7)]
+        assert shared.lacks(rows)
+        shared.pictures(rows)
+        assert not shared.lacks(rows)
+
+    def test_or_nothing(self, rows, tmp_path, decoded, capsys):
+        for limit in (100, 0):
+            same(Store(tmp_path / "s", rows, 8, limit).pictures(rows), Decoded(rows.paths))
+            assert not (tmp_path / "s").exists()
+        assert capsys.readouterr().out.count("decoded each time") == 1  # none was asked for
+
+    @pytest.mark.parametrize("fit", [0, 4])
+    def test_the_disk_may_have_less_room(self, rows, tmp_path, monkeypatch, capsys, fit):
+        room = store.pixel_bytes(rows.take(np.arange(fit)), 8)
+        usage = shutil.disk_usage(tmp_path)._replace(free=store.SPARE_BYTES + room + 1)
         monkeypatch.setattr(store.shutil, "disk_usage", lambda path: usage)
         same(Store(tmp_path / "s", rows, 8, 10_000).pictures(rows), Decoded(rows.paths, 8))
-        assert "no decoded store: it needs 0.0 GB and the disk has 1.1 GB free" in capsys.readouterr().out
-        assert not (tmp_path / "s").exists()
+        assert f"pictures  {12 - fit} are decoded each time: the disk has 1.1 GB free" in capsys.readouterr().out
+        assert len(pixel_file.read_index(tmp_path / "s" / "8")[0]) == fit
 
 
 class TestSides:
@@ -151,18 +188,18 @@ class TestSides:
             same(stored, Decoded(rows.paths, side))
         assert snapshot(tmp_path / "s" / "8") == before
         folders = [tmp_path / "s", tmp_path / "s" / "12", tmp_path / "s" / "8"]
-        assert store.stores(tmp_path / "s") == folders
+        assert pixel_file.stores(tmp_path / "s") == folders
 
-    @pytest.mark.parametrize(("room", "kind"), [(0, Stored), (-1, Decoded)])
-    def test_share_the_limit(self, rows, tmp_path, capsys, room, kind):
+    @pytest.mark.parametrize(("room", "left"), [(0, 0), (-1, 1)])
+    def test_share_the_limit(self, rows, tmp_path, capsys, room, left):
         limit = store.pixel_bytes(rows, 12) + room
         first = Store(tmp_path / "s", rows, 8, limit).pictures(rows)
         limit += (tmp_path / "s" / "8" / "pixels.bin").stat().st_size
         second = Store(tmp_path / "s", rows, 12, limit).pictures(rows)
         assert isinstance(first, Stored)
-        assert type(second) is kind
+        assert (second.offset < 0).sum() == left
         same(second, Decoded(rows.paths, 12))
-        assert ("pictures of 12 pixels take 0.0 GB beside" in capsys.readouterr().out) == (kind is Decoded)
+        assert ("beside 0.0 GB of pictures of other sizes" in capsys.readouterr().out) == (left > 0)
 
     def test_one_that_an_earlier_version_left_in_the_folder_itself_is_used(self, rows, tmp_path, decoded):
         Store(tmp_path / "s", rows, 8, 10**9).pictures(rows)
@@ -204,3 +241,35 @@ def test_squares_are_squeezed_once_where_there_is_room_for_all(rows, monkeypatch
     first = [squares[i].copy() for i in range(12)]
     assert all((squares[i] == first[i]).all() for i in range(12))
     assert len(calls) == 12 * times
+
+
+class TestUnit:
+    """The pictures of a competition, decoded before they are wanted."""
+
+    @pytest.fixture
+    def competition(self, folder):
+        return toy_competition(
+            models={**toy_competition().models, "small": FineTune(backbone="test_resnet", img_size=8, **TUNED)}
+        )
+
+    def test_decodes_what_encoders_and_networks_read_and_nothing_is_left_to_do(self, competition, decoded):
+        folds.run(competition)
+        data, names = read_dataset(competition), ("convnext", "small")
+        of_models = competition.encoders, [competition.models[name] for name in names]
+        decoded.clear()
+        assert not decoding.are_decoded(competition, data, *of_models)
+        decoding.decode_pictures(competition, data, *of_models)
+        assert len(decoded) == 3 * 48  # for the encoder, and for two networks, of which one reads whole pictures
+        assert decoding.are_decoded(competition, data, *of_models)
+        decoded.clear()
+        stage.run(competition)
+        for name in names:
+            squares_of(competition, competition.models[name], data)
+        assert decoded == []
+
+    def test_decodes_nothing_for_what_is_not_asked(self, competition, decoded):
+        folds.run(competition)
+        decoded.clear()
+        decoding.decode_pictures(competition, read_dataset(competition), [], [])
+        assert decoded == []
+        assert decoding.are_decoded(competition, read_dataset(competition), [], [])
