@@ -179,7 +179,7 @@ class Store:
         found, why = rows, f"store_gb={self.limit / 1e9:g} allows no more"
         if self.bytes + beside > self.limit:
             why += f" beside {beside / 1e9:.1f} GB of pictures of other sizes" if beside else ""
-            found = rows.take(pd.Index(rows.shas).isin(self.first(self.limit - beside)))
+            found = rows.take(self.first(self.limit - beside).get_indexer(rows.shas) >= 0)
         free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
         fits = np.cumsum(bytes_of(found, self.side)) <= free - SPARE_BYTES
         if not fits.all():
