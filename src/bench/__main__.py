@@ -8,6 +8,7 @@
   features  pictures to stored features, beside the model alone, open_clip's README loop and clip_benchmark
   probe     the linear probe, beside scikit-learn
   finetune  an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
+  makespan  only if named: how long corn's plan takes on 1 to 40 GPUs, simulated, beside what no order could beat
   gpu       only if named: all of these on a GPU, in one table and eight minutes (src/bench/gpu.py)
 
 For people there is a table, for programs a line of JSON for each comparison.
@@ -30,10 +31,11 @@ BENCHES = {  # each with its options beside --quick
     "features": ("images", "model", "rows"),
     "probe": (),
     "finetune": ("images",),
+    "makespan": (),
     "gpu": ("folder",),
 }
-ASKED = ("gpu",)  # run only if named; its parts say for themselves what they lack
-WITHOUT_CLIP = ("probe", *ASKED)
+ASKED = ("makespan", "gpu")  # run only if named
+WITHOUT_CLIP = ("probe", "gpu")  # which says for each of its parts what that lacks
 ALONE = {"model": "features", "rows": "features", "folder": "gpu"}  # options that no other benchmark may stand beside
 
 
@@ -89,7 +91,7 @@ def run(benches: list[str], quick: bool = False, **options: Any) -> int:
         UserError: A package that one of them needs is missing or too old; then none has run.
     """
     clip = (packages.CLIP,) if {*benches} - {*WITHOUT_CLIP} else ()
-    others = {*benches} - {*ASKED}
+    others = {*benches} - {"gpu"}
     packages.require((*packages.CORE, *packages.NETWORKS, *clip) if others else ("torch",))
     gpu.require_usable()
     code = 0
