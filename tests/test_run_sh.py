@@ -40,7 +40,7 @@ def test_a_mistake_has_exit_code_2_and_no_traceback(run_sh):
         (["decde"], "unknown benchmark 'decde': did you mean 'decode'?"),
         (["--quik"], "unknown option '--quik': did you mean '--quick'?"),
         (["features", "--rows", "many"], "--rows: must be a whole number, 1 or more, not 'many': ./run.sh bench ["),
-        (["--rows", "5"], "--rows is an option of one benchmark: ./run.sh bench features ..."),
+        (["--rows", "5"], "--rows is an option of one benchmark: ./run.sh bench features or scale ..."),
         (["gpu", "decode", "--folder", "x"], "--folder is an option of one benchmark: ./run.sh bench gpu ..."),
         (["features", "--row", "5"], "unknown option '--row': did you mean '--rows'?"),
         (["decode", "--images", "nowhere"], "there is no folder {cwd}/nowhere"),

@@ -9,6 +9,7 @@
   probe     the linear probe, beside scikit-learn
   finetune  an epoch of training, beside the model alone and a DataLoader with Pillow and albumentations
   makespan  only if named: how long corn's plan takes on 1 to 40 GPUs, simulated, beside what no order could beat
+  scale     only if named: what stages read and write of a million rows, in seconds and memory
   gpu       only if named: all of these on a GPU, in one table and eight minutes (src/bench/gpu.py)
 
 For people there is a table, for programs a line of JSON for each comparison.
@@ -32,11 +33,13 @@ BENCHES = {  # each with its options beside --quick
     "probe": (),
     "finetune": ("images",),
     "makespan": (),
+    "scale": ("rows",),
     "gpu": ("folder",),
 }
-ASKED = ("makespan", "gpu")  # run only if named
-WITHOUT_CLIP = ("probe", "gpu")  # which says for each of its parts what that lacks
-ALONE = {"model": "features", "rows": "features", "folder": "gpu"}  # options that no other benchmark may stand beside
+ASKED = ("makespan", "scale", "gpu")  # run only if named; the parts of gpu say for themselves what they lack
+WITHOUT_CLIP = ("probe", "scale", "gpu")
+# Options that no other benchmark may stand beside
+ALONE = {"model": ("features",), "rows": ("features", "scale"), "folder": ("gpu",)}
 
 
 def make_parser() -> Parser:
@@ -46,11 +49,11 @@ def make_parser() -> Parser:
         "--quick", action="store_true", help="few pictures and rounds: does it run? numbers mean little"
     )
     parser.add_argument("--images", metavar="FOLDER", type=folder, help="real pictures (PNG, JPEG), not made-up ones")
-    group = parser.add_argument_group("options of features alone")
+    group = parser.add_argument_group("options of features alone, and of scale")
     group.add_argument(
         "--model", metavar="NAME", help="tiny, ViT-B-32, on a CPU tf_efficientnet_lite0, on a GPU ViT-L-14, ViT-H-14"
     )
-    memory = "the memory that it takes to write, find and read N rows, instead"
+    memory = "the memory that it takes to write, find and read N rows, instead; scale: N train rows, and no others"
     group.add_argument("--rows", metavar="N", type=count, help=memory)
     group = parser.add_argument_group("options of gpu alone")
     group.add_argument("--folder", metavar="FOLDER", type=from_caller, help="where figures are kept, and continued")
@@ -78,9 +81,9 @@ def parse(words: list[str]) -> dict[str, Any]:
     """
     options = make_parser().given(words)
     named = options.pop("benches", [bench for bench in BENCHES if bench not in ASKED])
-    for option, bench in ALONE.items():
-        if option in options and list(named) != [bench]:
-            raise UserError(f"--{option} is an option of one benchmark: ./run.sh bench {bench} ...")
+    for option, alone in ALONE.items():
+        if option in options and not (len(named) == 1 and named[0] in alone):
+            raise UserError(f"--{option} is an option of one benchmark: ./run.sh bench {' or '.join(alone)} ...")
     return {"benches": [bench for bench in BENCHES if bench in named], **options}
 
 
