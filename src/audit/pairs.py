@@ -46,14 +46,9 @@ def key(competition: Competition, train: Rows, test: Rows | None = None) -> dict
     return {
         "code": duplicates.CODE,
         "encoder": None if spec is None else encoder_key(spec),
-        "train": rows_digest(train),
-        **({} if test is None else {"test": rows_digest(test)}),
+        "train": train.digest(),
+        **({} if test is None else {"test": test.digest()}),
     }
-
-
-def rows_digest(rows: Rows) -> str:
-    """A digest of the rows' ids and pictures."""
-    return files.digest([[*row] for row in zip(rows.ids, rows.shas, strict=True)])
 
 
 def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fingerprints | None = None) -> Pairs:

@@ -4,6 +4,10 @@ import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from decimal import Decimal
 
+import numpy as np
+import pyarrow as pa
+from pyarrow import compute
+
 NUMBER = re.compile(r"\d+(\.0*)?(e\+?\d{1,2})?")
 
 
@@ -13,9 +17,11 @@ def number(text: str) -> Decimal | str:
     return Decimal(text) if NUMBER.fullmatch(text) else text
 
 
-def by_id(ids: Sequence[str]) -> list[int]:
+def by_id(ids: Sequence[str]) -> np.ndarray:
     """Return the positions that sort ids, numbers among them by their value: 3 before 10."""
-    return sorted(range(len(ids)), key=lambda i: (len(ids[i]), ids[i]))
+    texts = pa.array(ids, pa.large_string())
+    keys = pa.table({"length": compute.utf8_length(texts), "id": texts})
+    return compute.sort_indices(keys, [("length", "ascending"), ("id", "ascending")]).to_numpy()
 
 
 def bare(text: str) -> str:

@@ -93,8 +93,18 @@ def read(path: Path) -> str:
         return ""
 
 
-def parallel(function: Callable[[T], U], items: Sequence[T], what: str, unit: str = "images") -> Iterator[U]:
+def parallel(
+    function: Callable[[T], U],
+    items: Sequence[T],
+    what: str,
+    unit: str = "images",
+    total: int | None = None,
+    of: Callable[[U], int] = lambda result: 1,
+) -> Iterator[U]:
     """Yield function(item) of all items, in order, with a bar that counts them.
+
+    Args:
+        total, of: Where an item is several units: all of these, and those of an item by its result.
 
     At most a few results are waiting: memory does not grow with the number of items.
     """
@@ -110,6 +120,6 @@ def parallel(function: Callable[[T], U], items: Sequence[T], what: str, unit: st
             yield waiting.popleft().result()
 
     try:
-        yield from track(results(), what, len(items), unit)
+        yield from track(results(), what, len(items) if total is None else total, unit, of)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C need not wait for the rest

@@ -121,8 +121,8 @@ def rows_of(paths: list[Path], folder: Path) -> Rows:
     """Rows of the pictures that differ, since equal ones are encoded once."""
     names = [path.as_posix() for path in paths]
     record = check_images(names, paths, folder / "images.parquet")
-    rows = Rows(names, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy())
-    distinct = rows.take(np.sort(np.unique(rows.shas, return_index=True)[1]))
+    rows = Rows(names, paths, record["sha256"], record[["width", "height"]].to_numpy())
+    distinct = rows.distinct()
     if len(distinct) < 2:
         raise UserError("--images: at least 2 pictures that differ are needed")
     return distinct

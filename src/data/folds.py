@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import compute
 from scipy import sparse
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError
 from src.base.spellings import by_id
+from src.data.texts import Texts
 from src.schema.settings import FEWEST_FOLDS
 
 CELLS = (
@@ -19,7 +21,7 @@ CELLS = (
 
 
 def split(
-    ids: list[str], labels: list[str], groups: list[str] | None, n: int, seed: int, rare: bool = False
+    ids: Sequence[str], labels: Sequence[str], groups: Sequence[str] | None, n: int, seed: int, rare: bool = False
 ) -> np.ndarray:
     """Assign a fold to each row, 0 to n-1: stratified by label, rows of a group together, whatever the rows' order.
 
@@ -31,22 +33,20 @@ def split(
         UserError: More folds than rows or groups; or, unless `rare`, a class that is all in one fold.
     """
     order = by_id(ids)
-    y = np.asarray(labels)[order]
-    g = None if groups is None else np.asarray(groups)[order]
-    refuse_few(len(set(ids if groups is None else groups)), "rows" if groups is None else "groups", n)
+    which, names = pd.factorize(Texts(labels).series, sort=True)
+    y, g = which[order], group_of(ids, groups, n, order)
     dealt = np.full(len(ids), -1)
     with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
         warnings.filterwarnings("ignore", message="The least populated class")
         rows = np.unique(y, return_counts=True)[1]
-        many = g is not None and len(rows) * len(set(g.tolist())) > CELLS
+        many = g is not None and len(rows) * (g.max() + 1) > CELLS
         if rows.max() >= n and not many:  # or the splitters refuse
             for k, held_out in enumerate(held_out_rows(y, g, n, seed)):
                 dealt[held_out] = k
-    if len(set(dealt)) < n:  # nor do they fill each fold where groups are few
+    if len(np.unique(dealt)) < n:  # nor do they fill each fold where groups are few
         dealt = deal(y, np.arange(len(y)) if g is None else g, n, seed)
     fold = np.empty(len(ids), int)
-    fold[np.asarray(order)] = dealt
-    names, which = np.unique(np.asarray(labels), return_inverse=True)
+    fold[order] = dealt
     in_folds = np.bincount(np.unique(which * n + fold) // n, minlength=len(names))
     if not rare and (in_folds < 2).any():
         raise UserError(
@@ -57,7 +57,7 @@ def split(
 
 
 def split_labels(
-    ids: list[str], labels: np.ndarray, groups: list[str] | None, n: int, seed: int, names: Sequence[str] = ()
+    ids: Sequence[str], labels: np.ndarray, groups: Sequence[str] | None, n: int, seed: int, names: Sequence[str] = ()
 ) -> np.ndarray:
     """Assign a fold to each row of several labels (m, k) of 0 or 1, rows of a group together, whatever their order.
 
@@ -70,9 +70,8 @@ def split_labels(
     Raises:
         UserError: More folds than rows or groups; or a label that is all in one fold.
     """
-    order = np.array(by_id(ids))
-    refuse_few(len(set(ids if groups is None else groups)), "rows" if groups is None else "groups", n)
-    which = np.arange(len(order)) if groups is None else np.unique(np.asarray(groups)[order], return_inverse=True)[1]
+    order = by_id(ids)
+    which = np.arange(len(order)) if (found := group_of(ids, groups, n, order)) is None else found
     members = sparse.csr_array((np.ones(len(order)), (which, np.arange(len(order)))))
     units = sparse.csr_array(members @ sparse.csr_array(labels[order], dtype=float))  # (units, k): rows with each label
     sizes = np.asarray(members.sum(axis=1)).ravel()
@@ -110,6 +109,20 @@ def split_labels(
                 f"(rare_classes=True in the config allows that)"
             )
     return fold
+
+
+def group_of(ids: Sequence[str], groups: Sequence[str] | None, n: int, order: np.ndarray) -> np.ndarray | None:
+    """The place of the group of each row, in this order, among all groups sorted; None where there are none.
+
+    Raises:
+        UserError: More folds than rows or groups.
+    """
+    if groups is None:
+        refuse_few(len(ids), "rows", n)
+        return None
+    which, names = pd.factorize(Texts(groups).series, sort=True)
+    refuse_few(len(names), "groups", n)
+    return which[order]
 
 
 def refuse_few(have: int, unit: str, n: int) -> None:
@@ -158,7 +171,7 @@ def deal(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarra
     return fold_of[which]
 
 
-def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
+def read(path: Path, id: str, ids: Sequence[str]) -> np.ndarray:
     """Read the fold of each of `ids`, in their order.
 
     Raises:
@@ -167,9 +180,12 @@ def read(path: Path, id: str, ids: list[str]) -> np.ndarray:
     df, remedy = read_csv(path), "delete it to recompute it"
     if list(df.columns) != [id, "fold"]:
         raise UserError(f"{path} must have the columns {id},fold and has {','.join(df.columns)}: {remedy}")
-    if df[id].duplicated().any() or set(df[id]) != set(ids):
+    there = Texts(df[id])
+    at = compute.index_in(Texts(ids).array, there.array)
+    if not df[id].is_unique or len(there) != len(ids) or at.null_count:
         raise UserError(f"{path} is of other rows than the train table: {remedy}")
-    fold = pd.to_numeric(df.set_index(id)["fold"].loc[ids], errors="coerce").to_numpy()
-    if np.isnan(fold).any() or sorted(set(fold)) != list(range(len(set(fold)))) or len(set(fold)) < FEWEST_FOLDS:
+    fold = pd.to_numeric(df["fold"], errors="coerce").to_numpy()[at.to_numpy()]
+    numbers = np.unique(fold)
+    if not np.array_equal(numbers, np.arange(len(numbers))) or len(numbers) < FEWEST_FOLDS:
         raise UserError(f"{path}: its folds must be the numbers from 0 up, three or more: {remedy}")
     return fold.astype(int)

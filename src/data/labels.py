@@ -12,6 +12,7 @@ import pandas as pd
 
 from src.base.csvs import pass_over
 from src.base.errors import UserError, counted
+from src.data.texts import Texts
 from src.schema.competition import Competition
 
 BETWEEN = "\x1f"  # between the labels of a cell that is made of columns or rows, and behind the last: none has it
@@ -142,12 +143,13 @@ def read_targets(competition: Competition, labels: Sequence[str]) -> np.ndarray:
     if competition.task == "number":
         return np.array(labels, float)
     index = {name: i for i, name in enumerate(competition.classes)}
+    which, cells = pd.factorize(Texts(labels).series)  # most rows say what others say
     if competition.task == "class":
-        return np.array([index[label] for label in labels], int)
-    targets = np.zeros((len(labels), len(index)), np.uint8)
-    for row, cell in enumerate(labels):
+        return np.array([index[label] for label in cells], int)[which]
+    targets = np.zeros((len(cells), len(index)), np.uint8)
+    for row, cell in enumerate(cells):
         targets[row, [index[label] for label in split(competition, cell)]] = 1
-    return targets
+    return targets[which]
 
 
 def write_targets(competition: Competition, targets: np.ndarray) -> list[str]:
@@ -246,8 +248,8 @@ def number_faults(competition: Competition, file: str, train: pd.DataFrame) -> l
     ]
 
 
-def strata(competition: Competition, labels: Sequence[str]) -> list[str]:
+def strata(competition: Competition, labels: Sequence[str]) -> Sequence[str]:
     """Return, for each row, what it has in common with the rows that folds and draws spread alike."""
     if competition.task == "class":
-        return list(labels)
+        return labels
     return [str(one) for one in competition.target.strata(read_targets(competition, labels))]

@@ -1,22 +1,17 @@
 """Tables that are folders: a pattern such as train/{species}/{file} lists the pictures that fit it, a row each."""
 
-import functools
 import itertools
 import os
 import re
 import string
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
-from src.data.images import choose, is_hidden, is_picture
-
-ANY_ENDING = ".*"  # of a name: that of any picture
-ALIKE = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif", ".dicom": ".dcm"}  # endings of one format
+from src.data.images import choose, is_hidden
 
 
 def is_pattern(table: str) -> bool:
@@ -62,6 +57,25 @@ def fill(pattern: str, row: Mapping[str, str]) -> str:
     return OverColumns().vformat(pattern, (), row)
 
 
+def fill_rows(pattern: str, df: pd.DataFrame) -> pd.Series:
+    """Return the name of each row of a table, as `fill` does of one, but that a form has no columns in it.
+
+    Raises:
+        KeyError: A field is none of the columns.
+        ValueError: It is no pattern.
+    """
+    names, filler = pd.Series("", df.index, dtype="str"), OverColumns()
+    for text, field, form, conversion in filler.parse(pattern):
+        names = names + text
+        if field is None:
+            continue
+        cells = df[field]
+        if form or conversion:
+            cells = cells.map(lambda cell: filler.format_field(filler.convert_field(cell, conversion), form))  # noqa: B023 of this turn
+        names = names + cells.astype("str")
+    return names
+
+
 def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) -> pd.DataFrame:
     """Return a row for each picture below `folder` that fits the pattern, sorted by path, but for the folders `apart`.
 
@@ -78,14 +92,16 @@ def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) 
         raise UserError(f"the pictures of {pattern!r} are not below {images}: leave images= out of the config")
     if not start.is_dir():
         raise UserError(f"{start} is missing, whose pictures {pattern!r} lists: is the competition's data whole?")
-    rows, others = [], []
+    columns, others = [[] for _ in [*fields, "path"]], []
     apart = tuple(f"{one}/" for one in apart if one)
-    for path in sorted(pictures(start)):
-        inside = path.relative_to(folder).as_posix()
+    before, before_images = (len((one / "x").as_posix()) - 1 for one in (folder, images))
+    for path in sorted((path.as_posix() for path in pictures(start)), key=lambda path: path.replace("/", "\0")):
+        inside = path[before:]
         if inside.startswith(apart) and not f"{fixed_folder(pattern)}/".startswith(apart):
             continue
         if match := expression.fullmatch(inside):
-            rows.append([*match.groups(), path.relative_to(images).as_posix()])
+            for column, cell in zip(columns, (*match.groups(), path[before_images:]), strict=True):
+                column.append(cell)
         else:
             others.append(inside)
     if others:
@@ -93,7 +109,7 @@ def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) 
             f"{counted(len(others), 'picture')} in {start} not of the pattern {pattern!r}: move them away, or fix the "
             f"pattern\n{listed(others)}"
         )
-    return pd.DataFrame(rows, columns=[*fields, path_column(pattern)], dtype=object)
+    return pd.DataFrame(dict(zip([*fields, path_column(pattern)], columns, strict=True)), dtype="str")
 
 
 def compile_pattern(pattern: str) -> tuple[re.Pattern[str], list[str]]:
@@ -155,107 +171,3 @@ def refuse(error: OSError) -> None:
 
 def leads_up(folder: Path) -> bool:
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-def locate(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Return the files below `folder` that a table names.
-
-    A name that ends with .* is that of the one picture which has it with any ending; 1.jpg is that of 1.JPG or 1.jpeg
-    where there is no other. A letter with an accent may be one sign or two in the file's name (NFC, NFD), whatever it
-    is in the table. A name that no file has is as it is written.
-
-    Raises:
-        UserError: Several pictures differ from a name by their ending alone.
-    """
-    listings = functools.cache(lambda inside: Listing(folder / inside))
-
-    def located(name: str) -> Path:
-        inside, file = os.path.split(name)
-        if not inside.isascii():
-            parts, inside = PurePosixPath(inside).parts, ""
-            for part in parts:
-                inside = os.path.join(inside, listings(inside).spelt(part))
-        return folder / os.path.join(inside, listings(inside).spelt(file))
-
-    return [located(name) for name in names]
-
-
-def describe_other_endings(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
-    """Return a sentence on the pictures that were found by another ending than their names'; nothing where none was."""
-    pairs = ((os.path.basename(name), path.name) for name, path in zip(names, paths, strict=True))
-    others = [
-        (name, found)
-        for name, found in pairs
-        if name != found and not name.endswith(ANY_ENDING) and composed(name) != composed(found)
-    ]
-    if not others:
-        return []
-    (name, found), n = others[0], counted(len(others), "picture")
-    return [f"{n} found by another spelling of the ending, such as {found} for {name}"]
-
-
-class Spellings:
-    """Names of files, or their paths, and the ways in which a table may spell them."""
-
-    def __init__(self, names: Collection[str]):
-        self.names = names
-
-    def find(self, name: str) -> list[str]:
-        """Return all that a name may be: itself where it is there, or those that it spells; empty if there is none."""
-        if name in self.names:
-            return [name]
-        if name.endswith(ANY_ENDING):
-            return self.by_stem.get(composed(name.removesuffix(ANY_ENDING)), [])
-        if (letters := self.by_letters.get(composed(name))) is not None:
-            return [letters]
-        return self.by_ending.get(plain_ending(name), [])
-
-    @functools.cached_property
-    def by_letters(self) -> dict[str, str]:
-        """{a name, composed: that name}."""
-        return {composed(name): name for name in self.names}
-
-    @functools.cached_property
-    def by_stem(self) -> dict[str, list[str]]:
-        """{a name without its ending, composed: the pictures that are called so}."""
-        return self.pictures_by(lambda name: os.path.splitext(composed(name))[0])
-
-    @functools.cached_property
-    def by_ending(self) -> dict[str, list[str]]:
-        """{a name with its ending as `plain_ending` spells it: the pictures that are called so}."""
-        return self.pictures_by(plain_ending)
-
-    def pictures_by(self, key: Callable[[str], str]) -> dict[str, list[str]]:
-        pictures = defaultdict(list)
-        for name in sorted(filter(is_picture, self.names)):
-            pictures[key(name)].append(name)
-        return {key: choose(names) if len(names) > 1 else names for key, names in pictures.items()}
-
-
-class Listing(Spellings):
-    """The names in a folder, and how they are found."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        try:
-            super().__init__(set(os.listdir(folder)))
-        except OSError:  # it is not there, or not to be read: its files are missing
-            super().__init__(set())
-
-    def spelt(self, name: str) -> str:
-        """The name as the folder has it; itself where it has none."""
-        found = self.find(name) or [name]
-        if len(found) > 1:
-            raise UserError(f"{self.folder / name} is not one picture, but {', '.join(found)}: leave one of them there")
-        return found[0]
-
-
-def composed(name: str) -> str:
-    """The name with a sign for each letter, however it is spelt: those that look alike are alike."""
-    return unicodedata.normalize("NFC", name)
-
-
-def plain_ending(name: str) -> str:
-    """The name, composed, with one spelling of its ending: that of 1.JPG, 1.jpeg and 1.jpg is 1.jpg."""
-    stem, ending = os.path.splitext(composed(name))
-    return stem + ALIKE.get(ending.lower(), ending.lower())

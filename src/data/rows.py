@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from src.base import files
+from src.base import digests, files
 from src.data import columns, folds, images, tables, units
 from src.data.labels import read_targets
 from src.data.record import check_images
+from src.data.texts import Paths, Texts
 from src.data.units import Units
 from src.schema.competition import Competition
 
@@ -19,20 +19,31 @@ from src.schema.competition import Competition
 class Rows:
     """Rows and their pictures, sorted by id; all of one length n."""
 
-    ids: list[str]
-    paths: list[Path]
-    shas: list[str]  # sha256 of each picture's bytes: see record.identity
+    ids: Texts
+    paths: Paths
+    shas: Texts  # sha256 of each picture's bytes: see record.identity
     sizes: np.ndarray  # (n, 2) its width and height in pixels, as its file has them
     white: int = images.WHITE  # what is white in those of more than 8 bits
+
+    def __post_init__(self):
+        for name, kind in (("ids", Texts), ("paths", Paths), ("shas", Texts)):  # or lists of them, of few rows
+            if not isinstance(column := getattr(self, name), kind):
+                object.__setattr__(self, name, kind(column))
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, index: np.ndarray) -> "Rows":
+    def take(self, index: np.ndarray | slice) -> "Rows":
         """The rows at these positions, or where a mask of n is true."""
-        index = np.arange(len(self))[index]
-        ids, paths, shas = ([column[i] for i in index] for column in (self.ids, self.paths, self.shas))
-        return Rows(ids, paths, shas, self.sizes[index], self.white)
+        return Rows(self.ids[index], self.paths[index], self.shas[index], self.sizes[index], self.white)
+
+    def distinct(self) -> "Rows":
+        """The rows of distinct pictures: the first of each."""
+        return self.take(~self.shas.series.duplicated().to_numpy())
+
+    def digest(self, *beside: np.ndarray) -> str:
+        """A digest of the rows' ids and pictures, and of what else is said of each row."""
+        return digests.digest(digests.rows_listing(self.ids, self.shas, *beside))
 
     def of_units(self, units: Units) -> "Rows":
         """The first row of each unit, under the unit's id."""
@@ -117,11 +128,11 @@ class Dataset:
         """The part of a model's key that is of the rows."""
         if self.pictures is not None:
             return self.pictures.key
-        train = [[*row] for row in zip(self.train.ids, self.train.shas, self.targets.tolist(), strict=True)]
-        test = [[*row] for row in zip(self.test.ids, self.test.shas, strict=True)]
-        key = {"folds": self.folds_sha, "train": files.digest(train), "test": files.digest(test)}
+        train, test = self.train.digest(self.targets), self.test.digest()
+        key = {"folds": self.folds_sha, "train": train, "test": test}
         if self.units is not None:
-            key["units"] = files.digest([[one.ids, one.which.tolist()] for one in self.units])
+            parts = [["[", *digests.listing(one.ids), ", ", *digests.listing(one.which), "]"] for one in self.units]
+            key["units"] = digests.digest(["[", *parts[0], ", ", *parts[1], "]"])
         return key if self.train.white == images.WHITE else {**key, "white": self.train.white}
 
 
@@ -132,12 +143,11 @@ def read_parts(competition: Competition) -> Parts:
         UserError: As the data stage, if anything changed since it ran.
     """
     frames = tables.read(competition)
-    ids = [*frames.train[competition.id], *frames.test[competition.id]]
-    paths = [*frames.train[tables.PATH], *frames.test[tables.PATH]]
+    ids, paths = (frames.of_both(column) for column in (competition.id, tables.PATH))
     record = check_images(ids, paths, competition.images_record, competition.white)
-    both = Rows(ids, paths, record["sha256"].tolist(), record[["width", "height"]].to_numpy(), competition.white)
+    both = Rows(ids, paths, record["sha256"], record[["width", "height"]].to_numpy(), competition.white)
     n = len(frames.train)
-    train, test = both.take(np.arange(n)), both.take(np.arange(n, len(both)))
+    train, test = both.take(slice(0, n)), both.take(slice(n, None))
     targets = read_targets(competition, frames.train[competition.label])
     held = units.of_parts(competition, frames.train, frames.test)
     return Parts(train, targets, test, held, columns.read(competition, frames.train, frames.test))

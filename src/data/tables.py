@@ -1,8 +1,9 @@
 """The competition's tables, read as text and checked against each other. Ids stay what the file says: 007 is not 7."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -10,22 +11,28 @@ import pandas as pd
 from src.base.csvs import pass_over, read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, by_id, respellings
-from src.data import coco, labels, patterns, units
-from src.data.images import is_hidden
+from src.data import coco, labels, locating, patterns, units
+from src.data.images import LEFT_BEHIND, is_hidden
+from src.data.texts import Paths
 from src.schema.competition import Competition
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
 NAMED = 20  # faults that are listed, as `listed` does
+MAY_BE_HIDDEN = "(?i)(?:^|/)(?:[.]|" + "|".join(map(re.escape, sorted(LEFT_BEHIND))) + ")"
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The rows of a run, sorted by id. Columns are the file's own, all of them text, and PATH: the image's."""
+    """The rows of a run, sorted by id. Columns are the file's own, and PATH: the image's; all of them are text."""
 
     train: pd.DataFrame
     test: pd.DataFrame
     sample_submission: pd.DataFrame  # in the file's own order
     notes: tuple[str, ...] = ()  # sentences: what the files have beside these rows and columns, and endings respelt
+
+    def of_both(self, column: str) -> pd.Series:
+        """A column of the train rows and behind them the test rows."""
+        return pd.concat([self.train[column], self.test[column]], ignore_index=True)
 
 
 def read_part(competition: Competition, part: str) -> pd.DataFrame:
@@ -78,7 +85,11 @@ def below_each_other(frames: list[pd.DataFrame]) -> pd.DataFrame:
 
 def without_hidden(df: pd.DataFrame, id: str) -> pd.DataFrame:
     """Return the rows but for those of files that are passed over in folders too, as a Mac's .DS_Store."""
-    if id not in df or not (hidden := df[id].map(lambda one: is_hidden(PurePosixPath(one).name))).any():
+    if id not in df:
+        return df
+    hidden = df[id].str.contains(MAY_BE_HIDDEN).to_numpy(bool, copy=True)
+    hidden[hidden] = [is_hidden(PurePosixPath(one).name) for one in df.loc[hidden, id]]
+    if not hidden.any():
         return df
     what = f"{counted(int(hidden.sum()), 'row')} of no picture, as {df[id][hidden].iloc[0]}"
     return pass_over(df[~hidden].reset_index(drop=True), what, df)
@@ -127,16 +138,16 @@ def image_name(pattern: str, part: str, row: Mapping[str, str]) -> str:
     return patterns.fill(pattern, {**row, "part": part})
 
 
-def image_names(competition: Competition, df: pd.DataFrame, part: str) -> list[str]:
+def image_names(competition: Competition, df: pd.DataFrame, part: str) -> pd.Series:
     """Return the image of each row of a part, train or test, as the config's column or pattern names it."""
     if patterns.is_pattern(image := competition.image_of(part)):
-        return [image_name(image, part, row) for row in df.to_dict("records")]
-    return df[image].tolist()
+        return patterns.fill_rows(image, df.assign(part=part))
+    return df[image]
 
 
-def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> list[Path]:
+def image_paths(competition: Competition, df: pd.DataFrame, part: str) -> Paths:
     """Return the file of the image of each row of a part, train or test."""
-    return patterns.locate(competition.input(competition.images), image_names(competition, df, part))
+    return locating.locate(competition.input(competition.images), image_names(competition, df, part))
 
 
 def read(competition: Competition) -> Tables:
@@ -168,11 +179,11 @@ def read(competition: Competition) -> Tables:
         n = counted(len(faults), "fault")
         raise UserError(f"{competition.name}: the tables have {n} to fix:\n{listed(faults)}")
     for part in ("train", "test"):
-        df = frames[part]
+        df, folder = frames[part], competition.input(competition.images)
         names = image_names(competition, df, part)
-        df[PATH] = patterns.locate(competition.input(competition.images), names)
-        notes += [f"{part}: {note}" for note in patterns.describe_other_endings(names, df[PATH])]
-        frames[part] = df.iloc[by_id(df[competition.id].tolist())].reset_index(drop=True)
+        paths = locating.locate(folder, names)
+        notes += [f"{part}: {note}" for note in locating.describe_other_endings(folder, names, paths)]
+        frames[part] = df.assign(**{PATH: paths.series.array}).iloc[by_id(df[competition.id])].reset_index(drop=True)
     if competition.limit is not None:
         frames = limit_rows(competition, frames)
     return Tables(**frames, notes=tuple(notes))
@@ -215,16 +226,17 @@ def id_faults(competition: Competition, files: dict[str, str], frames: dict[str,
             values = differences(df[column == one], columns_needed(competition)[part]) if len(faults) < NAMED else ""
             faults.append(f"{files[part]}: {id} {one!r} stands in {n} rows{values}")
     train, test_units = (units.ids_of(competition, frames[part]) for part in ("train", "test"))
-    test, id = set(competition.form.row_ids(test_units.unique(), competition.classes)), competition.sample_id
-    sample = set(frames["sample_submission"][id])
+    id, sample = competition.sample_id, frames["sample_submission"][competition.sample_id]
+    test = pd.Series(competition.form.row_ids(test_units.unique(), competition.classes), dtype="str")
+    missing, surplus = {*test[~test.isin(sample)]}, {*sample[~sample.isin(test)]}
     if not competition.ids_overlap:
-        faults += [f"{id} {one!r} is in train and in test" for one in sorted({*train} & {*test_units})]
-    for kind, pairs in respellings(sorted(sample - test), test - sample).items():
+        faults += [f"{id} {one!r} is in train and in test" for one in sorted({*test_units[test_units.isin(train)]})]
+    for kind, pairs in respellings(sorted(surplus), missing).items():
         wrong, right = next(iter(pairs.items()))
         ids = f"{counted(len(pairs), 'id')} of sample_submission {kind}, {wrong!r} for {right!r} of test"
         faults.append(f"{ids}: {SPELLINGS[kind][1]}")
-    faults += [f"{id} {one!r} is in test but not in sample_submission" for one in sorted(test - sample)]
-    faults += [f"{id} {one!r} is in sample_submission but not in test" for one in sorted(sample - test)]
+    faults += [f"{id} {one!r} is in test but not in sample_submission" for one in sorted(missing)]
+    faults += [f"{id} {one!r} is in sample_submission but not in test" for one in sorted(surplus)]
     return faults
 
 

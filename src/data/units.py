@@ -15,6 +15,7 @@ from src.base.errors import UserError, counted
 from src.base.spellings import by_id
 from src.data import patterns
 from src.data.labels import said
+from src.data.texts import Texts
 from src.schema.competition import Competition
 from src.scoring.metric import two_columns
 from src.scoring.sparse import SparseTable
@@ -25,7 +26,7 @@ from src.scoring.tables import Table, grouped
 class Units:
     """The m units of n rows of one part."""
 
-    ids: list[str]  # sorted as rows are
+    ids: Texts  # sorted as rows are
     which: np.ndarray  # (n,) each row's place in `ids`
 
     @cached_property
@@ -54,19 +55,18 @@ def ids_of(competition: Competition, df: pd.DataFrame) -> pd.Series:
     column = competition.unit.column
     if not patterns.is_pattern(column):
         return df[column]
-    fields = patterns.fields(column)
-    return pd.Series([patterns.fill(column, row) for row in df[fields].to_dict("records")], df.index, dtype=object)
+    return patterns.fill_rows(column, df)
 
 
 def find(competition: Competition, df: pd.DataFrame) -> Units | None:
     """Return the units of a part's rows; None where there are none."""
     if competition.unit is None:
         return None
-    names, which = np.unique(ids_of(competition, df).to_numpy(object).astype(str), return_inverse=True)
-    order = by_id(names.tolist())
+    which, names = pd.factorize(ids_of(competition, df))
+    order = by_id(names)
     place = np.empty(len(order), int)
     place[order] = np.arange(len(order))
-    return Units(names[order].tolist(), place[which])
+    return Units(Texts(names)[order], place[which])
 
 
 def of_parts(competition: Competition, train: pd.DataFrame, test: pd.DataFrame) -> tuple[Units, Units] | None:
@@ -78,7 +78,7 @@ def scored(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each unit, its first one with the unit's id in place of the picture's; `df` without units."""
     if (units := find(competition, df)) is None:
         return df
-    return df.iloc[units.first].reset_index(drop=True).assign(**{competition.id: units.ids})
+    return df.iloc[units.first].reset_index(drop=True).assign(**{competition.id: units.ids.series})
 
 
 def columns(competition: Competition) -> list[str]:
@@ -111,7 +111,7 @@ def join_groups(units: Units | None, groups: Sequence[str]) -> list[str]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    _, group = np.unique(np.asarray(groups, object).astype(str), return_inverse=True)
+    group = pd.factorize(np.asarray(groups, object))[0]
     m, edges = len(units.ids), len(group)
     graph = coo_array((np.ones(edges), (units.which, m + group)), shape=(m + group.max() + 1,) * 2)
     together = connected_components(graph, directed=False)[1]

@@ -86,9 +86,3 @@ class Blocks:
             if len(places):
                 together.setdefault((places.tobytes(), precision), (places, []))[1].append(view)
         return [Part(places, tuple(views), precision) for (_, precision), (places, views) in together.items()]
-
-
-def distinct(rows: Rows) -> Rows:
-    """The first row of each image, in their order."""
-    _, first = np.unique(shards.binary(rows.shas), return_index=True)  # of text it takes four times as long
-    return rows.take(np.sort(first))

@@ -17,7 +17,7 @@ from src.base.progress import track
 from src.data.decoded import Pictures
 from src.data.rows import Dataset, Parts, Rows
 from src.networks import encoders, inference
-from src.networks.blocks import Block, Blocks, Plans, distinct
+from src.networks.blocks import Block, Blocks, Plans
 from src.networks.features import Cache, feature_caches
 from src.networks.inference import EncoderRunner, Times, Tower
 from src.schema.competition import Competition
@@ -43,7 +43,7 @@ def begin(
     Args:
         wider: A block has `Overflowed`: all images of these encoders are encoded again, in bfloat16, in every view.
     """
-    images, pending = distinct(data.rows), []
+    images, pending = data.rows.distinct(), []
     for slug, caches in caches_of(competition, specs).items():
         blocks = Blocks(caches, images)
         plans = widened(blocks) if wider else blocks.plans()
@@ -110,7 +110,7 @@ def make_features(
     Raises:
         UserError: The model is not available, or its features are not finite, or the disk is full.
     """
-    blocks = Blocks(caches, distinct(rows))
+    blocks = Blocks(caches, rows.distinct())
     counts = dict.fromkeys(blocks.caches, 0)
     try:
         return counts | make(blocks, blocks.plans(), "", load, pictures)

@@ -11,7 +11,7 @@ from src.base.errors import UserError, unknown
 from src.data.decoded import Pictures
 from src.data.rows import Dataset, Parts, Rows
 from src.networks import encoders, encoding
-from src.networks.blocks import Blocks, distinct
+from src.networks.blocks import Blocks
 from src.networks.inference import EncoderRunner
 from src.schema.competition import Competition
 from src.schema.networks import Encoder
@@ -58,7 +58,7 @@ class Kept:
     """What a process keeps from one block to the next."""
 
     def __init__(self, competition: Competition, data: Parts | Dataset):
-        self.competition, self.data, self.images = competition, data, distinct(data.rows)
+        self.competition, self.data, self.images = competition, data, data.rows.distinct()
         self.blocks: dict[str, Blocks] = {}
         self.network: tuple[str, dict[str, EncoderRunner]] = ("", {})  # of one encoder, by precision
         self.of_store: dict[str, Callable[[Rows], Pictures]] = {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from src.base.threads import parallel
 from src.data.tables import PATH
+from src.data.texts import Paths
 from src.report import tasks, tiles
 from src.report.evidence import PARTS, Evidence, Model
 from src.report.tasks.base import EACH
@@ -71,8 +72,8 @@ class Album:
         return self.paths[part][i]
 
     @cached_property
-    def paths(self) -> dict[str, list]:
-        return {part: self.evidence.rows(part)[PATH].tolist() for part in PARTS}
+    def paths(self) -> dict[str, Paths]:
+        return {part: Paths(self.evidence.rows(part)[PATH]) for part in PARTS}
 
     def decided(self, model: Model, part: str) -> np.ndarray | None:
         """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""

@@ -178,7 +178,7 @@ class Evidence:
         """
         if self.record is None:
             return None
-        known = self.record[["width", "height"]].reindex(self.rows(part)[PATH].astype(str))
+        known = self.record[["width", "height"]].reindex(self.rows(part)[PATH])
         return None if known.isna().all(axis=None) else known.to_numpy(float)
 
     def rows(self, part: str) -> pd.DataFrame:

@@ -58,7 +58,7 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def binary(shas: Sequence[str]) -> np.ndarray:
     """Hexadecimal sha256 as (n,) of 32 bytes each."""
-    return np.array([bytes.fromhex(sha) for sha in shas], "S32")
+    return np.frombuffer(bytes.fromhex("".join(shas)), "S32")
 
 
 class Index:

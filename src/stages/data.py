@@ -20,7 +20,7 @@ def run(competition: Competition) -> None:
     competition.source.fetch(competition.input_root)
     rows = tables.read(competition)
     train, test = rows.train, rows.test
-    ids, paths = ([*train[column], *test[column]] for column in (competition.id, tables.PATH))
+    ids, paths = (rows.of_both(column) for column in (competition.id, tables.PATH))
     record = check_images(ids, paths, competition.images_record, competition.white)
     for note in rows.notes:
         print(note)

@@ -12,7 +12,7 @@ from pathlib import Path
 from src.data.rows import read_dataset
 from src.models.work import StageWork, make_all
 from src.networks import encoders, encoding, encoding_units
-from src.networks.blocks import Block, distinct
+from src.networks.blocks import Block
 from src.networks.encoding import Overflowed
 from src.networks.encoding_units import encoders_of
 from src.networks.flops import flops
@@ -33,7 +33,7 @@ class Work(StageWork):
     stage = "features"
 
     def units(self) -> Iterator[Unit]:
-        n = len(distinct(self.data.rows))
+        n = len(self.data.rows.distinct())
         for slug, caches in encoding.caches_of(self.competition, encoders_of(self.competition)).items():
             for number in range(-(-n // shards.ROWS)):
                 size = min(shards.ROWS, n - number * shards.ROWS)

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pyarrow import compute
 
-from src.base import files, text
+from src.base import digests, files, text
 from src.base.errors import UserError, counted
 from src.data import folds, tables, units
 from src.data.labels import count, read_targets, strata
+from src.data.texts import Texts
 from src.data.units import Units
 from src.schema.competition import Competition
 from src.scoring.sparse import KEPT
@@ -32,7 +34,7 @@ MOST_CLASSES, LARGEST = 200, 20  # classes that are all printed with their rows;
 def run(competition: Competition) -> None:
     rows = tables.read(competition).train
     train, held = units.scored(competition, rows), units.find(competition, rows)
-    ids, labels = train[competition.id].tolist(), train[competition.label].tolist()
+    ids, labels = Texts(train[competition.id]), Texts(train[competition.label])
     groups = read_groups(competition, rows, held)
     path = competition.folds_csv
     described = path.with_suffix(".json")
@@ -42,7 +44,7 @@ def run(competition: Competition) -> None:
     key = {
         **competition.folds.model_dump(exclude={"groups"}),
         "group": competition.group,
-        "rows": files.digest(sorted(zip(ids, labels, groups or labels, strict=True))),
+        "rows": rows_digest(ids, labels, labels if groups is None else Texts(groups)),
     }
     about = {}
     if near:
@@ -77,6 +79,12 @@ def run(competition: Competition) -> None:
     announce(competition, len(train))
 
 
+def rows_digest(ids: Texts, labels: Texts, groups: Texts) -> str:
+    """A digest of the rows, in whatever order the table has them."""
+    order = compute.sort_indices(ids.array).to_numpy()
+    return digests.digest(digests.rows_listing(ids[order], labels[order], groups[order]))
+
+
 def announce(competition: Competition, n: int) -> None:
     """Say what tables of predictions of n train rows would take, where they keep the likeliest classes alone.
 
@@ -99,7 +107,7 @@ def announce(competition: Competition, n: int) -> None:
     )
 
 
-def split(competition: Competition, ids: list[str], labels: list[str], groups: list[str] | None) -> np.ndarray:
+def split(competition: Competition, ids: Texts, labels: Texts, groups: list[str] | None) -> np.ndarray:
     """The fold (m,) of each row, of cells of the column of labels, and of the group of each if there are any."""
     n, seed, rare = competition.folds.n, competition.folds.seed, competition.rare_classes
     if competition.task == "labels":
@@ -109,16 +117,16 @@ def split(competition: Competition, ids: list[str], labels: list[str], groups: l
     return folds.split(ids, strata(competition, labels), groups, n, seed, rare)
 
 
-def print_folds(competition: Competition, labels: list[str], fold: np.ndarray) -> None:
+def print_folds(competition: Competition, labels: Texts, fold: np.ndarray) -> None:
     """Print the rows of each class in each fold, or the mean of numbers, and the classes that are rarer than folds."""
-    cells, numbers = np.array(labels, object), range(int(fold.max()) + 1)
+    numbers = range(int(fold.max()) + 1)
     if not competition.classes:
         targets = read_targets(competition, labels)
         for number in numbers:
             some = targets[fold == number]
             print(f"fold {number}  {counted(len(some), 'row')}  {competition.label} {some.mean():.4g} on average")
         return
-    table = pd.DataFrame({number: count(competition, cells[fold == number]) for number in numbers})
+    table = pd.DataFrame({number: count(competition, labels[fold == number]) for number in numbers})
     many = len(table) > MOST_CLASSES
     shown = table.loc[table.sum(axis=1).nlargest(LARGEST).index] if many else table
     print("\n".join(table_lines(shown)))

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from src.data import arrays, images, patterns
+from src.data import arrays, images, locating, patterns
 from src.data.record import check_images
 
 RNG = np.random.default_rng(0)
@@ -147,4 +147,4 @@ def test_beside_pictures_in_a_folder_arrays_are_none(tmp_path):
         (tmp_path / name).touch()
     found = sorted(path.relative_to(tmp_path).as_posix() for path in patterns.pictures(tmp_path))
     assert found == ["a/1.png", "b/1.npy", "b/2.dcm"]
-    assert patterns.locate(tmp_path, ["a/1.*", "b/1.*"]) == [tmp_path / "a/1.png", tmp_path / "b/1.npy"]
+    assert locating.locate(tmp_path, ["a/1.*", "b/1.*"]) == [tmp_path / "a/1.png", tmp_path / "b/1.npy"]

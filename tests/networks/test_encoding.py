@@ -8,7 +8,7 @@ import pytest
 from src.base.errors import UserError
 from src.data.rows import read_parts
 from src.networks import encoders, encoding, encoding_units, features, inference
-from src.networks.blocks import Blocks, distinct
+from src.networks.blocks import Blocks
 from src.networks.encoding_units import encode_block, is_done
 from src.results import shards
 from src.schema.models import FineTune, Probe
@@ -72,7 +72,7 @@ class TestUnits:
     def test_a_second_time_and_in_another_process_change_nothing(self, competition, data):
         (block, *_) = encoding.begin(competition, data, competition.encoders)
         caches = encoding.caches_of(competition, competition.encoders)[block.slug]
-        blocks = [Blocks(caches, distinct(data.rows)) for _ in range(2)]
+        blocks = [Blocks(caches, data.rows.distinct()) for _ in range(2)]
         pictures = encoding_units.kept(competition, data).pictures(block.slug)
         for one in blocks:  # each believes that nothing is there
             runners = encoding_units.kept(competition, data).runners(block.slug)
@@ -97,7 +97,7 @@ class TestUnits:
         for block in pending[:2]:
             encode_block(competition, data, block.slug, block.number)
         found = encoding_units.outputs(competition, data, pending[0].slug, 0)
-        shas = shards.binary(distinct(data.rows).shas)[:16]
+        shas = shards.binary(data.rows.distinct().shas)[:16]
         folders = [cache.folder for cache in features.feature_caches(competition, competition.encoders[0])]
         assert found == [shards.path_of(folder, shas) for folder in folders] + [at / "key.json" for at in folders]
 

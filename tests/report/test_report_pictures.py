@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,7 @@ class TestAlbum:
 
     def test_pixels_come_from_the_store_where_the_file_is_as_it_was_checked(self, toy, folder):
         one, grey = seen(toy), np.full((10, 10, 3), 77, np.uint8)
-        paths = one.train[tables.PATH][:3].tolist()
+        paths = [Path(path) for path in one.train[tables.PATH][:3]]
         store = toy.pictures
         store.mkdir(parents=True)
         (store / "pixels.bin").write_bytes(grey.tobytes() * 2)

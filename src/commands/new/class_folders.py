@@ -12,7 +12,8 @@ from src.commands.new.locating import SPECIAL
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
-from src.data.patterns import composed, count_endings, fixed_folder, path_column, visible_files
+from src.data.locating import composed
+from src.data.patterns import count_endings, fixed_folder, path_column, visible_files
 
 
 def infer(contents: Contents, flags: Flags, roles: Roles) -> tuple[Guess, tuple[str, ...]]:

@@ -12,7 +12,8 @@ from src.commands.new import sharding
 from src.commands.new.looking import Contents, examples, picture_places
 from src.commands.new.sharding import VALUES_TRIED
 from src.commands.new.ways import PARTS, USUAL, Way, of_one_format, several_pictures
-from src.data.patterns import ANY_ENDING, composed, fill, plain_ending
+from src.data.locating import ANY_ENDING, composed, plain_ending
+from src.data.patterns import fill
 from src.data.tables import image_name
 from src.schema.settings import Parts
 

@@ -16,7 +16,8 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError
 from src.commands.new import volumes
 from src.data import coco, images, unpacking
-from src.data.patterns import Spellings, plain_ending, visible_files
+from src.data.locating import Spellings, plain_ending
+from src.data.patterns import visible_files
 
 TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
@@ -68,7 +69,7 @@ class Contents:
         return Spellings(self.pictures)
 
     def picture(self, name: str) -> str:
-        """The path of the picture that `patterns.locate` finds by this name; the name itself where there is none."""
+        """The path of the picture that `locating.locate` finds by this name; the name itself where there is none."""
         found = self.spellings.find(name)
         return found[0] if len(found) == 1 else name
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from src.commands.new.looking import Contents
 from src.data.labels import to_numbers
-from src.data.patterns import plain_ending
+from src.data.locating import plain_ending
 
 SEPARATORS = ("_", "-", " ", ":", "/", "|", ".")
 MOST_LABELS = 200  # that are told by the ids alone

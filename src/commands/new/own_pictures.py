@@ -17,7 +17,8 @@ from src.commands.new.class_layouts import PART
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.looking import Contents, classes_in_names, examples, picture_places
-from src.data.patterns import ANY_ENDING, fields, is_pattern, pictures, visible_files
+from src.data.locating import ANY_ENDING
+from src.data.patterns import fields, is_pattern, pictures, visible_files
 from src.data.sources import written
 from src.data.sources.folder import TEST, TRAIN, Folder
 

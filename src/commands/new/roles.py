@@ -12,7 +12,7 @@ from src.commands.new import answering, melting, units
 from src.commands.new.looking import Contents, examples, still_packed
 from src.commands.new.melting import Melted
 from src.data.labels import parts, to_numbers
-from src.data.patterns import plain_ending
+from src.data.locating import plain_ending
 from src.data.tables import is_index
 
 FEWEST_GROUPS = 10  # values of a column that may group rows: twice as many as folds

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from src.commands.new.looking import Contents
-from src.data.patterns import plain_ending
+from src.data.locating import plain_ending
 
 VALUES_TRIED = 20  # of a column: if they find no picture, the others do not either
 LONGEST = 3  # signs of a value that a folder is called by

@@ -9,7 +9,7 @@ import pandas as pd
 from src.base.errors import UserError
 from src.commands.new.looking import Contents, examples
 from src.data import patterns
-from src.data.patterns import plain_ending
+from src.data.locating import plain_ending
 
 SEPARATORS = ("_", "-", "", " ", ".", "/")
 ROWS_TRIED = 20

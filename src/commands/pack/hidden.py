@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data import coco, images, patterns, tables
+from src.data import coco, images, locating, patterns, tables
 from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.schema.competition import Competition
@@ -62,7 +62,7 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
 
 def named_as(new: Path, there: Path) -> Path:
     """The path of a picture that is not there yet, with the ending of the one that it is a copy of."""
-    return new.with_suffix(there.suffix) if new.name.endswith(patterns.ANY_ENDING) else new
+    return new.with_suffix(there.suffix) if new.name.endswith(locating.ANY_ENDING) else new
 
 
 def unused_ids(ids: list[str], taken: set[str]) -> list[str]:

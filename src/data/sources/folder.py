@@ -13,7 +13,7 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, sha256
 from src.base.paths import resolve
-from src.data import images, labels, patterns
+from src.data import images, labels, locating, patterns
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
 from src.data.tables import differences, to_groups, without_repeats
@@ -255,12 +255,12 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
             raise UserError(f"{path}: {column} is empty in {counted(len(blank), 'row')}, the first of them {row!r}")
     passed_over = df.attrs["passed_over"]
     if patterns.is_pattern(source.image):
-        named = [patterns.fill(source.image, row) for row in df.to_dict("records")]
+        named = patterns.fill_rows(source.image, df)
     else:
-        named = df[source.image].tolist()
+        named = df[source.image]
         df = df.drop(columns=source.image)
-    files = patterns.locate(path.parent, named)
-    for note in patterns.describe_other_endings(named, files):
+    files = locating.locate(path.parent, named)
+    for note in locating.describe_other_endings(path.parent, named, files):
         print(f"{path}: {note}")
     df = df.rename(columns={source.label: "label"})
     df["image"] = [os.path.relpath(file, path.parent) for file in files]  # one spelling of each path

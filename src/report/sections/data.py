@@ -51,7 +51,7 @@ def section(evidence: Material) -> Section:
 
 def facts(evidence: Material, part: str) -> dict[str, Any]:
     """The data stage's facts on the images of a part."""
-    paths = evidence.rows(part)[PATH].astype(str)
+    paths = evidence.rows(part)[PATH]
     found: dict[str, Any] = {"part": part, "rows": len(paths), "spans": [], "formats": [], "megabytes": None}
     known = None if evidence.record is None else evidence.record.reindex(paths).dropna(subset=["width", "height"])
     if known is None or not len(known):
@@ -161,7 +161,7 @@ def exact_copies(evidence: Material) -> list[str]:
     tables = []
     for part in PARTS:
         table = evidence.rows(part)
-        sha = evidence.record["sha256"].reindex(table[PATH].astype(str)).to_numpy()
+        sha = evidence.record["sha256"].reindex(table[PATH]).to_numpy()
         label = tasks.of(evidence.competition).words(evidence.targets) if part == "train" else ""
         tables.append(pd.DataFrame({"id": table[evidence.competition.id], "part": part, "sha": sha, "label": label}))
     df = pd.concat(tables).dropna(subset="sha")
