@@ -1,4 +1,4 @@
-"""The stages' reading and writing of a competition of many rows: the seconds and the memory of each step.
+"""The stages' reading and writing of a competition of many rows: the CPU seconds and the memory of each step.
 
 The rows are made up, and their paths are links to few pictures: what is measured is the work a row, not the disk.
 """
@@ -20,7 +20,7 @@ from PIL import Image
 from src.base.text import duration
 from src.bench.memory import peak
 from src.config import Competition, Kaggle, Pixels
-from src.data import tables
+from src.data import checked, tables
 from src.data.rows import read_dataset
 from src.stages import folds
 
@@ -48,6 +48,8 @@ STEPS: dict[str, Callable[[Competition], object]] = {
     "rows, first": read_dataset,
     "rows, known": read_dataset,
     "key": key,
+    "to file": lambda competition: checked.write(competition, read_dataset(competition)),
+    "from file": checked.read,
 }
 
 
@@ -58,30 +60,33 @@ def run(quick: bool = False, rows: int | None = None) -> None:
     first, last = counts[0], counts[-1]
     for name in STEPS if last > first else ():
         exponent = math.log(seconds[last][name] / seconds[first][name]) / math.log(last / first)
-        print(f"{name}: time grows as rows to the power of {exponent:.2f}")
+        print(f"{name}: CPU time grows as rows to the power of {exponent:.2f}")
 
 
 def measure(n: int) -> dict[str, float]:
-    """The seconds of each step of a competition with n train rows."""
+    """The CPU seconds of each step of a competition with n train rows."""
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "input" / SLUG, n)
         seconds = {}
         for name in STEPS:
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                seconds[name], gb = pool.submit(one_step, folder, name).result()
-            line = {"bench": "scale", "step": name, "rows": n, "seconds": round(seconds[name], 2), "gb_peak": gb}
+                found = pool.submit(one_step, folder, name).result()
+            seconds[name] = found["cpu_seconds"]
             print(
-                f"{n:>9,} rows  {name:14}{duration(seconds[name]):>8}  peak {gb:.2f} GB\n{json.dumps(line)}", flush=True
+                f"{n:>9,} rows  {name:12}{duration(seconds[name]):>7} CPU {duration(found['seconds']):>7} in all  peak "
+                f"{found['gb_peak']:.2f} GB\n{json.dumps({'bench': 'scale', 'step': name, 'rows': n, **found})}",
+                flush=True,
             )
     return seconds
 
 
-def one_step(folder: str, name: str) -> tuple[float, float]:
-    """Seconds and peak GB of a step, in the process that calls it."""
+def one_step(folder: str, name: str) -> dict[str, float]:
+    """Run a step in the process that calls this, and return its seconds, those of its threads, and its peak."""
     os.environ |= {"INPUT_DIR": f"{folder}/input", "SUBMISSIONS_DIR": f"{folder}/submissions"}
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     STEPS[name](competition())
-    return time.perf_counter() - start, round(peak() / 1e9, 3)
+    found = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu, "gb_peak": peak() / 1e9}
+    return {what: round(value, 3) for what, value in found.items()}
 
 
 def make(folder: Path, n: int) -> None:

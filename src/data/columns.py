@@ -49,4 +49,4 @@ def scaled(numbers: np.ndarray, n: int) -> np.ndarray:
 def one_hot(cells: pd.Series, n: int) -> np.ndarray:
     """(m, kinds) of m cells, of which n are of train rows."""
     kinds = cells[:n].value_counts().index[:KINDS]
-    return cells.to_numpy()[:, None] == kinds.to_numpy()
+    return kinds.get_indexer(cells)[:, None] == np.arange(len(kinds))

@@ -13,7 +13,7 @@ from src.base.errors import UserError, counted, listed, unknown
 from src.base.spellings import SPELLINGS, by_id, respellings
 from src.data import coco, labels, locating, patterns, units
 from src.data.images import LEFT_BEHIND, is_hidden
-from src.data.texts import Paths
+from src.data.texts import Paths, Texts
 from src.schema.competition import Competition
 
 PATH = " path"  # no file's column is called so: `read_csv` takes the blanks around their names away
@@ -225,12 +225,12 @@ def id_faults(competition: Competition, files: dict[str, str], frames: dict[str,
         for one, n in repeats[repeats > 1].items():
             values = differences(df[column == one], columns_needed(competition)[part]) if len(faults) < NAMED else ""
             faults.append(f"{files[part]}: {id} {one!r} stands in {n} rows{values}")
-    train, test_units = (units.ids_of(competition, frames[part]) for part in ("train", "test"))
-    id, sample = competition.sample_id, frames["sample_submission"][competition.sample_id]
-    test = pd.Series(competition.form.row_ids(test_units.unique(), competition.classes), dtype="str")
-    missing, surplus = {*test[~test.isin(sample)]}, {*sample[~sample.isin(test)]}
+    train, test_units = (Texts(units.ids_of(competition, frames[part]).unique()) for part in ("train", "test"))
+    id, sample = competition.sample_id, Texts(frames["sample_submission"][competition.sample_id])
+    test = Texts(competition.form.row_ids(test_units, competition.classes))
+    missing, surplus = {*test[~test.are_in(sample)]}, {*sample[~sample.are_in(test)]}
     if not competition.ids_overlap:
-        faults += [f"{id} {one!r} is in train and in test" for one in sorted({*test_units[test_units.isin(train)]})]
+        faults += [f"{id} {one!r} is in train and in test" for one in sorted(test_units[test_units.are_in(train)])]
     for kind, pairs in respellings(sorted(surplus), missing).items():
         wrong, right = next(iter(pairs.items()))
         ids = f"{counted(len(pairs), 'id')} of sample_submission {kind}, {wrong!r} for {right!r} of test"

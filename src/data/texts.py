@@ -7,6 +7,7 @@ from typing import overload
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow import compute
 
 PIECE = 1 << 16  # texts that are strings at a time, where all are gone through
 
@@ -15,7 +16,7 @@ class Texts(Sequence[str]):
     """Texts, as a list has them and equal to one; slices, places and masks of it are columns too."""
 
     def __init__(self, texts: "Iterable[str] | pd.Series | pa.Array"):
-        if not isinstance(texts, pa.Array | pd.Series | Texts):
+        if not isinstance(texts, pa.Array | pd.Series | pd.Index | pd.api.extensions.ExtensionArray | Texts):
             texts = [*map(str, texts)]
         found = pa.array(texts, pa.large_string())
         self.array = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
@@ -56,6 +57,10 @@ class Texts(Sequence[str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({[*self[:10]]}{' ...' if len(self) > 10 else ''})"
+
+    def are_in(self, others: "Iterable[str] | Texts") -> np.ndarray:
+        """(n,) whether each text is one of the others."""
+        return compute.is_in(self.array, Texts(others).array).to_numpy(zero_copy_only=False)
 
     @property
     def series(self) -> pd.Series:

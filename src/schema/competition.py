@@ -293,6 +293,7 @@ class Competition(Strict):
         return self.input_root / self.source.slug / path
 
     images_record = in_folder("images.parquet")
+    rows_parquet = in_folder("rows.parquet")  # the rows, once they were checked
     folds_csv = in_folder("folds.csv")
     pictures = property(lambda competition: scratch_of(competition.folder) / "pictures")
     duplicates = in_folder("duplicates")  # pictures that are nearly the same

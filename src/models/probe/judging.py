@@ -92,5 +92,5 @@ def judgements_digest(masks: Sequence[np.ndarray], data: Dataset, k: int) -> str
     parts = []
     for number, mask in enumerate(masks):
         ids = data.train.take(data.fold != number).take(mask).ids
-        parts.append([ids, hashlib.sha256(np.zeros((len(ids), k), np.float32).tobytes()).hexdigest()])
+        parts.append([[*ids], hashlib.sha256(np.zeros((len(ids), k), np.float32).tobytes()).hexdigest()])
     return files.digest(parts)
