@@ -1,6 +1,7 @@
 """Images that are there twice, byte for byte: in train with different labels, or in train and in test."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -9,25 +10,34 @@ GROUPS_NAMED = 5  # groups of copies that are named
 
 @dataclass(frozen=True)
 class Copies:
-    """Groups of rows that have one image, in the order of the rows; each a table of id, sha, label and part."""
+    """Rows of which others have the same image, with id, sha, label and part; groups are in the order of the rows."""
 
-    groups: list[pd.DataFrame]
+    rows: pd.DataFrame
 
     @property
+    def groups(self) -> list[pd.DataFrame]:
+        """The rows of each image."""
+        return [group for _, group in self.rows.groupby("sha", sort=False)]
+
+    @cached_property
     def conflicts(self) -> list[pd.DataFrame]:
         """The groups with different labels among their train rows."""
-        return [group for group in self.groups if group.loc[group["part"] == "train", "label"].nunique() > 1]
+        return self.with_several("label", self.rows[self.rows["part"] == "train"])
 
-    @property
+    @cached_property
     def shared(self) -> list[pd.DataFrame]:
         """The groups with rows of train and of test."""
-        return [group for group in self.groups if group["part"].nunique() > 1]
+        return self.with_several("part", self.rows)
+
+    def with_several(self, column: str, among: pd.DataFrame) -> list[pd.DataFrame]:
+        """The groups that have several values of a column among some of the rows."""
+        values = among.drop_duplicates(["sha", column])["sha"]
+        return Copies(self.rows[self.rows["sha"].isin(values[values.duplicated()].array)]).groups
 
 
 def find(df: pd.DataFrame) -> Copies:
     """Find the copies among rows of id, sha (of the image's bytes), label ("" in test) and part (train or test)."""
-    twice = df[df.duplicated("sha", keep=False)]
-    return Copies([group for _, group in twice.groupby("sha", sort=False)])
+    return Copies(df[df.duplicated("sha", keep=False)])
 
 
 def examples(groups: list[pd.DataFrame]) -> str:

@@ -39,12 +39,17 @@ def locate(folder: Path, names: Iterable[str]) -> Paths:
             parts, inside = PurePosixPath(inside).parts, ""
             for part in parts:
                 inside = os.path.join(inside, listings(inside).spelt(part))
-        return str(folder / os.path.join(inside, listings(inside).spelt(file)))
+        return os.path.join(inside, listings(inside).spelt(file))
 
-    others = compute.or_(compute.invert(are_there(folder, names)), compute.match_substring_regex(names.array, ODD))
-    paths = as_written(folder, names).array
-    found = [located(name) for name in Texts(names.array.filter(others))]
-    return Paths(compute.replace_with_mask(paths, others, pa.array(found, pa.large_string())))
+    elsewhere = compute.invert(are_there(folder, names))
+    names = replaced(names, elsewhere, map(located, Texts(names.array.filter(elsewhere))))
+    odd = compute.match_substring_regex(names.array, ODD)
+    return Paths(replaced(as_written(folder, names), odd, map(folder.joinpath, Texts(names.array.filter(odd)))).array)
+
+
+def replaced(texts: Texts, mask: pa.Array, others: Iterable[str | Path]) -> Texts:
+    """The texts with others in place of those where the mask is true."""
+    return Texts(compute.replace_with_mask(texts.array, mask, Texts(others).array))
 
 
 def as_written(folder: Path, names: Texts) -> Paths:
@@ -69,11 +74,12 @@ def describe_other_endings(folder: Path, names: Iterable[str], paths: Paths) -> 
     """
     names = Texts(names)
     differ = compute.not_equal(as_written(folder, names).array, paths.array)
+    differ = compute.and_not(differ, compute.ends_with(names.array, ANY_ENDING))
     pairs = zip(Texts(names.array.filter(differ)), Paths(paths.array.filter(differ)), strict=True)
     others = [
         (os.path.basename(name), path.name)
         for name, path in pairs
-        if not name.endswith(ANY_ENDING) and composed(os.path.basename(name)) != composed(path.name)
+        if composed(os.path.basename(name)) != composed(path.name)
     ]
     if not others:
         return []
