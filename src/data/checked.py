@@ -67,7 +67,8 @@ def read(competition: Competition, digest: str | None = None) -> Dataset:
     if digest is None and about["made_of"] != now:
         raise UserError(f"{path} is older than the tables or folds: {again}")
     try:
-        return from_table(competition, parquet.read_table(path), about)
+        with parquet.ParquetFile(path) as file:
+            return from_file(competition, file, about)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it; {again}") from error
 
@@ -127,22 +128,23 @@ def to_table(competition: Competition, data: Dataset) -> pa.Table:
     return pa.table(made)
 
 
-def from_table(competition: Competition, table: pa.Table, about: dict[str, Any]) -> Dataset:
-    """The dataset of a table of `to_table`."""
-    fold = table["fold"].to_numpy()
+def from_file(competition: Competition, file: parquet.ParquetFile, about: dict[str, Any]) -> Dataset:
+    """The dataset of a file with a table of `to_table`, a column after the other: twice of one is in memory at most."""
+
+    def column(name: str) -> pa.ChunkedArray | None:
+        return file.read([name])[name] if name in file.schema_arrow.names else None
+
+    fold = column("fold").to_numpy()
     n = int((fold >= 0).sum())
-    names = Texts(table["path"])
-    absolute = compute.if_else(
-        compute.starts_with(names.array, "/"), names.array, Texts(before(competition) + names.series).array
-    )
-    sizes = np.stack([table["width"].to_numpy(), table["height"].to_numpy()], axis=1)
-    rows = Rows(Texts(table["id"]), Paths(absolute), Texts(table["sha256"]), sizes, about["white"])
+    sizes = np.stack([column(side).to_numpy() for side in ("width", "height")], axis=1)
+    paths = outside(competition, Texts(column("path")))
+    rows = Rows(Texts(column("id")), paths, Texts(column("sha256")), sizes, about["white"])
     held = None
-    if "unit" in table.column_names:
-        unit, place = Texts(table["unit"]), table["place"].to_numpy()
+    if (names := column("unit")) is not None:
+        unit, place = Texts(names), column("place").to_numpy()
         held = tuple(units_of(unit[part], place[part]) for part in (slice(0, n), slice(n, None)))
-    targets = unpacked(table["target"], about["target"])[:n]
-    beside = unpacked(table["columns"], "float32") if "columns" in table.column_names else None
+    targets = unpacked(column("target"), about["target"])[:n]
+    beside = None if (packed := column("columns")) is None else unpacked(packed, "float32")
     train, test = rows.take(slice(0, n)), rows.take(slice(n, None))
     return Dataset(train, targets, fold[:n], test, about["folds"], held, columns=beside)
 
@@ -159,8 +161,13 @@ def before(competition: Competition) -> str:
 
 def inside(competition: Competition, paths: Paths) -> pa.Array:
     """The paths as they are told in the file: without the competition's folder, where they lie in it."""
-    names = paths.series
-    return Texts(names.str.removeprefix(before(competition))).array
+    return Texts(paths.series.str.removeprefix(before(competition))).array
+
+
+def outside(competition: Competition, names: Texts) -> Paths:
+    """The paths of which `inside` made these names."""
+    paths, elsewhere = Texts(before(competition) + names.series).array, compute.starts_with(names.array, "/")
+    return Paths(compute.if_else(elsewhere, names.array, paths) if compute.any(elsewhere).as_py() else paths)
 
 
 def packed(array: np.ndarray) -> pa.Array | np.ndarray:
