@@ -1,0 +1,101 @@
+"""A work that is made up: its units write small files, and do what their names say."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from src.base.errors import UserError
+from src.base.files import read_json, write_json
+from src.base.paths import submissions_root
+from src.units.unit import Key, Unit
+
+SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+
+
+class Made(UserError):
+    """An error of its own class and code."""
+
+    code = 7
+
+
+class Files:
+    """Each unit writes a file of its names and of what those that it waits for have written."""
+
+    def __init__(self):
+        self.settled: list[str] = []
+
+    def path(self, unit: Unit) -> Path:
+        return submissions_root() / "made" / f"{'-'.join(map(str, unit.key))}.json"
+
+    def run(self, unit: Unit) -> None:
+        getattr(self, unit.stage, self.write)(unit)
+
+    def write(self, unit: Unit) -> None:
+        made = {"unit": unit.title, "of": [read_json(self.of(key)) for key in unit.after]}
+        write_json(self.path(unit), made)
+
+    def of(self, key: Key) -> Path:
+        return self.path(Unit(key[0], key[1:]))
+
+    def note(self, unit: Unit, **more: object) -> None:
+        """Write where it was run, and with what."""
+        env = {name: os.environ.get(name) for name in SHOWN}
+        write_json(self.path(unit), {"pid": os.getpid(), **env, **more})
+
+    where = note
+
+    def begin(self, unit: Unit) -> int:
+        """Note that it begins; return how often it has."""
+        path = self.path(unit).with_suffix(f".begun-{time.monotonic_ns()}-{os.getpid()}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return len(self.begun(unit))
+
+    def begun(self, unit: Unit) -> list[Path]:
+        return sorted(self.path(unit).parent.glob(f"{self.path(unit).stem}.begun-*"))
+
+    def dies(self, unit: Unit) -> None:
+        """(name, times): its process is killed so often."""
+        if self.begin(unit) <= unit.names[1]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.note(unit)
+
+    def sleeps(self, unit: Unit) -> None:
+        """(name, seconds): it goes on from a checkpoint, which it saves when it is told to stop."""
+        self.begin(unit)
+        checkpoint = self.path(unit).with_suffix(".checkpoint")
+        before = checkpoint.exists()
+        try:
+            end = time.monotonic() + unit.names[1]
+            while time.monotonic() < end and not before:
+                time.sleep(0.02)
+        except KeyboardInterrupt:
+            time.sleep(0.5)
+            checkpoint.touch()
+            raise
+        self.note(unit, resumed=before)
+
+    def keeps(self, unit: Unit) -> None:
+        self.count = getattr(self, "count", 0) + 1
+        time.sleep(0.1)
+        self.note(unit, count=self.count)
+
+    def refuses(self, unit: Unit) -> None:
+        raise Made(f"{unit.title} is refused")
+
+    def breaks(self, unit: Unit) -> None:
+        raise ZeroDivisionError("a bug")
+
+    def lies(self, unit: Unit) -> None:
+        """It writes nothing."""
+
+    def is_done(self, unit: Unit) -> bool:
+        return self.path(unit).is_file()
+
+    def settle(self, unit: Unit, seconds: float) -> None:
+        assert seconds >= 0
+        self.settled.append(unit.title)
+
+    def outputs(self, unit: Unit) -> list[Path]:
+        return [self.path(unit)]
