@@ -5,8 +5,8 @@ from functools import cached_property
 
 from src.base import machine
 from src.base.paths import submissions_root
-from src.units.rates import Rates
-from src.units.schedule import simulate
+from src.units.rates import Rates, sizes
+from src.units.schedule import priority, simulate
 from src.units.unit import Key, Unit
 
 
@@ -29,6 +29,12 @@ class Estimates:
     def note(self, unit: Unit, seconds: float) -> None:
         """Keep how long a unit took, or would take at its pace."""
         self.rates.add(unit, self.device, seconds)
+
+    def longest_first(self, units: Iterable[Unit]) -> list[Unit]:
+        """The units, first those from whose start it is longest to the end of all that wait for them."""
+        units = list(units)
+        before = priority(units, sizes(units, self.known(units)))
+        return sorted(units, key=lambda unit: -before[unit.key])
 
     def together(self, units: list[Unit], gpus: int, at_once: int) -> float:
         """The seconds for the units whose rates are known: so many at once on GPUs, or else on the CPU."""

@@ -8,8 +8,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from src import stages
+from src.base import parts
 from src.base.errors import UserError
 from src.base.text import duration
+from src.data import checked
 from src.data.rows import Dataset, read_dataset
 from src.driver.estimates import Estimates
 from src.driver.placing import Placing
@@ -76,12 +78,13 @@ class Run:
         return asked
 
     def run(self) -> None:
-        start, submission, checked = time.perf_counter(), None, False
+        start, submission, is_checked = time.perf_counter(), None, False
+        parts.remove_strays(self.competition.folder)
         for group in self.groups():
             print(f"== {self.competition.folder.name}: {', '.join(group)}")
-            if not checked and {*group} - {*WITHOUT_NETWORKS}:
+            if not is_checked and {*group} - {*WITHOUT_NETWORKS}:
                 self.check(self.names[self.names.index(group[0]) :])
-                checked = True
+                is_checked = True
             if group[0] in WITH_UNITS:
                 self.place(group)
                 continue
@@ -126,17 +129,27 @@ class Run:
         names = [name for name in WITH_UNITS if name not in ASKED]
         self.check(names)
         work = self.work()
+        work.digest = self.digest  # written for whoever runs one
         return work, work.pending(names)
 
+    @cached_property
+    def digest(self) -> str:
+        """That of the rows, which are on the disk for other processes."""
+        return checked.write(self.competition, self.data)
+
     def work(self, **options: Any) -> "CompetitionWork":
-        work = imported("work").CompetitionWork(self.competition, self.settled, **options)
+        digest = self.digest if self.placer.is_wide else None
+        work = imported("work").CompetitionWork(self.competition, self.settled, digest, **options)
         work.data = self.data
         return work
 
     def place(self, names: tuple[str, ...]) -> None:
         """Have the pending units of stages run."""
         work = self.work()
-        pending, gone = work.pending(names), {unit.key for unit in (*self.outcome.failed, *self.outcome.skipped)}
+        pending, gone = (
+            self.with_pictures(work.pending(names), work),
+            {unit.key for unit in (*self.outcome.failed, *self.outcome.skipped)},
+        )
         unfinished = {work.of(unit.stage).makes(*unit.names) for unit in pending}
         models = {name for stage in names for name in self.competition.of_stage(stage)}
         self.finished |= models - unfinished
@@ -151,10 +164,20 @@ class Run:
         if again:
             self.place(names)
 
+    def with_pictures(self, units: list[Unit], work: "CompetitionWork") -> list[Unit]:
+        """The units, and before them those that decode the pictures for them, where several GPUs would wait for that.
+
+        On a cluster each machine decodes what it needs, when it needs it.
+        """
+        if not self.placer.is_wide or self.placing.ray is not None:
+            return units
+        asked = {key for unit in units for key in unit.after}
+        return [one for one in work.of("pictures").units() if one.key in asked and not work.is_done(one)] + units
+
     def run_units(self, units: list[Unit], work: "CompetitionWork") -> Outcome:
         """Have units run, with a deadline those for which there is time; the models that are left out are named."""
         if self.deadline is None:
-            return self.placer.run(units, work)
+            return self.placer.run(self.estimates.longest_first(units) if self.placer.is_wide else units, work)
         timed = imported("hours").Timed(self.deadline, self.estimates, *self.placing.places)
         outcome = timed.run(units, self.placer, lambda rounds: self.work(deadline=self.deadline, rounds=rounds))
         for name, reason in timed.left_out.items():

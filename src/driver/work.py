@@ -8,7 +8,9 @@ from typing import Any
 from src import stages
 from src.base import locks
 from src.base.interrupts import TimeIsUp, time_limit
+from src.data import checked
 from src.data.rows import Dataset, read_dataset
+from src.driver import pictures
 from src.models.work import StageWork
 from src.schema.competition import Competition
 from src.units.deadline import Deadline
@@ -23,6 +25,7 @@ class CompetitionWork:
         self,
         competition: Competition,
         settled: Callable[[Unit, str | None, float], None] | None = None,
+        digest: str | None = None,
         deadline: Deadline | None = None,
         rounds: Mapping[Key, int] | None = None,
     ):
@@ -30,24 +33,31 @@ class CompetitionWork:
 
         Args:
             settled: Called after each unit, with the model that it has finished, or None, and its seconds.
+            digest: Of the rows that other processes read: see `data.checked`. None: they read and check the tables.
             rounds: Of each unit that has to end in time: see `units.deadline.rounds`.
         """
-        self.competition, self.settled, self.deadline, self.rounds = competition, settled, deadline, rounds or {}
+        self.competition, self.settled, self.digest = competition, settled, digest
+        self.deadline, self.rounds = deadline, rounds or {}
         self.works: dict[str, StageWork] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("competition", "deadline", "rounds")
+        kept = ("competition", "digest", "deadline", "rounds")
         return {"settled": None, "works": {}} | {name: getattr(self, name) for name in kept}
 
     @cached_property
     def data(self) -> Dataset:
-        return read_dataset(self.competition)
+        competition = self.competition
+        if not competition.input("").is_dir():  # on a machine of its own
+            with locks.locked(competition.folder / ".units" / ".fetch.lock"):
+                competition.source.fetch(competition.input_root)
+        return read_dataset(competition) if self.digest is None else checked.read(competition, self.digest)
 
     def of(self, stage: str) -> StageWork:
         """The units of a stage; of other stages nothing is kept in memory."""
         if stage not in self.works:
             self.forget()
-            self.works = {stage: stages.module(stage).Work(self.competition, self.data)}
+            module = pictures if stage == pictures.STAGE else stages.module(stage)
+            self.works = {stage: module.Work(self.competition, self.data)}
         return self.works[stage]
 
     def forget(self) -> None:

@@ -42,7 +42,7 @@ class Work(StageWork):
     def unit(self, block: Block) -> Unit:
         (spec, *_) = (one for one in encoders_of(self.competition) if encoders.slug(one) == block.slug)
         work, rate = block.n * len(block.views) * flops(spec).forward, f"{self.stage} {block.slug}"
-        what = {"after": (("pictures",),), "work": work, "rate": rate, "keeps": block.slug}
+        what = {"after": (("pictures", block.slug),), "work": work, "rate": rate, "keeps": block.slug}
         return Unit(self.stage, (block.slug, block.number), gpus=1, **what)
 
     def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:

@@ -45,7 +45,7 @@ class Work(StageWork):
                 self.stage,
                 (name,),
                 gpus=1,
-                after=(("pictures",), ("finetune", name, "starts")),
+                after=(("pictures", name), ("finetune", name, "starts")),
                 rate=f"{self.stage} {name}",
             )
 

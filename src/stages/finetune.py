@@ -64,7 +64,7 @@ class Work(StageWork):
             held_out = len(self.data.train) - self.data.n_learnt
             work = run_cost(spec, self.data.n_learnt, held_out, len(self.data.test), flops(spec)).total
             rate = f"{self.stage} {encoders.title(spec)} {classifiers.size(spec)} batch {spec.batch_size}"
-            what = {"gpus": 1, "after": (("pictures",), *judge), "work": work, "rate": rate, "whole": name}
+            what = {"gpus": 1, "after": (("pictures", name), *judge), "work": work, "rate": rate, "whole": name}
             if spec.start == "probe":
                 features = (("features", encoders.slug(spec.encoder)),)
                 yield Unit(

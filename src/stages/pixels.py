@@ -31,7 +31,7 @@ class Work(ModelWork):
 
     def unit(self, name: str) -> Unit:
         n = len(self.data.train) + len(self.data.test)
-        return Unit(self.stage, (name,), after=(("pictures",),), work=FITTED * n, rate=self.stage, whole=name)
+        return Unit(self.stage, (name,), work=FITTED * n, rate=self.stage, whole=name)
 
     def key(self, name: str) -> dict[str, Any]:
         side = encoders.trained_store(self.competition, self.data, descriptors.SIDE).side

@@ -54,7 +54,11 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
 
 def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
     """Start Ray, or join the cluster; the handlers of signals are what they were."""
-    asked = {"address": address or "local", "include_dashboard": None if address else False, "logging_level": logging.ERROR}
+    asked = {
+        "address": address or "local",
+        "include_dashboard": None if address else False,
+        "logging_level": logging.ERROR,
+    }
     if address is None:
         asked |= {"num_cpus": max(cores(), gpus), "num_gpus": gpus, "object_store_memory": OBJECT_STORE}
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

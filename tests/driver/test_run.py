@@ -68,7 +68,7 @@ def test_a_random_order_of_units_gives_the_same_bytes(folder, roots, monkeypatch
     placer = Shuffled(seed)
     run_by(monkeypatch, competition, placer)
     assert files_of(competition.folder) == expected
-    assert len(placer.order) == len(set(placer.order)) == 1 + 1 + 1 + 3 + 1
+    assert len(placer.order) == len(set(placer.order)) == 2 + 1 + 1 + 1 + 3 + 1
 
 
 def test_what_is_done_is_not_placed_again(folder, monkeypatch, capsys):
@@ -119,10 +119,12 @@ def test_a_failed_model_leaves_the_others_and_a_csv_of_them(folder, monkeypatch,
 
 def test_what_waits_for_a_stage_that_failed_is_skipped(folder, monkeypatch, capsys):
     competition = toy_competition()
-    from src.networks import encoding
+    from src.networks import encoding_units
 
-    monkeypatch.setattr(encoding, "encode_missing", lambda *arguments: (_ for _ in ()).throw(UserError("no weights")))
-    with pytest.raises(UserError, match="no weights"):
+    with (
+        broken_off(encoding_units, "encode_block", after=0, error=UserError("no weights")),
+        pytest.raises(UserError, match="no weights"),
+    ):
         driver.run(competition, WHOLE)
     assert read_model(competition.model_folder("convnext")) is not None  # which needs no features
     assert read_model(competition.model_folder("probe")) is None
