@@ -2,8 +2,11 @@
 
 import contextlib
 import io
+import sys
+import threading
 from collections.abc import Collection
 from pathlib import Path
+from typing import TextIO
 
 from src.base import files
 from src.base.errors import UserError, counted
@@ -17,6 +20,19 @@ from src.schema.competition import Competition
 from src.stages import blend, submission
 
 
+class Others(io.TextIOBase):
+    """A standard output for the lines of other threads alone: units that run meanwhile are heard by one."""
+
+    def __init__(self, output: TextIO):
+        self.output, self.thread = output, threading.get_ident()
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.get_ident() == self.thread else self.output.write(text)
+
+    def flush(self) -> None:
+        self.output.flush()
+
+
 def write(competition: Competition, finished: Collection[str], data: Dataset, asked: Requirements) -> None:
     """Blend the finished models, and replace the submission so far if their blend is better; one line says so.
 
@@ -27,7 +43,7 @@ def write(competition: Competition, finished: Collection[str], data: Dataset, as
         return
     some = only(competition, names)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(Others(sys.stdout)):
             blend.run(some, data)
             made = read_model(some.model_folder(BLEND))
             if not is_better(competition, made["cv"]):
