@@ -72,7 +72,11 @@ class Timed:
                     self.leave_out(unit, error)
                 else:
                     outcome.failed[unit] = error
-            outcome.skipped |= {unit: first for unit, first in made.skipped.items() if first in outcome.failed}
+            for unit, first in made.skipped.items():
+                if first in outcome.failed:
+                    outcome.skipped[unit] = first
+                else:
+                    self.left_out.setdefault(unit.whole or unit.title, f"it waits for {first.title}")
             gone = {unit.whole for unit in (*made.failed, *made.skipped) if unit.whole}
             waiting = [unit for unit in waiting if unit not in chosen and unit.whole not in gone]
         return outcome

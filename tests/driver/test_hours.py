@@ -1,0 +1,110 @@
+"""A run with a deadline: what fits is blended and sent to the disk, what does not is named, and goes on another time."""
+
+import time
+
+import pytest
+
+from src.base.errors import UserError
+from src.commands import plan, units
+from src.driver import hours
+from src.driver import run as driver
+from src.driver.placing import Placing
+from src.models.finetune import training
+from src.results.model import read_model
+from src.units.unit import OutOfTime
+from tests.conftest import broken_off, toy_competition
+
+WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
+
+
+def tables(competition):
+    paths = [*competition.folder.glob("blend-*.csv"), *competition.folder.glob("models/*/*.parquet")]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def test_all_that_fits_is_as_without_a_deadline(folder, roots, monkeypatch):
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    expected = tables(competition)
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
+    assert driver.run(competition, WHOLE, Placing(hours=1.0))
+    assert tables(competition) == expected
+
+
+def test_a_network_for_which_there_is_no_time_is_left_out_and_goes_on_later(folder, roots, monkeypatch, capsys):
+    competition = toy_competition()
+    driver.run(competition, WHOLE)
+    expected = tables(competition)
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
+    capsys.readouterr()
+    late = OutOfTime("convnext fold 1: it takes 2h00m more at its pace, and 10m00s is left to it", 9000.0)
+    with broken_off(training.Training, "train_step", after=9, error=late):
+        driver.run(competition, WHOLE, Placing(hours=0.5))
+    said = capsys.readouterr().out
+    assert "left out, for want of time: convnext (convnext fold 1: it takes 2h00m more at its pace" in said
+    assert "convnext fold 2" not in said  # of the same model, and so of no use
+    assert set(read_model(competition.model_folder("blend"))["weights"]) == {"zeroshot", "probe"}
+    assert len(list(competition.folder.glob("blend-*.csv"))) == 1
+    assert "not made" in said
+    plan.run(competition, hours=0.5)  # it is known now, and the folds that are to come do not fit
+    assert "would be left out, for want of time: convnext (about 5h00m on this machine" in capsys.readouterr().out
+    driver.run(competition, WHOLE)
+    assert "convnext fold 0  reused" in capsys.readouterr().out
+    assert tables(competition) == expected
+
+
+def test_without_a_model_in_time_there_is_one_sentence(folder):
+    with pytest.raises(UserError, match="no model was finished in time: give more --hours"):
+        driver.run(toy_competition(), WHOLE, Placing(hours=1e-9))
+
+
+def test_a_unit_that_knows_no_pace_ends_with_the_time(folder, monkeypatch, capsys):
+    from src.models.probe import nested
+
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds", "features", "zeroshot"))
+    monkeypatch.setattr(hours, "LEAST_S", 0.0)
+    monkeypatch.setattr(nested, "fit_folds", lambda *arguments: time.sleep(60))
+    start = time.monotonic()
+    driver.run(competition, WHOLE, Placing(hours=6 / 3600))
+    assert time.monotonic() - start < 30
+    said = capsys.readouterr().out
+    assert "left out, for want of time: probe (probe probe: the time is over" in said
+    assert len(list(competition.folder.glob("blend-*.csv"))) == 1
+
+
+def test_what_a_notebook_has_left_is_a_deadline_too(monkeypatch, capsys):
+    monkeypatch.delenv("KAGGLE_KERNEL_RUN_TYPE", raising=False)
+    assert hours.deadline(None, time.time()) is None
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    left = hours.notebook_left()
+    assert 0 < left <= 12 * 3600
+    assert hours.deadline(None, time.time()).left == pytest.approx(left - hours.MOST_S, abs=5)
+    assert "the notebook's session has" in capsys.readouterr().out
+    assert hours.deadline(0.01, time.time()).left < 36  # the sooner of both
+
+
+def test_units_and_plan_list_what_is_left(folder, capsys):
+    competition = toy_competition()
+    plan.run(competition)
+    said = capsys.readouterr().out
+    assert "no time is known yet: the first run measures it" in said
+    units.run(competition)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines if line.startswith("finetune")] == [
+        *(f"finetune convnext {fold} 42" for fold in range(3)),
+        "finetune convnext assemble",
+    ]
+    assert "probe probe\tafter features tiny-test-a16e2b6-random42 0" in lines
+    driver.run(competition, ("data", "folds", "features", "probe"))
+    capsys.readouterr()
+    competition.model_folder("probe").joinpath("model.json").unlink()
+    plan.run(competition)
+    said = capsys.readouterr().out
+    assert "about 0." in said  # of the probe, which was measured
+    assert "never measured here, and not counted: zeroshot, convnext" in said
+    driver.run(competition, WHOLE)
+    capsys.readouterr()
+    plan.run(competition)
+    units.run(competition)
+    assert capsys.readouterr().out.startswith("nothing is left to compute but the blend")
