@@ -47,7 +47,7 @@ def test_a_network_for_which_there_is_no_time_is_left_out_and_goes_on_later(fold
     assert len(list(competition.folder.glob("blend-*.csv"))) == 1
     assert "not made" in said
     plan.run(competition, hours=0.5)  # it is known now, and the folds that are to come do not fit
-    assert "would be left out, for want of time: convnext (about 5h00m on this machine" in capsys.readouterr().out
+    assert "would be left out, for want of time: convnext (about 2h30m on this machine" in capsys.readouterr().out
     driver.run(competition, WHOLE)
     assert "convnext fold 0  reused" in capsys.readouterr().out
     assert tables(competition) == expected
