@@ -3,7 +3,6 @@
 import errno
 import functools
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from src.base.errors import UserError
 from src.base.parts import beside, folder_beside
@@ -93,11 +94,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_parquet(path: Path, df: pd.DataFrame) -> None:
-    buffer = io.BytesIO()  # pyarrow would hide the reason when the disk is full
-    df.to_parquet(buffer, index=False)
-    with replacing(path) as part:
-        part.write_bytes(buffer.getvalue())
+def write_parquet(path: Path, table: pd.DataFrame | pa.Table) -> None:
+    """Write a table, of a DataFrame without its index."""
+    whole = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+    with replacing(path) as part, part.open("wb") as file:  # by its name pyarrow would hide why it cannot be written
+        parquet.write_table(whole, file)
 
 
 def read_json(path: Path) -> Any | None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from pyarrow import parquet
+import pyarrow as pa
+from pyarrow import compute, parquet
 
 from src.base.errors import UserError
 from src.base.files import write_parquet
 from src.results import sparse_predictions
 from src.schema.competition import Competition
+from src.scoring.blocks import blocks
 from src.scoring.sparse import SparseTable
 from src.scoring.tables import Table, sparsely
 
@@ -20,58 +22,95 @@ def write(path: Path, competition: Competition, ids: Sequence[str], table: Table
 
     A sparse table has two columns of lists instead: see sparse_predictions.py.
     """
+    names = texts(ids)
+    table = table.cut() if isinstance(table, SparseTable) else np.asfortranarray(table, np.float32)
+    if fault := find_row_fault(names, competition, table):
+        raise UserError(f"{path}: {fault}")
     if isinstance(table, SparseTable):
-        table, names = table.cut(), pd.Series(list(ids), dtype=object).astype(str)
-        if fault := find_row_fault(names, competition, table):
-            raise UserError(f"{path}: {fault}")
-        sparse_predictions.write(path, competition, names.tolist(), table)
+        sparse_predictions.write(path, competition, names, table)
         return
-    df = pd.DataFrame(np.asarray(table, np.float32), columns=list(competition.outputs))
-    df.insert(0, competition.id, np.asarray(ids, dtype=object).astype(str))
-    check(path, df, competition)
+    df = pd.DataFrame(table, columns=list(competition.outputs), copy=False)
+    df.insert(0, competition.id, pd.array(names, dtype="str"))
     write_parquet(path, df)
 
 
 def read(path: Path, competition: Competition, ids: Sequence[str]) -> Table:
-    """Read the predictions (n, k) of exactly `ids`, in their order; a UserError if the file is no such table."""
+    """Read the predictions (n, k) of exactly `ids`, in their order; a UserError if the file is no such table.
+
+    A dense one lies in memory column after column, as it does in the file.
+    """
     try:
         is_sparse = sparse_predictions.is_sparse(path)
-        df = None if is_sparse else pd.read_parquet(path)
+        names, table = (read_sparse if is_sparse else read_dense)(path, competition)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: run the stage that makes it") from error
     except OSError as error:  # pyarrow's ArrowInvalid is a ValueError, its read errors are OSErrors
         raise UserError(f"{path} cannot be read ({error}): delete it and run again") from error
     except ValueError as error:
         raise UserError(f"{path} is not a parquet file ({error}): delete it and run again") from error
-    if is_sparse:
-        names, table = read_sparse(path, competition)
-    else:
-        if not competition.classes and len(df.columns) == 2:
-            df.columns = [df.columns[0], *competition.outputs]  # of a number, whose column may be called otherwise now
-        check(path, df, competition)
-        names = df[competition.id]
-    missing, others = set(ids) - set(names), set(names) - set(ids)
-    if missing or others:
-        example = sorted(missing or others)[0]
-        raise UserError(
-            f"{path} is of other rows: {len(missing)} ids are missing and {len(others)} are not ours "
-            f"(such as {example!r}): delete it and run again"
-        )
-    if is_sparse:
-        return table[pd.Index(names).get_indexer(list(ids))]
-    table = df.set_index(competition.id).loc[list(ids), list(competition.outputs)].to_numpy(np.float32)
-    return sparsely(table) if competition.target.is_sparse(*table.shape) else table
+    if fault := find_row_fault(names, competition, table):
+        raise UserError(f"{path}: {fault}")
+    if not names.equals(wanted := texts(ids)):
+        places = find(path, names, wanted)
+        table = table[places] if is_sparse else np.take(table.T, places, axis=1).T
+    return table if is_sparse or not competition.target.is_sparse(*table.shape) else sparsely(table)
 
 
-def read_sparse(path: Path, competition: Competition) -> tuple[pd.Series, SparseTable]:
+def read_dense(path: Path, competition: Competition) -> tuple[pa.Array, np.ndarray]:
+    """The ids of a dense table, and its float32 (n, k); a UserError where it is none of the competition's.
+
+    Few columns are read at a time: memory holds the table once.
+    """
+    file, outputs = parquet.ParquetFile(path), list(competition.outputs)
+    columns, wanted = file.schema_arrow.names, [competition.id, *outputs]
+    if not competition.classes and len(columns) == 2:
+        wanted, outputs = columns, columns[1:]  # of a number, whose column may be called otherwise now
+    if columns != wanted:
+        raise UserError(f"{path}: its columns are {', '.join(columns)}, not {', '.join(wanted)}")
+    if others := [kind for kind in file.schema_arrow.types[1:] if kind != pa.float32()]:
+        kind = np.dtype(others[0].to_pandas_dtype())
+        raise UserError(f"{path}: its probabilities are {kind}, not float32")
+    n, k = file.metadata.num_rows, len(outputs)
+    table = np.empty((n, k), np.float32, order="F")
+    for some in blocks((k, n)):
+        part = file.read(outputs[some])
+        for j in range(k)[some]:
+            table[:, j] = part[outputs[j]].to_numpy()
+    return texts(file.read(columns[:1])[columns[0]]), table
+
+
+def read_sparse(path: Path, competition: Competition) -> tuple[pa.Array, SparseTable]:
     """The ids of a sparse table, and the table; a UserError where it is none of the competition's."""
     try:
         names, table = sparse_predictions.read(path, competition)
     except ValueError as error:
         raise UserError(f"{path}: {error}: delete it and run again") from error
-    if fault := find_row_fault(names, competition, table):
-        raise UserError(f"{path}: {fault}")
-    return names, table
+    return texts(names), table
+
+
+def texts(ids: Sequence[str] | pa.ChunkedArray) -> pa.Array:
+    """Ids as one Arrow array: sets and lists of them would take ten times the memory."""
+    found = ids.cast(pa.large_string()) if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.large_string())
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def find(path: Path, names: pa.Array, wanted: pa.Array) -> np.ndarray:
+    """The places of the wanted ids among a file's, of which no two are alike; a UserError if it has not exactly these.
+
+    Raises:
+        UserError: Some are missing, or there are others.
+    """
+    missing, others = (
+        these.filter(compute.invert(compute.is_in(these, those))).unique()
+        for these, those in ((wanted, names), (names, wanted))
+    )
+    if len(missing) or len(others):
+        example = compute.min(missing if len(missing) else others).as_py()
+        raise UserError(
+            f"{path} is of other rows: {len(missing)} ids are missing and {len(others)} are not ours "
+            f"(such as {example!r}): delete it and run again"
+        )
+    return compute.index_in(wanted, names).to_numpy()
 
 
 def count_rows(path: Path) -> int | None:
@@ -82,30 +121,14 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
-def check(path: Path, df: pd.DataFrame, competition: Competition) -> None:
-    """Refuse a table that is not one of predictions of the competition's target."""
-    if fault := find_fault(df, competition):
-        raise UserError(f"{path}: {fault}")
-
-
-def find_fault(df: pd.DataFrame, competition: Competition) -> str | None:
-    """The reason why `df` is not a table of such predictions; None if it is."""
-    id, outputs = competition.id, list(competition.outputs)
-    if list(df.columns) != [id, *outputs]:
-        return f"its columns are {', '.join(map(str, df.columns))}, not {', '.join([id, *outputs])}"
-    table = df[outputs].to_numpy()
-    if table.dtype != np.float32:
-        return f"its probabilities are {table.dtype}, not float32"
-    return find_row_fault(df[id], competition, table)
-
-
-def find_row_fault(ids: pd.Series, competition: Competition, table: Table) -> str | None:
-    """The reason why rows with these ids are not such predictions; None if they are."""
+def find_row_fault(ids: pa.Array, competition: Competition, table: Table) -> str | None:
+    """The reason why rows with these ids are not predictions of the competition's target; None if they are."""
     id = competition.id
-    if (twice := ids.duplicated()).any():
-        return f"{id} {ids[twice].iloc[0]!r} stands in more than one row"
+    if len(ids.unique()) < len(ids):
+        names = ids.to_pandas()
+        return f"{id} {names[names.duplicated()].iloc[0]!r} stands in more than one row"
     if (fault := competition.target.find_fault(table)) is None:
         return None
     what, bad = fault
     first = int(np.flatnonzero(bad)[0])
-    return f"{int(bad.sum())} rows are not {what}, the first of {id} {ids.iloc[first]!r}: {table[first]}"
+    return f"{int(bad.sum())} rows are not {what}, the first of {id} {ids[first].as_py()!r}: {table[first]}"

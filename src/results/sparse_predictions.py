@@ -3,12 +3,9 @@
 Classes are numbered in the config's order, which the file names by a digest. All others share what is left of 1.
 """
 
-import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 from scipy import sparse
@@ -27,18 +24,15 @@ def is_sparse(path: Path) -> bool:
     return NAMES in (schema.metadata or {})
 
 
-def write(path: Path, competition: Competition, ids: Sequence[str], table: SparseTable) -> None:
+def write(path: Path, competition: Competition, ids: pa.Array, table: SparseTable) -> None:
     above = table.above
     offsets, probs = pa.array(above.indptr, pa.int32()), above.data + np.repeat(table.rest, table.sizes)
     lists = [pa.ListArray.from_arrays(offsets, pa.array(values)) for values in (above.indices.astype(np.int32), probs)]
-    whole = pa.table([pa.array(ids, pa.string()), *lists], names=[competition.id, *LISTS])
-    buffer = io.BytesIO()
-    parquet.write_table(whole.replace_schema_metadata({NAMES: digest(competition)}), buffer)
-    with files.replacing(path) as part:
-        part.write_bytes(buffer.getbuffer())
+    whole = pa.table([ids.cast(pa.string()), *lists], names=[competition.id, *LISTS])
+    files.write_parquet(path, whole.replace_schema_metadata({NAMES: digest(competition)}))
 
 
-def read(path: Path, competition: Competition) -> tuple[pd.Series, SparseTable]:
+def read(path: Path, competition: Competition) -> tuple[pa.ChunkedArray, SparseTable]:
     """The ids and the table. Raises ValueError: It is of other classes, or its lists are no rows of a table."""
     whole = parquet.read_table(path)
     if (names := whole.schema.metadata[NAMES]) != digest(competition):
@@ -59,7 +53,7 @@ def read(path: Path, competition: Competition) -> tuple[pd.Series, SparseTable]:
     above = sparse.csr_array((values - np.repeat(rest, sizes), indices, ends), shape=(n, k))
     if not above.has_canonical_format:
         raise ValueError("it has a class twice in a row, or not in their order")
-    return pd.Series(whole[competition.id].to_pylist(), dtype=object), SparseTable(above, rest)
+    return whole[competition.id], SparseTable(above, rest)
 
 
 def digest(competition: Competition) -> bytes:

@@ -4,6 +4,7 @@ import errno
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -70,12 +71,15 @@ def test_a_file_where_a_folder_is_needed_is_said(tmp_path):
         files.write_text(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_full_disk_is_said(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("write", "value"), [(files.write_text, "x" * 100_000), (files.write_parquet, pd.DataFrame({"x": range(100_000)}))]
+)
+def test_a_full_disk_is_said(tmp_path, monkeypatch, write, value):
     monkeypatch.setattr(parts.secrets, "token_hex", lambda n: "00000000")
-    part = tmp_path / f".a.txt.{parts.machine()}-{os.getpid()}-00000000.part"
+    part = tmp_path / f".a.{parts.machine()}-{os.getpid()}-00000000.part"
     part.symlink_to("/dev/full")  # a device on which every write finds the disk full
     with pytest.raises(UserError, match="the disk is full"):
-        files.write_text(tmp_path / "a.txt", "x" * 100_000)
+        write(tmp_path / "a", value)
     assert list(tmp_path.iterdir()) == []
 
 

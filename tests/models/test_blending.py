@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from src.base import files
 from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.models.blend import fitted, greedy, methods, stacking, weighting
 from src.models.blend.pool import Pool
 from src.models.fitted import read_finished
-from src.results import predictions, summary
+from src.results import summary
 from src.results.model import model_tables, save_model
 from src.schema.forms import OneProbability
 from src.schema.settings import Blend
@@ -489,7 +490,7 @@ class TestStage:
     def test_a_table_that_is_broken_is_named(self, toy, made, change, said):
         made(zeroshot=1, probe=1, convnext=1)
         path = toy.model_folder("probe") / "oof.parquet"
-        predictions.write_parquet(path, change(pd.read_parquet(path)))
+        files.write_parquet(path, change(pd.read_parquet(path)))
         with pytest.raises(UserError, match=said):
             blend.run(toy)
 

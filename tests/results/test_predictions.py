@@ -1,7 +1,10 @@
 """Tables of probabilities: joined by id whatever the order, and refused when they are anything else."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from src.base.errors import UserError
@@ -23,6 +26,39 @@ def path(tmp_path):
 
 def test_comes_back_by_id_in_the_order_asked_for(path):
     assert (predictions.read(path, TOY, ["a", "007", "10"]) == PROBS[[2, 0, 1]]).all()
+
+
+@pytest.mark.parametrize("kind", [np.array, pd.Series, pa.array, lambda ids: np.array(ids, object)])
+def test_ids_may_be_any_column(path, kind, tmp_path):
+    assert (predictions.read(path, TOY, kind(IDS)) == PROBS).all()
+    predictions.write(tmp_path / "again.parquet", TOY, kind(IDS), PROBS)
+    assert (tmp_path / "again.parquet").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("ids", [IDS, IDS[::-1]])
+def test_numbers_lie_column_after_column_so_that_sums_are_the_same_to_the_last_bit(path, ids):
+    assert predictions.read(path, TOY, ids).flags.f_contiguous
+
+
+def test_a_class_may_be_called_as_the_beginning_of_another(tmp_path):
+    """Parquet takes a dot in a column's name for that of a column inside of another one."""
+    dotted = Competition.model_construct(classes=("x.y", "x"))
+    predictions.write(tmp_path / "oof.parquet", dotted, IDS, PROBS)
+    assert (predictions.read(tmp_path / "oof.parquet", dotted, IDS) == PROBS).all()
+
+
+def test_a_large_table_is_in_memory_once(tmp_path):
+    many, (n, k) = Competition.model_construct(classes=tuple(f"class {i}" for i in range(500))), (20_000, 500)
+    ids, path = [str(i) for i in range(n)], tmp_path / "oof.parquet"
+    predictions.write(path, many, ids, np.full((n, k), 1 / k, np.float32))
+    arrow = pa.default_memory_pool()
+    before = arrow.max_memory()
+    tracemalloc.start()
+    table = predictions.read(path, many, ids)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1.5 * table.nbytes
+    assert arrow.max_memory() < before + table.nbytes
 
 
 def test_the_file_has_the_id_and_one_float32_column_a_class(path):
