@@ -7,9 +7,9 @@ import json
 import math
 import multiprocessing
 import os
+import pkgutil
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -20,9 +20,8 @@ from PIL import Image
 from src.base.text import duration
 from src.bench.memory import peak
 from src.config import Competition, Kaggle, Pixels
-from src.data import checked, tables
+from src.data import checked
 from src.data.rows import read_dataset
-from src.stages import folds
 
 SLUG, CLASSES = "made-up", 10
 COUNTS, QUICK = (100_000, 300_000, 1_000_000), (1_000, 3_000)  # train rows; a fourth as many test rows
@@ -32,7 +31,7 @@ PICTURES = 1_000  # files; each has a link for every row that shows it: file sys
 def competition() -> Competition:
     return Competition(
         title="Made up", source=Kaggle(SLUG), classes=tuple(f"class {k}" for k in range(CLASSES)), name=SLUG,
-        models={"pixels": Pixels()},
+        models={name: Pixels() for name in ("first", "second", "third")},
     )  # fmt: skip
 
 
@@ -40,16 +39,28 @@ def key(competition: Competition) -> None:
     print(f"  {json.dumps(read_dataset(competition).key)[:100]} ...")
 
 
-# What is measured, in this order, each in a process of its own that gets the competition: later steps find what earlier
-# ones have written.
-STEPS: dict[str, Callable[[Competition], object]] = {
-    "tables": tables.read,
-    "folds": folds.run,
-    "rows, first": read_dataset,
-    "rows, known": read_dataset,
-    "key": key,
-    "to file": lambda competition: checked.write(competition, read_dataset(competition)),
-    "from file": checked.read,
+def to_file(competition: Competition) -> None:
+    checked.write(competition, read_dataset(competition))
+
+
+# What is measured, in this order, each in a process of its own that imports it and gets the competition: later steps
+# find what earlier ones have written.
+STEPS = {
+    "tables": "src.data.tables:read",
+    "folds": "src.stages.folds:run",
+    "rows, first": "src.data.rows:read_dataset",
+    "rows, known": "src.data.rows:read_dataset",
+    "key": "src.bench.scale:key",
+    "to file": "src.bench.scale:to_file",
+    "from file": "src.data.checked:read",
+    "write tables": "src.bench.scale_steps:write_models",
+    "read tables": "src.bench.scale_steps:read_models",
+    "blend": "src.stages.blend:run",
+    "submission": "src.stages.submission:run",
+    "check": "src.bench.scale_steps:check",
+    "report": "src.commands.report:run",
+    "features": "src.bench.scale_probe:write_features",
+    "probe": "src.bench.scale_probe:probe",
 }
 
 
@@ -84,7 +95,7 @@ def one_step(folder: str, name: str) -> dict[str, float]:
     """Run a step in the process that calls this, and return its seconds, those of its threads, and its peak."""
     os.environ |= {"INPUT_DIR": f"{folder}/input", "SUBMISSIONS_DIR": f"{folder}/submissions"}
     start, cpu = time.perf_counter(), time.process_time()
-    STEPS[name](competition())
+    pkgutil.resolve_name(STEPS[name])(competition())
     found = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu, "gb_peak": peak() / 1e9}
     return {what: round(value, 3) for what, value in found.items()}
 
