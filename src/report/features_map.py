@@ -75,16 +75,16 @@ def start(spec: Encoder) -> str:
 
 def sample(evidence: Material) -> list[Row]:
     """At most MAX_MAP_ROWS rows: the target's strata, and the test rows, by their share; ids alone settle which."""
-    rows = [(part, i) for part in PARTS for i in range(len(evidence.rows(part)))]
-    strata = evidence.target.strata(evidence.targets)
+    strata, n = evidence.target.strata(evidence.targets), len(evidence.train)
     stratum = np.concatenate([strata, np.full(len(evidence.test), strata.max() + 1)])
-    if len(rows) > MAX_MAP_ROWS:
-        order = by_hash([f"{part}/{id}" for part in PARTS for id in evidence.rows(part)[evidence.competition.id]])
+    places = np.arange(len(stratum))
+    if len(places) > MAX_MAP_ROWS:
+        order = by_hash(f"{part}/{id}" for part in PARTS for id in evidence.rows(part)[evidence.competition.id])
         order = order[np.argsort(stratum[order], kind="stable")]  # a stratum behind the other, shuffled inside
         size = np.bincount(stratum)
         rank = np.concatenate([(np.arange(n) + 0.5) / n for n in size if n])
-        rows = [rows[i] for i in np.sort(order[np.argsort(rank, kind="stable")[:MAX_MAP_ROWS]])]
-    return rows
+        places = np.sort(order[np.argsort(rank, kind="stable")[:MAX_MAP_ROWS]])
+    return [("train", i) if i < n else ("test", i - n) for i in places.tolist()]
 
 
 def read_features(evidence: Material, folder: Path, rows: list[Row]) -> tuple[list[Row], np.ndarray]:

@@ -1,11 +1,14 @@
 """The material of the page: the evidence read from the disk, with its pictures and training curves."""
 
 import hashlib
+import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import parquet
 
 from src.base import files, packages
 from src.base.errors import UserError
@@ -89,10 +92,22 @@ def model(evidence: Evidence, name: str) -> Model:
 def images_record(competition: Competition) -> pd.DataFrame | None:
     """Return images.parquet by path; None where it is not there, or not whole."""
     try:
-        record = pd.read_parquet(competition.images_record, columns=RECORD)
+        record = pd.read_parquet(competition.images_record, columns=RECORD).set_index("path")
     except (OSError, ValueError, KeyError):
         return None
-    return record.drop_duplicates("path").set_index("path")
+    return record if record.index.is_unique else record[~record.index.duplicated()]
+
+
+def image_paths(competition: Competition) -> Iterator[str]:
+    """The images of images.parquet, some at a time: all of them as texts take more memory than the rest of the page."""
+    try:
+        file = parquet.ParquetFile(competition.images_record)
+        if not {*RECORD} <= {*file.schema_arrow.names}:
+            return
+        for batch in file.iter_batches(columns=["path"]):
+            yield from batch["path"].to_pylist()
+    except (OSError, ValueError):
+        return
 
 
 def key(competition: Competition) -> str:
@@ -117,9 +132,8 @@ def key(competition: Competition) -> str:
         digest.update(f"{path.relative_to(competition.folder)} {path.stat().st_size}\n".encode())
     for table in (table for part in PARTS for table in competition.tables_of(part) if patterns.is_pattern(table)):
         digest.update("\n".join(tables.read_table(competition, table)[patterns.path_column(table)]).encode())
-    record = images_record(competition)
-    for path in () if record is None else record.index:
-        digest.update(b"1" if Path(path).is_file() else b"0")
+    for path in image_paths(competition):
+        digest.update(b"1" if os.path.isfile(path) else b"0")
     if not charts.can_be_drawn():
         digest.update(b"without charts")
     return digest.hexdigest()

@@ -18,6 +18,7 @@ QUALITY, METHOD = 75, 2  # WebP's; method 4 takes twice as long for 5 % fewer by
 LARGE = 100_000  # bytes of a JPEG
 GREY = (136, 136, 136)
 GONE, BROKEN = "image gone", "image not readable"
+KNOWN = ["size", "mtime_ns", "sha256"]  # of the record: a file that did not change has the pixels of its sha256
 FAULTS = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # of Pillow
 
 
@@ -25,8 +26,8 @@ class Source:
     """The source of pixels: the store, by the sha256 that the data stage took of a file that did not change since."""
 
     def __init__(self, competition: Competition, record: pd.DataFrame | None):
-        columns = [] if record is None else [record[name].tolist() for name in ("size", "mtime_ns", "sha256")]
-        self.record = {} if record is None else dict(zip(record.index, zip(*columns, strict=True), strict=True))
+        """`record`: the data stage's facts on the images, by path."""
+        self.record = pd.DataFrame(columns=KNOWN) if record is None else record[KNOWN]
         self.places, self.pixels = stored(competition.pictures)
         self.white = competition.white
 
@@ -47,7 +48,9 @@ class Source:
 
     def stored_pixels(self, path: Path, size: int, mtime_ns: int) -> np.ndarray | None:
         """(height, width, 3) uint8; None of a file that the store does not have as it is now."""
-        *known, sha = self.record.get(str(path), (None, None, None))
+        if str(path) not in self.record.index:
+            return None
+        *known, sha = self.record.loc[str(path)].tolist()
         if known != [size, mtime_ns] or sha not in self.places.index:
             return None
         start, height, width = self.places.loc[sha].tolist()
