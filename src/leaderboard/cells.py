@@ -46,18 +46,19 @@ def read(competition: Competition, df: pd.DataFrame) -> Read:
     return CELLS[competition.form.kind].read(competition, df)
 
 
-def table(competition: Competition, row_ids: Sequence[str], said: Table) -> pd.DataFrame | SparseAnswers:
+def table(competition: Competition, row_ids: pd.Index, said: Table) -> pd.DataFrame | SparseAnswers:
     """Return the table by picture of what `read` gives for rows that lack none."""
-    parts = [competition.form.parse(row, competition.classes) for row in row_ids]
-    outputs = list(competition.outputs)
+    form, classes, outputs = competition.form, competition.classes, list(competition.outputs)
     if isinstance(said, SparseTable):
-        return SparseAnswers(pd.Index(row_ids), said)
-    if not parts or parts[0][1] is None:
-        return pd.DataFrame(said, index=list(row_ids), columns=outputs)
-    ids, labels = zip(*parts, strict=True)
-    long = pd.DataFrame({"id": ids, "label": labels, "value": said[:, 0]})
-    wide = long.pivot(index="id", columns="label", values="value")
-    return wide.loc[list(dict.fromkeys(ids)), outputs].rename_axis(index=None, columns=None)
+        return SparseAnswers(row_ids, said)
+    if not len(row_ids) or form.parse(row_ids[0], classes)[1] is None:
+        return pd.DataFrame(said, index=row_ids, columns=outputs)
+    rows, columns, k = {}, {label: j for j, label in enumerate(outputs)}, len(outputs)
+    parts = (form.parse(row, classes) for row in row_ids)
+    places = np.fromiter((k * rows.setdefault(id, len(rows)) + columns[label] for id, label in parts), int)
+    wide = np.full(k * len(rows), np.nan)
+    wide[places] = said[:, 0]
+    return pd.DataFrame(wide.reshape(-1, k), index=list(rows), columns=outputs)
 
 
 def place(competition: Competition, df: pd.DataFrame, rows: np.ndarray) -> str:
@@ -166,9 +167,11 @@ def read_numbers(
     competition: Competition, cells: pd.DataFrame, df: pd.DataFrame, what: str, such_as: str, finite: str
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return the cells as numbers, their faults, and which rows (n,) have one."""
-    text = cells.apply(lambda column: column.str.strip().str.lower())
-    blank = text.isin(BLANK).to_numpy()
-    numbers = text.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    numbers, blank = np.empty(cells.shape), np.empty(cells.shape, bool)
+    for j in range(cells.shape[1]):
+        text = cells.iloc[:, j].str.strip().str.lower()
+        blank[:, j] = text.isin(BLANK)
+        numbers[:, j] = pd.to_numeric(text, errors="coerce")
     kinds = {
         f"without a {what}, blank or NaN": (blank, "fill them in"),
         "with a cell that is no number": (np.isnan(numbers) & ~blank, f"write {such_as}"),
@@ -186,7 +189,7 @@ def cell_faults(
         if mask.any():
             rows = mask.any(axis=1)
             column = mask[rows][0].argmax()
-            cell = f"{cells.to_numpy()[rows][0, column]!r} in the column {cells.columns[column]!r}"
+            cell = f"{cells.iloc[rows.argmax(), column]!r} in the column {cells.columns[column]!r}"
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}, {cell}: {fix}")
     return faults
 
@@ -215,14 +218,13 @@ def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
     for kind, (rows, fix) in kinds.items():
         if (rows := rows.to_numpy(bool)).any():
             faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}: {fix}")
-    k, found = len(competition.classes), {}
-    index = {label: i for i, label in enumerate(competition.classes)}
-    for row, labels in enumerate(cells):
-        for rank, label in enumerate(labels):
-            if label in index:
-                found[row, index[label]] = float(len(labels) - rank)  # of a label that is there twice the last
-    rows, columns = np.array(list(found), int).reshape(-1, 2).T
-    weights, sums = np.array(list(found.values())), np.bincount(rows, list(found.values()), minlength=len(df))
+    k, counts = len(competition.classes), cells.map(len).to_numpy(int)
+    rows = np.repeat(np.arange(len(df)), counts)
+    columns = pd.Index(competition.classes).get_indexer(cells.explode().dropna())
+    ranks = np.arange(len(rows)) - np.repeat(counts.cumsum() - counts, counts)
+    some = columns >= 0
+    rows, columns, weights = rows[some], columns[some], (counts[rows] - ranks)[some].astype(float)
+    sums = np.bincount(rows, weights, minlength=len(df))
     shares = weights / np.maximum(sums, 1)[rows]
     if competition.target.is_sparse(len(df), k):
         above = sparse.csr_array((1 + shares, (rows, columns)), shape=(len(df), k))

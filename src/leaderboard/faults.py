@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.base.errors import counted
+from src.base.joins import among
 from src.base.spellings import SPELLINGS, respellings
 from src.data import tables, units
 from src.leaderboard import cells
@@ -18,7 +19,7 @@ from src.schema.competition import Competition
 class Requirements:
     """The required ids and columns of a submission."""
 
-    ids: Sequence[str]  # in any order
+    ids: Sequence[str] | pd.Index  # in any order
     columns: Sequence[str]  # in this order
     source: str  # the tables of these ids and columns
     more: bool = False  # whether it may have rows of other ids
@@ -40,10 +41,11 @@ def requirements(competition: Competition, more: bool = False) -> list[Requireme
     )
     if not whole or competition.limit is not None or not (test[id].is_unique and sample[sample_id].is_unique):
         rows = tables.read(competition)  # which has a smoke run's rows, or refuses the tables
-        return [Requirements(rows.sample_submission[sample_id].tolist(), columns, f"{source} of this smoke run", more)]
-    ids = units.ids_of(competition, test).unique()
-    ids = [competition.form.row_ids(ids, competition.classes), sample[sample_id].tolist()]
-    if set(ids[0]) == set(ids[1]):
+        ids = pd.Index(rows.sample_submission[sample_id])
+        return [Requirements(ids, columns, f"{source} of this smoke run", more)]
+    asked = competition.form.row_ids(units.ids_of(competition, test).unique(), competition.classes)
+    ids = [pd.Index(asked, dtype="str"), pd.Index(sample[sample_id], dtype="str")]
+    if among(ids[0], ids[1]).all() and among(ids[1], ids[0]).all():
         return [Requirements(ids[1], columns, source, more)]
     return [Requirements(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
 
@@ -88,19 +90,19 @@ def check_text(competition: Competition, raw: bytes, required: Requirements) -> 
         said, more = cells.read(competition, df)
         faults += more
         if not faults:
-            answers = cells.table(competition, df[competition.sample_id].tolist(), said)
+            answers = cells.table(competition, pd.Index(df[competition.sample_id].array), said)
     return faults, answers
 
 
 def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements) -> list[str]:
     """Check the ids, which may be in any order."""
-    id, known, faults = competition.sample_id, set(required.ids), []
+    id, known, faults = competition.sample_id, pd.Index(required.ids), []
     ids = df[id]
     if (blank := ids.str.strip() == "").any():
         n = counted(int(blank.sum()), "row")
         faults.append(f"{n} without {id}, the first in line {df.index[blank][0]}: write it in, or take the row out")
     ids = ids[~blank]
-    for kind, pairs in respellings(ids[~ids.isin(known)], known - set(ids)).items():
+    for kind, pairs in respellings(ids[~among(ids, known)], set(known[~among(known, ids)])).items():
         rows = ids.isin(pairs)
         first = ids[rows].iloc[0]
         faults.append(
@@ -114,11 +116,10 @@ def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements
         n = counted(ids[again].nunique(), "id")
         faults.append(f"{n} in more than one row, the first {first!r} (lines {lines}): keep one row of each")
     size = f"it has {counted(len(df), 'row')}, {required.source} {len(required.ids)}"
-    present = set(ids)
-    missing = [one for one in required.ids if one not in present]
+    missing = known[~among(known, ids)]
     if len(missing) > blank.sum():  # else the rows without an id are a fault already
         faults.append(f"{counted(len(missing), 'id')} missing, the first {missing[0]!r} ({size}): add a row for each")
-    if not required.more and (other := ~ids.isin(known)).any():
+    if not required.more and (other := ~among(ids, known)).any():
         faults.append(
             f"{counted(ids[other].nunique(), 'id')} unknown, the first {ids[other].iloc[0]!r} "
             f"(line {ids.index[other][0]}; {size}): leave these rows out"

@@ -4,9 +4,12 @@ import csv
 import io
 import zipfile
 import zlib
+from array import array
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from src.base.errors import counted
 from src.base.spellings import respellings
@@ -26,6 +29,7 @@ FORMATS = {  # what other files than a CSV begin with
     b"PAR1": "a Parquet table: write it by df.to_csv(index=False)",
     b"%PDF": "a PDF: send a CSV",
 }
+PIECE = 1 << 14  # rows of a CSV that are strings at a time
 WORKBOOKS = {"xl/": "an Excel workbook", "content.xml": "an OpenDocument sheet", "Index/": "a Numbers sheet"}
 
 WANTED = {  # by the form: what a file of probabilities should have instead
@@ -73,32 +77,67 @@ def parse_cells(raw: bytes) -> tuple[pd.DataFrame | None, list[str]]:
         return None, [f"line {line} is not UTF-8 text ({error.reason}): save the file as UTF-8, as df.to_csv does"]
     faults = []
     if text.startswith("\ufeff"):
-        text = text[1:]
         faults.append(
             "it begins with a byte order mark, which Kaggle may take for a part of the first column's name: "
             "write it with encoding='utf-8', not 'utf-8-sig'"
         )
-    if not text.strip():
+    if not text.removeprefix("\ufeff").strip():
         return None, [*faults, "it is empty: write a header, and a row for each test id"]
-    reader, rows, lines = csv.reader(io.StringIO(text, newline=""), strict=True), [], []
+    del text
+    cells = TextCells()
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline=""), strict=True)
     try:
         for row in reader:
             if row:  # Kaggle and pandas pass over empty lines
-                rows.append(row)
-                lines.append(reader.line_num)
+                cells.add(row, reader.line_num)
     except csv.Error as error:
         return None, [*faults, f"line {reader.line_num} is not CSV ({error}): is a quote opened and not closed?"]
-    header, *rows = rows
+    header = cells.header
     if len(header) == 1 and (marks := [mark for mark in ";\t|" if mark in header[0]]):
         return None, [*faults, f"its cells are parted by {marks[0]!r}: write it with commas, as df.to_csv does"]
-    if ragged := [(line, len(row)) for line, row in zip(lines[1:], rows, strict=True) if len(row) != len(header)]:
-        line, n = ragged[0]
+    if cells.ragged:
+        line, n = cells.ragged[0]
         return None, [
             *faults,
-            f"{counted(len(ragged), 'row')} with another number of cells than the header ({len(header)}), the first in "
-            f"line {line} ({n}): give each as many, and quote a cell that has a comma in it",
+            f"{counted(len(cells.ragged), 'row')} with another number of cells than the header ({len(header)}), the "
+            f"first in line {line} ({n}): give each as many, and quote a cell that has a comma in it",
         ]
-    return pd.DataFrame(rows, index=lines[1:], columns=header, dtype=object), faults
+    return cells.frame(), faults
+
+
+class TextCells:
+    """The cells of a CSV, column by column: few rows at a time are strings of Python, of ten times the size."""
+
+    def __init__(self):
+        self.header: list[str] = []
+        self.lines = array("q")  # of the rows
+        self.ragged: list[tuple[int, int]] = []  # lines of rows of another length than the header, and it
+        self.rows: list[list[str]] = []  # those that are not in a piece yet
+        self.pieces: list[list[pa.Array]] = []
+
+    def add(self, row: list[str], line: int) -> None:
+        """The next row, of which the first is the header; what is ragged is noted and not kept."""
+        if not self.header:
+            self.header = row
+        elif len(row) != len(self.header):
+            self.ragged.append((line, len(row)))
+        else:
+            self.rows.append(row)
+            self.lines.append(line)
+            if len(self.rows) == PIECE:
+                self.pack()
+
+    def pack(self) -> None:
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.header)
+        self.pieces.append([pa.array(column, pa.large_string()) for column in columns])
+        self.rows = []
+
+    def frame(self) -> pd.DataFrame:
+        """All rows, each by the number of its line."""
+        self.pack()
+        columns = (pd.array(pa.chunked_array(pieces), dtype="str") for pieces in zip(*self.pieces, strict=True))
+        df = pd.DataFrame(dict(enumerate(columns)), index=np.array(self.lines))
+        return df.set_axis(self.header, axis=1)
 
 
 def match_columns(competition: Competition, df: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
+from src.base.joins import among
 from src.data.labels import add_labels, by_picture, read_targets, unreadable
 from src.leaderboard import counts
 from src.schema.competition import Competition
@@ -42,9 +43,10 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
     if (again := solution[id].duplicated()).any():
         raise UserError(f"{path}: {id} {solution[id][again].iloc[0]!r} stands in more than one row: keep the right one")
     solution = solution.set_index(id)
-    if missing := set(ids) - set(solution.index):
-        raise UserError(f"{path} lacks {counted(len(missing), 'test id')}, such as {sorted(missing)[0]!r}: add them")
-    solution = solution.loc[list(ids)]
+    ids = pd.Index(ids)
+    if len(missing := ids[~among(ids, solution.index)]):
+        raise UserError(f"{path} lacks {counted(len(missing), 'test id')}, such as {min(missing)!r}: add them")
+    solution = solution.loc[ids]
     usage = solution["Usage"].str.strip().str.capitalize()
     if strange := set(usage) - set(USAGES):
         raise UserError(f"{path}: {unknown('Usage', sorted(strange)[0], USAGES)}")

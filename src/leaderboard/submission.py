@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
+from src.base.joins import among
 from src.kaggle.refusals import Refusal
 from src.leaderboard import cells
 from src.leaderboard.faults import Requirements, read, requirements
@@ -52,9 +53,10 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     faults, probs = read(competition, path, required)
     if probs is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
-    if strangers := sorted(set(ids) - set(probs.index)):
-        raise UserError(f"{path} has no answer to {competition.id} {strangers[0]!r}, which is in no test table")
-    return probs.loc[list(ids)].to_numpy()
+    ids = pd.Index(ids)
+    if len(strangers := ids[~among(ids, probs.index)]):
+        raise UserError(f"{path} has no answer to {competition.id} {min(strangers)!r}, which is in no test table")
+    return probs.loc[ids].to_numpy()
 
 
 def csv_of(competition: Competition, required: Requirements, ids: Sequence[str], probs: np.ndarray) -> str:
@@ -63,5 +65,5 @@ def csv_of(competition: Competition, required: Requirements, ids: Sequence[str],
     These are what the form of a submission says of a table of predictions (n, k) of `ids`, which is decided.
     """
     sub = cells.write(competition, ids, probs)
-    sub = sub.reset_index().set_index(competition.sample_id, drop=False)
-    return sub.loc[list(required.ids), list(required.columns)].to_csv(index=False, lineterminator="\n")
+    sub = sub.loc[required.ids].rename_axis(competition.sample_id).reset_index()
+    return sub[list(required.columns)].to_csv(index=False, lineterminator="\n")

@@ -129,7 +129,7 @@ def model_of(path: Path) -> str:
 
 def check_mix(competition: Competition, path: Path, answers: np.ndarray, train: pd.DataFrame) -> list[str]:
     """Compare the mix of answers with its model's out of fold, or the blend's; without either, the train table's."""
-    ids = train[competition.id].tolist()
+    ids = train[competition.id]
     for name in (model_of(path), "blend"):
         theirs, whose = oof_answers(competition, name, ids), f"{name} out of fold"
         if theirs is not None:
@@ -212,7 +212,7 @@ def expected_agreement(
     competition: Competition, ours: np.ndarray | None, other: Path, train: pd.DataFrame
 ) -> float | None:
     """Return the agreement of another submission with ours out of fold; None: its model is unknown."""
-    theirs = oof_answers(competition, model_of(other), train[competition.id].tolist())
+    theirs = oof_answers(competition, model_of(other), train[competition.id])
     if theirs is None or (theirs == theirs[0]).all():
         return None
     if ours is None:  # then the train table counts as ours

@@ -10,6 +10,7 @@ from pyarrow import compute, parquet
 
 from src.base.errors import UserError
 from src.base.files import write_parquet
+from src.base.joins import among, places, texts
 from src.results import sparse_predictions
 from src.schema.competition import Competition
 from src.scoring.blocks import blocks
@@ -51,8 +52,8 @@ def read(path: Path, competition: Competition, ids: Sequence[str]) -> Table:
     if fault := find_row_fault(names, competition, table):
         raise UserError(f"{path}: {fault}")
     if not names.equals(wanted := texts(ids)):
-        places = find(path, names, wanted)
-        table = table[places] if is_sparse else np.take(table.T, places, axis=1).T
+        at = find(path, names, wanted)
+        table = table[at] if is_sparse else np.take(table.T, at, axis=1).T
     return table if is_sparse or not competition.target.is_sparse(*table.shape) else sparsely(table)
 
 
@@ -88,29 +89,20 @@ def read_sparse(path: Path, competition: Competition) -> tuple[pa.Array, SparseT
     return texts(names), table
 
 
-def texts(ids: Sequence[str] | pa.ChunkedArray) -> pa.Array:
-    """Ids as one Arrow array: sets and lists of them would take ten times the memory."""
-    found = ids.cast(pa.large_string()) if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.large_string())
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-
-
 def find(path: Path, names: pa.Array, wanted: pa.Array) -> np.ndarray:
     """The places of the wanted ids among a file's, of which no two are alike; a UserError if it has not exactly these.
 
     Raises:
         UserError: Some are missing, or there are others.
     """
-    missing, others = (
-        these.filter(compute.invert(compute.is_in(these, those))).unique()
-        for these, those in ((wanted, names), (names, wanted))
-    )
+    missing, others = wanted.filter(~among(wanted, names)).unique(), names.filter(~among(names, wanted)).unique()
     if len(missing) or len(others):
         example = compute.min(missing if len(missing) else others).as_py()
         raise UserError(
             f"{path} is of other rows: {len(missing)} ids are missing and {len(others)} are not ours "
             f"(such as {example!r}): delete it and run again"
         )
-    return compute.index_in(wanted, names).to_numpy()
+    return places(wanted, names)
 
 
 def count_rows(path: Path) -> int | None:
