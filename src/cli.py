@@ -7,7 +7,7 @@ Finished work is reused if nothing it depends on has changed; a killed run resum
   --limit N       a smoke run on N train and N test rows, in folders of its own
   --hours H       ends within so many hours with the best submission that they allow: ./run.sh help driver
   --gpus N        at most N GPUs, of which all are used by default; --at-once N: so many units side by side on a CPU
-  --ray ADDRESS   on a cluster, by `auto` or HOST:PORT: ./run.sh help units
+  --ray ADDRESS   on a cluster, by `auto` or HOST:PORT: ./run.sh help driver
   --help          behind a stage or a command: what it does and takes (./run.sh corn submit --help)
   help TOPIC      the description of any name below (./run.sh help probe)
   test            lint, format check and tests (./run.sh test [pytest arguments])

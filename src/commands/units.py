@@ -2,10 +2,18 @@
 
     ./run.sh corn units
 
-Behind each, after a tab, stand those that it waits for (`cut -f1` leaves them out). `./run.sh corn unit finetune
-convnext 0 42` runs one of them: that is all that a SLURM array, submitit, Snakemake or GNU parallel needs. Once there
-is none left, `./run.sh corn` puts the blend, the submission and the report together. What comes beside the units is
-printed to stderr.
+Behind each, after a tab, stand those that it waits for. `./run.sh corn unit finetune convnext 0 42` runs one of them,
+which is all that a scheduler needs. With SLURM, on machines that share the repository's folder:
+
+    while ./run.sh corn units > units.txt && [ -s units.txt ]; do
+      grep -v $'\\t' units.txt > ready.txt
+      sbatch --wait --gpus=1 --array=1-$(wc -l < ready.txt) \\
+        --wrap 'sed -n ${SLURM_ARRAY_TASK_ID}p ready.txt | xargs ./run.sh corn unit' || break
+    done
+    ./run.sh corn
+
+(on one machine `xargs -P 2 -L 1 ./run.sh corn unit < ready.txt` takes the place of sbatch). The last line puts the blend, the submission and
+the report together. What comes beside the units is printed to stderr. With Ray instead: ./run.sh help driver
 """
 
 import sys
