@@ -10,10 +10,10 @@ which is all that a scheduler needs. With SLURM, on machines that share the repo
       sbatch --wait --gpus=1 --array=1-$(wc -l < ready.txt) \\
         --wrap 'sed -n ${SLURM_ARRAY_TASK_ID}p ready.txt | xargs ./run.sh corn unit' || break
     done
-    ./run.sh corn
 
-(on one machine `xargs -P 2 -L 1 ./run.sh corn unit < ready.txt` takes the place of sbatch). The last line puts the blend, the submission and
-the report together. What comes beside the units is printed to stderr. With Ray instead: ./run.sh help driver
+On one machine `xargs -P 2 -L 1 ./run.sh corn unit < ready.txt` takes the place of sbatch. Once nothing is listed,
+`./run.sh corn` puts the blend, the submission and the report together. What comes beside the units is printed to
+stderr. With Ray instead: ./run.sh help driver
 """
 
 import sys
