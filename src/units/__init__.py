@@ -11,7 +11,8 @@ because a process said so.
   pace.py      how long the unit that runs may take, and whether it keeps to that
   rays.py      as tasks of Ray: on the GPUs and cores of this machine, or of a cluster
   cluster.py   Ray itself, started or joined, and what its machines have
-  placement.py pending units on their way through Ray's processes
-  process.py   the process of a unit
+  placement.py pending units on their way through processes
+  processes.py the processes that Ray was asked for
+  process.py   what a process does for a unit
   apart.py     files for machines that do not share the folder
 """

@@ -39,7 +39,8 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
     Raises:
         UserError: There is no such cluster, or it has another version of Ray or Python.
     """
-    for name, value in SETTINGS.items():
+    colours = {} if sys.stdout.isatty() else {"RAY_COLOR_PREFIX": "0"}
+    for name, value in {**SETTINGS, **colours}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -54,13 +55,10 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
 
 def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
     """Start Ray, or join the cluster; the handlers of signals are what they were."""
-    asked = {
-        "address": address or "local",
-        "include_dashboard": None if address else False,
-        "logging_level": logging.ERROR,
-    }
+    asked = {"address": address or "local", "logging_level": logging.ERROR}
     if address is None:
-        asked |= {"num_cpus": max(cores(), gpus), "num_gpus": gpus, "object_store_memory": OBJECT_STORE}
+        asked |= {"num_cpus": max(cores(), gpus), "num_gpus": gpus}
+        asked |= {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for _ in range(1 if address else STARTS):
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from src.base import threads
 from src.base.errors import UserError
 from src.base.paths import ROOT, input_root, submissions_root
 from src.units import apart
@@ -53,7 +54,7 @@ def roots() -> dict[str, str]:
 def environment(cores: int, gpus: float) -> dict[str, str]:
     """The variables with which a unit's process starts, beside those of its machine."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    own = {"PYTHONPATH": path, "OMP_NUM_THREADS": str(cores), "OMP_WAIT_POLICY": "PASSIVE"}
+    own = {"PYTHONPATH": path, **threads.environment(cores)}
     if not gpus:
         own["CUDA_VISIBLE_DEVICES"] = ""  # Ray shows all of a machine's to what asks for none
     return {name: os.environ[name] for name in PASSED if name in os.environ} | own
@@ -63,6 +64,7 @@ def run_unit(work: Work, unit: Unit, home: Home, needs: Collection[str] = ()) ->
     """Run a unit; `needs`: the files, below SUBMISSIONS_DIR, that a machine with a folder of its own has to have."""
     start = time.perf_counter()
     try:
+        threads.use(threads.cores())  # Ray gives a process as many as the one before it had
         shared = home.enter()
         if home.shelf is not None:
             home.shelf.begun.remote(unit.title, host())

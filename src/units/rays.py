@@ -12,6 +12,7 @@ from src.units import apart, process
 from src.units.cluster import Machines, connected
 from src.units.inline import Inline
 from src.units.placement import Placement
+from src.units.processes import Processes
 from src.units.unit import Outcome, Unit, Work, in_order
 
 
@@ -29,7 +30,6 @@ class Rays:
         gpus: int = 0,
         at_once: int | None = None,
         address: str | None = None,
-        cost: Callable[[Unit], float] = lambda unit: unit.work,
         inputs: Callable[[Unit], Collection[Path]] = nothing,
     ):
         """
@@ -38,15 +38,14 @@ class Rays:
             at_once: Units side by side where there is no GPU, each with as many cores as the others; None: as many as
                 there are cores for.
             address: `auto` or HOST:PORT of a cluster, in place of this machine alone.
-            cost: Of the units that may begin the one with the largest number does.
             inputs: The files, below SUBMISSIONS_DIR, that a unit reads beside the outputs of pending units that it
                 waits for: they are sent to machines that do not share the folder.
         """
         self.gpus, self.at_once, self.address = gpus, at_once, address
-        self.cost, self.inputs = cost, inputs
+        self.inputs = inputs
 
     def run(self, units: Iterable[Unit], work: Work) -> Outcome:
-        """As `Placer.run`; where Ray does not start on this machine, the units one after the other.
+        """As `Placer.run`: of units that may begin the first ones do. Where Ray does not start here, one at a time.
 
         An exception that is no UserError does not stop the others either: it is the unit's failure in the outcome.
         """
@@ -56,9 +55,10 @@ class Rays:
             if ray is None:
                 return Inline().run(ordered, work)
             machines = Machines(ray.nodes())
-            needs = {unit: machines.need(unit, self.at_once) for unit in ordered if not unit.here}
+            given = {unit: machines.need(unit, self.at_once) for unit in ordered if not unit.here}
             with self.home(ray) as home:
-                return Placement(ray, needs, machines.total, home, self.cost, self.inputs).run(ordered, work)
+                processes = Processes(ray, machines.total, work, home)
+                return Placement(ordered, given, processes, work, self.inputs).run()
 
     @contextmanager
     def home(self, ray: ModuleType) -> Iterator[process.Home]:

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from src.base.errors import UserError
@@ -11,6 +12,14 @@ from src.base.paths import submissions_root
 from src.units.unit import Key, Unit
 
 SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so, which it is soon."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 class Made(UserError):
@@ -29,7 +38,8 @@ class Files:
         return submissions_root() / "made" / f"{'-'.join(map(str, unit.key))}.json"
 
     def run(self, unit: Unit) -> None:
-        getattr(self, unit.stage, self.write)(unit)
+        if not self.is_done(unit):
+            getattr(self, unit.stage, self.write)(unit)
 
     def write(self, unit: Unit) -> None:
         made = {"unit": unit.title, "of": [read_json(self.of(key)) for key in unit.after]}
@@ -37,6 +47,10 @@ class Files:
 
     def of(self, key: Key) -> Path:
         return self.path(Unit(key[0], key[1:]))
+
+    def slow(self, unit: Unit) -> None:
+        time.sleep(0.3)
+        self.write(unit)
 
     def note(self, unit: Unit, **more: object) -> None:
         """Write where it was run, and with what."""

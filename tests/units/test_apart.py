@@ -1,0 +1,156 @@
+"""Machines with folders of their own: two of them, pretended, beside one that places and has nothing to compute on."""
+
+import os
+import threading
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from src.base.errors import UserError
+from src.base.files import write_text
+from src.base.paths import submissions_root
+from src.units import apart
+from src.units.inline import Inline
+from src.units.rays import Rays
+from src.units.unit import NotDone, Unit
+from tests.conftest import read_json
+from tests.units.works import Files, wait_for
+
+pytest.importorskip("ray")
+GIVEN = Unit("given", ())
+FIRST = [Unit("slow", (i,)) for i in range(4)]
+BEHIND = [Unit("b", (i,), after=(("slow", i), ("slow", 3 - i), GIVEN.key)) for i in range(2)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Ray's own, with the folders of its two machines and the home in which is its token."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        made.home, made.folders = os.environ["HOME"], {}
+        for name in ("first", "second"):
+            folder = tmp_path_factory.mktemp(name)
+            node = made.add_node(num_cpus=1, env_vars={"SUBMISSIONS_DIR": str(folder)}, wait=False)
+            made.folders[folder] = node
+        made.wait_for_nodes()
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def work(roots, cluster, monkeypatch):
+    monkeypatch.setenv("HOME", cluster.home)
+    work = Files()
+    work.write(GIVEN)
+    return work
+
+
+def placed(cluster, work: Files, units: list[Unit]):
+    return Rays(address=cluster.address, inputs=lambda unit: [work.path(GIVEN)]).run(units, work)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*.json")}
+
+
+def test_files_go_to_machines_and_come_back(cluster, work, roots):
+    units = [*FIRST, *BEHIND]
+    assert placed(cluster, work, units).failed == {}
+    assert files(roots) == {work.path(unit).name for unit in (*units, GIVEN)}
+    assert all(len(files(folder)) < len(units) + 1 for folder in cluster.folders)  # each has made a part
+    made = [work.path(unit).read_bytes() for unit in units]
+    for unit in units:
+        work.path(unit).unlink()
+    Inline().run(units, work)
+    assert made == [work.path(unit).read_bytes() for unit in units]
+
+
+def test_a_file_is_sent_again_when_it_has_changed(cluster, work):
+    write_text(work.path(GIVEN), '"new"')
+    units = [Unit("a", (i,), after=(GIVEN.key,)) for i in range(2)]
+    assert placed(cluster, work, units).failed == {}
+    assert [read_json(work.path(unit))["of"] for unit in units] == [["new"], ["new"]]
+
+
+def test_what_is_not_sent_back_is_not_done(cluster, work):
+    with pytest.raises(NotDone, match=r"lies net has ended on .+, and its files here do not say so"):
+        placed(cluster, work, [Unit("lies", ("net",))]).raise_first()
+
+
+def test_a_file_that_is_not_there_cannot_be_sent(cluster, work):
+    work.path(GIVEN).unlink()
+    with pytest.raises(UserError, match=r"made/given\.json is not there to be sent"):
+        placed(cluster, work, [FIRST[0]]).raise_first()
+
+
+def test_a_cluster_that_is_not_there_is_named(work):
+    with pytest.raises(UserError, match="no cluster of Ray at 'nowhere:1' that this machine is part of"):
+        Rays(address="nowhere:1").run(FIRST, work)
+
+
+def test_a_lost_machines_unit_runs_on_another(cluster, work):
+    unit = Unit("sleeps", ("net", 3))
+    lost = threading.Thread(target=lose, args=(cluster, f"made/{work.path(unit).stem}.begun-*"))
+    lost.start()
+    assert placed(cluster, work, [unit]).failed == {}
+    lost.join()
+    assert all(list(folder.glob("made/sleeps-net-3.begun-*")) for folder in cluster.folders)
+
+
+def lose(cluster, begun: str) -> None:
+    """Take the machine away on which a unit begins."""
+    wait_for(lambda: any(list(folder.glob(begun)) for folder in cluster.folders))
+    (at,) = (folder for folder in cluster.folders if list(folder.glob(begun)))
+    cluster.remove_node(cluster.folders[at], allow_graceful=False)
+
+
+class Here:
+    """A shelf in this process; each call is answered at once."""
+
+    def __init__(self, root: Path):
+        self.calls, shelf = [], apart.Shelf(root)
+        for name in ("stamps", "read", "write"):
+            setattr(self, name, SimpleNamespace(remote=partial(self.call, getattr(shelf, name))))
+
+    def call(self, function, *arguments):
+        self.calls.append(function.__name__)
+        return function(*arguments)
+
+
+@pytest.fixture
+def shelf(tmp_path, roots, monkeypatch):
+    """That of another folder; references are what they refer to."""
+    monkeypatch.setattr("ray.get", lambda reference: reference)
+    monkeypatch.setattr("ray.put", lambda value: value)
+    monkeypatch.setattr(apart, "PART", 3)
+    return Here(tmp_path / "home")
+
+
+@pytest.mark.parametrize("text", ["", "abc", "abcdefgh"])
+def test_files_go_in_parts_and_are_not_sent_twice(shelf, tmp_path, text):
+    write_text(tmp_path / "home" / "made" / "x", text)
+    apart.fetch(shelf, ["made/x"])
+    own = submissions_root() / "made" / "x"
+    assert own.read_text() == text
+    apart.fetch(shelf, ["made/x"])
+    apart.bring(shelf, ["made/x"])
+    assert shelf.calls.count("read") == max(1, -(-len(text) // 3))
+    assert "write" not in shelf.calls
+
+
+def test_files_come_back_in_their_order(shelf, tmp_path):
+    for name in ("z", "a"):
+        write_text(submissions_root() / "made" / name, name * 5)
+    apart.bring(shelf, ["made/z", "made/a", "made/none"])
+    assert [path.read_text() for path in map((tmp_path / "home" / "made").__truediv__, "za")] == ["zzzzz", "aaaaa"]
+    assert shelf.calls == ["stamps", "write", "write"]
+
+
+def test_files_elsewhere_have_no_name_on_other_machines(roots):
+    with pytest.raises(ValueError, match="is not in the subpath"):
+        apart.names([roots / "input" / "x"])

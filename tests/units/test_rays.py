@@ -1,0 +1,210 @@
+"""Units by Ray, on one machine of which two GPUs are pretended: what runs where, and what is lost or fails."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from src.base.errors import UserError
+from src.base.paths import submissions_root
+from src.units.cluster import connected
+from src.units.inline import Inline
+from src.units.placement import RETRIES
+from src.units.rays import Rays
+from src.units.unit import NotDone, Unit
+from tests.conftest import ROOT, read_json
+from tests.units.works import Files, Made, wait_for
+
+pytest.importorskip("ray")
+FIRST = [Unit("a", (i,)) for i in range(3)]
+BOTH = Unit("b", ("x",), after=(("a", 0), ("a", 2)))
+LAST = Unit("c", ("x",), after=(("b", "x"), ("a", 1)), here=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray(tmp_path_factory):
+    """Ray on this machine. Its processes begin with what is in the environment now."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("SUBMISSIONS_DIR", "/nowhere")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        with connected(gpus=2) as ray:
+            patch.setenv("CUDA_VISIBLE_DEVICES", "")
+            ray.home = os.environ["HOME"]
+            yield ray
+
+
+@pytest.fixture
+def work(ray, roots, monkeypatch):
+    monkeypatch.setenv("HOME", ray.home)  # where Ray has the token by which its processes know each other
+    return Files()
+
+
+def contents(work: Files, units) -> list[bytes]:
+    return [work.path(unit).read_bytes() for unit in units]
+
+
+def test_units_leave_what_they_leave_one_after_the_other(work, monkeypatch, tmp_path):
+    units = [*FIRST, BOTH, LAST]
+    assert not Inline().run(units, work).failed
+    expected = contents(work, units)
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(tmp_path / "other"))
+    random.Random(3).shuffle(units)
+    work.settled.clear()
+    assert Rays(at_once=2).run(units, work).failed == {}
+    assert contents(work, [*FIRST, BOTH, LAST]) == expected
+    assert work.settled[-2:] == [BOTH.title, LAST.title]
+
+
+def test_nothing_is_started_for_no_units(work, monkeypatch):
+    monkeypatch.setattr("src.units.rays.connected", None)
+    assert not Rays().run([], work).failed
+
+
+def test_the_first_begins_first(work):
+    units = [Unit("where", (i,), work=i) for i in range(4)]
+    Rays(at_once=1).run(units, work)
+    assert work.settled == [unit.title for unit in units]
+
+
+def test_a_unit_on_a_gpu_has_one_and_a_process_of_its_own(work):
+    on_gpu, on_cpu = [Unit("where", (i,), gpus=1) for i in range(3)], Unit("where", ("cpu",))
+    Rays().run([*on_gpu, on_cpu], work)
+    made = [read_json(work.path(unit)) for unit in on_gpu]
+    assert len({one["pid"] for one in made}) == 3
+    assert {one["CUDA_VISIBLE_DEVICES"] for one in made} <= {"0", "1"}
+    assert read_json(work.path(on_cpu))["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_units_side_by_side_share_the_cores(work, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    Rays(at_once=1).run([unit := Unit("where", ("all",))], work)
+    made = read_json(work.path(unit))
+    assert (made["OMP_NUM_THREADS"], made["OMP_WAIT_POLICY"]) == (str(os.cpu_count()), "PASSIVE")
+
+
+def test_no_token_is_shown_to_the_cluster(monkeypatch):
+    from src.units import process
+
+    for name in ("KAGGLE_KEY", "KAGGLE_API_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("HF_HOME", "/hub")
+    made = process.environment(2, 0)
+    assert "secret" not in made.values()
+    assert made["HF_HOME"] == "/hub"
+
+
+def test_more_gpus_than_a_machine_has_are_refused_before_anything_begins(work):
+    with pytest.raises(UserError, match="where big needs 3 GPUs on one machine, and none has more than 2"):
+        Rays().run([Unit("where", ("small",)), Unit("where", ("big",), gpus=3)], work)
+    assert not submissions_root().exists()
+
+
+class TestKeepers:
+    def test_units_that_keep_the_same_are_run_by_a_process_a_device(self, work):
+        units = [Unit("keeps", (i,), gpus=1, keeps="net") for i in range(6)]
+        Rays().run([*units, behind := Unit("where", ("behind",), gpus=1, after=(("keeps",),))], work)
+        made = [read_json(work.path(unit)) for unit in units]
+        of = {one["pid"]: one["CUDA_VISIBLE_DEVICES"] for one in made}
+        assert len(of) <= 2
+        assert len(set(of.values())) == len(of)
+        assert sum(one["count"] == 1 for one in made) == len(of)  # the others found what was kept
+        assert read_json(work.path(behind))["pid"] not in of  # and had a device that was given back
+
+    def test_those_that_keep_something_else_have_another_process(self, work):
+        units = [Unit("keeps", (name, i), gpus=1, keeps=name) for name in "abc" for i in range(2)]
+        assert not Rays().run(units, work).failed
+        pids = {unit.keeps: set() for unit in units}
+        for unit in units:
+            pids[unit.keeps].add(read_json(work.path(unit))["pid"])
+        assert not set.intersection(*pids.values())
+
+    def test_one_that_is_lost_is_replaced(self, work, capfd):
+        units = [Unit("dies", (i, i == 1), keeps="net") for i in range(3)]
+        assert not Rays().run(units, work).failed
+        assert [len(work.begun(unit)) for unit in units] == [1, 2, 1]
+
+
+class TestFailures:
+    def test_a_unit_whose_process_was_lost_is_begun_again(self, work, capfd):
+        assert not Rays().run([unit := Unit("dies", ("net", 2))], work).failed
+        assert len(work.begun(unit)) == 3
+        assert capfd.readouterr().err.count("dies net 2: its process on ") == 2
+
+    def test_one_that_dies_again_and_again_is_a_failure(self, work):
+        outcome = Rays().run([unit := Unit("dies", ("net", 9))], work)
+        assert len(work.begun(unit)) == RETRIES + 1
+        with pytest.raises(UserError, match=r"its process was lost 4 times, at last on .+: The worker died"):
+            outcome.raise_first()
+
+    def test_a_users_error_is_not_retried_and_the_others_finish(self, work, capfd):
+        refuses, behind = Unit("refuses", ("net",)), Unit("a", ("behind",), after=(("refuses",),))
+        outcome = Rays(at_once=1).run([refuses, *FIRST, behind], work)
+        assert all(map(work.is_done, FIRST))
+        assert outcome.skipped == {behind: refuses}
+        with pytest.raises(Made, match=r"^refuses net is refused$") as raised:
+            outcome.raise_first()
+        assert raised.value.code == 7
+        assert raised.value.__cause__ is None
+        err = capfd.readouterr().err
+        assert err.count("refuses net is refused") == 1
+        assert "skipped, since they wait for it: a behind" in err
+
+    def test_a_bug_keeps_its_traceback_and_the_others_finish(self, work):
+        outcome = Rays().run([Unit("breaks", ("net",)), *FIRST], work)
+        assert all(map(work.is_done, FIRST))
+        with pytest.raises(ZeroDivisionError, match=r"works\.py[\s\S]*in breaks"):
+            outcome.raise_first()
+
+    def test_a_unit_is_done_when_its_files_say_so(self, work):
+        outcome = Rays().run([Unit("lies", ("net",)), Unit("a", (0,), after=(("lies",),))], work)
+        with pytest.raises(NotDone, match=r"lies net has ended on .+: it was made by other code"):
+            outcome.raise_first()
+
+    def test_the_last_processes_are_ended_after_a_bug_of_the_placing_process(self, work):
+        slow = Unit("sleeps", ("net", 60))
+
+        def settle(unit, seconds):
+            wait_for(lambda: work.begun(slow))
+            raise ZeroDivisionError
+
+        work.settle = settle
+        with pytest.raises(ZeroDivisionError):
+            Rays(at_once=2).run([Unit("a", (0,)), slow], work)
+        assert work.path(slow).with_suffix(".checkpoint").exists()
+
+
+def driver(address: str | None, *names: float) -> subprocess.Popen:
+    """A process, in a group of its own, that places units which sleep so long."""
+    code = (
+        "from src.units.rays import Rays; from src.units.unit import Unit; from tests.units.works import Files\n"
+        f"Rays(at_once=2, address={address!r}).run([Unit('sleeps', (i, s)) for i, s in enumerate({names})], Files())"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_has_the_units_save_what_they_have_before_the_run_ends(work, ray, number):
+    units = [Unit("sleeps", (i, 60)) for i in range(2)]
+    address = None if number == signal.SIGINT else ray.get_runtime_context().gcs_address
+    placing = driver(address, 60, 60)
+    wait_for(lambda: all(map(work.begun, units)))
+    os.killpg(placing.pid, number)
+    placing.wait(60)
+    assert placing.returncode not in (0, -signal.SIGKILL)
+    assert all(work.path(unit).with_suffix(".checkpoint").exists() for unit in units)
+    assert not Rays().run(units, work).failed
+    assert all(read_json(work.path(unit))["resumed"] for unit in units)
+
+
+def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):
+    unit = Unit("sleeps", (0, 1.5))
+    placing = driver(ray.get_runtime_context().gcs_address, 60)
+    wait_for(lambda: work.begun(Unit("sleeps", (0, 60))))
+    placing.kill()
+    placing.wait()
+    assert not Rays().run([unit], work).failed
+    assert not list(submissions_root().glob("made/*.part"))
