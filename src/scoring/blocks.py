@@ -7,9 +7,9 @@ import numpy as np
 CELLS = 2**22  # of a block: 32 MB of float64
 
 
-def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a table (n, k), some at a time."""
-    n, rows = shape[0], max(1, CELLS // max(1, int(np.prod(shape[1:]))))
+def blocks(shape: tuple[int, ...], times: int = 1) -> Iterator[slice]:
+    """The rows of a table (n, k), some at a time: a multiple of `times`, but for the last ones."""
+    n, rows = shape[0], max(1, CELLS // max(1, int(np.prod(shape[1:]))) // times) * times
     return (slice(start, start + rows) for start in range(0, max(n, 1), rows))
 
 

@@ -25,7 +25,7 @@ from src.schema.competition import Competition
 from src.scoring import agreement
 from src.scoring.constant import constant_answer
 from src.scoring.intervals import gain_text, score_text
-from src.scoring.tables import SparseTables, Table, stack
+from src.scoring.tables import SparseTables, Table, Tables, stack
 
 CODE = 3
 MODELS_PRINTED = 12  # models of the printed tables, those with the greatest weights
@@ -50,8 +50,7 @@ def run(competition: Competition, data: Dataset | None = None) -> list[str]:
         return []
     for name in names:
         rescore(competition, name, data)
-    pairs = [model_tables(competition, name, data) for name in names]
-    oofs, tests = (stack(tables) for tables in zip(*pairs, strict=True))
+    oofs, tests = read_tables(competition, names, data)
     pool = pool_of(competition, data, oofs)
     if len(names) == 1:
         print(f"{names[0]} is the only model: its predictions are passed through")
@@ -73,6 +72,12 @@ def run(competition: Competition, data: Dataset | None = None) -> list[str]:
     test, seconds = fitted.final.predict(tests, beside), time.perf_counter() - start
     save_model(competition, "blend", key, data, oof, test, seconds, **facts)
     return ["blend"]
+
+
+def read_tables(competition: Competition, names: list[str], data: Dataset) -> tuple[Tables, Tables]:
+    """The models' predictions of the train and test rows, (m, n, k) each."""
+    oofs, tests = zip(*(model_tables(competition, name, data) for name in names), strict=True)
+    return stack(oofs), stack(tests)
 
 
 def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod, Table, dict[str, Any]]:

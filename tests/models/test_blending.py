@@ -17,7 +17,7 @@ from src.results import summary
 from src.results.model import model_tables, save_model
 from src.schema.forms import OneProbability
 from src.schema.settings import Blend
-from src.scoring import decisions
+from src.scoring import blocks, decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases
 from src.scoring.metrics import METRICS
@@ -218,11 +218,11 @@ class TestChoice:
         losses = {name: METRICS["log_loss"].value(TARGETS, probs) for name, probs in tables.items()}
         if expected == "best" and "mean" in tables and tables["mean"] is self.WORSE:
             assert losses["mean"] < losses["best"]
-        assert methods.surest(pool(self.GOOD), tables) == expected
+        assert methods.surest(pool(self.GOOD), tables.items()) == expected
 
     def test_by_log_loss_it_is_the_least(self):
         tables = {"best": self.SHY, "mean": self.GOOD, "greedy": self.WORSE}
-        assert methods.surest(pool(self.GOOD, metric="log_loss"), tables) == "mean"
+        assert methods.surest(pool(self.GOOD, metric="log_loss"), tables.items()) == "mean"
 
 
 def drawn(seed: int, *skills: float, n: int = 574, certain: float = 3.0) -> Pool:
@@ -289,6 +289,15 @@ class TestModelsThatHaveLearntNothing:
         full.learnt((2,))
         monkeypatch.delattr(Pool, "has_learnt")
         assert full.without(0).learnt((2,)).tolist() == [True] * 3 + [False]
+
+
+def test_tables_are_weighed_block_by_block_as_all_at_once(monkeypatch):
+    tables, weights = np.random.default_rng(0).random((3, 1000, 7), np.float32), np.array([0.5, 0.3, 0.2])
+    whole = methods.Weighted(weights).predict(tables)
+    monkeypatch.setattr(blocks, "CELLS", 1000)
+    seen = [rows.stop - rows.start for rows in blocks.blocks(tables.shape[1:], methods.EDGE)]
+    assert set(seen) == {128}
+    assert methods.Weighted(weights).predict(tables) == pytest.approx(whole, rel=1e-15)
 
 
 def test_the_best_is_the_one_that_is_right_most_often_and_of_equal_ones_the_surest():

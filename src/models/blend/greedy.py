@@ -34,7 +34,10 @@ def greedy_weights(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> np.
     top = max(ranks)
     first = ranks.index(top) + 1
     counts = np.bincount(order[:first], minlength=m)
-    total, best_counts, waited = library[order[:first]].sum(axis=0), counts, 0
+    total[:] = 0
+    for j in order[:first]:
+        total += library[j]
+    best_counts, waited = counts, 0
     for size in range(first + 1, first + 1 + ROUNDS):
         ranks = [rank(np.add(total, own, out=room), size) for own in library]
         j = ranks.index(max(ranks))
@@ -63,7 +66,7 @@ def class_library(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> tupl
     """As `library_of`, many times faster: the argmax of a sum of weighed probabilities is its label by the rule."""
     n = len(targets)
     bias = decisions.bias_of(metric, oofs.mean(axis=0), targets)
-    weighed = oofs * np.exp(bias).astype(oofs.dtype)
+    weighed = oofs * np.exp(bias).astype(oofs.dtype) if bias.any() else oofs
     library = np.ascontiguousarray(weighed.transpose(0, 2, 1))  # (m, k, n): classes one after the other are fast
     true = targets * n + np.arange(n)
 
