@@ -37,7 +37,7 @@ def flops(spec: FineTune | Encoder) -> Flops:
     """
     key = spec.model_dump_json(include=OF_WORK)
     if key not in KNOWN:
-        is_trained = isinstance(spec, FineTune)
+        is_trained = is_learnt(spec)
         side = classifiers.size(spec) if is_trained else encoders.geometry(spec).size
         with torch.device("meta"):
             model = network(spec).eval()
@@ -47,13 +47,18 @@ def flops(spec: FineTune | Encoder) -> Flops:
     return KNOWN[key]
 
 
+def is_learnt(spec: FineTune | Encoder) -> bool:
+    """Whether the network itself is trained; of an encoder only the features are taken."""
+    return getattr(spec, "is_trained", False)
+
+
 def network(spec: FineTune | Encoder) -> nn.Module:
     """The network with a head of two classes, on the device that is set; of a CLIP the image tower."""
     if spec.clip is None:
         return backbones.make(spec, num_classes=2)
     import open_clip
 
-    of_trained = isinstance(spec, FineTune)
+    of_trained = is_learnt(spec)
     config = clip.arch_at_size(spec.encoder, spec.img_size) if of_trained else clip.arch(spec)
     d, quick = config["embed_dim"], config.get("quick_gelu", False)
     tower = open_clip.CLIP(d, config["vision_cfg"], {"layers": 1}, quick_gelu=quick).visual  # whatever reads its texts

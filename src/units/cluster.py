@@ -23,7 +23,7 @@ SETTINGS = {
     "RAY_task_oom_retries": "2",
 }
 OBJECT_STORE = 128 * 2**20  # bytes of shared memory: units leave files, and hand over nothing but a word
-STARTS = 2
+STARTS, ANSWER_S = 2, 10
 
 
 @contextmanager
@@ -59,6 +59,8 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
     if address is None:
         asked |= {"num_cpus": max(cores(), gpus), "num_gpus": gpus}
         asked |= {"object_store_memory": OBJECT_STORE, "include_dashboard": False}
+    elif address != "auto":
+        knock(address)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for _ in range(1 if address else STARTS):
         try:
@@ -74,6 +76,15 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
         raise UserError(f"no cluster of Ray at {address!r} that this machine is part of: {why}")
     print(f"Ray does not start on this machine, so units run one after the other: {why}", file=sys.stderr)
     return False
+
+
+def knock(address: str) -> None:
+    """Raises UserError: Nobody answers at HOST:PORT, which Ray would find out after five minutes."""
+    name, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((name, int(port)), timeout=ANSWER_S).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"no cluster of Ray at {address!r} that this machine is part of: {error}") from error
 
 
 def first_line(error: BaseException) -> str:

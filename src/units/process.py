@@ -37,8 +37,13 @@ class Home:
     token: Path | None = None  # a file that is there for whoever sees its folder
 
     def enter(self) -> bool:
-        """Have this process find the same folders; whether that can be: else it has those of its own machine."""
-        there = self.token is None or self.token.is_file()
+        """Have this process find the same folders; whether that can be: else it has those of its own machine.
+
+        A machine of a cluster that names a SUBMISSIONS_DIR of its own means that one.
+        """
+        own = Path(os.environ.get("SUBMISSIONS_DIR") or "/").absolute()
+        is_apart = self.token is not None and own != Path("/") and own.is_dir()
+        there = self.token is None or (own / self.token.name if is_apart else self.token).is_file()
         os.environ.update(self.roots if there else {})
         return there
 
