@@ -2,13 +2,15 @@
 
 import os
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from src.base import machine, packages
 from src.base.errors import UserError, counted
 from src.base.threads import cores
 from src.units.inline import Inline
-from src.units.unit import Placer
+from src.units.unit import Placer, Unit
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,17 @@ class Placing:
         gpus = 0 if self.gpus == 0 or self.at_once is not None else machine.gpus()
         return min(gpus, gpus if self.gpus is None else self.gpus), self.at_once or 1
 
-    def placer(self) -> Placer:
+    def placer(self, inputs: Callable[[Unit], Collection[Path]]) -> Placer:
         """What runs units here, with a line where that is not one after the other.
+
+        Args:
+            inputs: The files that machines of a cluster need for a unit: see `CompetitionWork.inputs`.
 
         Raises:
             UserError: The machine has fewer GPUs than were asked for.
         """
         if self.ray is not None:
-            return self.rays(address=self.ray)
+            return self.rays(address=self.ray, inputs=inputs)
         if self.gpus == 0 or self.at_once is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch first looks
         there = machine.gpus()

@@ -56,7 +56,7 @@ class Run:
 
     @cached_property
     def placer(self) -> Placer:
-        return self.placing.placer()
+        return self.placing.placer(lambda unit: self.work().inputs(unit))
 
     @cached_property
     def deadline(self) -> "Deadline | None":

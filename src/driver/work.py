@@ -101,5 +101,17 @@ class CompetitionWork:
             work = self.of(unit.stage)
             self.settled(unit, work.makes(*unit.names), work.seconds(*unit.names) or seconds)
 
+    def inputs(self, unit: Unit) -> list[Path]:
+        """The files that a machine without this one's folder needs for a unit, beside those of pending units.
+
+        These are the rows and folds, what was done before of all that the unit waits for, and what is there of its own.
+        """
+        competition = self.competition
+        found = [competition.rows_parquet, competition.folds_csv, competition.folds_csv.with_suffix(".json")]
+        for stage in {start[0] for start in unit.after} - {pictures.STAGE}:
+            others = [one for one in self.of(stage).units() if unit.waits_for(one.key) and self.is_done(one)]
+            found += [path for one in others for path in self.outputs(one)]
+        return [*found, *(path for path in self.outputs(unit) if path.is_file())]
+
     def outputs(self, unit: Unit) -> Collection[Path]:
         return self.of(unit.stage).outputs(*unit.names)

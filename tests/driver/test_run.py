@@ -55,7 +55,7 @@ def files_of(folder):
 
 
 def run_by(monkeypatch, competition, placer, names=WHOLE):
-    monkeypatch.setattr(Placing, "placer", lambda self: placer)
+    monkeypatch.setattr(Placing, "placer", lambda self, inputs: placer)
     driver.run(competition, names)
 
 
@@ -203,7 +203,7 @@ def test_units_by_their_names_in_processes_end_as_a_run(folder, roots, monkeypat
 )
 def test_places_that_are_not_there_are_refused(options, fault):
     with pytest.raises(UserError, match=fault):
-        Placing(**options).placer()
+        Placing(**options).placer(lambda unit: ())
 
 
 def test_a_soup_waits_for_its_ingredients():
