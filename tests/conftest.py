@@ -107,6 +107,12 @@ def set_roots(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.delenv("SCRATCH_DIR", raising=False)
 
 
+@pytest.fixture(scope="session")
+def ray_home(tmp_path_factory):
+    """A home with the token by which Ray's processes know each other: a process that has used Ray keeps to it."""
+    return str(tmp_path_factory.mktemp("ray-home"))
+
+
 @pytest.fixture
 def folder(roots):
     """input/toy/: see `toy_files`."""

@@ -25,12 +25,12 @@ BEHIND = [Unit("b", (i,), after=(("slow", i), ("slow", 3 - i), GIVEN.key)) for i
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory, ray_home):
     """Ray's own, with the folders of its two machines and the home in which is its token."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("HOME", ray_home)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         made.home, made.folders = os.environ["HOME"], {}
         for name in ("first", "second"):

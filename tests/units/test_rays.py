@@ -25,10 +25,10 @@ LAST = Unit("c", ("x",), after=(("b", "x"), ("a", 1)), here=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray(tmp_path_factory):
+def ray(ray_home):
     """Ray on this machine. Its processes begin with what is in the environment now."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("HOME", ray_home)
         patch.setenv("SUBMISSIONS_DIR", "/nowhere")
         patch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
         with connected(gpus=2) as ray:
