@@ -87,7 +87,7 @@ class Timed:
         After each model it is looked again at what fits: by then more is known.
         """
         groups = {unit.key: unit.whole for unit in waiting if unit.whole}
-        places = (self.gpus, math.inf if self.gpus else self.at_once)
+        places = (self.gpus, math.inf if self.gpus else self.at_once) if placer.is_wide else (0, 1)
         made = admit(waiting, self.estimates.known(waiting), groups, self.deadline.left, *places)
         self.left_out |= made.left_out
         first = next((unit.whole for unit in made.units if unit.whole), "")

@@ -33,7 +33,13 @@ class Placing:
 
     @property
     def places(self) -> tuple[int, int]:
-        """The GPUs of this machine that units run on, and how many run side by side on its CPU where there are none."""
+        """The GPUs that units run on, of this machine or the cluster, and how many run at once where there are none."""
+        if self.ray is not None:
+            from src.units.cluster import Machines, connected
+
+            with connected(address=self.ray) as ray:
+                total = Machines(ray.nodes()).total
+            return int(total["GPU"]), max(1, int(total["CPU"]))
         gpus = 0 if self.gpus == 0 or self.at_once is not None else machine.gpus()
         return min(gpus, gpus if self.gpus is None else self.gpus), self.at_once or 1
 

@@ -146,10 +146,8 @@ class Run:
     def place(self, names: tuple[str, ...]) -> None:
         """Have the pending units of stages run."""
         work = self.work()
-        pending, gone = (
-            self.with_pictures(work.pending(names), work),
-            {unit.key for unit in (*self.outcome.failed, *self.outcome.skipped)},
-        )
+        pending = self.with_pictures(work.pending(names), work)
+        gone = {unit.key for unit in (*self.outcome.failed, *self.outcome.skipped)}
         unfinished = {work.of(unit.stage).makes(*unit.names) for unit in pending}
         models = {name for stage in names for name in self.competition.of_stage(stage)}
         self.finished |= models - unfinished
