@@ -6,8 +6,10 @@ averaged as weights are.
 """
 
 import functools
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -21,9 +23,10 @@ from src.models.finetune.fitted import blank
 from src.models.finetune.run import Run
 from src.models.fitted import FinishedModel
 from src.models.links import link
-from src.models.pictures import Pictures, StoredPictures
+from src.models.pictures import Pictures, StoredPictures, test_pictures
 from src.networks.predictor import Predictor, predictor
 from src.results import checkpoints
+from src.results.model import save_model
 from src.schema.competition import Competition
 from src.schema.models import FineTune, Soup
 from src.scoring.tables import Gathered, Table, concatenate, mean
@@ -90,6 +93,17 @@ def cook(competition: Competition, name: str, data: Dataset) -> tuple[FittedSoup
         oof[data.fold == number] = held_out(frozenset(soup), number)
         chosen.append(soup)
     return FittedSoup(competition, name, chosen), oof.table()
+
+
+def mix(competition: Competition, name: str, data: Dataset, key: dict[str, Any]) -> None:
+    """Choose a soup's ingredients, predict, and save it with its key."""
+    start = time.perf_counter()
+    fitted, oof = cook(competition, name, data)
+    chosen = [[f"{model} {seed}" for model, seed in soup] for soup in fitted.chosen]
+    for number, some in enumerate(chosen):
+        print(f"{name} fold {number}  {len(some)} ingredients: {', '.join(some)}")
+    test = fitted.predict(test_pictures(competition, data))
+    save_model(competition, name, key, data, oof, test, time.perf_counter() - start, ingredients=chosen)
 
 
 def load(one: FinishedModel) -> FittedSoup:
