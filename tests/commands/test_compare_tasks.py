@@ -48,7 +48,7 @@ def test_a_cell_is_scored_and_kept_by_the_task(roots, kind):
 
 def test_templates_are_compared_for_one_class_alone(roots):
     with pytest.raises(UserError, match="templates are compared where a picture is of one class"):
-        contenders.zero_shot(cell_of(roots, "labels"))
+        contenders.zero_shot_key(cell_of(roots, "labels"))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from src.base import files
 from src.base.paths import ROOT
 from src.base.provenance import current_provenance
 from src.base.text import duration
-from src.data.rows import Dataset
+from src.data.rows import Dataset, Rows
 from src.leaderboard import solution
 from src.results import predictions
 from src.results.compare import score_text
@@ -26,8 +26,9 @@ from src.schema.competition import Competition
 
 @dataclass(frozen=True)
 class Holdout:
-    """The rows that are learnt and those that are scored, as positions in data.rows."""
+    """The rows that are learnt and those that are scored, as positions in `rows`."""
 
+    rows: Rows  # data.rows
     official: bool  # the data set's own; else fold 0 is held out of the train rows
     train: np.ndarray  # (n,)
     targets: np.ndarray  # of each: see src/scoring/targets.py
@@ -37,6 +38,16 @@ class Holdout:
     @property
     def about(self) -> dict[str, Any]:
         return {"official": self.official, "train": len(self.train), "valid": len(self.valid)}
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str]:
+        """Digests of the rows that are learnt and scored, for keys."""
+
+        def digest(positions: np.ndarray, targets: np.ndarray) -> str:
+            rows = self.rows.take(positions)
+            return files.digest([[*row] for row in zip(rows.ids, rows.shas, targets.tolist(), strict=True)])
+
+        return {"train": digest(self.train, self.targets), "valid": digest(self.valid, self.valid_targets)}
 
 
 def split(competition: Competition, data: Dataset) -> Holdout:
@@ -49,8 +60,8 @@ def split(competition: Competition, data: Dataset) -> Holdout:
     if known is None:
         held_out = data.fold == 0
         learnt, scored = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-        return Holdout(False, learnt, data.targets[learnt], scored, data.targets[scored])
-    return Holdout(True, np.arange(n), data.targets, n + known.rows, known.targets)
+        return Holdout(data.rows, False, learnt, data.targets[learnt], scored, data.targets[scored])
+    return Holdout(data.rows, True, np.arange(n), data.targets, n + known.rows, known.targets)
 
 
 @dataclass(frozen=True)
@@ -82,17 +93,6 @@ class Cell:
         """The ids of the rows to validate on."""
         return self.data.rows.take(self.split.valid).ids
 
-    @functools.cached_property
-    def digests(self) -> dict[str, str]:
-        """Digests of the rows that are learnt and scored, for a key."""
-
-        def digest(positions: np.ndarray, targets: np.ndarray) -> str:
-            rows = self.data.rows.take(positions)
-            return files.digest([[*row] for row in zip(rows.ids, rows.shas, targets.tolist(), strict=True)])
-
-        split = self.split
-        return {"train": digest(split.train, split.targets), "valid": digest(split.valid, split.valid_targets)}
-
     def table(self, what: str) -> Path:
         return self.folder / f"{what}.parquet"
 
@@ -108,11 +108,16 @@ class Cell:
         about = files.read_json(self.folder / "cell.json")
         return about if about is not None and self.table("valid").is_file() else None
 
+    def has(self, key: dict[str, Any]) -> bool:
+        """Whether the cell is finished and of the key."""
+        about = self.about()
+        return about is not None and equal_keys(about["key"], key, asked=getattr(self.spec, "precision", None))
+
     def reused(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The content of the finished cell, if it is of the key; a line says which."""
         if (about := self.about()) is None:
             return None
-        if equal_keys(about["key"], key, asked=getattr(self.spec, "precision", None)):
+        if self.has(key):
             print(f"{self.title}  reused: {about['metric']} {self.score_text(about['points'][-1])}")
             return about
         print(f"{self.title}  recomputing: {files.describe_changes(about['key'], key)}")

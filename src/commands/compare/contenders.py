@@ -37,21 +37,33 @@ def make(cell: Cell) -> dict[str, Any]:
     Raises:
         UserError: The model is not available, or cannot be trained; zero-shot and probe need their stages to have run.
     """
+    key = key_of(cell)
+    if (about := cell.reused(key)) is not None:
+        return about
     if cell.spec.is_trained:
-        return fine_tuned(cell)
-    return zero_shot(cell) if cell.templates else from_stage(cell)
+        return fine_tuned(cell, key)
+    return zero_shot(cell, key) if cell.templates else from_stage(cell, key)
+
+
+def key_of(cell: Cell) -> dict[str, Any]:
+    """All that changes the cell's numbers; raises a UserError as `make` does."""
+    if cell.spec.is_trained:
+        return fine_tuning_key(cell)
+    return zero_shot_key(cell) if cell.templates else stage_key(cell)
 
 
 # Zero-shot and probe
 
 
-def from_stage(cell: Cell) -> dict[str, Any]:
+def stage_key(cell: Cell) -> dict[str, Any]:
+    model = read_model(cell.competition.model_folder(cell.model))
+    return {"code": CODE, "made": model["key"], **cell.competition.scorer_key, **cell.split.digests}
+
+
+def from_stage(cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
     """A cell of the zero-shot or the probe stage's model."""
     competition, name, spec = cell.competition, cell.model, cell.spec
     model = read_model(competition.model_folder(name))
-    key = {"code": CODE, "made": model["key"], **competition.scorer_key, **cell.digests}
-    if (about := cell.reused(key)) is not None:
-        return about
     oof, test = model_tables(competition, name, cell.data)
     probs = np.concatenate([oof, test])[cell.split.valid]
     cell.write("valid", probs)
@@ -66,8 +78,8 @@ def valid_features(cell: Cell) -> features.Features:
     return features.Features(cell.competition, cell.spec.encoders, cell.data.rows.take(cell.split.valid))
 
 
-def zero_shot(cell: Cell) -> dict[str, Any]:
-    """A cell of the plain zero-shot classifier with the cell's own prompts.
+def zero_shot_key(cell: Cell) -> dict[str, Any]:
+    """The key of a cell with prompts of its own.
 
     Raises:
         UserError: It has several labels, of which the scale is fitted on folds.
@@ -78,7 +90,7 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
             f"templates are compared where a picture is of one class, not by task={competition.task!r}: leave "
             "phrasings out of the config"
         )
-    key = files.as_json_value(
+    return files.as_json_value(
         {
             "code": CODE,
             "model": spec.model_dump(mode="json", exclude={"weights_file"}),
@@ -86,11 +98,14 @@ def zero_shot(cell: Cell) -> dict[str, Any]:
             "precision": features.precision(competition, spec),
             **competition.scorer_key,
             "prompts": competition.prompt_texts,
-            **cell.digests,
+            **cell.split.digests,
         }
     )
-    if (about := cell.reused(key)) is not None:
-        return about
+
+
+def zero_shot(cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
+    """A cell of the plain zero-shot classifier with the cell's own prompts."""
+    competition, spec = cell.competition, cell.spec
     known = texts.read(competition, spec)
     classifier = known.classifier(competition.prompts, competition.classes)
     probs = softmax(known.scale * valid_features(cell).dot(classifier), 1)
@@ -131,17 +146,15 @@ def fine_tuning_key(cell: Cell) -> dict[str, Any]:
             "precision": machine.precision(spec.precision),
             **network_key(competition, spec, data),
             **({"folds": data.folds_sha} if spec.start == "probe" else {}),
-            **cell.digests,
+            **cell.split.digests,
         }
     )
 
 
-def fine_tuned(cell: Cell) -> dict[str, Any]:
+def fine_tuned(cell: Cell, key: dict[str, Any]) -> dict[str, Any]:
     """A cell of one run on all rows to train on, scored before the first epoch and after each."""
-    competition, split, key = cell.competition, cell.split, fine_tuning_key(cell)
+    competition, split = cell.competition, cell.split
     spec = cell.spec.scheduled(len(split.train))
-    if (about := cell.reused(key)) is not None:
-        return about
     (cell.folder / "cell.json").unlink(missing_ok=True)  # first: while its tables are replaced, nothing is finished
     squares = squares_of(competition, spec, cell.data)
     rows = {"train": split.train, "valid": split.valid, "valid_targets": split.valid_targets}
