@@ -291,6 +291,17 @@ class TestFailures:
         assert "not made: toy: far: test_convnext.r160_in1k: the hub cannot be reached" in capsys.readouterr().out
         assert table(competition)["model"].unique().tolist() == ["resnet"]
 
+    def test_a_stage_that_leaves_a_model_out_for_want_of_the_hub_fails_its_cell_alone(self, roots, monkeypatch, capsys):
+        from src.networks import hub
+
+        with_solution(toy_files(roots / "input" / "toy"))
+        monkeypatch.setattr(hub, "why_offline", lambda: "HF_HUB_OFFLINE is set")
+        far = Probe(backbone="test_convnext.r160_in1k", cs=(1.0,))
+        known(monkeypatch, toy=toy(models={"far": far, **{name: models()[name] for name in ("probe", "resnet")}}))
+        assert command.run(["toy"]) == 1
+        assert "not made: toy: far: its stage has left it out" in capsys.readouterr().out
+        assert table(toy())["model"].unique().tolist() == ["probe", "resnet"]
+
     def test_an_unknown_name_begins_nothing(self, roots):
         with pytest.raises(UserError, match="unknown competition 'digts': did you mean 'digits'"):
             command.run(["digits", "digts"])

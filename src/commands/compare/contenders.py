@@ -56,7 +56,13 @@ def key_of(cell: Cell) -> dict[str, Any]:
 
 
 def stage_key(cell: Cell) -> dict[str, Any]:
-    model = read_model(cell.competition.model_folder(cell.model))
+    """The key of a cell of a stage's model.
+
+    Raises:
+        UserError: The stage has none.
+    """
+    if (model := read_model(cell.competition.model_folder(cell.model))) is None:
+        raise UserError("its stage has left it out, for want of weights: run compare again where the hub answers")
     return {"code": CODE, "made": model["key"], **cell.competition.scorer_key, **cell.split.digests}
 
 
