@@ -13,13 +13,13 @@ from typing import Any
 from src.data.rows import read_dataset
 from src.models.finetune import heads, soups
 from src.models.finetune.assembling import assemble
-from src.models.finetune.cost import run_cost
+from src.models.finetune.cost import rate_of, run_cost
 from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
 from src.models.finetune.run import Run, check_networks, runs_of
 from src.models.probe.judging import JUDGE, judge_of
 from src.models.work import FITTED, StageWork, make_all, model_files
-from src.networks import classifiers, encoders
+from src.networks import encoders
 from src.networks.flops import flops
 from src.results.model import has_result, is_reused, model_key, read_model
 from src.schema.competition import Competition
@@ -53,8 +53,8 @@ class Work(StageWork):
             judge = (("probe", judge_of(self.competition, spec), JUDGE),) if spec.needs_judge else ()
             held_out = len(self.data.train) - self.data.n_learnt
             work = run_cost(spec, self.data.n_learnt, held_out, len(self.data.test), flops(spec)).total
-            rate = f"{self.stage} {encoders.title(spec)} {classifiers.size(spec)} batch {spec.batch_size}"
-            what = {"gpus": 1, "after": (("pictures", name), *judge), "work": work, "rate": rate, "whole": name}
+            after = (("pictures", name), *judge)
+            what = {"gpus": 1, "after": after, "work": work, "rate": rate_of(spec), "whole": name}
             if spec.start == "probe":
                 features = (("features", encoders.slug(spec.encoder)),)
                 yield Unit(

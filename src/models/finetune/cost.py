@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from src.networks import classifiers, encoders
 from src.networks.flops import Flops
 from src.schema.models import FineTune
 
@@ -36,3 +37,8 @@ def run_cost(spec: FineTune, learnt: int, held_out: int, tested: int, each: Flop
     trained = each.trained * (plan.epochs - plan.head_epochs) + each.forward * plan.head_epochs
     predicted = (held_out + tested) * len(spec.views) * max(1, len(spec.wise_ft))
     return Cost(trained * learnt + each.forward * plan.epochs * held_out, each.forward * predicted)
+
+
+def rate_of(spec: FineTune) -> str:
+    """The rate of a model's runs, as units have it: wherever the network, its size and the batch are the same."""
+    return f"finetune {encoders.title(spec)} {classifiers.size(spec)} batch {spec.batch_size}"
