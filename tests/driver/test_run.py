@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import random
 import subprocess
 import sys
 
@@ -15,38 +14,12 @@ from src.driver.placing import Placing
 from src.driver.work import CompetitionWork
 from src.models.finetune import training
 from src.results.model import read_model
-from src.units.unit import Outcome, Unit, needs
+from src.units.unit import Unit, needs
 from tests.conftest import ROOT, broken_off, snapshot, toy_competition
+from tests.placers import Shuffled, copied
 
 WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
 MADE = ("*.csv", "models/*/*.parquet", "features/*/*.arrow")
-
-
-class Shuffled:
-    """A wide placer that runs a ready unit at random, each as if in a process of its own."""
-
-    is_wide = True
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-        self.order = []
-
-    def run(self, units, work):
-        waiting, done = {unit.key: unit for unit in units}, set()
-        before = needs(waiting.values())
-        while waiting:
-            ready = [unit for key, unit in waiting.items() if before[key] <= done]
-            unit = waiting.pop(self.random.choice(ready).key)
-            (work if unit.here else copied(work)).run(unit)
-            assert work.is_done(unit)
-            work.settle(unit, 0.0)
-            done.add(unit.key)
-            self.order.append(unit.title)
-        return Outcome()
-
-
-def copied(work):
-    return pickle.loads(pickle.dumps(work))  # noqa: S301 our own
 
 
 def files_of(folder):
