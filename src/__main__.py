@@ -23,7 +23,7 @@ def run(request: Request) -> int:
     """
     if request.competition is None:
         require_packages(request, None)
-        return commands.module(request.command).run(**request.arguments) or 0
+        return commands.module(request.command).run(**request.arguments, **request.placing) or 0
     competition = None
     if not packages.unmet(packages.CORE):
         from src.config import load  # pydantic and all the rest: not for a mistyped name or --help

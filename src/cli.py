@@ -54,7 +54,7 @@ def parse(words: list[str]) -> Request:
             raise UserError(f"{competition} takes no --limit: {parser.synopsis}")
         if placing and not COMMANDS[competition].has_units:
             raise UserError(f"{competition} takes no --{option(placing)}: {parser.synopsis}")
-        return Request(None, command=competition, arguments=parser.given(rest))
+        return Request(None, command=competition, arguments=parser.given(rest), placing=placing)
     if competition.startswith("-"):
         raise UserError(unknown("option", competition, OPTIONS))
     if competition not in titles():

@@ -96,7 +96,7 @@ COMMANDS = {
     "ab": Command(ab_arguments, after_stages=True, packages=packages.NETWORKS),
     "report": Command(after_stages=True, packages=packages.PAGE, optional=(packages.CHARTS,)),
     "predict": Command(predict_arguments, "both", packages=(*packages.NETWORKS, *packages.PAGE, "requests")),
-    "compare": Command(compare_arguments, "alone", packages=packages.NETWORKS),
+    "compare": Command(compare_arguments, "alone", has_units=True, packages=packages.NETWORKS),
     "new": Command(new_arguments, "alone", packages=(*packages.CORE, "Jinja2")),
     "help": Command(help_arguments, "alone"),
 }
@@ -119,7 +119,7 @@ def parser(name: str, competition: str | None = None) -> Parser:
     """The parser of a command; its usage has `competition` in front where the command may stand behind one."""
     stands = COMMANDS[name].stands
     behind = {"behind": competition or "<competition>", "alone": None, "both": competition}[stands]
-    elsewhere = ("--help",) if behind is None else ("--limit", *WHERE * COMMANDS[name].has_units, "--help")
+    elsewhere = (*("--limit",) * (behind is not None), *WHERE * COMMANDS[name].has_units, "--help")
     parser = Parser(" ".join(filter(None, ("./run.sh", behind, name))), docstring(file_of(name)), elsewhere)
     COMMANDS[name].add_arguments(parser)
     return parser

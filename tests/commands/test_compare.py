@@ -13,7 +13,7 @@ from PIL import Image
 from src import config
 from src.base import packages
 from src.base.errors import UserError
-from src.commands.compare import cells, command, phrasings
+from src.commands.compare import cells, command, contenders, phrasings
 from src.data.rows import read_dataset
 from src.data.sources.folder import Folder
 from src.data.sources.kaggle import Kaggle
@@ -345,7 +345,7 @@ class TestPage:
 
 def test_other_templates_keep_the_phrases():
     prompts = Prompts(class_templates=dict.fromkeys(CLASSES, ("x {}",)), classnames={"red": ("crimson",)})
-    other = command.contenders.with_templates(toy(prompts=prompts), ("a {}",))
+    other = contenders.with_templates(toy(prompts=prompts), ("a {}",))
     assert other.prompts.texts("red") == ["a crimson"]
     assert other.prompts.texts("blue") == ["a blue"]
 

@@ -18,6 +18,7 @@ from src.base.provenance import current_provenance
 from src.base.text import duration
 from src.data.rows import Dataset, Rows
 from src.leaderboard import solution
+from src.models.work import is_result
 from src.results import predictions
 from src.results.compare import score_text
 from src.results.model import equal_keys, none_if_nan
@@ -95,6 +96,12 @@ class Cell:
 
     def table(self, what: str) -> Path:
         return self.folder / f"{what}.parquet"
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of a finished cell, the description last."""
+        paths = sorted(path for path in self.folder.iterdir() if is_result(path.name))
+        return sorted(paths, key=lambda path: path.name == "cell.json")
 
     def write(self, what: str, probs: np.ndarray) -> None:
         predictions.write(self.table(what), self.competition, self.ids, probs)
