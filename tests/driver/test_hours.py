@@ -101,7 +101,7 @@ def test_units_and_plan_list_what_is_left(folder, capsys):
     competition.model_folder("probe").joinpath("model.json").unlink()
     plan.run(competition)
     said = capsys.readouterr().out
-    assert "about 0." in said  # of the probe, which was measured
+    assert "s of units one after the other" in said  # of the probe, which was measured
     assert "never measured here, and not counted: zeroshot, convnext" in said
     driver.run(competition, WHOLE)
     capsys.readouterr()
