@@ -5,6 +5,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from typing import NamedTuple
 
 from src.base.errors import UserError
 from src.units.unit import Key, Unit, needs
@@ -64,37 +65,50 @@ def simulate(
     waits = needs(by_key.values())
     first = priority(by_key.values(), seconds) if first is None else first
     order = {key: place for place, key in enumerate(sorted(by_key, key=lambda key: -first[key]))}
-    free = {"GPUs": gpus, "cores": cpus}
-    for unit in by_key.values():
-        if demand(unit, gpus, cpus)["GPUs"] > gpus:
+    wanted = {key: demand(unit, gpus, cpus) for key, unit in by_key.items()}
+    for key, unit in by_key.items():
+        if wanted[key].gpus > gpus:
             raise UserError(f"{unit.title} needs {unit.gpus:g} GPUs, and there are {gpus:g}")
     holds_up: dict[Key, list[Key]] = {key: [] for key in by_key}
     for key, others in waits.items():
         for other in others:
             holds_up[other].append(key)
-    ready = sorted((key for key in by_key if not waits[key]), key=order.get)
-    begins, ends, running, now = {}, {}, [], 0.0
-    while ready or running:
-        for key in list(ready):
-            wanted = demand(by_key[key], gpus, cpus)
-            if all(n <= free[what] + SLACK for what, n in wanted.items()):
-                ready.remove(key)
-                free = {what: free[what] - n for what, n in wanted.items()}
-                begins[key], ends[key] = now, now + seconds[key]
-                heapq.heappush(running, (ends[key], order[key], key))
+    ready: dict[Demand, list[tuple[int, Key]]] = {one: [] for one in wanted.values()}  # heaps: of one demand all fit
+    for key in (key for key in by_key if not waits[key]):
+        heapq.heappush(ready[wanted[key]], (order[key], key))
+    begins, ends, running, now, free = {}, {}, [], 0.0, Demand(gpus, cpus)
+    while True:
+        while fitting := [heap for one, heap in ready.items() if heap and one.fits(free)]:
+            _, key = heapq.heappop(min(fitting))
+            free = free.less(wanted[key])
+            begins[key], ends[key] = now, now + seconds[key]
+            heapq.heappush(running, (ends[key], order[key], key))
+        if not running:
+            return Schedule(begins, ends)
         now, _, key = heapq.heappop(running)
-        free = {what: free[what] + n for what, n in demand(by_key[key], gpus, cpus).items()}
+        free = free.less(wanted[key], -1)
         for other in holds_up[key]:
             waits[other].remove(key)
             if not waits[other]:
-                ready.append(other)
-        ready.sort(key=order.get)
-    return Schedule(begins, ends)
+                heapq.heappush(ready[wanted[other]], (order[other], other))
 
 
-def demand(unit: Unit, gpus: float, cpus: float) -> dict[str, float]:
+class Demand(NamedTuple):
+    """What a unit takes while it runs, or what is free."""
+
+    gpus: float
+    cores: float
+
+    def fits(self, free: "Demand") -> bool:
+        return self.gpus <= free.gpus + SLACK and self.cores <= free.cores + SLACK
+
+    def less(self, other: "Demand", times: int = 1) -> "Demand":
+        return Demand(self.gpus - times * other.gpus, self.cores - times * other.cores)
+
+
+def demand(unit: Unit, gpus: float, cpus: float) -> Demand:
     """What the unit takes while it runs; none of it where it is run by the process that places."""
-    return {"GPUs": 0 if unit.here or not gpus else unit.gpus, "cores": 0 if unit.here else min(unit.cpus, cpus)}
+    return Demand(0, 0) if unit.here else Demand(unit.gpus if gpus else 0, min(unit.cpus, cpus))
 
 
 def least_makespan(units: Iterable[Unit], seconds: Mapping[Key, float], gpus: float, cpus: float = math.inf) -> float:
@@ -108,8 +122,8 @@ def least_makespan(units: Iterable[Unit], seconds: Mapping[Key, float], gpus: fl
     after = priority(units, seconds)
     before = {key: end - seconds[key] for key, end in earliest_ends(units, seconds).items()}
     bounds = [max(after.values(), default=0.0)]
-    bounds.append(sum(seconds[unit.key] * demand(unit, gpus, cpus)["cores"] for unit in units) / cpus)
-    on_gpu = [unit for unit in units if demand(unit, gpus, cpus)["GPUs"]]
+    bounds.append(sum(seconds[unit.key] * demand(unit, gpus, cpus).cores for unit in units) / cpus)
+    on_gpu = [unit for unit in units if demand(unit, gpus, cpus).gpus]
     for start in {before[unit.key] for unit in on_gpu}:
         late = [unit for unit in on_gpu if before[unit.key] >= start]
         rest = min(after[unit.key] - seconds[unit.key] for unit in late)

@@ -109,11 +109,11 @@ def needs(units: Iterable[Unit]) -> dict[Key, set[Key]]:
 def in_order(units: Iterable[Unit]) -> list[Unit]:
     """The units in their own order, but each behind those that it waits for."""
     by_key = {unit.key: unit for unit in units}
-    waiting, ordered = needs(by_key.values()), {}
+    waiting, place, ordered = needs(by_key.values()), {key: i for i, key in enumerate(by_key)}, {}
 
     def put(key: Key) -> None:
-        for other in by_key:  # in their own order
-            if other in waiting[key] and other not in ordered:
+        for other in sorted(waiting[key], key=place.get):
+            if other not in ordered:
                 put(other)
         ordered[key] = by_key[key]
 
