@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from src.base.errors import UserError
@@ -55,9 +56,14 @@ class Placement:
         """Begin what may begin, and go on with what has ended."""
         ready = sorted(filter(self.is_ready, self.waiting), key=self.place.get)
         here = next((unit for unit in ready if unit.here), None)
+        full = set()  # of what there is no room for: what is alike need not be tried
         for unit in ready:
-            if not unit.here and self.processes.begin(unit, self.given[unit], self.files(unit)):
+            if unit.here or (unit.keeps, self.given[unit]) in full:
+                continue
+            if self.processes.begin(unit, self.given[unit], partial(self.files, unit)):
                 del self.waiting[unit]
+            else:
+                full.add((unit.keeps, self.given[unit]))
         self.processes.dismiss({unit.keeps for unit in ready if unit in self.waiting})
         if here is not None:
             del self.waiting[here]
@@ -70,7 +76,7 @@ class Placement:
         self.tell()
 
     def is_ready(self, unit: Unit) -> bool:
-        return not self.needs[unit.key] & self.unfinished
+        return self.needs[unit.key].isdisjoint(self.unfinished)
 
     def files(self, unit: Unit) -> list[str]:
         """The files that a machine apart has to have, by their names below SUBMISSIONS_DIR."""

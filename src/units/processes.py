@@ -1,6 +1,6 @@
 """The processes that Ray was asked for, and the units that it was asked to run in them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -58,18 +58,18 @@ class Processes:
         """Those that Ray was asked to run."""
         return [begun.unit for begun in self.begun.values() if begun.unit is not None]
 
-    def begin(self, unit: Unit, need: Need, files: Collection[str]) -> bool:
+    def begin(self, unit: Unit, need: Need, files: Callable[[], Collection[str]]) -> bool:
         """Ask for a unit to be run, if there is room: whether it was. What keeps something waits for a keeper."""
         if not unit.keeps:
             if has_room := self.has_room(need):
                 run = self.function(need).options(name=unit.title)  # with which Ray begins its lines
-                self.begun[run.remote(self.work, unit, self.home, files)] = Begun(unit, need)
+                self.begun[run.remote(self.work, unit, self.home, files())] = Begun(unit, need)
             return has_room
         crew = [keeper for keeper in self.keepers if (keeper.sake.keeps, keeper.need) == (unit.keeps, need)]
         free = min((one for one in crew if one.host), key=lambda one: len(one.units), default=None)
         if free is not None and len(free.units) < AHEAD:
             free.units.append(unit)
-            self.begun[free.actor.run.remote(unit, files)] = Begun(unit, need, free)
+            self.begun[free.actor.run.remote(unit, files())] = Begun(unit, need, free)
             return True
         if all(keeper.host for keeper in crew) and self.has_room(need):
             self.hire(unit, need)

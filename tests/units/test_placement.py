@@ -1,0 +1,61 @@
+"""Units on their way through processes, which are pretended: they answer in the order in which they were begun."""
+
+from src.units.cluster import Need
+from src.units.placement import Placement
+from src.units.process import Home, Report
+from src.units.unit import Unit
+from tests.units.works import Files
+
+NEED = Need(gpus=0, cpus=1, cores=1, memory=0)
+
+
+class Pretended:
+    """Processes of which one has room at a time; it notes what it is asked for, and what is sent."""
+
+    def __init__(self):
+        self.units, self.asked, self.sent = [], 0, {}
+        self.home = Home({}, shelf="of files")
+
+    def begin(self, unit, need, files) -> bool:
+        self.asked += 1
+        if self.units:
+            return False
+        self.units.append(unit)
+        self.sent[unit.title] = files()
+        return True
+
+    @property
+    def begun(self):
+        return self.units
+
+    def wait(self, request):
+        return ["the first"]
+
+    def answer(self, reference):
+        return self.units.pop(0), Report("there", 1.0)
+
+    def dismiss(self, wanted):
+        pass
+
+
+class Done(Files):
+    def is_done(self, unit):
+        return True
+
+
+def test_of_many_units_that_are_alike_no_more_than_fit_are_looked_at(roots):
+    units, processes, asked = [Unit("a", (i,)) for i in range(50)], Pretended(), []
+    work = Done()
+    outcome = Placement(units, dict.fromkeys(units, NEED), processes, work, lambda unit: asked.append(unit) or ()).run()
+    assert not outcome.failed
+    assert work.settled == [unit.title for unit in units]
+    assert asked == units  # their files, once and no sooner than they are sent
+    assert processes.asked == 2 * 50 - 1  # one that begins, one for which there is no room
+
+
+def test_a_unit_is_sent_what_was_made_meanwhile_by_those_that_it_waits_for(roots):
+    units = [Unit("a", (0,)), Unit("a", (1,)), Unit("b", (), after=(("a",),))]
+    processes, work = Pretended(), Done()
+    Placement(units, dict.fromkeys(units, NEED), processes, work, lambda unit: [work.path(Unit("given", ()))]).run()
+    assert processes.sent["a 1"] == ["made/given.json"]
+    assert sorted(processes.sent["b"]) == ["made/a-0.json", "made/a-1.json", "made/given.json"]
