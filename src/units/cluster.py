@@ -125,10 +125,12 @@ class Machines:
             at_once: Units side by side on a machine without GPUs, each with its part of the cores.
 
         Raises:
-            UserError: It needs more GPUs than a machine has.
+            UserError: It needs more GPUs than a machine has, or there is no core.
         """
         gpus = unit.gpus if self.total["GPU"] else 0
         fit = [one for one in self.each if one.get("GPU", 0) >= gpus and one.get("CPU", 0) >= 1]
+        if not fit and not gpus:
+            raise UserError(f"{unit.title}: no machine of the cluster has a core for units")
         if not fit:
             most = max(one.get("GPU", 0) for one in self.each)
             raise UserError(f"{unit.title} needs {unit.gpus:g} GPUs on one machine, and none has more than {most:g}")

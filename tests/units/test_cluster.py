@@ -1,0 +1,113 @@
+"""Starting Ray, which is pretended, and what units get of the machines that it names."""
+
+import os
+import signal
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from src.base.errors import UserError
+from src.base.threads import cores
+from src.units import cluster
+from src.units.cluster import Machines, Need, connected
+from src.units.rays import Rays
+from src.units.unit import Unit
+from tests.units.works import Files
+
+
+class Pretended(SimpleNamespace):
+    """Ray that fails so many times before it starts; as Ray does, it takes the signals for itself."""
+
+    def __init__(self, fails: int):
+        super().__init__(fails=fails, asked=[], shut=0)
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **asked) -> None:
+        self.asked.append(asked)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if len(self.asked) <= self.fails:
+            raise ConnectionError("The node timed out.\nSee the logs.")
+
+    def shutdown(self) -> None:
+        self.shut += 1
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    for name in (*cluster.SETTINGS, "RAY_COLOR_PREFIX"):  # which are set, and are to be as before
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+    def pretend(fails: int) -> Pretended:
+        monkeypatch.setitem(sys.modules, "ray", made := Pretended(fails))
+        return made
+
+    return pretend
+
+
+class TestConnected:
+    @pytest.mark.parametrize("fails", [0, 1])
+    def test_ray_starts_on_this_machine_alone_if_need_be_at_the_second_try(self, pretend, fails):
+        ray, before = pretend(fails), signal.getsignal(signal.SIGTERM)
+        with connected(gpus=3) as started:
+            assert started is ray
+            assert signal.getsignal(signal.SIGTERM) is before
+            assert os.environ["RAY_DEDUP_LOGS"] == "0"
+        assert len(ray.asked) == fails + 1
+        asked = ray.asked[-1]
+        assert (asked["address"], asked["num_gpus"], asked["num_cpus"]) == ("local", 3, max(3, cores()))
+        assert ray.shut == fails + 1
+
+    def test_where_it_does_not_start_units_run_one_after_the_other(self, pretend, roots, capsys):
+        pretend(2)
+        work, units = Files(), [Unit("a", (i,)) for i in range(2)]
+        assert not Rays(at_once=2).run(units, work).failed
+        assert work.settled == [unit.title for unit in units]
+        assert capsys.readouterr().err == (
+            "Ray does not start on this machine, so units run one after the other: The node timed out.\n"
+        )
+
+    def test_a_cluster_that_cannot_be_joined_is_the_users_matter(self, pretend):
+        ray = pretend(1)
+        with (
+            pytest.raises(UserError, match="no cluster of Ray at 'auto' that this machine is part of: The node timed"),
+            connected(address="auto"),
+        ):
+            pass
+        assert len(ray.asked) == 1
+        assert "num_gpus" not in ray.asked[0]  # a cluster has what it has
+
+
+def node(cpus: float, gpus: float = 0, memory: float = 8e9, alive: bool = True) -> dict:
+    given = {"CPU": cpus, "GPU": gpus, "memory": memory}
+    return {"Alive": alive, "Resources": {name: n for name, n in given.items() if n}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "unit", "at_once", "need"),
+    [
+        ([node(8, 2)], {"gpus": 1}, None, Need(1, 1, 4, 2_000_000_000)),  # its share of the cores, beside others
+        ([node(8, 2)], {"gpus": 2}, None, Need(2, 1, 8, 2_000_000_000)),
+        ([node(8, 2), node(4, 4)], {"gpus": 1}, None, Need(1, 1, 1, 2_000_000_000)),  # wherever it is begun
+        ([node(8, 2), node(64)], {}, None, Need(0, 1, 1, 2_000_000_000)),
+        ([node(8)], {"gpus": 1}, None, Need(0, 1, 1, 2_000_000_000)),  # no machine has one: on cores
+        ([node(8)], {"gpus": 1, "cpus": 4}, 3, Need(0, 2, 2, 2_000_000_000)),  # each of three as much as the others
+        ([node(8), node(4)], {"cpus": 99, "gb": 99}, None, Need(0, 8, 8, 8_000_000_000)),  # all of the largest
+        ([node(2), node(64, 8, alive=False)], {"cpus": 99}, None, Need(0, 2, 2, 2_000_000_000)),
+    ],
+)
+def test_a_unit_gets_what_it_needs_of_what_there_is(nodes, unit, at_once, need):
+    assert Machines(nodes).need(Unit("a", (0,), **unit), at_once) == need
+
+
+def test_gpus_of_two_machines_are_none_of_one():
+    with pytest.raises(UserError, match="a 0 needs 3 GPUs on one machine, and none has more than 2"):
+        Machines([node(8, 2), node(8, 2)]).need(Unit("a", (0,), gpus=3))
+
+
+def test_a_cluster_without_a_core_cannot_run_anything():
+    with pytest.raises(UserError, match="a 0: no machine of the cluster has a core for units"):
+        Machines([node(0)]).need(Unit("a", (0,), gpus=1))
