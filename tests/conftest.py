@@ -29,6 +29,7 @@ from tests import standin as kaggle_standin
 # A test has the numbers of a CPU, and so have the processes that it starts: those of GPUs are in tests/gpu, on one that
 # is pretended. torch looks at this when it is first asked for a GPU.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+os.environ["RAY_DEDUP_LOGS"] = "0"  # Ray looks when it is imported, which tests may do before what they test
 torch.set_num_threads(1)  # models so small lose more by handing out the work than they gain
 
 ROOT = Path(__file__).parent.parent

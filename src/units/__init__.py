@@ -14,5 +14,6 @@ because a process said so.
   placement.py pending units on their way through processes
   processes.py the processes that Ray was asked for
   process.py   what a process does for a unit
+  lines.py     what units print, as it comes here
   apart.py     files for machines that do not share the folder
 """

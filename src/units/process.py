@@ -10,7 +10,7 @@ from typing import Any
 from src.base import threads
 from src.base.errors import UserError
 from src.base.paths import ROOT, input_root, submissions_root
-from src.units import apart
+from src.units import apart, lines
 from src.units.cluster import host
 from src.units.unit import Unit, Work
 
@@ -80,6 +80,8 @@ def run_unit(work: Work, unit: Unit, home: Home, needs: Collection[str] = ()) ->
             apart.bring(home.shelf, apart.names(work.outputs(unit)))
     except UserError as error:
         return Report(host(), time.perf_counter() - start, error)
+    finally:
+        lines.end(unit.title)
     return Report(host(), time.perf_counter() - start)
 
 

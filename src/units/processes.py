@@ -52,6 +52,7 @@ class Processes:
         self.functions: dict[Need, Any] = {}
         self.begun: dict[Any, Begun] = {}  # by references that are not answered
         self.keepers: list[Keeper] = []
+        self.ended: set[str] = set()  # the titles of units that were not lost
 
     @property
     def units(self) -> list[Unit]:
@@ -140,6 +141,8 @@ class Processes:
             return None
         if keeper:
             keeper.units.remove(unit)
+        if not isinstance(answer, Lost):
+            self.ended.add(unit.title)
         return unit, answer
 
     def where(self, begun: Begun) -> str:

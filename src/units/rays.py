@@ -8,7 +8,7 @@ from types import ModuleType
 
 from src.base.files import explain_os_errors
 from src.base.paths import submissions_root
-from src.units import apart, process
+from src.units import apart, lines, process
 from src.units.cluster import Machines, connected
 from src.units.inline import Inline
 from src.units.placement import Placement
@@ -56,9 +56,11 @@ class Rays:
                 return Inline().run(ordered, work)
             machines = Machines(ray.nodes())
             given = {unit: machines.need(unit, self.at_once) for unit in ordered if not unit.here}
-            with self.home(ray) as home:
+            with self.home(ray) as home, lines.shown() as heard:
                 processes = Processes(ray, machines.total, work, home)
-                return Placement(ordered, given, processes, work, self.inputs).run()
+                outcome = Placement(ordered, given, processes, work, self.inputs).run()
+                heard.wait_for(processes.ended)
+                return outcome
 
     @contextmanager
     def home(self, ray: ModuleType) -> Iterator[process.Home]:
@@ -80,7 +82,9 @@ class Rays:
                 scheduling_strategy=NodeAffinitySchedulingStrategy(beside, soft=False),
                 runtime_env={"env_vars": process.environment(1, 0)},
             )(apart.Shelf).remote(root)
-            yield process.Home(process.roots(), shelf, token)
-            ray.kill(shelf)
+            try:
+                yield process.Home(process.roots(), shelf, token)
+            finally:
+                ray.kill(shelf)
         finally:
             token.unlink(missing_ok=True)

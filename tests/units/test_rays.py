@@ -103,6 +103,15 @@ def test_more_gpus_than_a_machine_has_are_refused_before_anything_begins(work):
     assert not submissions_root().exists()
 
 
+@pytest.mark.parametrize("keeps", ["", "net"])
+def test_all_lines_of_units_have_come_when_the_run_ends(work, keeps, capsys):
+    units = [Unit("says", (i,), keeps=keeps) for i in range(3)]
+    Rays(at_once=2).run(units, work)
+    title = "says net" if keeps else "says {0}"
+    said = [f"{title} | {which} of says {{0}}".format(i) for i in range(3) for which in ("first", "last")]
+    assert sorted(line for line in capsys.readouterr().out.splitlines() if " | " in line) == sorted(said)
+
+
 class TestKeepers:
     def test_units_that_keep_the_same_are_run_by_a_process_a_device(self, work):
         units = [Unit("keeps", (i,), gpus=1, keeps="net") for i in range(6)]
@@ -177,11 +186,12 @@ class TestFailures:
         assert work.path(slow).with_suffix(".checkpoint").exists()
 
 
-def driver(address: str | None, *names: float) -> subprocess.Popen:
+def driver(address: str | None, *seconds: float, stage: str = "sleeps") -> subprocess.Popen:
     """A process, in a group of its own, that places units which sleep so long."""
     code = (
         "from src.units.rays import Rays; from src.units.unit import Unit; from tests.units.works import Files\n"
-        f"Rays(at_once=2, address={address!r}).run([Unit('sleeps', (i, s)) for i, s in enumerate({names})], Files())"
+        f"units = [Unit({stage!r}, (i, s)) for i, s in enumerate({seconds})]\n"
+        f"Rays(at_once=2, address={address!r}).run(units, Files())"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
 
@@ -198,6 +208,17 @@ def test_a_signal_has_the_units_save_what_they_have_before_the_run_ends(work, ra
     assert all(work.path(unit).with_suffix(".checkpoint").exists() for unit in units)
     assert not Rays().run(units, work).failed
     assert all(read_json(work.path(unit))["resumed"] for unit in units)
+
+
+def test_a_second_signal_does_not_wait(work, ray):
+    unit = Unit("stubborn", (0, 60))
+    placing = driver(ray.get_runtime_context().gcs_address, 60, stage="stubborn")
+    wait_for(lambda: work.begun(unit))
+    os.killpg(placing.pid, signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        placing.wait(2)
+    os.killpg(placing.pid, signal.SIGINT)
+    assert placing.wait(20) != 0
 
 
 def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):

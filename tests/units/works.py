@@ -1,5 +1,6 @@
 """A work that is made up: its units write small files, and do what their names say."""
 
+import contextlib
 import os
 import signal
 import time
@@ -100,6 +101,19 @@ class Files:
 
     def breaks(self, unit: Unit) -> None:
         raise ZeroDivisionError("a bug")
+
+    def says(self, unit: Unit) -> None:
+        """It prints a line, and one without an end."""
+        print(f"first of {unit.title}")
+        self.note(unit)
+        print(f"last of {unit.title}", end="")
+
+    def stubborn(self, unit: Unit) -> None:
+        """It does not end when it is told to."""
+        self.begin(unit)
+        for _ in range(2):
+            with contextlib.suppress(KeyboardInterrupt):
+                time.sleep(60)
 
     def lies(self, unit: Unit) -> None:
         """It writes nothing."""
