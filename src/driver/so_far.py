@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Collection
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from src.base import files
 from src.base.errors import UserError, counted
@@ -46,42 +46,63 @@ def write(competition: Competition, finished: Collection[str], data: Dataset, as
         with contextlib.redirect_stdout(Others(sys.stdout)):
             blend.run(some, data)
             made = read_model(some.model_folder(BLEND))
-            if not is_better(competition, made["cv"]):
+            about = {"cv": made["cv"], "models": names, "of": what_of(made["key"], asked)}
+            if not is_better(competition, about):
                 return
             before = {path.name for path in competition.folder.glob("*.csv")}
             path, _ = submission.answer(some, data.scored, asked, BLEND)
     except UserError as error:  # the run itself goes on, to whatever end it has
         print(f"no submission so far: {error}")
         return
+    if path.name not in before - noted(competition):
+        replace(competition, path, about)
     if path.name not in before:
-        replace(competition, path, made["cv"])
         score = f"{made['metric']} {cv_text(some.model_folder(BLEND), made)}"
         print(f"submission so far: {from_here(path)}  {score}  {counted(len(names), 'model')}: {', '.join(names)}")
 
 
-def is_better(competition: Competition, cv: float) -> bool:
-    """Whether a blend of this CV is better than the one that the submission so far is of, if there is one."""
-    about = files.read_json(note(competition))
-    if about is None or not (competition.folder / about["csv"]).is_file():
+def what_of(key: dict[str, Any], asked: Requirements) -> str:
+    """A digest of what two blends must share, for one of them to be better: the rows, the metric and what is asked."""
+    shared = {name: value for name, value in key.items() if name not in ("code", "blend", "models")}
+    return files.digest([shared, list(asked.columns)])
+
+
+def is_better(competition: Competition, new: dict[str, Any]) -> bool:
+    """Whether a blend is better than the one that the submission so far is of, if there is one.
+
+    One of other rows, of another metric, or of a model that the config has no more, is worse than any.
+    """
+    about, blended = files.read_json(note(competition)) or {}, competition.blend.models or competition.models
+    if not about.keys() >= {"csvs", *new} or about["csvs"][0] not in noted(competition):
         return True
-    return competition.scorer.sign * cv > competition.scorer.sign * about["cv"]
+    if about["of"] != new["of"] or not {*about["models"]} <= {*blended}:
+        return True
+    return competition.scorer.sign * new["cv"] > competition.scorer.sign * about["cv"]
 
 
-def replace(competition: Competition, path: Path, cv: float) -> None:
-    """Note the new submission so far, and remove the one before."""
-    clear(competition, path)
-    files.write_json(note(competition), {"csv": path.name, "cv": cv})
+def replace(competition: Competition, path: Path, about: dict[str, Any]) -> None:
+    """Note the new submission so far, and remove the one before; killed between the two, it is removed another time."""
+    csvs = [path.name, *sorted(noted(competition) - {path.name})]
+    files.write_json(note(competition), {"csvs": csvs, **about})
+    remove(competition, csvs[1:])
 
 
 def clear(competition: Competition, final: Path) -> None:
-    """Remove the submission so far, once there is a better one or the final one; not one that was sent."""
-    about = files.read_json(note(competition))
-    if about is None:
-        return
-    path = competition.folder / about["csv"]
+    """Remove the submission so far, once there is the final one."""
+    remove(competition, noted(competition) - {final.name})
     note(competition).unlink(missing_ok=True)
-    if path != final and path.name not in {one.file for one in ledger.read(competition.scores_csv)}:
-        path.unlink(missing_ok=True)
+
+
+def remove(competition: Competition, names: Collection[str]) -> None:
+    """Remove CSVs, but for those that were sent."""
+    for name in {*names} - {one.file for one in ledger.read(competition.scores_csv)}:
+        (competition.folder / name).unlink(missing_ok=True)
+
+
+def noted(competition: Competition) -> set[str]:
+    """The names of the CSVs that are there and are, or were, the submission so far."""
+    names = (files.read_json(note(competition)) or {}).get("csvs", ())
+    return {name for name in names if (competition.folder / name).is_file()}
 
 
 def leave_blend(competition: Competition) -> None:
