@@ -1,9 +1,11 @@
 """How long a run takes on this machine: by the rates that its finished units had."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from src.base import machine
+from src.base.errors import UserError
 from src.base.paths import submissions_root
 from src.units.rates import Rates, sizes
 from src.units.schedule import priority, simulate
@@ -11,11 +13,26 @@ from src.units.unit import Key, Unit
 
 
 class Estimates:
-    """The rates of submissions/rates.csv, which all competitions share, on this machine's device."""
+    """The rates of submissions/rates.csv, which all competitions share, on this machine's device.
+
+    A file that is damaged or cannot be written costs a line, and no run: without rates less is known before it runs.
+    """
+
+    def __init__(self):
+        self.is_broken = False
 
     @cached_property
     def rates(self) -> Rates:
         return Rates(submissions_root() / "rates.csv")
+
+    @contextmanager
+    def forgiven(self) -> Iterator[None]:
+        """Do without rates from the first error of their file on, which is printed."""
+        try:
+            yield
+        except UserError as error:
+            self.is_broken = True
+            print(f"how long units take is not known, nor kept: {error}")
 
     @cached_property
     def device(self) -> str:
@@ -23,12 +40,17 @@ class Estimates:
 
     def known(self, units: Iterable[Unit]) -> dict[Key, float]:
         """The seconds of those units whose rate was measured here; those that take no time to speak of take none."""
-        units = list(units)
-        return {unit.key: 0.0 for unit in units if unit.here or not unit.work} | self.rates.of(units, self.device)
+        units, measured = list(units), {}
+        if not self.is_broken:
+            with self.forgiven():
+                measured = self.rates.of(units, self.device)
+        return {unit.key: 0.0 for unit in units if unit.here or not unit.work} | measured
 
     def note(self, unit: Unit, seconds: float) -> None:
         """Keep how long a unit took, or would take at its pace."""
-        self.rates.add(unit, self.device, seconds)
+        if not self.is_broken:
+            with self.forgiven():
+                self.rates.add(unit, self.device, seconds)
 
     def longest_first(self, units: Iterable[Unit]) -> list[Unit]:
         """The units, first those from whose start it is longest to the end of all that wait for them."""

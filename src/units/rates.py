@@ -1,5 +1,6 @@
 """How much of a unit's work a device does a second: measured on finished units, and kept in a file."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,10 +54,11 @@ class Rates:
         Raises:
             UserError: The disk is full or the folder is not writable.
         """
+        seconds = round(seconds, 3)
         if not unit.rate or unit.work <= 0 or seconds <= 0:
             return
         with locked(self.path.with_name(f".{self.path.name}.lock")):
-            known = [*read(self.path), Measurement(unit.rate, device, unit.work, round(seconds, 3))]
+            known = [*read(self.path), Measurement(unit.rate, device, unit.work, seconds)]
             same = [i for i, one in enumerate(known) if (one.rate, one.device) == (unit.rate, device)]
             self.known = [one for i, one in enumerate(known) if i not in same[:-KEPT]]
             df = pd.DataFrame([asdict(one) for one in self.known], columns=list(TYPES))
@@ -72,7 +74,10 @@ def read(path: Path) -> list[Measurement]:
         if list(df.columns) != list(TYPES):
             raise ValueError(f"its columns are {', '.join(df.columns)}")
         rows = df.to_dict("records")
-        return [Measurement(**{name: kind(row[name]) for name, kind in TYPES.items()}) for row in rows]
+        found = [Measurement(**{name: kind(row[name]) for name, kind in TYPES.items()}) for row in rows]
+        if odd := [one for one in found if not (0 < one.work < math.inf and 0 < one.seconds < math.inf)]:
+            raise ValueError(f"{odd[0].rate} has a work of {odd[0].work} in {odd[0].seconds} seconds")
+        return found
     except ValueError as error:
         raise UserError(f"{path} is no table of measured rates ({error}): move it away") from error
 

@@ -52,7 +52,20 @@ class TestRates:
             pool.starmap(add, [(path, f"T{i}") for i in range(20)])
         assert {one.device for one in Rates(path).known} == {f"T{i}" for i in range(20)}
 
-    @pytest.mark.parametrize("text", ["a,b\n1,2\n", "rate,device,work,seconds\nx,T4,much,1\n"])
+    def test_what_took_no_time_to_speak_of_is_no_measurement(self, tmp_path):
+        rates = Rates(tmp_path / "rates.csv")
+        rates.add(FOLD, "T4", 0.0004)
+        assert Rates(tmp_path / "rates.csv").seconds(FOLD, "T4") is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "a,b\n1,2\n",
+            "rate,device,work,seconds\nx,T4,much,1\n",
+            "rate,device,work,seconds\nx,T4,0,1\n",
+            "rate,device,work,seconds\nx,T4,1,nan\n",
+        ],
+    )
     def test_another_table_is_refused(self, tmp_path, text):
         (tmp_path / "rates.csv").write_text(text)
         with pytest.raises(UserError, match=r"rates\.csv is no table of measured rates .*: move it away"):
