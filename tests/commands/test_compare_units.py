@@ -180,6 +180,15 @@ def test_a_machine_apart_makes_a_cell_of_the_files_that_it_is_sent(inline, monke
     assert {path.name: path.read_bytes() for path in work.outputs(unit) if path.suffix == ".parquet"} == expected
 
 
+def test_features_that_no_stage_has_encoded_are_not_sent(inline, monkeypatch, tmp_path):
+    shutil.copytree(inline / "submissions", tmp_path / "others")
+    shutil.rmtree(tmp_path / "others/toy/features")
+    monkeypatch.setenv("SUBMISSIONS_DIR", str(tmp_path / "others"))
+    work = work_of("toy")
+    sent = {path.name for unit in work.cells for path in work.inputs(unit)}
+    assert sent == {"rows.parquet", "folds.csv", "folds.json"}
+
+
 def test_options_say_where_cells_are_made(monkeypatch):
     request = cli.parse(["compare", "--at-once", "2", "toy"])
     assert (request.arguments, request.placing) == ({"names": ["toy"]}, {"at_once": 2})

@@ -89,7 +89,8 @@ class CellWork:
         read = (spec.encoder,) if spec.is_trained and spec.start == "probe" else spec.encoders
         folders = [cache.folder for encoder in read for cache in features.feature_caches(competition, encoder)]
         found = [competition.rows_parquet, competition.folds_csv, competition.folds_csv.with_suffix(".json")]
-        return [*found, *(path for folder in folders for path in (*shards.paths(folder), folder / "key.json"))]
+        found += [path for folder in folders for path in (*shards.paths(folder), folder / "key.json")]
+        return [path for path in found if path.is_file()]  # a cell encodes what no stage has
 
     def outputs(self, unit: Unit) -> Collection[Path]:
         return self.cell(unit).files
