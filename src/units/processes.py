@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from src.base.errors import UserError
 from src.base.interrupts import StopRequest
 from src.units import process
 from src.units.cluster import Need, first_line, host
 from src.units.unit import Unit, Work
 
 AHEAD = 2  # times what there is: so much is asked of Ray at a time, so that no device waits while this process settles
+LOOK_S = 10  # between two looks at whether Ray is still there, while nothing is answered
 
 
 @dataclass(eq=False)
@@ -69,8 +71,8 @@ class Processes:
         crew = [keeper for keeper in self.keepers if (keeper.sake.keeps, keeper.need) == (unit.keeps, need)]
         free = min((one for one in crew if one.host), key=lambda one: len(one.units), default=None)
         if free is not None and len(free.units) < AHEAD:
-            free.units.append(unit)
             self.begun[free.actor.run.remote(unit, files())] = Begun(unit, need, free)
+            free.units.append(unit)
             return True
         if all(keeper.host for keeper in crew) and self.has_room(need):
             self.hire(unit, need)
@@ -111,15 +113,30 @@ class Processes:
         self.begun = {one: begun for one, begun in self.begun.items() if begun.keeper is not keeper}
 
     def wait(self, request: StopRequest, all_of_them: bool = False) -> list[Any]:
-        """The references that are answered, once one is, or all of them; a signal ends the waiting at once."""
+        """The references that are answered, once one is, or all of them; a signal ends the waiting at once.
+
+        Raises:
+            UserError: Ray has ended, and will answer none; where all are waited for that is no error.
+        """
         request.waiting = True
         try:
             if not all_of_them:
                 request.raise_if_set()  # one that came just before
             references = list(self.begun)
-            return self.ray.wait(references, num_returns=len(references) if all_of_them else 1)[0]
+            n = len(references) if all_of_them else 1
+            while len(answered := self.ray.wait(references, num_returns=n, timeout=LOOK_S)[0]) < n:
+                if not self.is_there():
+                    if all_of_them:
+                        break
+                    raise UserError(f"Ray has ended on {host()}: the same command again goes on from what is saved")
+            return answered
         finally:
             request.waiting = False
+
+    def is_there(self) -> bool:
+        """Whether Ray is still there on this machine, by which this process reaches all others."""
+        own = self.ray.get_runtime_context().get_node_id()
+        return any(node["Alive"] for node in self.ray.nodes() if node["NodeID"] == own)
 
     def answer(self, reference: Any) -> tuple[Unit, Answer] | None:
         """What Ray says of a unit; None: a keeper is ready for units."""

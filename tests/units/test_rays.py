@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -186,14 +187,16 @@ class TestFailures:
         assert work.path(slow).with_suffix(".checkpoint").exists()
 
 
-def driver(address: str | None, *seconds: float, stage: str = "sleeps") -> subprocess.Popen:
+def driver(
+    address: str | None, *seconds: float, stage: str = "sleeps", keeps: str = "", **options: object
+) -> subprocess.Popen:
     """A process, in a group of its own, that places units which sleep so long."""
     code = (
         "from src.units.rays import Rays; from src.units.unit import Unit; from tests.units.works import Files\n"
-        f"units = [Unit({stage!r}, (i, s)) for i, s in enumerate({seconds})]\n"
+        f"units = [Unit({stage!r}, (i, s), keeps={keeps!r}) for i, s in enumerate({seconds})]\n"
         f"Rays(at_once=2, address={address!r}).run(units, Files())"
     )
-    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, **options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -229,3 +232,20 @@ def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):
     placing.wait()
     assert not Rays().run([unit], work).failed
     assert not list(submissions_root().glob("made/*.part"))
+
+
+def test_a_run_whose_ray_is_killed_ends_with_a_sentence(work):
+    placing = driver(None, 60, keeps="net", stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: work.begun(Unit("sleeps", (0, 60))))
+    os.kill(child_of(placing.pid, "/raylet/raylet"), signal.SIGKILL)
+    assert "Ray has ended on " in placing.communicate(timeout=90)[1]
+    assert placing.returncode
+
+
+def child_of(pid: int, name: str) -> int:
+    """The process below another whose program ends with a name."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        words = path.with_name("stat").read_text().rpartition(")")[2].split()
+        if int(words[1]) == pid and path.read_bytes().split(b"\0")[0].endswith(name.encode()):
+            return int(path.parent.name)
+    raise AssertionError(name)
