@@ -33,7 +33,7 @@ def run(competition: Competition) -> None:
     """
     with exclusive(competition.folder), redirect_stdout(sys.stderr):
         driver.run(competition, ("data", "folds"))
-        _, units = driver.pending(competition)
+        _, units = driver.pending(competition, places=True)
     waiting = needs(units)
     for unit in in_order(units):
         before = [" ".join(map(str, key)) for key in sorted(waiting[unit.key], key=str)]

@@ -40,9 +40,13 @@ def run(competition: Competition, names: tuple[str, ...], placing: Placing | Non
     return one.deadline is None or one.deadline.left > 0
 
 
-def pending(competition: Competition) -> "tuple[CompetitionWork, list[Unit]]":
-    """The work of a competition, and its units that are not done; what is reused is printed."""
-    return Run(competition, (), Placing()).pending()
+def pending(competition: Competition, places: bool = False) -> "tuple[CompetitionWork, list[Unit]]":
+    """The work of a competition, and its units that are not done; what is reused is printed.
+
+    Args:
+        places: They are to be placed now: what they write to is made ready, as by who runs them.
+    """
+    return Run(competition, (), Placing()).pending(places)
 
 
 class Run:
@@ -124,11 +128,12 @@ class Run:
             getattr(stages.module(name), "check", lambda competition: None)(self.competition)
         self.competition = importlib.import_module("src.models.at_hand").without_hub(self.competition)
 
-    def pending(self) -> "tuple[CompetitionWork, list[Unit]]":
+    def pending(self, places: bool) -> "tuple[CompetitionWork, list[Unit]]":
         """The units of all stages of a whole run that are not done."""
         names = [name for name in WITH_UNITS if name not in ASKED]
         self.check(names)
         work = self.work()
+        work.places = places
         work.digest = self.digest  # written for whoever runs one
         return work, work.pending(names)
 

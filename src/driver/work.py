@@ -39,10 +39,11 @@ class CompetitionWork:
         self.competition, self.settled, self.digest = competition, settled, digest
         self.deadline, self.rounds = deadline, rounds or {}
         self.works: dict[str, StageWork] = {}
+        self.places = True  # see `StageWork`
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("competition", "digest", "deadline", "rounds")
-        return {"settled": None, "works": {}} | {name: getattr(self, name) for name in kept}
+        return {"settled": None, "works": {}, "places": False} | {name: getattr(self, name) for name in kept}
 
     @cached_property
     def data(self) -> Dataset:
@@ -57,7 +58,7 @@ class CompetitionWork:
         if stage not in self.works:
             self.forget()
             module = pictures if stage == pictures.STAGE else stages.module(stage)
-            self.works = {stage: module.Work(self.competition, self.data)}
+            self.works = {stage: module.Work(self.competition, self.data, self.places)}
         return self.works[stage]
 
     def forget(self) -> None:

@@ -22,8 +22,9 @@ class StageWork(ABC):
 
     stage: str
 
-    def __init__(self, competition: Competition, data: Dataset):
-        self.competition, self.data = competition, data
+    def __init__(self, competition: Competition, data: Dataset, places: bool = True):
+        """`places`: whether the units are asked for to be placed, and what they write to may be made ready for them."""
+        self.competition, self.data, self.places = competition, data, places
 
     @abstractmethod
     def units(self) -> Iterator[Unit]:

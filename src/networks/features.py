@@ -98,7 +98,7 @@ class Cache:
         """
         have = self.have()
         if not self.takes(have):
-            raise UserError(f"{self.folder} is not begun, or of other features: run the features stage")
+            raise UserError(f"{self.folder} is not begun, or of other features: run the features stage, or units")
         return have["precision"]
 
     def add(self, ids: Sequence[str], shas: np.ndarray, feats: np.ndarray, precision: str) -> None:

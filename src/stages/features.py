@@ -46,7 +46,10 @@ class Work(StageWork):
         return Unit(self.stage, (block.slug, block.number), gpus=1, **what)
 
     def pending(self, before: Collection[Key] = ()) -> Iterator[Unit]:
-        """As any stage's. It begins the caches: only who places the units asks for it."""
+        """As any stage's. Who places the units begins the caches: others may be at work on them."""
+        if not self.places:
+            yield from super().pending(before)
+            return
         blocks = encoding.begin(self.competition, self.data, encoders_of(self.competition))
         yield from map(self.unit, blocks)
 

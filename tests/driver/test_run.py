@@ -149,7 +149,7 @@ def test_units_by_their_names_in_processes_end_as_a_run(folder, roots, monkeypat
     expected = files_of(competition.folder)
     monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
     driver.run(competition, ("data", "folds"))
-    _, units = driver.pending(competition)
+    _, units = driver.pending(competition, places=True)
     program = (
         "from src import config; from src.commands import unit; from tests.conftest import toy_competition\n"
         "import sys; [unit.run(toy_competition(), words.split()) for words in sys.argv[1:]]"

@@ -103,7 +103,7 @@ class TestUnits:
 
     def test_who_encodes_a_block_never_begins_a_cache(self, competition, data):
         slug = encoders.slug(OTHER)
-        with pytest.raises(UserError, match="is not begun, or of other features: run the features stage"):
+        with pytest.raises(UserError, match="is not begun, or of other features: run the features stage, or units"):
             encode_block(competition, data, slug, 0)
         assert not is_done(competition, data, slug, 0)
         assert not (competition.folder / "features").exists()
