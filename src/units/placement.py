@@ -146,4 +146,5 @@ class Placement:
         if (now := time.monotonic()) - self.told >= LINE_INTERVAL_S:
             self.told = now
             done, titles = self.n - len(self.unfinished), [unit.title for unit in self.processes.units]
-            print(f"units  {done}/{self.n} done, begun: {', '.join(titles)}", flush=True)
+            begun = f", begun: {', '.join(titles)}" if titles else ""
+            print(f"units  {done}/{self.n} done{begun}", flush=True)
