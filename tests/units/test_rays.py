@@ -245,7 +245,11 @@ def test_a_run_whose_ray_is_killed_ends_with_a_sentence(work):
 def child_of(pid: int, name: str) -> int:
     """The process below another whose program ends with a name."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        words = path.with_name("stat").read_text().rpartition(")")[2].split()
-        if int(words[1]) == pid and path.read_bytes().split(b"\0")[0].endswith(name.encode()):
+        try:
+            words = path.with_name("stat").read_text().rpartition(")")[2].split()
+            program = path.read_bytes().split(b"\0")[0]
+        except OSError:  # it has ended
+            continue
+        if int(words[1]) == pid and program.endswith(name.encode()):
             return int(path.parent.name)
     raise AssertionError(name)
