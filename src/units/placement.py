@@ -18,6 +18,7 @@ from src.units.processes import Answer, Lost, Processes
 from src.units.unit import Key, NotDone, Outcome, Unit, Work, needs
 
 RETRIES = 3  # of a unit whose process was lost
+SHOWN = 6  # units that are named in a line of progress
 
 
 class Placement:
@@ -145,6 +146,7 @@ class Placement:
         """Say how far the units are, as seldom as other progress does."""
         if (now := time.monotonic()) - self.told >= LINE_INTERVAL_S:
             self.told = now
-            done, titles = self.n - len(self.unfinished), [unit.title for unit in self.processes.units]
-            begun = f", begun: {', '.join(titles)}" if titles else ""
-            print(f"units  {done}/{self.n} done{begun}", flush=True)
+            begun = [unit.title for unit in self.processes.units]
+            more = f" and {len(begun) - SHOWN} more" if len(begun) > SHOWN else ""
+            titles = f", begun: {', '.join(begun[:SHOWN])}{more}" if begun else ""
+            print(f"units  {self.n - len(self.unfinished)}/{self.n} done{titles}", flush=True)

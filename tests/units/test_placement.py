@@ -1,5 +1,7 @@
 """Units on their way through processes, which are pretended: they answer in the order in which they were begun."""
 
+import pytest
+
 from src.units.cluster import Need
 from src.units.placement import Placement
 from src.units.process import Home, Report
@@ -59,3 +61,15 @@ def test_a_unit_is_sent_what_was_made_meanwhile_by_those_that_it_waits_for(roots
     Placement(units, dict.fromkeys(units, NEED), processes, work, lambda unit: [work.path(Unit("given", ()))]).run()
     assert processes.sent["a 1"] == ["made/given.json"]
     assert sorted(processes.sent["b"]) == ["made/a-0.json", "made/a-1.json", "made/given.json"]
+
+
+@pytest.mark.parametrize(
+    ("n", "begun"),
+    [(0, ""), (2, ", begun: a 0, a 1"), (32, ", begun: a 0, a 1, a 2, a 3, a 4, a 5 and 26 more")],
+)
+def test_a_line_of_progress_is_one_line_on_any_number_of_devices(n, begun, monkeypatch, capsys):
+    monkeypatch.setattr("src.units.placement.LINE_INTERVAL_S", 0)
+    processes = Pretended()
+    processes.units = [Unit("a", (i,)) for i in range(n)]
+    Placement([Unit("b", (0,))], {}, processes, Done(), lambda unit: ()).tell()
+    assert capsys.readouterr().out == f"units  0/1 done{begun}\n"
