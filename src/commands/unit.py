@@ -26,7 +26,7 @@ def run(competition: Competition, words: list[str]) -> None:
     if stage not in WITH_UNITS:
         raise UserError(unknown("stage with units", stage, WITH_UNITS))
     with redirect_stdout(sys.stderr):
-        work, units = driver.pending(competition)
+        work, units = driver.pending(competition, {stage})
     if (unit := work.find(title)) is None:
         known = [one.title for one in units] or [f"none is pending: {competition.command()}"]
         raise UserError(unknown("unit", title, known))
@@ -35,4 +35,9 @@ def run(competition: Competition, words: list[str]) -> None:
         return
     if before := [" ".join(map(str, key)) for key in needs(units)[unit.key]]:
         raise UserError(f"{title} waits for {', '.join(sorted(before))}: run that first")
-    work.run(unit)
+    try:
+        work.run(unit)
+    except UserError as error:
+        if not work.of(stage).recover(error, *unit.names):
+            raise
+        work.run(unit)

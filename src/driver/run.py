@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -40,13 +40,16 @@ def run(competition: Competition, names: tuple[str, ...], placing: Placing | Non
     return one.deadline is None or one.deadline.left > 0
 
 
-def pending(competition: Competition, places: bool = False) -> "tuple[CompetitionWork, list[Unit]]":
+def pending(
+    competition: Competition, asked: Collection[str] = (), places: bool = False
+) -> "tuple[CompetitionWork, list[Unit]]":
     """The work of a competition, and its units that are not done; what is reused is printed.
 
     Args:
+        asked: Stages that only run where they are named, and are.
         places: They are to be placed now: what they write to is made ready, as by who runs them.
     """
-    return Run(competition, (), Placing()).pending(places)
+    return Run(competition, (), Placing()).pending(asked, places)
 
 
 class Run:
@@ -128,9 +131,9 @@ class Run:
             getattr(stages.module(name), "check", lambda competition: None)(self.competition)
         self.competition = importlib.import_module("src.models.at_hand").without_hub(self.competition)
 
-    def pending(self, places: bool) -> "tuple[CompetitionWork, list[Unit]]":
-        """The units of all stages of a whole run that are not done."""
-        names = [name for name in WITH_UNITS if name not in ASKED]
+    def pending(self, asked: Collection[str], places: bool) -> "tuple[CompetitionWork, list[Unit]]":
+        """The units of all stages of a whole run, and of those that are asked for, that are not done."""
+        names = [name for name in WITH_UNITS if name not in ASKED or name in asked]
         self.check(names)
         work = self.work()
         work.places = places

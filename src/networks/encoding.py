@@ -8,6 +8,7 @@ has encoded, or a batch. Images that come later are encoded and the others are n
 import functools
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 
@@ -45,13 +46,19 @@ def begin(
     """
     images, pending = data.rows.distinct(), []
     for slug, caches in caches_of(competition, specs).items():
-        blocks = Blocks(caches, images)
-        plans = widened(blocks) if wider else blocks.plans()
-        blocks.begin(plans, OVERFLOWED if wider else "")
+        with alone(competition, slug):
+            blocks = Blocks(caches, images)
+            plans = widened(blocks) if wider else blocks.plans()
+            blocks.begin(plans, OVERFLOWED if wider else "")
         if reused := [view for view in blocks.caches if view not in plans]:
             say_reused(slug, reused, len(images))
         pending += blocks.pending()
     return pending
+
+
+def alone(competition: Competition, slug: str) -> AbstractContextManager[None]:
+    """Let one process at a time begin the caches of an encoder."""
+    return locks.locked(competition.folder / f".features-{slug}.lock")
 
 
 def widened(blocks: Blocks) -> Plans:
@@ -88,7 +95,7 @@ def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts |
     """As `make_features`, of all rows of a competition; of several processes that come here the first encodes them."""
     spec, views = caches[0].spec, [cache.view for cache in caches]
     pictures = functools.partial(encoders.pictures, encoders.store(competition, data, spec), spec, views)
-    with locks.locked(competition.folder / f".features-{encoders.slug(spec)}.lock"):
+    with alone(competition, encoders.slug(spec)):
         return make_features(caches, data.rows, functools.partial(encoders.tower, spec), pictures)
 
 

@@ -1,6 +1,7 @@
 """Blocks of features: whoever encodes one, in whatever order and how often, leaves the same files."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -100,6 +101,14 @@ class TestUnits:
         shas = shards.binary(data.rows.distinct().shas)[:16]
         folders = [cache.folder for cache in features.feature_caches(competition, competition.encoders[0])]
         assert found == [shards.path_of(folder, shas) for folder in folders] + [at / "key.json" for at in folders]
+
+    def test_their_caches_are_begun_by_one_process_at_a_time(self, competition, data):
+        with ThreadPoolExecutor(1) as pool:
+            with encoding.alone(competition, encoders.slug(OTHER)):
+                begun = pool.submit(encoding.begin, competition, data, [OTHER])
+                with pytest.raises(TimeoutError):
+                    begun.result(0.3)
+            assert len(begun.result()) == 3
 
     def test_who_encodes_a_block_never_begins_a_cache(self, competition, data):
         slug = encoders.slug(OTHER)

@@ -1,0 +1,43 @@
+"""A unit that is typed by its names: of a stage that runs only where it is named, and one whose features overflow."""
+
+import pytest
+
+from src.base import files
+from src.commands import unit
+from src.driver import run as driver
+from src.networks import encoders, encoding_units
+from src.networks.encoding import Overflowed
+from src.stages import find_lr
+from tests.conftest import toy_competition
+
+
+@pytest.fixture
+def competition(folder):
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds"))
+    return competition
+
+
+def test_of_a_stage_that_runs_only_where_it_is_named(competition, monkeypatch, capsys):
+    monkeypatch.setattr(find_lr, "STEPS", 4)
+    for _ in range(2):  # each time that it is asked for
+        unit.run(competition, ["find_lr", "convnext"])
+        assert "the loss falls most steeply at" in capsys.readouterr().out
+    assert (competition.model_folder("convnext") / "lr.csv").is_file()
+
+
+def test_features_that_overflow_are_encoded_again_in_another_precision(competition, monkeypatch):
+    encode, seen = encoding_units.encode_block, []
+
+    def overflows(*names):
+        seen.append(names)
+        if len(seen) == 1:
+            raise Overflowed("features overflow")
+        encode(*names)
+
+    monkeypatch.setattr(encoding_units, "encode_block", overflows)
+    driver.pending(competition, places=True)
+    unit.run(competition, ["features", encoders.slug(competition.encoders[0]), "0"])
+    keys = [files.read_json(path) for path in competition.folder.glob("features/*/key.json")]
+    assert [key["precision"] for key in keys] == [encoders.WIDER] * 2
+    assert not [one for one in driver.pending(competition)[1] if one.stage == "features"]
