@@ -42,8 +42,12 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
     colours = {} if sys.stdout.isatty() else {"RAY_COLOR_PREFIX": "0"}
     for name, value in {**SETTINGS, **colours}.items():
         os.environ.setdefault(name, value)
-    import ray
-
+    try:
+        import ray
+    except ImportError as error:  # it is there and broken
+        say_why_not(address, first_line(error))
+        yield None
+        return
     if ray.is_initialized():
         yield ray
         return
@@ -72,10 +76,15 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+    say_why_not(address, why)
+    return False
+
+
+def say_why_not(address: str | None, why: str) -> None:
+    """Say that units run without Ray. Raises UserError: A cluster was asked for."""
     if address:
         raise UserError(f"no cluster of Ray at {address!r} that this machine is part of: {why}")
     print(f"Ray does not start on this machine, so units run one after the other: {why}", file=sys.stderr)
-    return False
 
 
 def knock(address: str) -> None:

@@ -49,6 +49,23 @@ def pretend(monkeypatch):
 
 
 class TestConnected:
+    @pytest.mark.parametrize("address", [None, "auto"])
+    def test_ray_that_cannot_be_imported_is_as_one_that_does_not_start(self, monkeypatch, capsys, address):
+        monkeypatch.setitem(sys.modules, "ray", None)  # as Python has it of what is not to be imported
+        if address:
+            with (
+                pytest.raises(UserError, match=r"no cluster of Ray at 'auto' .*: import of ray halted"),
+                connected(0, address),
+            ):
+                pass
+        else:
+            with connected() as ray:
+                assert ray is None
+            assert (
+                "Ray does not start on this machine, so units run one after the other: import"
+                in capsys.readouterr().err
+            )
+
     @pytest.mark.parametrize("fails", [0, 1])
     def test_ray_starts_on_this_machine_alone_if_need_be_at_the_second_try(self, pretend, fails):
         ray, before = pretend(fails), signal.getsignal(signal.SIGTERM)
