@@ -107,11 +107,13 @@ class Placement:
             self.failed(unit, error)
 
     def lost(self, unit: Unit, lost: Lost) -> None:
-        """Have a unit begun again, which goes on from what it has saved.
+        """Have a unit begun again, which goes on from what it has saved; not one that is skipped by now.
 
         Raises:
             UserError: That was so three times.
         """
+        if unit in self.outcome.skipped:
+            return
         self.losses[unit] += lost.at_work
         if self.losses[unit] > RETRIES:
             raise UserError(f"its process was lost {self.losses[unit]} times, at last on {lost.host}: {lost.why}")
@@ -141,6 +143,7 @@ class Placement:
         fail(unit, error, [*self.waiting, *self.processes.units], self.outcome)
         for other in self.outcome.skipped:
             self.waiting.pop(other, None)
+        self.processes.cancel(self.outcome.skipped)
 
     def tell(self) -> None:
         """Say how far the units are, as seldom as other progress does."""

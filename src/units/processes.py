@@ -144,6 +144,8 @@ class Processes:
         unit, keeper = begun.unit, begun.keeper
         try:
             answer = self.ray.get(reference)
+        except self.ray.exceptions.TaskCancelledError:  # which is a RayTaskError too, where the unit was at work
+            answer = Lost(self.where(begun), "it was told to end", at_work=True)
         except self.ray.exceptions.RayTaskError as error:
             answer = error
         except self.ray.exceptions.RayError as error:
@@ -169,6 +171,12 @@ class Processes:
         if begun.keeper is not None:
             return begun.keeper.host or "a machine on which it did not begin"
         return self.ray.get(self.home.shelf.where.remote(begun.unit.title))
+
+    def cancel(self, units: Collection[Unit]) -> None:
+        """Have those of the units that are begun save what they have, and end: their processes are lost."""
+        for reference, begun in self.begun.items():
+            if begun.unit in units and begun.keeper is None:
+                self.ray.cancel(reference)
 
     def stop(self, request: StopRequest) -> None:
         """Have all that runs save what it has, and wait until it has ended; a second signal does not wait."""

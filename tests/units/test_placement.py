@@ -36,6 +36,9 @@ class Pretended:
     def answer(self, reference):
         return self.units.pop(0), Report("there", 1.0)
 
+    def cancel(self, units):
+        pass
+
     def dismiss(self, wanted):
         pass
 

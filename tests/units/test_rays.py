@@ -163,6 +163,17 @@ class TestFailures:
         assert err.count("refuses net is refused") == 1
         assert "skipped, since they wait for it: a behind" in err
 
+    def test_without_time_for_a_part_those_of_the_same_whole_that_are_begun_save_what_they_have(self, work, capfd):
+        sleeps = [Unit("sleeps", (name, 60), whole="net") for name in ("runs", "is queued")]
+        late = Unit("late", ("net", sleeps[0].names), whole="net")
+        outcome = Rays(at_once=2).run([late, *sleeps, *FIRST], work)
+        assert [*outcome.failed] == [late]
+        assert outcome.skipped == dict.fromkeys(sleeps, late)
+        assert work.path(sleeps[0]).with_suffix(".checkpoint").exists()
+        assert not any(map(work.is_done, sleeps))
+        assert all(map(work.is_done, FIRST))
+        assert "begun again" not in capfd.readouterr().err
+
     def test_a_bug_keeps_its_traceback_and_the_others_finish(self, work):
         outcome = Rays().run([Unit("breaks", ("net",)), *FIRST], work)
         assert all(map(work.is_done, FIRST))

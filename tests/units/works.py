@@ -10,7 +10,7 @@ from pathlib import Path
 from src.base.errors import UserError
 from src.base.files import read_json, write_json
 from src.base.paths import submissions_root
-from src.units.unit import Key, Unit
+from src.units.unit import Key, OutOfTime, Unit
 
 SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 
@@ -98,6 +98,11 @@ class Files:
 
     def refuses(self, unit: Unit) -> None:
         raise Made(f"{unit.title} is refused")
+
+    def late(self, unit: Unit) -> None:
+        """(name, a unit of the same whole): out of time once that has begun."""
+        wait_for(lambda: self.begun(Unit("sleeps", unit.names[1])))
+        raise OutOfTime(f"{unit.title} takes too long", 9.0)
 
     def breaks(self, unit: Unit) -> None:
         raise ZeroDivisionError("a bug")
