@@ -12,7 +12,9 @@ files say so, and is not run again.
   --ray auto|HOST:PORT  a cluster of Ray, from one of its machines
 
 A cluster needs one version of Python and of Ray on all machines, the repository at the same path, and this
-environment. On one of them, on each other one, and on any:
+environment. They know each other by a token: without one whoever reaches the cluster runs what he likes on it. Make it
+on one machine by `ray get-auth-token --generate`, give the others a copy of its ~/.ray/auth_token, and on each of them
+`export RAY_AUTH_MODE=token`. Then, on one of them, on each other one, and on any:
 
     ray start --head --port 6379
     ray start --address HEAD:6379
@@ -24,7 +26,7 @@ or all of it as one job of SLURM:
 
 Set SCRATCH_DIR to a local disk where submissions/ is on a network's. Machines that do not see the folder of the one
 that was called fetch the competition's files themselves and are sent what a unit needs; what it makes comes back. Ray
-listens on the machine's own address: keep its token authentication. Without Ray: ./run.sh help units
+listens on the machine's own address. Without Ray: ./run.sh help units
 
 Failures. A process that is lost is begun again, three times at most, and goes on from its checkpoint; a machine that is
 lost loses what was not shared. A mistake of the user's is not tried again: what waits for that unit is skipped by name,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 from src.base.errors import UserError
@@ -39,8 +40,10 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
     Raises:
         UserError: There is no such cluster, or it has another version of Ray or Python.
     """
-    colours = {} if sys.stdout.isatty() else {"RAY_COLOR_PREFIX": "0"}
-    for name, value in {**SETTINGS, **colours}.items():
+    more = {} if sys.stdout.isatty() else {"RAY_COLOR_PREFIX": "0"}
+    if address and has_token():  # Ray shows it to HOST:PORT only if it is told to; a cluster without one does not mind
+        more["RAY_AUTH_MODE"] = "token"
+    for name, value in {**SETTINGS, **more}.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -55,6 +58,12 @@ def connected(gpus: int = 0, address: str | None = None) -> Iterator[ModuleType 
         yield ray if started(ray, gpus, address) else None
     finally:
         ray.shutdown()
+
+
+def has_token() -> bool:
+    """Whether this user has a token by which Ray's processes know each other."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or Path("~/.ray/auth_token").expanduser().is_file()
 
 
 def started(ray: ModuleType, gpus: int, address: str | None) -> bool:

@@ -37,7 +37,13 @@ class Pretended(SimpleNamespace):
 
 @pytest.fixture
 def pretend(monkeypatch):
-    for name in (*cluster.SETTINGS, "RAY_COLOR_PREFIX"):  # which are set, and are to be as before
+    for name in (
+        *cluster.SETTINGS,
+        "RAY_COLOR_PREFIX",
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN",
+        "RAY_AUTH_TOKEN_PATH",
+    ):  # which are set, and are to be as before
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
@@ -49,6 +55,17 @@ def pretend(monkeypatch):
 
 
 class TestConnected:
+    @pytest.mark.parametrize(("address", "expected"), [("auto", "token"), (None, None)])
+    def test_a_cluster_is_shown_the_token_that_there_is(self, pretend, monkeypatch, tmp_path, address, expected):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        pretend(0)
+        with connected(0, address):
+            assert os.environ.get("RAY_AUTH_MODE") is None
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray/auth_token").write_text("0" * 64)
+        with connected(0, address):
+            assert os.environ.get("RAY_AUTH_MODE") == expected
+
     @pytest.mark.parametrize("address", [None, "auto"])
     def test_ray_that_cannot_be_imported_is_as_one_that_does_not_start(self, monkeypatch, capsys, address):
         monkeypatch.setitem(sys.modules, "ray", None)  # as Python has it of what is not to be imported
