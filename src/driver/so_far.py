@@ -88,7 +88,9 @@ def replace(competition: Competition, path: Path, about: dict[str, Any]) -> None
 
 
 def clear(competition: Competition, final: Path) -> None:
-    """Remove the submission so far, once there is the final one."""
+    """Remove the submission so far, once there is the final one; nothing is touched where there is none."""
+    if not note(competition).is_file():
+        return
     remove(competition, noted(competition) - {final.name})
     note(competition).unlink(missing_ok=True)
 

@@ -68,3 +68,11 @@ def test_one_that_a_killed_run_had_no_time_to_remove_is_removed(folder, monkeypa
     assert len(list(competition.folder.glob("blend-*.csv"))) == 1
     assert set(read_model(competition.model_folder("blend"))["weights"]) == {*competition.models}
     assert not so_far.note(competition).exists()
+
+
+def test_a_folder_without_one_is_left_as_it_is(folder, monkeypatch):
+    """On a file system that is read-only even the removal of what is not there is an error."""
+    competition = toy_competition()
+    driver.run(competition, ("data", "folds"))
+    monkeypatch.setattr(type(competition.folder), "unlink", lambda *arguments, **options: pytest.fail("it removes"))
+    so_far.clear(competition, competition.folder / "blend-cv0.9000-0123456.csv")
