@@ -28,8 +28,10 @@ def run(competition: Competition, words: list[str]) -> None:
     with redirect_stdout(sys.stderr):
         work, units = driver.pending(competition, {stage})
     if (unit := work.find(title)) is None:
-        known = [one.title for one in units] or [f"none is pending: {competition.command()}"]
-        raise UserError(unknown("unit", title, known))
+        of_stage = [one for one in units if one.stage == stage] or [*work.of(stage).units()]
+        if not of_stage:
+            raise UserError(f"the stage {stage} has no units: no model of the config is of it")
+        raise UserError(unknown("unit", title, [one.title for one in of_stage]))
     if unit not in units:
         print(f"{title} is done")
         return

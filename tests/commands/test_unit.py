@@ -3,6 +3,7 @@
 import pytest
 
 from src.base import files
+from src.base.errors import UserError
 from src.commands import unit
 from src.driver import run as driver
 from src.networks import encoders, encoding_units
@@ -41,3 +42,11 @@ def test_features_that_overflow_are_encoded_again_in_another_precision(competiti
     keys = [files.read_json(path) for path in competition.folder.glob("features/*/key.json")]
     assert [key["precision"] for key in keys] == [encoders.WIDER] * 2
     assert not [one for one in driver.pending(competition)[1] if one.stage == "features"]
+
+
+def test_of_mistyped_names_those_of_the_stage_are_offered_also_where_nothing_is_pending(competition):
+    driver.run(competition, ("features", "zeroshot", "probe"))
+    with pytest.raises(UserError, match="unknown unit 'probe prob': did you mean 'probe probe'"):
+        unit.run(competition, ["probe", "prob"])
+    with pytest.raises(UserError, match="the stage neighbours has no units: no model of the config is of it"):
+        unit.run(competition, ["neighbours", "knn"])
