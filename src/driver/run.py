@@ -88,6 +88,8 @@ class Run:
         start, submission, is_checked = time.perf_counter(), None, False
         parts.remove_strays(self.competition.folder)
         for group in self.groups():
+            if group[0] not in WITH_UNITS:
+                self.outcome.raise_first()  # what follows is of all models
             print(f"== {self.competition.folder.name}: {', '.join(group)}")
             if not is_checked and {*group} - {*WITHOUT_NETWORKS}:
                 self.check(self.names[self.names.index(group[0]) :])
@@ -95,7 +97,6 @@ class Run:
             if group[0] in WITH_UNITS:
                 self.place(group)
                 continue
-            self.outcome.raise_first()  # what follows is of all models
             module = stages.module(group[0])
             if group[0] == "blend":
                 imported("so_far").leave_blend(self.competition)
@@ -137,8 +138,9 @@ class Run:
         self.check(names)
         work = self.work()
         work.places = places
-        work.digest = self.digest  # written for whoever runs one
-        return work, work.pending(names)
+        if units := work.pending(names):
+            work.digest = self.digest  # written for whoever runs one
+        return work, units
 
     @cached_property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from src.base import files
 from src.base.errors import UserError
-from src.commands import unit
+from src.commands import plan, unit
 from src.driver import run as driver
 from src.networks import encoders, encoding_units
 from src.networks.encoding import Overflowed
@@ -50,3 +50,13 @@ def test_of_mistyped_names_those_of_the_stage_are_offered_also_where_nothing_is_
         unit.run(competition, ["probe", "prob"])
     with pytest.raises(UserError, match="the stage neighbours has no units: no model of the config is of it"):
         unit.run(competition, ["neighbours", "knn"])
+
+
+def test_a_plan_of_what_is_finished_writes_no_rows(folder):
+    """The folder may be one that is only read."""
+    models = toy_competition().models
+    competition = toy_competition(models={name: models[name] for name in ("zeroshot", "probe")})
+    driver.run(competition, ("data", "folds", "features", "zeroshot", "probe"))
+    competition.rows_parquet.unlink(missing_ok=True)
+    plan.run(competition)
+    assert not competition.rows_parquet.exists()

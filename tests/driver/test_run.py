@@ -79,6 +79,7 @@ def test_a_failed_model_leaves_the_others_and_a_csv_of_them(folder, monkeypatch,
         driver.run(competition, WHOLE)
     said = capsys.readouterr()
     assert "going on with the other units" in said.err
+    assert "== toy: blend" not in said.out  # it is not begun
     assert read_model(competition.model_folder("convnext")) is None
     (csv,) = competition.folder.glob("blend-*.csv")
     assert f"submission so far: {csv}" in said.out
