@@ -35,18 +35,17 @@ class Pretended(SimpleNamespace):
         self.shut += 1
 
 
-@pytest.fixture
-def pretend(monkeypatch):
-    for name in (
-        *cluster.SETTINGS,
-        "RAY_COLOR_PREFIX",
-        "RAY_AUTH_MODE",
-        "RAY_AUTH_TOKEN",
-        "RAY_AUTH_TOKEN_PATH",
-    ):  # which are set, and are to be as before
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    """A home without a token; the variables that are set are to be as before."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (*cluster.SETTINGS, "RAY_COLOR_PREFIX", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
+
+@pytest.fixture
+def pretend(monkeypatch):
     def pretend(fails: int) -> Pretended:
         monkeypatch.setitem(sys.modules, "ray", made := Pretended(fails))
         return made
@@ -56,8 +55,7 @@ def pretend(monkeypatch):
 
 class TestConnected:
     @pytest.mark.parametrize(("address", "expected"), [("auto", "token"), (None, None)])
-    def test_a_cluster_is_shown_the_token_that_there_is(self, pretend, monkeypatch, tmp_path, address, expected):
-        monkeypatch.setenv("HOME", str(tmp_path))
+    def test_a_cluster_is_shown_the_token_that_there_is(self, pretend, tmp_path, address, expected):
         pretend(0)
         with connected(0, address):
             assert os.environ.get("RAY_AUTH_MODE") is None
