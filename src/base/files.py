@@ -25,6 +25,7 @@ OS_ERRORS = {
     errno.EROFS: "that file system is read-only",
     errno.ENOTDIR: "a parent of that path is a file, not a folder",
     errno.EEXIST: "there is a file of that name",
+    errno.EISDIR: "there is a folder of that name",
     errno.ENOENT: "its folder is not there and cannot be made",
 }
 

@@ -43,4 +43,5 @@ def probe(competition: Competition) -> None:
     shas = [make_shas(start, min(n, len(data.train) - start)) for start in range(0, len(data.train), n)]
     feats = Stored(competition.features(*MADE_UP), np.concatenate(shas))
     spec = Probe(clip="ViT-B-32", cs=(0.01,), widen=False, normalise=(False,))
-    nested.fit_folds(spec, ProbeData(lambda _: feats, data.targets, data.fold, len(competition.classes)))
+    own = ProbeData(lambda _: feats, data.targets, data.fold, len(competition.classes), scratch=competition.folder)
+    nested.fit_folds(spec, own)

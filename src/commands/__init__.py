@@ -18,7 +18,8 @@ def csv_argument(parser: Parser) -> None:
 
 
 def unit_arguments(parser: Parser) -> None:
-    parser.add_argument("words", metavar="STAGE NAME ...", nargs="+", help="a unit, as units prints it")
+    parser.add_argument("stage", metavar="STAGE", help="the first word of a unit, as units prints it")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="its other words")
 
 
 def submit_arguments(parser: Parser) -> None:

@@ -118,7 +118,7 @@ def read_finished(competition: Competition, name: str, data: Dataset, key: dict[
 
 def out_of_fold(competition: Competition, spec: Probe, data: Dataset) -> np.ndarray:
     """The out-of-fold probabilities (n, k) of a probe that is fitted now."""
-    start, train = time.perf_counter(), TrainRows(competition, spec, data, competition.folder)
+    start, train = time.perf_counter(), TrainRows(competition, spec, data)
     fits = train.fits()
     oof = train.out_of_fold(fits)
     more = ""

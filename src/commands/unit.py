@@ -16,13 +16,13 @@ from src.stages import WITH_UNITS
 from src.units.unit import needs
 
 
-def run(competition: Competition, words: list[str]) -> None:
+def run(competition: Competition, stage: str, names: list[str]) -> None:
     """Run a unit.
 
     Raises:
         UserError: There is no such unit, or it waits for others that are not done.
     """
-    title, stage = " ".join(words), words[0]
+    title = " ".join([stage, *names])
     if stage not in WITH_UNITS:
         raise UserError(unknown("stage with units", stage, WITH_UNITS))
     with redirect_stdout(sys.stderr):

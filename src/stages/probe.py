@@ -80,7 +80,7 @@ def run(competition: Competition) -> list[str]:
 def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:
     start, folder = time.perf_counter(), competition.model_folder(name)
     folder.mkdir(parents=True, exist_ok=True)
-    train, test = TrainRows(competition, spec, data, folder), test_pictures(competition, data)
+    train, test = TrainRows(competition, spec, data), test_pictures(competition, data)
     test.features(spec.encoders)  # those that are missing are an error before anything is fitted
     fits = train.fits(name)
     fitted = FittedProbe(competition, spec, fits)
@@ -103,7 +103,7 @@ def judge(competition: Competition, name: str, spec: Probe, data: Dataset) -> No
     """Write a finished probe's judgement of each fold's training rows."""
     folder, start = competition.model_folder(name), time.perf_counter()
     chosen = [(one["c"], one["normalise"]) for one in read_model(folder)["chosen"]]
-    write_judgements(competition, name, data, TrainRows(competition, spec, data, folder).judge(chosen))
+    write_judgements(competition, name, data, TrainRows(competition, spec, data).judge(chosen))
     print(f"{name}  has judged the labels of each fold's training rows  {duration(time.perf_counter() - start)}")
 
 

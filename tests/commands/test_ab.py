@@ -39,7 +39,7 @@ def test_both_scores_and_the_paired_difference_are_printed_and_stored(prepared, 
     assert {path: file for path, file in snapshot(prepared.folder).items() if path in before} == before
     rows = read_dataset(prepared)
     base = predictions.read(prepared.model_folder("probe") / "oof.parquet", prepared, rows.train.ids)
-    train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-18,)}), rows, prepared.folder)
+    train = TrainRows(prepared, PROBE.model_copy(update={"cs": (1e-18,)}), rows)
     arm = train.out_of_fold(train.fits())
     accuracy = METRICS["accuracy"]
     (gain, se), (score, _) = accuracy.gain(rows.targets, arm, than=base), accuracy.score(rows.targets, arm)

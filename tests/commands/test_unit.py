@@ -22,7 +22,7 @@ def competition(folder):
 def test_of_a_stage_that_runs_only_where_it_is_named(competition, monkeypatch, capsys):
     monkeypatch.setattr(find_lr, "STEPS", 4)
     for _ in range(2):  # each time that it is asked for
-        unit.run(competition, ["find_lr", "convnext"])
+        unit.run(competition, "find_lr", ["convnext"])
         assert "the loss falls most steeply at" in capsys.readouterr().out
     assert (competition.model_folder("convnext") / "lr.csv").is_file()
 
@@ -38,7 +38,7 @@ def test_features_that_overflow_are_encoded_again_in_another_precision(competiti
 
     monkeypatch.setattr(encoding_units, "encode_block", overflows)
     driver.pending(competition, places=True)
-    unit.run(competition, ["features", encoders.slug(competition.encoders[0]), "0"])
+    unit.run(competition, "features", [encoders.slug(competition.encoders[0]), "0"])
     keys = [files.read_json(path) for path in competition.folder.glob("features/*/key.json")]
     assert [key["precision"] for key in keys] == [encoders.WIDER] * 2
     assert not [one for one in driver.pending(competition)[1] if one.stage == "features"]
@@ -47,9 +47,9 @@ def test_features_that_overflow_are_encoded_again_in_another_precision(competiti
 def test_of_mistyped_names_those_of_the_stage_are_offered_also_where_nothing_is_pending(competition):
     driver.run(competition, ("features", "zeroshot", "probe"))
     with pytest.raises(UserError, match="unknown unit 'probe prob': did you mean 'probe probe'"):
-        unit.run(competition, ["probe", "prob"])
+        unit.run(competition, "probe", ["prob"])
     with pytest.raises(UserError, match="the stage neighbours has no units: no model of the config is of it"):
-        unit.run(competition, ["neighbours", "knn"])
+        unit.run(competition, "neighbours", ["knn"])
 
 
 def test_a_plan_of_what_is_finished_writes_no_rows(folder):

@@ -1,9 +1,11 @@
 """The batched logistic regression against scikit-learn, and against its definition in numpy and float64."""
 
+import errno
 import os
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -237,9 +239,22 @@ def test_a_design_may_live_in_a_file(tmp_path):
     problems = [Problem(1.0, (0,)), Problem(100.0)]
     expected = solve(Design(feats, block), targets, 3, problems)
     with Design(feats, block, scratch=tmp_path, memory=1000) as design:
-        assert os.fstat(design.file.fileno()).st_size == feats.nbytes
+        assert len(design.file) == feats.nbytes
         np.testing.assert_array_equal(solve(design, targets, 3, problems).coef, expected.coef)
-    assert design.file.closed
+        held = weakref.ref(design.file)
+    assert held() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_features_for_which_a_disk_has_no_room_are_held_in_memory(tmp_path, monkeypatch):
+    def full(handle, start, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    feats, _, block = toy(3)
+    with Design(feats, block, scratch=tmp_path, memory=1000) as design:
+        assert design.file is None
+        assert design.z.shape == feats.shape
     assert list(tmp_path.iterdir()) == []
 
 

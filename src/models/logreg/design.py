@@ -5,6 +5,8 @@ rotation leaves the length of coefficients alone. In the eigenbasis the curvatur
 coefficients are sums of the centred rows, so that a few rows need no more columns than there are rows.
 """
 
+import mmap
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +22,7 @@ READ = 2**20  # bytes of features centred and turned at a time: more is no faste
 STRIPE = 128  # rows of the Gram matrix at a time, from the diagonal on: below it are the same numbers
 FEW = 512  # rows: float64 takes hardly longer with these, and one call for all of them is sooner done than one a block
 FLOOR = 2**26  # bytes of work that are always allowed: little features need no thrift, and wide products are faster
+HELD = 2**27  # bytes of a file that the process holds at a time; the system caches the others if it has room
 
 
 class Design(AbstractContextManager):
@@ -30,7 +33,8 @@ class Design(AbstractContextManager):
         block: (n,) integers from 0 on: the unit that a problem trains on or holds out, such as the fold.
         device: Where the products are computed.
         dtype: Of the products. float32 reaches a tolerance of 1e-6.
-        scratch: A folder. The rotated features live in a file there if they have more than `memory` bytes.
+        scratch: A folder. The rotated features live in a file there, if it has room for them, where they have more than
+            `memory` bytes.
         memory: Bytes.
 
     Attributes:
@@ -49,7 +53,7 @@ class Design(AbstractContextManager):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         scratch: Path | None = None,
-        memory: int = 2**33,
+        memory: int = 2**30,
     ):
         self.n, self.d = feats.shape
         self.device, self.dtype = torch.device(device), dtype
@@ -62,17 +66,17 @@ class Design(AbstractContextManager):
         self.rank = self.n if narrow else self.d
         size = self.n * self.rank * dtype.itemsize
         self.work = max(FLOOR, min(size, memory) * 5 // 8)
-        self.file = None
+        self.file, self.held = None, 0
         self.center, self.basis, self.curvature = (self.row_space if narrow else self.eigenbasis)(feats)
-        if scratch is None or size <= memory:
+        if scratch is not None and size > memory:
+            self.file = file_of(size, scratch)
+        if self.file is None:
             self.z = torch.empty(self.n, self.rank, dtype=dtype, device=self.device)
         else:
-            # It has no name: it is gone with its handle, whatever happens.
-            self.file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
-            name = str(dtype).removeprefix("torch.")
-            self.z = torch.from_numpy(np.memmap(self.file, dtype=name, mode="w+", shape=(self.n, self.rank)))
+            self.z = torch.frombuffer(self.file, dtype=dtype).view(self.n, self.rank)
         place = torch.from_numpy(np.argsort(self.order))
         for start, rows in self.read(feats, self.center):
+            self.let_go(rows.nbytes)
             self.z[place[start : start + len(rows)].to(self.z.device)] = (rows @ self.basis).to(self.z.device)
 
     def read(self, feats, center: Tensor | float) -> Iterator[tuple[int, Tensor]]:
@@ -118,9 +122,33 @@ class Design(AbstractContextManager):
         return ~np.isin(np.arange(self.blocks), list(without))
 
     def rows(self, piece: slice) -> Tensor:
-        return self.z[piece].to(self.device)
+        rows = self.z[piece]
+        self.let_go(rows.nbytes)
+        return rows.to(self.device)
+
+    def let_go(self, size: int) -> None:
+        """Makes room in memory for so many more bytes of the file, which keeps those before."""
+        self.held += size
+        if self.file is not None and self.held > HELD and hasattr(mmap, "MADV_DONTNEED"):
+            self.file.madvise(mmap.MADV_DONTNEED)
+            self.held = size
 
     def __exit__(self, *_) -> None:
-        self.z = None
-        if self.file is not None:
-            self.file.close()
+        self.z = self.file = None  # unmapped with the last piece of it
+
+
+def file_of(size: int, folder: Path) -> mmap.mmap | None:
+    """A mapped file of so many bytes, or None where the folder's disk has no room for it.
+
+    It has no name: it is gone with the process, whatever happens.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # room that is missed later ends the process
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            return mmap.mmap(file.fileno(), size)
+    except OSError:
+        return None

@@ -1,12 +1,12 @@
 """A competition's probe: its key, its features, and the predictions of its fits."""
 
 from math import comb
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from src.base.errors import UserError
+from src.base.paths import scratch_of
 from src.data.columns import columns_key
 from src.data.rows import Dataset
 from src.models.gathering import in_parts
@@ -98,11 +98,10 @@ class ProbeRows:
 class TrainRows(ProbeRows):
     """The train rows, and the probes that are fitted to them."""
 
-    def __init__(self, competition: Competition, spec: Probe, data: Dataset, scratch: Path):
-        """Features that are too large for memory go to the folder `scratch` while something is fitted."""
+    def __init__(self, competition: Competition, spec: Probe, data: Dataset):
         super().__init__(competition, spec, train_pictures(competition, data))
         self.spec, self.fold, v = spec, data.fold, self.views
-        own = probe_link(competition, spec)
+        own, scratch = probe_link(competition, spec), scratch_of(competition.folder)
         targets, fold, k = (
             np.concatenate([own.wanted(data.targets)] * v),
             np.tile(data.fold, v),
