@@ -1,6 +1,7 @@
 """The process of a unit, where Ray has started it: what it is told of the process that places, and what it answers."""
 
 import os
+import signal
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ def environment(cores: int, gpus: float) -> dict[str, str]:
 def run_unit(work: Work, unit: Unit, home: Home, needs: Collection[str] = ()) -> Report:
     """Run a unit; `needs`: the files, below SUBMISSIONS_DIR, that a machine with a folder of its own has to have."""
     start = time.perf_counter()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as what a shell starts in the background inherits it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # by which Ray tells a unit to end
     try:
         threads.use(threads.cores())  # Ray gives a process as many as the one before it had
         shared = home.enter()

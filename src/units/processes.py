@@ -12,7 +12,7 @@ from src.units.cluster import Need, first_line, host
 from src.units.unit import Unit, Work
 
 AHEAD = 2  # times what there is: so much is asked of Ray at a time, so that no device waits while this process settles
-LOOK_S = 10  # between two looks at whether Ray is still there, while nothing is answered
+LOOK_S = 2  # between two looks at whether Ray is still there, while nothing is answered
 
 
 @dataclass(eq=False)
