@@ -69,7 +69,7 @@ def environment(cores: int, gpus: float) -> dict[str, str]:
 def run_unit(work: Work, unit: Unit, home: Home, needs: Collection[str] = ()) -> Report:
     """Run a unit; `needs`: the files, below SUBMISSIONS_DIR, that a machine with a folder of its own has to have."""
     start = time.perf_counter()
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as what a shell starts in the background inherits it
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited from a `ray start` in the background
         signal.signal(signal.SIGINT, signal.default_int_handler)  # by which Ray tells a unit to end
     try:
         threads.use(threads.cores())  # Ray gives a process as many as the one before it had

@@ -153,7 +153,7 @@ def test_units_by_their_names_in_processes_end_as_a_run(folder, roots, monkeypat
     _, units = driver.pending(competition, places=True)
     program = (
         "from src import config; from src.commands import unit; from tests.conftest import toy_competition\n"
-        "import sys; [unit.run(toy_competition(), words.split()) for words in sys.argv[1:]]"
+        "import sys; [unit.run(toy_competition(), stage, names) for stage, *names in map(str.split, sys.argv[1:])]"
     )
     titles = [unit.title for unit in units]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -9,7 +9,7 @@ import pytest
 
 from src.base.errors import UserError
 from src.base.threads import cores
-from src.units import cluster
+from src.units import cluster, process
 from src.units.cluster import Machines, Need, connected
 from src.units.rays import Rays
 from src.units.unit import Unit
@@ -27,6 +27,7 @@ class Pretended(SimpleNamespace):
 
     def init(self, **asked) -> None:
         self.asked.append(asked)
+        self.interrupted = signal.getsignal(signal.SIGINT)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if len(self.asked) <= self.fails:
             raise ConnectionError("The node timed out.\nSee the logs.")
@@ -93,6 +94,16 @@ class TestConnected:
         assert (asked["address"], asked["num_gpus"], asked["num_cpus"]) == ("local", 3, max(3, cores()))
         assert ray.shut == fails + 1
 
+    def test_its_processes_hear_that_they_are_to_end_where_this_one_ignores_ctrl_c(self, pretend):
+        """As what a shell starts in the background does, and all that it starts."""
+        ray, before = pretend(0), signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            with connected():
+                assert ray.interrupted == signal.default_int_handler
+                assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        finally:
+            signal.signal(signal.SIGINT, before)
+
     def test_where_it_does_not_start_units_run_one_after_the_other(self, pretend, roots, capsys):
         pretend(2)
         work, units = Files(), [Unit("a", (i,)) for i in range(2)]
@@ -111,6 +122,16 @@ class TestConnected:
             pass
         assert len(ray.asked) == 1
         assert "num_gpus" not in ray.asked[0]  # a cluster has what it has
+
+
+def test_a_unit_hears_that_it_is_to_end_where_its_process_was_told_to_ignore_that(roots, monkeypatch):
+    monkeypatch.setattr(process.threads, "use", lambda cores: None)  # of this process, which goes on
+    unit, before = Unit("a", (0,)), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.run_unit(Files(), unit, process.Home(process.roots()))
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def node(cpus: float, gpus: float = 0, memory: float = 8e9, alive: bool = True) -> dict:
