@@ -1,5 +1,7 @@
 """A competition of a few small made-up pictures, with tiny models: whole runs in seconds, no network, no GPU."""
 
+import functools
+import io
 import itertools
 import json
 import os
@@ -120,6 +122,13 @@ def folder(roots):
     return toy_files(roots / "input" / "toy")
 
 
+@functools.cache
+def toy_picture(label: str, seed: int) -> bytes:
+    """A file of a picture: hundreds of tests have the same ones, which are encoded once."""
+    picture(label, seed).save(file := io.BytesIO(), "PNG")
+    return file.getvalue()
+
+
 def toy_files(folder: Path) -> Path:
     """Writes 36 train rows and 12 test rows with their pictures; the sample is in another order than test.csv."""
     rows = {"train": [], "test": []}
@@ -127,7 +136,7 @@ def toy_files(folder: Path) -> Path:
         (folder / part).mkdir(parents=True)
         for i in range(n):
             label, id = CLASSES[i % 3], f"{i if part == 'train' else 100 + i:03d}"
-            picture(label, seed=int(id)).save(folder / part / f"{id}.png")
+            (folder / part / f"{id}.png").write_bytes(toy_picture(label, int(id)))
             rows[part].append({"id": id, "image": f"{part}/{id}.png", "label": label})
     pd.DataFrame(rows["train"]).to_csv(folder / "train.csv", index=False)
     test = pd.DataFrame(rows["test"])

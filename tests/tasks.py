@@ -1,5 +1,7 @@
 """Made-up competitions of each task, of pictures in one colour, with models whose predictions are made up too."""
 
+import functools
+import io
 from pathlib import Path
 
 import numpy as np
@@ -45,15 +47,24 @@ def cells(kind: str, targets: np.ndarray) -> list[str]:
     return [str(one) if kind == "number" else NAMES[one] for one in targets]
 
 
+@functools.cache
+def pictures() -> list[bytes]:
+    """A file of noise for each row, which all of these competitions have."""
+    rng, made = np.random.default_rng(1), []
+    for _ in range(N + M):
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(file := io.BytesIO(), "PNG")
+        made.append(file.getvalue())
+    return made
+
+
 def competition_of(roots: Path, kind: str, **changes) -> Competition:
     """Its tables, a picture a row, and folds."""
     folder, label, targets = roots / "input" / "toy", COLUMNS.get(kind, "label"), truth(kind)
-    rng = np.random.default_rng(1)
     ids = [f"{i:03d}" for i in range(N + M)]
     rows = pd.DataFrame({"id": ids, "image": [f"{id}.png" for id in ids], label: cells(kind, targets)})
     folder.mkdir(parents=True)
-    for name in rows["image"]:
-        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(folder / name)
+    for name, picture in zip(rows["image"], pictures(), strict=True):
+        (folder / name).write_bytes(picture)
     rows[:N].to_csv(folder / "train.csv", index=False)
     rows[N:][["id", "image"]].to_csv(folder / "test.csv", index=False)
     rows[N:][["id"]].assign(**{label: SAMPLE[kind]}).to_csv(folder / "sample_submission.csv", index=False)

@@ -75,9 +75,7 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
     elif address != "auto":
         knock(address)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if (
-        before[signal.SIGINT] == signal.SIG_IGN
-    ):  # as in the background of a shell; what Ray starts inherits it
+    if before[signal.SIGINT] == signal.SIG_IGN:  # as in the background of a shell; what Ray starts inherits it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for _ in range(1 if address else STARTS):
         try:

@@ -19,7 +19,8 @@ EPOCHS = 30  # long enough to be killed in
 
 def competition():
     toy = toy_competition()
-    models = {**toy.models, "convnext": toy.models["convnext"].model_copy(update={"epochs": EPOCHS})}
+    convnext = toy.models["convnext"].model_copy(update={"epochs": EPOCHS})
+    models = {"probe": toy.models["probe"], "convnext": convnext}
     return toy.model_copy(update={"models": models})
 
 
