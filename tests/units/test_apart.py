@@ -16,7 +16,7 @@ from src.units.inline import Inline
 from src.units.rays import Rays
 from src.units.unit import NotDone, Unit
 from tests.conftest import read_json
-from tests.units.works import Files, wait_for
+from tests.units.works import Files, miss_soon, wait_for
 
 pytest.importorskip("ray")
 GIVEN = Unit("given", ())
@@ -31,6 +31,7 @@ def cluster(tmp_path_factory, ray_home):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", ray_home)
+        miss_soon(patch)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         made.home, made.folders = os.environ["HOME"], {}
         for name in ("first", "second"):

@@ -17,7 +17,7 @@ from src.units.placement import RETRIES
 from src.units.rays import Rays
 from src.units.unit import NotDone, Unit
 from tests.conftest import ROOT, read_json
-from tests.units.works import Files, Made, wait_for
+from tests.units.works import Files, Made, miss_soon, wait_for
 
 pytest.importorskip("ray")
 FIRST = [Unit("a", (i,)) for i in range(3)]
@@ -246,8 +246,7 @@ def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):
 
 
 def test_a_run_whose_ray_is_killed_ends_with_a_sentence(work, monkeypatch):
-    for name, value in (("initial_delay", "0"), ("period", "100"), ("timeout", "1000")):
-        monkeypatch.setenv(f"RAY_health_check_{name}_ms", value)  # that of a machine, 20 s and more if nothing is set
+    miss_soon(monkeypatch)
     placing = driver(None, 60, keeps="net", stderr=subprocess.PIPE, text=True)
     wait_for(lambda: work.begun(Unit("sleeps", (0, 60))))
     os.kill(child_of(placing.pid, "/raylet/raylet"), signal.SIGKILL)

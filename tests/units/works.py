@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from src.base.errors import UserError
 from src.base.files import read_json, write_json
 from src.base.paths import submissions_root
@@ -21,6 +23,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def miss_soon(patch: pytest.MonkeyPatch) -> None:
+    """Have Ray, when it is started, miss a machine after a moment and not after half a minute."""
+    for name, value in (("initial_delay", "0"), ("period", "200"), ("timeout", "2000")):
+        patch.setenv(f"RAY_health_check_{name}_ms", value)
 
 
 class Made(UserError):
