@@ -79,6 +79,14 @@ def no_waiting_for_the_disk():
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_loaders():
+    """torch gives each process of a loader that is to end 5 s, of which hanging ones make use."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_draws(request):
     """A module's RNG begins again for each test: what one draws does not depend on which ran before it."""

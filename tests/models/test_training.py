@@ -256,7 +256,6 @@ def test_the_next_epochs_pictures_are_loaded_while_the_held_out_ones_are_predict
 def with_workers(monkeypatch, work, fold: Fold, **changes: object) -> Batches:
     """Batches of two processes, in which `work` is done for a batch."""
     monkeypatch.setattr(machine, "workers", lambda: 2)
-    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)  # torch waits for a process's end
     for name, value in changes.items():
         monkeypatch.setattr(batches_module, name, value)
     monkeypatch.setattr(batches_module.Augmented, "__getitem__", lambda self, at: work())
