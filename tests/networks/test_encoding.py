@@ -93,6 +93,14 @@ class TestUnits:
         assert [(block.slug, block.number) for block in pending] == [(slug, 0), (slug, 2)]
         assert capsys.readouterr().out == f"{encoders.slug(OTHER)}  identity  reused: 48 images\n"
 
+    def test_where_nothing_is_lacking_begin_writes_nothing(self, competition, data, monkeypatch):
+        """A finished run may lie on a disk that is read-only."""
+        encoding.encode_missing(competition, competition.encoders, data)
+        monkeypatch.setattr(encoding, "alone", None)
+        before = snapshot(competition.folder)
+        assert encoding.begin(competition, data, competition.encoders) == []
+        assert snapshot(competition.folder) == before
+
     def test_outputs_are_the_files_of_a_block_and_the_keys_last(self, competition, data, tmp_path):
         pending = encoding.begin(competition, data, [competition.encoders[0]])
         for block in pending[:2]:
