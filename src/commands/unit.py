@@ -7,6 +7,7 @@ waits while another process is at the same one, and one that is done is left as 
 """
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 from src.base.errors import UserError, unknown
@@ -16,7 +17,7 @@ from src.stages import WITH_UNITS
 from src.units.unit import needs
 
 
-def run(competition: Competition, stage: str, names: list[str]) -> None:
+def run(competition: Competition, stage: str, names: Sequence[str] = ()) -> None:
     """Run a unit.
 
     Raises:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from src import __main__ as main
+from src import config
 from src.base import files
 from src.base.errors import UserError
 from src.commands import plan, unit
@@ -50,6 +52,19 @@ def test_of_mistyped_names_those_of_the_stage_are_offered_also_where_nothing_is_
         unit.run(competition, "probe", ["prob"])
     with pytest.raises(UserError, match="the stage neighbours has no units: no model of the config is of it"):
         unit.run(competition, "neighbours", ["knn"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ("probe", "error: unknown unit 'probe': did you mean 'probe probe'"),
+        ("data", "error: unknown stage with units 'data': one of pixels, features"),
+    ],
+)
+def test_a_stage_alone_is_no_unit(competition, monkeypatch, capsys, stage, said):
+    monkeypatch.setattr(config, "load", lambda name, limit=None: competition)
+    assert main.main(["digits", "unit", stage]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_plan_of_what_is_finished_writes_no_rows(folder):
