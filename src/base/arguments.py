@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 from src.base.errors import UserError, unknown
 
+MOST_HOURS = 100_000  # eleven years; an alarm of the system takes no more than some hundred
+
 
 class Parser(argparse.ArgumentParser):
     """A parser of options spelled in full, between which other words may stand.
@@ -70,9 +72,10 @@ def hours(text: str) -> float:
     """Hours as `8.5`, or hours and minutes as `8:30`."""
     found = re.fullmatch(r"(\d+):([0-5]\d)", text)
     try:
-        value = int(found[1]) + int(found[2]) / 60 if found else float(text)
+        value = float(found[1]) + float(found[2]) / 60 if found else float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be hours, as 8.5 or 8:30, not {text!r}")
+    if not 0 < value <= MOST_HOURS:
+        said = f"must be hours, as 8.5 or 8:30, and no more than {MOST_HOURS}"
+        raise argparse.ArgumentTypeError(f"{said}, not {text!r}")
     return value
