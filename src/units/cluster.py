@@ -81,6 +81,8 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
         try:
             ray.init(**asked)
             return True
+        except SystemExit as error:  # what its own handler of SIGTERM makes of that, until it has started
+            raise KeyboardInterrupt(signal.SIGTERM) from error
         except Exception as error:  # noqa: BLE001 of many kinds: ConnectionError, RuntimeError, Exception itself
             ray.shutdown()
             why = first_line(error)

@@ -104,6 +104,21 @@ class TestConnected:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    def test_a_sigterm_that_ray_has_made_an_exit_of_its_own_is_one_of_this_process(self, pretend):
+        """While it starts, its handler is there: it raises SystemExit, of the signal's number as an exit code."""
+        ray = pretend(0)
+
+        def init(**asked) -> None:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+            signal.raise_signal(signal.SIGTERM)
+
+        ray.init, before = init, signal.getsignal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt) as error, connected():
+            pass
+        assert error.value.args == (signal.SIGTERM,)
+        assert signal.getsignal(signal.SIGTERM) is before
+        assert ray.shut == 1
+
     def test_where_it_does_not_start_units_run_one_after_the_other(self, pretend, roots, capsys):
         pretend(2)
         work, units = Files(), [Unit("a", (i,)) for i in range(2)]
