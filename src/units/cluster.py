@@ -109,6 +109,18 @@ def knock(address: str) -> None:
         raise UserError(f"no cluster of Ray at {address!r} that this machine is part of: {error}") from error
 
 
+def refuses(address: str) -> bool:
+    """Whether nobody is at HOST:PORT; what cannot be told is no refusal."""
+    name, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((name, int(port)), timeout=ANSWER_S).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
 def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).strip()
 

@@ -8,7 +8,7 @@ from typing import Any
 from src.base.errors import UserError
 from src.base.interrupts import StopRequest
 from src.units import process
-from src.units.cluster import Need, first_line, host
+from src.units.cluster import Need, first_line, host, refuses
 from src.units.unit import Unit, Work
 
 AHEAD = 2  # times what there is: so much is asked of Ray at a time, so that no device waits while this process settles
@@ -135,7 +135,10 @@ class Processes:
 
     def is_there(self) -> bool:
         """Whether Ray is still there on this machine, by which this process reaches all others."""
-        own = self.ray.get_runtime_context().get_node_id()
+        context = self.ray.get_runtime_context()
+        if self.home.shelf is None and refuses(context.gcs_address):  # to ask for the nodes would take a minute
+            return False
+        own = context.get_node_id()
         return any(node["Alive"] for node in self.ray.nodes() if node["NodeID"] == own)
 
     def answer(self, reference: Any) -> tuple[Unit, Answer] | None:

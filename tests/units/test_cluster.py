@@ -2,15 +2,19 @@
 
 import os
 import signal
+import socket
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from src.base.errors import UserError
+from src.base.interrupts import StopRequest
 from src.base.threads import cores
 from src.units import cluster, process
 from src.units.cluster import Machines, Need, connected
+from src.units.process import Home
+from src.units.processes import Begun, Processes
 from src.units.rays import Rays
 from src.units.unit import Unit
 from tests.units.works import Files
@@ -137,6 +141,26 @@ class TestConnected:
             pass
         assert len(ray.asked) == 1
         assert "num_gpus" not in ray.asked[0]  # a cluster has what it has
+
+
+def test_ray_that_a_signal_to_all_processes_has_ended_is_not_asked_whether_it_is_there():
+    """As `timeout` and schedulers send it, while processes start: asked for its nodes, Ray looks for itself a minute."""
+    asked, alive = [], [{"NodeID": "a", "Alive": True}]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        context = SimpleNamespace(gcs_address=f"127.0.0.1:{server.getsockname()[1]}", get_node_id=lambda: "a")
+        ray = SimpleNamespace(
+            wait=lambda references, num_returns, timeout: ([], references),
+            nodes=lambda: asked.append("nodes") or alive,
+            cancel=asked.append,
+            get_runtime_context=lambda: context,
+        )
+        processes = Processes(ray, {}, Files(), Home({}))
+        processes.begun["reference"] = Begun(Unit("a", (0,)), Need(0, 1, 1, 0))
+        assert processes.is_there()
+        assert asked.pop() == "nodes"
+    alive.clear()
+    processes.stop(StopRequest())
+    assert asked == ["reference"]
 
 
 def test_a_unit_hears_that_it_is_to_end_where_its_process_was_told_to_ignore_that(roots, monkeypatch):
