@@ -6,6 +6,10 @@
 # ./run.sh help [topic ...]            what is written of a stage, a command, a competition or a room of src
 set -euo pipefail
 
+# A stream that is closed, as some schedulers do: the next file that a program opens would take its number.
+{ : 3<&0; } 2>/dev/null || exec </dev/null
+{ : 3>&1; } 2>/dev/null || exec >/dev/null
+
 # Paths that the caller gave are the caller's; everything else is relative to this file's folder.
 for root in INPUT_DIR SUBMISSIONS_DIR SCRATCH_DIR; do
   path=${!root:-}

@@ -74,6 +74,19 @@ def test_runs_where_the_execute_bit_is_lost_and_the_checkout_is_windows(tmp_path
     assert "./run.sh" in done.stdout
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_closed_stream_is_an_empty_one(tmp_path, number):
+    """As some schedulers start a program: else a file that it opens takes the stream's number."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || [ -c /dev/fd/$STREAM ] || touch "${0%/*}/closed"\n')
+    python.chmod(0o755)
+    closing = f"exec ./run.sh digits {number}{'<' if number == 0 else '>'}&-"
+    env = {**os.environ, "USE_CURRENT_ENV": "1", "PYTHON": str(python), "STREAM": str(number)}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    assert subprocess.run(["bash", "-c", closing], cwd=ROOT, env=env, **pipes).returncode == 0
+    assert not (tmp_path / "closed").exists()
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_signs_that_the_terminal_cannot_show_are_replaced(encoding):
     code = (
