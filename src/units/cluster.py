@@ -102,23 +102,27 @@ def say_why_not(address: str | None, why: str) -> None:
 
 def knock(address: str) -> None:
     """Raises UserError: Nobody answers at HOST:PORT, which Ray would find out after five minutes."""
-    name, _, port = address.rpartition(":")
     try:
-        socket.create_connection((name, int(port)), timeout=ANSWER_S).close()
+        reach(address)
     except (OSError, ValueError) as error:
         raise UserError(f"no cluster of Ray at {address!r} that this machine is part of: {error}") from error
 
 
 def refuses(address: str) -> bool:
     """Whether nobody is at HOST:PORT; what cannot be told is no refusal."""
-    name, _, port = address.rpartition(":")
     try:
-        socket.create_connection((name, int(port)), timeout=ANSWER_S).close()
+        reach(address)
     except ConnectionRefusedError:
         return True
     except (OSError, ValueError):
-        return False
+        pass
     return False
+
+
+def reach(address: str) -> None:
+    """Raises OSError, or ValueError where there is no port: HOST:PORT takes no connection."""
+    name, _, port = address.rpartition(":")
+    socket.create_connection((name, int(port)), timeout=ANSWER_S).close()
 
 
 def first_line(error: BaseException) -> str:
