@@ -148,8 +148,7 @@ class Run:
         return checked.write(self.competition, self.data)
 
     def work(self, **options: Any) -> "CompetitionWork":
-        digest = self.digest if self.placer.is_wide else None
-        work = imported("work").CompetitionWork(self.competition, self.settled, digest, **options)
+        work = imported("work").CompetitionWork(self.competition, self.settled, **options)
         work.data = self.data
         return work
 
@@ -184,10 +183,13 @@ class Run:
 
     def run_units(self, units: list[Unit], work: "CompetitionWork") -> Outcome:
         """Have units run, with a deadline those for which there is time; the models that are left out are named."""
+        if units and self.placer.is_wide:  # the folder of what is finished may be one that is only read
+            work.digest = self.digest
         if self.deadline is None:
             return self.placer.run(self.estimates.longest_first(units) if self.placer.is_wide else units, work)
         timed = imported("hours").Timed(self.deadline, self.estimates, *self.placing.places)
-        outcome = timed.run(units, self.placer, lambda rounds: self.work(deadline=self.deadline, rounds=rounds))
+        options = {"deadline": self.deadline, "digest": work.digest}
+        outcome = timed.run(units, self.placer, lambda rounds: self.work(rounds=rounds, **options))
         for name, reason in timed.left_out.items():
             print(f"left out, for want of time: {name} ({reason})")
         if timed.left_out:

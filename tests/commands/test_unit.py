@@ -8,6 +8,7 @@ from src.base import files
 from src.base.errors import UserError
 from src.commands import plan, unit
 from src.driver import run as driver
+from src.driver.placing import Placing
 from src.networks import encoders, encoding_units
 from src.networks.encoding import Overflowed
 from src.stages import find_lr
@@ -74,4 +75,14 @@ def test_a_plan_of_what_is_finished_writes_no_rows(folder):
     driver.run(competition, ("data", "folds", "features", "zeroshot", "probe"))
     competition.rows_parquet.unlink(missing_ok=True)
     plan.run(competition)
+    assert not competition.rows_parquet.exists()
+
+
+def test_a_finished_run_side_by_side_writes_no_rows(folder):
+    """As on any machine with several GPUs: there is no other process to read them."""
+    competition = toy_competition(models={"zeroshot": toy_competition().models["zeroshot"]})
+    names = ("data", "folds", "features", "zeroshot")
+    driver.run(competition, names)
+    competition.rows_parquet.unlink(missing_ok=True)
+    driver.run(competition, names, Placing(at_once=2))
     assert not competition.rows_parquet.exists()
