@@ -1,9 +1,11 @@
 """A run by Ray ends with the bytes of one that runs unit after unit: also where processes are killed, or machines apart."""
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,17 +49,22 @@ def home(ray_home, monkeypatch):
 
 
 def process_of(title: str) -> int:
-    """The process that Ray has named after a unit, once there is one."""
+    """The process that Ray has named after a unit, once there is one, of those that this one has begun."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if path.read_bytes().startswith(f"ray::{title}".encode()):
+            with contextlib.suppress(OSError):  # it has ended
+                if path.read_bytes().startswith(f"ray::{title}".encode()) and os.getpid() in above(path.parent.name):
                     return int(path.parent.name)
-            except OSError:  # it has ended
-                continue
         time.sleep(0.05)
     raise AssertionError(f"no process of {title}")
+
+
+def above(pid: str) -> Iterator[int]:
+    """The processes by which a process was begun, the next one first."""
+    while pid != "0":
+        pid = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[1]
+        yield int(pid)
 
 
 def test_a_run_by_ray_whose_process_is_killed_ends_with_the_same_bytes(folder, home, expected, capfd):
