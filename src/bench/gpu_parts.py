@@ -163,8 +163,9 @@ def overheads(folder: Path, quick: bool) -> dict[str, float]:
     epochs = sum(row["seconds"] for row in rest)
     return {
         "an average of weights, share of a step": 1 - median(rates["averaged"]) / median(rates["plain"]),
-        "validation on a fifth, share of all time": (epochs - training) / wall,
-        "between epochs (checkpoints, loader), share": 1 - epochs / wall,
+        # what an epoch says of itself is rounded, and sums of it may pass the whole
+        "validation on a fifth, share of all time": min(max(0.0, epochs - training) / wall, 1.0),
+        "between epochs (checkpoints, loader), share": max(0.0, 1 - epochs / wall),
         "waiting for pictures, share of the steps": float(np.mean([row["waited"] for row in rest])),
         "a whole checkpoint at once, seconds": saving,
         "its size, GB": gigabytes,
