@@ -2,6 +2,9 @@
 
 Shapes: p problems, q of them that train on some rows, k classes, d features, m rows of a piece that stays in the cache.
 Problems come first, rows last. Coefficients are (p, k - 1, d + 1), the intercept's last.
+
+All products are torch's. By itself numpy is up to 2.9 times as fast on an AMD CPU, and with it a solve took 2.0 to 2.6
+times as long on two cores (4, 10 and 15 classes): its threads and those of the steps between wait for each other.
 """
 
 import math
