@@ -94,7 +94,7 @@ class Files:
             while time.monotonic() < end and not before:
                 time.sleep(0.02)
         except KeyboardInterrupt:
-            time.sleep(0.5)
+            time.sleep(0.2)
             checkpoint.touch()
             raise
         self.note(unit, resumed=before)
