@@ -28,6 +28,12 @@ class StopRequest:
             raise meaning(self.signal)
 
 
+def accept_interrupts() -> None:
+    """Have SIGINT raise KeyboardInterrupt where it is ignored, as in all that a shell starts in the background."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def meaning(number: int) -> KeyboardInterrupt:
     """The interrupt that a signal stands for."""
     return (TimeIsUp if number == signal.SIGALRM else KeyboardInterrupt)(number)

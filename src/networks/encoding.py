@@ -46,11 +46,12 @@ def begin(
     """
     images, pending = data.rows.distinct(), []
     for slug, caches in caches_of(competition, specs).items():
-        blocks, plans = planned(caches, images, wider)
-        if plans:  # of a folder in which nothing is lacking nothing is written
+        blocks = Blocks(caches, images)
+        plan = functools.partial(widened, blocks) if wider else blocks.plans
+        if plans := plan():  # of a folder in which nothing is lacking nothing is written
             with alone(competition, slug):
-                blocks, plans = planned(caches, images, wider)  # others may have begun them in the meantime
-                blocks.begin(plans, OVERFLOWED if wider else "")
+                blocks.update()  # others may have begun them in the meantime
+                blocks.begin(plans := plan(), OVERFLOWED if wider else "")
         if reused := [view for view in blocks.caches if view not in plans]:
             say_reused(slug, reused, len(images))
         pending += blocks.pending()
@@ -60,12 +61,6 @@ def begin(
 def alone(competition: Competition, slug: str) -> AbstractContextManager[None]:
     """Let one process at a time begin the caches of an encoder."""
     return locks.locked(competition.folder / f".features-{slug}.lock")
-
-
-def planned(caches: Sequence[Cache], images: Rows, wider: bool) -> tuple[Blocks, Plans]:
-    """What the caches of an encoder lack as they are now; `wider`: as of `begin`."""
-    blocks = Blocks(caches, images)
-    return blocks, widened(blocks) if wider else blocks.plans()
 
 
 def widened(blocks: Blocks) -> Plans:

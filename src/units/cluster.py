@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from src.base.errors import UserError
+from src.base.interrupts import accept_interrupts
 from src.base.threads import cores
 from src.units.unit import Unit
 
@@ -75,8 +76,7 @@ def started(ray: ModuleType, gpus: int, address: str | None) -> bool:
     elif address != "auto":
         knock(address)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if before[signal.SIGINT] == signal.SIG_IGN:  # as in the background of a shell; what Ray starts inherits it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    accept_interrupts()  # by which units are told to end: what Ray starts inherits whether it ignores them
     for _ in range(1 if address else STARTS):
         try:
             ray.init(**asked)

@@ -1,7 +1,6 @@
 """The process of a unit, where Ray has started it: what it is told of the process that places, and what it answers."""
 
 import os
-import signal
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from src.base import threads
 from src.base.errors import UserError
+from src.base.interrupts import accept_interrupts
 from src.base.paths import ROOT, input_root, submissions_root
 from src.units import apart, lines
 from src.units.cluster import host
@@ -69,8 +69,7 @@ def environment(cores: int, gpus: float) -> dict[str, str]:
 def run_unit(work: Work, unit: Unit, home: Home, needs: Collection[str] = ()) -> Report:
     """Run a unit; `needs`: the files, below SUBMISSIONS_DIR, that a machine with a folder of its own has to have."""
     start = time.perf_counter()
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited from a `ray start` in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # by which Ray tells a unit to end
+    accept_interrupts()  # by which Ray tells a unit to end: a `ray start` in the background has them ignored
     try:
         threads.use(threads.cores())  # Ray gives a process as many as the one before it had
         shared = home.enter()
