@@ -124,17 +124,27 @@ def ray_home(tmp_path_factory):
     return str(tmp_path_factory.mktemp("ray-home"))
 
 
+def miss_soon(patch: pytest.MonkeyPatch) -> None:
+    """Have Ray, when it is started, miss a machine after a moment and not after half a minute."""
+    for name, value in (("initial_delay", "0"), ("period", "200"), ("timeout", "2000")):
+        patch.setenv(f"RAY_health_check_{name}_ms", value)
+
+
 @pytest.fixture
 def folder(roots):
     """input/toy/: see `toy_files`."""
     return toy_files(roots / "input" / "toy")
 
 
+def png(image: Image.Image) -> bytes:
+    image.save(file := io.BytesIO(), "PNG")
+    return file.getvalue()
+
+
 @functools.cache
 def toy_picture(label: str, seed: int) -> bytes:
     """A file of a picture: hundreds of tests have the same ones, which are encoded once."""
-    picture(label, seed).save(file := io.BytesIO(), "PNG")
-    return file.getvalue()
+    return png(picture(label, seed))
 
 
 def toy_files(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Made-up competitions of each task, of pictures in one colour, with models whose predictions are made up too."""
 
 import functools
-import io
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from src.data.rows import Dataset, read_dataset
 from src.results.model import save_model
 from src.schema.competition import Competition
 from src.schema.forms import OneProbability, Ranking
-from tests.conftest import toy_competition
+from tests.conftest import png, toy_competition
 
 N, M, FOLDS = 120, 60, 3
 NAMES = ("blue", "green", "red", "rare")
@@ -50,11 +49,8 @@ def cells(kind: str, targets: np.ndarray) -> list[str]:
 @functools.cache
 def pictures() -> list[bytes]:
     """A file of noise for each row, which all of these competitions have."""
-    rng, made = np.random.default_rng(1), []
-    for _ in range(N + M):
-        Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8)).save(file := io.BytesIO(), "PNG")
-        made.append(file.getvalue())
-    return made
+    rng = np.random.default_rng(1)
+    return [png(Image.fromarray(rng.integers(0, 255, (8, 8, 3), np.uint8))) for _ in range(N + M)]
 
 
 def competition_of(roots: Path, kind: str, **changes) -> Competition:

@@ -12,6 +12,7 @@ from src.driver import run as driver
 from src.driver.placing import Placing
 from tests.conftest import set_roots, toy_competition, toy_files
 from tests.driver.test_run import WHOLE, files_of
+from tests.units.works import parent
 
 ray = pytest.importorskip("ray")
 EPOCHS = 30  # long enough to be killed in
@@ -46,17 +47,24 @@ def home(ray_home, monkeypatch):
 
 
 def process_of(title: str) -> int:
-    """The process that Ray has named after a unit, once there is one."""
+    """The process that Ray has named after a unit, once there is one, of those that this one has begun."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
-                if path.read_bytes().startswith(f"ray::{title}".encode()):
-                    return int(path.parent.name)
+                if path.read_bytes().startswith(f"ray::{title}".encode()) and is_below(pid := int(path.parent.name)):
+                    return pid
             except OSError:  # it has ended
                 continue
         time.sleep(0.05)
     raise AssertionError(f"no process of {title}")
+
+
+def is_below(pid: int) -> bool:
+    """Whether this process has begun another, or one that has begun it."""
+    while pid not in (0, os.getpid()):
+        pid = parent(pid)
+    return bool(pid)
 
 
 def test_a_run_by_ray_whose_process_is_killed_ends_with_the_same_bytes(folder, home, expected, capfd):

@@ -15,8 +15,8 @@ from src.units import apart
 from src.units.inline import Inline
 from src.units.rays import Rays
 from src.units.unit import NotDone, Unit
-from tests.conftest import read_json
-from tests.units.works import Files, miss_soon, wait_for
+from tests.conftest import miss_soon, read_json
+from tests.units.works import Files, wait_for
 
 pytest.importorskip("ray")
 GIVEN = Unit("given", ())

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from src.base.errors import UserError
 from src.base.files import read_json, write_json
 from src.base.paths import submissions_root
@@ -25,10 +23,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def miss_soon(patch: pytest.MonkeyPatch) -> None:
-    """Have Ray, when it is started, miss a machine after a moment and not after half a minute."""
-    for name, value in (("initial_delay", "0"), ("period", "200"), ("timeout", "2000")):
-        patch.setenv(f"RAY_health_check_{name}_ms", value)
+def parent(pid: int | str) -> int:
+    """The process by which another was begun. Raises OSError: It has ended."""
+    return int(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[1])
 
 
 class Made(UserError):
@@ -94,7 +91,7 @@ class Files:
             while time.monotonic() < end and not before:
                 time.sleep(0.02)
         except KeyboardInterrupt:
-            time.sleep(0.2)
+            time.sleep(0.5)
             checkpoint.touch()
             raise
         self.note(unit, resumed=before)
