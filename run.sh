@@ -102,6 +102,7 @@ fi
 
 if [[ ${1:-} == test ]]; then
   shift
+  unset PYTHONDONTWRITEBYTECODE # tests start some 60 processes, and each would compile src anew: 40 s of six minutes
   "$python" -m src.base.packages
   "$python" -m ruff check
   "$python" -m ruff format --check

@@ -19,7 +19,7 @@ WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", 
 
 def tables(competition):
     paths = [*competition.folder.glob("blend-*.csv"), *competition.folder.glob("models/*/*.parquet")]
-    return {path.name: path.read_bytes() for path in paths}
+    return {path.relative_to(competition.folder): path.read_bytes() for path in paths}
 
 
 def test_all_that_fits_is_as_without_a_deadline(folder, roots, monkeypatch):
