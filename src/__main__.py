@@ -58,8 +58,10 @@ def report(competition: "Competition") -> None:
     """Write the report that ends a whole run. A machine that lacks the packages for it has everything else."""
     try:
         commands.module("report").run(competition)
-    except ModuleNotFoundError as error:
-        print(f"no report: {packages.missing_module(error)}")
+    except (ImportError, OSError, ValueError) as error:
+        if (said := packages.unusable(error)) is None:
+            raise
+        print(f"no report: {said}")
 
 
 def require_packages(request: Request, competition: "Competition | None") -> None:
@@ -116,13 +118,10 @@ def main(arguments: list[str]) -> int:
             return 2
         try:
             return run(parse(arguments))
-        except ModuleNotFoundError as error:
-            raise UserError(packages.missing_module(error)) from error
-        except RuntimeError as error:
-            if "operator torchvision::" not in str(error):
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            if (said := packages.unusable(error)) is None:
                 raise
-            remedy = f"install the torchvision of that torch, {packages.OWN_ENV}"
-            raise UserError(f"torch and torchvision do not fit each other ({error}): {remedy}") from error
+            raise UserError(said) from error
 
     try:
         return exit_code(work, "stopped; what was finished is kept, and the same command resumes from there")

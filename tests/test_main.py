@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -462,7 +463,19 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
             ModuleNotFoundError("No module named 'open_clip.tokenizer'", name="open_clip.tokenizer"),
             "the package 'open_clip' is missing: pip install open_clip_torch, or let run.sh",
         ),
+        (
+            ImportError("libGL.so.1: cannot open shared object file: No such file or directory", name="cv2"),
+            "cv2 cannot be imported (libGL.so.1: cannot open shared object file: No such file or directory): "
+            "pip uninstall -y opencv-python, and pip install --force-reinstall --no-deps opencv-python-headless, or let",
+        ),
+        (
+            ImportError("cannot import name 'a' from 'timm.layers' (/x/timm/layers/__init__.py)", name="timm.layers"),
+            "pip install --force-reinstall --no-deps timm, or let run.sh",
+        ),
+        (ImportError("undefined symbol: PyX", name="_backend"), "install again the package that has it, or let run.sh"),
         (RuntimeError("operator torchvision::nms does not exist"), "torch and torchvision do not fit each other"),
+        (OSError("libcudart.so.12: cannot open shared object file"), "a package's library cannot be loaded (libcudart"),
+        (ValueError("numpy.dtype size changed, may indicate binary incompatibility"), "what fits this numpy"),
     ],
 )
 def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, said, capsys):
@@ -472,6 +485,20 @@ def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, s
     monkeypatch.setattr(stages, "module", broken)
     assert toy_run() == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ImportError("cannot import name 'a' from 'src.base.text' (/x/src/base/text.py)", name="src.base.text"),
+        ValueError("a bug"),
+        OSError(5, "a disk's, of a file a.so"),
+    ],
+)
+def test_a_bug_is_not_taken_for_the_environments_fault(toy_run, monkeypatch, error):
+    monkeypatch.setattr(stages, "module", mock.Mock(side_effect=error))
+    with pytest.raises(type(error), match=re.escape(str(error))):
+        toy_run()
 
 
 def test_a_user_whom_the_system_does_not_know_has_a_home_and_a_name(toy_run, monkeypatch, roots):

@@ -122,11 +122,40 @@ def checkpoint(package: str, weights_file: str) -> Path:
 
 def missing_module(error: ModuleNotFoundError) -> str:
     """A sentence on a package that was looked for in vain; a missing module of our own is a bug, and raised."""
-    if (error.name or "src").partition(".")[0] == "src":
+    if (package := package_at_fault(error)) is None:
         raise error
-    package = error.name.partition(".")[0]
     # not all of requirements.txt, which would replace the torch of a notebook, and what fits it
     return f"the package {package!r} is missing: pip install {IMPORTED_AS.get(package, package)}, {OWN_ENV}"
+
+
+def unusable(error: Exception) -> str | None:
+    """A sentence on what is missing here, or is here and cannot be imported; None: the error is of something else."""
+    said = (str(error).splitlines() or [""])[0]
+    if isinstance(error, ModuleNotFoundError):
+        return missing_module(error)
+    if isinstance(error, ImportError) and (package := package_at_fault(error)) is not None:
+        again = IMPORTED_AS.get(package) or next(
+            iter(importlib.metadata.packages_distributions().get(package, ())), None
+        )
+        remedy = (
+            f"pip install --force-reinstall --no-deps {again}" if again else "install again the package that has it"
+        )
+        if package == "cv2":  # the one that shows windows asks for a desktop's libGL
+            remedy = f"pip uninstall -y {SAME[again][0]}, and {remedy}"
+        return f"{package} cannot be imported ({said}): {remedy}, {OWN_ENV}"
+    if "operator torchvision::" in said:
+        return f"torch and torchvision do not fit each other ({said}): install the torchvision of that torch, {OWN_ENV}"
+    if isinstance(error, OSError) and error.errno is None and ".so" in said:  # of ctypes, by which torch loads CUDA's
+        return f"a package's library cannot be loaded ({said}): install that package again, {OWN_ENV}"
+    if isinstance(error, ValueError) and "binary incompatibility" in said:  # of what was compiled for another numpy
+        return f"packages here do not fit each other ({said}): install again what fits this numpy, {OWN_ENV}"
+    return None
+
+
+def package_at_fault(error: ImportError) -> str | None:
+    """The package that was imported in vain; None: one of our own modules, which is a bug."""
+    package = (error.name or "src").partition(".")[0]
+    return None if package == "src" else package
 
 
 if __name__ == "__main__":  # what run.sh asks before the tests

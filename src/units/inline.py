@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from src.base.errors import UserError
-from src.units.unit import NotDone, Outcome, Unit, Work, gone_with, in_order
+from src.units.unit import NotDone, Outcome, OutOfTime, Unit, Work, gone_with, in_order
 
 
 class Inline:
@@ -35,7 +35,11 @@ def fail(unit: Unit, error: UserError, rest: list[Unit], outcome: Outcome) -> No
     """Note a unit's failure, and say what is skipped for it where anything else is left to do."""
     outcome.failed[unit] = error
     outcome.skipped |= dict.fromkeys(skipped := gone_with(unit, error, rest), unit)
-    if len(rest) > len(skipped):
-        print(f"error: {unit.title}: {error}", file=sys.stderr)
-        others = f"; skipped, since they wait for it: {', '.join(one.title for one in skipped)}" if skipped else ""
-        print(f"going on with the other units{others}", file=sys.stderr)
+    if len(rest) == len(skipped):
+        return
+    if isinstance(error, OutOfTime):
+        print(error)
+        return
+    print(f"error: {unit.title}: {error}", file=sys.stderr)
+    others = f"; skipped, since they wait for it: {', '.join(one.title for one in skipped)}" if skipped else ""
+    print(f"going on with the other units{others}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """Units one after the other: each behind those that it waits for, and what a failure costs."""
 
+from unittest import mock
+
 import pytest
 
 from src.base.errors import UserError
@@ -92,6 +94,17 @@ def test_a_failure_skips_what_waits_for_it_and_the_others_finish(capsys):
     assert "skipped, since they wait for it: probe clip judge, finetune net 0, finetune net 1" in said
     with pytest.raises(UserError, match="probe clip is broken"):
         outcome.raise_first()
+
+
+def test_a_lack_of_time_is_no_error(capsys):
+    folds = [Unit("finetune", ("net", fold), whole="net") for fold in range(2)]
+    work = Noted()
+    work.run = mock.Mock(side_effect=OutOfTime("net fold 0: it takes 2h00m more at its pace, and 10m00s is left to it"))
+    outcome = Inline().run([*folds, PROBE], work)
+    assert list(outcome.skipped) == [folds[1]]
+    captured = capsys.readouterr()
+    assert "net fold 0: it takes 2h00m more" in captured.out
+    assert "error" not in captured.out + captured.err
 
 
 def test_the_last_one_says_its_error_once(capsys):
