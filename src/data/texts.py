@@ -15,10 +15,13 @@ PIECE = 1 << 16  # texts that are strings at a time, where all are gone through
 class Texts(Sequence[str]):
     """Texts, as a list has them and equal to one; slices, places and masks of it are columns too."""
 
-    def __init__(self, texts: "Iterable[str] | pd.Series | pa.Array"):
-        if not isinstance(texts, pa.Array | pd.Series | pd.Index | pd.api.extensions.ExtensionArray | Texts):
-            texts = [*map(str, texts)]
-        found = pa.array(texts, pa.large_string())
+    def __init__(self, texts: "Iterable[str] | pd.Series | pa.Array | pa.ChunkedArray"):
+        if isinstance(texts, pa.ChunkedArray):
+            found = texts.cast(pa.large_string())
+        else:
+            if not isinstance(texts, pa.Array | pd.Series | pd.Index | pd.api.extensions.ExtensionArray | Texts):
+                texts = [*map(str, texts)]
+            found = pa.array(texts, pa.large_string())
         self.array = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
 
     def __len__(self) -> int:
@@ -59,8 +62,12 @@ class Texts(Sequence[str]):
         return f"{type(self).__name__}({[*self[:10]]}{' ...' if len(self) > 10 else ''})"
 
     def are_in(self, others: "Iterable[str] | Texts") -> np.ndarray:
-        """(n,) whether each text is one of the others."""
+        """(n,) whether each text is one of the others. As pandas' isin, which goes through strings one by one."""
         return compute.is_in(self.array, Texts(others).array).to_numpy(zero_copy_only=False)
+
+    def places_in(self, others: "Iterable[str] | Texts") -> np.ndarray:
+        """(n,) the first place of each text among the others, of which it has to be one."""
+        return compute.index_in(self.array, Texts(others).array).to_numpy()
 
     @property
     def series(self) -> pd.Series:

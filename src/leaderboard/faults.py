@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from src.base.errors import counted
-from src.base.joins import among
 from src.base.spellings import SPELLINGS, respellings
 from src.data import tables, units
+from src.data.texts import Texts
 from src.leaderboard import cells
 from src.leaderboard.reading import match_columns, parse_cells
 from src.schema.competition import Competition
@@ -45,7 +45,7 @@ def requirements(competition: Competition, more: bool = False) -> list[Requireme
         return [Requirements(ids, columns, f"{source} of this smoke run", more)]
     asked = competition.form.row_ids(units.ids_of(competition, test).unique(), competition.classes)
     ids = [pd.Index(asked, dtype="str"), pd.Index(sample[sample_id], dtype="str")]
-    if among(ids[0], ids[1]).all() and among(ids[1], ids[0]).all():
+    if all(Texts(one).are_in(other).all() for one, other in (ids, ids[::-1])):
         return [Requirements(ids[1], columns, source, more)]
     return [Requirements(some, columns, path.name, more) for some, path in zip(ids, paths, strict=True)]
 
@@ -102,7 +102,7 @@ def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements
         n = counted(int(blank.sum()), "row")
         faults.append(f"{n} without {id}, the first in line {df.index[blank][0]}: write it in, or take the row out")
     ids = ids[~blank]
-    for kind, pairs in respellings(ids[~among(ids, known)], set(known[~among(known, ids)])).items():
+    for kind, pairs in respellings(ids[~Texts(ids).are_in(known)], set(known[~Texts(known).are_in(ids)])).items():
         rows = ids.isin(pairs)
         first = ids[rows].iloc[0]
         faults.append(
@@ -116,10 +116,10 @@ def id_faults(competition: Competition, df: pd.DataFrame, required: Requirements
         n = counted(ids[again].nunique(), "id")
         faults.append(f"{n} in more than one row, the first {first!r} (lines {lines}): keep one row of each")
     size = f"it has {counted(len(df), 'row')}, {required.source} {len(required.ids)}"
-    missing = known[~among(known, ids)]
+    missing = known[~Texts(known).are_in(ids)]
     if len(missing) > blank.sum():  # else the rows without an id are a fault already
         faults.append(f"{counted(len(missing), 'id')} missing, the first {missing[0]!r} ({size}): add a row for each")
-    if not required.more and (other := ~among(ids, known)).any():
+    if not required.more and (other := ~Texts(ids).are_in(known)).any():
         faults.append(
             f"{counted(ids[other].nunique(), 'id')} unknown, the first {ids[other].iloc[0]!r} "
             f"(line {ids.index[other][0]}; {size}): leave these rows out"

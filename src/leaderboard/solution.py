@@ -8,8 +8,8 @@ import pandas as pd
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, unknown
-from src.base.joins import among
 from src.data.labels import add_labels, by_picture, read_targets, unreadable
+from src.data.texts import Texts
 from src.leaderboard import counts
 from src.schema.competition import Competition
 from src.scoring.intervals import score_text
@@ -44,7 +44,7 @@ def answers(competition: Competition, ids: Sequence[str]) -> Answers | None:
         raise UserError(f"{path}: {id} {solution[id][again].iloc[0]!r} stands in more than one row: keep the right one")
     solution = solution.set_index(id)
     ids = pd.Index(ids)
-    if len(missing := ids[~among(ids, solution.index)]):
+    if len(missing := ids[~Texts(ids).are_in(solution.index)]):
         raise UserError(f"{path} lacks {counted(len(missing), 'test id')}, such as {min(missing)!r}: add them")
     solution = solution.loc[ids]
     usage = solution["Usage"].str.strip().str.capitalize()

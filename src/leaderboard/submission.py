@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, counted, listed
-from src.base.joins import among
+from src.data.texts import Texts
 from src.kaggle.refusals import Refusal
 from src.leaderboard import cells
 from src.leaderboard.faults import Requirements, read, requirements
@@ -54,7 +54,7 @@ def answers(competition: Competition, path: Path, ids: Sequence[str]) -> np.ndar
     if probs is None:
         raise Refusal("check", f"{path} has {counted(len(faults), 'fault')} to fix:\n{listed(faults)}")
     ids = pd.Index(ids)
-    if len(strangers := ids[~among(ids, probs.index)]):
+    if len(strangers := ids[~Texts(ids).are_in(probs.index)]):
         raise UserError(f"{path} has no answer to {competition.id} {min(strangers)!r}, which is in no test table")
     return probs.loc[ids].to_numpy()
 

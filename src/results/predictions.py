@@ -10,7 +10,7 @@ from pyarrow import compute, parquet
 
 from src.base.errors import UserError
 from src.base.files import write_parquet
-from src.base.joins import among, places, texts
+from src.data.texts import Texts
 from src.results import sparse_predictions
 from src.schema.competition import Competition
 from src.scoring.blocks import blocks
@@ -23,15 +23,15 @@ def write(path: Path, competition: Competition, ids: Sequence[str], table: Table
 
     A sparse table has two columns of lists instead: see sparse_predictions.py.
     """
-    names = texts(ids)
+    names = Texts(ids)
     table = table.cut() if isinstance(table, SparseTable) else np.asfortranarray(table, np.float32)
     if fault := find_row_fault(names, competition, table):
         raise UserError(f"{path}: {fault}")
     if isinstance(table, SparseTable):
-        sparse_predictions.write(path, competition, names, table)
+        sparse_predictions.write(path, competition, names.array, table)
         return
     df = pd.DataFrame(table, columns=list(competition.outputs), copy=False)
-    df.insert(0, competition.id, pd.array(names, dtype="str"))
+    df.insert(0, competition.id, names.series)
     write_parquet(path, df)
 
 
@@ -51,13 +51,13 @@ def read(path: Path, competition: Competition, ids: Sequence[str]) -> Table:
         raise UserError(f"{path} is not a parquet file ({error}): delete it and run again") from error
     if fault := find_row_fault(names, competition, table):
         raise UserError(f"{path}: {fault}")
-    if not names.equals(wanted := texts(ids)):
+    if names != (wanted := Texts(ids)):
         at = find(path, names, wanted)
         table = table[at] if is_sparse else np.take(table.T, at, axis=1).T
     return table if is_sparse or not competition.target.is_sparse(*table.shape) else sparsely(table)
 
 
-def read_dense(path: Path, competition: Competition) -> tuple[pa.Array, np.ndarray]:
+def read_dense(path: Path, competition: Competition) -> tuple[Texts, np.ndarray]:
     """The ids of a dense table, and its float32 (n, k); a UserError where it is none of the competition's.
 
     Few columns are read at a time: memory holds the table once.
@@ -77,32 +77,32 @@ def read_dense(path: Path, competition: Competition) -> tuple[pa.Array, np.ndarr
         part = file.read(outputs[some])
         for j in range(k)[some]:
             table[:, j] = part[outputs[j]].to_numpy()
-    return texts(file.read(columns[:1])[columns[0]]), table
+    return Texts(file.read(columns[:1])[columns[0]]), table
 
 
-def read_sparse(path: Path, competition: Competition) -> tuple[pa.Array, SparseTable]:
+def read_sparse(path: Path, competition: Competition) -> tuple[Texts, SparseTable]:
     """The ids of a sparse table, and the table; a UserError where it is none of the competition's."""
     try:
         names, table = sparse_predictions.read(path, competition)
     except ValueError as error:
         raise UserError(f"{path}: {error}: delete it and run again") from error
-    return texts(names), table
+    return Texts(names), table
 
 
-def find(path: Path, names: pa.Array, wanted: pa.Array) -> np.ndarray:
+def find(path: Path, names: Texts, wanted: Texts) -> np.ndarray:
     """The places of the wanted ids among a file's, of which no two are alike; a UserError if it has not exactly these.
 
     Raises:
         UserError: Some are missing, or there are others.
     """
-    missing, others = wanted.filter(~among(wanted, names)).unique(), names.filter(~among(names, wanted)).unique()
+    missing, others = (one[~one.are_in(other)].array.unique() for one, other in ((wanted, names), (names, wanted)))
     if len(missing) or len(others):
         example = compute.min(missing if len(missing) else others).as_py()
         raise UserError(
             f"{path} is of other rows: {len(missing)} ids are missing and {len(others)} are not ours "
             f"(such as {example!r}): delete it and run again"
         )
-    return places(wanted, names)
+    return wanted.places_in(names)
 
 
 def count_rows(path: Path) -> int | None:
@@ -113,14 +113,14 @@ def count_rows(path: Path) -> int | None:
         return None
 
 
-def find_row_fault(ids: pa.Array, competition: Competition, table: Table) -> str | None:
+def find_row_fault(ids: Texts, competition: Competition, table: Table) -> str | None:
     """The reason why rows with these ids are not predictions of the competition's target; None if they are."""
     id = competition.id
-    if len(ids.unique()) < len(ids):
-        names = ids.to_pandas()
+    if len(ids.array.unique()) < len(ids):
+        names = ids.series
         return f"{id} {names[names.duplicated()].iloc[0]!r} stands in more than one row"
     if (fault := competition.target.find_fault(table)) is None:
         return None
     what, bad = fault
     first = int(np.flatnonzero(bad)[0])
-    return f"{int(bad.sum())} rows are not {what}, the first of {id} {ids[first].as_py()!r}: {table[first]}"
+    return f"{int(bad.sum())} rows are not {what}, the first of {id} {ids[first]!r}: {table[first]}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from src.data import texts
@@ -13,7 +14,16 @@ from src.data.texts import Paths, Texts
 NAMES = ["10", "9", "ä", "", "9"]
 
 
-@pytest.fixture(params=[list, np.array, pd.Series, pd.Index, lambda names: pd.Series(names, dtype=object), iter, Texts])
+def in_chunks(names):
+    return pa.chunked_array([names[:1], names[1:]])
+
+
+@pytest.fixture(
+    params=[
+        *(list, iter, np.array, pd.Series, pd.Index, lambda names: pd.Series(names, dtype=object)),
+        *(Texts, pa.array, in_chunks),
+    ]
+)
 def column(request, monkeypatch):
     monkeypatch.setattr(texts, "PIECE", 2)
     return Texts(request.param(NAMES))
@@ -42,6 +52,19 @@ def test_numpy_and_pandas_take_it(column):
     assert column.series.tolist() == pd.Series(column).tolist() == np.asarray(column, object).tolist() == NAMES
     assert Texts(column.series).array.buffers()[2].address == column.array.buffers()[2].address  # nothing is copied
     assert column.are_in(["9", "ä"]).tolist() == [False, True, True, False, True]
+
+
+def test_columns_are_joined_as_text():
+    ids, others = Texts(["7", "007", "é"]), Texts(["é", "x", "007", "é"])
+    assert ids.are_in(others).tolist() == [False, True, True]
+    assert others.places_in(["x", "007", "é"]).tolist() == [2, 0, 1, 2]
+    assert Texts([]).are_in(["a"]).tolist() == []
+    assert Texts(["a"]).are_in([]).tolist() == [False]
+
+
+def test_arrow_s_chunks_are_never_strings_of_python(monkeypatch):
+    monkeypatch.setattr(texts, "map", lambda *_: pytest.fail("it goes through strings one by one"), raising=False)
+    assert len(Texts(in_chunks(NAMES))) == 5
 
 
 def test_paths_are_paths():
