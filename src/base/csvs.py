@@ -25,6 +25,7 @@ ENCODINGS = {  # by their marks; that of UTF-32 begins with UTF-16's
 
 SEPARATORS = ",;\t|"  # a comma first, which is meant where others do as well
 HEAD, ROWS_LOOKED_AT = 1_000_000, 100  # characters and rows by which the separator is found
+csv.field_size_limit(2**31 - 1)  # not 131,072: a quote that is never closed makes one cell of all that follows
 
 
 def read_csv(path: Path) -> pd.DataFrame:

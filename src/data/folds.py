@@ -152,6 +152,19 @@ def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: i
     return (held_out for _, held_out in splits)
 
 
+def first_fold(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return whether each row is in the first of n folds, or of as many as there are groups: (m,) bool.
+
+    It is that of `held_out_rows`, or by `deal` where groups or rows are too few for that. Of one group none is.
+    """
+    n, first = min(n, len(np.unique(groups))), np.zeros(len(labels), bool)
+    if n > 1 and np.unique(labels, return_counts=True)[1].max() >= n:
+        first[next(held_out_rows(labels, groups, n, seed))] = True
+    if n > 1 and not first.any():
+        first = deal(labels, groups, n, seed) == 0
+    return first
+
+
 def deal(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarray:
     """Return the fold (m,) of each row: groups, the largest first, go where their classes and then rows are fewest."""
     classes = np.unique(labels, return_inverse=True)[1]

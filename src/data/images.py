@@ -117,7 +117,7 @@ def is_plain(data: bytearray) -> bool:
 
 def scan(data: bytearray) -> tuple[bool, bool]:
     """Return whether OpenCV has a file's pixels right, and whether Pillow may find an orientation that it overlooks."""
-    if data.startswith(png.START):
+    if data.startswith(png.START) and len(data) > 28:
         (width, height), (bits, colour, interlaced) = struct.unpack(">II", data[16:24]), (data[24], data[25], data[28])
         plain = bits == 8 and colour in (0, 2, 3) and not interlaced and width * height <= LARGEST
         plain = plain and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0

@@ -26,7 +26,7 @@ class Prompts(Strict):
         if not self.templates and not self.class_templates:
             raise ValueError("there is no template: give templates, or class_templates")
         for template in (*self.templates, *(one for own in self.class_templates.values() for one in own)):
-            if template.count("{}") != 1 or template.replace("{}", "").count("{"):
+            if template.count("{}") != 1 or {*template.replace("{}", "")} & {*"{}"}:
                 raise ValueError(f"the template {template!r} needs one {{}}, where the class goes")
         for label, phrases in self.classnames.items():
             if not phrases:

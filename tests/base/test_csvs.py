@@ -81,6 +81,8 @@ class TestTables:
             (b"\xff\xfei", "is not UTF-16 text"),
             ("label,label \na,b\n", "has the column 'label' twice"),
             ('id,label\n1,"oak\n', "is not a CSV table: line 2"),
+            ('id,label\n1,"oak\n' + "2,ash\n" * 40_000, "is a quote opened and not closed?"),
+            ('id,"label\n' + "2,ash\n" * 40_000, "is a quote opened and not closed?"),
         ],
     )
     def test_what_cannot_be_read_rightly_is_refused(self, tmp_path, content, said):

@@ -500,6 +500,42 @@ def test_a_csv_names_the_images_labels_splits_and_groups(pets, inputs):
     assert "unknown split 'x': one of train, valid" in said
 
 
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_few_groups_are_held_out_whole(pets, inputs, n):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df = df.assign(breed=df["file"].str.split("/").str[0], owner=[str(i % n) for i in range(len(df))])
+    df.to_csv(pets / "own.csv", index=False)
+    Folder(str(pets / "own.csv"), image="file", label="breed", group="owner").fetch(inputs)
+    train, test = rows(inputs, "own")
+    owners = pd.read_csv(inputs / "own/test.csv", dtype=str)["owner"]
+    assert len(train) + len(test) == len(df)
+    assert owners.nunique() == 1
+    assert owners[0] not in set(train["owner"])
+
+
+def test_rows_of_one_group_have_none_to_hold_out(pets, inputs):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df.assign(breed=df["file"].str.split("/").str[0], owner="7").to_csv(pets / "own.csv", index=False)
+    said = refusal(Folder(str(pets / "own.csv"), image="file", label="breed", group="owner"), inputs)
+    assert "all rows are of one group" in said
+
+
+def test_pictures_may_lie_here_and_elsewhere(pets, inputs, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    (pets / "red").rename(elsewhere)
+    here = [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]
+    df = pd.DataFrame({"image": here, "label": [file.split("/")[0] for file in here]})
+    others = pd.DataFrame({"image": sorted(map(str, elsewhere.glob("*.png"))), "label": "red"})
+    table = inputs / "own/labels.csv"
+    shutil.copytree(pets, table.parent)
+    pd.concat([df, others]).to_csv(table, index=False)
+    Folder(str(table), slug="own").fetch(inputs)
+    train, test = rows(inputs, "own")
+    assert set(train["label"]) == set(test["label"]) == {"blue", "green", "red"}
+    ids = [*train["id"], *test["id"]]
+    assert len(set(ids)) == len(ids) == len(here) + len(others)
+
+
 def test_classes_of_two_pictures_each_have_none_to_hold_out(pets, inputs):
     for path in pets.glob("*/*.png"):
         if int(path.stem) > 1:

@@ -118,6 +118,15 @@ def test_a_fault_is_said(data, said):
     assert said in images.explain_fault(data)
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_what_is_left_of_a_cut_picture_is_a_fault_wherever_it_ends(format):
+    buffer = io.BytesIO()
+    picture("red", 0).save(buffer, format)
+    for end in range(1, 40):
+        with pytest.raises((OSError, SyntaxError, ValueError)):
+            images.decode(bytearray(buffer.getvalue()[:end]))
+
+
 @pytest.mark.parametrize("data", [png(), jpeg()])
 def test_a_whole_picture_has_no_fault(data):
     assert images.explain_fault(data) is None

@@ -51,6 +51,7 @@ def written(tmp_path, monkeypatch):
         ("Folds(n=2)", "Folds.n: input should be greater than or equal to 3, not 2"),
         ("Prompts(templates=('a photo',))", "needs one {}"),
         ("Prompts(templates=('a photo of {class}',))", "needs one {}"),
+        ("Prompts(templates=('a photo} of {}',))", "needs one {}"),
         ("Prompts(templates=())", "there is no template"),
         ("Prompts(templates=('a {}',), classnames={'pure': ()})", "the class 'pure' has no phrase"),
         (

@@ -89,7 +89,8 @@ def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame
     held_out = written.split(strata(source, df["label"]), groups, source.share, source.seed)
     if not held_out.any():
         splits = "column of splits" if path.is_file() else "folder train and a folder val around the classes"
-        raise UserError(f"{path}: no class has 3 pictures, of which one is held out: add pictures, or make a {splits}")
+        why = "all rows are of one group" if source.group else "no class has 3 pictures, of which one is held out"
+        raise UserError(f"{path}: {why}: add pictures, or make a {splits}")
     print(f"{path} has no split to validate on: {held_out.sum()} of {len(df)} rows are held out, always the same")
     return df[~held_out].reset_index(drop=True), df[held_out].reset_index(drop=True)
 

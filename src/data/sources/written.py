@@ -102,7 +102,8 @@ def write(folder: Path, key: dict[str, Any], train: pd.DataFrame, test: pd.DataF
 
 def ids_of(images: Sequence[str]) -> list[str]:
     """Return the images' paths without the folder and the ending that all have in common."""
-    common = os.path.commonpath({os.path.dirname(image) for image in images})
+    inside = {os.path.dirname(image) for image in images}
+    common = os.path.commonpath(inside) if len(set(map(os.path.isabs, inside))) == 1 else ""
     names = [image[len(common) :].lstrip("/") for image in images]
     endings = {os.path.splitext(name)[1] for name in names}
     ending = endings.pop() if len(endings) == 1 else ""
@@ -134,8 +135,7 @@ def split(labels: Sequence[str], groups: Sequence[str] | None, share: float, see
     y, rng = np.asarray(labels), np.random.default_rng(seed)
     held_out = np.zeros(len(y), bool)
     if groups is not None:
-        held_out[next(folds.held_out_rows(y, np.asarray(groups), max(2, round(1 / share)), seed))] = True
-        return held_out
+        return folds.first_fold(y, np.asarray(groups), max(2, round(1 / share)), seed)
     for label in sorted(set(labels)):
         rows = rng.permutation(np.flatnonzero(y == label))
         if len(rows) >= 3:
