@@ -127,7 +127,7 @@ def pair(
     other = differing(competition.target, *answers)
     n = sum(ours.scores[part].n for part in parts)
     pairs, fact = Pairs(min(int(other.sum()), n)), f"they differ in {counted(int(other.sum()), 'row')}"
-    if known.graded:  # of rows with two answers one at most is right
+    if known.sizes:  # of rows with two answers one at most is right
         right = [hits(known, probs, other, parts) for probs in answers]
         pairs, fact = Pairs(pairs.differ, *right), f"it is {right[0] - right[1]:+d} by {competition.solution}"
     if not pairs.fit(images):

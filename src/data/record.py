@@ -52,12 +52,12 @@ def check_images(
     return df
 
 
-def read_record(record: Path) -> pd.DataFrame:
+def read_record(record: Path, columns: list[str] = FACTS) -> pd.DataFrame:
     """The facts of the pictures of a record; none where it is not there or not to be read."""
     try:
-        return pd.read_parquet(record, columns=FACTS)
+        return pd.read_parquet(record, columns=columns)
     except (OSError, ValueError, KeyError):
-        return pd.DataFrame(columns=FACTS)
+        return pd.DataFrame(columns=columns)
 
 
 def stat_all(paths: Paths) -> tuple[np.ndarray, dict[int, str]]:
@@ -136,8 +136,4 @@ def identity(data: bytes, white: int) -> str:
 
 def has_dicom(record: Path) -> bool:
     """Return whether any picture of a record is a DICOM file; False where nothing is recorded."""
-    try:
-        modes = pd.read_parquet(record, columns=["mode"])["mode"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return bool(modes.str.startswith("DICOM").any())
+    return bool(read_record(record, ["mode"])["mode"].astype("str").str.startswith("DICOM").any())

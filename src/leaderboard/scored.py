@@ -15,7 +15,6 @@ from src.results import ledger, predictions
 from src.results.ledger import COMPLETE, PENDING, SENDING, Entry
 from src.results.model import decided_probs, read_model
 from src.schema.competition import Competition
-from src.scoring.sparse import SameRow
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Known:
     competition: Competition
     entries: Sequence[Entry]  # the ledger's
     ids: Sequence[str]  # of the test rows
-    graded: bool  # whether there is a solution
+    sizes: Mapping[str, int]  # of the parts, by the solution; empty without one
     rows: int  # of the leaderboard's parts together
     splits: Sequence[BoardSizes]  # into these parts that all known scores allow, and the solution where there is one
 
@@ -64,16 +63,15 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     Raises:
         UserError: A table, the ledger or the solution cannot be read.
     """
-    entries, k = ledger.read(competition.scores_csv), len(competition.outputs)
+    entries = ledger.read(competition.scores_csv)
     ids = tables.read_scored(competition).test[competition.id].tolist() if ids is None else ids
-    is_sparse = competition.target.is_sparse(len(ids), k)
-    even = SameRow(np.full(k, 1 / k), len(ids)) if is_sparse else np.full((len(ids), k), 1 / k)
-    sizes = {part: n for part, (_, n) in graded(competition, ids, even).items()}
+    usage = [] if (answers := solution.answers(competition, ids)) is None else answers.usage.tolist()
+    sizes = {part: n for part in BOARD_PARTS if (n := usage.count(part.capitalize()))}
     rows = sum(sizes.values()) or len(ids)
     splits = counts.board_sizes(competition, entries, rows)
     if sizes:
         splits = [split for split in splits if all(getattr(split, part) == n for part, n in sizes.items())]
-    return Known(competition, entries, ids, bool(sizes), rows, splits)
+    return Known(competition, entries, ids, sizes, rows, splits)
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, int]]:
@@ -95,7 +93,7 @@ def model_scores(known: Known, model: str) -> ModelScores:
         scores = {part: known.score(part, text) for part in BOARD_PARTS if (text := getattr(entry, part))}
         return ModelScores(scores, f"{entry.file}, by the leaderboard", sent_answers(known, entry))
     model_json = read_model(competition.model_folder(model))
-    if model_json is not None and known.graded:
+    if model_json is not None and known.sizes:
         return by_solution(known, model, model_json)
     if any(entry.status in (SENDING, PENDING) for entry in entries):
         return ModelScores({}, f"its submission has no score yet: ./run.sh {competition.name} scores")

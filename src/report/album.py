@@ -12,9 +12,8 @@ from src.base.threads import parallel
 from src.data.tables import PATH
 from src.data.texts import Paths
 from src.report import tasks, tiles
-from src.report.evidence import PARTS, Evidence, Model
+from src.report.evidence import PARTS, Evidence
 from src.report.tasks.base import EACH
-from src.results.model import decided_probs
 
 Row = tuple[str, int]  # part, and its row: an id may be in both parts, as two pictures
 
@@ -75,12 +74,6 @@ class Album:
     def paths(self) -> dict[str, Paths]:
         return {part: Paths(self.evidence.rows(part)[PATH]) for part in PARTS}
 
-    def decided(self, model: Model, part: str) -> np.ndarray | None:
-        """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""
-        if part == "train":
-            return model.decided
-        return None if model.test is None else decided_probs(self.evidence.competition, model.made, model.test)
-
     @cached_property
     def columns(self) -> list[str]:
         """The table's own columns in a row's details: neither its id nor its label, which stand above them."""
@@ -125,7 +118,7 @@ class Album:
             columns["size"] = [None if np.isnan(of).any() else of.astype(int).tolist() for of in size[places]]
         labels, values, nothing = [], [], [None] * len(places)
         for model in evidence.models.values():
-            probs = self.decided(model, part)
+            probs = evidence.decided(model, part)
             labels.append(nothing if probs is None else task.coded(evidence.target.answers(probs[places])))
             values.append(nothing if probs is None else task.values(probs[places], targets))
         columns["said"] = list(zip(*labels, strict=True)) or [()] * len(places)

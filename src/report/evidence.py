@@ -21,7 +21,7 @@ from src.results import audit, ledger
 from src.results.ab import Comparison, read_ab
 from src.results.audit import PARTS, Audit
 from src.results.ledger import Entry
-from src.results.model import BLEND, best_model
+from src.results.model import BLEND, best_model, decided_probs
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
 from src.scoring.constant import ConstantAnswer, constant_answer
@@ -89,9 +89,15 @@ class Evidence:
         """That of a row in words, whose mean is written down at each epoch and for each C."""
         return self.target.loss_title
 
-    def answers(self, model: Model) -> np.ndarray:
-        """What the model says of each train row: class indices (n,), labels (n, k), or numbers (n,)."""
-        return self.target.answers(model.decided)
+    def decided(self, model: Model, part: str) -> Table | None:
+        """(n, k) of that part, as the model's rule for the labels has them; None where it has no test table."""
+        if part == "train":
+            return model.decided
+        return None if model.test is None else decided_probs(self.competition, model.made, model.test)
+
+    def answers(self, model: Model, part: str = "train") -> np.ndarray | None:
+        """What the model says of each row: class indices (n,), labels (n, k), or numbers (n,); None as `decided`."""
+        return None if (table := self.decided(model, part)) is None else self.target.answers(table)
 
     def errors(self, model: Model) -> np.ndarray:
         """(n,) prediction less true number, where these are numbers."""

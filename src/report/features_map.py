@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,23 @@ def features_folder(competition: Competition) -> Path | None:
     for spec in sorted(competition.encoders, key=lambda spec: spec.clip is None):
         for view in spec.views:
             for folder in there:
-                if folder.name.startswith(f"{start(spec)}-") and folder.name.endswith(f"-{view}"):
+                if re.fullmatch(f"{name_pattern(spec)}-{view}", folder.name):
                     return folder
     return None
 
 
-def start(spec: Encoder) -> str:
-    """The beginning of its features' folder names (encoders.slug has the whole name, and needs torch for that)."""
+def name_pattern(spec: Encoder) -> str:
+    """A pattern of its features' folder names (encoders.slug has the very name, and needs torch for that)."""
     if spec.clip is None:
-        return spec.backbone.replace("/", "_")
-    name = spec.clip if isinstance(spec.clip, str) else spec.clip.name
-    return "-".join([name, *([spec.weights] if spec.weights else [])]).replace("/", "_")
+        parts, is_random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else [])], not spec.pretrained
+    else:
+        name = spec.clip if isinstance(spec.clip, str) else spec.clip.name
+        parts, is_random = [name, *([spec.weights] if spec.weights else [])], spec.weights is None
+    digests = "(-[0-9a-f]{7})" + ("*" if spec.weights_file is None else "+")  # of its config, and of its weights' file
+    more = [f"random{spec.seed}"] * (is_random and spec.weights_file is None)
+    more += [spec.precision] * (spec.precision != "auto") + [spec.stored] * (spec.stored != "float16")
+    more += ["compiled"] * spec.compile
+    return re.escape("-".join(parts).replace("/", "_")) + digests + "".join(f"-{one}" for one in more)
 
 
 def sample(evidence: Material) -> list[Row]:
@@ -156,8 +163,8 @@ def colourings(evidence: Material, found: Map) -> dict[str, dict[str, Any]]:
     for each, model in evidence.models.items():
         answers = evidence.answers(model)
         predicted[each] = coded(task.groups(targets, answers), train)
-        if (decided := evidence.album.decided(model, "test")) is not None:
-            of_test = coded(task.groups(targets, evidence.target.answers(decided)), ~train)["of"]
+        if (of_test := evidence.answers(model, "test")) is not None:
+            of_test = coded(task.groups(targets, of_test), ~train)["of"]
             predicted[each]["of"] = np.where(train, predicted[each]["of"], of_test).tolist()
         errors[each] = coded(task.verdicts(targets, model.decided), train)
     return {

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from src.leaderboard import scored
 from src.leaderboard.counts import expected_interval
 from src.leaderboard.forecast import BOARD_PARTS
 from src.report.evidence import Evidence, Model
@@ -18,9 +17,8 @@ WHOLE = "all test rows"
 def sizes(evidence: Evidence) -> dict[str, int]:
     """{part: rows} of the leaderboard; all test rows together where its parts are not known."""
     there, n = evidence.known, len(evidence.test)
-    if there is not None and there.graded:
-        flat = evidence.target.constant(evidence.targets, len(evidence.competition.outputs))[:1].repeat(n, axis=0)
-        return {part: rows for part, (_, rows) in scored.graded(evidence.competition, evidence.test_ids, flat).items()}
+    if there is not None and there.sizes:
+        return dict(there.sizes)
     if there is not None and len(there.splits) == 1:
         return {part: getattr(there.splits[0], part) for part in BOARD_PARTS}
     return {WHOLE: n}

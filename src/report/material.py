@@ -14,7 +14,7 @@ from src.base import files, packages
 from src.base.errors import UserError
 from src.data import folds, patterns, tables
 from src.data.labels import read_targets
-from src.data.record import RECORD
+from src.data.record import RECORD, read_record
 from src.data.rows import Dataset, Rows
 from src.report import charts, histories
 from src.report.album import Album
@@ -91,11 +91,8 @@ def model(evidence: Evidence, name: str) -> Model:
 
 def images_record(competition: Competition) -> pd.DataFrame | None:
     """Return images.parquet by path; None where it is not there, or not whole."""
-    try:
-        record = pd.read_parquet(competition.images_record, columns=RECORD).set_index("path")
-    except (OSError, ValueError, KeyError):
-        return None
-    return record if record.index.is_unique else record[~record.index.duplicated()]
+    record = read_record(competition.images_record, RECORD).set_index("path")
+    return record[~record.index.duplicated()] if len(record) else None
 
 
 def image_paths(competition: Competition) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from src.report.sections import data, labels, mistakes
 from src.report.tasks.classes import thousandths
 from src.results import audit, shards
 from src.results.ab import Comparison, put_comparison
+from src.schema.models import Probe
 from src.scoring import decisions
 from src.scoring.intervals import wilson
 from tests.conftest import CLASSES, picture, toy_competition
@@ -223,10 +225,10 @@ class TestMistakes:
         one = seen(toy, right=0.1)
         best = one.best
         pairs = {(one.targets[i], one.answers(best)[i]) for i in np.flatnonzero(one.answers(best) != one.targets)}
-        monkeypatch.setattr(classes, "SUREST", 0)
-        monkeypatch.setattr(classes, "PICTURES", len(pairs))
-        shown = classes.put(one, [classes.surest(one, best)], [one.answers(best)])
-        assert {(one.targets[i], one.answers(best)[i]) for _, i in shown} == pairs
+        monkeypatch.setattr(common, "SUREST", 0)
+        monkeypatch.setattr(common, "PICTURES", len(pairs))
+        shown = [int(row.partition("-")[2]) for row in classes.body(one, best, [best]).data["pictures"]]
+        assert {(one.targets[i], one.answers(best)[i]) for i in shown} == pairs
 
     def test_of_many_classes_the_most_confused_pairs_and_the_worst_classes_are_shown(self, folder):
         names = tuple(f"c{i:03d}" for i in range(200))
@@ -355,6 +357,27 @@ class TestMap:
         centres = np.stack([made.xy[:36][np.arange(36) % 3 == i].mean(axis=0) for i in range(3)])
         away = np.linalg.norm(made.xy[:36, None] - centres, axis=2)
         assert (away.argmin(axis=1) == np.arange(36) % 3).all()
+
+    @pytest.mark.parametrize(
+        ("spec", "folder"),
+        [
+            (Probe(clip="ViT-B-32", weights="openai"), "ViT-B-32-openai"),
+            (Probe(clip="ViT-B-32", weights_file="x.pt"), "ViT-B-32-0123abc"),
+            (Probe(clip="ViT-B-32", weights_file="x.pt", precision="float32"), "ViT-B-32-0123abc-float32"),
+            (Probe(backbone="resnet18", pretrained=False, seed=3), "resnet18-random3"),
+            (Probe(backbone="vit_b/16", img_size=96, stored="float32"), "vit_b_16-96-float32"),
+        ],
+    )
+    def test_another_encoders_folder_is_not_taken_for_its_own(self, folder, spec):
+        names = [
+            "ViT-B-32-openai",
+            "ViT-B-32-0123abc",
+            "ViT-B-32-0123abc-float32",
+            "resnet18-random3",
+            "vit_b_16-96-float32",
+        ]
+        (encoder,) = spec.encoders
+        assert [name for name in names if re.fullmatch(features_map.name_pattern(encoder), name)] == [folder]
 
     def test_a_damaged_shard_is_passed_over_and_stays(self, toy):
         self.features(toy)

@@ -1,18 +1,16 @@
 """The mistakes of one class a row: the confusion matrix, a table a class, and mistakes in pictures."""
 
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from src.report import curves
-from src.report.album import Row, name
+from src.report.album import name
 from src.report.evidence import Model
 from src.report.material import Material
 from src.report.mistakes_of import common
-from src.report.mistakes_of.common import A_KIND, LISTED, MATRIX, MEASURES, PICTURES, ROOM, SUREST, Body
+from src.report.mistakes_of.common import LISTED, MATRIX, SUREST, Body
 
 
 def body(evidence: Material, best: Model, models: list[Model]) -> Body:
@@ -20,12 +18,13 @@ def body(evidence: Material, best: Model, models: list[Model]) -> Body:
     classes = {each: class_measures(matrix) for each, matrix in counts.items()}
     ordered = [best, *(model for model in models if model is not best)]
     wrong = {model.name: surest(evidence, model) for model in ordered}
-    pictures = put(evidence, list(wrong.values()), [evidence.answers(model) for model in ordered])
+    kinds = [evidence.targets * len(evidence.classes) + evidence.answers(model) for model in ordered]
+    pictures = common.put(evidence, [(rows, kind[rows]) for rows, kind in zip(wrong.values(), kinds, strict=True)])
     whole = len(evidence.classes) <= MATRIX
     about = {
         "matrices": {each: shaded(matrix) for each, matrix in counts.items()} if whole else {},
         "pairs": {} if whole else {each: most_confused(matrix) for each, matrix in counts.items()},
-        "tables": {each: worst(table) for each, table in classes.items()},
+        "tables": {each: common.lines(table) for each, table in classes.items()},
         "classes": evidence.classes,
         "listed": min(LISTED, len(evidence.classes)) if not whole else None,
     }
@@ -77,37 +76,7 @@ def most_confused(matrix: sparse.csr_array) -> list[dict[str, Any]]:
     ]
 
 
-def worst(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A line a class; a measure is None where it is not defined."""
-    return [
-        {
-            "label": int(label),
-            "rows": int(table["rows"][label]),
-            "predicted": int(table["predicted"][label]),
-            "measures": [None if np.isnan(table[each][label, 0]) else table[each][label].tolist() for each in MEASURES],
-        }
-        for label in common.by_f1(table)
-    ]
-
-
 def surest(evidence: Material, model: Model) -> np.ndarray:
     """The train rows that a model gives another label, those of the highest probability first."""
     wrong = np.flatnonzero(evidence.answers(model) != evidence.targets)
     return wrong[np.argsort(-model.decided[wrong].max(axis=1), kind="stable")]
-
-
-def put(evidence: Material, mistakes: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> dict[Row, None]:
-    """The mistakes whose pictures are in the page: the surest of each model, then some of each kind of mistake.
-
-    Args:
-        mistakes: The `surest` rows of each model, the models whose pictures matter most first.
-        labels: The labels (n,) by each model.
-    """
-    turns = zip_longest(*(rows[:SUREST].tolist() for rows in mistakes))
-    wanted = [i for turn in turns for i in turn if i is not None]
-    for rows, predicted in zip(mistakes, labels, strict=True):
-        kind = evidence.targets[rows] * len(evidence.classes) + predicted[rows]
-        turn = common.turns(kind)  # one of each kind before a second of another
-        wanted += rows[np.argsort(turn, kind="stable")][: int((turn < A_KIND).sum())].tolist()
-    rows = [("train", i) for i in dict.fromkeys(wanted)]
-    return dict.fromkeys(evidence.album.put(rows[:PICTURES], ROOM))

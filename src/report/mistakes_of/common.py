@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from typing import Any
 
 import altair as alt
@@ -50,6 +50,18 @@ def by_f1(table: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.arange(k) if k <= MATRIX else np.argsort(table["F1"][:, 0], kind="stable")[:LISTED]
 
 
+def lines(table: Mapping[str, np.ndarray], counts: Sequence[str] = ("rows", "predicted")) -> list[dict[str, Any]]:
+    """A line a class or label for the template; a measure is None where it is not defined."""
+    return [
+        {
+            "label": int(label),
+            **{each: int(table[each][label]) for each in counts},
+            "measures": [None if np.isnan(table[each][label, 0]) else table[each][label].tolist() for each in MEASURES],
+        }
+        for label in by_f1(table)
+    ]
+
+
 def measures_chart(
     evidence: Material, best: Model, tables: Mapping[str, Mapping[str, np.ndarray]]
 ) -> alt.TopLevelMixin:
@@ -86,9 +98,20 @@ def measures_chart(
     return figures.chosen(chart.properties(width="container", height=int(height)), best.name)
 
 
-def turns(kind: Sequence[int] | np.ndarray) -> np.ndarray:
-    """(n,) how many of the same kind come before each."""
-    return pd.Series(kind).groupby(kind).cumcount().to_numpy()
+def put(evidence: Material, mistakes: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[Row, None]:
+    """The pictures in the page: the surest mistakes of each model, then some of each kind of mistake.
+
+    Args:
+        mistakes: The train rows of each model's mistakes, the surest first, and the kind of each; the models whose
+            pictures matter most first.
+    """
+    turns = zip_longest(*(rows[:SUREST].tolist() for rows, _ in mistakes))
+    wanted = [i for turn in turns for i in turn if i is not None]
+    for rows, kind in mistakes:
+        turn = pd.Series(kind).groupby(kind).cumcount().to_numpy()  # one of each kind before a second of another
+        wanted += rows[np.argsort(turn, kind="stable")][: int((turn < A_KIND).sum())].tolist()
+    rows = [("train", i) for i in dict.fromkeys(wanted)]
+    return dict.fromkeys(evidence.album.put(rows[:PICTURES], ROOM))
 
 
 def firsts(pictures: Collection[Row], rows: Iterable[int]) -> list[Row]:

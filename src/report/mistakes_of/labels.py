@@ -3,19 +3,18 @@
 A mistake is a row and a label: one that the row has and is not given, or is given and has not.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from src.report import curves, figures
-from src.report.album import Row, name
+from src.report.album import name
 from src.report.evidence import Model
 from src.report.material import Material
 from src.report.mistakes_of import common
-from src.report.mistakes_of.common import A_KIND, LISTED, MATRIX, MEASURES, PICTURES, ROOM, SUREST, Body
+from src.report.mistakes_of.common import LISTED, MATRIX, SUREST, Body
 from src.scoring import auc
 from src.scoring.targets import label_surprise
 
@@ -26,7 +25,9 @@ def body(evidence: Material, best: Model, models: list[Model]) -> Body:
     tables = {model.name: label_measures(evidence, model) for model in models}
     ordered = [best, *(model for model in models if model is not best)]
     wrong = {model.name: surest(evidence, model) for model in ordered}
-    pictures = put(evidence, {model.name: (wrong[model.name], evidence.answers(model)) for model in ordered})
+    given = [evidence.answers(model)[tuple(wrong[model.name].T)] for model in ordered]
+    kinds = [2 * cells[:, 1] + is_given for cells, is_given in zip(wrong.values(), given, strict=True)]
+    pictures = common.put(evidence, [(cells[:, 0], kind) for cells, kind in zip(wrong.values(), kinds, strict=True)])
     whole = len(evidence.classes) <= MATRIX
     about = {
         "tables": {each: lines(table) for each, table in tables.items()},
@@ -65,16 +66,10 @@ def label_measures(evidence: Material, model: Model) -> dict[str, np.ndarray]:
 
 
 def lines(table: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A line a label for the template; a measure is None where it is not defined."""
+    """`common.lines` with all that is known of labels."""
+    found = common.lines(table, ("rows", "predicted", "missed", "false"))
     return [
-        {
-            "label": int(label),
-            **{each: int(table[each][label]) for each in ("rows", "predicted", "missed", "false")},
-            "measures": [None if np.isnan(table[each][label, 0]) else table[each][label].tolist() for each in MEASURES],
-            "auc": figures.number(float(table["auc"][label]), 3),
-            "loss": figures.number(float(table["loss"][label]), 3),
-        }
-        for label in common.by_f1(table)
+        one | {each: figures.number(float(table[each][one["label"]]), 3) for each in ("auc", "loss")} for one in found
     ]
 
 
@@ -125,24 +120,3 @@ def surest(evidence: Material, model: Model) -> Cells:
     probs = model.decided[rows, labels]
     sure = np.where(given[rows, labels], probs, 1 - probs)
     return np.stack([rows, labels], axis=1)[np.argsort(-sure, kind="stable")]
-
-
-def put(evidence: Material, of_models: Mapping[str, tuple[Cells, np.ndarray]]) -> dict[Row, None]:
-    """The pictures in the page: the surest mistakes of each model, then some of each label that is missed or false.
-
-    Args:
-        of_models: The `surest` mistakes and the labels (n, k) by each model, those whose pictures matter most first.
-    """
-    turns = zip_longest(*(cells[:SUREST, 0].tolist() for cells, _ in of_models.values()))
-    wanted: list[int] = [i for turn in turns for i in turn if i is not None]
-    for cells, given in of_models.values():
-        kind = 2 * cells[:, 1] + given[cells[:, 0], cells[:, 1]]
-        wanted += cells[first_turns(kind), 0].tolist()
-    rows = [("train", i) for i in dict.fromkeys(wanted)]
-    return dict.fromkeys(evidence.album.put(rows[:PICTURES], ROOM))
-
-
-def first_turns(kind: Sequence[int]) -> np.ndarray:
-    """The positions of the first A_KIND of each kind: one of each kind before a second of another."""
-    turn = common.turns(kind)
-    return np.argsort(turn, kind="stable")[: int((turn < A_KIND).sum())]

@@ -10,7 +10,8 @@ from src.report import figures
 from src.report.album import name
 from src.report.evidence import Model
 from src.report.material import Material
-from src.report.mistakes_of.common import PICTURES, ROOM, SUREST, Body
+from src.report.mistakes_of import common
+from src.report.mistakes_of.common import SUREST, Body
 
 POINTS, CELLS = 400, 30  # rows that are drawn one by one, at most; of more, how many fall into each of CELLS x CELLS
 BINS, MIN_BIN_ROWS = 12, 10  # of the true number
@@ -20,8 +21,7 @@ INNER = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles of the errors in a bin
 def body(evidence: Material, best: Model, models: list[Model]) -> Body:
     ordered = [best, *(model for model in models if model is not best)]
     worst = {model.name: furthest(evidence, model)[:SUREST] for model in ordered}
-    wanted = [("train", int(rows[i])) for i in range(SUREST) for rows in worst.values() if i < len(rows)]
-    pictures = set(evidence.album.put(list(dict.fromkeys(wanted))[:PICTURES], ROOM))
+    pictures = common.put(evidence, [(rows, rows) for rows in worst.values()])
     points = len(evidence.train) <= POINTS
     charts = {
         "scatter": scatter(evidence, best, models, points),

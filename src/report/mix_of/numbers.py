@@ -1,7 +1,6 @@
 """How often numbers are given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -9,36 +8,27 @@ import numpy as np
 import pandas as pd
 
 from src.report import figures
-from src.report.evidence import Evidence, Model
+from src.report.evidence import PARTS, Evidence, Model
 from src.report.tasks.numbers import number_text
-from src.results.model import decided_probs
 from src.scoring import agreement
 
 CHART = "numbers"  # its name in plots/
 BINS = 24
 KINDS = ("train rows", "out of fold", "test")
+Mix = dict[str, np.ndarray]  # by KINDS: the numbers of the train rows, of a model out of fold, and for the test rows
 
 
-@dataclass(frozen=True)
-class Mix:
-    """The numbers of the train rows, of a model out of fold, and of it for the test rows."""
-
-    numbers: dict[str, np.ndarray]  # by KINDS
-
-
-def mix(evidence: Evidence, model: Model) -> Mix | None:
-    """None of a model without a test table."""
-    if model.test is None:
-        return None
-    test = evidence.target.answers(decided_probs(evidence.competition, dict(model.made), model.test))
-    return Mix(dict(zip(KINDS, (evidence.targets, evidence.answers(model), test), strict=True)))
+def mix(evidence: Evidence, model: Model) -> Mix:
+    """Of a model with a test table."""
+    answers = (evidence.answers(model, part) for part in PARTS)
+    return dict(zip(KINDS, (evidence.targets, *answers), strict=True))
 
 
 def shift(evidence: Evidence, mixes: dict[str, Mix], best: str) -> list[dict[str, Any]]:
     """A line a model for the template, by Welch's test of the means: see `agreement.number_mix`."""
     lines = []
     for name, found in mixes.items():
-        ours, theirs = found.numbers["test"], found.numbers["out of fold"]
+        ours, theirs = found["test"], found["out of fold"]
         p = float(agreement.number_chance(ours, theirs))
         low, middle, high = (number_text(value, 4) for value in np.quantile(ours, [0.05, 0.5, 0.95]))
         more = float(ours.mean() - theirs.mean())
@@ -69,7 +59,7 @@ def words(evidence: Evidence) -> dict[str, str]:
 
 def chart(evidence: Evidence, mixes: dict[str, Mix], first: str) -> alt.TopLevelMixin:
     """Three histograms beside each other, of the model that is chosen."""
-    df = pd.concat(histograms(found.numbers).assign(model=name) for name, found in mixes.items())
+    df = pd.concat(histograms(found).assign(model=name) for name, found in mixes.items())
     return figures.chosen(steps(df, KINDS), first)
 
 

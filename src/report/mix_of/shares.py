@@ -9,7 +9,6 @@ import pandas as pd
 
 from src.report import figures
 from src.report.evidence import Evidence, Model
-from src.results.model import decided_probs
 from src.scoring import agreement
 
 CHART = "classes"  # its name in plots/
@@ -35,12 +34,10 @@ def count(answers: np.ndarray, k: int) -> np.ndarray:
     return np.bincount(answers, minlength=k) if answers.ndim == 1 else (answers > 0).sum(axis=0)
 
 
-def mix(evidence: Evidence, model: Model) -> Mix | None:
-    """None of a model without a test table."""
-    if model.test is None:
-        return None
-    test = evidence.target.answers(decided_probs(evidence.competition, dict(model.made), model.test))
-    kinds = {"train labels": evidence.targets, "out of fold": evidence.answers(model), "test": test}
+def mix(evidence: Evidence, model: Model) -> Mix:
+    """Of a model with a test table."""
+    kinds = {"train labels": evidence.targets, "out of fold": evidence.answers(model)}
+    kinds["test"] = evidence.answers(model, "test")
     counts = {kind: count(answers, len(evidence.classes)) for kind, answers in kinds.items()}
     return Mix(pd.DataFrame(counts), {kind: len(answers) for kind, answers in kinds.items()})
 

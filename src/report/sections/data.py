@@ -22,9 +22,9 @@ SIZES, BINS = 800, 30  # different sizes that are shown as they are, at most; el
 def section(evidence: Material) -> Section:
     mixing, best = mix_of.BY_TASK[evidence.competition.task], evidence.best
     kinds, predicted_by = {"train labels" if evidence.classes else "train rows": evidence.targets}, None
-    if best is not None and (decided := evidence.album.decided(best, "test")) is not None:
+    if best is not None and (answers := evidence.answers(best, "test")) is not None:
         predicted_by = best.name
-        kinds[f"test, predicted by {best.name}"] = evidence.target.answers(decided)
+        kinds[f"test, predicted by {best.name}"] = answers
     charts = {"balance": mixing.balance(evidence, kinds)}
     if (sizes := image_sizes(evidence)) is not None and len(sizes[["width", "height"]].drop_duplicates()) > 1:
         charts |= {"sizes": sizes_chart(sizes), "aspects": aspects_chart(sizes)}
@@ -148,9 +148,9 @@ def examples_of(evidence: Material) -> tuple[list[dict[str, Any]], dict[str, lis
         else:
             lists.setdefault("sets", []).extend([name(row), title] for row in kept)
     if "sets" in lists:
-        about.append(
-            {"list": "sets", "title": f"{len(rows):,} of {known:,} classes" if known > len(rows) else "All classes"}
-        )
+        what, shown = "classes" if evidence.target.is_choice else "labels", min(EXAMPLES, known)
+        title = f"{shown:,} of {known:,} {what}" if known > shown else f"All {what}"
+        about.append({"list": "sets", "title": title})
     return about, lists
 
 

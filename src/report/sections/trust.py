@@ -18,7 +18,7 @@ def section(evidence: Evidence) -> Section:
     honesty, mixing = calibration_of.BY_TASK[competition.task], mix_of.BY_TASK[competition.task]
     calibrated, drawn = honesty.part(evidence, best)
     intervals = forecast.intervals(evidence, evidence.models.values())
-    mixes = {name: mix for name, model in evidence.models.items() if (mix := mixing.mix(evidence, model)) is not None}
+    mixes = {name: mixing.mix(evidence, model) for name, model in evidence.models.items() if model.test is not None}
     about = {
         **calibrated,
         "kind": tasks.of(competition).kind,
