@@ -70,7 +70,7 @@ def leaderboard(api: "KaggleApi", slug: str) -> np.ndarray | None:
         with zipfile.ZipFile(io.BytesIO(archive)) as zipped, zipped.open(zipped.namelist()[0]) as file:
             scores = pd.read_csv(file)["Score"]
         return pd.to_numeric(scores, errors="coerce").dropna().to_numpy()
-    except (RequestException, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (RequestException, zipfile.BadZipFile, ValueError, LookupError) as error:
         print(f"the leaderboard is not available ({type(error).__name__}): no ranks")
         return None
 

@@ -88,7 +88,7 @@ def send(
         entry = draft(competition, path, sha, message)
         if (one := sending.find_listed(entry, kaggle_api.submissions(api, slug))) is not None:  # from another machine
             entry = ledger.put(book, sending.with_state(entry, one))
-    elif entry.status == ledger.SENDING:  # a run was stopped between the ledger's row and Kaggle's answer
+    elif is_uncertain(entry):
         arrived = sending.look(api, slug, entry, book, sending.SECOND_LOOKS)
         if arrived is not None:
             print(f"{path.name} had arrived at Kaggle: it is not sent again")
@@ -97,7 +97,7 @@ def send(
         raise Refusal(
             "sent", f"{path.name} was sent before: {score_text(standing, entry)}: spend the submission on another"
         )
-    if entry.status == ledger.PENDING:
+    if entry.status == ledger.PENDING and not is_uncertain(entry):
         print(f"{path.name} was sent at {entry.time} and had no score yet")
         return entry
     if repeats:
@@ -109,6 +109,11 @@ def send(
         ledger.put(book, entry)
     print(f"sending {path.name} to {slug}: {entry.message}")
     return sending.send(api, slug, path, entry, book)
+
+
+def is_uncertain(entry: Entry) -> bool:
+    """Whether a run was stopped between the ledger's row and Kaggle's answer; or somebody wrote the row by hand."""
+    return entry.status == ledger.SENDING or (entry.status == ledger.PENDING and not entry.ref)
 
 
 def earlier(book: Path, sha: str) -> Entry | None:

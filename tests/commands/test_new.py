@@ -20,7 +20,7 @@ from src.base.errors import UserError
 from src.cli import ASKED, STAGES
 from src.commands.new import answering, class_order, inferring, looking
 from src.commands.new import command as new
-from src.commands.new.guess import Flags
+from src.commands.new.guess import Flags, names_in
 from src.data import patterns, tables
 from src.driver import run as driver
 from src.schema.settings import Parts
@@ -725,6 +725,18 @@ class TestClassOrder:
         new.run(str(roots / "eyes"), metric="quadratic_kappa", classes="No_DR, Mild,Severe", small=True)
         assert config.load("eyes").classes == ("No_DR", "Mild", "Severe")
         assert "in the order of --classes" in (configs / "eyes.py").read_text()
+
+    def test_a_name_may_have_a_comma(self):
+        classes = ("late", "mild", "mild, early", "severe")
+        assert class_order.named_order(classes, "mild, early,mild,severe, late") == (
+            "mild, early",
+            "mild",
+            "severe",
+            "late",
+        )
+        assert names_in("--positive", "mild, early", classes) == ("mild, early",)
+        with pytest.raises(UserError, match="--positive: unknown class 'early'"):
+            names_in("--positive", "mild,early", classes)
 
     def test_numbers_and_other_metrics_need_none(self, roots, configs):
         self.put_grades(roots / "grades", ("grade 10", "grade 2", "grade 9"))

@@ -12,8 +12,9 @@ from src import config
 from src.base import paths
 from src.base.errors import UserError
 from src.commands.new import command as new
-from src.commands.new import evaluation, targets
+from src.commands.new import evaluation, inferring, looking, targets
 from src.commands.new.evaluation import Wanted
+from src.commands.new.guess import Flags
 from src.data import tables
 from src.schema.competition import Competition
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
@@ -219,6 +220,17 @@ class TestNumbers:
         assert (competition.task, competition.span, competition.metric) == ("number", span, "rmse")
         assert competition.form == OneNumber()
         assert "metric='rmse' is a guess" in said
+
+    @pytest.mark.parametrize("before", ["", "a"])
+    def test_ids_are_no_list_of_classes(self, before, tmp_path):
+        ids = [f"{before}{i}" for i in range(1, 221)]
+        for id in ids:
+            picture("red", seed=1, size=(8, 8)).save(tmp_path / f"{id}.png")
+        scores = np.random.default_rng(0).integers(20, 180, 200)
+        pd.DataFrame({"id": ids[:200], "score": scores}).to_csv(tmp_path / "train.csv", index=False)
+        pd.DataFrame({"id": ids[200:], "score": 0}).to_csv(tmp_path / "sample_submission.csv", index=False)
+        guess = inferring.infer(looking.look(tmp_path), Flags())
+        assert (guess.task, guess.span) == ("number", (scores.min(), scores.max()))
 
     def test_few_whole_ones_are_grades(self, written):
         competition, said = written({"diagnosis": cycle(0, 1, 2, 3, 4)}, {"diagnosis": 0})

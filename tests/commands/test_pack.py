@@ -29,6 +29,7 @@ from src.data.rows import read_dataset
 from src.kaggle.refusals import Refusal
 from src.results import shards
 from src.schema.competition import Competition
+from src.schema.forms import Label, LabelRows
 from src.schema.models import FineTune, Probe
 from src.schema.settings import Blend, Notebook
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
@@ -348,6 +349,17 @@ class TestHidden:
         assert sorted(rows_there.ids) == sorted(made_up.asked.ids)
         for id, sha in zip(rows_there.ids, rows_there.shas, strict=True):
             assert sha == shas[made_up.copied_from.get(id, id)]
+
+    @pytest.mark.parametrize("form", [Label(id="Id"), LabelRows(row="{id}_{label}")])
+    def test_the_sample_may_have_ids_of_its_own(self, folder, tmp_path, form):
+        competition = toy_competition(submission=form, metric="log_loss" if form.kind == "label_rows" else "accuracy")
+        ids = form.row_ids([str(i) for i in range(100, 112)], competition.classes)
+        column = competition.form.columns(competition.label, competition.classes)[0]
+        pd.DataFrame({competition.sample_id: ids, column: "red"}).to_csv(folder / "sample_submission.csv", index=False)
+        made_up = hidden.lay_out(competition, 14, tmp_path / "toy")
+        assert made_up.copied_from == {"100x1": "100", "101x1": "101"}
+        of_new = form.row_ids(made_up.copied_from, competition.classes)
+        assert list(made_up.asked.ids) == ids + of_new
 
     def test_pictures_that_are_named_by_their_ids_are_linked(self, toy, tmp_path):
         toy = toy.model_copy(update={"image": "{part}/{id}.png"})

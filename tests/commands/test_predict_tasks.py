@@ -57,6 +57,14 @@ def test_a_number_is_told_as_it_is():
     assert (line.label, line.text, line.bar) == ("score", "38.123", pytest.approx(0.38123456))
 
 
+def test_numbers_that_are_near_each_other_are_told_apart():
+    values = np.linspace(1000.001, 1000.049, 30)[:, None]
+    counts = NumberAnswers((0, 2000)).groups(("score",), values).counts
+    assert sum(counts.values()) == 30
+    assert [*counts][:2] == ["1000 to 1000.01", "1000.01 to 1000.02"]
+    assert NumberAnswers((0, 2000)).groups(("score",), np.full((3, 1), 7.0)).counts == {"7 to 7": 3}
+
+
 def test_the_table_has_a_column_for_what_each_model_says(roots):
     shown = pictures(roots, 3)
     df = command.table(shown, [of_labels()], 2)

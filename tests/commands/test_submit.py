@@ -1,6 +1,7 @@
 """submit and scores: the real client against a stand-in. No file is sent twice, and the ledger loses no row."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -67,6 +68,22 @@ def test_a_submission_is_sent_scored_and_recorded(toy, csv, standin, capsys):
 def test_the_users_own_words_stand_in_the_message(toy, csv, standin):
     submit.run(toy, csv, "three seeds")
     assert standin.submissions[0].description == f"three seeds cv=0.8333 sha={files.sha256(csv)[:7]}"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_row_that_was_written_by_hand_has_no_number(toy, csv, standin, is_there):
+    submit.run(toy)
+    (entry,) = entries(toy)
+    if not is_there:
+        standin.submissions.clear()
+    by_hand = replace(entry, ref="", status="pending", public="", time="yesterday")
+    ledger.put(toy.scores_csv, by_hand, instead_of=entry)
+    if not is_there:
+        with pytest.raises(Refusal, match=r"this file was sent on yesterday: do not spend a submission on it"):
+            submit.run(toy)
+        return
+    assert submit.run(toy) == 0
+    assert [one.ref for one in entries(toy)] == [str(standin.submissions[0].ref)]
 
 
 def test_the_row_is_written_before_the_upload(toy, csv, standin, monkeypatch):

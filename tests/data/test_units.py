@@ -1,6 +1,7 @@
 """Units: several pictures that are one row of the submission share a label, a fold and a line of every stored table."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from PIL import Image
 
 from src.base.errors import UserError
 from src.commands import report
+from src.commands.pack import hidden
 from src.data import tables, units
 from src.data.rows import read_dataset
 from src.data.units import Units
@@ -55,6 +57,32 @@ def test_a_smoke_run_has_whole_units(patients):
     frames = tables.read(by_patient(limit=9))
     assert frames.train["who"].value_counts().to_dict() == dict.fromkeys(frames.train["who"], 2)
     assert (frames.train["who"].nunique(), frames.test["who"].nunique(), len(frames.sample_submission)) == (9, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "pictures", "copies"), [(None, 12, 0), (5, 6, 0), (12, 12, 0), (15, 16, 2), (29, 30, 9)]
+)
+def test_a_hidden_test_set_has_whole_units_under_names_of_their_own(
+    patients, tmp_path, monkeypatch, rows, pictures, copies
+):
+    made_up = hidden.lay_out(by_patient(), rows, tmp_path / "hidden" / "toy")
+    assert len(made_up.copied_from) == copies
+    monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
+    there = tables.read(by_patient())
+    assert (len(there.test), len(there.sample_submission)) == (pictures, pictures // 2)
+    assert sorted(made_up.asked.ids) == sorted(there.test["who"].unique())
+    colours = there.test[tables.PATH].map(lambda path: Path(path).resolve().name).groupby(there.test["who"]).agg(set)
+    for new, old in made_up.copied_from.items():
+        assert colours[new] == colours.get(old, colours[new])
+
+
+def test_a_hidden_test_set_has_no_more_units_where_their_names_are_a_part_of_their_ids(folder, tmp_path, monkeypatch):
+    competition = by_patient(unit=Unit("{id:.2}"), submission=Label(id="who"))
+    sample = pd.DataFrame({"who": ["10", "11"], "label": "red"})
+    sample.to_csv(folder / "sample_submission.csv", index=False)
+    made_up = hidden.lay_out(competition, 30, tmp_path / "hidden" / "toy")
+    assert (made_up.copied_from, sorted(made_up.asked.ids)) == ({}, ["10", "11"])
+    assert len(pd.read_csv(tmp_path / "hidden/toy/test.csv")) == 12
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from src.base.errors import UserError, unknown
-from src.commands.new.guess import Guess
+from src.base.errors import UserError
+from src.commands.new.guess import Guess, names_in
 from src.scoring.metrics import METRICS_OF
 
 ROMAN = re.compile(r"(?=[IVX])X{0,3}(IX|IV|V?I{0,3})")
@@ -37,15 +37,13 @@ def settle(guess: Guess, order: str | None) -> None:
 
 def named_order(classes: Sequence[str], order: str) -> tuple[str, ...]:
     """The classes that are named, with commas between them; an unknown, doubled or missing one raises a UserError."""
-    named = [name.strip() for name in order.split(",")]
+    named = names_in("--classes", order, classes)
     for name in named:
-        if name not in classes:
-            raise UserError(f"--classes: {unknown('class', name, classes)}")
         if named.count(name) > 1:
             raise UserError(f"--classes names {name!r} twice")
     if missing := [name for name in classes if name not in named]:
         raise UserError(f"--classes lacks {', '.join(map(repr, missing))}: name all {len(classes)} classes in order")
-    return tuple(named)
+    return named
 
 
 def numeric_order(classes: Sequence[str]) -> tuple[str, ...] | None:

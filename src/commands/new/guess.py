@@ -1,9 +1,10 @@
 """The fields of a config that are inferred from a competition's files, each with the reason."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from src.base.errors import UserError, unknown
 from src.data.images import WHITE
 from src.schema.forms import Form
 from src.schema.settings import Parts, Unit
@@ -21,6 +22,23 @@ class Flags:
     label: str | None = None
     metric: str | None = None
     positive: str | None = None
+
+
+def names_in(option: str, value: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that an option names, with commas between them; a comma may be in a name too.
+
+    Raises:
+        UserError: A name is no class.
+    """
+    parts, found = value.split(","), []
+    while parts:
+        names = [(n, ",".join(parts[:n]).strip()) for n in range(len(parts), 0, -1)]  # the longest first
+        n = next((n for n, name in names if name in classes), None)
+        if n is None:
+            raise UserError(f"{option}: {unknown('class', parts[0].strip(), classes)}")
+        found.append(dict(names)[n])
+        parts = parts[n:]
+    return tuple(found)
 
 
 @dataclass

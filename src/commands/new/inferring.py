@@ -159,7 +159,8 @@ def infer_target(
     sample_file, answer = roles.sample_file, roles.answer
     if flag is not None and flag not in train:
         raise UserError("--label: " + unknown("column", flag, train) + f", which {train_file} has")
-    names = [set(df[column]) for df in roles.others.values() for column in df if df[column].is_unique and id not in df]
+    lists = [df for df in roles.others.values() if roles.id not in df]
+    names = [set(df[column]) for df in lists for column in df if df[column].is_unique]
     names += [set(known) for known in contents.lists.values()]
     if len(answer) == 1 and not roles.melted:
         label = flag or roles.label_in(train)

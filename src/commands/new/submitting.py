@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.base.errors import UserError, unknown
+from src.base.errors import UserError
 from src.commands.new import answering
 from src.commands.new.answering import SEPARATORS
 from src.commands.new.evaluation import Wanted
+from src.commands.new.guess import names_in
 from src.commands.new.looking import examples
 from src.schema.forms import Form, Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.scoring.metrics import METRICS_OF
@@ -151,10 +152,7 @@ def positives(classes: Sequence[str], column: str, named: str | None, flag: str 
         UserError: --positive names another class, or all of them.
     """
     if flag is not None:
-        chosen = tuple(name.strip() for name in flag.split(","))
-        for name in chosen:
-            if name not in classes:
-                raise UserError("--positive: " + unknown("class", name, classes))
+        chosen = names_in("--positive", flag, classes)
         if len(chosen) == len(classes):
             raise UserError("--positive names every class: their sum is 1 in every row: leave one out")
         return chosen, "as you said"

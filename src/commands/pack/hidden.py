@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data import coco, images, locating, patterns, tables
+from src.data import coco, images, locating, patterns, tables, units
 from src.leaderboard import faults
 from src.leaderboard.faults import Requirements
 from src.schema.competition import Competition
@@ -17,31 +17,35 @@ from src.schema.competition import Competition
 @dataclass(frozen=True)
 class Hidden:
     asked: Requirements  # what a submission must have
-    copied_from: Mapping[str, str]  # of each id that is new: the real one whose picture it has
+    copied_from: Mapping[str, str]  # of each picture, or unit, that is new: the real one whose pixels it has
 
 
 def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     """Write test and sample_submission with `rows` rows, the real ones and these again under new ids, into `folder`.
 
     All else in it are links to the competition's files. The solution is not there, as on Kaggle. Without `rows` it has
-    as many as there are, and for a smoke run always those.
+    as many as there are, and for a smoke run always those. Units are whole, for which there may be a few rows more.
     """
-    id, source = competition.id, competition.input("")
+    source, sample_id = competition.input(""), competition.sample_id
     test, sample = (tables.read_part(competition, part) for part in ("test", "sample_submission"))
     files = patterns.is_pattern(competition.test)  # a row is a file, and there are no fewer than there are
     if rows is None or competition.limit is not None or (files and rows < len(test)):
         rows = len(test)
-    taken = {*test[id], *tables.read_part(competition, "train")[id]}
-    again = test.iloc[np.arange(len(test), rows) % len(test)]
-    copied_from = dict(zip(unused_ids(again[id].tolist(), taken), again[id], strict=True))
-    added = again.assign(**{id: list(copied_from)})
-    larger = pd.concat([test[:rows], added])
+    turns = whole_units(units.ids_of(competition, test), rows)
+    real, again = test.iloc[np.sort(turns[: len(test)])], test.iloc[turns[len(test) :]]
+    added = renamed(competition, again, pd.concat([tables.read_part(competition, "train"), test]))
+    copied_from = dict(zip(*(units.ids_of(competition, df) for df in (added, again)), strict=True))
+    if not copied_from.keys().isdisjoint(units.ids_of(competition, test)):  # the units' names are a part of their ids
+        again, added, copied_from = again[:0], added[:0], {}
+    larger = pd.concat([real, added])
     if files:
         at = [source / competition.test.format(**row) for row in added.to_dict("records")]
         images_folder = competition.input(competition.images)
         added[patterns.path_column(competition.test)] = [path.relative_to(images_folder).as_posix() for path in at]
-    copies = sample.set_index(id, drop=False).loc[again[id]].assign(**{id: list(copied_from)})
-    sample = pd.concat([sample[sample[id].isin(test[id][:rows])], copies])
+    ids = (copied_from, copied_from.values(), units.ids_of(competition, real).unique())
+    new, old, kept = (competition.form.row_ids(some, competition.classes) for some in ids)
+    copies = sample.set_index(sample_id, drop=False).loc[old].assign(**{sample_id: new})
+    sample = pd.concat([sample[sample[sample_id].isin(kept)], copies])
     pairs = zip(*(tables.image_paths(competition, df, "test") for df in (added, again)), strict=True)
     links = {named_as(new, there).relative_to(source): there for new, there in pairs if new != there}
     written = (*(() if files else (competition.test,)), competition.sample_submission, competition.solution)
@@ -56,8 +60,29 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     if competition.limit is not None:
         return Hidden(*faults.requirements(competition), copied_from)
     return Hidden(
-        Requirements(sample[id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from
+        Requirements(sample[sample_id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from
     )
+
+
+def whole_units(names: pd.Series, rows: int) -> np.ndarray:
+    """The places of so many rows, all of them again and again, a unit at a time; a few more, to the end of the last."""
+    which = pd.factorize(names)[0]
+    order = np.argsort(which, kind="stable")
+    turns = np.resize(order, -(-rows // len(order)) * len(order))
+    ends = 1 + np.flatnonzero(np.resize(np.append(np.diff(which[order]) != 0, True), len(turns)))
+    return turns[: ends[np.searchsorted(ends, rows)]]
+
+
+def renamed(competition: Competition, again: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Rows that are there again with new ids, and with a new name for each round of a unit's."""
+    added, columns = again.copy(), [name for name in units.columns(competition) if name != competition.id]
+    for column in columns[:1]:
+        turn = again.groupby(competition.id).cumcount()  # the round in which a row is there once more
+        of_unit = pd.MultiIndex.from_arrays([turn, again[column]])
+        found = of_unit.unique()
+        names = unused_ids(found.get_level_values(1).tolist(), {*known[column]})
+        added[column] = pd.Series(names, found)[of_unit].to_numpy()
+    return added.assign(**{competition.id: unused_ids(again[competition.id].tolist(), {*known[competition.id]})})
 
 
 def named_as(new: Path, there: Path) -> Path:

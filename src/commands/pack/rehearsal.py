@@ -218,7 +218,7 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
     if path.read_bytes() == text.encode():
         return "its submission.csv is the run's, byte for byte"
     _, ours = check_text(competition, text.encode(), asked)
-    real = [id for id in made_up.asked.ids if id not in made_up.copied_from]
+    real = [id for id in theirs.index if id not in made_up.copied_from]
     differ, most = apart(theirs.loc[real].to_numpy(), ours.loc[real].to_numpy())
     new, copied = list(made_up.copied_from), list(made_up.copied_from.values())
     twice, _ = apart(theirs.loc[new].to_numpy(), theirs.loc[copied].to_numpy())

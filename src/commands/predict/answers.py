@@ -42,6 +42,7 @@ class Answers:
 
     is_number: ClassVar[bool] = False
     has_given: ClassVar[bool] = False
+    what: ClassVar[str] = "classes"
     order: ClassVar[str] = "the least sure of each class first"  # of pictures on a page
 
     def lines(self, labels: Sequence[str], row: np.ndarray, top: int) -> list[Line]:
@@ -60,16 +61,30 @@ class Answers:
         found = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
         return Groups(order, [labels[k] for k in label], {labels[k]: int(counts[k]) for k in found})
 
+    def given(self, table: np.ndarray) -> np.ndarray:
+        """(n, k) bool: what each picture gets."""
+        return table.argmax(axis=1)[:, None] == np.arange(table.shape[1])
+
+    def doubt(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) how sure the model is of each picture, and (n,) the label whose probability tells."""
+        return table.max(axis=1), table.argmax(axis=1)
+
     def summary(self, title: str, names: Sequence[str], labels: Sequence[str], table: np.ndarray) -> list[str]:
         """The lines to print of the predictions (n, k) of many pictures."""
-        label, probability = table.argmax(axis=1), table.max(axis=1)
-        counts = np.bincount(label, minlength=len(labels))
+        given, (sure, label) = self.given(table), self.doubt(table)
+        counts, n = given.sum(axis=0), len(names)
         found = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
         rows = [(title, "pictures", "share", "mean probability")]
-        rows += [share_row(labels[k], counts[k], len(names), probability[label == k]) for k in found[:CLASSES_PRINTED]]
-        doubtful = np.argsort(probability, kind="stable")[:EXTREMES_PRINTED]
-        cells = [(names[i], f"{probability[i]:.4f}", labels[label[i]]) for i in doubtful]
-        return [*align(rows), *more_of(found, "classes"), "least sure of", *indented(cells)]
+        for k in found[:CLASSES_PRINTED]:
+            mean = table[given[:, k], k].mean()
+            rows.append((labels[k], str(counts[k]), f"{counts[k] / n:.1%}", f"{mean:.4f}"))
+        if without := int((~given.any(axis=1)).sum()):
+            rows.append((NONE, str(without), f"{without / n:.1%}", ""))
+        left = len(found) - CLASSES_PRINTED
+        more = [f"... and {left} more {self.what}"] if left > 0 else []
+        doubtful = np.argsort(sure, kind="stable")[:EXTREMES_PRINTED]
+        cells = [(names[i], f"{table[i, label[i]]:.4f}", labels[label[i]]) for i in doubtful]
+        return [*align(rows), *more, "least sure of", *indented(cells)]
 
 
 CHOICE = Answers()
@@ -82,10 +97,10 @@ class LabelAnswers(Answers):
     rule: Rule  # by which the model decides which labels are given
 
     has_given: ClassVar[bool] = True
+    what: ClassVar[str] = "labels"
     order: ClassVar[str] = "by the labels that are given, the least sure first"
 
     def given(self, table: np.ndarray) -> np.ndarray:
-        """(n, k) bool: the labels that each picture gets; and none other."""
         return self.rule.apply(table) >= 0.5
 
     def lines(self, labels: Sequence[str], row: np.ndarray, top: int) -> list[Line]:
@@ -101,25 +116,13 @@ class LabelAnswers(Answers):
         sets = {one: name.count(one) for one in dict.fromkeys(name)}
         counts = dict(sorted(sets.items(), key=lambda one: -one[1]))
         place = {one: i for i, one in enumerate(counts)}
-        order = np.lexsort((self.margin(table), [place[one] for one in name]))
+        order = np.lexsort((self.doubt(table)[0], [place[one] for one in name]))
         return Groups(order, name, counts)
 
-    def margin(self, table: np.ndarray) -> np.ndarray:
-        """(n,) how far the label that is nearest to its threshold is from it."""
-        return np.abs(self.rule.apply(table) - 0.5).min(axis=1)
-
-    def summary(self, title: str, names: Sequence[str], labels: Sequence[str], table: np.ndarray) -> list[str]:
-        given = self.given(table)
-        counts = given.sum(axis=0)
-        found = [k for k in np.argsort(-counts, kind="stable") if counts[k]]
-        rows = [(title, "pictures", "share", "mean probability")]
-        rows += [share_row(labels[k], counts[k], len(names), table[given[:, k], k]) for k in found[:CLASSES_PRINTED]]
-        if without := int((~given.any(axis=1)).sum()):
-            rows.append((NONE, str(without), f"{without / len(names):.1%}", ""))
-        nearest = np.abs(self.rule.apply(table) - 0.5).argmin(axis=1)
-        doubtful = np.argsort(self.margin(table), kind="stable")[:EXTREMES_PRINTED]
-        cells = [(names[i], f"{table[i, nearest[i]]:.4f}", labels[nearest[i]]) for i in doubtful]
-        return [*align(rows), *more_of(found, "labels"), "least sure of", *indented(cells)]
+    def doubt(self, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) how far the label that is nearest to its threshold is from it, and (n,) that label."""
+        far = np.abs(self.rule.apply(table) - 0.5)
+        return far.min(axis=1), far.argmin(axis=1)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class NumberAnswers(Answers):
         values = table[:, 0].astype(float)
         edges = np.linspace(values.min(), values.max(), SPANS + 1)
         part = np.searchsorted(edges[1:-1], values, side="right")
-        spans = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+        spans = [f"{low} to {high}" for low, high in itertools.pairwise(told_apart(edges))]
         name = [spans[i] for i in part]
         counts = {spans[i]: int((part == i).sum()) for i in np.unique(part)}
         return Groups(np.argsort(values, kind="stable"), name, counts)
@@ -154,12 +157,10 @@ class NumberAnswers(Answers):
         return [*align(rows), "least", *indented(least), "greatest", *indented(greatest)]
 
 
-def share_row(label: str, count: int, n: int, probability: np.ndarray) -> tuple[str, ...]:
-    return label, str(count), f"{count / n:.1%}", f"{probability.mean():.4f}"
-
-
-def more_of(found: Sequence[int], what: str) -> list[str]:
-    return [f"... and {len(found) - CLASSES_PRINTED} more {what}"] if len(found) > CLASSES_PRINTED else []
+def told_apart(numbers: np.ndarray) -> list[str]:
+    """The numbers as texts with four digits, or with as many as those that differ need to differ."""
+    texts = ([f"{number:.{digits}g}" for number in numbers] for digits in range(4, 18))
+    return next(found for found in texts if len({*found}) == len({*numbers.tolist()}))
 
 
 def indented(cells: list[tuple[str, ...]]) -> list[str]:
