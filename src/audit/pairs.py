@@ -51,7 +51,7 @@ def key(competition: Competition, train: Rows, test: Rows | None = None) -> dict
     }
 
 
-def find_train_pairs(competition: Competition, data: Parts | Dataset, prints: Fingerprints | None = None) -> Pairs:
+def find_train_pairs(competition: Competition, data: Parts, prints: Fingerprints | None = None) -> Pairs:
     """The pairs of train rows, found once; positions are those of data.train.
 
     Args:

@@ -46,7 +46,7 @@ def made_up(train: int, test: int, folds: int = 5) -> Dataset:
     ids = [f"{i:064x}" for i in range(train + test)]
     every = Rows(ids, [Path()] * len(ids), ids, np.zeros((len(ids), 2)))
     learnt, tested = every.take(np.arange(train)), every.take(np.arange(train, len(ids)))
-    return Dataset(learnt, np.zeros(train, int), np.arange(train) % folds, tested, "")
+    return Dataset(learnt, np.zeros(train, int), tested, fold=np.arange(train) % folds, folds_sha="")
 
 
 def longest(seconds: dict[Key, float]) -> str:

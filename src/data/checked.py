@@ -146,7 +146,7 @@ def from_file(competition: Competition, file: parquet.ParquetFile, about: dict[s
     targets = unpacked(column("target"), about["target"])[:n]
     beside = None if (packed := column("columns")) is None else unpacked(packed, "float32")
     train, test = rows.take(slice(0, n)), rows.take(slice(n, None))
-    return Dataset(train, targets, fold[:n], test, about["folds"], held, columns=beside)
+    return Dataset(train, targets, test, held, beside, fold=fold[:n], folds_sha=about["folds"])
 
 
 def units_of(unit: Texts, place: np.ndarray) -> Units:

@@ -1,6 +1,6 @@
 """The rows that every model learns from, with their ids, pictures, targets and folds, as the files have them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,7 +62,7 @@ class Parts:
     targets: np.ndarray  # of each train row: see src/scoring/targets.py
     test: Rows
     units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
-    columns: np.ndarray | None = None  # of the train rows and behind them the test rows: see src/data/columns.py
+    columns: np.ndarray | None = None  # (n + m, c) float32 of `rows`: see src/data/columns.py; None: there are none
 
     @cached_property
     def rows(self) -> Rows:
@@ -71,20 +71,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    train: Rows
-    targets: np.ndarray  # of each train row: see src/scoring/targets.py
-    fold: np.ndarray  # (n,) the fold that holds out each train row
-    test: Rows
-    folds_sha: str
-    units: tuple[Units, Units] | None = None  # those of train and of test rows; None: each row is one
-    pictures: "Dataset | None" = None  # of a dataset of units: that of their pictures
-    columns: np.ndarray | None = None  # (n + m, c) float32 of `rows`: see src/data/columns.py; None: there are none
-
-    @cached_property
-    def rows(self) -> Rows:
-        """The train rows and behind them the test rows."""
-        return self.train + self.test
+class Dataset(Parts):
+    fold: np.ndarray = field(kw_only=True)  # (n,) the fold that holds out each train row
+    folds_sha: str = field(kw_only=True)
+    pictures: "Dataset | None" = field(default=None, kw_only=True)  # of a dataset of units: that of their pictures
 
     @cached_property
     def scored(self) -> "Dataset":
@@ -95,8 +85,8 @@ class Dataset:
         targets, fold = self.targets[train.first], self.fold[train.first]
         first = np.concatenate([train.first, len(self.train) + test.first])
         beside = None if self.columns is None else self.columns[first]
-        parts = self.train.of_units(train), targets, fold, self.test.of_units(test)
-        return Dataset(*parts, self.folds_sha, None, self, beside)
+        rows = self.train.of_units(train), targets, self.test.of_units(test), None, beside
+        return Dataset(*rows, fold=fold, folds_sha=self.folds_sha, pictures=self)
 
     def combined(self, competition: Competition, part: str, table: np.ndarray) -> np.ndarray:
         """Predictions (n, k) of the rows of a part, train or test, as those of the rows of `scored`."""
@@ -164,4 +154,4 @@ def read_dataset(competition: Competition) -> Dataset:
     fold = folds.read(path, competition.id, rows.train.ids if held is None else held[0].ids)
     fold = fold if held is None else fold[held[0].which]
     sha = files.sha256(path)
-    return Dataset(rows.train, rows.targets, fold, rows.test, sha, held, columns=rows.columns)
+    return Dataset(rows.train, rows.targets, rows.test, held, rows.columns, fold=fold, folds_sha=sha)

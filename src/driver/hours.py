@@ -13,10 +13,10 @@ from pathlib import Path
 
 from src.base.text import duration
 from src.driver.estimates import Estimates
+from src.schema.settings import SESSION_HOURS
 from src.units.deadline import Deadline, admit, rounds
 from src.units.unit import Key, Outcome, OutOfTime, Placer, Unit, Work
 
-SESSION_H = 12.0  # of a notebook on Kaggle, on a CPU or on GPUs (kaggle.com/docs/notebooks)
 RESERVE, LEAST_S, MOST_S = 0.05, 2.0, 300.0  # of the time for blend and submission: a share of it, within bounds
 
 
@@ -41,7 +41,7 @@ def notebook_left() -> float | None:
         begun = Path("/proc/1/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, ValueError, IndexError):
         return None
-    return max(0.0, 3600 * SESSION_H - (uptime - int(begun) / os.sysconf("SC_CLK_TCK")))
+    return max(0.0, 3600 * SESSION_HOURS - (uptime - int(begun) / os.sysconf("SC_CLK_TCK")))
 
 
 @dataclass

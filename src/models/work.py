@@ -91,9 +91,13 @@ class ModelWork(StageWork):
     def compute(self, name: str, key: dict[str, Any]) -> None:
         """Fit the model, and save it with its key."""
 
-    @abstractmethod
     def unit(self, name: str) -> Unit:
-        """The unit of a model."""
+        """The unit of a model: by default of one that is fitted to features, once these are there."""
+        spec = self.models[name]
+        after = tuple(("features", encoders.slug(encoder)) for encoder in spec.encoders)
+        views = len(self.data.train) * len(spec.views) * len(spec.encoders)
+        rate = f"{self.stage} {files.digest(spec.model_dump(mode='json'))[:7]}"
+        return Unit(self.stage, (name,), gpus=1, after=after, work=FITTED * views, rate=rate, whole=name)
 
     def units(self) -> Iterator[Unit]:
         yield from map(self.unit, self.models)
@@ -113,15 +117,6 @@ class ModelWork(StageWork):
 
     def makes(self, name: str) -> str:
         return name
-
-
-def of_features(competition: Competition, data: Dataset, name: str) -> Unit:
-    """The unit of a model that is fitted to features, once these are there."""
-    spec = competition.models[name]
-    after = tuple(("features", encoders.slug(encoder)) for encoder in spec.encoders)
-    views = len(data.train) * len(spec.views) * len(spec.encoders)
-    rate = f"{spec.stage} {files.digest(spec.model_dump(mode='json'))[:7]}"
-    return Unit(spec.stage, (name,), gpus=1, after=after, work=FITTED * views, rate=rate, whole=name)
 
 
 def model_files(folder: Path) -> list[Path]:

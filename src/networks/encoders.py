@@ -80,7 +80,7 @@ def tower(spec: Encoder) -> Tower:
     return made
 
 
-def store(competition: Competition, data: Parts | Dataset, spec: Encoder) -> Store:
+def store(competition: Competition, data: Parts, spec: Encoder) -> Store:
     """The decoded store of the competition's rows for `spec` and its encoders, of the pixels that the largest needs.
 
     Features do not depend on it: who needs more than it has reads the files.
@@ -102,7 +102,7 @@ def trained_store(competition: Competition, data: Dataset, size: int) -> Store:
     return make_store(competition, data, size)
 
 
-def make_store(competition: Competition, data: Parts | Dataset, need: int, whole: bool = False) -> Store:
+def make_store(competition: Competition, data: Parts, need: int, whole: bool = False) -> Store:
     return Store(competition.pictures, data.rows, need, round(competition.store_gb * 1e9), whole, data.train)
 
 

@@ -16,7 +16,7 @@ from src.base import locks
 from src.base.errors import UserError
 from src.base.progress import track
 from src.data.decoded import Pictures
-from src.data.rows import Dataset, Parts, Rows
+from src.data.rows import Parts, Rows
 from src.networks import encoders, inference
 from src.networks.blocks import Block, Blocks, Plans
 from src.networks.features import Cache, feature_caches
@@ -34,9 +34,7 @@ class Overflowed(UserError):
     """Features are not finite in float16, and the config leaves the precision open: see `begin`."""
 
 
-def begin(
-    competition: Competition, data: Parts | Dataset, specs: Sequence[Encoder], wider: bool = False
-) -> list[Block]:
+def begin(competition: Competition, data: Parts, specs: Sequence[Encoder], wider: bool = False) -> list[Block]:
     """Begin the caches of encoders where images are missing, say what is reused, and return the blocks to encode.
 
     It is for the process that hands out the blocks, while none of them is being encoded.
@@ -81,7 +79,7 @@ def say_reused(slug: str, views: Sequence[str], n: int) -> None:
     print(f"{slug}  {', '.join(views)}  reused: {n} images")
 
 
-def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Parts | Dataset) -> None:
+def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Parts) -> None:
     """Encode all rows by encoders, of which several may be the same, where their features are missing, and say so.
 
     Raises:
@@ -93,7 +91,7 @@ def encode_missing(competition: Competition, specs: Sequence[Encoder], data: Par
             say_reused(slug, reused, len(set(data.rows.shas)))
 
 
-def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts | Dataset) -> dict[str, int]:
+def encode_rows(competition: Competition, caches: Sequence[Cache], data: Parts) -> dict[str, int]:
     """As `make_features`, of all rows of a competition; of several processes that come here the first encodes them."""
     spec, views = caches[0].spec, [cache.view for cache in caches]
     pictures = functools.partial(encoders.pictures, encoders.store(competition, data, spec), spec, views)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.base.errors import UserError, unknown
 from src.data.decoded import Pictures
-from src.data.rows import Dataset, Parts, Rows
+from src.data.rows import Parts, Rows
 from src.networks import encoders, encoding
 from src.networks.blocks import Blocks
 from src.networks.inference import EncoderRunner
@@ -17,7 +17,7 @@ from src.schema.competition import Competition
 from src.schema.networks import Encoder
 
 
-def encode_block(competition: Competition, data: Parts | Dataset, slug: str, number: int) -> None:
+def encode_block(competition: Competition, data: Parts, slug: str, number: int) -> None:
     """Encode what the caches of an encoder lack of a block, and nothing else.
 
     Raises:
@@ -30,7 +30,7 @@ def encode_block(competition: Competition, data: Parts | Dataset, slug: str, num
     encoding.encode_blocks(blocks, [number], have.runners(slug), have.pictures(slug))
 
 
-def is_done(competition: Competition, data: Parts | Dataset, slug: str, number: int) -> bool:
+def is_done(competition: Competition, data: Parts, slug: str, number: int) -> bool:
     """Whether the caches, by their files, lack nothing of a block."""
     blocks = kept(competition, data).of(slug)
     blocks.update()
@@ -40,7 +40,7 @@ def is_done(competition: Competition, data: Parts | Dataset, slug: str, number: 
         return False
 
 
-def outputs(competition: Competition, data: Parts | Dataset, slug: str, number: int) -> list[Path]:
+def outputs(competition: Competition, data: Parts, slug: str, number: int) -> list[Path]:
     """The files that the features of a block lie in, and the keys of the caches last."""
     blocks = kept(competition, data).of(slug)
     blocks.update()
@@ -57,7 +57,7 @@ def forget() -> None:
 class Kept:
     """What a process keeps from one block to the next."""
 
-    def __init__(self, competition: Competition, data: Parts | Dataset):
+    def __init__(self, competition: Competition, data: Parts):
         self.competition, self.data, self.images = competition, data, data.rows.distinct()
         self.blocks: dict[str, Blocks] = {}
         self.network: tuple[str, dict[str, EncoderRunner]] = ("", {})  # of one encoder, by precision
@@ -103,7 +103,7 @@ def encoders_of(competition: Competition) -> list[Encoder]:
 KEPT: list[Kept] = []  # by this process: one or none
 
 
-def kept(competition: Competition, data: Parts | Dataset) -> Kept:
+def kept(competition: Competition, data: Parts) -> Kept:
     if not (KEPT and KEPT[0].data is data and KEPT[0].competition == competition):
         KEPT[:] = [Kept(competition, data)]
     return KEPT[0]

@@ -85,7 +85,8 @@ def model(evidence: Evidence, name: str) -> Model:
     test = evidence.usable(f"{name} on the test rows", predictions.read, *of_test)
     decided = decisions.cross_fitted(evidence.metric, oof, evidence.targets, evidence.fold)
     nothing = Rows([], [], [], np.empty((0, 2), int))
-    made = rescored(competition, made, Dataset(nothing, evidence.targets, evidence.fold, nothing, ""), oof)
+    data = Dataset(nothing, evidence.targets, nothing, fold=evidence.fold, folds_sha="")
+    made = rescored(competition, made, data, oof)
     return Model(name, folder, made, oof, decided, test)
 
 

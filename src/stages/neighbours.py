@@ -13,21 +13,17 @@ import numpy as np
 from src.data.rows import Dataset, read_dataset
 from src.models.neighbours import fitted
 from src.models.pictures import test_pictures
-from src.models.work import ModelWork, make_all, of_features
+from src.models.work import ModelWork, make_all
 from src.networks import features
 from src.results.model import model_key, save_model
 from src.schema.competition import Competition
 from src.schema.models import Neighbours
-from src.units.unit import Unit
 
 CODE = 1
 
 
 class Work(ModelWork):
     stage = "neighbours"
-
-    def unit(self, name: str) -> Unit:
-        return of_features(self.competition, self.data, name)
 
     def key(self, name: str) -> dict[str, Any]:
         spec = self.models[name]

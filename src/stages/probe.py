@@ -20,7 +20,7 @@ from src.models.probe.fitted import FittedProbe
 from src.models.probe.fitting import TrainRows, probe_key
 from src.models.probe.judging import JUDGE, judgement_paths, judging_probes, why_not_judged, write_judgements
 from src.models.probe.nested import Fit
-from src.models.work import FITTED, ModelWork, make_all, of_features
+from src.models.work import FITTED, ModelWork, make_all
 from src.results.model import read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -30,9 +30,6 @@ from src.units.unit import Unit
 
 class Work(ModelWork):
     stage = "probe"
-
-    def unit(self, name: str) -> Unit:
-        return of_features(self.competition, self.data, name)
 
     def key(self, name: str) -> dict[str, Any]:
         return probe_key(self.competition, self.models[name], self.data)

@@ -21,7 +21,7 @@ from src.base import files
 from src.data.rows import Dataset, read_dataset
 from src.models import prompt_variants, zeroshot
 from src.models.pictures import test_pictures, train_pictures
-from src.models.work import ModelWork, make_all, of_features
+from src.models.work import ModelWork, make_all
 from src.models.zeroshot import FittedZeroShot, FoldClassifier, Logits
 from src.networks import features, texts
 from src.results.model import model_key, save_model
@@ -30,7 +30,6 @@ from src.schema.models import Prompts, ZeroShot
 from src.scoring import intervals
 from src.scoring.metrics import METRICS_OF
 from src.scoring.tables import Gathered
-from src.units.unit import Unit
 
 CODE = 2
 PROMPTS_PRINTED = 10  # rows of the leaderboard
@@ -38,9 +37,6 @@ PROMPTS_PRINTED = 10  # rows of the leaderboard
 
 class Work(ModelWork):
     stage = "zeroshot"
-
-    def unit(self, name: str) -> Unit:
-        return of_features(self.competition, self.data, name)
 
     def key(self, name: str) -> dict[str, Any]:
         competition, spec = self.competition, self.models[name]

@@ -62,6 +62,6 @@ def test_a_unit_has_those_of_its_first_picture():
     train, test = (Rows([*ids], [*ids], [*ids], np.ones((len(ids), 2))) for ids in ("abc", "de"))
     units = Units(["one", "two"], np.array([0, 1, 1])), Units(["three"], np.array([0, 0]))
     beside = np.arange(5, dtype=np.float32)[:, None]
-    data = Dataset(train, np.array([0, 1, 1]), np.array([0, 1, 1]), test, "", units, columns=beside)
+    data = Dataset(train, np.array([0, 1, 1]), test, units, beside, fold=np.array([0, 1, 1]), folds_sha="")
     assert data.scored.columns[:, 0].tolist() == [0, 1, 3]
     assert len(data.scored.rows) == 3

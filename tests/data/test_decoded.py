@@ -13,8 +13,9 @@ from src.data import images, pixel_file
 from src.data.decoded import Decoded, Squares, Store, Stored
 from src.data.geometry import Geometry
 from src.data.rows import read_dataset
+from src.driver import pictures
 from src.models.finetune.run import squares_of
-from src.networks import decoding
+from src.networks import encoders
 from src.schema.models import FineTune
 from src.stages import features as stage
 from src.stages import folds
@@ -254,22 +255,26 @@ class TestUnit:
 
     def test_decodes_what_encoders_and_networks_read_and_nothing_is_left_to_do(self, competition, decoded):
         folds.run(competition)
-        data, names = read_dataset(competition), ("convnext", "small")
-        of_models = competition.encoders, [competition.models[name] for name in names]
+        data = read_dataset(competition)
+        work = pictures.Work(competition, data)
+        names = [name for unit in work.units() for name in unit.names]
+        assert names == [encoders.slug(competition.encoders[0]), "convnext", "small"]
         decoded.clear()
-        assert not decoding.are_decoded(competition, data, *of_models)
-        decoding.decode_pictures(competition, data, *of_models)
+        assert not any(map(work.is_done, names))
+        for name in names:
+            work.run(name)
         assert len(decoded) == 3 * 48  # for the encoder, and for two networks, of which one reads whole pictures
-        assert decoding.are_decoded(competition, data, *of_models)
+        assert all(map(work.is_done, names))
         decoded.clear()
         stage.run(competition)
-        for name in names:
+        for name in competition.trained:
             squares_of(competition, competition.models[name], data)
         assert decoded == []
 
     def test_decodes_nothing_for_what_is_not_asked(self, competition, decoded):
         folds.run(competition)
         decoded.clear()
-        decoding.decode_pictures(competition, read_dataset(competition), [], [])
+        work = pictures.Work(competition, read_dataset(competition))
+        work.run("another")
         assert decoded == []
-        assert decoding.are_decoded(competition, read_dataset(competition), [], [])
+        assert work.is_done("another")

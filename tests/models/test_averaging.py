@@ -104,7 +104,7 @@ class TestStage:
         targets = RNG.permutation(rows.targets)  # not separable: the optimum is near
         poisoned = np.where(rows.fold == 1, (targets + 1) % 3, targets)
         before, after = (
-            heads.probes(competition, spec, Dataset(rows.train, given, rows.fold, rows.test, ""))
+            heads.probes(competition, spec, Dataset(rows.train, given, rows.test, fold=rows.fold, folds_sha=""))
             for given in (targets, poisoned)
         )
         feats = l2_normalise(RNG.normal(size=(50, 16)))

@@ -155,7 +155,7 @@ def test_the_digest_of_doubtful_rows_is_that_of_models_trained_so_far():
     )
     fold = np.array([0, 1, 2, 0, 1, 2])
     masks = [np.array(mask, bool) for mask in ([0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0])]
-    digest = judgements_digest(masks, Dataset(train, fold, fold, test, "sha"), 3)
+    digest = judgements_digest(masks, Dataset(train, fold, test, fold=fold, folds_sha="sha"), 3)
     assert digest == "dae7895da74e0067b290967626aa76bbc2f08cca675e0b00c0676c8a7e539da3"
 
 

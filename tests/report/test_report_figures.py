@@ -80,7 +80,7 @@ def rows_of(competition: Competition) -> tuple[Dataset, np.ndarray]:
     train, test, kept = (pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("train", "test", "kept-solution"))
     both = [Rows(part["id"].tolist(), [], ["0"] * len(part), np.zeros((len(part), 2))) for part in (train, test)]
     targets, fold = train["label"].map(index).to_numpy(), pd.read_csv(competition.folds_csv)["fold"].to_numpy()
-    data = Dataset(both[0], targets, fold, both[1], files.sha256(competition.folds_csv))
+    data = Dataset(both[0], targets, both[1], fold=fold, folds_sha=files.sha256(competition.folds_csv))
     return data, kept["label"].map(index).to_numpy()
 
 

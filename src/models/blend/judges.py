@@ -17,14 +17,6 @@ from src.scoring.targets import TARGETS
 Judge = Callable[[np.ndarray, np.ndarray, np.ndarray], bool]
 
 
-def accuracy(targets: np.ndarray, table: np.ndarray, constant: np.ndarray) -> bool:
-    return METRICS_OF["class"]["accuracy"].is_ahead(targets, table, than=constant)
-
-
-def log_loss(targets: np.ndarray, table: np.ndarray, constant: np.ndarray) -> bool:
-    return METRICS_OF["class"]["log_loss"].is_ahead(targets, table, than=constant)
-
-
 def loss_of(task: str) -> Judge:
     """The mean of the target's loss, in that of the constant answer."""
 
@@ -47,7 +39,7 @@ def is_positive(rows: np.ndarray) -> bool:
 
 
 JUDGES: dict[str, dict[str, Judge]] = {  # by the task, with the name of what they compare
-    "class": {"log_loss": log_loss, "accuracy": accuracy},
+    "class": {name: METRICS_OF["class"][name].is_ahead for name in ("log_loss", "accuracy")},
     "labels": {"log_loss": loss_of("labels"), "correlation": correlation},
     "number": {"rmse": loss_of("number"), "correlation": correlation},
 }

@@ -5,7 +5,6 @@ All randomness is a function of (seed, fold, epoch, step), so that a run that wa
 
 import math
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from src.base import machine
 from src.base.errors import UserError
+from src.base.interrupts import in_main_thread
 from src.data.decoded import Squares
 from src.models.links import link
 from src.networks.backbones import DataConfig
@@ -222,7 +222,7 @@ def leave_ended_processes() -> None:
 
     torch would raise it in the middle of a step or of a checkpoint, where a signal to all processes has ended them.
     """
-    if threading.current_thread() is threading.main_thread():  # only there torch does
+    if in_main_thread():  # only there torch does
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
