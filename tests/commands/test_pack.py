@@ -61,7 +61,7 @@ def packed(**changes) -> Competition:
 
 @pytest.fixture(scope="module")
 def run_once(tmp_path_factory):
-    """A finished run of `packed`, with its input, a hub's cache and a repository that has its config."""
+    """A finished run of `packed`, with its input, a hub's cache and a repository of which the configs are the code."""
     root = tmp_path_factory.mktemp("packed")
     toy = root / "input" / "toy"
     for part, ids in (("train", range(36)), ("test", range(100, 112))):
@@ -79,15 +79,21 @@ def run_once(tmp_path_factory):
     (snapshots / "model.safetensors").symlink_to(root / "weights")  # as the hub's cache has it
     (root / "hub" / HUB / "refs").mkdir()
     (root / "hub" / HUB / "refs" / "main").write_text("abc")
-    shutil.copytree(ROOT / "src", root / "repository" / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    add_code(root / "repository", "configs")
     (root / "repository" / "src" / "nothing.py").touch()
-    text = f"{CONFIG}\n\n{inspect.getsource(packed)}\n\ncompetition = packed()\n"
-    (root / "repository" / "src" / "configs" / "toy.py").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         at(root, patch)
         for stage in STAGES:
             stage.run(packed())
     return root
+
+
+def add_code(repository: Path, room: str = "") -> None:
+    """Copies src, or a room of it, and adds the config of `packed`."""
+    code, copy = ROOT / "src" / room, repository / "src" / room
+    shutil.copytree(code, copy, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    text = f"{CONFIG}\n\n{inspect.getsource(packed)}\n\ncompetition = packed()\n"
+    (repository / "src" / "configs" / "toy.py").write_text(text)
 
 
 def at(root: Path, patch: pytest.MonkeyPatch) -> None:
@@ -119,6 +125,7 @@ def csv_of(competition: Competition) -> Path:
 
 
 def test_a_packed_notebook_answers_as_the_run_without_network(finished, capsys):
+    add_code(paths.ROOT)
     finished = finished.model_copy(update={"notebook": Notebook(hidden_rows=30)})
     command.run(finished, with_wheels=False)
     said = capsys.readouterr().out

@@ -95,7 +95,7 @@ def python(folder, tmp_path, monkeypatch):
     df = pd.read_csv(folder / "train.csv", dtype=str)
     df.drop(index=[0, 3, 6]).to_csv(folder / "train.csv", index=False)
     project = tmp_path / "project"
-    shutil.copytree(ROOT / "src", project / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src", project / "src")  # with what Python has compiled: most of it is as it was
     shutil.copy(ROOT / "requirements.txt", project)
     src = project / "src"
     (src / "models" / "prior.py").write_text(MODULE)
@@ -120,18 +120,30 @@ def test_a_further_kind_runs_from_its_stage_to_the_pack(python, folder, tmp_path
     output = python(
         "-c",
         f"""
+import os
+import shutil
+from pathlib import Path
 from src import config
 from src.__main__ import main
-from src.commands.pack import command
+from src.commands.pack import packing
 
 assert main(["toy"]) == main(["toy", "prior"]) == 0
 assert main(["predict", {photo!r}, "--models", "toy:prior", "toy:pixels", "toy:blend", "--csv", {csv!r}]) == 0
-command.run(config.load("toy"), with_wheels=False)
+packing.require_finished(config.load("toy"))
+packing.pack(config.load("toy"), Path("pack"), with_wheels=False)
+shutil.copytree("pack/state", "answers/toy")
+os.environ.update(SUBMISSIONS_DIR=os.path.abspath("answers"), PREDICT_ONLY="1")  # as the notebook does
+assert main(["toy", "submission"]) == 0
 """,
     )
-    assert output.count("== toy: prior") == 3  # the run, the run again, the rehearsal of the pack
+    assert output.count("== toy: prior") == 3  # the run, the run again, by what was packed
     assert "prior  reused" in output
-    assert "its submission.csv is the run's, byte for byte" in output
+    project = tmp_path / "project"
+    assert (project / "pack" / "project" / "src" / "stages" / "prior.py").read_text() == STAGE
+    ours, theirs = (
+        next(folder.glob("toy/blend-cv*.csv")) for folder in (tmp_path / "submissions", project / "answers")
+    )
+    assert ours.read_bytes() == theirs.read_bytes()
 
     models, ids = tmp_path / "submissions" / "toy" / "models", [f"{100 + i}" for i in range(12)]
     shares = np.array(read_json(models / "prior" / "model.json")["shares"])
