@@ -16,69 +16,101 @@ from src.kaggle.refusals import Refusal
 from tests import standin as kaggle_standin
 from tests.conftest import ROOT, snapshot
 
+# Each fetch is a process of its own, which has imported all but the client: that one takes the credentials at import.
 FETCH = """
-import sys
+import json, os, sys
 from pathlib import Path
 from src.config import Kaggle
 from src.base.errors import UserError
-try:
-    Kaggle("corn").fetch(Path(sys.argv[1]))
-except UserError as error:
-    print("error:", error)
-    sys.exit(error.code)
+import requests.exceptions
+assert not {"kaggle", "kagglesdk"} & sys.modules.keys()
+for folder, variables in json.loads(sys.argv[1]).items():
+    if (number := os.fork()):
+        Path(folder, "code").write_text(str(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])))
+        continue
+    for stream, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder, name), os.O_WRONLY | os.O_CREAT), stream)
+    os.environ.update(variables)
+    try:
+        Kaggle("corn").fetch(Path(folder, "input"))
+    except UserError as error:
+        print("error:", error)
+        sys.exit(error.code)
+    sys.exit()
 """
+WAYS = ["KAGGLE_API_TOKEN", "a file that it names", "access_token", "kaggle.json", "KAGGLE_USERNAME and KAGGLE_KEY"]
+GIVEN = [way for way in WAYS if way.startswith("KAGGLE_")]  # with blanks around the secret
+GIVEN += [f"{way} in {encoding}" for way in WAYS[1:4] for encoding in ("utf-8-sig", "utf-16")]
+LEGACY = {"KAGGLE_USERNAME": "me", "KAGGLE_KEY": kaggle_standin.TOKEN}
+CASES = {
+    "token": {},
+    "legacy": {"KAGGLE_API_TOKEN": "", **LEGACY},
+    "refused": {},
+    "faulty": {"KAGGLE_API_TOKEN": "a b", **LEGACY},
+}
 
 
-@pytest.fixture
-def served(tmp_path):
-    """A competition of one table."""
-    (tmp_path / "served" / "corn").mkdir(parents=True)
-    (tmp_path / "served" / "corn" / "train.csv").write_text("seed_id,label\n1,pure\n")
-    with kaggle_standin.serving(kaggle_standin.Kaggle("corn", tmp_path / "served")) as kaggle:
-        yield kaggle
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory):
+    """The folders of all fetches of a competition of one table, with input/, home/, and what each said and returned."""
+    root = tmp_path_factory.mktemp("fetched")
+    (root / "served" / "corn").mkdir(parents=True)
+    (root / "served" / "corn" / "train.csv").write_text("seed_id,label\n1,pure\n")
+    kaggle, refusing = (kaggle_standin.Kaggle("corn", root / "served") for _ in range(2))
+    refusing.token, refusing.introspection = False, 200
+    variables = {}
+    with kaggle_standin.serving(kaggle), kaggle_standin.serving(refusing):
+        for name in (*CASES, *GIVEN):
+            folder, (way, _, encoding) = root / name, name.partition(" in ")
+            for empty in ("input", "home"):
+                (folder / empty).mkdir(parents=True)
+            given = CASES.get(name)
+            if given is None:
+                given = give(way, f' "{kaggle_standin.TOKEN}"\r\n', folder / "home", encoding or "utf-8")
+                given = {"KAGGLE_API_TOKEN": "", "VERBOSE": "1", **given}
+            url = (refusing if name == "refused" else kaggle).url
+            roots = {"HOME": str(folder / "home"), "INPUT_DIR": str(folder / "input")}
+            client = kaggle_standin.client_environment(url, root / "client")
+            variables[str(folder)] = {**client, "SUBMISSIONS_DIR": str(folder / "submissions"), **roots, **given}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE_")}
+        command = [sys.executable, "-c", FETCH, json.dumps(variables)]
+        done = subprocess.run(command, cwd=ROOT, env={**env, **client}, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+    return root
 
 
-@pytest.fixture
-def fetch(roots):
-    """fetch(url, **env) fetches the competition and returns (exit code, what was said)."""
-    (roots / "input").mkdir()
-    (roots / "home").mkdir()
-
-    def run(url: str, **more: str) -> tuple[int, str]:
-        env = {**os.environ, **kaggle_standin.client_environment(url, roots / "client"), **more}
-        command = [sys.executable, "-c", FETCH, str(roots / "input")]
-        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
-        assert "Traceback" not in done.stderr
-        assert kaggle_standin.TOKEN not in done.stdout + done.stderr
-        assert list((roots / "home").rglob("*")) == []  # the client would make a folder there
-        assert not any(kaggle_standin.TOKEN in str(content) for _, content in snapshot(roots / "input").values())
-        return done.returncode, done.stdout
-
-    return run
+def answer(folder: Path) -> tuple[int, str]:
+    """What a fetch without files of credentials returned and said."""
+    said, erred = ((folder / name).read_text() for name in ("stdout", "stderr"))
+    assert "Traceback" not in erred
+    assert kaggle_standin.TOKEN not in said + erred
+    assert list((folder / "home").rglob("*")) == []  # the client would make a folder there
+    assert not any(kaggle_standin.TOKEN in str(content) for _, content in snapshot(folder / "input").values())
+    return int((folder / "code").read_text()), said
 
 
-def test_a_competition_is_downloaded_and_unpacked(served, fetch, roots):
-    code, said = fetch(served.url)
+def test_a_competition_is_downloaded_and_unpacked(fetched):
+    code, said = answer(fetched / "token")
     assert code == 0
     assert "downloading corn with the credentials in KAGGLE_API_TOKEN" in said
-    assert (roots / "input/corn/corn/train.csv").read_text() == "seed_id,label\n1,pure\n"
-    assert sorted(path.name for path in (roots / "input").iterdir()) == ["corn", "corn.zip"]
+    inputs = fetched / "token" / "input"
+    assert (inputs / "corn/corn/train.csv").read_text() == "seed_id,label\n1,pure\n"
+    assert sorted(path.name for path in inputs.iterdir()) == ["corn", "corn.zip"]
 
 
-def test_a_legacy_key_is_believed_too(served, fetch, roots):
-    code, said = fetch(served.url, KAGGLE_API_TOKEN="", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
+def test_a_legacy_key_is_believed_too(fetched):
+    code, said = answer(fetched / "legacy")
     assert code == 0
     assert "with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in said
 
 
-def test_a_client_that_exits_at_import_is_one_sentence(served, fetch, roots):
-    served.token, served.introspection = False, 200
-    code, said = fetch(served.url)
+def test_a_client_that_exits_at_import_is_one_sentence(fetched):
+    code, said = answer(fetched / "refused")
     (line,) = [line for line in said.splitlines() if line.startswith("error:")]
     assert code == 11
     assert "Kaggle did not accept the credentials in KAGGLE_API_TOKEN: make a new token at" in line
     assert "Authentication required" not in said
-    assert snapshot(roots / "input") == {}
+    assert snapshot(fetched / "refused" / "input") == {}
 
 
 def test_nothing_of_ours_imports_kaggle_or_calls_anybody_at_import():
@@ -105,9 +137,6 @@ def test_credentials_are_named_and_never_shown(roots, monkeypatch):
     assert not Path(credentials.active_source()).exists()
 
 
-WAYS = ["KAGGLE_API_TOKEN", "a file that it names", "access_token", "kaggle.json", "KAGGLE_USERNAME and KAGGLE_KEY"]
-
-
 def give(way: str, secret: str, home: Path, encoding: str = "utf-8") -> dict[str, str]:
     """Gives a secret in a way; returns the variables for that."""
     folder = home / ".kaggle"
@@ -123,22 +152,14 @@ def give(way: str, secret: str, home: Path, encoding: str = "utf-8") -> dict[str
     return {"KAGGLE_API_TOKEN": secret if way == "KAGGLE_API_TOKEN" else ""}
 
 
-def printed_and_written(done: subprocess.CompletedProcess, *folders: Path) -> str:
-    return done.stdout + done.stderr + "".join(str(content) for one in folders for _, content in snapshot(one).values())
-
-
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_what_is_around_a_secret_is_no_part_of_it_and_it_is_shown_nowhere(served, roots, way, encoding):
-    (roots / "input").mkdir()
-    given = give(way, f' "{kaggle_standin.TOKEN}"\r\n', roots / "home", encoding)
-    env = {**os.environ, **kaggle_standin.client_environment(served.url, roots / "client"), "KAGGLE_API_TOKEN": ""}
-    command = [sys.executable, "-c", FETCH, str(roots / "input")]
-    env = {**env, **given, "VERBOSE": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    assert (roots / "input/corn/corn/train.csv").is_file()
-    assert kaggle_standin.TOKEN not in printed_and_written(done, roots / "input")
+@pytest.mark.parametrize("name", GIVEN)
+def test_what_is_around_a_secret_is_no_part_of_it_and_it_is_shown_nowhere(fetched, name):
+    folder = fetched / name
+    said, erred, code = ((folder / one).read_text() for one in ("stdout", "stderr", "code"))
+    assert code == "0", erred
+    assert (folder / "input/corn/corn/train.csv").is_file()
+    written = "".join(str(content) for _, content in snapshot(folder / "input").values())
+    assert kaggle_standin.TOKEN not in said + erred + written
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -196,8 +217,8 @@ def test_a_file_of_oauth_that_the_client_cannot_read_is_said(roots, content, sai
     assert credentials.active().kind == "OAuth"
 
 
-def test_a_faulty_token_hides_no_key(served, fetch, roots):
-    code, said = fetch(served.url, KAGGLE_API_TOKEN="a b", KAGGLE_USERNAME="me", KAGGLE_KEY=kaggle_standin.TOKEN)
+def test_a_faulty_token_hides_no_key(fetched):
+    code, said = answer(fetched / "faulty")
     assert code == 0
     assert "with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in said
 
