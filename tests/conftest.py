@@ -112,7 +112,9 @@ def fresh_draws(request):
 def roots(tmp_path, monkeypatch):
     """Empty input and submissions folders, to which the paths of every config lead."""
     set_roots(monkeypatch, tmp_path)
-    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
+    kaggles = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR")
+    certificates = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # of a proxy: reading them takes each session 20 ms
+    for name in (*kaggles, *certificates):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return tmp_path
@@ -156,24 +158,26 @@ def png(image: Image.Image) -> bytes:
 
 
 @functools.cache
-def toy_picture(label: str, seed: int) -> bytes:
-    """A file of a picture: hundreds of tests have the same ones, which are encoded once."""
-    return png(picture(label, seed))
+def toy_content() -> dict[str, bytes]:
+    """{path: content} of the toy's files: hundreds of tests have the same ones, which are made once."""
+    rows, found = {"train": [], "test": []}, {}
+    for part, n in (("train", 36), ("test", 12)):
+        for i in range(n):
+            label, id = CLASSES[i % 3], f"{i if part == 'train' else 100 + i:03d}"
+            found[f"{part}/{id}.png"] = png(picture(label, int(id)))
+            rows[part].append({"id": id, "image": f"{part}/{id}.png", "label": label})
+    train, test = (pd.DataFrame(rows[part]) for part in ("train", "test"))
+    sample = test[["id"]].iloc[::-1].assign(label="red")
+    tables = {"train": train, "test": test[["id", "image"]], "sample_submission": sample}
+    return found | {f"{name}.csv": df.to_csv(index=False).encode() for name, df in tables.items()}
 
 
 def toy_files(folder: Path) -> Path:
     """Writes 36 train rows and 12 test rows with their pictures; the sample is in another order than test.csv."""
-    rows = {"train": [], "test": []}
-    for part, n in (("train", 36), ("test", 12)):
+    for part in ("train", "test"):
         (folder / part).mkdir(parents=True)
-        for i in range(n):
-            label, id = CLASSES[i % 3], f"{i if part == 'train' else 100 + i:03d}"
-            (folder / part / f"{id}.png").write_bytes(toy_picture(label, int(id)))
-            rows[part].append({"id": id, "image": f"{part}/{id}.png", "label": label})
-    pd.DataFrame(rows["train"]).to_csv(folder / "train.csv", index=False)
-    test = pd.DataFrame(rows["test"])
-    test[["id", "image"]].to_csv(folder / "test.csv", index=False)
-    test[["id"]].iloc[::-1].assign(label="red").to_csv(folder / "sample_submission.csv", index=False)
+    for name, content in toy_content().items():
+        (folder / name).write_bytes(content)
     return folder
 
 

@@ -1,5 +1,6 @@
 """submit and scores: the real client against a stand-in. No file is sent twice, and the ledger loses no row."""
 
+import shutil
 import threading
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from src.leaderboard.forecast import Standing
 from src.results import ledger
 from src.results.model import save_model
 from src.stages import data, folds, submission
-from tests.conftest import needs_kaggle_2_2_4, toy_competition
+from tests.conftest import needs_kaggle_2_2_4, roots_at, toy_competition, toy_files
 
 RIGHT = np.eye(3, dtype=np.float32)[np.arange(12) % 3] * 0.7 + 0.1
 
@@ -38,9 +39,21 @@ def blend(competition, test=RIGHT, oof=None):
     return submission.run(competition)
 
 
+@pytest.fixture(scope="module")
+def blended(tmp_path_factory):
+    """The submissions folder of the finished run, which most tests begin with."""
+    roots = tmp_path_factory.mktemp("blended")
+    with roots_at(roots):
+        toy_files(roots / "input" / "toy")
+        blend(toy_competition())
+    return roots / "submissions"
+
+
 @pytest.fixture
-def csv(toy):
-    return blend(toy)
+def csv(toy, blended):
+    shutil.copytree(blended / "toy", toy.folder)
+    (path,) = toy.folder.glob("blend-cv*.csv")
+    return path
 
 
 def entries(competition):
