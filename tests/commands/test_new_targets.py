@@ -1,5 +1,6 @@
 """new: what a row is asked for and what a submission holds, by the tables alone, or by a metric that somebody names."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from src.commands.new.guess import Flags
 from src.data import tables
 from src.schema.competition import Competition
 from src.schema.forms import Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
-from tests.conftest import picture
+from tests.conftest import picture, png
 
 TRAIN, TEST = 40, 6
 EMPTY = pd.Series([], dtype=str)
@@ -28,12 +29,15 @@ pytestmark = pytest.mark.usefixtures("configs")
 
 
 def made(**flags) -> Competition:
-    """The competition of the config that new writes, whose tables are read."""
+    """The competition of the config that new writes and tries: its stages read the tables."""
     sys.modules.pop("src.configs.comp", None)
     new.run("comp", small=True, force=True, **flags)
-    competition = config.load("comp")
-    tables.read(competition)
-    return competition
+    return config.load("comp")
+
+
+@functools.cache
+def small_picture(seed: int) -> bytes:
+    return png(picture("red", seed, size=(8, 8)))
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def written(roots, capsys):
         for part, n in (("train", TRAIN), ("test", TEST)):
             (folder / part).mkdir(parents=True, exist_ok=True)
             for i in range(n):
-                picture("red", seed=i, size=(8, 8)).save(folder / part / f"{part[:2]}{i}.png")
+                (folder / part / f"{part[:2]}{i}.png").write_bytes(small_picture(i))
         ids = [f"tr{i}" for i in range(TRAIN)], [f"te{i}" for i in range(TEST)]
         pd.DataFrame({"id": ids[0]} | train).to_csv(folder / "train.csv", index=False)
         sample = pd.DataFrame({id: ids[1]} | sample)

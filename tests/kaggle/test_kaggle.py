@@ -41,6 +41,7 @@ for folder, variables in json.loads(sys.argv[1]).items():
 WAYS = ["KAGGLE_API_TOKEN", "a file that it names", "access_token", "kaggle.json", "KAGGLE_USERNAME and KAGGLE_KEY"]
 GIVEN = [way for way in WAYS if way.startswith("KAGGLE_")]  # with blanks around the secret
 GIVEN += [f"{way} in {encoding}" for way in WAYS[1:4] for encoding in ("utf-8-sig", "utf-16")]
+CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 LEGACY = {"KAGGLE_USERNAME": "me", "KAGGLE_KEY": kaggle_standin.TOKEN}
 CASES = {
     "token": {},
@@ -72,7 +73,8 @@ def fetched(tmp_path_factory):
             roots = {"HOME": str(folder / "home"), "INPUT_DIR": str(folder / "input")}
             client = kaggle_standin.client_environment(url, root / "client")
             variables[str(folder)] = {**client, "SUBMISSIONS_DIR": str(folder / "submissions"), **roots, **given}
-        env = {name: value for name, value in os.environ.items() if not name.startswith("KAGGLE_")}
+        unset = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", *CERTIFICATES)
+        env = {name: value for name, value in os.environ.items() if name not in unset}
         command = [sys.executable, "-c", FETCH, json.dumps(variables)]
         done = subprocess.run(command, cwd=ROOT, env={**env, **client}, capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
@@ -223,14 +225,13 @@ def test_a_faulty_token_hides_no_key(fetched):
     assert "with the credentials in KAGGLE_USERNAME and KAGGLE_KEY" in said
 
 
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("name", CERTIFICATES)
 @pytest.mark.parametrize(("content", "fault"), [(None, "cannot be read"), ("no PEM", "holds no certificates")])
 def test_certificates_that_cannot_be_read_are_one_sentence(roots, monkeypatch, name, content, fault):
     path = roots / "proxy.pem"
     if content:
         path.write_text(content)
     monkeypatch.setenv("KAGGLE_API_TOKEN", "x")
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.setenv(name, str(path))
     with (
         pytest.raises(Refusal, match=f"{name} names {path}, which {fault}.*or unset {name}"),
