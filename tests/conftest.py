@@ -22,7 +22,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.base import packages
+from src.base import packages, provenance
 from src.data.sources.kaggle import Kaggle
 from src.schema.competition import Competition
 from src.schema.models import Augment, FineTune, Probe, Prompts, ZeroShot
@@ -98,6 +98,14 @@ def no_waiting_for_loaders():
     """torch gives each process of a loader that is to end 5 s, of which hanging ones make use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_commit():
+    """git says once of which commit the results are, and not of each model: it takes 5 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(provenance, "commit", functools.cache(provenance.commit))
         yield
 
 

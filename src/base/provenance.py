@@ -1,6 +1,7 @@
 """Where results come from: this repository's commit, versions of packages, the device."""
 
 import contextlib
+import functools
 import platform
 import subprocess
 from pathlib import Path
@@ -19,7 +20,12 @@ def commit(repository: Path) -> str:
     return "unknown"
 
 
+@functools.cache
+def versions() -> dict[str, str]:
+    """Those of PACKAGES that are installed: a process keeps to what it has imported."""
+    return {name: version for name in PACKAGES if (version := packages.version(name)) is not None}
+
+
 def current_provenance(repository: Path) -> dict[str, str]:
     """The commit, versions and device of a result; no part of a key."""
-    versions = {name: version for name in PACKAGES if (version := packages.version(name)) is not None}
-    return {"commit": commit(repository), "device": device_name(), "python": platform.python_version(), **versions}
+    return {"commit": commit(repository), "device": device_name(), "python": platform.python_version(), **versions()}
