@@ -42,7 +42,7 @@ from tests.conftest import toy_competition
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
 TARGETS = np.arange(40) % 3
-
+SMALL = {"depths": (1, 1, 1, 1), "dims": (8, 8, 8, 8)}  # of a test_convnext
 
 PREDICT = training.predict
 
@@ -65,6 +65,8 @@ class Squares(list):
 
 def spec_of(**changes) -> FineTune:
     fields = {"backbone": "test_convnext", "pretrained": False, "img_size": 32, "epochs": 2, "lr": 1e-3}
+    if "backbone" not in changes:
+        changes["backbone_args"] = {**SMALL, **changes.get("backbone_args", {})}
     return FineTune(**{**fields, "batch_size": 10, "warmup_epochs": 0.5, "augment": (), **changes})
 
 
@@ -97,12 +99,15 @@ def moved(made: Training, before: dict) -> set[str]:
     return {name for name, tensor in made.model.state_dict().items() if not torch.equal(tensor, before[name])}
 
 
+def alike(model, fold, rows, *rest):
+    """Predicts that all classes are equally likely."""
+    return np.full((len(rows), 3), 1 / 3, np.float32)
+
+
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    """Predicting is not what is tested here: all classes are equally likely."""
-    monkeypatch.setattr(
-        training, "predict", lambda model, fold, rows, *rest: np.full((len(rows), 3), 1 / 3, np.float32)
-    )
+    """Predicting is not what is tested here."""
+    monkeypatch.setattr(training, "predict", alike)
 
 
 def fit(spec, folder, key="key", behind=0.0, **changes):
@@ -455,14 +460,21 @@ class TestOptimizer:
 class TestStopped:
     SPEC = spec_of(epochs=3, batch_size=8, ema_decay=0.5, mixup=0.4, backbone_args={"drop_path_rate": 0.2})
 
+    @pytest.fixture(scope="class")
+    def undisturbed(self, tmp_path_factory):
+        """The weights and the history of a run to which nothing happened."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "predict", alike)
+            return fit(self.SPEC, tmp_path_factory.mktemp("undisturbed"))
+
     @pytest.mark.parametrize(  # 4 steps are an epoch; 12 are all
         ("step", "number"),
         [(step, signal.SIGTERM) for step in (1, 3, 4, 6, 11)] + [(6, signal.SIGINT), (6, signal.SIGALRM)],
     )
     def test_by_a_signal_it_saves_and_ends_with_the_weights_of_an_undisturbed_run(
-        self, tmp_path, monkeypatch, step, number, capsys
+        self, undisturbed, tmp_path, monkeypatch, step, number, capsys
     ):
-        expected, history = fit(self.SPEC, tmp_path / "whole")
+        expected, history = undisturbed
         train_step, steps = Training.train_step, []
 
         def disturbed(self, *arguments):
@@ -482,9 +494,9 @@ class TestStopped:
         assert all(torch.equal(again[name], expected[name]) for name in expected)
         assert [row["loss"] for row in history_again] == [row["loss"] for row in history]
 
-    def test_a_worker_that_heard_the_signal_too_costs_nothing(self, tmp_path, monkeypatch):
+    def test_a_worker_that_heard_the_signal_too_costs_nothing(self, undisturbed, tmp_path, monkeypatch):
         """As when a whole process group is told to end."""
-        expected, _ = fit(self.SPEC, tmp_path / "whole")
+        expected, _ = undisturbed
 
         def dying(self, epoch, first=0):
             for step, item in enumerate(of(self, epoch, first)):
@@ -571,15 +583,15 @@ class TestStopped:
 
     @pytest.mark.usefixtures("saved_each_step")
     def test_two_checkpoints_are_kept_and_the_older_serves_where_the_newer_is_damaged(
-        self, tmp_path, monkeypatch, capsys
+        self, undisturbed, tmp_path, monkeypatch, capsys
     ):
-        expected, _ = fit(self.SPEC, tmp_path / "whole")
+        expected, _ = undisturbed
         running = Running(tmp_path / "it" / "fold0.safetensors", {"it": "key"})
         monkeypatch.setattr(training, "train_epoch", stop_after(training.train_epoch, 2))
         with pytest.raises(KeyboardInterrupt):
             fit(self.SPEC, tmp_path / "it")
         monkeypatch.undo()
-        monkeypatch.setattr(training, "predict", lambda model, fold, rows, *rest: np.full((len(rows), 3), 1 / 3))
+        monkeypatch.setattr(training, "predict", alike)
         older, newer = running.paths()
         newer.write_bytes(newer.read_bytes()[:1000])
         again, _ = fit(self.SPEC, tmp_path / "it")
@@ -591,9 +603,9 @@ class TestStopped:
 
     @pytest.mark.parametrize("killed_at", [2, 5, 7, 12])  # the step after: a checkpoint is of whole steps
     def test_a_checkpoint_within_an_epoch_resumes_to_the_weights_of_an_undisturbed_run(
-        self, tmp_path, monkeypatch, killed_at, saved_each_step, capsys
+        self, undisturbed, tmp_path, monkeypatch, killed_at, saved_each_step, capsys
     ):
-        expected, history = fit(self.SPEC, tmp_path / "whole")
+        expected, history = undisturbed
         with monkeypatch.context() as patch:
             patch.setattr(Training, "train_step", stop_after(Training.train_step, killed_at - 1))
             with pytest.raises(KeyboardInterrupt):
@@ -607,10 +619,10 @@ class TestStopped:
 
     @pytest.mark.parametrize(("seconds", "behind", "step"), [(100.0, 0.0, 5), (25.0, 0.0, 3), (200.0, 1.0, 5)])
     def test_a_pace_that_ends_too_late_is_stopped_and_saved_and_a_later_run_goes_on(
-        self, tmp_path, monkeypatch, capsys, seconds, behind, step
+        self, undisturbed, tmp_path, monkeypatch, capsys, seconds, behind, step
     ):
         """Steps of 10 s: 12 of them take 120 s, and as long again if as much is behind them."""
-        expected, history = fit(self.SPEC, tmp_path / "whole")
+        expected, history = undisturbed
         now, train_step = 0.0, Training.train_step
 
         def slow(made, *batch):
