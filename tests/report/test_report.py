@@ -10,19 +10,19 @@ import pytest
 
 from src.base import files
 from src.commands import report
-from src.data.rows import read_dataset
+from src.data.rows import Dataset, read_dataset
 from src.report import charts, material, page
 from src.report.page import Section
 from src.results.model import model_tables, save_model
 from src.stages import data, folds
-from tests.conftest import snapshot, toy_competition
+from tests.conftest import roots_at, set_roots, snapshot, toy_competition, toy_files
 
 TIME = re.compile(r'<time id="made">[^<]*</time>')
 
 
-def save(competition, name: str, right: float = 0.8, seed: int = 0) -> None:
+def save(competition, name: str, right: float = 0.8, seed: int = 0, rows: Dataset | None = None) -> None:
     """A finished model whose labels are right for about that share of the train rows."""
-    rows, rng = read_dataset(competition), np.random.default_rng(seed)
+    rows, rng = rows or read_dataset(competition), np.random.default_rng(seed)
     n, k = len(rows.train), len(competition.classes)
     likely = np.where(rng.random(n) < right, rows.targets, rng.integers(0, k, n))
     oof = (0.1 + 0.9 * np.eye(k)[likely]) / (1 + 0.1 * (k - 1) + 0.0)
@@ -31,18 +31,27 @@ def save(competition, name: str, right: float = 0.8, seed: int = 0) -> None:
     save_model(competition, name, rows.key, rows, oof, test, 1.0)
 
 
+def begin(competition) -> None:
+    for stage in (data, folds):
+        stage.run(competition)
+
+
+def finish(competition) -> None:
+    rows = read_dataset(competition)
+    for seed, name in enumerate([*competition.models, "blend"]):
+        save(competition, name, seed=seed, rows=rows)
+
+
 @pytest.fixture
 def begun(toy):
     """The toy competition with data and folds, and no model."""
-    data.run(toy)
-    folds.run(toy)
+    begin(toy)
     return toy
 
 
 @pytest.fixture
 def finished(begun):
-    for seed, name in enumerate([*begun.models, "blend"]):
-        save(begun, name, seed=seed)
+    finish(begun)
     return begun
 
 
@@ -168,29 +177,44 @@ class TestPage:
 
 
 class TestStage:
+    @pytest.fixture(scope="class")
+    def home(self, tmp_path_factory):
+        """The roots of a finished competition with its report, where an earlier version had drawn a chart."""
+        with roots_at(folder := tmp_path_factory.mktemp("reported")):
+            toy_files(folder / "input" / "toy")
+            competition = toy_competition()
+            begin(competition)
+            finish(competition)
+            competition.plots.mkdir(parents=True)
+            (competition.plots / "of-an-earlier-version.png").write_bytes(b"")
+            report.run(competition)
+        return folder
+
+    @pytest.fixture
+    def reported(self, home, monkeypatch):
+        set_roots(monkeypatch, home)
+        return toy_competition()
+
     def written(self, competition) -> str:
         return competition.report_html.read_text(encoding="utf-8")
 
-    def test_the_same_input_gives_the_same_bytes_but_for_the_time(self, finished, monkeypatch):
-        report.run(finished)
-        first, plots = self.written(finished), snapshot(finished.plots)
-        finished.report_html.unlink()
-        report.run(finished)
-        assert TIME.sub("", self.written(finished)) == TIME.sub("", first)
-        assert {name: data for name, (_, data) in snapshot(finished.plots).items()} == {
+    def test_the_same_input_gives_the_same_bytes_but_for_the_time(self, reported):
+        first, plots = self.written(reported), snapshot(reported.plots)
+        reported.report_html.unlink()
+        report.run(reported)
+        assert TIME.sub("", self.written(reported)) == TIME.sub("", first)
+        assert {name: data for name, (_, data) in snapshot(reported.plots).items()} == {
             name: data for name, (_, data) in plots.items()
         }
 
-    def test_a_second_report_of_the_same_input_changes_no_file(self, finished, capsys, roots):
-        report.run(finished)
-        before = snapshot(roots)
-        report.run(finished)
+    def test_a_second_report_of_the_same_input_changes_no_file(self, reported, home, capsys):
+        before = snapshot(home)
+        report.run(reported)
         assert "is of all that is there" in capsys.readouterr().out
-        assert snapshot(roots) == before
+        assert snapshot(home) == before
 
-    def test_nothing_in_the_page_is_fetched(self, finished):
-        report.run(finished)
-        html = self.written(finished)
+    def test_nothing_in_the_page_is_fetched(self, reported):
+        html = self.written(reported)
         assert "default-src 'none'" in html
         assert not re.search(r"<script[^>]+src=", html)
         bare = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
@@ -198,13 +222,10 @@ class TestStage:
         assert all(address.startswith("data:") for address in loads)
         assert not re.search(r"@import|url\((?!\"?data:)", bare)
 
-    def test_every_chart_of_the_page_lies_there_as_a_picture_and_no_other(self, finished):
-        finished.plots.mkdir(parents=True)
-        (finished.plots / "of-an-earlier-version.png").write_bytes(b"")
-        report.run(finished)
-        shown = set(re.findall(r'data-chart="([^"]+)"', self.written(finished)))
-        assert {path.stem for path in finished.plots.iterdir()} >= shown
-        assert "of-an-earlier-version" not in {path.stem for path in finished.plots.iterdir()}
+    def test_every_chart_of_the_page_lies_there_as_a_picture_and_no_other(self, reported):
+        shown = set(re.findall(r'data-chart="([^"]+)"', self.written(reported)))
+        assert {path.stem for path in reported.plots.iterdir()} >= shown
+        assert "of-an-earlier-version" not in {path.stem for path in reported.plots.iterdir()}
 
     def test_texts_of_the_competition_are_no_html(self, begun, folder):
         title = '<img src=x onerror="alert(1)">'

@@ -1,7 +1,9 @@
 """The report of labels, numbers, one probability and rankings: whole pages, and numbers that are scikit-learn's."""
 
+import functools
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,18 +17,40 @@ from src.report.mistakes_of import labels as of_labels
 from src.report.sections import blend, data, mistakes, trust
 from src.report.tasks import of as task_of
 from src.report.tasks.numbers import number_text
+from src.schema.competition import Competition
 from src.stages import data as data_stage
 from tests import tasks
+from tests.conftest import roots_at, set_roots
 
 KINDS = ("labels", "number", "binary", "ranking", "class")
 
 
-def made(roots, kind: str, **changes):
-    competition = tasks.competition_of(roots, kind, **changes)
-    data_stage.run(competition)
-    for seed, name in enumerate(("a", "b", "blend")):
-        tasks.save(competition, kind, name, skill=2 + seed, seed=seed)
-    return competition
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory):
+    """made_once("labels"): the folder of a competition of that kind, made once for all tests, and the competition."""
+
+    @functools.cache
+    def make(kind: str) -> tuple[Path, Competition]:
+        with roots_at(folder := tmp_path_factory.mktemp(kind)):
+            competition = tasks.competition_of(folder, kind)
+            data_stage.run(competition)
+            for seed, name in enumerate(("a", "b", "blend")):
+                tasks.save(competition, kind, name, skill=2 + seed, seed=seed)
+        return folder, competition
+
+    return make
+
+
+@pytest.fixture
+def made(made_once, monkeypatch):
+    """made("labels"): a competition of that kind with its models, which a test leaves as they are."""
+
+    def enter(kind: str) -> Competition:
+        folder, competition = made_once(kind)
+        set_roots(monkeypatch, folder)
+        return competition
+
+    return enter
 
 
 def drawn(section, name: str) -> list[dict]:
@@ -34,8 +58,9 @@ def drawn(section, name: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_whole(roots, kind):
-    competition = made(roots, kind)
+def test_the_page_is_whole(made, monkeypatch, kind):
+    monkeypatch.setattr(charts, "SCALE", 0.1)  # small pictures are drawn in half the time
+    competition = made(kind)
     report.run(competition)
     html = competition.report_html.read_text(encoding="utf-8")
     album = json.loads(re.search(r'id="data-album">(.*?)</script>', html, re.S)[1])
@@ -47,8 +72,8 @@ def test_the_page_is_whole(roots, kind):
 
 class TestLabels:
     @pytest.fixture
-    def found(self, roots):
-        return material.read(made(roots, "labels"))
+    def found(self, made):
+        return material.read(made("labels"))
 
     def test_the_table_is_scikit_learns(self, found):
         section = mistakes.section(found)
@@ -109,8 +134,8 @@ class TestLabels:
 
 class TestNumbers:
     @pytest.fixture
-    def found(self, roots):
-        return material.read(made(roots, "number"))
+    def found(self, made):
+        return material.read(made("number"))
 
     def test_the_furthest_off_come_first(self, found):
         section, model = mistakes.section(found), found.models["b"]
@@ -167,8 +192,8 @@ class TestNumbers:
 
 
 class TestOthers:
-    def test_one_probability_has_its_curve_and_its_scores(self, roots):
-        found = material.read(made(roots, "binary"))
+    def test_one_probability_has_its_curve_and_its_scores(self, made):
+        found = material.read(made("binary"))
         section = mistakes.section(found)
         points = [row for row in drawn(section, "roc") if row.get("name") == "a"]
         points.sort(key=lambda row: row["step"])
@@ -178,14 +203,14 @@ class TestOthers:
         rows = [row for row in drawn(section, "positive") if row["model"] == "a" and row["kind"] == "green"]
         assert sum(row["rows"] for row in rows) == (found.targets == 1).sum()
 
-    def test_a_ranking_has_the_place_of_the_true_class(self, roots):
-        found = material.read(made(roots, "ranking"))
+    def test_a_ranking_has_the_place_of_the_true_class(self, made):
+        found = material.read(made("ranking"))
         model = found.models["a"]
         share = {row["place"]: row["share"] for row in drawn(mistakes.section(found), "ranks") if row["model"] == "a"}
         assert share[1] == pytest.approx((model.oof.argmax(axis=1) == found.targets).mean(), abs=1e-5)
         assert share[len(found.classes)] == 1
         assert (curves.true_rank(np.array([1, 0]), np.array([[0.2, 0.8], [0.5, 0.5]])) == [1, 2]).all()
 
-    def test_one_class_has_neither(self, roots):
-        found = material.read(made(roots, "class"))
+    def test_one_class_has_neither(self, made):
+        found = material.read(made("class"))
         assert not {"roc", "positive", "ranks"} & mistakes.section(found).charts.keys()
