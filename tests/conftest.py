@@ -276,7 +276,7 @@ def run_sh(roots):
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ThreadingHTTPServer]:
     """A server on a free port of this machine, in a thread, until the block ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # the seconds until it sees that it is to end
     thread.start()
     try:
         yield server

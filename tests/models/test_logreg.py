@@ -287,7 +287,7 @@ targets, block = rng.integers(0, 8, 20_000), np.arange(20_000) % 5
 def run(n):
     feats = rng.standard_normal((n, 512), dtype=np.float32)
     problems = [Problem(c, pair) for pair in [(0, 1), (2, 4)] for c in np.logspace(-3, 3, 60)]  # too many at once
-    solve(Design(feats, block[:n]), targets[:n], 8, problems, max_iter=3)
+    solve(Design(feats, block[:n]), targets[:n], 8, problems, max_iter=2)
     return feats.nbytes
 run(100)  # what libraries need before there is any data
 before = high()

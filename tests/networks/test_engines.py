@@ -158,10 +158,10 @@ def test_the_engine_stands_beside_its_seconds():
 def test_openvino_is_imported_where_it_computes_and_reports_to_nobody(tmp_path):
     code = """
 import sys
+from torch import nn
 from src.networks import engines
-from tests.networks.test_engines import convolutions
 assert "openvino" not in sys.modules
-engines.convert(convolutions(), 2, 16)
+engines.convert(nn.Conv2d(3, 8, 3).eval().requires_grad_(False), 2, 16)
 assert "openvino" in sys.modules and sys.modules["openvino_telemetry"] is None
 """
     home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
