@@ -244,6 +244,16 @@ def saved_each_step(monkeypatch):
 
 
 @pytest.fixture
+def few_candidates(monkeypatch):
+    """Fewer candidates for near-duplicates, and pairs that tell of unrelated pictures: each takes milliseconds."""
+    from src.audit import duplicates
+
+    monkeypatch.setattr(duplicates, "DRAWN", 40)
+    monkeypatch.setattr(duplicates, "CANDIDATES", {"upright": 1, "turned": 1, "features": 1})
+    monkeypatch.setattr(duplicates, "BACK", 1)
+
+
+@pytest.fixture
 def hide(monkeypatch):
     """hide("open_clip", "cleanlab"): this environment has no such packages."""
 

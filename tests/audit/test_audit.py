@@ -23,11 +23,7 @@ PAIRED = ["id", "part", "other_id", "other_part", "label", "suggested_label"]
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch):
-    """Fewer candidates, pairs that tell of unrelated pictures, and replicates: each takes milliseconds."""
-    monkeypatch.setattr(duplicates, "DRAWN", 40)
-    monkeypatch.setattr(duplicates, "CANDIDATES", {"upright": 1, "turned": 1, "features": 1})
-    monkeypatch.setattr(duplicates, "BACK", 1)
+def few(few_candidates, monkeypatch):
     monkeypatch.setattr(bootstrap, "REPLICATES", 5)
 
 

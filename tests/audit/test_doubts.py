@@ -93,7 +93,9 @@ def test_labels_with_the_separator_in_their_names_are_written_so_that_they_can_b
 
 
 @pytest.mark.parametrize("kind", ["labels", "number"])
-def test_the_audit_finds_pairs_that_contradict_and_doubtful_answers_and_is_read_again(roots, kind, capsys):
+def test_the_audit_finds_pairs_that_contradict_and_doubtful_answers_and_is_read_again(
+    roots, kind, few_candidates, capsys
+):
     competition = tasks.competition_of(roots, kind)
     folder = competition.input("")
     train, label = pd.read_csv(folder / "train.csv", dtype=str, keep_default_na=False), competition.label

@@ -19,6 +19,7 @@ from src.models.blend.pool import Pool
 from src.models.gathering import gathered
 from src.models.neighbours.searching import Nearest
 from src.models.neighbours.voting import Said, Vote, least
+from src.report import charts
 from src.results import predictions, summary
 from src.results.model import model_tables, read_model, save_model
 from src.schema.forms import OneProbability, Ranking
@@ -124,7 +125,10 @@ def test_a_run_gives_what_it_gives_with_whole_tables(kinds, capsys, monkeypatch,
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
-def test_the_choice_among_methods_the_audit_and_the_report_do_without_whole_tables(kinds, capsys, is_many, metric):
+def test_the_choice_among_methods_the_audit_and_the_report_do_without_whole_tables(
+    kinds, capsys, is_many, few_candidates, monkeypatch, metric
+):
+    monkeypatch.setattr(charts, "SCALE", 0.1)  # small pictures are drawn in half the time
     one = competition(metric=metric)
     said, _ = run(one, capsys)
     assert f"greedy and stack are left out: of {K} classes the tables keep the likeliest of each row alone" in said
