@@ -52,8 +52,9 @@ def targets_of(task: str, bright: np.ndarray) -> np.ndarray:
 
 
 def spec_of(**changes) -> FineTune:
-    recipe = {"backbone": "test_convnext", "backbone_args": {"depths": (1, 1, 1, 1)}, "pretrained": False}
-    shape = {"img_size": SIDE, "epochs": 10, "lr": 5e-3, "batch_size": 10, "ema_decay": 0.9, "augment": ()}
+    small = {"depths": (1, 1, 1, 1), "dims": (16, 16, 16, 16)}
+    recipe = {"backbone": "test_convnext", "backbone_args": small, "pretrained": False}
+    shape = {"img_size": SIDE, "epochs": 6, "lr": 1e-2, "batch_size": 10, "ema_decay": 0.9, "augment": ()}
     return FineTune(**{**recipe, **shape, **changes})
 
 
