@@ -176,6 +176,9 @@ def test_what_does_not_fit_the_task_is_refused_in_the_config(task, changes, said
         toy_competition(task=task, models={"probe": Probe(clip=TINY_CLIP, **changes)}, **target)
 
 
+FEW = {"cs": (1.0, 100.0, 10000.0), "widen": False}  # where the choice of C is not what is looked at
+
+
 class TestStage:
     @pytest.fixture
     def made(self, folder):
@@ -206,7 +209,7 @@ class TestStage:
 
     @pytest.mark.parametrize("number", ["ridge", "share"])
     def test_numbers(self, made, capsys, number):
-        spec = Probe(clip=TINY_CLIP, number=number)
+        spec = Probe(clip=TINY_CLIP, number=number, **FEW)
         relabel = lambda labels, i: np.where(labels == "red", 90, np.where(labels == "green", 50, 12)) + i % 3  # noqa: E731
         competition, model, oof = made(relabel, spec, task="number", classes=(), span=(10, 110), metric="rmse")
         assert ("mean squared error of the share" in capsys.readouterr().out) == (number == "ridge")
@@ -235,7 +238,7 @@ class TestStage:
             rows.assign(width=rng.permutation(len(rows)) + 1.0, site="here").to_csv(folder / f"{part}.csv", index=False)
         width = pd.read_csv(folder / "train.csv")["width"].to_numpy()
         target = {"task": "number", "classes": (), "span": (0, 40), "metric": "rmse"}
-        spec = Probe(clip=TINY_CLIP)
+        spec = Probe(clip=TINY_CLIP, **FEW)
         competition, without, _ = made(lambda labels, i: width, spec, **target)
         competition, model, _ = made(lambda labels, i: width, spec, columns=("width", "site"), **target)
         assert "columns" in capsys.readouterr().out
@@ -257,7 +260,7 @@ class TestStage:
         if task == "number":
             relabel = lambda labels, i: np.where(labels == "red", 90, 12)  # noqa: E731
             fields = {"task": "number", "classes": (), "span": (10, 110), "metric": "rmse"}
-        competition, _, _ = made(relabel, Probe(clip=TINY_CLIP), **fields)
+        competition, _, _ = made(relabel, Probe(clip=TINY_CLIP, **FEW), **fields)
         spec = FineTune(clip=TINY_CLIP, head="probe", epochs=2, lr=1e-3)
         rows = read_dataset(competition)
         feats = Features(competition, [spec.encoder], rows.train)[:]
