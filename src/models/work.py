@@ -11,7 +11,6 @@ from src.networks import encoders
 from src.results.model import has_result, is_reused
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
-from src.units.inline import Inline
 from src.units.unit import Key, Unit
 
 FITTED = 1e8  # FLOP of a picture's features in a fit: a guess, by which units that were never measured are put in order
@@ -127,41 +126,3 @@ def model_files(folder: Path) -> list[Path]:
 
 def is_result(name: str) -> bool:
     return not name.startswith(".") and ".running-" not in name
-
-
-def make_all(work: StageWork) -> list[str]:
-    """Run all pending units of a stage in this process; return the models that were computed and not reused.
-
-    Raises:
-        UserError: The first of a unit; the others were run.
-    """
-    made = Made(work)
-    try:
-        outcome = Inline().run(list(work.pending()), made)
-        if [unit for unit, error in outcome.failed.items() if work.recover(error, *unit.names)]:
-            outcome = Inline().run(list(work.pending()), made)
-        outcome.raise_first()
-    finally:
-        work.forget()
-    return made.models
-
-
-class Made:
-    """A stage's work as placers want it, with the models that were finished."""
-
-    def __init__(self, work: StageWork):
-        self.work = work
-        self.models: list[str] = []
-
-    def run(self, unit: Unit) -> None:
-        self.work.run(*unit.names)
-
-    def is_done(self, unit: Unit) -> bool:
-        return self.work.is_done(*unit.names)
-
-    def settle(self, unit: Unit, seconds: float) -> None:
-        if (name := self.work.makes(*unit.names)) is not None:
-            self.models.append(name)
-
-    def outputs(self, unit: Unit) -> Collection[Path]:
-        return self.work.outputs(*unit.names)

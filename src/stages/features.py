@@ -9,8 +9,7 @@ Encoders, views, precision and storage: ./run.sh help networks
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from src.data.rows import read_dataset
-from src.models.work import StageWork, make_all
+from src.models.work import StageWork
 from src.networks import encoders, encoding, encoding_units
 from src.networks.blocks import Block
 from src.networks.encoding import Overflowed
@@ -71,7 +70,3 @@ class Work(StageWork):
 
     def forget(self) -> None:
         encoding_units.forget()
-
-
-def run(competition: Competition) -> None:
-    make_all(Work(competition, read_dataset(competition)))

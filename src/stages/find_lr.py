@@ -15,15 +15,13 @@ from torch import nn
 
 from src.base import files
 from src.base.progress import track
-from src.data.rows import read_dataset
 from src.models.finetune import augment, heads, resident
 from src.models.finetune.batches import Batches, Fold
 from src.models.finetune.resident import Resident
 from src.models.finetune.run import Run, check_networks, squares_of
 from src.models.finetune.training import NotFinite, Training
-from src.models.work import StageWork, make_all
+from src.models.work import StageWork
 from src.networks import classifiers
-from src.schema.competition import Competition
 from src.schema.models import FineTune
 from src.units.unit import Unit
 
@@ -71,10 +69,6 @@ class Work(StageWork):
 
     def outputs(self, name: str) -> list[Path]:
         return [self.path(name)]
-
-
-def run(competition: Competition) -> None:
-    make_all(Work(competition, read_dataset(competition)))
 
 
 def lr_curve(fold: Fold, model: nn.Module, transform: A.Compose) -> pd.DataFrame:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from src.data.rows import read_dataset
 from src.models.finetune import heads, soups
 from src.models.finetune.assembling import assemble
 from src.models.finetune.cost import rate_of, run_cost
@@ -18,11 +17,10 @@ from src.models.finetune.fold import Shared, run_fold
 from src.models.finetune.keys import CODE
 from src.models.finetune.run import Run, check_networks, runs_of
 from src.models.probe.judging import JUDGE, judge_of
-from src.models.work import FITTED, StageWork, make_all, model_files
+from src.models.work import FITTED, StageWork, model_files
 from src.networks import encoders
 from src.networks.flops import flops
 from src.results.model import has_result, is_reused, model_key, read_model
-from src.schema.competition import Competition
 from src.schema.models import Soup
 from src.units.unit import Key, Unit
 
@@ -151,8 +149,3 @@ class Work(StageWork):
 
     def makes(self, name: str, what: int | str = "", seed: int | None = None) -> str | None:
         return name if name in self.soups or what == ASSEMBLE else None
-
-
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    return make_all(Work(competition, read_dataset(competition)))

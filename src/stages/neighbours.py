@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from src.data.rows import Dataset, read_dataset
+from src.data.rows import Dataset
 from src.models.neighbours import fitted
 from src.models.pictures import test_pictures
-from src.models.work import ModelWork, make_all
+from src.models.work import ModelWork
 from src.networks import features
 from src.results.model import model_key, save_model
 from src.schema.competition import Competition
@@ -32,11 +32,6 @@ class Work(ModelWork):
 
     def compute(self, name: str, key: dict[str, Any]) -> None:
         fit(self.competition, name, self.models[name], self.data, key)
-
-
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Neighbours, data: Dataset, key: dict) -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from src.base.progress import track
-from src.data.rows import Dataset, read_dataset
+from src.data.rows import Dataset
 from src.models.links import link
 from src.models.pictures import test_pictures, train_pictures
 from src.models.pixels import descriptors, fitted
 from src.models.pixels.fitted import FittedPixels
 from src.models.pixels.fitting import Fits, TrainRows, fit_folds
-from src.models.work import FITTED, ModelWork, make_all
+from src.models.work import FITTED, ModelWork
 from src.networks import encoders
 from src.results.model import model_key, save_model
 from src.schema.competition import Competition
@@ -40,11 +40,6 @@ class Work(ModelWork):
 
     def compute(self, name: str, key: dict[str, Any]) -> None:
         fit(self.competition, name, self.models[name], self.data, key)
-
-
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Pixels, data: Dataset, key: dict) -> None:

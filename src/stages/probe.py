@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from src.base.text import duration
-from src.data.rows import Dataset, read_dataset
+from src.data.rows import Dataset
 from src.models.logreg.ridge import Clipped
 from src.models.pictures import test_pictures
 from src.models.probe.fitted import FittedProbe
 from src.models.probe.fitting import TrainRows, probe_key
 from src.models.probe.judging import JUDGE, judgement_paths, judging_probes, why_not_judged, write_judgements
 from src.models.probe.nested import Fit
-from src.models.work import FITTED, ModelWork, make_all
+from src.models.work import FITTED, ModelWork
 from src.results.model import read_model, save_model
 from src.schema.competition import Competition
 from src.schema.models import Probe
@@ -67,11 +67,6 @@ class Work(ModelWork):
 
     def makes(self, name: str, what: str = "") -> str | None:
         return None if what else name
-
-
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    return make_all(Work(competition, read_dataset(competition)))
 
 
 def fit(competition: Competition, name: str, spec: Probe, data: Dataset, key: dict) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from src.base import files
-from src.data.rows import Dataset, read_dataset
+from src.data.rows import Dataset
 from src.models import prompt_variants, zeroshot
 from src.models.pictures import test_pictures, train_pictures
-from src.models.work import ModelWork, make_all
+from src.models.work import ModelWork
 from src.models.zeroshot import FittedZeroShot, FoldClassifier, Logits
 from src.networks import features, texts
 from src.results.model import model_key, save_model
@@ -46,11 +46,6 @@ class Work(ModelWork):
 
     def compute(self, name: str, key: dict[str, Any]) -> None:
         rank(self.competition, name, self.models[name], self.data, key)
-
-
-def run(competition: Competition) -> list[str]:
-    """Return the names of the models that were computed and not reused."""
-    return make_all(Work(competition, read_dataset(competition)))
 
 
 def rank(competition: Competition, name: str, spec: ZeroShot, data: Dataset, key: dict) -> None:

@@ -18,6 +18,7 @@ from src.scoring import bootstrap
 from src.stages import audit as stage
 from src.stages import data, features, folds
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 PAIRED = ["id", "part", "other_id", "other_part", "label", "suggested_label"]
 
@@ -31,7 +32,7 @@ def ready(**changes):
     """The toy competition, up to its features."""
     competition = toy_competition(**{"models": {"probe": Probe(clip=TINY_CLIP)}, **changes})
     for before in (data, folds, features):
-        before.run(competition)
+        run_stage(before, competition)
     return competition
 
 
@@ -252,7 +253,7 @@ def test_killed_half_way_it_goes_on(planted, monkeypatch):
 def test_a_changed_image_is_looked_at_again(planted, paired):
     competition = paired
     shutil.copy(planted / "train/020.png", planted / "test/101.png")
-    features.run(competition)
+    run_stage(features, competition)
     stage.run(competition)
     assert [row[0] for row in of_kind(competition, "leak")] == ["101", "105"]
 

@@ -14,6 +14,7 @@ from src.schema.models import FineTune, Probe
 from src.scoring.metrics import METRICS
 from src.stages import data, features, folds, probe
 from tests.conftest import TINY_CLIP, snapshot, toy_competition
+from tests.running import run_stage
 
 PROBE = Probe(clip=TINY_CLIP, cs=(100.0,), normalise=(True,), widen=False)
 COMPARISON = Comparison("tol", "0.1", "probe", "accuracy", 0.5, 0.1, 0.6, 0.1, 0.1, 0.04, 3, "f" * 64, "a" * 64)
@@ -27,7 +28,7 @@ def competition_of(**changes):
 def prepared(folder):
     competition = competition_of()
     for module in (data, folds, features, probe):
-        module.run(competition)
+        run_stage(module, competition)
     return competition
 
 

@@ -34,6 +34,7 @@ from src.schema.models import FineTune, Probe
 from src.schema.settings import Blend, Notebook
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition
+from tests.running import run_stage
 
 HUB = "models--timm--test_convnext.r160_in1k"
 STAGES = (data, folds, features, zeroshot, probe, finetune, blend, submission)
@@ -84,7 +85,7 @@ def run_once(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         at(root, patch)
         for stage in STAGES:
-            stage.run(packed())
+            run_stage(stage, packed())
     return root
 
 

@@ -32,6 +32,7 @@ from src.schema.networks import Encoder
 from src.schema.settings import Blend
 from src.stages import blend, data, features, finetune, folds, pixels, probe, zeroshot
 from tests.conftest import CLASSES, TINY_CLIP, picture, roots_at, serving, snapshot, toy_competition, toy_files
+from tests.running import run_stage
 
 TUNED = FineTune(
     backbone="test_convnext",
@@ -79,7 +80,7 @@ def trained(tmp_path_factory):
             }
         )
         for stage in (data, folds, pixels, features, zeroshot, probe, finetune, blend):
-            stage.run(competition)
+            run_stage(stage, competition)
         yield competition
 
 

@@ -21,6 +21,7 @@ from src.stages import features as stage
 from src.stages import folds
 from tests.conftest import broken_off, picture, snapshot, toy_competition
 from tests.networks.test_features import rows_of
+from tests.running import run_stage
 
 TUNED = {"pretrained": False, "epochs": 2, "lr": 1e-3}
 
@@ -266,7 +267,7 @@ class TestUnit:
         assert len(decoded) == 3 * 48  # for the encoder, and for two networks, of which one reads whole pictures
         assert all(map(work.is_done, names))
         decoded.clear()
-        stage.run(competition)
+        run_stage(stage, competition)
         for name in competition.trained:
             squares_of(competition, competition.models[name], data)
         assert decoded == []

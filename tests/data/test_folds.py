@@ -17,6 +17,7 @@ from src.schema.settings import Folds
 from src.stages import data, features
 from src.stages import folds as stage
 from tests.conftest import TINY_CLIP, broken_off, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 IDS = [str(i) for i in range(100)]
 LABELS = ["a"] * 60 + ["b"] * 37 + ["c"] * 3
@@ -292,7 +293,7 @@ class TestNearDuplicates:
         competition = self.competition(models={"probe": self.SEEN})
         stage.run(competition)
         assert sum(counts) == 48
-        features.run(competition)
+        run_stage(features, competition)
         assert sum(counts) == 48
 
     def test_a_model_that_is_put_first_changes_nothing(self, planted, monkeypatch):

@@ -10,6 +10,7 @@ from src.data.rows import read_dataset
 from src.results.model import model_tables
 from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
 from tests.conftest import CLASSES, toy_competition
+from tests.running import run_stage
 
 LONE, NEVER = "lone", "never"
 
@@ -38,7 +39,7 @@ def test_they_are_refused_unless_the_config_allows_them(rare):
 
 def test_every_stage_runs(rare):
     for stage in (data, folds, features, zeroshot, probe, finetune, blend, submission):
-        stage.run(rare)
+        run_stage(stage, rare)
     rows = read_dataset(rare)
     lone = rows.targets == rare.classes.index(LONE)
     oof, _ = model_tables(rare, "probe", rows)

@@ -22,6 +22,7 @@ from src.scoring import calibration
 from src.scoring.metrics import METRICS
 from src.stages import data, finetune, folds
 from tests.conftest import CLASSES, TINY_CLIP, broken_off, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 FOLD = np.arange(90) % 3
@@ -113,7 +114,7 @@ class TestStage:
             for a, b in zip(before, after, strict=True)
         ]
         assert changes[1] < 1e-4 < changes[0]
-        assert finetune.run(competition) == ["clip"]
+        assert run_stage(finetune, competition) == ["clip"]
 
     @pytest.fixture
     def fitted(self, monkeypatch):
@@ -129,7 +130,7 @@ class TestStage:
         for number in (2, 0, 1):  # each in a process that knows nothing of the others
             run_fold(competition, "clip", number)
         assert len(fitted) == 1
-        assert finetune.run(competition) == ["clip"]
+        assert run_stage(finetune, competition) == ["clip"]
         assert len(fitted) == 1
 
     def test_probes_of_other_rows_are_fitted_again_and_those_of_another_test_set_are_not(self, prepared, fitted):
@@ -148,7 +149,7 @@ class TestStage:
     def test_wise_ft_ends_at_the_zero_shot_model_and_at_the_fine_tuned_one(self, prepared, capsys):
         alphas = (0.0, 0.5, 1.0)
         competition = with_models(clip=CLIP.model_copy(update={"wise_ft": alphas}), plain=CLIP)
-        finetune.run(competition)
+        run_stage(finetune, competition)
         rows, facts = read_dataset(competition), self.model(competition, "clip")["wise_ft"]
         assert [row["alpha"] for row in facts["curve"]] == list(alphas)
         assert len(facts["chosen"]) == 3
@@ -168,7 +169,7 @@ class TestStage:
     def test_seeds_are_averaged(self, prepared):
         toy = toy_competition().models["convnext"]
         competition = with_models(convnext=toy.model_copy(update={"seeds": 2}), one=toy)
-        finetune.run(competition)
+        run_stage(finetune, competition)
         rows = read_dataset(competition)
         tables = [Run(competition, "convnext", 1, seed).read(rows, "oof", None) for seed in (42, 43)]
         assert np.abs(tables[0] - tables[1]).max() > 1e-3
@@ -181,7 +182,7 @@ class TestStage:
     def test_a_temperature_is_cross_fitted(self, prepared):
         toy = toy_competition().models["convnext"]
         competition = with_models(convnext=toy.model_copy(update={"temperature": True}), plain=toy)
-        finetune.run(competition)
+        run_stage(finetune, competition)
         rows = read_dataset(competition)
         (oof, test), (plain, plain_test) = (model_tables(competition, name, rows) for name in competition.models)
         assert np.abs(oof - calibration.cross_fitted(plain, rows.targets, rows.fold)).max() < 1e-5
@@ -193,7 +194,7 @@ class TestStage:
         toy = toy_competition().models["convnext"].model_copy(update={"ema_decay": None})
         models = {"one": toy, "other": toy.model_copy(update={"lr": 2e-3, "seeds": 2})}
         competition = with_models(**models, soup=Soup(of=("one", "other")))
-        assert finetune.run(competition) == ["one", "other", "soup"]
+        assert run_stage(finetune, competition) == ["one", "other", "soup"]
         assert "soup fold 2" in capsys.readouterr().out
         rows, made = read_dataset(competition), self.model(competition, "soup")
         oof, _ = model_tables(competition, "soup", rows)
@@ -209,25 +210,25 @@ class TestStage:
             expected = training.predict(model, fold, fold.valid, ("identity",), 8)
             assert np.abs(oof[rows.fold == number] - expected).max() < 1e-5
         before = snapshot(competition.folder)
-        assert finetune.run(competition) == []
+        assert run_stage(finetune, competition) == []
         assert snapshot(competition.folder) == before
 
     def test_killed_between_alphas_it_ends_the_same(self, prepared):
         competition = with_models(clip=CLIP.model_copy(update={"wise_ft": (0.0, 0.3, 1.0)}))
-        finetune.run(competition)
+        run_stage(finetune, competition)
         folder = competition.model_folder("clip")
         whole = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}
         for path in folder.iterdir():
             path.unlink()
         with broken_off(Run, "write", 4, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
-            finetune.run(competition)
-        finetune.run(competition)
+            run_stage(finetune, competition)
+        run_stage(finetune, competition)
         again = {name: content for name, (_, content) in snapshot(folder).items() if name.endswith(".parquet")}
         assert again == whole
 
     def test_another_prompt_is_another_start(self, prepared, capsys):
         competition = with_models(clip=CLIP)
-        finetune.run(competition)
+        run_stage(finetune, competition)
         other = competition.model_copy(update={"prompts": Prompts(templates=("quite {} it is",))})
-        assert finetune.run(other) == ["clip"]
+        assert run_stage(finetune, other) == ["clip"]
         assert "clip  recomputing: blue changed" in capsys.readouterr().out

@@ -25,6 +25,7 @@ from src.schema.models import Augment, FineTune, Probe
 from src.stages import data, features, finetune, folds
 from src.units.pace import OutOfTime, allowed
 from tests.conftest import Evil, read_json, roots_at, snapshot, toy_competition, toy_files
+from tests.running import run_stage
 
 
 def with_model(**changes):
@@ -47,7 +48,7 @@ def finished_once(tmp_path_factory):
         toy_files(roots / "input" / "toy")
         competition = with_model()
         for stage in (data, folds, finetune):
-            stage.run(competition)
+            run_stage(stage, competition)
         return competition.model_folder("convnext")
 
 
@@ -64,7 +65,7 @@ def tables_of(competition):
 
 def test_learns_and_predicts_every_row_out_of_fold(prepared):
     competition = with_model(epochs=8)
-    assert finetune.run(competition) == ["convnext"]
+    assert run_stage(finetune, competition) == ["convnext"]
     oof, test = tables_of(competition)
     targets = read_dataset(competition).targets
     assert (oof.argmax(axis=1) == targets).mean() > 0.9
@@ -90,14 +91,14 @@ def test_the_written_weights_are_those_that_predicted(trained):
 
 def test_a_second_run_changes_no_file(trained):
     before = snapshot(trained.folder)
-    assert finetune.run(trained) == []
+    assert run_stage(finetune, trained) == []
     assert snapshot(trained.folder) == before
 
 
 @pytest.mark.parametrize("change", [{"lr": 1e-3}, {"seed": 1}, {"augment": ()}])
 def test_a_changed_config_is_trained_again(trained, change, capsys):
     before = tables_of(trained)[0]
-    assert finetune.run(with_model(**change)) == ["convnext"]
+    assert run_stage(finetune, with_model(**change)) == ["convnext"]
     said = next(line for line in capsys.readouterr().out.splitlines() if "recomputing:" in line)
     assert f"{next(iter(change))} changed" in said
     assert np.abs(tables_of(trained)[0] - before).max() > 1e-4
@@ -108,7 +109,7 @@ def test_what_does_not_reach_the_weights_trains_none_again(trained, change, monk
     before, folder = tables_of(trained)[0], trained.model_folder("convnext")
     weights = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
     capsys.readouterr()
-    assert finetune.run(with_model(**change)) == ["convnext"]
+    assert run_stage(finetune, with_model(**change)) == ["convnext"]
     said = capsys.readouterr().out
     assert f"{next(iter(change))} changed" in said
     assert said.count("  train 24  valid 12") == (3 if "seeds" in change else 0)  # the second seed's
@@ -117,7 +118,7 @@ def test_what_does_not_reach_the_weights_trains_none_again(trained, change, monk
     changed = tables_of(trained)
     for path in folder.iterdir():
         path.unlink()
-    finetune.run(with_model(**change))  # all of it at once
+    run_stage(finetune, with_model(**change))  # all of it at once
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), changed, strict=True))
 
 
@@ -139,7 +140,7 @@ def test_another_test_set_is_predicted_with_the_weights_that_are_there(trained, 
     held_out = {
         path.name: path.stat().st_mtime_ns for path in trained.model_folder("convnext").glob("fold?-oof.parquet")
     }
-    assert finetune.run(trained) == ["convnext"]
+    assert run_stage(finetune, trained) == ["convnext"]
     assert all(
         path.stat().st_mtime_ns == held_out[path.name]
         for path in trained.model_folder("convnext").glob("fold?-oof.parquet")
@@ -188,7 +189,7 @@ def test_another_model_changes_neither_the_key_nor_a_pixel_of_the_others(prepare
     if beside == "larger":
         squares_of(more, other, data)
     else:
-        features.run(more)
+        run_stage(features, more)
     assert (squares_of(more, network, data)[0] == expected).all()
 
 
@@ -197,11 +198,11 @@ def test_epochs_that_steps_allow_are_the_epochs_of_the_key(trained, capsys):
     limited = with_model(epochs=50, max_steps=6, warmup_epochs=25.0)
     key = finetune_key(limited, limited.models["convnext"], read_dataset(trained))
     assert (key["model"]["epochs"], key["model"]["warmup_epochs"]) == (2, 1.0)
-    assert finetune.run(limited) == []
+    assert run_stage(finetune, limited) == []
     assert "convnext  reused" in capsys.readouterr().out
     (trained.model_folder("convnext") / "fold0.safetensors").unlink()
     (trained.model_folder("convnext") / "test.parquet").unlink()
-    assert finetune.run(limited) == ["convnext"]
+    assert run_stage(finetune, limited) == ["convnext"]
     assert "convnext fold 0  2 epochs of at most 50, by max_steps=6" in capsys.readouterr().out
     assert len(pd.read_csv(trained.model_folder("convnext") / "history.csv")) == 2 * 3
 
@@ -211,7 +212,7 @@ def test_weights_that_are_trained_again_predict_again(trained):
     before = (folder / "fold1-oof.parquet").stat().st_mtime_ns
     for name in ("fold1.safetensors", "test.parquet"):
         (folder / name).unlink()
-    finetune.run(trained)
+    run_stage(finetune, trained)
     assert (folder / "fold1-oof.parquet").stat().st_mtime_ns > before
 
 
@@ -228,7 +229,7 @@ def test_test_tables_that_are_gone_are_made_again(trained):
     expected, folder = tables_of(trained), trained.model_folder("convnext")
     (folder / "fold1-test.parquet").unlink()
     (folder / "test.parquet").unlink()
-    assert finetune.run(trained) == ["convnext"]
+    assert run_stage(finetune, trained) == ["convnext"]
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
 
 
@@ -236,18 +237,18 @@ def test_nothing_is_trained_where_predict_only_is_set(prepared, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("PREDICT_ONLY", "1")
         with pytest.raises(UserError, match=r"convnext fold 0 would have to be trained \(fold0.safetensors is missing"):
-            finetune.run(prepared)
-    finetune.run(prepared)
+            run_stage(finetune, prepared)
+    run_stage(finetune, prepared)
     monkeypatch.setenv("PREDICT_ONLY", "1")
-    assert finetune.run(with_model(views=("hflip",))) == ["convnext"]
+    assert run_stage(finetune, with_model(views=("hflip",))) == ["convnext"]
     with pytest.raises(UserError, match=r"lr changed \(0.003 to 0.001\)\), and PREDICT_ONLY is set"):
-        finetune.run(with_model(lr=1e-3))
+        run_stage(finetune, with_model(lr=1e-3))
 
 
 def test_a_model_that_was_a_probe_is_trained(prepared):
     folder = prepared.model_folder("convnext")
     checkpoints.save(folder / "fold0.safetensors", {"coef": torch.zeros(3, 4)}, {"c": 1.0, "normalise": True})
-    assert finetune.run(prepared) == ["convnext"]
+    assert run_stage(finetune, prepared) == ["convnext"]
 
 
 class Killed(BaseException):
@@ -265,10 +266,10 @@ def test_killed_while_it_predicts_again_and_changed_back_it_has_no_foreign_table
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_json", dying)
         with pytest.raises(Killed):
-            finetune.run(with_model(views=("identity", "rot90")))
+            run_stage(finetune, with_model(views=("identity", "rot90")))
     for path in trained.model_folder("convnext").glob("model.json"):
         path.unlink()
-    finetune.run(trained)
+    run_stage(finetune, trained)
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
 
 
@@ -302,8 +303,8 @@ def test_a_killed_run_ends_as_an_undisturbed_one(trained, monkeypatch, number):
     with monkeypatch.context() as patch:
         kill_at(patch, number)
         with pytest.raises(Killed):
-            finetune.run(trained)
-    assert finetune.run(trained) == ["convnext"]
+            run_stage(finetune, trained)
+    assert run_stage(finetune, trained) == ["convnext"]
     assert {name: data for name, (_, data) in snapshot(folder).items() if name.endswith(".parquet")} == whole
     for k in range(3):
         again = load_file(folder / f"fold{k}.safetensors")
@@ -315,9 +316,9 @@ def test_a_finished_fold_and_epoch_are_not_done_again(prepared, monkeypatch, cap
     with monkeypatch.context() as patch:
         kill_at(patch, STEPS + 1 + 4)  # fold 1, after its first epoch
         with pytest.raises(Killed):
-            finetune.run(prepared)
+            run_stage(finetune, prepared)
     capsys.readouterr()
-    finetune.run(prepared)
+    run_stage(finetune, prepared)
     said = capsys.readouterr().out
     assert "convnext fold 0  reused" in said
     assert "convnext fold 1  resuming after epoch 1" in said
@@ -332,10 +333,10 @@ def test_killed_after_a_change_of_config_and_changed_back_it_has_no_foreign_tabl
     with monkeypatch.context() as patch:
         kill_at(patch, 2 * (STEPS + 1))  # fold 0 is new, fold 1 has written all its epochs and not yet its weights
         with pytest.raises(Killed):
-            finetune.run(changed)
+            run_stage(finetune, changed)
     for path in trained.model_folder("convnext").glob("model.json"):
         path.unlink()
-    finetune.run(trained)
+    run_stage(finetune, trained)
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
 
 
@@ -344,8 +345,8 @@ def test_an_epoch_of_another_config_is_not_gone_on_from(prepared, monkeypatch, c
     with monkeypatch.context() as patch:
         kill_at(patch, 2)
         with pytest.raises(Killed):
-            finetune.run(prepared)
-    finetune.run(with_model(lr=1e-4))
+            run_stage(finetune, prepared)
+    run_stage(finetune, with_model(lr=1e-4))
     said = capsys.readouterr().out
     assert "convnext fold 0  starting over: lr changed (0.003 to 0.0001)" in said
     assert "resuming after" not in said
@@ -364,7 +365,7 @@ def test_a_fold_that_has_no_time_left_is_saved_and_gone_on_from_to_the_same_tabl
     monkeypatch.setattr(training, "train_fold", noted)
     with allowed(0.0), pytest.raises(OutOfTime, match=r"convnext fold 0: .* stopped after epoch 0 and 1 steps"):
         finetune.run_fold(trained, "convnext", 0)
-    finetune.run(trained)
+    run_stage(finetune, trained)
     assert "convnext fold 0  resuming after epoch 0 and 1 steps" in capsys.readouterr().out
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
     data = read_dataset(trained)
@@ -378,7 +379,7 @@ def test_a_fold_is_started_with_nothing_but_names_in_any_order(trained):
         path.unlink()
     for fold in (2, 0, 1):
         finetune.run_fold(trained, "convnext", fold)
-    finetune.run(trained)
+    run_stage(finetune, trained)
     assert all((ours == theirs).all() for ours, theirs in zip(tables_of(trained), expected, strict=True))
 
 
@@ -395,7 +396,7 @@ def test_random_labels_score_chance_unless_they_leak(folder, monkeypatch, leak):
         honest, targets = Run.fold, read_dataset(competition).targets
         every = {"train": np.arange(36), "targets": targets}
         monkeypatch.setattr(Run, "fold", lambda *arguments: dataclasses.replace(honest(*arguments), **every))
-    finetune.run(competition)
+    run_stage(finetune, competition)
     score = read_json(competition.model_folder("convnext") / "model.json")["cv"]
     assert (abs(score - 1 / 3) < 2 * np.sqrt(2 / 9 / 36)) != leak
 
@@ -423,7 +424,7 @@ def test_a_loss_that_is_not_finite_stops_and_is_not_saved(prepared, monkeypatch)
 
     monkeypatch.setattr(training, "normalised", broken)  # of steps alone: an epoch has two
     with pytest.raises(UserError) as error:
-        finetune.run(with_model(views=("identity",), batch_size=12))
+        run_stage(finetune, with_model(views=("identity",), batch_size=12))
     assert "convnext fold 0: the loss is not finite in epoch 2, step 2 of 2, at lr 0.0" in str(error.value)
     rows, fold = read_dataset(prepared), Run(with_model(batch_size=12), "convnext", 0, 42)
     batch = batches.order(fold.fold(rows, None), 1)[1]
@@ -481,7 +482,7 @@ class TestAugment:
 
     def test_another_size_is_refused(self, prepared):
         with pytest.raises(UserError, match="turn 32 pixels a side into"):
-            finetune.run(with_model(augment=(Augment("CenterCrop", height=16, width=16),)))
+            run_stage(finetune, with_model(augment=(Augment("CenterCrop", height=16, width=16),)))
 
 
 class TestBackbones:

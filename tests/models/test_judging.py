@@ -30,6 +30,7 @@ from src.schema.models import FineTune, Probe
 from src.scoring import label_noise
 from src.stages import data, features, finetune, folds, probe
 from tests.conftest import TINY_CLIP, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 JUDGE = Probe(clip=TINY_CLIP, cs=(10.0, 100.0), normalise=(True,), widen=False)
 WRONG = {"003": "green", "010": "red"}  # a blue one and a green one
@@ -52,7 +53,7 @@ def prepared(folder):
     relabel(folder, WRONG)
     toy = competition_of()
     for module in (data, folds, features, probe):
-        module.run(toy)
+        run_stage(module, toy)
     return toy
 
 
@@ -89,7 +90,7 @@ def test_the_judge_finds_what_was_planted_in_the_training_rows_alone(prepared):
 
 def test_a_model_is_trained_without_them_and_says_so(prepared, capsys):
     competition = competition_of(mixup=0.2, mix_p=0.5, class_weight="balanced", label_smoothing=0.1)
-    assert finetune.run(competition) == ["convnext"]
+    assert run_stage(finetune, competition) == ["convnext"]
     folder, counts = competition.model_folder("convnext"), [len(ids) for ids in doubted(competition)]
     said = capsys.readouterr().out
     assert sum(counts) == 4  # each is in the training rows of two folds
@@ -99,7 +100,7 @@ def test_a_model_is_trained_without_them_and_says_so(prepared, capsys):
     assert read_json(folder / "model.json")["dropped"] == counts
     assert pd.read_csv(folder / "history.csv").groupby("fold")["dropped"].first().tolist() == counts
     before = snapshot(competition.folder)
-    assert probe.run(competition) == finetune.run(competition) == []
+    assert run_stage(probe, competition) == run_stage(finetune, competition) == []
     assert snapshot(competition.folder) == before
 
 
@@ -164,7 +165,7 @@ def test_test_rows_change_nothing_of_what_the_judge_says(prepared, folder, capsy
     test.iloc[:-1].to_csv(folder / "test.csv", index=False)
     sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)
     sample[sample["id"].isin(test["id"].iloc[:-1])].to_csv(folder / "sample_submission.csv", index=False)
-    assert probe.run(prepared) == ["probe"]
+    assert run_stage(probe, prepared) == ["probe"]
     assert "probe  what it says of labels is reused" in capsys.readouterr().out
 
 
@@ -172,11 +173,11 @@ def test_without_what_the_judge_says_nothing_is_trained(prepared, monkeypatch):
     before = snapshot(prepared.folder)
     judgement_paths(prepared, "probe", read_dataset(prepared))[0].unlink()
     with pytest.raises(UserError, match=r"'probe' says of the .* labels is missing: run ./run.sh toy probe finetune"):
-        finetune.run(prepared)
+        run_stage(finetune, prepared)
     monkeypatch.setattr(probing, "CODE", 99)
     files.write_json(prepared.model_folder("probe") / "judged.json", {"key": {"code": 1}})
     with pytest.raises(UserError, match=r"is of another state .*code changed \(1 to 99\).*: run ./run.sh toy"):
-        finetune.run(prepared)
+        run_stage(finetune, prepared)
     assert not prepared.model_folder("convnext").exists()
     assert len(snapshot(prepared.folder)) == len(before)
 

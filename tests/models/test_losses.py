@@ -24,6 +24,7 @@ from src.schema.models import Augment, FineTune, Pixels, Probe, ZeroShot
 from src.stages import data, finetune, folds
 from tests.conftest import TINY_CLIP, broken_off, read_json, toy_competition
 from tests.models.test_training import Squares
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 N, TRAINED, SIDE = 90, 60, 32
@@ -281,7 +282,7 @@ def test_labels_have_a_temperature_each_and_the_model_predicts_by_them(folder):
     models = {name: spec_of(epochs=3, temperature=name == "scaled") for name in ("plain", "scaled")}
     competition = asked("labels", classes=labels, models=models)
     for stage in (data, folds, finetune):
-        stage.run(competition)
+        run_stage(stage, competition)
     plain, made = (read_json(competition.model_folder(name) / "model.json") for name in models)
     assert len(made["temperature"]) == 4
     assert made["log_loss"] < plain["log_loss"]  # too unsure after three epochs

@@ -32,6 +32,7 @@ from src.scoring.tables import SparseTables, of_dense
 from src.scoring.targets import TARGETS
 from src.stages import audit, blend, data, folds, submission
 from tests.conftest import TINY_CLIP, toy_competition
+from tests.running import run_stage
 
 K, N, M = 60, 180, 40
 NAMES = tuple(f"kind {i:02d}" for i in range(K))
@@ -276,14 +277,14 @@ def test_each_kind_of_model_writes_the_likeliest_of_what_it_writes_whole(kinds, 
     prompts = Prompts(templates=("a photo of {}.",)) if kind == "zeroshot" else None
     one = competition(models={kind: KINDS[kind]}, prompts=prompts, rare_classes=True)
     for name in ("data", "folds", "features"):
-        stages.module(name).run(one)
-    stages.module(kind).run(one)
+        run_stage(stages.module(name), one)
+    run_stage(stages.module(kind), one)
     rows = read_dataset(one)
     whole, made = model_tables(one, kind, rows), read_model(one.model_folder(kind))
     shutil.rmtree(one.model_folder(kind))
     monkeypatch.setattr(tables, "CELLS", M * K - 1)
     monkeypatch.setattr(tables, "FEWEST", K - 1)
-    stages.module(kind).run(one)
+    run_stage(stages.module(kind), one)
     for found, dense in zip(model_tables(one, kind, rows), whole, strict=True):
         assert isinstance(found, SparseTable)
         top = np.argsort(-dense, axis=1)[:, :10]

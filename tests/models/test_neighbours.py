@@ -15,6 +15,7 @@ from src.schema.models import Neighbours
 from src.scoring.targets import TARGETS
 from src.stages import data, features, folds, neighbours
 from tests.conftest import TINY_CLIP, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 SPEC = Neighbours(clip=TINY_CLIP)
@@ -87,27 +88,27 @@ class TestStage:
     def test_test_rows_and_pictures_are_predicted_alike_and_the_second_run_reuses(self, folder, capsys):
         toy = toy_competition(models={"near": SPEC})
         for module in (data, folds, features, neighbours):
-            module.run(toy)
+            run_stage(module, toy)
         rows = read_dataset(toy)
         test = model_tables(toy, "near", rows)[1]
         assert read_model(toy.model_folder("near"))["cv"] > 0.9
         again = fitted.load(toy, "near").predict(pictures_of_test(toy, rows))
         assert again == pytest.approx(test, abs=1e-6)
         capsys.readouterr()
-        assert neighbours.run(toy) == []
+        assert run_stage(neighbours, toy) == []
         assert "near  reused" in capsys.readouterr().out
 
     def test_a_fold_s_labels_do_not_reach_its_rows(self, folder):
         toy = toy_competition(models={"near": SPEC})
         for module in (data, folds, features, neighbours):
-            module.run(toy)
+            run_stage(module, toy)
         before, fold = model_tables(toy, "near", rows := read_dataset(toy))[0], read_dataset(toy).fold
         train = pd.read_csv(folder / "train.csv", dtype=str)
         swapped = train["id"].isin([id for id, f in zip(rows.train.ids, fold, strict=True) if f == 0])
         train.loc[swapped, "label"] = train.loc[swapped, "label"].map({"red": "green", "green": "blue", "blue": "red"})
         train.to_csv(folder / "train.csv", index=False)
         toy.folds_csv.with_suffix(".json").unlink()  # the folds stay
-        neighbours.run(toy)
+        run_stage(neighbours, toy)
         after = model_tables(toy, "near", read_dataset(toy))[0]
         assert (after[fold == 0] == before[fold == 0]).all()
         assert (after[fold == 1] != before[fold == 1]).any()

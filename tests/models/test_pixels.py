@@ -21,6 +21,7 @@ from src.schema.models import Pixels
 from src.scoring.targets import TARGETS
 from src.stages import pixels as stage
 from tests.conftest import CLASSES, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 SPEC = Pixels(trees=8)
@@ -202,44 +203,44 @@ def toy(folder):
     """A competition with this baseline alone, whose stages before it have run."""
     competition = toy_competition(models={"pixels": SPEC})
     for name in ("data", "folds"):
-        stages.module(name).run(competition)
+        run_stage(stages.module(name), competition)
     return competition
 
 
 def test_it_tells_colours_apart_and_is_reused_by_its_key(toy, capsys):
-    assert stage.run(toy) == ["pixels"]
+    assert run_stage(stage, toy) == ["pixels"]
     made = read_model(toy.model_folder("pixels"))
     assert made["cv"] > 0.9
     assert [*made["chosen"][0]] == ["c", "forest"]
     before = snapshot(toy.folder / "models")
-    assert stage.run(toy) == []
+    assert run_stage(stage, toy) == []
     assert "pixels  reused: accuracy" in capsys.readouterr().out
     assert snapshot(toy.folder / "models") == before
     assert not [path for path in before if path.endswith((".pkl", ".pickle", ".joblib"))]
     changed = toy.model_copy(update={"models": {"pixels": Pixels(trees=9)}})
-    assert stage.run(changed) == ["pixels"]
+    assert run_stage(stage, changed) == ["pixels"]
     assert "recomputing" in capsys.readouterr().out
 
 
 def test_the_same_seed_makes_the_same_tables(toy):
-    stage.run(toy)
+    run_stage(stage, toy)
     data = read_dataset(toy)
     first = model_tables(toy, "pixels", data)
     for path in toy.model_folder("pixels").iterdir():
         path.unlink()
-    stage.run(toy)
+    run_stage(stage, toy)
     assert all((one == two).all() for one, two in zip(first, model_tables(toy, "pixels", data), strict=True))
 
 
 def test_other_test_rows_are_predicted_by_the_fits_that_are_there(toy, folder):
-    stage.run(toy)
+    run_stage(stage, toy)
     about = toy.model_folder("pixels")
     before = {path.name: path.stat().st_mtime_ns for path in about.glob("fold*")}
     oof = model_tables(toy, "pixels", read_dataset(toy))[0]
     for name in ("test", "sample_submission"):
         table = pd.read_csv(folder / f"{name}.csv", dtype=str)
         table[table["id"] != "105"].to_csv(folder / f"{name}.csv", index=False)
-    assert stage.run(toy) == ["pixels"]
+    assert run_stage(stage, toy) == ["pixels"]
     assert {path.name: path.stat().st_mtime_ns for path in about.glob("fold*")} == before
     again, test = model_tables(toy, "pixels", read_dataset(toy))
     assert (again == oof).all()
@@ -247,7 +248,7 @@ def test_other_test_rows_are_predicted_by_the_fits_that_are_there(toy, folder):
 
 
 def test_a_fit_that_is_gone_is_asked_for_by_its_stage(toy):
-    stage.run(toy)
+    run_stage(stage, toy)
     (toy.model_folder("pixels") / "fold0-fold1.safetensors").write_bytes(b"cut off")
     with pytest.raises(
         UserError, match=r"toy:pixels: its .*fold0-fold1.* delete the folder, then \./run\.sh toy pixel"
@@ -260,7 +261,7 @@ def test_rare_classes_are_no_error(folder):
     train[(train["label"] != "red") | (train.index < 3)].to_csv(folder / "train.csv", index=False)  # one red row
     competition = toy_competition(models={"pixels": SPEC}, rare_classes=True)
     for name in ("data", "folds", "pixels"):
-        stages.module(name).run(competition)
+        run_stage(stages.module(name), competition)
     oof, _ = model_tables(competition, "pixels", read_dataset(competition))
     assert np.isfinite(oof).all()
     assert oof.shape == (25, len(CLASSES))

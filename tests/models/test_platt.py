@@ -12,6 +12,7 @@ from src.scoring.targets import TARGETS
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage
 from tests.conftest import TINY_CLIP, read_json, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 LOSS = TARGETS["labels"].loss
@@ -124,8 +125,8 @@ def test_the_stage_keeps_what_each_fold_learnt_and_the_model_predicts_by_it(comp
     from src.results.model import model_tables
 
     for module in (data, folds, features):
-        module.run(competition)
-    assert stage.run(competition) == ["zeroshot"]
+        run_stage(module, competition)
+    assert run_stage(stage, competition) == ["zeroshot"]
     made = read_json(competition.model_folder("zeroshot") / "model.json")
     assert [sorted(of_fold) for of_fold in made["slopes_and_bias"]] == [["blue", "even", "green", "red"]] * 3
     assert len(made["slopes_and_bias"][0]["blue"]) == 3
@@ -134,4 +135,4 @@ def test_the_stage_keeps_what_each_fold_learnt_and_the_model_predicts_by_it(comp
     _, test = model_tables(competition, "zeroshot", dataset)
     again = fitted.load(competition, "zeroshot").predict(test_pictures(competition, dataset))
     assert np.abs(again - test).max() < 1e-5
-    assert stage.run(competition) == []
+    assert run_stage(stage, competition) == []

@@ -21,6 +21,7 @@ from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import probe as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 SPEC = Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0, 100.0), normalise=(True,), widen=False)
@@ -297,8 +298,8 @@ class TestStage:
         def make(**options):
             competition = toy_competition(models={"probe": Probe(**{"clip": TINY_CLIP, "cs": (1.0, 100.0), **options})})
             for module in (data, folds, features):
-                module.run(competition)
-            assert stage.run(competition) == ["probe"]
+                run_stage(module, competition)
+            assert run_stage(stage, competition) == ["probe"]
             folder = competition.model_folder("probe")
             return competition, read_json(folder / "model.json"), pd.read_parquet(folder / "oof.parquet")
 

@@ -17,6 +17,7 @@ from src.schema.models import FineTune, Probe
 from src.stages import data, features, folds
 from src.stages import probe as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, toy_competition
+from tests.running import run_stage
 
 SPEC = Probe(clip=TINY_CLIP, cs=(0.1, 1.0, 10.0, 100.0), normalise=(False,), widen=False)
 
@@ -190,8 +191,8 @@ class TestStage:
             train.to_csv(folder / "train.csv", index=False)
             competition = toy_competition(models={"probe": spec}, prompts=None, **changes)
             for module in (data, folds, features):
-                module.run(competition)
-            assert stage.run(competition) == ["probe"]
+                run_stage(module, competition)
+            assert run_stage(stage, competition) == ["probe"]
             model = competition.model_folder("probe")
             return competition, read_json(model / "model.json"), pd.read_parquet(model / "oof.parquet")
 

@@ -16,6 +16,7 @@ from src.scoring.metrics import METRICS
 from src.stages import data, features, folds
 from src.stages import zeroshot as stage
 from tests.conftest import CLASSES, TINY_CLIP, read_json, snapshot, toy_competition
+from tests.running import run_stage
 
 RNG = np.random.default_rng(0)
 PROMPTS = Prompts(
@@ -192,8 +193,8 @@ class TestStage:
                 prompts=Prompts(templates=("a {} thing.", "something {}.", "{} it is")),
             )
             for module in (data, folds, features):
-                module.run(competition)
-            stage.run(competition)
+                run_stage(module, competition)
+            run_stage(stage, competition)
             return competition, read_json(competition.model_folder("zeroshot") / "model.json")
 
         return make

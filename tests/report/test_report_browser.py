@@ -13,6 +13,7 @@ from src.results.model import model_tables
 from src.stages import audit, blend, data, features, finetune, folds, probe, zeroshot
 from tests import tasks
 from tests.conftest import roots_at, toy_competition, toy_files
+from tests.running import run_stage
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -38,7 +39,7 @@ def toy(tmp_path_factory):
     with roots_at(root):
         competition = toy_competition()
         for stage in (data, folds, features, zeroshot, probe, finetune, blend, audit, report):
-            stage.run(competition)
+            run_stage(stage, competition)
         yield competition
 
 
