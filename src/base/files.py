@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import pandas as pd
-import pyarrow as pa
-from pyarrow import parquet
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from src.base.errors import UserError
 from src.base.parts import beside, folder_beside
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
@@ -95,8 +95,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
-def write_parquet(path: Path, table: pd.DataFrame | pa.Table) -> None:
+def write_parquet(path: Path, table: "pd.DataFrame | pa.Table") -> None:
     """Write a table, of a DataFrame without its index."""
+    import pyarrow as pa  # with pandas a third of a second, in each process that writes no table
+    from pyarrow import parquet
+
     whole = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
     with replacing(path) as part, part.open("wb") as file:  # by its name pyarrow would hide why it cannot be written
         parquet.write_table(whole, file)

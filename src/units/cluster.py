@@ -17,11 +17,13 @@ from src.base.threads import cores
 from src.units.unit import Unit
 
 # Read when Ray is imported, and by the processes that it starts. It would swallow lines that are alike, send statistics
-# home, write every step of its scheduler to the disk, and end a unit that the memory does not suffice for endlessly.
+# home, write every step of its scheduler to the disk, start a process a core that has the variables of no unit, and end
+# a unit that the memory does not suffice for endlessly.
 SETTINGS = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_task_oom_retries": "2",
 }
 OBJECT_STORE = 128 * 2**20  # bytes of shared memory: units leave files, and hand over nothing but a word
