@@ -11,9 +11,9 @@ import pytest
 
 from src.base.errors import UserError
 from src.base.paths import submissions_root
+from src.units import placement
 from src.units.cluster import connected
 from src.units.inline import Inline
-from src.units.placement import RETRIES
 from src.units.rays import Rays
 from src.units.unit import NotDone, Unit
 from tests.conftest import ROOT, miss_soon, read_json
@@ -32,6 +32,7 @@ def ray(ray_home):
         patch.setenv("HOME", ray_home)
         patch.setenv("SUBMISSIONS_DIR", "/nowhere")
         patch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        patch.setenv("RAY_num_workers_soft_limit", "9")  # kept for the next test, whatever their variables
         with connected(gpus=2) as ray:
             patch.setenv("CUDA_VISIBLE_DEVICES", "")
             ray.home = os.environ["HOME"]
@@ -72,10 +73,11 @@ def test_the_first_begins_first(work):
 
 
 def test_a_unit_on_a_gpu_has_one_and_a_process_of_its_own(work):
-    on_gpu, on_cpu = [Unit("where", (i,), gpus=1) for i in range(3)], Unit("where", ("cpu",))
-    Rays().run([*on_gpu, on_cpu], work)
-    made = [read_json(work.path(unit)) for unit in on_gpu]
-    assert len({one["pid"] for one in made}) == 3
+    first, on_cpu = Unit("where", (0,), gpus=1), Unit("where", ("cpu",))
+    behind = Unit("where", (1,), gpus=1, after=(first.key,))
+    Rays().run([first, behind, on_cpu], work)
+    made = [read_json(work.path(unit)) for unit in (first, behind)]
+    assert made[0]["pid"] != made[1]["pid"]
     assert {one["CUDA_VISIBLE_DEVICES"] for one in made} <= {"0", "1"}
     assert read_json(work.path(on_cpu))["CUDA_VISIBLE_DEVICES"] == ""
 
@@ -106,48 +108,46 @@ def test_more_gpus_than_a_machine_has_are_refused_before_anything_begins(work):
 
 @pytest.mark.parametrize("keeps", ["", "net"])
 def test_all_lines_of_units_have_come_when_the_run_ends(work, keeps, capsys):
-    units = [Unit("says", (i,), keeps=keeps) for i in range(3)]
+    units = [Unit("says", (i,), keeps=keeps) for i in range(2)]
     Rays(at_once=2).run(units, work)
     title = "says net" if keeps else "says {0}"
-    said = [f"{title} | {which} of says {{0}}".format(i) for i in range(3) for which in ("first", "last")]
+    said = [f"{title} | {which} of says {{0}}".format(i) for i in range(2) for which in ("first", "last")]
     assert sorted(line for line in capsys.readouterr().out.splitlines() if " | " in line) == sorted(said)
 
 
 class TestKeepers:
     def test_units_that_keep_the_same_are_run_by_a_process_a_device(self, work):
-        units = [Unit("keeps", (i,), gpus=1, keeps="net") for i in range(6)]
-        Rays().run([*units, behind := Unit("where", ("behind",), gpus=1, after=(("keeps",),))], work)
-        made = [read_json(work.path(unit)) for unit in units]
-        of = {one["pid"]: one["CUDA_VISIBLE_DEVICES"] for one in made}
-        assert len(of) <= 2
-        assert len(set(of.values())) == len(of)
-        assert sum(one["count"] == 1 for one in made) == len(of)  # the others found what was kept
-        assert read_json(work.path(behind))["pid"] not in of  # and had a device that was given back
-
-    def test_those_that_keep_something_else_have_another_process(self, work):
-        units = [Unit("keeps", (name, i), gpus=1, keeps=name) for name in "abc" for i in range(2)]
-        assert not Rays().run(units, work).failed
-        pids = {unit.keeps: set() for unit in units}
-        for unit in units:
-            pids[unit.keeps].add(read_json(work.path(unit))["pid"])
-        assert not set.intersection(*pids.values())
+        units = {
+            name: [Unit("keeps", (name, i), gpus=1, keeps=name) for i in range(n)] for name, n in (("net", 5), ("b", 2))
+        }
+        behind = Unit("where", ("behind",), gpus=1, after=(("keeps",),))
+        assert not Rays().run([*units["net"], *units["b"], behind], work).failed
+        made = {name: [read_json(work.path(unit)) for unit in units[name]] for name in units}
+        of = {name: {one["pid"]: one["CUDA_VISIBLE_DEVICES"] for one in made[name]} for name in made}
+        for name, devices in of.items():
+            assert len(devices) <= 2
+            assert len(set(devices.values())) == len(devices)
+            assert sum(one["count"] == 1 for one in made[name]) == len(devices)  # the others found what was kept
+        assert of["net"].keys().isdisjoint(of["b"])
+        assert read_json(work.path(behind))["pid"] not in of["net"] | of["b"]  # and had a device that was given back
 
     def test_one_that_is_lost_is_replaced(self, work, capfd):
         units = [Unit("dies", (i, i == 1), keeps="net") for i in range(3)]
-        assert not Rays().run(units, work).failed
+        assert not Rays(at_once=1).run(units, work).failed
         assert [len(work.begun(unit)) for unit in units] == [1, 2, 1]
 
 
 class TestFailures:
     def test_a_unit_whose_process_was_lost_is_begun_again(self, work, capfd):
-        assert not Rays().run([unit := Unit("dies", ("net", 2))], work).failed
-        assert len(work.begun(unit)) == 3
-        assert capfd.readouterr().err.count("dies net 2: its process on ") == 2
+        assert not Rays().run([unit := Unit("dies", ("net", 1))], work).failed
+        assert len(work.begun(unit)) == 2
+        assert capfd.readouterr().err.count("dies net 1: its process on ") == 1
 
-    def test_one_that_dies_again_and_again_is_a_failure(self, work):
+    def test_one_that_dies_again_and_again_is_a_failure(self, work, monkeypatch):
+        monkeypatch.setattr(placement, "RETRIES", 1)
         outcome = Rays().run([unit := Unit("dies", ("net", 9))], work)
-        assert len(work.begun(unit)) == RETRIES + 1
-        with pytest.raises(UserError, match=r"its process was lost 4 times, at last on .+: The worker died"):
+        assert len(work.begun(unit)) == 2
+        with pytest.raises(UserError, match=r"its process was lost 2 times, at last on .+: The worker died"):
             outcome.raise_first()
 
     def test_a_users_error_is_not_retried_and_the_others_finish(self, work, capfd):
@@ -165,7 +165,7 @@ class TestFailures:
 
     def test_without_time_for_a_part_those_of_the_same_whole_that_are_begun_save_what_they_have(self, work, capfd):
         sleeps = [Unit("sleeps", (name, 60), whole="net") for name in ("runs", "is queued")]
-        late = Unit("late", ("net", sleeps[0].names), whole="net")
+        late = Unit("late", ("net", *sleeps[0].names), whole="net")
         outcome = Rays(at_once=2).run([late, *sleeps, *FIRST], work)
         assert [*outcome.failed] == [late]
         assert outcome.skipped == dict.fromkeys(sleeps, late)
@@ -198,25 +198,20 @@ class TestFailures:
         assert work.path(slow).with_suffix(".checkpoint").exists()
 
 
-def driver(
-    address: str | None, *seconds: float, stage: str = "sleeps", keeps: str = "", **options: object
-) -> subprocess.Popen:
-    """A process, in a group of its own, that places units which sleep so long."""
+def driver(address: str | None, units: list[Unit], **options: object) -> subprocess.Popen:
+    """A process, in a group of its own, that places units."""
     code = (
         "from src.units.rays import Rays; from src.units.unit import Unit; from tests.units.works import Files\n"
-        f"units = [Unit({stage!r}, (i, s), keeps={keeps!r}) for i, s in enumerate({seconds})]\n"
-        f"Rays(at_once=2, address={address!r}).run(units, Files())"
+        f"Rays(at_once=2, address={address!r}).run({units!r}, Files())"
     )
     return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, **options)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_has_the_units_save_what_they_have_before_the_run_ends(work, ray, number):
+def test_a_signal_has_the_units_save_what_they_have_before_the_run_ends(work):
     units = [Unit("sleeps", (i, 60)) for i in range(2)]
-    address = None if number == signal.SIGINT else ray.get_runtime_context().gcs_address
-    placing = driver(address, 60, 60)
+    placing = driver(None, units)
     wait_for(lambda: all(map(work.begun, units)))
-    os.killpg(placing.pid, number)
+    os.killpg(placing.pid, signal.SIGINT)
     placing.wait(60)
     assert placing.returncode not in (0, -signal.SIGKILL)
     assert all(work.path(unit).with_suffix(".checkpoint").exists() for unit in units)
@@ -224,21 +219,22 @@ def test_a_signal_has_the_units_save_what_they_have_before_the_run_ends(work, ra
     assert all(read_json(work.path(unit))["resumed"] for unit in units)
 
 
-def test_a_second_signal_does_not_wait(work, ray):
-    unit = Unit("stubborn", (0, 60))
-    placing = driver(ray.get_runtime_context().gcs_address, 60, stage="stubborn")
-    wait_for(lambda: work.begun(unit))
-    os.killpg(placing.pid, signal.SIGINT)
+def test_a_first_signal_waits_for_all_units_and_a_second_does_not(work, ray):
+    units = [Unit("sleeps", (0, 60)), Unit("stubborn", (1, 60))]
+    placing = driver(ray.get_runtime_context().gcs_address, units)
+    wait_for(lambda: all(map(work.begun, units)))
+    os.killpg(placing.pid, signal.SIGTERM)
+    wait_for(work.path(units[0]).with_suffix(".checkpoint").exists)
     with pytest.raises(subprocess.TimeoutExpired):
-        placing.wait(2)
-    os.killpg(placing.pid, signal.SIGINT)
+        placing.wait(1)
+    os.killpg(placing.pid, signal.SIGTERM)
     assert placing.wait(20) != 0
 
 
 def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):
-    unit = Unit("sleeps", (0, 1.5))
-    placing = driver(ray.get_runtime_context().gcs_address, 60)
-    wait_for(lambda: work.begun(Unit("sleeps", (0, 60))))
+    lost, unit = Unit("sleeps", (0, 60)), Unit("sleeps", (0, 0.5))
+    placing = driver(ray.get_runtime_context().gcs_address, [lost])
+    wait_for(lambda: work.begun(lost))
     placing.kill()
     placing.wait()
     assert not Rays().run([unit], work).failed
@@ -247,8 +243,8 @@ def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):
 
 def test_a_run_whose_ray_is_killed_ends_with_a_sentence(work, monkeypatch):
     miss_soon(monkeypatch)
-    placing = driver(None, 60, keeps="net", stderr=subprocess.PIPE, text=True)
-    wait_for(lambda: work.begun(Unit("sleeps", (0, 60))))
+    placing = driver(None, [unit := Unit("sleeps", (0, 60), keeps="net")], stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: work.begun(unit))
     os.kill(child_of(placing.pid, "/raylet/raylet"), signal.SIGKILL)
     assert "Ray has ended on " in placing.communicate(timeout=90)[1]
     assert placing.returncode

@@ -83,10 +83,10 @@ class Files:
 
     def sleeps(self, unit: Unit) -> None:
         """(name, seconds): it goes on from a checkpoint, which it saves when it is told to stop."""
-        self.begin(unit)
         checkpoint = self.path(unit).with_suffix(".checkpoint")
         before = checkpoint.exists()
         try:
+            self.begin(unit)
             end = time.monotonic() + unit.names[1]
             while time.monotonic() < end and not before:
                 time.sleep(0.02)
@@ -105,8 +105,8 @@ class Files:
         raise Made(f"{unit.title} is refused")
 
     def late(self, unit: Unit) -> None:
-        """(name, a unit of the same whole): out of time once that has begun."""
-        wait_for(lambda: self.begun(Unit("sleeps", unit.names[1])))
+        """(name, names of one that sleeps): out of time once that has begun."""
+        wait_for(lambda: self.begun(Unit("sleeps", unit.names[1:])))
         raise OutOfTime(f"{unit.title} takes too long", 9.0)
 
     def breaks(self, unit: Unit) -> None:
@@ -120,10 +120,9 @@ class Files:
 
     def stubborn(self, unit: Unit) -> None:
         """It does not end when it is told to."""
-        self.begin(unit)
-        for _ in range(2):
+        for wait in (lambda: self.begin(unit), lambda: time.sleep(60), lambda: time.sleep(60)):
             with contextlib.suppress(KeyboardInterrupt):
-                time.sleep(60)
+                wait()
 
     def lies(self, unit: Unit) -> None:
         """It writes nothing."""
