@@ -1,9 +1,15 @@
-"""A placer that runs units in any order, as on several devices."""
+"""A placer that runs units in any order, as on several devices, and a work of which a process is killed."""
 
+import itertools
+import os
 import pickle
 import random
+import signal
+from pathlib import Path
+from typing import Any
 
-from src.units.unit import Outcome, needs
+from src.driver.work import CompetitionWork
+from src.units.unit import Outcome, Unit, needs
 
 
 class Shuffled:
@@ -35,3 +41,30 @@ class Shuffled:
 
 def copied(work):
     return pickle.loads(pickle.dumps(work))  # noqa: S301 our own
+
+
+class Dying(CompetitionWork):
+    """The process that first trains by one unit is killed after a few steps."""
+
+    def __init__(self, title: str, killed: Path, *arguments: Any, **options: Any):
+        """`killed`: a file that is there when that has been so."""
+        super().__init__(*arguments, **options)
+        self.title, self.killed = title, killed
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"title": self.title, "killed": self.killed}
+
+    def run(self, unit: Unit) -> None:
+        if unit.title == self.title and not self.killed.exists():
+            from src.models.finetune.training import Training
+
+            train_step, calls = Training.train_step, itertools.count()
+
+            def dying(*arguments: Any) -> None:
+                if next(calls) == 4:
+                    self.killed.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                train_step(*arguments)
+
+            Training.train_step = dying
+        super().run(unit)
