@@ -1,6 +1,6 @@
 """Machines with folders of their own: two of them, pretended, beside one that places and has nothing to compute on."""
 
-import os
+import re
 import threading
 from functools import partial
 from pathlib import Path
@@ -12,57 +12,71 @@ from src.base.errors import UserError
 from src.base.files import write_text
 from src.base.paths import submissions_root
 from src.units import apart
+from src.units.cluster import SETTINGS, connected
 from src.units.inline import Inline
 from src.units.rays import Rays
 from src.units.unit import NotDone, Unit
-from tests.conftest import miss_soon, read_json
+from tests.conftest import miss_soon, read_json, roots_at
 from tests.units.works import Files, wait_for
 
 pytest.importorskip("ray")
 GIVEN = Unit("given", ())
 FIRST = [Unit("slow", (i,)) for i in range(4)]
 BEHIND = [Unit("b", (i,), after=(("slow", i), ("slow", 3 - i), GIVEN.key)) for i in range(2)]
+LIES, LACKS = Unit("lies", ("net",)), Unit("a", ("lacks what it reads",))
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory, ray_home):
-    """Ray's own, with the folders of its two machines and the home in which is its token."""
+    """Ray's own, which this process has joined, with the folders of its two machines."""
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", ray_home)
+        for name, value in {**SETTINGS, "HOME": ray_home}.items():
+            patch.setenv(name, value)
         miss_soon(patch)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        made.home, made.folders = os.environ["HOME"], {}
+        made.folders = {}
         for name in ("first", "second"):
             folder = tmp_path_factory.mktemp(name)
             node = made.add_node(num_cpus=1, env_vars={"SUBMISSIONS_DIR": str(folder)}, wait=False)
             made.folders[folder] = node
         made.wait_for_nodes()
-        yield made
+        with connected(address=made.address):
+            yield made
         made.shutdown()
 
 
-@pytest.fixture
-def work(roots, cluster, monkeypatch):
-    monkeypatch.setenv("HOME", cluster.home)
+def begun_with(given: str) -> Files:
     work = Files()
-    work.write(GIVEN)
+    write_text(work.path(GIVEN), given)
     return work
 
 
 def placed(cluster, work: Files, units: list[Unit]):
-    return Rays(address=cluster.address, inputs=lambda unit: [work.path(GIVEN)]).run(units, work)
+    def inputs(unit: Unit) -> list[Path]:
+        return [work.path(Unit("none", ()) if unit == LACKS else GIVEN)]
+
+    return Rays(address=cluster.address, inputs=inputs).run(units, work)
 
 
 def files(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*.json")}
 
 
-def test_files_go_to_machines_and_come_back(cluster, work, roots):
+@pytest.fixture(scope="module")
+def run(cluster, tmp_path_factory):
+    """(root, work, outcome) of a run."""
+    with roots_at(root := tmp_path_factory.mktemp("home")):
+        work = begun_with('"old"')
+        yield root, work, placed(cluster, work, [*FIRST, *BEHIND, LIES, LACKS])
+
+
+def test_files_go_to_machines_and_come_back(cluster, run):
+    root, work, outcome = run
     units = [*FIRST, *BEHIND]
-    assert placed(cluster, work, units).failed == {}
-    assert files(roots) == {work.path(unit).name for unit in (*units, GIVEN)}
+    assert outcome.failed.keys() == {LIES, LACKS}
+    assert files(root) == {work.path(unit).name for unit in (*units, GIVEN)}
     assert any(files(folder) for folder in cluster.folders)  # where they were made
     made = [work.path(unit).read_bytes() for unit in units]
     for unit in units:
@@ -71,31 +85,27 @@ def test_files_go_to_machines_and_come_back(cluster, work, roots):
     assert made == [work.path(unit).read_bytes() for unit in units]
 
 
-def test_a_file_is_sent_again_when_it_has_changed(cluster, work):
-    write_text(work.path(GIVEN), '"new"')
+def test_what_is_not_sent_back_is_not_done(run):
+    error = run[-1].failed[LIES]
+    assert isinstance(error, NotDone)
+    assert re.match(r"lies net has ended on .+, and its files here do not say so", str(error))
+
+
+def test_a_file_that_is_not_there_cannot_be_sent(run):
+    error = run[-1].failed[LACKS]
+    assert isinstance(error, UserError)
+    assert str(error).startswith("made/none.json is not there to be sent")
+
+
+def test_a_file_is_sent_again_when_it_has_changed(cluster, run, roots):
+    work = begun_with('"new"')
     units = [Unit("a", (i,), after=(GIVEN.key,)) for i in range(2)]
     assert placed(cluster, work, units).failed == {}
     assert [read_json(work.path(unit))["of"] for unit in units] == [["new"], ["new"]]
 
 
-def test_what_is_not_sent_back_is_not_done(cluster, work):
-    with pytest.raises(NotDone, match=r"lies net has ended on .+, and its files here do not say so"):
-        placed(cluster, work, [Unit("lies", ("net",))]).raise_first()
-
-
-def test_a_file_that_is_not_there_cannot_be_sent(cluster, work):
-    work.path(GIVEN).unlink()
-    with pytest.raises(UserError, match=r"made/given\.json is not there to be sent"):
-        placed(cluster, work, [FIRST[0]]).raise_first()
-
-
-def test_a_cluster_that_is_not_there_is_named(work):
-    with pytest.raises(UserError, match="no cluster of Ray at 'nowhere:1' that this machine is part of"):
-        Rays(address="nowhere:1").run(FIRST, work)
-
-
-def test_a_lost_machines_unit_runs_on_another(cluster, work):
-    unit = Unit("sleeps", ("net", 3))
+def test_a_lost_machines_unit_runs_on_another(cluster, roots):
+    work, unit = begun_with(""), Unit("sleeps", ("net", 3))
     lost = threading.Thread(target=lose, args=(cluster, f"made/{work.path(unit).stem}.begun-*"))
     lost.start()
     assert placed(cluster, work, [unit]).failed == {}

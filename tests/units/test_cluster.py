@@ -142,6 +142,15 @@ class TestConnected:
         assert len(ray.asked) == 1
         assert "num_gpus" not in ray.asked[0]  # a cluster has what it has
 
+    def test_a_cluster_that_is_not_there_is_named_before_ray_looks_for_it(self, pretend):
+        ray = pretend(0)
+        with (
+            pytest.raises(UserError, match="no cluster of Ray at 'nowhere:1' that this machine is part of"),
+            connected(address="nowhere:1"),
+        ):
+            pass
+        assert ray.asked == []
+
 
 def test_ray_that_a_signal_to_all_processes_has_ended_is_not_asked_whether_it_is_there():
     """As `timeout` and schedulers send it, while processes start: asked for its nodes, Ray looks for itself a minute."""
