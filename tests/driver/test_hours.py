@@ -13,30 +13,17 @@ from src.models.finetune import training
 from src.results.model import read_model
 from src.units.unit import OutOfTime
 from tests.conftest import broken_off, toy_competition
-
-WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
-
-
-def tables(competition):
-    paths = [*competition.folder.glob("blend-*.csv"), *competition.folder.glob("models/*/*.parquet")]
-    return {path.relative_to(competition.folder): path.read_bytes() for path in paths}
+from tests.driver.conftest import WHOLE, files_of
 
 
-def test_all_that_fits_is_as_without_a_deadline(folder, roots, monkeypatch):
+def test_all_that_fits_is_as_without_a_deadline(folder, expected):
     competition = toy_competition()
-    driver.run(competition, WHOLE)
-    expected = tables(competition)
-    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
     assert driver.run(competition, WHOLE, Placing(hours=1.0))
-    assert tables(competition) == expected
+    assert files_of(competition.folder) == expected
 
 
-def test_a_network_for_which_there_is_no_time_is_left_out_and_goes_on_later(folder, roots, monkeypatch, capsys):
+def test_a_network_for_which_there_is_no_time_is_left_out_and_goes_on_later(folder, expected, capsys):
     competition = toy_competition()
-    driver.run(competition, WHOLE)
-    expected = tables(competition)
-    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
-    capsys.readouterr()
     late = OutOfTime("convnext fold 1: it takes 2h00m more at its pace, and 10m00s is left to it", 9000.0)
     with broken_off(training.Training, "train_step", after=9, error=late):
         driver.run(competition, WHOLE, Placing(hours=0.5))
@@ -50,7 +37,7 @@ def test_a_network_for_which_there_is_no_time_is_left_out_and_goes_on_later(fold
     assert "would be left out, for want of time: convnext (about 2h30m on this machine" in capsys.readouterr().out
     driver.run(competition, WHOLE)
     assert "convnext fold 0  reused" in capsys.readouterr().out
-    assert tables(competition) == expected
+    assert files_of(competition.folder) == expected
 
 
 def test_without_a_model_in_time_there_is_one_sentence(folder):

@@ -8,27 +8,12 @@ from src.driver import run as driver
 from src.driver import work
 from src.driver.placing import Placing
 from src.units.cluster import SETTINGS
-from tests.conftest import set_roots, toy_competition, toy_files
-from tests.driver.test_run import WHOLE, files_of
+from tests.conftest import toy_competition, toy_files
+from tests.driver.conftest import WHOLE, files_of
 from tests.placers import Dying
 
 pytest.importorskip("ray")
 KILLED = "finetune convnext 1 42"
-
-
-@pytest.fixture
-def expected(tmp_path_factory):
-    """The files of a run of one unit after the other, with one thread, as units of Ray have here."""
-    import torch
-
-    roots, threads = tmp_path_factory.mktemp("inline"), torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        set_roots(patch, roots)
-        toy_files(roots / "input" / "toy")
-        torch.set_num_threads(1)
-        driver.run(toy_competition(), WHOLE)
-        torch.set_num_threads(threads)
-        return files_of(toy_competition().folder)
 
 
 @pytest.fixture

@@ -1,30 +1,21 @@
 """A run by units: any order of them ends with the same files, failures cost what waits for them, and there is a CSV."""
 
-import os
 import pickle
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
 from src.base.errors import UserError
+from src.commands import unit
 from src.driver import run as driver
 from src.driver.placing import Placing
 from src.driver.work import CompetitionWork
 from src.models.finetune import training
 from src.results.model import read_model
 from src.units.unit import Unit, needs
-from tests.conftest import ROOT, broken_off, snapshot, toy_competition
+from tests.conftest import broken_off, snapshot, toy_competition
+from tests.driver.conftest import WHOLE, files_of
 from tests.placers import Shuffled, copied
-
-WHOLE = ("data", "folds", "features", "zeroshot", "probe", "finetune", "blend", "submission")
-MADE = ("*.csv", "models/*/*.parquet", "features/*/*.arrow")
-
-
-def files_of(folder):
-    paths = sorted(path for pattern in MADE for path in folder.glob(pattern))
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def run_by(monkeypatch, competition, placer, names=WHOLE):
@@ -33,20 +24,16 @@ def run_by(monkeypatch, competition, placer, names=WHOLE):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_random_order_of_units_gives_the_same_bytes(folder, roots, monkeypatch, seed):
+def test_a_random_order_of_units_gives_the_same_bytes(folder, expected, monkeypatch, seed):
     competition = toy_competition()
-    driver.run(competition, WHOLE)
-    expected = files_of(competition.folder)
-    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
     placer = Shuffled(seed)
     run_by(monkeypatch, competition, placer)
     assert files_of(competition.folder) == expected
     assert len(placer.order) == len(set(placer.order)) == 2 + 1 + 1 + 1 + 3 + 1
 
 
-def test_what_is_done_is_not_placed_again(folder, monkeypatch, capsys):
+def test_what_is_done_is_not_placed_again(finished):
     competition = toy_competition()
-    driver.run(competition, WHOLE)
     before = snapshot(competition.folder)
     assert driver.pending(competition)[1] == []
     competition.model_folder("convnext").joinpath("fold1.json").unlink()
@@ -60,12 +47,11 @@ def test_what_is_done_is_not_placed_again(folder, monkeypatch, capsys):
     assert files_of(competition.folder).keys() <= before.keys()
 
 
-def test_a_test_set_that_changed_predicts_again_and_trains_nothing(folder, monkeypatch):
+def test_a_test_set_that_changed_predicts_again_and_trains_nothing(finished, monkeypatch):
     competition = toy_competition()
-    driver.run(competition, WHOLE)
     for name in ("test.csv", "sample_submission.csv"):
-        table = pd.read_csv(folder / name, dtype=str)
-        table[table["id"] != "101"].to_csv(folder / name, index=False)
+        table = pd.read_csv(finished / name, dtype=str)
+        table[table["id"] != "101"].to_csv(finished / name, index=False)
     _, units = driver.pending(competition)
     assert sum(unit.stage == "finetune" for unit in units) == 4
     monkeypatch.setattr(training, "train_fold", lambda *arguments: pytest.fail("it trains"))
@@ -143,22 +129,13 @@ def test_a_work_begins_with_names_in_another_process(folder):
     assert isinstance(copied(work), CompetitionWork)
 
 
-def test_units_by_their_names_in_processes_end_as_a_run(folder, roots, monkeypatch, capsys):
-    """As a SLURM array does it: `units`, and a process for each line."""
+def test_units_by_their_names_end_as_a_run(folder, expected, capsys):
+    """As a SLURM array does it: `units`, and `unit` for each line."""
     competition = toy_competition()
-    driver.run(competition, WHOLE)
-    expected = files_of(competition.folder)
-    monkeypatch.setenv("SUBMISSIONS_DIR", str(roots / "others"))
     driver.run(competition, ("data", "folds"))
     _, units = driver.pending(competition, places=True)
-    program = (
-        "from src import config; from src.commands import unit; from tests.conftest import toy_competition\n"
-        "import sys; [unit.run(toy_competition(), stage, names) for stage, *names in map(str.split, sys.argv[1:])]"
-    )
-    titles = [unit.title for unit in units]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program, *titles], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for stage, *names in [one.title.split() for one in units]:
+        unit.run(toy_competition(), stage, names)
     assert driver.pending(competition)[1] == []
     capsys.readouterr()
     driver.run(competition, WHOLE)

@@ -11,7 +11,7 @@ from src.driver.placing import Placing
 from src.models.finetune import training
 from src.results.model import read_model
 from tests.conftest import broken_off, toy_competition
-from tests.driver.test_run import WHOLE
+from tests.driver.conftest import WHOLE
 
 
 def run_so_far(competition):
