@@ -1,7 +1,8 @@
 """bench gpu: parts in processes of their own, figures that are kept, and what fails or is left out is named."""
 
 import json
-import subprocess
+import multiprocessing
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,6 @@ from src.base import files
 from src.base.errors import UserError
 from src.bench import gpu, gpu_parts
 from src.bench.gpu import Part
-from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -86,5 +86,7 @@ def test_the_overheads_of_training_are_shares(tmp_path):
 
 def test_a_part_ends_with_the_process_that_started_it():
     """A closed terminal ends the one that counts the seconds, and the next call would measure beside this one."""
-    part = "from src.bench.gpu_parts import end_with; import os; end_with(os.getppid() + 1)"
-    assert subprocess.run([sys.executable, "-c", part], cwd=ROOT, timeout=60).returncode == 1
+    part = multiprocessing.get_context("fork").Process(target=gpu_parts.end_with, args=(os.getppid(),), daemon=True)
+    part.start()  # its parent is this process, and no more the one that it is to end with
+    part.join(60)
+    assert part.exitcode == 1

@@ -48,12 +48,13 @@ def test_without_a_model_in_time_there_is_one_sentence(folder):
 def test_a_unit_that_knows_no_pace_ends_with_the_time(folder, monkeypatch, capsys):
     from src.models.probe import nested
 
-    competition = toy_competition()
+    models = toy_competition().models
+    competition = toy_competition(models={name: models[name] for name in ("zeroshot", "probe")})
     driver.run(competition, ("data", "folds", "features", "zeroshot"))
     monkeypatch.setattr(hours, "LEAST_S", 0.0)
     monkeypatch.setattr(nested, "fit_folds", lambda *arguments: time.sleep(60))
     start = time.monotonic()
-    driver.run(competition, WHOLE, Placing(hours=6 / 3600))
+    driver.run(competition, WHOLE, Placing(hours=3 / 3600))
     assert time.monotonic() - start < 30
     said = capsys.readouterr().out
     assert "left out, for want of time: probe (probe probe: the time is over" in said
