@@ -134,15 +134,7 @@ def unusable(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return missing_module(error)
     if isinstance(error, ImportError) and (package := package_at_fault(error)) is not None:
-        again = IMPORTED_AS.get(package) or next(
-            iter(importlib.metadata.packages_distributions().get(package, ())), None
-        )
-        remedy = (
-            f"pip install --force-reinstall --no-deps {again}" if again else "install again the package that has it"
-        )
-        if package == "cv2":  # the one that shows windows asks for a desktop's libGL
-            remedy = f"pip uninstall -y {SAME[again][0]}, and {remedy}"
-        return f"{package} cannot be imported ({said}): {remedy}, {OWN_ENV}"
+        return f"{package} cannot be imported ({said}): {installing_again(package)}, {OWN_ENV}"
     if "operator torchvision::" in said:
         return f"torch and torchvision do not fit each other ({said}): install the torchvision of that torch, {OWN_ENV}"
     if isinstance(error, OSError) and error.errno is None and ".so" in said:  # of ctypes, by which torch loads CUDA's
@@ -150,6 +142,16 @@ def unusable(error: Exception) -> str | None:
     if isinstance(error, ValueError) and "binary incompatibility" in said:  # of what was compiled for another numpy
         return f"packages here do not fit each other ({said}): install again what fits this numpy, {OWN_ENV}"
     return None
+
+
+def installing_again(package: str) -> str:
+    """What installs a package again that is here, by the name that it is imported by."""
+    names = [IMPORTED_AS.get(package), *importlib.metadata.packages_distributions().get(package, ())]
+    if (name := next(filter(None, names), None)) is None:
+        return "install again the package that has it"
+    command = f"pip install --force-reinstall --no-deps {name}"
+    # the one that shows windows asks for a desktop's libGL, and is imported as the other
+    return f"pip uninstall -y {SAME[name][0]}, and {command}" if package == "cv2" else command
 
 
 def package_at_fault(error: ImportError) -> str | None:
