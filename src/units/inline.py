@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from src.base.errors import UserError
-from src.units.unit import NotDone, Outcome, OutOfTime, Unit, Work, gone_with, in_order
+from src.units.unit import NotDone, Outcome, OutOfTime, Unit, WholeFailed, Work, gone_with, in_order
 
 
 class Inline:
@@ -41,5 +41,6 @@ def fail(unit: Unit, error: UserError, rest: list[Unit], outcome: Outcome) -> No
         print(error)
         return
     print(f"error: {unit.title}: {error}", file=sys.stderr)
-    others = f"; skipped, since they wait for it: {', '.join(one.title for one in skipped)}" if skipped else ""
+    why = "are of the same model, or wait for it" if isinstance(error, WholeFailed) else "wait for it"
+    others = f"; skipped, since they {why}: {', '.join(one.title for one in skipped)}" if skipped else ""
     print(f"going on with the other units{others}", file=sys.stderr)

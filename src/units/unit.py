@@ -123,7 +123,11 @@ def in_order(units: Iterable[Unit]) -> list[Unit]:
     return list(ordered.values())
 
 
-class OutOfTime(UserError):
+class WholeFailed(UserError):
+    """A unit's failure with which the other parts of its whole are of no use for now."""
+
+
+class OutOfTime(WholeFailed):
     """A unit would take longer than it may: it has saved what it has, and a later run goes on from there."""
 
     def __init__(self, text: str, seconds: float | None = None):
@@ -137,10 +141,10 @@ class OutOfTime(UserError):
 def gone_with(failed: Unit, error: BaseException, units: Iterable[Unit]) -> list[Unit]:
     """Those of the units that wait for the failed one, also by way of others.
 
-    Where time was too short they are also the other parts of the same whole, and what waits for these.
+    Where the whole has failed they are also its other parts, and what waits for these.
     """
     units, gone, found = in_order(units), {failed.key}, []
-    if isinstance(error, OutOfTime) and failed.whole:
+    if isinstance(error, WholeFailed) and failed.whole:
         gone |= {unit.key for unit in units if unit.whole == failed.whole}
     for unit in units:
         if unit.key != failed.key and (unit.key in gone or any(unit.waits_for(key) for key in gone)):

@@ -77,6 +77,21 @@ def test_a_failed_model_leaves_the_others_and_a_csv_of_them(folder, monkeypatch,
     assert "blend  recomputing" not in capsys.readouterr().out
 
 
+def test_of_a_model_that_diverges_no_further_fold_is_trained(folder, capsys):
+    models = toy_competition().models
+    competition = toy_competition(models=models | {"later": models["convnext"]})
+    failing = broken_off(training.Training, "train_step", after=3, error=training.NotFinite("the loss is not finite"))
+    with failing, pytest.raises(UserError, match="the loss is not finite"):
+        driver.run(competition, WHOLE)
+    said = capsys.readouterr()
+    assert "convnext fold 1  train" not in said.out
+    assert (
+        "same model, or wait for it: finetune convnext 1 42, finetune convnext 2 42, finetune convnext assemble\n"
+        in said.err
+    )
+    assert read_model(competition.model_folder("later")) is not None
+
+
 def test_what_waits_for_a_stage_that_failed_is_skipped(folder, monkeypatch, capsys):
     competition = toy_competition()
     from src.networks import encoding_units

@@ -6,7 +6,7 @@ import pytest
 
 from src.base.errors import UserError
 from src.units.inline import Inline
-from src.units.unit import NotDone, OutOfTime, Unit, gone_with, in_order, needs
+from src.units.unit import NotDone, OutOfTime, Unit, WholeFailed, gone_with, in_order, needs
 
 
 class Noted:
@@ -70,6 +70,7 @@ def test_without_time_for_a_part_of_a_model_there_is_none_for_the_others():
         Unit("finetune", ("other", 0), whole="other"),
     )
     assert gone_with(folds[0], OutOfTime("late"), [*folds[1:], soup, other]) == [*folds[1:], soup]
+    assert gone_with(folds[0], WholeFailed("the loss is not finite"), [*folds[1:], soup, other]) == [*folds[1:], soup]
     assert gone_with(folds[0], UserError("broken"), [*folds[1:], soup, other]) == [soup]
 
 

@@ -17,7 +17,6 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from src.base import machine
-from src.base.errors import UserError
 from src.base.interrupts import StopRequest, deferred_signals
 from src.base.machine import AdaptiveBatch
 from src.base.progress import track
@@ -35,12 +34,13 @@ from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
 from src.scoring.tables import Table
 from src.units.pace import Pace
+from src.units.unit import WholeFailed
 
 CHECK = 50  # steps between two looks at the losses on a GPU, which has to be waited for then
 
 
-class NotFinite(UserError):
-    """A loss was not finite."""
+class NotFinite(WholeFailed):
+    """A loss was not finite: another lr, or other rows, train every fold anew."""
 
 
 class Training:
