@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OS_ERRORS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your disk quota is used up",
+    errno.EFBIG: "a file may not be larger (ulimit -f), or its file system takes none so large",
     errno.EACCES: "you may not write there",
     errno.EPERM: "you may not write there",
     errno.EROFS: "that file system is read-only",

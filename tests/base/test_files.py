@@ -39,7 +39,12 @@ def test_a_folder_that_breaks_off_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "may not write")],
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EFBIG, "may not be larger"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "may not write"),
+    ],
 )
 def test_a_refusal_is_one_sentence(tmp_path, number, said):
     with pytest.raises(UserError, match=said), files.replacing(tmp_path / "a"):

@@ -120,7 +120,7 @@ class TestOneProbability:
     def test_flags_that_do_not_fit_are_refused(self, written):
         with pytest.raises(UserError, match="--positive: unknown class 'dogg': did you mean 'dog'"):
             written({"label": cycle("cat", "dog")}, {"label": 0.5}, positive="dogg")
-        with pytest.raises(UserError, match="which is of numbers"):
+        with pytest.raises(UserError, match=r"^--metric rmse, which is of numbers"):
             written({"label": cycle("cat", "dog")}, {"label": 0.5}, metric="rmse")
         with pytest.raises(UserError, match="--metric accuracy does not fit sample_submission"):
             written(ONES, {"label": 0.5}, metric="accuracy")
@@ -235,6 +235,15 @@ class TestNumbers:
         pd.DataFrame({"id": ids[200:], "score": 0}).to_csv(tmp_path / "sample_submission.csv", index=False)
         guess = inferring.infer(looking.look(tmp_path), Flags())
         assert (guess.task, guess.span) == ("number", (scores.min(), scores.max()))
+
+    def test_a_decimal_comma_is_asked_about(self, written):
+        cells = [f"{i},{i % 7}" for i in range(TRAIN)]
+        with pytest.raises(
+            UserError, match=r"has '0,0', '1,1' and 38 more: numbers with a decimal comma\? write them with a poi"
+        ):
+            written({"weight": cells}, {"weight": "0,5"})
+        competition, _ = written({"weight": cells}, {"weight": "0,5"}, metric="micro_f1")
+        assert competition.task == "labels"
 
     def test_few_whole_ones_are_grades(self, written):
         competition, said = written({"diagnosis": cycle(0, 1, 2, 3, 4)}, {"diagnosis": 0})

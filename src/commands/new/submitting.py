@@ -182,9 +182,10 @@ def choose(
     usual = usual or USUAL[task, next(iter(forms))]
     name = wanted.of(task)
     if name is None and wanted.is_of_numbers and task != "number":
+        said = f"--metric {wanted.said}" if wanted.flagged else wanted.why
         raise UserError(
-            f"{wanted.why or '--metric ' + wanted.said}, which is of numbers (regression), and the labels here are no "
-            "numbers: if they are right, name one of our metrics of classes by --metric"
+            f"{said}, which is of numbers (regression), and the labels here are no numbers: if they are right, name "
+            "one of our metrics of classes by --metric"
         )
     if wanted.flagged and name not in fitting:
         raise UserError(f"--metric {wanted.said} does not fit {where}, which has {has}: one of {', '.join(fitting)}")

@@ -25,6 +25,7 @@ OF_NUMBERS = re.compile(
     r"(?i)score|age$|^age|count|price|weight|height|length|width|area|percent|ratio|rating|temperature|number_of|num_"
 )
 ROUND = (1, 5, 10, 20, 50, 100, 200, 255, 360, 500, 1000)  # the greatest values that scales end with
+DECIMAL = r"-?\d+,\d+"  # a number as half of Europe writes it, or two labels
 NEAR, LITTLE = 0.9, 0.1  # from this share of it on the greatest label tells of it, and up to this the least one of 0
 
 
@@ -79,6 +80,11 @@ def of_column(
     filled = cells[cells != ""]
     values, label = filled.value_counts(), str(cells.name)
     separator = "," if answering.is_listed(filled) else answering.label_separator(values.index.to_numpy(object))
+    if separator == "," and wanted.of("labels") is None and filled.str.fullmatch(DECIMAL).all():
+        raise UserError(
+            f"{where} has {examples(map(quoted, values.index), 2)}: numbers with a decimal comma? write them with a "
+            "point; or two labels each? then name the metric of labels by --metric, as micro_f1"
+        )
     if separator is not None and wanted_task(wanted) != "class":
         asked = of_labels("labels", separator, filled)
         parted = next((cell for cell in values.index if len(parts(cell, separator)) > 1), values.index[0])
