@@ -42,7 +42,9 @@ def scaled(numbers: np.ndarray, n: int) -> np.ndarray:
     """(m, 1), or (m, 2) where some of m numbers are missing; of these n are of train rows."""
     blank = np.isnan(numbers)
     mean, spread = np.nanmean(numbers[:n]), np.nanstd(numbers[:n])
-    values = np.where(blank, 0, (numbers - mean) / (spread or 1))
+    if (least := np.nanmin(numbers[:n])) == np.nanmax(numbers[:n]):  # their sum is rounded, and the spread is not 0
+        mean, spread = least, 1
+    values = np.where(blank, 0, (numbers - mean) / spread)
     return np.stack([values, blank], axis=1) if blank.any() else values[:, None]
 
 

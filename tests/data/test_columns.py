@@ -43,6 +43,14 @@ def test_columns_that_say_nothing_are_finite(cells):
     assert np.isfinite(read(cells, ["2"])).all()
 
 
+@pytest.mark.parametrize("cell", ["0.1", "0.3", "37.7", "1234.567"])
+@pytest.mark.parametrize("n", [3, 7, 1000])
+def test_a_number_that_is_the_same_in_all_train_rows_is_0_whatever_their_sum_is_rounded_to(cell, n):
+    found = read([cell] * n, [cell, str(2 * float(cell))])[:, 0]
+    assert found[: n + 1].tolist() == [0] * (n + 1)
+    assert found[-1] == pytest.approx(float(cell))
+
+
 def test_without_names_there_are_none():
     assert columns.read(toy_competition(), pd.DataFrame(), pd.DataFrame()) is None
 
