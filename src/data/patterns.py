@@ -84,7 +84,7 @@ def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) 
     as it can. Hidden files and other files than pictures are passed over.
 
     Raises:
-        UserError: The pattern is none, its folder is not there, or pictures in it do not fit.
+        UserError: The pattern is none, its folder is not there, or pictures in it do not fit, or have no name in UTF-8.
     """
     expression, fields = compile_pattern(pattern)
     start = folder / fixed_folder(pattern)
@@ -95,7 +95,9 @@ def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) 
     columns, others = [[] for _ in [*fields, "path"]], []
     apart = tuple(f"{one}/" for one in apart if one)
     before, before_images = (len((one / "x").as_posix()) - 1 for one in (folder, images))
-    for path in sorted((path.as_posix() for path in pictures(start)), key=lambda path: path.replace("/", "\0")):
+    paths = sorted((path.as_posix() for path in pictures(start)), key=lambda path: path.replace("/", "\0"))
+    require_utf8(paths)
+    for path in paths:
         inside = path[before:]
         if inside.startswith(apart) and not f"{fixed_folder(pattern)}/".startswith(apart):
             continue
@@ -110,6 +112,16 @@ def read(folder: Path, pattern: str, images: Path, apart: Collection[str] = ()) 
             f"pattern\n{listed(others)}"
         )
     return pd.DataFrame(dict(zip([*fields, path_column(pattern)], columns, strict=True)), dtype="str")
+
+
+def require_utf8(names: Iterable[str]) -> None:
+    """Raise a UserError where files have names that no table can have, such as those that an old archive has left."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            shown = os.fsencode(name).decode(errors="backslashreplace")
+            raise UserError(f"{shown} has a name that is no UTF-8: rename it") from error
 
 
 def compile_pattern(pattern: str) -> tuple[re.Pattern[str], list[str]]:

@@ -500,6 +500,50 @@ def test_a_csv_names_the_images_labels_splits_and_groups(pets, inputs):
     assert "unknown split 'x': one of train, valid" in said
 
 
+def test_another_column_called_label_gives_way_to_the_labels(pets, inputs):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df.assign(label="?", breed=df["file"].str.split("/").str[0]).to_csv(pets / "own.csv", index=False)
+    Folder(str(pets / "own.csv"), image="file", label="breed").fetch(inputs)
+    train, test = rows(inputs, "own")
+    assert set(train["label"]) == set(test["label"]) == {"blue", "green", "red"}
+
+
+@pytest.mark.parametrize("name", ["id", "image", "label"])
+@pytest.mark.parametrize("field", ["group", "split"])
+def test_groups_and_splits_called_as_a_column_of_the_tables_are_refused(pets, inputs, field, name):
+    df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df = df.assign(breed=df["file"].str.split("/").str[0]).assign(**{name: [str(i % 6) for i in range(len(df))]})
+    df.to_csv(pets / "own.csv", index=False)
+    said = refusal(Folder(str(pets / "own.csv"), image="file", label="breed", **{field: name}), inputs)
+    assert f"{field}={name!r}: the tables have a column {name!r} of their own: rename it in the CSV" in said
+
+
+def test_a_split_is_not_validated_on_if_it_is_learnt(pets, inputs):
+    df = pd.DataFrame({"image": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df = df.assign(label=df["image"].str.split("/").str[0], part=["train", "test"] * (len(df) // 2) + ["train"])
+    df.to_csv(pets / "own.csv", index=False)
+    for split in ({"train": "test"}, {"test": "train"}, {"train": "test", "test": "test"}):
+        said = refusal(Folder(str(pets / "own.csv"), split="part", **split), inputs)
+        assert "is the split to learn from and to validate on: name another" in said
+    (pets / "test").mkdir()
+    for label in ("blue", "green", "red"):
+        (pets / label).rename(pets / "test" / label)
+    for split in ({"train": "test"}, {"train": "test", "test": "test"}):
+        assert "'test' is the split to learn from and to" in refusal(Folder(str(pets), slug="x", **split), inputs)
+
+
+def test_numbers_that_are_none_are_said_before_rows_are_held_out(pets, inputs):
+    df = pd.DataFrame({"image": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df.assign(label=["n/a" if i == 7 else str(i) for i in range(len(df))]).to_csv(pets / "own.csv", index=False)
+    said = refusal(Folder(str(pets / "own.csv"), task="number"), inputs)
+    assert "own.csv: 1 label are no numbers, such as 'n/a': correct them" in said
+
+
+def test_a_name_that_is_no_utf8_is_refused(pets, inputs):
+    os.rename(pets / "red/0.png", os.path.join(os.fsencode(pets), b"red/caf\xe9.png"))
+    assert "red/caf\\xe9.png has a name that is no UTF-8: rename it" in refusal(Folder(str(pets)), inputs)
+
+
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_few_groups_are_held_out_whole(pets, inputs, n):
     df = pd.DataFrame({"file": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})

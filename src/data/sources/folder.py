@@ -66,9 +66,12 @@ class Folder(DataSet):
     def rows(self, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         path = resolve(self.path)
         train, test = read_folders(self, path) if path.is_dir() else read_table(self, path)
+        if self.task == "number":
+            require_numbers(path, train["label"] if test is None else pd.concat([train["label"], test["label"]]))
         if test is None:
             train, test = hold_out(self, path, train)
-        require_classes(self, path, train, test)
+        if self.task != "number":
+            require_classes(self, path, train, test)
         root = path if path.is_dir() else path.parent
         for rows in (train, test):
             rows["image"] = [relative_path(root, image, folder) for image in rows["image"]]
@@ -98,7 +101,9 @@ def hold_out(source: Folder, path: Path, df: pd.DataFrame) -> tuple[pd.DataFrame
 def fingerprint(path: Path) -> str:
     """A digest of the files at `path`: a picture more or less, or another line of a CSV, changes it."""
     if path.is_dir():
-        return digest([file.relative_to(path).as_posix() for file in sorted(patterns.pictures(path)) if file.is_file()])
+        names = [file.relative_to(path).as_posix() for file in sorted(patterns.pictures(path)) if file.is_file()]
+        patterns.require_utf8(names)
+        return digest(names)
     if path.is_file():
         return sha256(path)
     raise UserError(f"there is no folder or CSV file {path}: put the pictures there, or fix the path")
@@ -124,14 +129,12 @@ def strata(source: Folder, cells: pd.Series) -> list[str]:
     return [min(labels_of(source, cell), key=lambda label: (rows[label], label), default="") for cell in cells]
 
 
+def require_numbers(path: Path, cells: pd.Series) -> None:
+    if len(bad := cells[pd.to_numeric(cells, errors="coerce").isna()]):
+        raise UserError(f"{path}: {counted(len(bad), 'label')} are no numbers, such as {bad.iloc[0]!r}: correct them")
+
+
 def require_classes(source: Folder, path: Path, train: pd.DataFrame, test: pd.DataFrame) -> None:
-    if source.task == "number":
-        cells = pd.concat([train["label"], test["label"]])
-        if len(bad := cells[pd.to_numeric(cells, errors="coerce").isna()]):
-            raise UserError(
-                f"{path}: {counted(len(bad), 'label')} are no numbers, such as {bad.iloc[0]!r}: correct them"
-            )
-        return
     known, tested = (sorted({one for cell in df["label"] for one in labels_of(source, cell)}) for df in (train, test))
     if len(known) < 2:
         raise UserError(f"{path} has {counted(len(known), 'class')} to learn ({', '.join(known)}): two are needed")
@@ -199,6 +202,12 @@ def splits_in(names: list[str], configured: str, usual: tuple[str, ...]) -> list
     return [configured] if configured else [lower[name] for name in usual if name in lower]
 
 
+def require_two(path: Path, train: str, test: str) -> None:
+    """Raise a UserError where what is learnt would be validated on."""
+    if train == test:
+        raise UserError(f"{path}: {train!r} is the split to learn from and to validate on: name another")
+
+
 def read_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Read the rows to train on and, where there is such a split, to validate on."""
     if source.split is not None:
@@ -221,6 +230,8 @@ def read_folders(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame
             tests.remove(name)
     if len(tests) > 1:
         print(f"{path}: {tests[0]} is validated on, and {', '.join(tests[1:])} left alone")
+    if trains and tests:
+        require_two(path, trains[0], tests[0])
     test = pictures(path / tests[0], path, f" of {tests[0]}") if tests else None
     report_left_out(path, {*train["image"], *(() if test is None else test["image"])})
     return train, test
@@ -250,6 +261,10 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     for column in (*columns, source.label, *([source.split] if source.split else ())):
         if column not in df:
             raise UserError(f"{path}: {unknown('column', column, df.columns)}")
+    for field, column in (("split", source.split), ("group", source.group)):
+        if column in df and column in ("id", "image", "label") and column not in (source.image, source.label):
+            own = f"the tables have a column {column!r} of their own"
+            raise UserError(f"{path}: {field}={column!r}: {own}: rename it in the CSV")
     for column in (*columns, source.label):
         if (blank := df.index[df[column] == ""]).size:
             row = ", ".join(df.loc[blank[0], list(dict.fromkeys((*columns, source.label)))])
@@ -263,7 +278,8 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     files = locating.locate(path.parent, named)
     for note in locating.describe_other_endings(path.parent, named, files):
         print(f"{path}: {note}")
-    df = df.rename(columns={source.label: "label"})
+    if source.label != "label":
+        df = df.drop(columns="label", errors="ignore").rename(columns={source.label: "label"})
     df["image"] = [os.path.relpath(file, path.parent) for file in files]  # one spelling of each path
     df = df.drop(columns="id", errors="ignore")  # rows get ids of their paths
     df.attrs["passed_over"] = passed_over
@@ -276,4 +292,5 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
     for split in (train, test):
         if split not in have:
             raise UserError(f"{path}: {unknown('split', split, have)}")
+    require_two(path, train, test)
     return tuple(df[df[source.split] == split].reset_index(drop=True) for split in (train, test))
