@@ -77,14 +77,15 @@ def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
                 f"{competition.name}: {n} of a picture and a label with neither 0 nor 1, the first {id} "
                 f"{rows[odd].iloc[0]!r} with {cell!r}: write one of both"
             )
-        unlike = pd.DataFrame({"row": rows, "number": numbers}).drop_duplicates()["row"]
+        once = ~pd.DataFrame({"row": rows, "number": numbers}).duplicated().to_numpy()
+        unlike = rows[once]
         if (again := unlike.duplicated()).any():
             raise UserError(f"{competition.name}: {id} {unlike[again].iloc[0]!r} stands there with 0 and with 1")
         if missing := len(found) * len(competition.classes) - len(unlike):
             n = counted(missing, "row")
             pass_over(found, f"{n} of a label that {'is' if missing == 1 else 'are'} not there, counted as 0", df)
-        cells = pd.Series([name + BETWEEN if one else "" for name, one in zip(names, numbers == 1, strict=True)])
-        found[label] = cells.groupby(df[id].to_numpy(), sort=False).sum().reindex(found[id]).tolist()
+        cells = pd.Series([name + BETWEEN if one else "" for name, one in zip(names, numbers == 1, strict=True)])[once]
+        found[label] = cells.groupby(df[id].to_numpy()[once], sort=False).sum().reindex(found[id]).tolist()
         if competition.task == "class":
             found[label] = found[label].str.removesuffix(BETWEEN).str.replace(BETWEEN, " + ")
     return found

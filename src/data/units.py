@@ -134,7 +134,9 @@ def list_pictures(competition: Competition, part: str, df: pd.DataFrame) -> pd.D
         return df
     images = competition.input(competition.images)
     listed = patterns.read(images, pattern.replace("{part}", part), images)
-    rows = df.merge(listed, on=known, how="left")
+    others = [name for name in listed if name not in known]
+    rows = df.drop(columns=others, errors="ignore").merge(listed, on=known, how="left")
+    rows.attrs = dict(df.attrs)
     if (missing := rows[patterns.path_column(pattern)].isna()).any():
         row = ", ".join(f"{name} {value!r}" for name, value in rows.loc[missing, known].iloc[0].items())
         raise UserError(f"{counted(int(missing.sum()), 'row')} of {part} without a picture by {pattern!r}, as of {row}")

@@ -82,6 +82,14 @@ def test_a_label_without_a_row_is_counted():
     assert found.attrs["passed_over"] == ["1 row of a label that is not there, counted as 0"]
 
 
+@pytest.mark.parametrize("task", ["class", "labels"])
+def test_a_row_of_a_label_may_be_there_twice(task):
+    one = competition_of(task=task, metric="log_loss", submission=LabelRows())
+    df = ROWS.assign(label=list("100010001"))
+    found = labels.by_picture(one, pd.concat([df, df[:5]], ignore_index=True))
+    assert found["label"].str.strip(labels.BETWEEN).tolist() == ["red", "green", "blue"]
+
+
 def test_rows_of_one_id_with_another_picture_are_not_joined():
     df = pd.DataFrame({"id": ["1", "1", "2"], "image": ["a", "b", "c"], "label": ["red", "blue", "red"]})
     assert labels.join_rows(SEVERAL, df, ["id", "image", "label"]) is df

@@ -212,6 +212,11 @@ def test_pictures_in_a_folder_each_are_listed_for_a_table_by_unit(roots):
     assert (len(frames.train), len(frames.test)) == (36, 12)
     assert frames.train["image"].iloc[0] == "train/train0/0.png"
     assert all(map(os.path.isfile, [*frames.train[tables.PATH], *frames.test[tables.PATH]]))
+    path = folder / "train.csv"
+    pd.read_csv(path, dtype=str).assign(image="3", **{"Unnamed: 3": ""}).to_csv(path, index=False)
+    again = tables.read(competition)  # with a column that is called as that of the paths, and an empty one
+    assert again.train["image"].tolist() == frames.train["image"].tolist()
+    assert again.notes == ("passed over in train.csv: 1 empty column",)
     (folder / "test" / "test0" / "0.png").unlink()
     with pytest.raises(UserError, match=r"1 row of test without a picture by .*, as of who 'test0'"):
         tables.read(competition)
