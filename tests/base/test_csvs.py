@@ -95,6 +95,20 @@ class TestTables:
             ["1", "oak"]
         ]
 
+    @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zip"])
+    def test_is_refused_where_it_is_not_packed_as_it_is_called(self, tmp_path, ending):
+        with pytest.raises(UserError, match=f"a.csv{ending} cannot be read as its ending says"):
+            self.read(tmp_path, b"id,label\n1,oak\n", f"a.csv{ending}")
+
+    def test_is_refused_where_it_is_not_whole(self, tmp_path):
+        with pytest.raises(UserError, match=r"cannot be read as its ending says .Compressed file ended"):
+            self.read(tmp_path, gzip.compress(b"id,label\n1,oak\n")[:-9], "a.csv.gz")
+
+    def test_is_refused_where_it_is_a_folder(self, tmp_path):
+        (tmp_path / "train.csv").mkdir()
+        with pytest.raises(UserError, match=r"train.csv cannot be read: Is a directory"):
+            csvs.read_csv(tmp_path / "train.csv")
+
 
 @pytest.mark.parametrize("header", ["id,label,label", "id, label ,label", "\nid;label;label", '"label",id,label'])
 def test_two_columns_of_one_name_are_refused_as_nobody_knows_which_is_meant(tmp_path, header):
