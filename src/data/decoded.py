@@ -156,8 +156,10 @@ class Store:
         return Stored(self.folder, np.where(is_stored, offset, -1), height, width, others)
 
     def lacks(self, rows: Rows) -> bool:
-        """Whether pictures of rows that have room are not stored."""
-        return self.limit > 0 and len(self.with_room(rows.take(self.known().index.get_indexer(rows.shas) < 0))) > 0
+        """Whether pictures of rows are not stored for which there is room; on the disk, for all of them."""
+        missing = rows.take(self.known().index.get_indexer(rows.shas) < 0).distinct()
+        found, _ = self.within_limit(missing)
+        return self.limit > 0 and len(found) > 0 and bool(self.fit(found).all())
 
     def known(self) -> pd.DataFrame:
         """Offset, height and width by sha256, of the pictures that are there; read again where a file has changed."""
@@ -174,20 +176,32 @@ class Store:
 
     def with_room(self, rows: Rows) -> Rows:
         """Those distinct ones of rows, which are not stored, that have room; where others have none, it is said why."""
-        rows = rows.take(~pd.Index(rows.shas).duplicated())
-        beside = sum((path / "pixels.bin").stat().st_size for path in stores(self.root) if path != self.folder)
-        found, why = rows, f"store_gb={self.limit / 1e9:g} allows no more"
-        if self.bytes + beside > self.limit:
-            why += f" beside {beside / 1e9:.1f} GB of pictures of other sizes" if beside else ""
-            found = rows.take(self.first(self.limit - beside).get_indexer(rows.shas) >= 0)
-        free = shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
-        fits = np.cumsum(bytes_of(found, self.side)) <= free - SPARE_BYTES
-        if not fits.all():
-            found, why = found.take(fits), f"the disk has {free / 1e9:.1f} GB free"
+        rows = rows.distinct()
+        found, why = self.within_limit(rows)
+        if not (fits := self.fit(found)).all():
+            found, why = found.take(fits), f"the disk has {self.free / 1e9:.1f} GB free"
         if len(found) < len(rows) and why not in self.said:
             self.said.add(why)
             print(f"pictures  {len(rows) - len(found)} are decoded each time: {why}")
         return found
+
+    def within_limit(self, rows: Rows) -> tuple[Rows, str]:
+        """Those of rows that the limit allows, and a sentence on it."""
+        beside = sum((path / "pixels.bin").stat().st_size for path in stores(self.root) if path != self.folder)
+        why = f"store_gb={self.limit / 1e9:g} allows no more"
+        if self.bytes + beside <= self.limit:
+            return rows, why
+        why += f" beside {beside / 1e9:.1f} GB of pictures of other sizes" if beside else ""
+        return rows.take(self.first(self.limit - beside).get_indexer(rows.shas) >= 0), why
+
+    def fit(self, rows: Rows) -> np.ndarray:
+        """(n,) whether each row has room on the disk, behind those before it."""
+        return np.cumsum(bytes_of(rows, self.side)) <= self.free - SPARE_BYTES
+
+    @property
+    def free(self) -> int:
+        """The bytes that the disk has free."""
+        return shutil.disk_usage(next(parent for parent in self.folder.parents if parent.exists())).free
 
     def first(self, limit: int) -> pd.Index:
         """The first distinct ones of all pictures, as many as fit into so many bytes: in every process the same."""

@@ -175,6 +175,16 @@ class TestLimit:
         assert f"pictures  {12 - fit} are decoded each time: the disk has 1.1 GB free" in capsys.readouterr().out
         assert len(pixel_file.read_index(tmp_path / "s" / "8")[0]) == fit
 
+    def test_a_full_disk_lacks_nothing_though_pictures_take_less_than_was_thought(self, rows, tmp_path, monkeypatch):
+        usage, before = shutil.disk_usage(tmp_path), store.pixel_bytes(rows.take(np.arange(4)), 8)
+        shared = Store(tmp_path / "s", rows, 8, 10_000)
+        assert shared.lacks(rows)
+        left = usage._replace(free=store.SPARE_BYTES + before + 1)
+        monkeypatch.setattr(store.shutil, "disk_usage", lambda path: left)
+        shared.pictures(rows)
+        left = usage._replace(free=store.SPARE_BYTES + store.pixel_bytes(rows.take(np.arange(4, 5)), 8) + 1)
+        assert not shared.lacks(rows)
+
 
 class TestSides:
     """Models of several sizes: each reads the pictures of its own side, as if it were alone."""
