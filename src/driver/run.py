@@ -109,7 +109,7 @@ class Run:
         self.outcome.raise_first()
         if submission:
             print(f"== {self.competition.folder.name}: done in {duration(time.perf_counter() - start)}")
-            print(summary.table(self.whole, self.computed))
+            print(summary.table(self.whole, self.computed, self.finished))
             print(summary.next_step(self.competition, submission))
 
     def groups(self) -> Iterable[tuple[str, ...]]:

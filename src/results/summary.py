@@ -15,11 +15,12 @@ from src.scoring.constant import constant_answer
 from src.scoring.intervals import score_text
 
 
-def table(competition: Competition, made: Collection[str]) -> str:
+def table(competition: Competition, made: Collection[str], finished: Collection[str] | None = None) -> str:
     """The constant answer, the finished models of the config and the blend, one a line.
 
     Args:
         made: Names of those that this run made; the others were reused.
+        finished: Those that are of this config: what lies there of others is an earlier one's. None: all.
     """
     blend = read_model(competition.model_folder(BLEND))
     targets = read_targets(competition, tables.read_scored(competition).train[competition.label])
@@ -31,7 +32,8 @@ def table(competition: Competition, made: Collection[str]) -> str:
     ]
     for name in [*competition.models, BLEND]:
         folder = competition.model_folder(name)
-        if (model := read_model(folder)) is None:
+        is_meant = finished is None or name in (*finished, BLEND)
+        if not is_meant or (model := read_model(folder)) is None:
             rows.append((name, "not made", "", "", "", "", ""))
             continue
         scores = (cv_text(folder, model), f"{model[loss]:.4f}", span(model["folds"]), share(blend, name))

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from src.base import files
 from src.data.sources.digits import Digits
 from src.data.sources.folder import Folder
-from src.results import summary
+from src.results import predictions, summary
 from tests.conftest import toy_competition
 
 
@@ -23,3 +25,17 @@ from tests.conftest import toy_competition
 def test_what_comes_next_can_be_done_there(changes, said, roots, monkeypatch):
     monkeypatch.setattr(summary, "from_here", str)
     assert said in summary.next_step(toy_competition(**changes), Path("x.csv"))
+
+
+def test_a_model_of_an_earlier_config_is_not_reused(toy):
+    probs = np.full((36, 3), 1 / 3)
+    made = {"metric": "accuracy", "cv": 0.9, "se": 0.05, "log_loss": 0.1, "folds": [0.9], "seconds": 1.0}
+    for name in ("probe", "convnext"):
+        folder = toy.model_folder(name)
+        ids = [f"{i:03d}" for i in range(36)]
+        predictions.write(folder / "oof.parquet", toy, ids, probs)
+        predictions.write(folder / "test.parquet", toy, ids, probs)
+        files.write_json(folder / "model.json", made)
+    lines = {line.split()[0]: line for line in summary.table(toy, [], {"probe"}).splitlines()}
+    assert lines["probe"].endswith("reused")
+    assert lines["convnext"].split() == ["convnext", "not", "made"]
