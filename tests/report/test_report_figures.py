@@ -327,6 +327,13 @@ class TestTraining:
         assert len(epochs) <= training.EPOCHS
         assert epochs[-1] == 200
 
+    def test_a_training_cut_short_by_its_steps_is_drawn_to_its_end(self, toy):
+        short = fine_tuned(epochs=50, max_steps=EPOCHS, batch_size=10_000)
+        toy = toy.model_copy(update={"models": {**toy.models, "a": short}})
+        save(toy, "a")
+        put_history(toy, "a", history())
+        assert max(row["done"] for row in drawn(training.section(material.read(toy)), "models")) == 1
+
     def test_the_sweep_marks_what_each_fold_chose(self, roots):
         toy = competition_of(roots, models={"a": Probe(clip=TINY_CLIP)})
         picks = [{"c": 1.0, "normalise": True}, {"c": 10.0, "normalise": False}, {"c": 1.0, "normalise": True}]

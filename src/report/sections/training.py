@@ -137,7 +137,7 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
     for name, history in found.items():
         lines = thinned(history.lines("valid_log_loss"))
         spec = evidence.competition.models.get(name)
-        total = max(int(lines.index.max()), getattr(spec, "epochs", 0))
+        total = max(int(lines.index.max()), 0 if spec is None else getattr(evidence.scheduled(spec), "epochs", 0))
         done, values = (
             figures.rounded(lines.index.to_series() / total),
             figures.rounded(lines.mean(axis=1)).clip(lower=choices.LEAST),
