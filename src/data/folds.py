@@ -1,7 +1,7 @@
 """Folds: the rows that are held out together. Split once, written to a file, and part of every key by their hash."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,11 @@ def split(
     which, names = pd.factorize(Texts(labels).series, sort=True)
     y, g = which[order], group_of(ids, groups, n, order)
     dealt = np.full(len(ids), -1)
-    with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
-        warnings.filterwarnings("ignore", message="The least populated class")
-        rows = np.unique(y, return_counts=True)[1]
-        many = g is not None and len(rows) * (g.max() + 1) > CELLS
-        if rows.max() >= n and not many:  # or the splitters refuse
-            for k, held_out in enumerate(held_out_rows(y, g, n, seed)):
-                dealt[held_out] = k
+    rows = np.unique(y, return_counts=True)[1]
+    many = g is not None and len(rows) * (g.max() + 1) > CELLS
+    if rows.max() >= n and not many:  # or the splitters refuse
+        for k, held_out in enumerate(held_out_rows(y, g, n, seed)):
+            dealt[held_out] = k
     if len(np.unique(dealt)) < n:  # nor do they fill each fold where groups are few
         dealt = deal(y, np.arange(len(y)) if g is None else g, n, seed)
     fold = np.empty(len(ids), int)
@@ -133,8 +131,8 @@ def refuse_few(have: int, unit: str, n: int) -> None:
         raise UserError(f"{n} folds cannot be made of {have} {unit}: {remedy}")
 
 
-def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the rows of each of n folds by scikit-learn: stratified by label (m,), rows of a group (m,) together.
+def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: int) -> list[np.ndarray]:
+    """Return the rows of each of n folds by scikit-learn: stratified by label (m,), rows of a group (m,) together.
 
     The groups are shuffled here, as scikit-learn does it since 1.8: before, it shuffled their counts and not them.
 
@@ -149,7 +147,9 @@ def held_out_rows(labels: np.ndarray, groups: np.ndarray | None, n: int, seed: i
         names, which = np.unique(groups, return_inverse=True)
         place = np.argsort(np.random.RandomState(seed).permutation(len(names)))
         splits = StratifiedGroupKFold(n).split(labels, labels, place[which])
-    return (held_out for _, held_out in splits)
+    with warnings.catch_warnings():  # a small class is handled on purpose, and said in our words
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return [held_out for _, held_out in splits]
 
 
 def first_fold(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.ndarray:
@@ -159,7 +159,7 @@ def first_fold(labels: np.ndarray, groups: np.ndarray, n: int, seed: int) -> np.
     """
     n, first = min(n, len(np.unique(groups))), np.zeros(len(labels), bool)
     if n > 1 and np.unique(labels, return_counts=True)[1].max() >= n:
-        first[next(held_out_rows(labels, groups, n, seed))] = True
+        first[held_out_rows(labels, groups, n, seed)[0]] = True
     if n > 1 and not first.any():
         first = deal(labels, groups, n, seed) == 0
     return first

@@ -354,3 +354,10 @@ def test_a_smoke_run_may_draw_few_rows_of_a_label_that_stands_beside_rarer_ones(
     with pytest.raises(UserError, match="all rows of label 'a'"):
         stage.split(one, ids, cells, None)
     assert sorted(np.bincount(stage.split(one.model_copy(update={"limit": 9}), ids, cells, None))) == [3, 3, 3]
+
+
+def test_a_small_class_is_held_out_without_a_warning(recwarn):
+    labels, groups = np.array(["oak"] * 30 + ["ash"]), np.arange(31) // 3
+    assert folds.first_fold(labels, groups, 5, seed=0).any()
+    folds.split([str(i) for i in range(31)], labels.tolist(), None, 5, seed=0, rare=True)
+    assert not recwarn.list
