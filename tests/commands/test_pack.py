@@ -30,9 +30,10 @@ from src.kaggle.refusals import Refusal
 from src.results import shards
 from src.schema.competition import Competition
 from src.schema.forms import Label, LabelRows
-from src.schema.models import FineTune, Probe
+from src.schema.models import FineTune, Pixels, Probe
 from src.schema.settings import Blend, Notebook
-from src.stages import blend, data, features, finetune, folds, probe, submission, zeroshot
+from src.scoring.tables import of_labels
+from src.stages import blend, data, features, finetune, folds, pixels, probe, submission, zeroshot
 from tests.conftest import CLASSES, ROOT, TINY_CLIP, picture, read_json, set_roots, snapshot, toy_competition
 from tests.running import run_stage
 
@@ -368,6 +369,23 @@ class TestHidden:
         assert made_up.copied_from == {"100x1": "100", "101x1": "101"}
         of_new = form.row_ids(made_up.copied_from, competition.classes)
         assert list(made_up.asked.ids) == ids + of_new
+        assert made_up.rows == 14
+
+    def test_the_ids_may_be_the_paths_of_files(self, folder, tmp_path, monkeypatch):
+        sample = pd.DataFrame({"id": [f"test/{i}.png" for i in range(100, 112)], "label": "red"})
+        sample.to_csv(folder / "sample_submission.csv", index=False)
+        competition = toy_competition(test="test/{file}")
+        made_up = hidden.lay_out(competition, 13, tmp_path / "hidden" / "toy")
+        assert made_up.copied_from == {"test/100x1.png": "test/100.png"}
+        monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
+        assert sorted(tables.read(competition).test["id"]) == sorted(made_up.asked.ids)
+
+    def test_a_row_may_have_a_folder_of_its_own(self, folder, tmp_path):
+        for i in range(100, 112):
+            (folder / f"test/{i}").mkdir()
+            (folder / f"test/{i}.png").rename(folder / f"test/{i}/{i}.png")
+        hidden.lay_out(toy_competition(image="{part}/{id}/{id}.png"), 13, tmp_path / "toy")
+        assert (tmp_path / "toy/test/100x1/100x1.png").samefile(folder / "test/100/100.png")
 
     def test_pictures_that_are_named_by_their_ids_are_linked(self, toy, tmp_path):
         toy = toy.model_copy(update={"image": "{part}/{id}.png"})
@@ -421,6 +439,29 @@ class TestComparison:
         probs = np.full((3, 2), 0.5)
         assert rehearsal.apart(probs, probs + 1e-6)[0] == 0
         assert rehearsal.apart(probs, probs + 0.1)[0] == 3
+
+    def test_tables_of_many_classes_are_compared(self):
+        ours, theirs = (of_labels(np.array(labels), 5000) for labels in ([7, 4000, 2, 2], [7, 4000, 3, 2]))
+        assert rehearsal.apart(ours, theirs) == (1, 1.0)
+
+    def test_numbers_may_differ_by_a_share_of_their_span(self, folder):
+        competition = toy_competition(
+            task="number", classes=(), span=(0, 1_000_000), metric="rmse", models={"pixels": Pixels()}, prompts=None
+        )
+        for part in ("train", "test"):
+            df = pd.read_csv(folder / f"{part}.csv", dtype=str)
+            df.assign(label=np.arange(len(df)) * 20_000).to_csv(folder / f"{part}.csv", index=False)
+        for stage in (data, folds, pixels, blend, submission):
+            run_stage(stage, competition)
+        made_up, path = hidden.lay_out(competition, None, folder / "hidden" / "toy"), csv_of(competition)
+        df = pd.read_csv(path, dtype={"id": str})
+        df.assign(label=df["label"] * (1 + 1e-6)).to_csv(folder / "near.csv", index=False)
+        assert "its 12 real rows' numbers are the run's to " in rehearsal.compared(
+            competition, folder / "near.csv", made_up
+        )
+        df.assign(label=df["label"] + 20_000).to_csv(folder / "far.csv", index=False)
+        with pytest.raises(UserError, match="12 of 12 rows have another answer"):
+            rehearsal.compared(competition, folder / "far.csv", made_up)
 
 
 CONNECT = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=5)"

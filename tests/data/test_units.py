@@ -66,7 +66,7 @@ def test_a_hidden_test_set_has_whole_units_under_names_of_their_own(
     patients, tmp_path, monkeypatch, rows, pictures, copies
 ):
     made_up = hidden.lay_out(by_patient(), rows, tmp_path / "hidden" / "toy")
-    assert len(made_up.copied_from) == copies
+    assert (made_up.rows, len(made_up.copied_from)) == (pictures, copies)
     monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
     there = tables.read(by_patient())
     assert (len(there.test), len(there.sample_submission)) == (pictures, pictures // 2)
@@ -74,6 +74,33 @@ def test_a_hidden_test_set_has_whole_units_under_names_of_their_own(
     colours = there.test[tables.PATH].map(lambda path: Path(path).resolve().name).groupby(there.test["who"]).agg(set)
     for new, old in made_up.copied_from.items():
         assert colours[new] == colours.get(old, colours[new])
+
+
+@pytest.mark.parametrize(
+    ("columns", "changes"),
+    [
+        (["id", "who"], {"image": "{part}/{who}/{id}.png"}),
+        (["who"], {"image": "{part}/{who}/{file}", "id": "image"}),
+        (["who", "image"], {"test": "test/{who}/{file}", "id": "image"}),
+    ],
+)
+def test_a_hidden_test_set_has_new_folders_of_new_units(patients, tmp_path, monkeypatch, columns, changes):
+    for part in ("train", "test"):
+        df = pd.read_csv(patients / f"{part}.csv", dtype=str)
+        df["image"] = f"{part}/" + df["who"] + "/" + df["id"] + ".png"
+        for row in df.itertuples():
+            (patients / row.image).parent.mkdir(exist_ok=True)
+            (patients / part / f"{row.id}.png").rename(patients / row.image)
+        table = df[[*columns, *(["label"] if part == "train" else [])]].drop_duplicates()
+        table.to_csv(patients / f"{part}.csv", index=False)
+    competition = by_patient(**changes)
+    made_up = hidden.lay_out(competition, 16, tmp_path / "hidden" / "toy")
+    assert made_up.copied_from == {"QP0x1": "QP0", "QP1x1": "QP1"}
+    monkeypatch.setenv("INPUT_DIR", str(tmp_path / "hidden"))
+    there = tables.read(competition).test
+    assert there["who"].value_counts().to_dict() == dict.fromkeys(made_up.asked.ids, 2)
+    files = there[tables.PATH].map(lambda path: Path(path).resolve().name).groupby(there["who"]).agg(set)
+    assert files["QP0x1"] == files["QP0"]
 
 
 def test_a_hidden_test_set_has_no_more_units_where_their_names_are_a_part_of_their_ids(folder, tmp_path, monkeypatch):

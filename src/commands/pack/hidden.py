@@ -16,6 +16,7 @@ from src.schema.competition import Competition
 
 @dataclass(frozen=True)
 class Hidden:
+    rows: int  # of the test set: pictures
     asked: Requirements  # what a submission must have
     copied_from: Mapping[str, str]  # of each picture, or unit, that is new: the real one whose pixels it has
 
@@ -38,10 +39,6 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
     if not copied_from.keys().isdisjoint(units.ids_of(competition, test)):  # the units' names are a part of their ids
         again, added, copied_from = again[:0], added[:0], {}
     larger = pd.concat([real, added])
-    if files:
-        at = [source / competition.test.format(**row) for row in added.to_dict("records")]
-        images_folder = competition.input(competition.images)
-        added[patterns.path_column(competition.test)] = [path.relative_to(images_folder).as_posix() for path in at]
     ids = (copied_from, copied_from.values(), units.ids_of(competition, real).unique())
     new, old, kept = (competition.form.row_ids(some, competition.classes) for some in ids)
     copies = sample.set_index(sample_id, drop=False).loc[old].assign(**{sample_id: new})
@@ -56,12 +53,12 @@ def lay_out(competition: Competition, rows: int | None, folder: Path) -> Hidden:
         larger.to_csv(folder / competition.test, index=False, lineterminator="\n")
     sample.to_csv(folder / competition.sample_submission, index=False, lineterminator="\n")
     for path, there in links.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)  # of a unit, or a row, that has a folder of its own
         (folder / path).symlink_to(there.resolve())
     if competition.limit is not None:
-        return Hidden(*faults.requirements(competition), copied_from)
-    return Hidden(
-        Requirements(sample[sample_id].tolist(), list(sample.columns), "the rehearsal's sample_submission"), copied_from
-    )
+        return Hidden(len(tables.read(competition).test), *faults.requirements(competition), copied_from)
+    asked = Requirements(sample[sample_id].tolist(), list(sample.columns), "the rehearsal's sample_submission")
+    return Hidden(len(larger), asked, copied_from)
 
 
 def whole_units(names: pd.Series, rows: int) -> np.ndarray:
@@ -74,15 +71,27 @@ def whole_units(names: pd.Series, rows: int) -> np.ndarray:
 
 
 def renamed(competition: Competition, again: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """Rows that are there again with new ids, and with a new name for each round of a unit's."""
-    added, columns = again.copy(), [name for name in units.columns(competition) if name != competition.id]
+    """Rows that are there again with new ids, and with a new name for each round of a unit's.
+
+    Where rows are files, they get new paths; if these are the ids, it is a field of the pattern that gets a new name.
+    """
+    id, test, added = competition.id, competition.test, again.copy()
+    columns = [name for name in units.columns(competition) if name != id]
     for column in columns[:1]:
-        turn = again.groupby(competition.id).cumcount()  # the round in which a row is there once more
+        turn = again.groupby(id).cumcount()  # the round in which a row is there once more
         of_unit = pd.MultiIndex.from_arrays([turn, again[column]])
         found = of_unit.unique()
         names = unused_ids(found.get_level_values(1).tolist(), {*known[column]})
         added[column] = pd.Series(names, found)[of_unit].to_numpy()
-    return added.assign(**{competition.id: unused_ids(again[competition.id].tolist(), {*known[competition.id]})})
+    fields = patterns.fields(test)
+    name = id if not fields or id in fields else fields[-1]
+    added[name] = unused_ids(again[name].tolist(), {*known[name]})
+    if fields:
+        images_folder = competition.input(competition.images)
+        at = (competition.input(path).relative_to(images_folder).as_posix() for path in patterns.fill_rows(test, added))
+        added[patterns.path_column(test)] = paths = [*at]
+        added[id] = added[id] if id in fields else paths
+    return added
 
 
 def named_as(new: Path, there: Path) -> Path:

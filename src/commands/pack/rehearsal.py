@@ -31,11 +31,14 @@ from src.leaderboard.faults import check_text, read, requirements
 from src.results.model import BLEND, decided_probs, model_tables, read_model
 from src.schema.competition import Competition
 from src.schema.settings import Notebook
+from src.scoring.blocks import by_rows
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table
 
 # The variables that the process inherits. The number of threads changes the last digits.
 INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 OTHERS = 0.01  # the share of rows whose answer may differ from the run's: rounding moves few, other weights move many
-MOVED = 0.01  # a probability that differs by more is another answer
+MOVED = 0.01  # a probability that differs by more is another answer, or a number by this share of its span
 # A small process in between: of what it starts itself, Linux would count this process's own memory for the child's.
 MEASURED = """\
 import resource
@@ -148,7 +151,7 @@ def rehearse(competition: Competition, pack: Path, limits: Notebook, folder: Pat
         python = image(folder / "image", brought) if in_image else Path(sys.executable)
         seconds, peak = run([*alone, str(python), str(script)], environment, own["output"])
         equals = compared(competition, own["output"] / "submission.csv", made_up)
-        return Rehearsal(len(made_up.asked.ids), seconds, peak, equals)
+        return Rehearsal(made_up.rows, seconds, peak, equals)
 
 
 def isolation() -> tuple[list[str], str]:
@@ -219,9 +222,10 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
         return "its submission.csv is the run's, byte for byte"
     _, ours = check_text(competition, text.encode(), asked)
     real = [id for id in theirs.index if id not in made_up.copied_from]
-    differ, most = apart(theirs.loc[real].to_numpy(), ours.loc[real].to_numpy())
+    moved = MOVED * (1 if (span := competition.span) is None else span[1] - span[0])
+    differ, most = apart(theirs.loc[real].to_numpy(), ours.loc[real].to_numpy(), moved)
     new, copied = list(made_up.copied_from), list(made_up.copied_from.values())
-    twice, _ = apart(theirs.loc[new].to_numpy(), theirs.loc[copied].to_numpy())
+    twice, _ = apart(theirs.loc[new].to_numpy(), theirs.loc[copied].to_numpy(), moved)
     same_picture = "than for the same picture under its own id"
     for n, rows, what in ((differ, real, "than in the run"), (twice, new, same_picture)):
         if n > max(1, OTHERS * len(rows)):
@@ -231,10 +235,17 @@ def compared(competition: Competition, path: Path, made_up: Hidden) -> str:
             )
     if competition.scorer.of_labels:
         return f"{differ or 'none'} of its {len(real)} real rows' labels {'is' if differ == 1 else 'are'} not the run's"
-    return f"its {len(real)} real rows' probabilities are the run's to {most:.1e}"
+    what = "probabilities" if span is None else "numbers"
+    return f"its {len(real)} real rows' {what} are the run's to {most:.1e}"
 
 
-def apart(ours: np.ndarray, theirs: np.ndarray) -> tuple[int, float]:
-    """The number of rows (n, k) whose answers differ, and the largest difference of a probability."""
-    distance = np.abs(ours - theirs).max(axis=1)
-    return int((distance > MOVED).sum()), float(distance.max(initial=0))
+def apart(ours: Table, theirs: Table, moved: float = MOVED) -> tuple[int, float]:
+    """The number of rows (n, k) whose answers differ by more than `moved`, and the largest difference of all."""
+    distance = by_rows(farthest, ours, theirs)
+    return int((distance > moved).sum()), float(distance.max(initial=0))
+
+
+def farthest(ours: Table, theirs: Table) -> np.ndarray:
+    """(n,) the largest difference of an answer in each row."""
+    ours, theirs = (one.toarray() if isinstance(one, SparseTable) else one for one in (ours, theirs))
+    return np.abs(ours - theirs).max(axis=1)
