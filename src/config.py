@@ -70,7 +70,7 @@ import importlib
 
 from pydantic import ValidationError
 
-from src.base import paths
+from src.base import packages, paths
 from src.base.errors import UserError, unknown
 from src.data.sources.digits import Digits
 from src.data.sources.folder import Folder
@@ -122,7 +122,7 @@ __all__ = [
 
 def names() -> list[str]:
     """The names of all competitions."""
-    return sorted(path.stem for path in paths.CONFIGS.glob("*.py") if path.stem != "__init__")
+    return [path.stem for path in paths.config_files()]
 
 
 def load(name: str, limit: int | None = None) -> Competition:
@@ -140,7 +140,9 @@ def load(name: str, limit: int | None = None) -> Competition:
         part = next((part for part in all_parts() if part.__name__ == error.title), None)
         where = line_of(error, paths.CONFIGS) or f"src/configs/{name}.py"
         raise UserError(f"{where}: " + "; ".join(faults(error, part))) from error
-    except (SyntaxError, NameError, TypeError, AttributeError) as error:
+    except (SyntaxError, NameError, TypeError, AttributeError, ImportError) as error:
+        if isinstance(error, ImportError) and packages.package_at_fault(error) is not None:
+            raise
         where = line_of(error, paths.CONFIGS)
         if isinstance(error, SyntaxError):
             where = f"src/configs/{name}.py, line {error.lineno}"

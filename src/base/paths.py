@@ -10,6 +10,11 @@ ROOT = Path(__file__).parent.parent.parent  # the repository's folder
 CONFIGS = ROOT / "src" / "configs"
 
 
+def config_files() -> list[Path]:
+    """The configs, sorted; but for hidden files, as an editor and a Mac leave beside one that is written."""
+    return sorted(path for path in CONFIGS.glob("[!.]*.py") if path.stem != "__init__")
+
+
 def resolve(file: str) -> Path:
     """Return the path of a file as a config names it: relative to the repository's folder, or absolute."""
     return ROOT / Path(file).expanduser()

@@ -18,14 +18,14 @@ from src.base import paths
 
 def titles() -> dict[str, str]:
     """The title of every competition, read without running its config."""
-    return {path.stem: title_of(path) for path in sorted(paths.CONFIGS.glob("*.py")) if path.stem != "__init__"}
+    return {path.stem: title_of(path) for path in paths.config_files()}
 
 
 def title_of(config: Path) -> str:
     """The first text that the file gives a title: Competition(title="...") or update={"title": "..."}."""
     try:
         tree = ast.parse(config.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError):
         return "(cannot be read)"
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword):

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from src import config
+from src import config, configs
 from src.base import paths
 from src.base.errors import UserError
 from src.base.paths import ROOT
@@ -93,6 +93,8 @@ def written(tmp_path, monkeypatch):
         ("Competition(title='x', source=Kaggle('x'), classes=('a', 'b'))", "Competition.models is missing"),
         ("1 +", "src/configs/mine.py, line 3"),
         ("Competitoin()", "Competitoin"),
+        ("0; from src.config import Prob", "cannot import name 'Prob' from 'src.config'"),
+        ("0; from src.confgi import Probe", "No module named 'src.confgi'"),
     ],
 )
 def test_a_wrong_config_is_one_sentence_with_file_and_line(written, statement, said):
@@ -112,6 +114,21 @@ def test_the_usual_files_columns_and_metric_need_not_be_given():
 def test_a_bug_in_a_config_keeps_its_traceback(written):
     with pytest.raises(ZeroDivisionError):
         written("1 / 0")
+
+
+def test_a_package_that_a_config_lacks_is_not_its_fault(written):
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        written("import no_such_package")
+
+
+def test_what_an_editor_or_a_mac_leaves_beside_a_config_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CONFIGS", tmp_path)
+    (tmp_path / "leaves.py").write_text("title = 'Leaves'\n")
+    (tmp_path / "._leaves.py").write_bytes(b"\0\5\26\7\xff")
+    (tmp_path / ".#leaves.py").symlink_to("somebody@somewhere.1234")
+    assert config.names() == [*configs.titles()] == ["leaves"]
+    (tmp_path / "gone.py").symlink_to("nowhere.py")
+    assert configs.titles() == {"gone": "(cannot be read)", "leaves": ""}
 
 
 def test_no_such_competition_names_the_nearest():
