@@ -17,7 +17,12 @@ def config_files() -> list[Path]:
 
 def resolve(file: str) -> Path:
     """Return the path of a file as a config names it: relative to the repository's folder, or absolute."""
-    return ROOT / Path(file).expanduser()
+    return ROOT / expanded(file)
+
+
+def expanded(file: str) -> Path:
+    """Return the path with a home in the place of ~ or ~user; as it is where there is no such user."""
+    return Path(os.path.expanduser(file))
 
 
 def input_root() -> Path:
@@ -90,7 +95,7 @@ def predict_folder() -> Path:
 
 def from_caller(file: str) -> Path:
     """Return the path that a user typed: relative to the user's folder, from which run.sh goes to its own."""
-    return Path(os.environ.get("CALLED_FROM", "."), Path(file).expanduser())
+    return Path(os.environ.get("CALLED_FROM", "."), expanded(file))
 
 
 def from_here(path: Path) -> Path:

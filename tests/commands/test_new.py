@@ -580,6 +580,8 @@ def test_no_data_and_no_credentials_says_how_to_get_either(roots):
     assert "leaf-classification.zip" in said
     assert "KAGGLE_API_TOKEN" in said
     assert "no folder" in refused("./leaves")
+    for before in ("", "./"):
+        assert "no folder" in refused(before + 300 * "l")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """predict: what a stage says of test rows, a finished model says of these pictures; and any picture, URL and class."""
 
 import base64
+import errno
+import os
 import re
 import time
 from contextlib import suppress
@@ -19,7 +21,8 @@ from safetensors.torch import save_file
 from scipy.special import softmax
 
 from src.base.errors import UserError
-from src.commands.predict import command, naming, page, session, urls
+from src.base.paths import from_caller
+from src.commands.predict import command, gathering, naming, page, session, urls
 from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession, Prediction
 from src.data import images
@@ -292,11 +295,14 @@ def test_imagenet_is_told_in_open_clips_templates_and_kept(photo, clip_file, mon
         ({"words": ["file:///etc/passwd"], "allow_urls": True}, "only http:// and https://"),
         ({"words": ["http://"], "allow_urls": True}, "names no server"),
         ({"words": ["empty"]}, "the folder empty has no picture in it"),
+        ({"words": ["closed"]}, "closed cannot be read: Permission denied"),
         ({"classes": "cat"}, "has only one class, 'cat'"),
         ({"classes": "cat,dog,cat"}, "has the class 'cat' twice"),
         ({"classes": "cat,,dog"}, "has a class without a name"),
         ({"classes": "empty.txt"}, "has no class"),
         ({"classes": "none.txt"}, "is no file"),
+        ({"classes": "~nobody-is-called-so/none.txt"}, "is no file"),
+        ({"classes": ",".join(f"class {i // 2}" for i in range(200))}, "has the class 'class 0' twice"),
         ({"models": ["clip:ViT-B-23/openai"]}, "did you mean 'ViT-B-32'"),
         ({"models": ["clip:ViT-B-32/opanai"]}, "did you mean 'openai'"),
         ({"models": ["clip:ViT-B-32/openai"]}, "write clip:ViT-B-32-quickgelu/openai"),
@@ -322,7 +328,9 @@ def test_imagenet_is_told_in_open_clips_templates_and_kept(photo, clip_file, mon
 def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(photo, arguments, said, monkeypatch):
     (photo.parent / "empty").mkdir()
     (photo.parent / "empty.txt").write_text("\n")
+    (photo.parent / "closed").mkdir()
     monkeypatch.chdir(photo.parent)
+    monkeypatch.setattr(command.Path, "iterdir", closed(command.Path.iterdir))
     monkeypatch.setattr(command.gathering, "gather", None)
     arguments = {"words": ["photo.png"], **arguments}
     arguments |= {name: command.Path(arguments[name]) for name in ("csv", "html") if name in arguments}
@@ -330,6 +338,24 @@ def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(photo, argument
         command.run(**arguments)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def closed(listing):
+    """The listing of a folder, of which one is not to be read; tests of root's may read any."""
+
+    def listed(folder):
+        if folder.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return listing(folder)
+
+    return listed
+
+
+def test_a_word_that_is_too_long_for_a_file_or_has_an_unknown_home_is_a_picture_that_is_not_there(photo, tmp_path):
+    words = [gathering.Word(word, from_caller(word)) for word in ("a" * 300, "~nobody-is-called-so/a.png")]
+    gathering.check(words, allow_urls=False)
+    found, faults = gathering.gather(words, tmp_path)
+    assert [(len(found), one.why) for one in faults] == [(0, "cannot be opened: File name too long"), (0, "is missing")]
 
 
 def test_weights_that_cannot_be_had_are_asked_for_by_the_models_name(photo, monkeypatch):

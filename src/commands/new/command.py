@@ -44,7 +44,7 @@ from src.scoring.metrics import METRICS
 from src.stages import STAGES
 
 PAGE = re.compile(r"(?:https?://)?(?:www\.)?kaggle\.com/(?:competitions|c)/([^/?#]+).*")
-SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")  # a folder has to be called so
 RESERVED = {*COMMANDS, *STAGES, "test", "bench"}
 TRIAL = ("data", "folds")  # the stages that try a new config
 # A phrase of their errors, and the field of the config that it is about
@@ -118,9 +118,9 @@ def parse_place(what: str) -> tuple[Path | None, str | None]:
     if (page := PAGE.fullmatch(what)) is not None:
         return None, page[1]
     path = Path(os.path.abspath(from_caller(what)))
-    if path.is_dir() or (path.is_file() and path.suffix.lower() == ".csv"):
+    if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() == ".csv"):
         return path, None
-    if path.exists():
+    if os.path.exists(path):
         raise UserError(
             f"{path} is a file: name a folder, a CSV, or a slug, whose zip lies at {input_root()}/<slug>.zip"
         )

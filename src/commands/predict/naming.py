@@ -2,6 +2,7 @@
 trained competition's models.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,8 +86,8 @@ def read_classes(text: str, path: Path) -> Classes:
     """The classes of --classes; `path` is that of the file that `text` may name."""
     if text == "imagenet":
         return imagenet()
-    if not path.is_file():
-        if "," not in text and (path.suffix or path.exists()):
+    if not os.path.isfile(path):  # a long list is no name that a file could have
+        if "," not in text and (path.suffix or os.path.exists(path)):
             raise UserError(f"--classes {text} is no file: give one with a class on each line, or a,b,c, or imagenet")
         return named_classes(text.split(","), f"--classes {text!r}")
     try:

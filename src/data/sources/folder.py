@@ -12,7 +12,7 @@ from pydantic import Field
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
 from src.base.files import digest, sha256
-from src.base.paths import resolve
+from src.base.paths import expanded, resolve
 from src.data import images, labels, locating, patterns
 from src.data.sources import written
 from src.data.sources.written import DataSet, slug_of
@@ -55,7 +55,7 @@ class Folder(DataSet):
         return True
 
     def __init__(self, path: str, **fields):
-        where = Path(str(path)).expanduser()
+        where = expanded(str(path))
         named = where.stem if where.suffix.lower() == ".csv" else where.name
         super().__init__(path=path, **{"slug": slug_of(named), **fields})
 
