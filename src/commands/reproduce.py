@@ -48,7 +48,8 @@ def run(competition: Competition) -> None:
         print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
         return
     known = scored.read(competition)
-    print(counts.sizes_sentence(competition, known.entries, known.rows))
+    told = known.sizes.get("public", 0) if known.sizes else None
+    print(counts.sizes_sentence(competition, known.entries, known.rows, told))
     print(table(competition, [compare(known, reported) for reported in competition.on_board]))
 
 

@@ -35,22 +35,26 @@ class BoardSizes:
         return count(score, getattr(self, part), self.how)
 
 
-def splits(public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut") -> list[BoardSizes]:
+def splits(
+    public: Sequence[str], private: Sequence[str], rows: int, how: How = "cut", told: int | None = None
+) -> list[BoardSizes]:
     """Return all splits of the test rows in two parts in which every score is a whole count, by their public part.
 
     Args:
         public, private: Scores as text: "0.816" has three digits, which leave more counts open than five.
         rows: The number of test rows; each of them counts in one of the two parts.
+        told: The number of public rows, where a solution tells it: then there is one split, or none.
 
     Raises:
         UserError: A score is no number.
     """
-    n = np.arange(1, rows, dtype=object)  # Python's integers, which have no end
+    n = np.arange(1, rows) if told is None else np.array([told])
+    n = n.astype(object)  # Python's integers, which have no end
     fits = np.full(len(n), True)
     for scores, sizes in ((public, n), (private, rows - n)):
         for score in sorted({decimal(score) for score in scores}):
             low, high = limits(*score, sizes, how)
-            fits &= (low <= high).astype(bool)
+            fits &= (low <= high).astype(bool) & (sizes > 0).astype(bool)  # of no rows there is no score
     return [BoardSizes(int(size), rows - int(size), how) for size in n[fits]]
 
 
@@ -116,10 +120,12 @@ def known_scores(competition: Competition, entries: Sequence[Entry]) -> tuple[li
     return scores("public"), scores("private")
 
 
-def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -> list[BoardSizes]:
+def board_sizes(
+    competition: Competition, entries: Sequence[Entry], rows: int, told: int | None = None
+) -> list[BoardSizes]:
     """Return the splits of the test rows that all scores, of the ledger's entries too, allow: cut, or else rounded.
 
-    Empty where none fits, no score is known, or the metric is no share of rows.
+    Empty where none fits, no score is known, or the metric is no share of rows; `told` is that of `splits`.
 
     Raises:
         UserError: A score is no number.
@@ -127,18 +133,20 @@ def board_sizes(competition: Competition, entries: Sequence[Entry], rows: int) -
     public, private = known_scores(competition, entries)
     if not competition.scorer.is_share or not (public or private):
         return []
-    return splits(public, private, rows) or splits(public, private, rows, "rounded")
+    return splits(public, private, rows, told=told) or splits(public, private, rows, "rounded", told)
 
 
-def sizes_sentence(competition: Competition, entries: Sequence[Entry], rows: int) -> str:
+def sizes_sentence(competition: Competition, entries: Sequence[Entry], rows: int, told: int | None = None) -> str:
     """Return a sentence of the result of `board_sizes`, and of a remedy where that is not one split."""
     public, private = known_scores(competition, entries)
     if not competition.scorer.is_share:
         return f"{competition.metric} is no share of rows: its scores do not tell how many rows are behind them"
     if not (public or private):
         return "no score of the leaderboard is known: how many rows are behind it cannot be told"
-    sizes, n = board_sizes(competition, entries, rows), len({*public}) + len({*private})
+    sizes, n = board_sizes(competition, entries, rows, told), len({*public}) + len({*private})
     scores = "the one known score is a whole count" if n == 1 else f"all {n} known scores are whole counts"
+    if not sizes and told is not None:
+        return f"{told} public and {rows - told} private rows, by the solution: there it is not so that {scores}"
     if not sizes:
         return f"there is no split of {rows} test rows in which {scores}" + suspects(public, private, rows)
     first, last = sizes[0], sizes[-1]

@@ -68,10 +68,8 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     usage = [] if (answers := solution.answers(competition, ids)) is None else answers.usage.tolist()
     sizes = {part: n for part in BOARD_PARTS if (n := usage.count(part.capitalize()))}
     rows = sum(sizes.values()) or len(ids)
-    splits = counts.board_sizes(competition, entries, rows)
-    if sizes:
-        splits = [split for split in splits if all(getattr(split, part) == n for part, n in sizes.items())]
-    return Known(competition, entries, ids, sizes, rows, splits)
+    told = sizes.get("public", 0) if sizes else None
+    return Known(competition, entries, ids, sizes, rows, counts.board_sizes(competition, entries, rows, told))
 
 
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, int]]:

@@ -292,7 +292,27 @@ class TestSolution:
         competition = toy_competition(reported=(Reported("theirs", public=0.66666, model="probe"),))
         assert len(counts.board_sizes(competition, [], 12)) == 3
         finish(competition, np.eye(3)[answering([])])
+        text = said(competition, capsys)
+        assert "2/3" in row_of(text)[0]
+        assert "3 public and 9 private rows: there the one known score is a whole count, cut" in text
+
+    def test_scores_may_be_rounded(self, solved, capsys):
+        """Cut, they are of 7 and 5 rows: 5/7 and 4/5."""
+        competition = toy_competition(reported=(Reported("theirs", public=0.7, private=0.8, model="probe"),))
+        finish(competition, np.eye(3)[answering([])])
         assert "2/3" in row_of(said(competition, capsys))[0]
+
+    def test_all_rows_may_be_of_one_part(self, solved, capsys):
+        df = pd.read_csv(solved / "solution.csv", dtype=str)
+        df.assign(Usage="Private").to_csv(solved / "solution.csv", index=False)
+        competition = toy_competition(reported=(Reported("theirs", private=0.75, model="probe"),))
+        finish(competition, np.eye(3)[answering([5])])
+        text = said(competition, capsys)
+        assert row_of(text)[0].split()[2:8] == ["private", "0.75", "9/12", "0.91666", "11/12", "+2"]
+        competition = toy_competition(reported=(Reported("theirs", public=0.75, private=0.75, model="probe"),))
+        assert "0 public and 12 private rows, by the solution: there it is not so that all 2" in said(
+            competition, capsys
+        )
 
     def test_a_leaderboard_of_other_rows_is_not_compared(self, solved, capsys):
         competition = toy_competition(reported=(Reported("theirs", public=0.5, private=0.8333, model="probe"),))
