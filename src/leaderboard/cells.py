@@ -208,7 +208,7 @@ def write_ranking(competition: Competition, table: np.ndarray) -> dict[str, Sequ
 def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
     """Give weights that fall with the rank, of sum 1, and -1 to labels that have no rank, which are of no worth."""
     form, column = competition.form, df[name := answer_column(competition)]
-    blank = is_blank(column)
+    blank = is_blank(column) & ~column.isin(competition.classes).to_numpy()  # a class may be called None
     cells = column.map(lambda cell: [one for one in cell.split(form.separator) if one])
     faults = label_faults(competition, df, cells[~blank].explode(), blank, name)
     kinds = {

@@ -737,6 +737,7 @@ class TestClassOrder:
             "late",
         )
         assert names_in("--positive", "mild, early", classes) == ("mild, early",)
+        assert names_in("--positive", "early , late", (" early", "late ", "mild")) == (" early", "late ")
         with pytest.raises(UserError, match="--positive: unknown class 'early'"):
             names_in("--positive", "mild,early", classes)
 

@@ -98,6 +98,15 @@ def test_faults_of_a_ranking(cell, said):
     assert any(said in fault for fault in faults), faults
 
 
+def test_a_class_may_be_called_as_a_blank_cell_is():
+    one = competition_of(classes=("None", "red"), metric="map5", submission=Ranking(k=2))
+    faults, answers = check_text(
+        one, b"id,label\n1,None\n007,red None\nb,red\n", Requirements(IDS, ["id", "label"], "the sample")
+    )
+    assert not faults
+    assert answers.to_numpy().argmax(axis=1).tolist() == [0, 1, 1]
+
+
 LABELS = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.4], [0.1, 0.5, 0.2]], np.float32)
 
 

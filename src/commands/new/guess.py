@@ -25,18 +25,18 @@ class Flags:
 
 
 def names_in(option: str, value: str, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes that an option names, with commas between them; a comma may be in a name too.
+    """The classes that an option names, with commas between them; a comma may be in a name too, blanks around it.
 
     Raises:
         UserError: A name is no class.
     """
-    parts, found = value.split(","), []
+    parts, found, known = value.split(","), [], {one.strip(): one for one in classes}
     while parts:
         names = [(n, ",".join(parts[:n]).strip()) for n in range(len(parts), 0, -1)]  # the longest first
-        n = next((n for n, name in names if name in classes), None)
+        n = next((n for n, name in names if name in known), None)
         if n is None:
             raise UserError(f"{option}: {unknown('class', parts[0].strip(), classes)}")
-        found.append(dict(names)[n])
+        found.append(known[dict(names)[n]])
         parts = parts[n:]
     return tuple(found)
 
