@@ -48,11 +48,12 @@ def add_labels(competition: Competition, df: pd.DataFrame) -> None:
         df[competition.label] = [cell and cell + BETWEEN for cell in labels_from_columns(labels, BETWEEN)]
 
 
-def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
+def by_picture(competition: Competition, df: pd.DataFrame, answered: bool = True) -> pd.DataFrame:
     """Return a table that has a row a (picture, label), as a submission may have, as one with a row a picture.
 
     Its labels are those whose row has a 1; one that is not of this kind is returned as it is. A label that has no row
-    counts as 0; `df.attrs["passed_over"]` says how many there are.
+    counts as 0; `df.attrs["passed_over"]` says how many there are. Of rows that are not `answered`, as those of a
+    sample submission, which may stand for the test table, no label is read.
 
     Raises:
         UserError: Some ids are not of this kind; or an answer is neither 0 nor 1, or differs from row to row.
@@ -69,6 +70,8 @@ def by_picture(competition: Competition, df: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"{competition.name}: {n} without a class behind it, the first {id} {first!r}: correct it")
     rows, df = df[id], df.assign(**{id: ids})
     found = df.drop_duplicates(id).reset_index(drop=True)
+    if not answered:
+        return found.drop(columns=label, errors="ignore")
     if label in df:
         numbers = to_numbers(df[[label]])[:, 0]
         if (odd := ~np.isin(numbers, (0, 1))).any():

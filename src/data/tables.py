@@ -50,7 +50,7 @@ def read_part(competition: Competition, part: str) -> pd.DataFrame:
     if part == "train":
         df = without_hidden(df, competition.id)
     if part != "sample_submission":
-        df = labels.by_picture(competition, df)
+        df = labels.by_picture(competition, df, answered=part == "train")
     if part == "train":
         labels.add_labels(competition, df)
         df = labels.join_rows(competition, df, columns_needed(competition)[part])

@@ -189,16 +189,35 @@ class TestSeveralLabels:
         assert (competition.task, competition.classes) == ("labels", ("patient_overall", "C1"))
         assert competition.metric == "log_loss"
 
-    def test_a_row_a_label_in_both(self, written):
-        """As in rsna-intracranial."""
+    @pytest.mark.parametrize("answer", [0, 0.5])
+    def test_a_row_a_label_in_both(self, written, answer):
+        """As in rsna-intracranial, whose sample has 0.5 in each row."""
         written({"label": cycle("a", "b")}, {"label": "a"})  # the pictures
         folder, names = paths.input_root() / "comp", ("any", "epidural")
         for file, part, n in (("train", "tr", TRAIN), ("sample_submission", "te", TEST)):
             rows = [(f"{part}{i}_{name}", int(i % 3 > j)) for i in range(n) for j, name in enumerate(names)]
-            pd.DataFrame(rows, columns=["ID", "Label"]).to_csv(folder / f"{file}.csv", index=False)
+            df = pd.DataFrame(rows, columns=["ID", "Label"])
+            (df if part == "tr" else df.assign(Label=answer)).to_csv(folder / f"{file}.csv", index=False)
         competition = made()
         assert (competition.task, competition.classes, competition.form) == ("labels", names, LabelRows())
         assert len(tables.read(competition).train) == TRAIN
+
+    def test_a_row_a_label_in_the_sample_whose_column_is_called_as_that_of_the_labels(self, written, capsys):
+        written({"label": cycle("a", "b")}, {"label": "a"})  # the pictures, and the train table
+        rows = [f"te{i}_{name}" for i in range(TEST) for name in ("a", "b")]
+        sample = pd.DataFrame({"id": rows, "label": 0.5})
+        sample.to_csv(paths.input_root() / "comp" / "sample_submission.csv", index=False)
+        competition = made()
+        assert (competition.task, competition.classes, competition.form) == ("class", ("a", "b"), LabelRows())
+        assert len(tables.read(competition).test) == TEST
+        more = pd.DataFrame({"id": [f"te{i}_c" for i in range(TEST)], "label": 0.5})
+        pd.concat([sample, more]).to_csv(paths.input_root() / "comp" / "sample_submission.csv", index=False)
+        with pytest.raises(UserError, match=r"train.csv has no column 'a', one of the 3 labels of sample_submission"):
+            made()
+
+    def test_blanks_behind_the_last_label_of_a_ranking_are_none(self, written):
+        competition, _ = written({"label": cycle("a", "b", "c")}, {"label": "b a "})
+        assert (competition.form, competition.classes) == (Ranking(k=2), ("a", "b", "c"))
 
     def test_names_of_several_words_are_classes(self, written):
         genera = [
@@ -244,6 +263,20 @@ class TestNumbers:
             written({"weight": cells}, {"weight": "0,5"})
         competition, _ = written({"weight": cells}, {"weight": "0,5"}, metric="micro_f1")
         assert competition.task == "labels"
+
+    def test_ids_of_another_name_tell_no_test_pictures_among_those_of_train(self, tmp_path):
+        for i in range(20):
+            (tmp_path / f"x{i}.png").write_bytes(small_picture(i))
+        ids = [f"x{i}" for i in range(20)]
+        pd.DataFrame({"image_id": ids[:16], "label": ["a", "b"] * 8}).to_csv(tmp_path / "train.csv", index=False)
+        sample = pd.DataFrame({"Name": ids[16:], "label": "a"})
+        sample.to_csv(tmp_path / "sample_submission.csv", index=False)
+        with pytest.raises(
+            UserError, match=r"train.csv calls its ids 'image_id' and sample_submission.csv 'Name', no "
+        ):
+            inferring.infer(looking.look(tmp_path), Flags())
+        sample.rename(columns={"Name": "image_id"}).to_csv(tmp_path / "sample_submission.csv", index=False)
+        assert inferring.infer(looking.look(tmp_path), Flags()).test == "sample_submission.csv"
 
     def test_few_whole_ones_are_grades(self, written):
         competition, said = written({"diagnosis": cycle(0, 1, 2, 3, 4)}, {"diagnosis": 0})

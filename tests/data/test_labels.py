@@ -76,6 +76,12 @@ def test_rows_of_one_label_each_that_say_no_clear_thing_are_refused(change, said
     assert said in str(error.value)
 
 
+def test_answers_of_a_sample_submission_are_not_read():
+    rows = ROWS.assign(label="0.5")
+    found = labels.by_picture(SEVERAL.model_copy(update={"submission": LabelRows()}), rows, answered=False)
+    assert found.to_dict("list") == {"id": ["x", "y", "z"]}
+
+
 def test_a_label_without_a_row_is_counted():
     found = labels.by_picture(SEVERAL.model_copy(update={"submission": LabelRows()}), ROWS[1:])
     assert labels.read_targets(SEVERAL, found["label"]).tolist() == [[0, 0, 0], [0, 1, 0], [1, 1, 0]]

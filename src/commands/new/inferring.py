@@ -130,6 +130,11 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     paths = {part: list(part_paths) for part, part_paths in way.paths.items()}
     if test_file == sample_file and roles.sample_id != id:
         folder, ending = class_folders.test_folder(contents, roles.ids, ["train"])
+        if not set(paths["train"]).isdisjoint(f"{folder}/{name}".lstrip("/") for name in contents.folders[folder]):
+            raise UserError(
+                f"{train_file} calls its ids {id!r} and {sample_file} {roles.sample_id!r}, no table has the test rows "
+                f"by {id!r}, and train pictures lie beside theirs: rename that column in one of the two tables"
+            )
         test_file = f"{folder}/{{{id}}}{ending}".lstrip("/")
         why["test"] = f"no table has the test rows by {id}: the files are called as the ids of {sample_file}"
     guess = Guess(train_file, test_file, sample_file, id, way.image, label, asked.classes, "", paths, way.images)
@@ -188,6 +193,11 @@ def infer_target(
     if columns:
         reasons = {"label": f"its values are the columns of {sample_file}", "classes": order}
         return Asked("class", columns[0], tuple(wanted_columns), why=reasons)
+    if missing := [column for column in wanted_columns if column not in train]:
+        raise UserError(
+            f"{train_file} has no column {missing[0]!r}, one of the {len(wanted_columns)} labels of {sample_file}, and "
+            f"none whose values are these labels ({examples(train, 8)})"
+        )
     is_melted = roles.melted is not None and answer[0] in roles.others[train_file]
     return of_columns(train_file, train, wanted_columns, answer[0] if is_melted else None, order)
 

@@ -70,6 +70,8 @@ def widened(train: pd.DataFrame, id: str, answer: str, melted: Melted | None) ->
     before = melted.row.removeprefix("{id}").removesuffix("{label}")
     ends = sorted((before + label for label in melted.labels), key=len, reverse=True)
     label = [next((end for end in ends if row.endswith(end)), "") for row in train[id]]
+    if 2 * label.count("") > len(label):  # the column of labels is called as the sample submission's of probabilities
+        return train
     ids = [row.removesuffix(end) for row, end in zip(train[id], label, strict=True)]
     rows = pd.DataFrame({id: ids, "end": label, "cell": train[answer]}).drop_duplicates([id, "end"])
     wide = rows.pivot(index=id, columns="end", values="cell").reindex(dict.fromkeys(ids)).fillna("0")

@@ -62,7 +62,7 @@ def add_from_sample(guess: Guess, where: str, answers: pd.Series, form: Form) ->
     cells = [cell for cell in answers.unique() if cell != ""]
     if isinstance(form, Ranking):
         known = set(guess.classes)
-        parted = [[cell] if cell in known else [word.strip() for word in cell.split(form.separator)] for cell in cells]
+        parted = [[cell] if cell in known else parts(cell, form.separator) for cell in cells]
         strange = dict.fromkeys(word for words in parted for word in words if word not in known)
         added = [word for word in strange if all(word in words for words in parted)]
         if len(added) == 1:  # of several that are in every row, none is more than an example

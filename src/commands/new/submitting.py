@@ -12,6 +12,7 @@ from src.commands.new.answering import SEPARATORS
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import names_in
 from src.commands.new.looking import examples
+from src.data.labels import parts
 from src.schema.forms import Form, Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.scoring.metrics import METRICS_OF
 
@@ -133,8 +134,8 @@ def ranked(cells: Sequence[str], known: set[str]) -> tuple[str, int] | None:
     They are train rows' labels; or codes of their kind, as many in each cell, where a label has no separator in it.
     """
     for separator in SEPARATORS:
-        parted = [cell.split(separator) for cell in cells if separator in cell.strip() and cell not in known]
-        words = {word.strip() for words in parted for word in words}
+        parted = [parts(cell, separator) for cell in cells if separator in cell.strip() and cell not in known]
+        words = {word for words in parted for word in words}
         if not parted or len(parted) < 0.5 * len(cells):
             continue
         as_many = len(parted) == len(cells) and len(set(map(len, parted))) == 1
