@@ -456,6 +456,11 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
     assert "the same command resumes from there" in capsys.readouterr().err
 
 
+def raised(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -473,6 +478,13 @@ def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, ca
             "pip install --force-reinstall --no-deps timm, or let run.sh",
         ),
         (ImportError("undefined symbol: PyX", name="_backend"), "install again the package that has it, or let run.sh"),
+        (
+            raised(
+                ImportError("\n\nIMPORTANT: PLEASE READ THIS"),
+                ImportError("undefined symbol: PyX", name="numpy._core._x"),
+            ),
+            "numpy cannot be imported (undefined symbol: PyX): pip install --force-reinstall --no-deps numpy, or let",
+        ),
         (RuntimeError("operator torchvision::nms does not exist"), "torch and torchvision do not fit each other"),
         (OSError("libcudart.so.12: cannot open shared object file"), "a package's library cannot be loaded (libcudart"),
         (ValueError("numpy.dtype size changed, may indicate binary incompatibility"), "what fits this numpy"),
@@ -493,6 +505,7 @@ def test_an_environment_that_does_not_fit_is_said(toy_run, monkeypatch, error, s
         ImportError("cannot import name 'a' from 'src.base.text' (/x/src/base/text.py)", name="src.base.text"),
         ValueError("a bug"),
         OSError(5, "a disk's, of a file a.so"),
+        OSError("cannot identify image file '/my.songs/a.png': it is none"),
     ],
 )
 def test_a_bug_is_not_taken_for_the_environments_fault(toy_run, monkeypatch, error):

@@ -130,6 +130,8 @@ def missing_module(error: ModuleNotFoundError) -> str:
 
 def unusable(error: Exception) -> str | None:
     """A sentence on what is missing here, or is here and cannot be imported; None: the error is of something else."""
+    while isinstance(error, ImportError) and error.name is None and error.__cause__ is not None:
+        error = error.__cause__  # numpy and scipy make an error without the module's name of one that has it
     said = (str(error).splitlines() or [""])[0]
     if isinstance(error, ModuleNotFoundError):
         return missing_module(error)
@@ -137,7 +139,8 @@ def unusable(error: Exception) -> str | None:
         return f"{package} cannot be imported ({said}): {installing_again(package)}, {OWN_ENV}"
     if "operator torchvision::" in said:
         return f"torch and torchvision do not fit each other ({said}): install the torchvision of that torch, {OWN_ENV}"
-    if isinstance(error, OSError) and error.errno is None and ".so" in said:  # of ctypes, by which torch loads CUDA's
+    # of ctypes, by which torch loads CUDA's: `libcudart.so.12: cannot open ...`
+    if isinstance(error, OSError) and error.errno is None and re.match(r"\S+\.so[\d.]*: ", said):
         return f"a package's library cannot be loaded ({said}): install that package again, {OWN_ENV}"
     if isinstance(error, ValueError) and "binary incompatibility" in said:  # of what was compiled for another numpy
         return f"packages here do not fit each other ({said}): install again what fits this numpy, {OWN_ENV}"

@@ -63,6 +63,7 @@ def test_numbers_that_are_near_each_other_are_told_apart():
     assert sum(counts.values()) == 30
     assert [*counts][:2] == ["1000 to 1000.01", "1000.01 to 1000.02"]
     assert NumberAnswers((0, 2000)).groups(("score",), np.full((3, 1), 7.0)).counts == {"7 to 7": 3}
+    assert NumberAnswers((0, 2000)).groups(("score",), np.full((3, 1), -0.0)).counts == {"0 to 0": 3}
 
 
 def test_the_table_has_a_column_for_what_each_model_says(roots):

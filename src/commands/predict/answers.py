@@ -159,7 +159,7 @@ class NumberAnswers(Answers):
 
 def told_apart(numbers: np.ndarray) -> list[str]:
     """The numbers as texts with four digits, or with as many as those that differ need to differ."""
-    texts = ([f"{number:.{digits}g}" for number in numbers] for digits in range(4, 18))
+    texts = ([f"{number:.{digits}g}" for number in numbers + 0.0] for digits in range(4, 18))  # -0 is 0
     return next(found for found in texts if len({*found}) == len({*numbers.tolist()}))
 
 
