@@ -70,8 +70,11 @@ def with_value(competition: Competition, field: str, value: Any) -> dict[str, Pr
     for name, spec in probes.items():
         try:
             arm = spec.model_copy(update={field: value})
-        except ValidationError as error:
-            cannot[name] = "; ".join(faults(error, Probe))
+            if why := arm.misfit(competition.task):
+                raise ValueError(why)
+            arm.check_against(name, competition.models, competition.prompts)
+        except ValueError as error:  # pydantic's is one too
+            cannot[name] = "; ".join(faults(error, Probe)) if isinstance(error, ValidationError) else str(error)
             continue
         if arm == spec:
             cannot[name] = f"its {field} is {value!r} already: give another value"

@@ -108,6 +108,15 @@ def test_what_cannot_be_compared_is_a_sentence(prepared):
     assert not prepared.ab_csv.exists()
 
 
+def test_what_does_not_go_with_the_competition_is_a_sentence(roots):
+    number = competition_of(task="number", classes=(), span=(0, 9), metric="rmse", prompts=None)
+    for field, value, said in (("label_noise", "drop", "label_noise out"), ("towards", "zeroshot", "is for one class")):
+        with pytest.raises(UserError, match=f"probe: .*{said}"):
+            ab.run(number, field, value)
+    with pytest.raises(UserError, match="probe: prompts are missing"):
+        ab.run(competition_of(prompts=None), "towards", "zeroshot")
+
+
 def test_without_features_or_probe_it_says_what_to_run(toy):
     for module in (data, folds):
         module.run(toy)
