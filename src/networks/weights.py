@@ -7,6 +7,7 @@ What is only a way of saving is undone here; what is another network is refused,
 import argparse
 import pathlib
 import pickle
+import struct
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ HARMLESS = [
     *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8")),
 ]
 HARMLESS += [(np.float64(0).__reduce__()[0], f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+# What torch raises of bytes that happen to begin as a pickle does, such as those of a text
+OF_NO_PICKLE = (IndexError, OverflowError, AssertionError, struct.error)
 NAMES_SHOWN = 3
 
 
@@ -136,8 +139,8 @@ def explain_load_errors(model: str, path: Path) -> Iterator[None]:
             f"{model}: {path} is refused: it is not plain weights, or a pickle that would run code; "
             f"save it as safetensors where you trust it"
         ) from error
-    except (SafetensorError, EOFError) as error:
-        raise UserError(f"{model}: {path} is damaged or not a safetensors file ({error}): get it again") from error
+    except (SafetensorError, EOFError, *OF_NO_PICKLE) as error:
+        raise UserError(f"{model}: {path} is damaged or no file of weights ({error}): get it again") from error
     except (RuntimeError, KeyError, ValueError, AttributeError, TypeError) as error:
         if "weights_only" in str(error) or "Weights only" in str(error):
             raise UserError(

@@ -100,6 +100,13 @@ class TestRefused:
         torch.save(wide, path := tmp_path / "wide.pth")
         assert "1 have another shape, such as stem.0.weight: (99, 3, 4, 4), not " in self.refused(path)
 
+    @pytest.mark.parametrize(
+        "content", [b"a,b\n1,2\n", b"<!DOCTYPE html>", b"", b"\x80\x02X\1", b"version https://git-lfs"]
+    )
+    def test_a_file_of_something_else(self, tmp_path, content):
+        (path := tmp_path / "a.pth").write_bytes(content)
+        assert f"{path} " in self.refused(path)
+
     def test_a_file_without_weights(self, tmp_path):
         torch.save({"epoch": 3, "optimizer": {"state": {}}}, path := tmp_path / "a.pth")
         assert "holds no weights (epoch, optimizer)" in self.refused(path)
