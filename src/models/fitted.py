@@ -13,7 +13,9 @@ import numpy as np
 from src.base import files
 from src.base.errors import UserError
 from src.data import images
+from src.data.rows import read_dataset
 from src.models.pictures import Pictures
+from src.results import predictions
 from src.results.model import BLEND, read_model
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
@@ -53,6 +55,19 @@ class FinishedModel:
     def folds(self) -> range:
         return range(len(self.facts["folds"]))
 
+    @property
+    def scheduled(self) -> AnyModel:
+        """The model of the config as its key names it: epochs that depend on rows are those of the rows it was made of.
+
+        A table has a row a unit, so that of units the pictures are counted as they are now.
+        """
+        if getattr(self.spec, "max_steps", None) is None:
+            return self.spec
+        table = self.competition.model_folder(self.name) / "oof.parquet"
+        n = predictions.count_rows(table) if self.competition.unit is None else None
+        learnt = read_dataset(self.competition).n_learnt if n is None else n - n // len(self.folds)
+        return self.spec.scheduled(learnt)
+
     def refuse_other(self, have: Any, wanted: Any) -> None:
         """Raises UserError: The model was made with something else than the config asks for now."""
         if have != wanted:
@@ -65,7 +80,7 @@ class FinishedModel:
         have = {"white": images.WHITE} | {field: self.key[field] for field in wanted if field in self.key}
         have["model"] = self.key.get("model", {})
         if self.name != BLEND:
-            wanted["model"] = files.as_json_value(self.spec.model_dump(mode="json", exclude={"weights_file"}))
+            wanted["model"] = files.as_json_value(self.scheduled.model_dump(mode="json", exclude={"weights_file"}))
         if (prompts := self.key.get("prompts")) is not None and self.competition.prompts is not None:
             have["prompts"], wanted["prompts"] = prompts, self.competition.prompt_texts
         self.refuse_other(have, wanted)

@@ -15,9 +15,11 @@ from src.base import files
 from src.base.errors import UserError
 from src.data.geometry import normalised
 from src.data.rows import read_dataset
+from src.models import fitted
 from src.models.finetune import batches, optimizer, training
 from src.models.finetune.keys import finetune_key
 from src.models.finetune.run import Run, runs_of, squares_of
+from src.models.pictures import test_pictures as pictures_of_test
 from src.networks import backbones
 from src.results import checkpoints
 from src.results.model import model_tables
@@ -205,6 +207,14 @@ def test_epochs_that_steps_allow_are_the_epochs_of_the_key(trained, capsys):
     assert run_stage(finetune, limited) == ["convnext"]
     assert "convnext fold 0  2 epochs of at most 50, by max_steps=6" in capsys.readouterr().out
     assert len(pd.read_csv(trained.model_folder("convnext") / "history.csv")) == 2 * 3
+
+
+def test_a_model_of_epochs_that_steps_allow_is_of_its_config(trained):
+    limited = with_model(epochs=50, max_steps=6, warmup_epochs=25.0)
+    expected = fitted.load(trained, "convnext").predict(pictures_of_test(trained, rows := read_dataset(trained)))
+    assert (fitted.load(limited, "convnext").predict(pictures_of_test(limited, rows)) == expected).all()
+    with pytest.raises(UserError, match="is not of the config as it is now"):
+        fitted.load(with_model(epochs=50, max_steps=12, warmup_epochs=25.0), "convnext")
 
 
 def test_weights_that_are_trained_again_predict_again(trained):
