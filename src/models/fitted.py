@@ -13,10 +13,10 @@ import numpy as np
 from src.base import files
 from src.base.errors import UserError
 from src.data import images
-from src.data.rows import read_dataset
+from src.data.rows import Dataset, read_dataset
 from src.models.pictures import Pictures
 from src.results import predictions
-from src.results.model import BLEND, read_model
+from src.results.model import BLEND, read_model, without_test_rows
 from src.schema.competition import Competition
 from src.schema.models import AnyModel
 
@@ -73,6 +73,14 @@ class FinishedModel:
         if have != wanted:
             why = files.describe_changes(have, wanted)
             raise UserError(f"{self.title} is not of the config as it is now ({why}): {self.command} recomputes it")
+
+    def refuse_other_rows(self, data: Dataset) -> None:
+        """Raises UserError: The train rows, their targets or their folds are not those that the model was made of."""
+        wanted = without_test_rows(data.key)
+        have = {name: self.key.get(name) for name in wanted}
+        if have != wanted:
+            why = files.describe_changes(have, wanted)
+            raise UserError(f"{self.title} is of other rows than there are now ({why}): {self.command} recomputes it")
 
     def check_config(self) -> None:
         """Raises UserError: The target, white, prompts or fields of the model have changed in the config."""

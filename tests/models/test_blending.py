@@ -453,6 +453,15 @@ class TestStage:
         tests = [model_tables(toy, name, read_dataset(toy))[1] for name in ("probe", "convnext", "blend")]
         assert np.abs(fitted.refit(one).predict(np.stack(tests[:2])) - tests[2]).max() < 1e-4
 
+    def test_a_stack_is_not_fitted_to_other_labels_than_it_was_made_of(self, toy, made, folder):
+        made(zeroshot=0, probe=1, convnext=0.5)
+        blend.run(toy.model_copy(update={"blend": Blend(method="stack")}))
+        train = pd.read_csv(folder / "train.csv", dtype=str)
+        train["label"] = train["label"].map({"red": "green", "green": "blue", "blue": "red"})
+        train.to_csv(folder / "train.csv", index=False)
+        with pytest.raises(UserError, match=r"toy:blend is of other rows .*train changed.*: \./run\.sh toy blend"):
+            fitted.refit(read_finished(toy, "blend"))
+
     @pytest.mark.parametrize("metric", [name for name, one in CLASS_METRICS.items() if one.answers != "ranking"])
     def test_every_metric_is_blended_and_old_scores_are_recomputed(self, toy, made, folder, metric):
         made(zeroshot=0.5, probe=1, convnext=0.5)

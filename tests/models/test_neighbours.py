@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.models import fitted
 from src.models.neighbours.searching import Index, Nearest
@@ -12,6 +13,7 @@ from src.models.pictures import test_pictures as pictures_of_test
 from src.networks.features import l2_normalise
 from src.results.model import model_tables, read_model
 from src.schema.models import Neighbours
+from src.schema.settings import Folds
 from src.scoring.targets import TARGETS
 from src.stages import data, features, folds, neighbours
 from tests.conftest import TINY_CLIP, toy_competition
@@ -112,3 +114,18 @@ class TestStage:
         after = model_tables(toy, "near", read_dataset(toy))[0]
         assert (after[fold == 0] == before[fold == 0]).all()
         assert (after[fold == 1] != before[fold == 1]).any()
+
+    @pytest.mark.parametrize("changed", ["train", "folds"])
+    def test_other_train_rows_do_not_vote_for_a_finished_model(self, folder, changed):
+        toy = toy_competition(models={"near": SPEC})
+        for module in (data, folds, features, neighbours):
+            run_stage(module, toy)
+        if changed == "train":
+            train = pd.read_csv(folder / "train.csv", dtype=str)
+            train["label"] = train["label"].map({"red": "green", "green": "blue", "blue": "red"})
+            train.to_csv(folder / "train.csv", index=False)
+        else:
+            toy = toy.model_copy(update={"folds": Folds(n=4)})
+        run_stage(folds, toy)
+        with pytest.raises(UserError, match=rf"near is of other rows .*{changed} changed.*: \./run\.sh toy neighbours"):
+            fitted.load(toy, "near")

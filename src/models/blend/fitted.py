@@ -64,7 +64,12 @@ def model_weights(one: FinishedModel) -> dict[str, float]:
 
 
 def refit(one: FinishedModel) -> Blender:
-    """The method, fitted once more on the models' out-of-fold tables: a stack's coefficients and ranks are not kept."""
+    """The method, fitted once more on the models' out-of-fold tables: a stack's coefficients and ranks are not kept.
+
+    Raises:
+        UserError: The train rows are other ones now.
+    """
     data, competition = read_dataset(one.competition).scored, one.competition
+    one.refuse_other_rows(data)
     oofs = stack([model_tables(competition, name, data)[0] for name in model_weights(one)])
     return methods.METHODS[one.facts["method"]](pool_of(competition, data, oofs), [()])[0]

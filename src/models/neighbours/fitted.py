@@ -86,7 +86,8 @@ def read_train(competition: Competition, spec: Neighbours, data: Dataset) -> np.
 
 
 def load(one: FinishedModel) -> FittedNeighbours:
-    """Raises UserError: The encoder is another one now, or the train rows' features are not there."""
+    """Raises UserError: The encoder is another one now, or the train rows are; or their features are not there."""
     one.refuse_other(one.key["encoders"], [features.encoder_identity(one.spec)])
+    one.refuse_other_rows(data := read_dataset(one.competition))
     votes = [Vote(**chosen) for chosen in one.facts["chosen"]]
-    return FittedNeighbours(one.competition, one.name, one.spec, read_dataset(one.competition), votes)
+    return FittedNeighbours(one.competition, one.name, one.spec, data, votes)
