@@ -17,6 +17,8 @@ from src.results import predictions
 from src.schema.competition import Competition
 from src.schema.models import Kind
 from src.scoring import decisions, intervals
+from src.scoring.sparse import SparseTable
+from src.scoring.tables import Table, of_whole_rows
 
 BLEND = "blend"
 
@@ -217,9 +219,15 @@ def model_tables(competition: Competition, name: str, data: Dataset) -> tuple[np
     )
 
 
-def decided_probs(competition: Competition, made: dict[str, Any], probs: np.ndarray) -> np.ndarray:
-    """Predictions (n, k) whose answers, by the target, are those of the model with the model.json `made`."""
-    return decisions.rule_of(made.get("decision", {}), competition.outputs).apply(probs)
+def decided_probs(competition: Competition, made: dict[str, Any], probs: Table) -> Table:
+    """Predictions (n, k) whose answers, by the target, are those of the model with the model.json `made`.
+
+    Its rule may be of fewer rows, whose table is dense where that of these is not.
+    """
+    rule = decisions.rule_of(made.get("decision", {}), competition.outputs)
+    if isinstance(probs, SparseTable) and rule.facts(competition.outputs):
+        return of_whole_rows(lambda rows: rule.apply(probs[rows].toarray()), *probs.shape)
+    return rule.apply(probs)
 
 
 def decided_oof(competition: Competition, name: str, ids: Sequence[str]) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """What a competition is set to in fields of its own: folds, units, the blend, reported scores, a notebook's limits."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -45,6 +45,8 @@ class Unit(Strict):
 
 
 class Blend(Strict):
+    of_whole_tables: ClassVar[tuple[str, ...]] = ("greedy", "stack")  # methods that need each class of a row
+
     models: tuple[Text, ...] | None = None  # None: all
     method: Literal["auto", "best", "mean", "ranks", "weights", "greedy", "stack"] = "auto"  # chosen in the folds
     csvs: tuple[Text, ...] = ()  # submissions of labels that vote beside the blend, in a file of their own

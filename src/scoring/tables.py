@@ -1,6 +1,6 @@
 """Tables of predictions, dense or sparse as their size has it: put together, stacked, averaged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -47,6 +47,10 @@ class SparseTables(NotDense):
             return self.tables[which]
         return SparseTables([self.tables[i] for i in np.arange(len(self))[which]])
 
+    def toarray(self) -> np.ndarray:
+        """(m, n, k) dense."""
+        return np.stack([table.toarray() for table in self])
+
     def weighted(self, weights: np.ndarray) -> SparseTable:
         """Their sum, each with its weight, cut to KEPT classes."""
         parts = [(float(weight), table) for weight, table in zip(weights, self, strict=True) if weight]
@@ -86,6 +90,11 @@ def of_dense(table: np.ndarray, most: int = KEPT) -> SparseTable:
         classes = np.argpartition(-own, most - 1, axis=1)[:, :most]
         parts.append(of_likeliest(classes, np.take_along_axis(own, classes, axis=1), table.shape[1]))
     return vstack(parts)
+
+
+def of_whole_rows(of: Callable[[slice], np.ndarray], n: int, cells: int) -> SparseTable:
+    """The table of what `of` makes of each of n rows, dense, some at a time; `cells` are those that a row takes."""
+    return vstack([of_dense(of(rows)) for rows in blocks((n, cells))])
 
 
 def of_weights(weights: sparse.csr_array, rest: np.ndarray | None = None) -> SparseTable:

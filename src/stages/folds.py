@@ -89,7 +89,7 @@ def announce(competition: Competition, n: int) -> None:
     """Say what tables of predictions of n train rows would take, where they keep the likeliest classes alone.
 
     Raises:
-        UserError: The metric looks at what these do not have.
+        UserError: The metric, or the method of the blend, looks at what these do not have.
     """
     k = len(competition.outputs)
     if not competition.target.is_sparse(n, k):
@@ -98,6 +98,12 @@ def announce(competition: Competition, n: int) -> None:
         raise UserError(
             f"{competition.name}: {competition.metric} of {n:,} rows and {k:,} classes is not offered: of so many the "
             f"likeliest {KEPT} classes of each row are kept alone, and it looks at the whole column of each class"
+        )
+    method, blended = competition.blend.method, competition.blend.models or competition.models
+    if method in competition.blend.of_whole_tables and len(blended) > 1:
+        raise UserError(
+            f"{competition.name}: blend.method={method!r} of {n:,} rows and {k:,} classes is not offered: of so many "
+            f"the likeliest {KEPT} classes of each row are kept alone. Leave it out, or take 'weights'"
         )
     whole, kept = gigabytes(n, k)
     left_out = " No biases of classes are fitted." if competition.scorer.rules else ""

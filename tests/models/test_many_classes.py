@@ -25,7 +25,7 @@ from src.results.model import model_tables, read_model, save_model
 from src.schema.forms import OneProbability, Ranking
 from src.schema.models import FineTune, Neighbours, Pixels, Probe, Prompts, ZeroShot
 from src.schema.settings import Unit
-from src.scoring import calibration, tables
+from src.scoring import calibration, tables, targets
 from src.scoring.metrics import METRICS_OF
 from src.scoring.sparse import KEPT, SparseTable
 from src.scoring.tables import SparseTables, of_dense
@@ -84,7 +84,7 @@ def run(one, capsys, checked="right"):
     rows = read_dataset(one)
     for seed, (name, skill) in enumerate({"one": 6, "two": 4, "three": 0.0}.items()):
         made = probs(rows.targets, skill, seed), probs(np.arange(M) % K, skill, seed + 10)
-        oof, test = made if not one.target.is_sparse(N, K) else map(of_dense, made)
+        oof, test = (of_dense(of) if one.target.is_sparse(len(of), K) else of for of in made)
         save_model(one, name, {**rows.key, "skill": skill}, rows, oof, test, 1.0)
     blend.run(one)
     path = submission.run(one)
@@ -123,6 +123,34 @@ def test_a_run_gives_what_it_gives_with_whole_tables(kinds, capsys, monkeypatch,
         assert answers.equals(whole[1])
     assert f"tables of {N} x {K} would take 0.0 GB each: the {KEPT} likeliest classes of each row are kept" in said
     assert "would take" not in dense
+
+
+@pytest.mark.parametrize("method", ["stack", "best"])
+def test_what_is_fitted_to_whole_tables_decides_of_more_test_rows_too(kinds, capsys, monkeypatch, method):
+    """Biases and a stack, of fewer train rows than there are test rows."""
+    one = competition(metric="macro_f1", blend={"method": method})
+    _, path = run(one, capsys)
+    whole, expected = pd.read_csv(path), model_tables(one, "blend", read_dataset(one))[1]
+    for name in (*MODELS, "blend"):
+        (one.model_folder(name) / "model.json").unlink()
+    path.unlink()
+    monkeypatch.setattr(targets, "is_large", lambda n, k: n == M)
+    _, path = run(one, capsys)
+    oof, test = model_tables(one, "blend", read_dataset(one))
+    assert isinstance(test, SparseTable)
+    assert not isinstance(oof, SparseTable)
+    assert test.toarray() == pytest.approx(expected, abs=2e-3)
+    assert read_model(one.model_folder("blend"))["decision"]
+    assert (pd.read_csv(path)["label"] == whole["label"]).mean() > 0.9
+
+
+@pytest.mark.parametrize("method", ["greedy", "stack"])
+def test_a_blend_that_needs_whole_tables_is_refused_before_anything_is_fitted(kinds, is_many, method):
+    one = competition(blend={"method": method})
+    data.run(one)
+    with pytest.raises(UserError, match=rf"blend\.method='{method}' of 180 rows and 60 classes is not offered"):
+        folds.run(one)
+    folds.run(one.model_copy(update={"models": {"one": MODELS["one"]}}))  # which is passed through
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])

@@ -14,6 +14,7 @@ from src.models.blend.pool import Pool
 from src.models.logreg.design import Design
 from src.models.logreg.solve import Problem, Solution
 from src.models.logreg.solve import solve as solve_regressions
+from src.scoring.tables import SparseTables, Table, Tables, of_whole_rows
 
 STACKABLE = 600  # columns, models times classes: of more, it takes minutes
 TOL = 3e-4  # of the gradient: far finer than what C decides
@@ -27,9 +28,14 @@ class ClassStack:
     intercept: np.ndarray  # (k,)
     c: float
 
-    def predict(self, probs: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
+    def predict(self, probs: Tables, beside: np.ndarray | None = None) -> Table:
         """(m, n, k) probabilities, and (n, c) columns beside them -> (n, k)."""
+        if isinstance(probs, SparseTables):  # of many test rows, where it was fitted to fewer
+            return of_whole_rows(lambda rows: self.predict_some(probs, beside, rows), probs.shape[1], size(probs.shape))
         return softmax(columns(probs, beside) @ self.coef.T.astype(float) + self.intercept + towards(probs), axis=1)
+
+    def predict_some(self, probs: SparseTables, beside: np.ndarray | None, rows: slice) -> np.ndarray:
+        return self.predict(probs[:, rows].toarray(), None if beside is None else beside[rows])
 
     def shares(self, m: int) -> np.ndarray:
         """(m,) of each model's coefficients in the sum of their absolute values; equal where all are 0: the mean."""
