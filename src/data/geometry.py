@@ -37,6 +37,7 @@ CROPS: dict[str, tuple[float, float]] = {
 }
 
 
+REDUCED = "bicubic"  # how larger pictures are reduced for a store
 LARGEST_RESIZED = 1 << 26  # pixels: a strip that would have more is resized in part
 
 
@@ -80,8 +81,8 @@ class Geometry:
         return resized(np.ascontiguousarray(part), (height, self.size), self.interpolation)
 
     def exact_at(self, side: int | None) -> bool:
-        """Return whether pictures whose shorter side was reduced to `side` give the same squares (not of CROPS)."""
-        return side is None or (self.mode == "shortest" and self.resize == side)
+        """Return whether pictures that were `reduced` to `side` give the same squares (not of CROPS)."""
+        return side is None or (self.mode == "shortest" and self.resize == side and self.interpolation == REDUCED)
 
 
 def shortest(picture: np.ndarray, side: int) -> tuple[int, int]:
@@ -124,7 +125,9 @@ def cut(picture: np.ndarray, size: int | tuple[int, int], share: tuple[float, fl
 
 def reduced(picture: np.ndarray, side: int | None) -> np.ndarray:
     """The picture with at most `side` pixels on its shorter side; unchanged where `side` is None."""
-    return picture if side is None or min(picture.shape[:2]) <= side else resized(picture, shortest(picture, side))
+    if side is None or min(picture.shape[:2]) <= side:
+        return picture
+    return resized(picture, shortest(picture, side), REDUCED)
 
 
 def normalised(

@@ -5,7 +5,7 @@ from typing import Any
 
 from src.base import files, machine
 from src.data.decoded import Decoded, Pictures, Store
-from src.data.geometry import CROPS, Geometry
+from src.data.geometry import CROPS, REDUCED, Geometry
 from src.data.rows import Dataset, Parts, Rows
 from src.networks import backbones, clip, weights
 from src.networks.backbones import DataConfig
@@ -32,12 +32,14 @@ def title(spec: Encoder) -> str:
 
 
 def slug(spec: Encoder) -> str:
-    """A folder's name for the features; another model, checkpoint or precision has another name."""
+    """A folder's name for the features; another model, checkpoint, preprocessing or precision has another name."""
     if spec.clip is not None:
         parts, random = clip.name_parts(spec), spec.weights is None
     else:
         args = [files.digest(spec.backbone_args)[:7]] if spec.backbone_args else []
         parts, random = [spec.backbone, *([str(spec.img_size)] if spec.img_size else []), *args], not spec.pretrained
+    own = {name: value for name in ("mean", "std", "interpolation") if (value := getattr(spec, name)) is not None}
+    parts += [files.digest(own)[:7]] if own else []
     if spec.weights_file is not None:
         parts.append(files.cached_sha256(weights.local_file(title(spec), spec.weights_file))[:7])
     elif random:
@@ -61,7 +63,10 @@ def identity(spec: Encoder) -> dict[str, Any]:
         preprocess = {**vars(geometry(spec)), "mean": data.mean, "std": data.std}
         known = {"backbone": spec.backbone, "args": spec.backbone_args, "checkpoint": backbones.identity(spec)}
         known = files.as_json_value({**known, "preprocess": preprocess})
-    return {**known, "stored": spec.stored, **({"compile": True} if spec.compile else {})}
+    square, more = geometry(spec), {"compile": True} if spec.compile else {}
+    if square.mode == "shortest" and square.interpolation != REDUCED:  # squares of these were made of reduced pictures
+        more["squares"] = "of whole pictures"
+    return {**known, "stored": spec.stored, **more}
 
 
 def geometry(spec: Encoder) -> Geometry:

@@ -21,7 +21,7 @@ from src.report.material import Material
 from src.report.tasks.base import BLUE, ORANGE
 from src.results import shards
 from src.schema.competition import Competition
-from src.schema.networks import Encoder
+from src.schema.networks import ClipArch, Encoder
 
 CODE = 1  # raised when the same features give another map
 MAX_MAP_ROWS = 1500  # rows of the sample: some 6 seconds
@@ -73,7 +73,8 @@ def name_pattern(spec: Encoder) -> str:
     else:
         name = spec.clip if isinstance(spec.clip, str) else spec.clip.name
         parts, is_random = [name, *([spec.weights] if spec.weights else [])], spec.weights is None
-    digests = "(-[0-9a-f]{7})" + ("*" if spec.weights_file is None else "+")  # of its config, and of its weights' file
+    own = isinstance(spec.clip, ClipArch) or spec.backbone_args, spec.mean or spec.std or spec.interpolation
+    digests = "-[0-9a-f]{7}" * sum(map(bool, (*own, spec.weights_file)))  # of its config, and of its weights' file
     more = [f"random{spec.seed}"] * (is_random and spec.weights_file is None)
     more += [spec.precision] * (spec.precision != "auto") + [spec.stored] * (spec.stored != "float16")
     more += ["compiled"] * spec.compile

@@ -95,6 +95,9 @@ def test_a_reduced_picture_gives_the_same_square_where_that_is_said():
     assert min(reduced.shape[:2]) == 64
     assert shortest.exact_at(64)
     assert (shortest.square(reduced) == shortest.square(pixels)).all()
+    bilinear = Geometry(64, 64, interpolation="bilinear")
+    assert not bilinear.exact_at(64)
+    assert (bilinear.square(reduced) != bilinear.square(pixels)).any()
     assert not squash.exact_at(64)
     assert (squash.square(reduced) != squash.square(pixels)).any()
     assert geometry.reduced(pixels, None) is pixels

@@ -11,6 +11,7 @@ from src.data.rows import read_parts
 from src.networks import encoders, encoding, encoding_units, features, inference
 from src.networks.blocks import Blocks
 from src.networks.encoding_units import encode_block, is_done
+from src.networks.loading import Loader
 from src.results import shards
 from src.schema.models import FineTune, Probe
 from tests.conftest import TINY_CLIP, broken_off, snapshot, toy_competition
@@ -213,3 +214,30 @@ class TestShards:
         there = index.find(shas) >= 0
         assert there.sum() == len(shards.Index(tmp_path / "cache").shas) < 20
         assert np.array_equal(index.gather(index.find(shas[there]))[:, 0], np.flatnonzero(there))
+
+
+@pytest.mark.parametrize("own", [{"mean": (0.1, 0.2, 0.3)}, {"std": (0.1, 0.2, 0.3)}, {"interpolation": "bilinear"}])
+def test_one_network_that_sees_pictures_in_two_ways_has_the_features_of_both(competition, data, own):
+    plain = Probe(clip=TINY_CLIP, batch_size=4)
+    seen = plain.model_copy(update=own)
+    for _ in range(2):  # nor does either make the other's again
+        encoding.encode_missing(competition, [plain, seen], data)
+    one, other = (features.Features(competition, [spec], data.rows)[:] for spec in (plain, seen))
+    assert (one != other).any(axis=1).all()
+    assert not encoding.begin(competition, data, [plain, seen])
+
+
+@pytest.mark.parametrize("own", [{}, {"interpolation": "bilinear"}, {"interpolation": "bicubic"}])
+def test_features_are_those_of_the_files_whatever_the_store_has(folder, own):
+    """Pictures of 20 x 18 pixels, which the store reduces for squares of 16."""
+    spec = Probe(clip=TINY_CLIP, stored="float32", **own)
+    toy = toy_competition(models={"probe": spec})
+    data = read_parts(toy)
+    encoding.encode_missing(toy, [spec], data)
+    files = encoders.make_store(toy.model_copy(update={"store_gb": 0.0}), data, 1000)
+    squares = Loader(files.pictures(data.rows), range(48), encoders.geometry(spec), ["identity"], inference.Times())
+    tower = encoders.tower(spec)
+    runner = inference.EncoderRunner(tower, "files", "float32", 48, False, 48)
+    (batch,) = squares.batches(48)
+    expected = runner.encode_views(batch, ["identity"])["identity"].numpy()
+    assert np.abs(features.Features(toy, [spec], data.rows, normalise=False)[:] - expected).max() < 1e-5

@@ -362,6 +362,7 @@ class TestMap:
         ("spec", "folder"),
         [
             (Probe(clip="ViT-B-32", weights="openai"), "ViT-B-32-openai"),
+            (Probe(clip="ViT-B-32", weights="openai", mean=(0.5, 0.5, 0.5)), "ViT-B-32-openai-0123abc"),
             (Probe(clip="ViT-B-32", weights_file="x.pt"), "ViT-B-32-0123abc"),
             (Probe(clip="ViT-B-32", weights_file="x.pt", precision="float32"), "ViT-B-32-0123abc-float32"),
             (Probe(backbone="resnet18", pretrained=False, seed=3), "resnet18-random3"),
@@ -371,6 +372,7 @@ class TestMap:
     def test_another_encoders_folder_is_not_taken_for_its_own(self, folder, spec):
         names = [
             "ViT-B-32-openai",
+            "ViT-B-32-openai-0123abc",
             "ViT-B-32-0123abc",
             "ViT-B-32-0123abc-float32",
             "resnet18-random3",
