@@ -32,6 +32,7 @@ from src.scoring.metrics import METRICS_OF
 from src.scoring.tables import Gathered
 
 CODE = 2
+USUAL = {"class": "accuracy", "labels": "log_loss"}  # metrics that rank prompts, which no key names
 PROMPTS_PRINTED = 10  # rows of the leaderboard
 
 
@@ -41,8 +42,10 @@ class Work(ModelWork):
     def key(self, name: str) -> dict[str, Any]:
         competition, spec = self.competition, self.models[name]
         identity, prompts = features.encoder_identity(spec), competition.prompt_texts
-        precision = features.precision(competition, spec)
-        return model_key(competition, spec, self.data, CODE, precision=precision, clip=identity, prompts=prompts)
+        more = {"precision": features.precision(competition, spec)}
+        if spec.ensemble == "greedy" and (judge := zeroshot.ranking_metric(competition)) != USUAL[competition.task]:
+            more["ranked_by"] = judge  # its choice
+        return model_key(competition, spec, self.data, CODE, clip=identity, prompts=prompts, **more)
 
     def compute(self, name: str, key: dict[str, Any]) -> None:
         rank(self.competition, name, self.models[name], self.data, key)

@@ -222,6 +222,16 @@ class TestStage:
         oof = pd.read_parquet(competition.model_folder("zeroshot") / "oof.parquet")
         assert np.abs(oof[list(CLASSES)].mean() - 1 / 3).max() < 0.02
 
+    @pytest.mark.parametrize(("ensemble", "again"), [("greedy", ["zeroshot"]), ("all", [])])
+    def test_an_ensemble_is_chosen_again_by_another_metric(self, prepared, folder, ensemble, again):
+        competition, _ = prepared(ensemble=ensemble)
+        assert "ranked_by" not in read_json(competition.model_folder("zeroshot") / "model.json")["key"]
+        by_loss = competition.model_copy(update={"metric": "log_loss"})
+        sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)[["id"]]
+        sample.assign(**dict.fromkeys(CLASSES, 0.3)).to_csv(folder / "sample_submission.csv", index=False)
+        assert run_stage(stage, by_loss) == again
+        assert run_stage(stage, by_loss) == []
+
     def test_a_greedy_ensemble_is_kept_for_each_fold(self, prepared):
         _, model = prepared(ensemble="greedy")
         assert len(model["ensemble"]) == 3
