@@ -95,7 +95,7 @@ def run(competition: Competition) -> None:
     about = {
         "key": key,
         "counts": {kind: int((table["kind"] == kind).sum()) for kind in audit.FINDING_KINDS},
-        "rows": {"train": n, "test": len(data.test)},
+        "rows": {"train": n, "test": len(data.test), "scored": len(data.scored.train)},
         "model": judge,
         "encoder": None if spec is None else encoders.title(spec),
         "thresholds": {
@@ -165,7 +165,7 @@ def print_findings(competition: Competition, table: pd.DataFrame, about: dict[st
     for why in about["skipped"]:
         print(f"not looked for: {why}")
     if (ceiling := about["ceiling"]) is not None:
-        accuracy = intervals.score_text("accuracy", ceiling["accuracy"], ceiling["se"], about["rows"]["train"])
+        accuracy = intervals.score_text("accuracy", ceiling["accuracy"], ceiling["se"], about["rows"]["scored"])
         print(f"labels judged by {about['model']}, out of fold; noise ceiling {accuracy} by confident learning")
     print(f"wrote {competition.audit_csv}")
     counts = about["counts"]

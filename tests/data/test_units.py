@@ -16,9 +16,12 @@ from src.data.rows import read_dataset
 from src.data.units import Units
 from src.driver import run as driver
 from src.report import material
+from src.results.model import save_model
 from src.schema.forms import Label, OneProbability
 from src.schema.models import Pixels, Probe
 from src.schema.settings import Parts, Unit
+from src.scoring import bootstrap, intervals
+from src.stages import audit
 from tests.conftest import CLASSES, TINY_CLIP, toy_competition
 
 MODELS = {"pixels": Pixels(), "probe": Probe(clip=TINY_CLIP, cs=(1.0, 100.0))}
@@ -296,3 +299,15 @@ def test_the_report_is_of_units(patients, capsys):
     evidence = material.read(competition)
     assert evidence.test_ids == [f"QP{i}" for i in range(6)]
     assert {name: len(model.oof) for name, model in evidence.models.items()} == {"pixels": 18, "blend": 18}
+
+
+def test_the_noise_ceiling_is_of_units(patients, capsys, few_candidates, monkeypatch):
+    monkeypatch.setattr(bootstrap, "REPLICATES", 5)
+    competition = by_patient(models={"probe": MODELS["probe"]})
+    driver.run(competition, ("data", "folds", "features"))
+    rows = read_dataset(competition)
+    sure = np.where(np.eye(3)[rows.targets] == 1, 0.95, 0.025)
+    save_model(competition, "probe", rows.key, rows, sure, np.full((12, 3), 1 / 3), 1.0)
+    audit.run(competition)
+    low, high = intervals.edge_interval("accuracy", 1.0, 18)
+    assert f"noise ceiling 1.0000 ({low:.4f} to {high:.4f})" in capsys.readouterr().out

@@ -99,7 +99,7 @@ def test_the_noise_ceiling(toy, capsys):
         "skipped": [],
         "model": "probe",
         "ceiling": {"accuracy": 1.0, "se": 0.0},
-        "rows": {"train": 288},
+        "rows": {"train": 300, "scored": 288},
         "counts": {"conflict": 0, "duplicate": 0, "label": 0},
     }
     audit.print_findings(toy, pd.DataFrame({"kind": []}), about)
