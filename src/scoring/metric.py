@@ -114,7 +114,8 @@ class Metric:
             decided: (n, k) predictions as the metric scores them: see `decisions`.
             probs: (n, k) the probabilities that they are made of.
         """
-        return round(self.sign * self.value(targets, decided), DIGITS), -float(self.target.loss(targets, probs).mean())
+        value = round(defined(self.sign * self.value(targets, decided)), DIGITS)
+        return value, -float(self.target.loss(targets, probs).mean())
 
     def gain(self, targets: np.ndarray, probs: np.ndarray, than: np.ndarray) -> tuple[float, float]:
         """The gain of `probs` over the predictions `than` on the same rows: positive is better.
@@ -134,6 +135,11 @@ class Metric:
         """Whether the gain is more than its 95 % interval; an undefined one is given the benefit."""
         gain, se = self.gain(targets, probs, than)
         return not gain <= Z * (0 if np.isnan(se) else se) + ROUNDING
+
+
+def defined(score: float) -> float:
+    """A score of which more is better, to be compared with others: one that is NaN is less than all, and as others."""
+    return -np.inf if np.isnan(score) else score
 
 
 def binary(of: PerRow, positive: np.ndarray, targets: np.ndarray, probs: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from src.base.errors import UserError
 from src.data.rows import read_dataset
 from src.models.blend import fitted, greedy, methods, stacking, weighting
 from src.models.blend.pool import Pool
+from src.models.finetune import averaging
 from src.models.fitted import read_finished
 from src.results import summary
 from src.results.model import model_tables, save_model
@@ -20,7 +21,7 @@ from src.schema.settings import Blend
 from src.scoring import blocks, decisions
 from src.scoring.class_metrics import CLASS_METRICS
 from src.scoring.decisions import Biases
-from src.scoring.metrics import METRICS
+from src.scoring.metrics import METRICS, METRICS_OF
 from src.stages import blend, data, folds
 from tests.conftest import read_json, toy_competition
 
@@ -298,6 +299,18 @@ def test_tables_are_weighed_block_by_block_as_all_at_once(monkeypatch):
     seen = [rows.stop - rows.start for rows in blocks.blocks(tables.shape[1:], methods.EDGE)]
     assert set(seen) == {128}
     assert methods.Weighted(weights).predict(tables) == pytest.approx(whole, rel=1e-15)
+
+
+@pytest.mark.parametrize("name", ["auc", "quadratic_kappa"])
+def test_where_the_metric_is_undefined_the_loss_decides(name):
+    """Of rows of one class, as those outside of the folds that have all of the others."""
+    targets, metric = np.zeros(40, int), METRICS_OF["class"][name]
+    worse, better = np.tile([0.7, 0.3], (40, 1)), np.tile([0.9, 0.1], (40, 1))
+    assert np.isnan(metric.value(targets, better))
+    oofs = np.stack([worse, better])
+    assert weighting.best_weights(oofs, targets, metric).tolist() == [0, 1]
+    assert greedy.greedy_weights(oofs, targets, metric).tolist() == [0, 1]
+    assert averaging.best_variants(oofs, targets, np.arange(40) % 2, metric).tolist() == [1, 1]
 
 
 def test_the_best_is_the_one_that_is_right_most_often_and_of_equal_ones_the_surest():

@@ -7,6 +7,7 @@ import numpy as np
 from src.models.blend.weighting import ADDED_PROB
 from src.scoring import decisions
 from src.scoring.confusion import count
+from src.scoring.metric import defined
 from src.scoring.metrics import DIGITS, METRICS, Metric
 
 ROUNDS, STALLED_ROUNDS = 30, 3  # of greedy selection: at most, and those that may pass without a better ensemble
@@ -71,7 +72,7 @@ def class_library(oofs: np.ndarray, targets: np.ndarray, metric: Metric) -> tupl
     true = targets * n + np.arange(n)
 
     def rank(total: np.ndarray, size: int) -> tuple[float, float]:
-        value = metric.sign * score(metric, targets, total, size)
+        value = defined(metric.sign * score(metric, targets, total, size))
         return round(value, DIGITS), np.log(total.ravel()[true] / size + ADDED_PROB, dtype=float).mean()
 
     return library, rank

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.scoring.metric import defined
 from src.scoring.metrics import Metric
 from src.scoring.tables import Table
 
@@ -43,7 +44,7 @@ def best_variants(oofs: Sequence[Table], targets: np.ndarray, fold: np.ndarray, 
 
 def merit(metric: Metric, targets: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
     """The score and the target's loss, which decides where scores are equal, as of few rows; greater is better."""
-    return metric.sign * metric.value(targets, probs), -float(metric.target.loss(targets, probs).mean())
+    return defined(metric.sign * metric.value(targets, probs)), -float(metric.target.loss(targets, probs).mean())
 
 
 def greedy(ranked: Sequence[Hashable], merit: Callable[[Collection], tuple[float, float]]) -> tuple:
