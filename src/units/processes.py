@@ -1,5 +1,6 @@
 """The processes that Ray was asked for, and the units that it was asked to run in them."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -12,6 +13,7 @@ from src.units.cluster import Need, first_line, host, refuses
 from src.units.unit import Unit, Work
 
 AHEAD = 2  # times what there is: so much is asked of Ray at a time, so that no device waits while this process settles
+AGAIN_S = 60  # after which a unit is told once more to end: Ray can lose the interrupt of one that is about to begin
 LOOK_S = 2  # between two looks at whether Ray is still there, while nothing is answered
 
 
@@ -53,6 +55,7 @@ class Processes:
         self.ray, self.total, self.work, self.home = ray, total, work, home
         self.functions: dict[Need, Any] = {}
         self.begun: dict[Any, Begun] = {}  # by references that are not answered
+        self.told: dict[Any, float] = {}  # references whose units were told to end, and when
         self.keepers: list[Keeper] = []
         self.ended: set[str] = set()  # the titles of units that were not lost
 
@@ -124,7 +127,9 @@ class Processes:
                 request.raise_if_set()  # one that came just before
             references = list(self.begun)
             n = len(references) if all_of_them else 1
+            self.tell_again()
             while len(answered := self.ray.wait(references, num_returns=n, timeout=LOOK_S)[0]) < n:
+                self.tell_again()
                 if not self.is_there():
                     if all_of_them:
                         break
@@ -179,14 +184,25 @@ class Processes:
         """Have those of the units that are begun save what they have, and end: their processes are lost."""
         for reference, begun in self.begun.items():
             if begun.unit in units and begun.keeper is None:
-                self.ray.cancel(reference)
+                self.tell(reference)
+
+    def tell(self, reference: Any) -> None:
+        """Have a unit save what it has, and end."""
+        self.told[reference] = time.monotonic()
+        self.ray.cancel(reference)
+
+    def tell_again(self) -> None:
+        """Tell those that were told to end long ago, and have not, once more; one that still saves ends at once."""
+        for reference, when in self.told.items():
+            if reference in self.begun and time.monotonic() - when > AGAIN_S:
+                self.tell(reference)
 
     def stop(self, request: StopRequest) -> None:
         """Have all that runs save what it has, and wait until it has ended; a second signal does not wait."""
         for keeper in list(self.keepers):  # what these have made is whole, or is not there
             self.let_go(keeper)
         for reference in self.begun:
-            self.ray.cancel(reference)
+            self.tell(reference)
         try:
             if self.begun:
                 self.wait(request, all_of_them=True)

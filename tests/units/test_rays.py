@@ -11,7 +11,7 @@ import pytest
 
 from src.base.errors import UserError
 from src.base.paths import submissions_root
-from src.units import placement
+from src.units import placement, processes
 from src.units.cluster import connected
 from src.units.inline import Inline
 from src.units.rays import Rays
@@ -163,9 +163,12 @@ class TestFailures:
         assert err.count("refuses net is refused") == 1
         assert "skipped, since they wait for it: a behind" in err
 
-    def test_without_time_for_a_part_those_of_the_same_whole_that_are_begun_save_what_they_have(self, work, capfd):
+    def test_without_time_for_a_part_those_of_the_same_whole_that_are_begun_save_what_they_have(
+        self, work, capfd, monkeypatch
+    ):
+        monkeypatch.setattr(processes, "AGAIN_S", 5)
         sleeps = [Unit("sleeps", (name, 60), whole="net") for name in ("runs", "is queued")]
-        late = Unit("late", ("net", *sleeps[0].names), whole="net")
+        late = Unit("late", ("net", *sleeps[0].key), whole="net")
         outcome = Rays(at_once=2).run([late, *sleeps, *FIRST], work)
         assert [*outcome.failed] == [late]
         assert outcome.skipped == dict.fromkeys(sleeps, late)
@@ -173,6 +176,14 @@ class TestFailures:
         assert not any(map(work.is_done, sleeps))
         assert all(map(work.is_done, FIRST))
         assert "begun again" not in capfd.readouterr().err
+
+    def test_a_unit_that_did_not_hear_that_it_is_to_end_is_told_again(self, work, monkeypatch):
+        monkeypatch.setattr(processes, "AGAIN_S", 1)
+        deaf = Unit("deaf", ("net", 60), whole="net")
+        late = Unit("late", ("net", *deaf.key), whole="net")
+        outcome = Rays(at_once=2).run([late, deaf], work)
+        assert ([*outcome.failed], [*outcome.skipped]) == ([late], [deaf])
+        assert work.path(deaf).with_suffix(".checkpoint").exists()
 
     def test_a_bug_keeps_its_traceback_and_the_others_finish(self, work):
         outcome = Rays().run([Unit("breaks", ("net",)), *FIRST], work)

@@ -52,7 +52,10 @@ class Files:
         write_json(self.path(unit), made)
 
     def of(self, key: Key) -> Path:
-        return self.path(Unit(key[0], key[1:]))
+        return self.path(self.unit(key))
+
+    def unit(self, key: Key) -> Unit:
+        return Unit(key[0], key[1:])
 
     def slow(self, unit: Unit) -> None:
         time.sleep(0.3)
@@ -96,6 +99,14 @@ class Files:
             raise
         self.note(unit, resumed=before)
 
+    def deaf(self, unit: Unit) -> None:
+        """It does not hear that it is to end, but when it is told once more."""
+        with contextlib.suppress(KeyboardInterrupt):
+            self.begin(unit)
+            while True:  # Ray's interrupt wakes nobody
+                time.sleep(0.02)
+        self.sleeps(unit)
+
     def keeps(self, unit: Unit) -> None:
         self.count = getattr(self, "count", 0) + 1
         time.sleep(0.1)
@@ -105,8 +116,8 @@ class Files:
         raise Made(f"{unit.title} is refused")
 
     def late(self, unit: Unit) -> None:
-        """(name, names of one that sleeps): out of time once that has begun."""
-        wait_for(lambda: self.begun(Unit("sleeps", unit.names[1:])))
+        """(name, key of another): out of time once that has begun."""
+        wait_for(lambda: self.begun(self.unit(unit.names[1:])))
         raise OutOfTime(f"{unit.title} takes too long", 9.0)
 
     def breaks(self, unit: Unit) -> None:
