@@ -27,8 +27,8 @@ ENCODINGS = {  # by their marks; that of UTF-32 begins with UTF-16's
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-# What a packed file raises that is another one, or cut off, or holds several
-BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+# What a packed file raises that is another one, or cut off, or packed in a way that Python does not know
+BROKEN = (EOFError, NotImplementedError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 SEPARATORS = ",;\t|"  # a comma first, which is meant where others do as well
 HEAD, ROWS_LOOKED_AT = 1_000_000, 100  # characters and rows by which the separator is found
 csv.field_size_limit(2**31 - 1)  # not 131,072: a quote that is never closed makes one cell of all that follows
@@ -96,7 +96,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError as error:
         remedy = "is the competition's data whole? (delete its folder to fetch it again)"
         raise UserError(f"{path} is missing: {remedy}") from error
-    except BROKEN as error:
+    except (*BROKEN, ValueError) as error:  # the last one of several files in one
         if isinstance(error, OSError) and error.strerror:
             raise UserError(f"{path} cannot be read: {error.strerror}") from error
         raise UserError(f"{path} cannot be read as its ending says ({error}): unpack it yourself") from error

@@ -7,13 +7,13 @@ import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar
 
+from src.base.csvs import BROKEN
 from src.base.errors import UserError
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -21,7 +21,6 @@ UTF_8 = 0x800  # the flag of a zip's entry whose name is UTF-8
 CHUNK = 1 << 20  # bytes
 STREAMS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 TARS = (".tar", ".tgz", ".tbz2", ".tbz", ".txz", *(f".tar{ending}" for ending in STREAMS))
-BROKEN = (EOFError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError, OSError)
 
 Tick = Callable[[int], None]  # is told how many bytes were written
 

@@ -149,6 +149,7 @@ class Processes:
     def answer(self, reference: Any) -> tuple[Unit, Answer] | None:
         """What Ray says of a unit; None: a keeper is ready for units."""
         begun = self.begun.pop(reference)
+        self.told.pop(reference, None)
         unit, keeper = begun.unit, begun.keeper
         try:
             answer = self.ray.get(reference)
@@ -194,7 +195,7 @@ class Processes:
     def tell_again(self) -> None:
         """Tell those that were told to end long ago, and have not, once more; one that still saves ends at once."""
         for reference, when in self.told.items():
-            if reference in self.begun and time.monotonic() - when > AGAIN_S:
+            if time.monotonic() - when > AGAIN_S:
                 self.tell(reference)
 
     def stop(self, request: StopRequest) -> None:

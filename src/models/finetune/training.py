@@ -40,7 +40,7 @@ CHECK = 50  # steps between two looks at the losses on a GPU, which has to be wa
 
 
 class NotFinite(WholeFailed):
-    """A loss was not finite: another lr, or other rows, train every fold anew."""
+    """A loss was not finite: with another lr, or other rows, every fold is retrained."""
 
 
 class Training:
