@@ -61,7 +61,7 @@ class FinishedModel:
 
         A table has a row a unit, so that of units the pictures are counted as they are now.
         """
-        if getattr(self.spec, "max_steps", None) is None:
+        if not self.spec.is_planned_by_rows:
             return self.spec
         table = self.competition.model_folder(self.name) / "oof.parquet"
         n = predictions.count_rows(table) if self.competition.unit is None else None

@@ -101,6 +101,10 @@ class FineTune(Network, Kind):
     wise_ft: tuple[Share, ...] = ()
     temperature: bool = False  # divides the logits (Guo et al. 2017), cross-fitted
 
+    @property
+    def is_planned_by_rows(self) -> bool:
+        return self.max_steps is not None
+
     def scheduled(self, rows: int) -> Self:
         """The recipe with as many epochs of `rows` training rows as max_steps allow; warm-up shrinks with them."""
         if self.max_steps is None:

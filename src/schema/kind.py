@@ -60,6 +60,7 @@ class Kind(Strict):
     starts_from_prompts: ClassVar[bool] = False  # whether it is CLIP's zero-shot classifier before it learns anything
     looks_for_wrong_labels: ClassVar[bool] = False  # in its training rows
     needs_judge: ClassVar[bool] = False  # whether one that `judges_labels` must find those of its training rows first
+    is_planned_by_rows: ClassVar[bool] = False  # whether `scheduled` depends on the number of rows
     ingredients: ClassVar[tuple[str, ...]] = ()  # the models that it is made of
 
     @property
