@@ -461,11 +461,12 @@ class TestStopped:
     SPEC = spec_of(epochs=3, batch_size=8, ema_decay=0.5, mixup=0.4, backbone_args={"drop_path_rate": 0.2})
 
     @pytest.fixture(scope="class")
-    def undisturbed(self, tmp_path_factory):
+    @classmethod
+    def undisturbed(cls, tmp_path_factory):
         """The weights and the history of a run to which nothing happened."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "predict", alike)
-            return fit(self.SPEC, tmp_path_factory.mktemp("undisturbed"))
+            return fit(cls.SPEC, tmp_path_factory.mktemp("undisturbed"))
 
     @pytest.mark.parametrize(  # 4 steps are an epoch; 12 are all
         ("step", "number"),

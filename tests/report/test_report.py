@@ -178,7 +178,8 @@ class TestPage:
 
 class TestStage:
     @pytest.fixture(scope="class")
-    def home(self, tmp_path_factory):
+    @classmethod
+    def home(cls, tmp_path_factory):
         """The roots of a finished competition with its report, where an earlier version had drawn a chart."""
         with roots_at(folder := tmp_path_factory.mktemp("reported")):
             toy_files(folder / "input" / "toy")
