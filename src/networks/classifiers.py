@@ -103,8 +103,14 @@ def check(spec: FineTune) -> None:
             put_cosine_head(model, spec)
 
 
-def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
-    """The modules of the network's first groups of layers, by timm's grouping: the stem, then a stage or block each.
+def head_of(model: nn.Module) -> nn.Module:
+    """The network's classifier; of a distilled one, whose prediction is the mean of two, both."""
+    head = model.get_classifier()
+    return nn.ModuleList(head) if isinstance(head, tuple) else head
+
+
+def first_weights(model: nn.Module, groups: int) -> set[str]:
+    """The names of the weights of the network's first groups, by timm's grouping: the stem, then a stage or block each.
 
     Raises:
         UserError: It has no more groups than these.
@@ -112,13 +118,43 @@ def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
     found = timm.models.group_parameters(model, model.group_matcher(coarse=True)) if groups else {}
     if groups and groups >= len(found):
         raise UserError(f"frozen_groups={groups} leaves nothing to train: the network has {len(found)} groups")
-    names = {name for number in sorted(found)[:groups] for name in found[number]}
-    return [module for path, module in model.named_modules() if names & own_parameters(path, module)]
+    return {name for number in sorted(found)[:groups] for name in found[number]}
+
+
+def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
+    """The modules that have weights of the first groups, and no others in them; none is within another.
+
+    A ViT itself has weights of its stem, such as its class token, and is not among them.
+
+    Raises:
+        UserError: As `first_weights`.
+    """
+    names, found = first_weights(model, groups), {}
+    for path, module in model.named_modules():
+        is_within = any(path.startswith(f"{other}.") for other in found)
+        if not is_within and names & own_parameters(path, module) and names >= all_parameters(path, module):
+            found[path] = module
+    return list(found.values())
+
+
+def freeze(model: nn.Module, groups: int) -> None:
+    """Let the first groups of layers stay as they are. Raises UserError: As `first_weights`."""
+    names = first_weights(model, groups)
+    for name, weight in model.named_parameters():
+        if name in names:
+            weight.requires_grad_(False)
+    for module in first_layers(model, groups):
+        module.eval()
 
 
 def own_parameters(path: str, module: nn.Module) -> set[str]:
     """The names of a module's own parameters, in a network that has it at `path`."""
     return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False)}
+
+
+def all_parameters(path: str, module: nn.Module) -> set[str]:
+    """As `own_parameters`, with those of the modules within it."""
+    return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters()}
 
 
 def size(spec: FineTune) -> int:

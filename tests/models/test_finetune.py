@@ -17,7 +17,7 @@ from src.data.geometry import normalised
 from src.data.rows import read_dataset
 from src.models import fitted
 from src.models.finetune import batches, optimizer, training
-from src.models.finetune.keys import finetune_key
+from src.models.finetune.keys import finetune_key, network_key
 from src.models.finetune.run import Run, runs_of, squares_of
 from src.models.pictures import test_pictures as pictures_of_test
 from src.networks import backbones
@@ -26,7 +26,7 @@ from src.results.model import model_tables
 from src.schema.models import Augment, FineTune, Probe
 from src.stages import data, features, finetune, folds
 from src.units.pace import OutOfTime, allowed
-from tests.conftest import Evil, read_json, roots_at, snapshot, toy_competition, toy_files
+from tests.conftest import TINY_CLIP, Evil, read_json, roots_at, snapshot, toy_competition, toy_files
 from tests.running import run_stage
 
 
@@ -207,6 +207,13 @@ def test_epochs_that_steps_allow_are_the_epochs_of_the_key(trained, capsys):
     assert run_stage(finetune, limited) == ["convnext"]
     assert "convnext fold 0  2 epochs of at most 50, by max_steps=6" in capsys.readouterr().out
     assert len(pd.read_csv(trained.model_folder("convnext") / "history.csv")) == 2 * 3
+
+
+def test_a_frozen_clip_has_a_key_of_its_own_and_a_backbone_the_old_one(prepared):
+    recipe, rows = {"epochs": 2, "lr": 1e-3}, read_dataset(prepared)
+    for network, entries in (({"clip": TINY_CLIP, "head": "random"}, {"frozen"}), ({"backbone": "test_vit"}, set())):
+        found = [network_key(prepared, FineTune(**network, **recipe, frozen_groups=n), rows) for n in (0, 1)]
+        assert found[1].keys() - found[0].keys() == entries
 
 
 def test_a_model_of_epochs_that_steps_allow_is_of_its_config(trained):

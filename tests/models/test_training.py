@@ -37,7 +37,7 @@ from src.schema.models import Augment, FineTune
 from src.stages import find_lr
 from src.units import pace
 from src.units.pace import OutOfTime
-from tests.conftest import toy_competition
+from tests.conftest import TINY_CLIP, toy_competition
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 255, (40, 32, 32, 3), dtype=np.uint8)
@@ -439,6 +439,32 @@ class TestOptimizer:
         assert "layer2.0.bn1.running_mean" in learnt
         whole = spec_of().model_dump(mode="json")
         assert "frozen_groups" not in whole
+
+    @pytest.mark.parametrize("clip", [False, True])
+    def test_the_first_groups_of_a_vit_are_its_embeddings_and_blocks(self, clip):
+        if clip:
+            deeper = TINY_CLIP.model_copy(update={"vision_cfg": {**TINY_CLIP.vision_cfg, "layers": 2}})
+            recipe = {"epochs": 2, "lr": 1e-3, "warmup_epochs": 0.5, "batch_size": 10}
+            spec = FineTune(clip=deeper, head="random", img_size=32, frozen_groups=2, **recipe)
+            prefix, blocks = "visual.", "visual.transformer.resblocks"
+        else:
+            spec = spec_of(backbone="test_vit", backbone_args={"img_size": 32}, img_size=None, frozen_groups=2)
+            prefix, blocks = "", "blocks"
+        made = start(spec)
+        before = weights(made)
+        made.train_step(*batch(made.fold))
+        learnt = moved(made, before)
+        assert not any(name.startswith((f"{blocks}.0.", f"{prefix}pos", f"{prefix}cls")) for name in learnt)
+        assert {"head.weight", f"{blocks}.1.{'ln_1' if clip else 'norm1'}.weight"} <= learnt
+
+    @pytest.mark.parametrize("changes", [{}, {"head_epochs": 1, "head_lr": 1e-2}])
+    def test_a_distilled_network_has_two_heads(self, changes):
+        small = {"depth": 1, "embed_dim": 24, "patch_size": 16}
+        made = start(spec_of(backbone="deit_tiny_distilled_patch16_224", backbone_args=small, **changes))
+        before = weights(made)
+        made.train_step(*batch(made.fold))
+        heads = {f"{head}.{part}" for head in ("head", "head_dist") for part in ("weight", "bias")}
+        assert heads == moved(made, before) if changes else heads < moved(made, before)
 
     @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_convnext", "test_vit", "test_resnet"])
     def test_as_many_groups_as_there_are_leave_nothing_to_train(self, backbone):

@@ -37,6 +37,8 @@ def test_gradients_cost_twice_the_layers_that_are_trained():
     assert whole.trained == pytest.approx(3 * whole.forward)
     assert 0 < part.frozen < part.forward == whole.forward
     assert part.trained == pytest.approx(3 * part.forward - 2 * part.frozen)
+    most = flops(spec_of(frozen_groups=4))  # blocks of ConvNeXt have weights themselves, and layers within them
+    assert part.frozen < most.frozen < most.forward
     assert Flops(10, frozen=4, checkpointed=True).trained == 10 + 10 + 12
 
 

@@ -21,6 +21,8 @@ def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict
     side = encoders.trained_store(competition, data, classifiers.size(spec)).side
     key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
     key |= classifiers.size_left_open(spec)
+    if spec.clip is not None and spec.frozen_groups:  # without it, all of the tower was frozen
+        key["frozen"] = "its first groups"
     return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
 
 

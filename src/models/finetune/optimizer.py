@@ -7,6 +7,7 @@ import torch
 from timm.optim import create_optimizer_v2
 from torch import nn
 
+from src.networks.classifiers import head_of
 from src.schema.models import FineTune
 
 
@@ -22,7 +23,7 @@ def create(spec: FineTune, model: nn.Module) -> torch.optim.Optimizer:
     decay = {"weight_decay": spec.weight_decay, "layer_decay": spec.layer_decay}
     optimizer = create_optimizer_v2(model, "adamw", lr=spec.lr, fused=True, **decay)
     if spec.head_lr is not None:
-        scale_head(optimizer, model.get_classifier(), spec.head_lr / spec.lr)
+        scale_head(optimizer, head_of(model), spec.head_lr / spec.lr)
     return optimizer
 
 

@@ -29,7 +29,7 @@ from src.models.finetune.resume import Checkpointer, Running
 from src.models.finetune.waiting import timed, waiting
 from src.models.gathering import gathered
 from src.models.links import link
-from src.networks.classifiers import first_layers
+from src.networks.classifiers import freeze, head_of
 from src.networks.predictor import LAYOUT, Predictor, to_device
 from src.scoring import label_noise
 from src.scoring.tables import Table
@@ -89,13 +89,12 @@ class Training:
 
         So do the first layers where these are frozen.
         """
-        head_only, head = self.epoch < self.fold.spec.head_epochs, self.model.get_classifier()
+        head_only, head = self.epoch < self.fold.spec.head_epochs, head_of(self.model)
         self.model.train(not head_only)
         head.train()
         self.model.requires_grad_(not head_only)
         head.requires_grad_(True)
-        for module in first_layers(self.model, self.fold.spec.frozen_groups):
-            module.eval().requires_grad_(False)
+        freeze(self.model, self.fold.spec.frozen_groups)
 
     def train_step(self, pixels: Tensor, targets: Tensor) -> None:
         """One step of the optimizer: uint8 (n, 3, size, size), and (n,) or (n, k), from the loader."""
