@@ -101,6 +101,8 @@ def check(spec: FineTune) -> None:
             raise UserError(f"{spec.backbone} cannot take img_size={side}: {why}") from error
         if spec.margin:
             put_cosine_head(model, spec)
+        if spec.grad_checkpointing:
+            checkpoint_gradients(model, spec)
 
 
 def head_of(model: nn.Module) -> nn.Module:
@@ -227,8 +229,16 @@ def create(spec: FineTune, k: int, seed: int, pretrained: bool, head: Head | Non
                 if not spec.margin:  # else there is none, nor in a zero-shot classifier
                     model.head.bias.copy_(torch.from_numpy(head.intercept))
     if spec.grad_checkpointing:
-        model.set_grad_checkpointing(True)
+        checkpoint_gradients(model, spec)
     return model
+
+
+def checkpoint_gradients(model: nn.Module, spec: FineTune) -> None:
+    """Let the network compute layers again for their gradients. Raises UserError: timm does not have that of it."""
+    try:
+        model.set_grad_checkpointing(True)
+    except (AssertionError, AttributeError) as error:
+        raise UserError(f"{spec.backbone} has no gradient checkpointing: leave grad_checkpointing out") from error
 
 
 def put_cosine_head(model: nn.Module, spec: FineTune) -> None:

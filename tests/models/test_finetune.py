@@ -514,6 +514,10 @@ class TestBackbones:
                 "weights_file /nowhere.safetensors is missing",
             ),
             ({"weights_file": "/nowhere.safetensors"}, "contradict each other"),
+            (
+                {"backbone": "vgg11", "backbone_args": {}, "grad_checkpointing": True},
+                "vgg11 has no gradient checkpointing: leave grad_checkpointing out",
+            ),
         ],
     )
     def test_what_is_not_known_is_refused_before_training(self, fields, said):
