@@ -216,6 +216,13 @@ def test_a_frozen_clip_has_a_key_of_its_own_and_a_backbone_the_old_one(prepared)
         assert found[1].keys() - found[0].keys() == entries
 
 
+def test_smoothing_beside_weights_has_a_key_of_its_own(prepared):
+    rows = read_dataset(prepared)
+    for weights, smoothing in (("none", 0.1), ("balanced", 0.0), ("balanced", 0.1)):
+        spec = FineTune(backbone="test_vit", epochs=2, lr=1e-3, class_weight=weights, label_smoothing=smoothing)
+        assert ("smoothing" in finetune_key(prepared, spec, rows)) == (weights == "balanced" and smoothing > 0)
+
+
 def test_a_model_of_epochs_that_steps_allow_is_of_its_config(trained):
     limited = with_model(epochs=50, max_steps=6, warmup_epochs=25.0)
     expected = fitted.load(trained, "convnext").predict(pictures_of_test(trained, rows := read_dataset(trained)))

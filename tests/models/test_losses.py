@@ -150,6 +150,20 @@ class TestLosses:
         labels[:250, 0], labels[:1, 1] = 1, 1  # and none has the third
         assert losses.positive_weights(labels).tolist() == [3.0, losses.MOST, losses.MOST]
 
+    @pytest.mark.parametrize("is_mixed", [False, True])
+    def test_smoothing_has_the_weight_of_the_row_and_makes_nothing_likely_that_is_rare(self, is_mixed):
+        weight, logits = torch.tensor([0.5, 0.5, 50.0]), torch.randn(4, 3)
+        wanted = torch.tensor([0, 1, 2, 0])
+        shares = F.one_hot(wanted, 3).float()
+        each = F.cross_entropy(logits, wanted, label_smoothing=0.1, reduction="none")
+        found = CrossEntropy(weight, 0.1)(logits, shares if is_mixed else wanted)
+        assert float(found) == pytest.approx(float(each @ weight[wanted]), rel=1e-5)
+
+        labels, positive = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([99.0, 2.0])
+        each = F.binary_cross_entropy_with_logits(logits[:2, :2], labels * 0.9 + 0.05, reduction="none")
+        expected = (each * torch.where(labels > 0, positive, 1.0)).sum() / 2
+        assert float(BinaryCrossEntropy(positive, 0.1)(logits[:2, :2], labels)) == pytest.approx(float(expected))
+
     def test_a_number_is_least_at_its_share(self):
         share = link(asked("number")).wanted(np.array([15.0]))
         assert share.tolist() == [[0.25]]

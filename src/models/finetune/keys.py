@@ -33,6 +33,8 @@ def finetune_key(
     more = network_key(competition, spec, data)
     if spec.start == "probe" and len(data.train) <= FEW:
         more["few_rows"] = FEW_CODE
+    if spec.class_weight == "balanced" and spec.label_smoothing:  # without it, by each class's weight, as torch has it
+        more["smoothing"] = "by the row's weight"
     if spec.wise_ft:
         more |= competition.scorer_key  # alpha is chosen by it
     if doubtful is not None:

@@ -6,10 +6,15 @@ labels   binary cross-entropy of each label's sigmoid, their mean
 number   the same of the share of the span, which is a soft target: it is least at the expected share
 
 Mixed targets, by mixup or cutmix, are shares (n, k) of any of them.
+
+Where classes or labels are weighted, smoothing's part of the loss has the weight of the row's own class, or of whether
+it has the label. torch gives it each class's own weight: of one that is 30 times rarer than the others, a picture that
+is surely another's would best be predicted as that.
 """
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -37,7 +42,11 @@ class CrossEntropy:
 
     def __call__(self, logits: Tensor, wanted: Tensor) -> Tensor:
         logits = logits if self.margin is None else self.margin(logits, wanted)
-        return F.cross_entropy(logits, wanted, self.weight, reduction="sum", label_smoothing=self.smoothing)
+        if self.weight is None or not self.smoothing:
+            return F.cross_entropy(logits, wanted, self.weight, reduction="sum", label_smoothing=self.smoothing)
+        own = self.weight[wanted] if wanted.ndim == 1 else wanted @ self.weight
+        even = -(own * logits.log_softmax(dim=1).mean(dim=1)).sum()
+        return F.cross_entropy(logits, wanted, self.weight, reduction="sum").lerp(even, self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,12 @@ class BinaryCrossEntropy:
     smoothing: float = 0.0  # towards a half, as Szegedy et al. have it for two classes
 
     def __call__(self, logits: Tensor, wanted: Tensor) -> Tensor:
-        wanted = wanted.lerp(torch.full_like(wanted, 0.5), self.smoothing) if self.smoothing else wanted
-        loss = F.binary_cross_entropy_with_logits(logits, wanted, pos_weight=self.positive, reduction="sum")
-        return loss / logits.shape[1]
+        of, half = partial(F.binary_cross_entropy_with_logits, logits, reduction="sum"), torch.full_like(wanted, 0.5)
+        if self.positive is None or not self.smoothing:
+            wanted = wanted.lerp(half, self.smoothing) if self.smoothing else wanted
+            return of(wanted, pos_weight=self.positive) / logits.shape[1]
+        own = 1 + wanted * (self.positive - 1)
+        return of(wanted, pos_weight=self.positive).lerp(of(half, weight=own), self.smoothing) / logits.shape[1]
 
 
 @dataclass(frozen=True)
