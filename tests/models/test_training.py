@@ -276,10 +276,15 @@ def with_workers(monkeypatch, work, fold: Fold, **changes: object) -> Batches:
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the other dead one, in the end
 def test_a_loader_that_hangs_or_is_dead_is_a_sentence(monkeypatch, work, said):
-    batches = with_workers(monkeypatch, work, fold_of(spec_of()), PATIENCE_S=1)
+    batches = with_workers(monkeypatch, work, fold_of(spec_of()), PATIENCE_S=1, PICTURE_S=0)
     with pytest.raises(UserError, match=re.escape(f"it fold 0: {said}")) as error:
         next(batches.of(0))
     assert "/dev/shm" in str(error.value)
+
+
+def test_a_batch_of_pictures_that_take_long_is_waited_for(monkeypatch):
+    batches = with_workers(monkeypatch, lambda: time.sleep(0.4) or 7, fold_of(spec_of()), PATIENCE_S=0.1, PICTURE_S=1)
+    assert next(batches.of(0)) == 7
 
 
 @pytest.mark.parametrize("workers", [0, 2])

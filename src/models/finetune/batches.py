@@ -28,7 +28,7 @@ from src.schema.models import FineTune
 
 AHEAD = 4  # batches that a process of the loader prepares
 SHARE = 0.8  # of /dev/shm that they may take
-PATIENCE_S = 50  # without a batch, until the loader counts as dead
+PATIENCE_S, PICTURE_S = 50, 2  # and for each picture of a batch: without a batch, until the loader counts as dead
 LOADER_FAULTS = ("DataLoader timed out", "DataLoader worker (pid")  # how torch's errors of that begin
 
 
@@ -173,7 +173,7 @@ class Batches:
             pin_memory=machine.device().type == "cuda",
             persistent_workers=workers > 0,
             prefetch_factor=ahead if workers else None,
-            timeout=PATIENCE_S if workers else 0,
+            timeout=PATIENCE_S + PICTURE_S * math.ceil(len(fold.train) / fold.steps) if workers else 0,
             worker_init_fn=ignore_sigint if workers else None,
         )
 
@@ -190,8 +190,9 @@ class Batches:
         """Yield the batches of an epoch from the step `first` on.
 
         Raises:
-            UserError: An augmentation does not fit, a process of the loader ended, or none gave a batch for PATIENCE_S:
-                what it writes into a full /dev/shm is lost, and would be waited for without end.
+            UserError: An augmentation does not fit, a process of the loader ended, or none gave a batch for PATIENCE_S
+                and PICTURE_S a picture: what it writes into a full /dev/shm is lost, and would be waited for without
+                end.
         """
         if self.prepared[0] != (epoch, first):
             self.prepare(epoch, first)
