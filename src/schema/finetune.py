@@ -217,6 +217,8 @@ class Soup(Kind):
 
     def check_against(self, name: str, models: Mapping[str, Kind], prompts: Prompts | None) -> None:
         super().check_against(name, models, prompts)
+        if len(set(self.of)) < len(self.of):
+            raise ValueError(f"models.{name}: a model is named twice in of={self.of}")
         for other in self.of:
             if other not in models:
                 raise ValueError(f"models.{name}: " + unknown("model", other, models))
@@ -226,5 +228,5 @@ class Soup(Kind):
         for other in self.of:
             if any(getattr(models[other], field) != getattr(first, field) for field in FineTune.of_network):
                 raise ValueError(f"models.{name}: {self.of[0]!r} and {other!r} are other networks, or start elsewhere")
-        if sum(models[other].seeds for other in dict.fromkeys(self.of)) < 2:
+        if sum(models[other].seeds for other in self.of) < 2:
             raise ValueError(f"models.{name}: a soup needs two ingredients: more models in of=..., or seeds=2 of one")

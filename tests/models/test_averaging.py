@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from scipy.special import softmax
 
@@ -189,6 +190,12 @@ class TestStage:
         temperature = self.model(competition, "convnext")["temperature"]
         assert temperature == pytest.approx(calibration.temperature(plain, rows.targets), abs=1e-3)
         assert np.abs(test - calibration.scale(plain_test, temperature)).max() < 1e-4
+
+    def test_a_soup_has_each_model_once(self):
+        convnext = toy_competition().models["convnext"]
+        twice = {"one": convnext, "other": convnext, "soup": Soup(of=("one", "one", "other"))}
+        with pytest.raises(ValidationError, match="soup: a model is named twice in of="):
+            with_models(**twice)
 
     def test_a_soup_is_the_mean_of_weights_and_nothing_is_trained_for_it(self, prepared, capsys):
         toy = toy_competition().models["convnext"].model_copy(update={"ema_decay": None})
