@@ -144,6 +144,12 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(one in str(error) for one in said)
 
 
+def cannot_compile(title: str, error: Exception) -> UserError:
+    """The sentence on an error of torch.compile, such as on a machine without a compiler of C++."""
+    reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return UserError(f"{title}: torch cannot compile here ({reason}): set compile=False")
+
+
 class AdaptiveBatch:
     """The number of images that a piece of work takes at a time; smaller each time after memory ran out."""
 

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from src.base import machine
-from src.base.errors import UserError
 from src.base.machine import AdaptiveBatch
 from src.base.text import duration
 from src.data.decoded import Pictures
@@ -161,8 +160,7 @@ class EncoderRunner:
             with torch.inference_mode():
                 self.portion.run(lambda size: self.encode(self.blank(size).permute(0, 3, 1, 2), size))
         except (RuntimeError, torch._dynamo.exc.TorchDynamoException) as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise UserError(f"{self.title}: torch cannot compile here ({reason}): set compile=False") from error
+            raise machine.cannot_compile(self.title, error) from error
         print(f"{self.title}: compiled in {duration(time.perf_counter() - start)}")
 
 

@@ -793,6 +793,17 @@ def test_a_compiled_model_is_used_and_saved_under_its_own_names(monkeypatch):
     assert "model.head.fc.weight" in made.state()
 
 
+def test_where_torch_cannot_compile_it_is_a_sentence(monkeypatch):
+    def broken(pixels):
+        raise torch._dynamo.exc.TorchDynamoException("InvalidCxxCompiler: No working C++ compiler found\n\nmore")
+
+    monkeypatch.setattr(torch, "compile", lambda model: broken)
+    made = start(spec_of(compile=True))
+    said = r"^it fold 0: torch cannot compile here \(InvalidCxxCompiler: No working .* found\): set compile=False$"
+    with pytest.raises(UserError, match=said):
+        made.train_step(*batch(made.fold))
+
+
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
 def test_checkpointing_gradients_changes_none(name):
     spec = spec_of(backbone=name)

@@ -123,8 +123,10 @@ class Training:
             try:
                 with machine.full_float32():  # gradients too, which autocast is not for
                     return self.backward(*self.inputs(pixels, targets), micro)
-            except RuntimeError:
+            except RuntimeError as error:
                 self.averages.restore()
+                if self.fold.spec.compile and not machine.is_out_of_memory(error) and is_of_compiler(error):
+                    raise machine.cannot_compile(self.fold.title, error) from error
                 raise
 
         return self.micro.run(attempt, where)
@@ -230,6 +232,11 @@ class Training:
             f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
         )
         return row
+
+
+def is_of_compiler(error: RuntimeError) -> bool:
+    """Whether torch.compile has raised it. (Its module takes seconds to be imported.)"""
+    return isinstance(error, torch._dynamo.exc.TorchDynamoException)
 
 
 # A caller's addition to an epoch's row, by the training and the held-out rows' predictions (n, k)
