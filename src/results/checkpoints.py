@@ -23,6 +23,11 @@ def save(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any]) 
     with replacing(path) as part:
         try:
             whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            known: set[int] = set()
+            for name, tensor in whole.items():  # what a network has under two names is two tensors of a file
+                if (memory := tensor.untyped_storage().data_ptr()) in known:
+                    whole[name] = tensor.clone()
+                known.add(memory)
             save_file(whole, part, {"about": json.dumps(about)})
         except SafetensorError as error:  # it has no errno to tell by
             if "No space left" in str(error):

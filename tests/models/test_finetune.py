@@ -275,6 +275,15 @@ def test_a_model_that_was_a_probe_is_trained(prepared):
     assert run_stage(finetune, prepared) == ["convnext"]
 
 
+def test_weights_that_a_network_has_under_two_names_are_saved_under_both(tmp_path):
+    weight = torch.arange(3.0)
+    checkpoints.save(tmp_path / "a.safetensors", {"one": weight, "other": weight, "part": weight[1:]}, {})
+    found = checkpoints.load(tmp_path / "a.safetensors")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {
+        "one": [0.0, 1.0, 2.0], "other": [0.0, 1.0, 2.0], "part": [1.0, 2.0]
+    }  # fmt: skip
+
+
 class Killed(BaseException):
     pass
 
