@@ -115,9 +115,13 @@ def first_weights(model: nn.Module, groups: int) -> set[str]:
     """The names of the weights of the network's first groups, by timm's grouping: the stem, then a stage or block each.
 
     Raises:
-        UserError: It has no more groups than these.
+        UserError: It has no more groups than these, or timm knows none.
     """
-    found = timm.models.group_parameters(model, model.group_matcher(coarse=True)) if groups else {}
+    try:
+        found = timm.models.group_parameters(model, model.group_matcher(coarse=True)) if groups else {}
+    except (AttributeError, AssertionError) as error:
+        what = type(model).__name__
+        raise UserError(f"frozen_groups={groups}: timm knows no groups of layers of a {what}: leave it out") from error
     if groups and groups >= len(found):
         raise UserError(f"frozen_groups={groups} leaves nothing to train: the network has {len(found)} groups")
     return {name for number in sorted(found)[:groups] for name in found[number]}

@@ -534,6 +534,10 @@ class TestBackbones:
                 {"backbone": "vgg11", "backbone_args": {}, "grad_checkpointing": True},
                 "vgg11 has no gradient checkpointing: leave grad_checkpointing out",
             ),
+            (
+                {"backbone": "pit_ti_224", "backbone_args": {}, "img_size": None, "frozen_groups": 1},
+                "frozen_groups=1: timm knows no groups of layers of a PoolingVisionTransformer: leave it out",
+            ),
         ],
     )
     def test_what_is_not_known_is_refused_before_training(self, fields, said):
