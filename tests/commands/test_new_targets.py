@@ -264,6 +264,30 @@ class TestNumbers:
         competition, _ = written({"weight": cells}, {"weight": "0,5"}, metric="micro_f1")
         assert competition.task == "labels"
 
+    def test_commas_between_thousands_are_asked_about(self, written):
+        prices = [f"{800 + 37 * i:,}" for i in range(TRAIN)]
+        with pytest.raises(UserError, match=r"numbers with commas between thousands\? write them without, or"):
+            written({"price": prices}, {"price": 0})
+        competition, _ = written({"price": prices}, {"price": 0}, metric="micro_f1")
+        assert competition.task == "labels"
+
+    def test_labels_of_three_digits_with_commas_are_no_thousands(self):
+        cells = pd.Series(["101,205,330", "205", "101,330", "330", "101"] * 4, name="label")
+        assert targets.of_column("it", cells, EMPTY, (), Wanted()).task == "labels"
+
+    def test_percentages_are_asked_about(self, written):
+        covers = [f"{2 * i}%" for i in range(TRAIN)]
+        with pytest.raises(UserError, match=r"has 40 values, as '0%', '2%' and 38 more: numbers\? write them without"):
+            written({"cover": covers}, {"cover": "0%"})
+        cells = pd.Series(["0%", "50%", "100%"] * 4, name="cover")
+        assert targets.of_column("it", cells, EMPTY, (), Wanted()).task == "class"
+
+    def test_a_probability_with_a_decimal_comma_is_asked_about(self, written):
+        with pytest.raises(UserError, match=r"the column 'label' has '0,5': a probability with a decimal comma\?"):
+            written({"label": cycle(0, 1)}, {"label": "0,5"})
+        competition, _ = written({"label": cycle(0, 1, 5)}, {"label": "0,5"}, metric="map5")
+        assert type(competition.form) is Ranking
+
     def test_ids_of_another_name_tell_no_test_pictures_among_those_of_train(self, tmp_path):
         for i in range(20):
             (tmp_path / f"x{i}.png").write_bytes(small_picture(i))

@@ -93,6 +93,13 @@ def of_class(
     cells, known = [cell for cell in answers.unique() if cell != ""], set(classes)
     if (parted := ranked(cells, known)) is not None:
         separator, k = parted
+        named_metric = METRICS_OF["class"].get(wanted.of("class"))
+        of_ranking = named_metric is not None and named_metric.answers == "ranking"
+        if not of_ranking and all(re.fullmatch(r"0,\d+", cell) for cell in cells):
+            raise UserError(
+                f"{where}: the column {answers.name!r} has {cells[0]!r}: a probability with a decimal comma? write it "
+                "with a point; or several labels, best first? then name the metric of these by --metric, as map5"
+            )
         metric = next((name for name in (f"map{k}", "map5") if name in METRICS_OF["class"]), "map5")
         has = f"{k} labels in a cell, where a train row has one: the likeliest first"
         fields = {} if separator == " " else {"separator": separator}

@@ -26,6 +26,9 @@ OF_NUMBERS = re.compile(
 )
 ROUND = (1, 5, 10, 20, 50, 100, 200, 255, 360, 500, 1000)  # the greatest values that scales end with
 DECIMAL = r"-?\d+,\d+"  # a number as half of Europe writes it, or two labels
+# Thousands, as 1,087, or several labels; codes of labels that are parted by commas are not all of three digits
+THOUSANDS, UNEVEN = r"-?[1-9]\d{0,2}(,\d{3})*|0", r"-?\d{1,2},\d.*"
+PERCENT = r"-?\d+([.,]\d+)?\s*%"
 NEAR, LITTLE = 0.9, 0.1  # from this share of it on the greatest label tells of it, and up to this the least one of 0
 
 
@@ -80,16 +83,23 @@ def of_column(
     filled = cells[cells != ""]
     values, label = filled.value_counts(), str(cells.name)
     separator = "," if answering.is_listed(filled) else answering.label_separator(values.index.to_numpy(object))
-    if separator == "," and wanted.of("labels") is None and filled.str.fullmatch(DECIMAL).all():
-        raise UserError(
-            f"{where} has {examples(map(quoted, values.index), 2)}: numbers with a decimal comma? write them with a "
-            "point; or two labels each? then name the metric of labels by --metric, as micro_f1"
-        )
+    shown = examples(map(quoted, values.index), 2)
+    if separator == "," and wanted.of("labels") is None:
+        thousands = filled.str.fullmatch(THOUSANDS).all() and filled.str.fullmatch(UNEVEN).any()
+        if thousands or filled.str.fullmatch(DECIMAL).all():
+            what = "commas between thousands? write them without" if thousands else "a decimal comma? write them"
+            raise UserError(
+                f"{where} has {shown}: numbers with {what}{', or as decimals' if thousands else ''} with a point; or "
+                "several labels each? then name the metric of labels by --metric, as micro_f1"
+            )
     if separator is not None and wanted_task(wanted) != "class":
         asked = of_labels("labels", separator, filled)
         parted = next((cell for cell in values.index if len(parts(cell, separator)) > 1), values.index[0])
         asked.why["task"] = f"several labels in a cell of {where}, as {quoted(parted)}"
         return asked
+    if len(values) > GRADES and wanted.of("class") is None and filled.str.fullmatch(PERCENT).all():
+        undo = "or classes? then name their metric by --metric, as accuracy"
+        raise UserError(f"{where} has {len(values)} values, as {shown}: numbers? write them without the sign; {undo}")
     numbers = pd.to_numeric(pd.Series(values.index), errors="coerce").to_numpy(float)
     are_numbers = bool(np.isfinite(numbers).all())
     why = reason_for_number(label, numbers, values.to_numpy(), answers, names, wanted) if are_numbers else []
@@ -101,8 +111,8 @@ def of_column(
     if values[values == 1].sum() > ALONE * len(filled) and not are_labels(answers, set(values.index)):
         few = "a number, or classes" if are_numbers else "a text, or classes"
         raise UserError(
-            f"{where} has {len(values)} values in {len(filled)} rows, as {examples(map(quoted, values.index), 2)}: it "
-            f"is {few} of a row each, which are too small to learn: {answering.ONLY}"
+            f"{where} has {len(values)} values in {len(filled)} rows, as {shown}: it is "
+            f"{few} of a row each, which are too small to learn: {answering.ONLY}"
         )
     return of_labels("class", separator, filled)
 
