@@ -34,7 +34,7 @@ def requirements(competition: Competition, more: bool = False) -> list[Requireme
     tables.require_data(competition)
     paths = [Path(path) for path in (competition.test, competition.sample_submission)]
     test, sample = [tables.read_part(competition, part) for part in ("test", "sample_submission")]
-    columns, source = list(sample.columns), " and ".join(path.name for path in paths)
+    columns, source = list(sample.columns), " and ".join(dict.fromkeys(path.name for path in paths))
     id, sample_id = competition.id, competition.sample_id
     whole = {id, *units.columns(competition)} <= set(test) and set(columns) == set(
         tables.columns_needed(competition)["sample_submission"]

@@ -311,6 +311,10 @@ class TestIds:
         fix = "one of the two tables is stale: download the competition's data again"
         assert inspected(rows).faults == [said + fix]
 
+    def test_of_a_test_table_that_is_the_sample_submission_are_named_once(self, folder):
+        (asked,) = faults.requirements(toy_competition(test="sample_submission.csv", image="{id}.png"))
+        assert asked.source == "sample_submission.csv"
+
     def test_of_a_smoke_run_are_its_own(self, inspected):
         smoke = toy_competition(limit=8)
         (asked,) = faults.requirements(smoke)
