@@ -271,6 +271,10 @@ class TestNumbers:
         competition, _ = written({"price": prices}, {"price": 0}, metric="micro_f1")
         assert competition.task == "labels"
 
+    def test_lists_in_brackets_of_a_sample_submission_are_said_to_be_written_without(self, written):
+        _, said = written({"labels": cycle("['a']", "['a', 'b']", "['b']")}, {"labels": "[]"})
+        assert "sample_submission.csv has lists in brackets, as '[]': a submission will have the labels alone" in said
+
     def test_labels_of_three_digits_with_commas_are_no_thousands(self):
         cells = pd.Series(["101,205,330", "205", "101,330", "330", "101"] * 4, name="label")
         assert targets.of_column("it", cells, EMPTY, (), Wanted()).task == "labels"

@@ -42,7 +42,7 @@ class Choice:
     form: Form
     metric: str
     why: Mapping[str, str]  # of submission and metric
-    odd: Sequence[str]
+    odd: list[str]
 
 
 def of_columns(where: str, task: str, wanted: Wanted) -> Choice:
@@ -73,7 +73,13 @@ def of_labels(where: str, answers: pd.Series, classes: Sequence[str], separator:
     parted = [one for one in unused if answers.str.strip().str.contains(re.escape(one)).any()]
     between = next(one for one in (*[one for one in (separator,) if one in parted], *parted, separator, *unused))
     form = LabelList() if between == " " else LabelList(separator=between)
-    return choose(where, "labels", {"labels": form}, "labels", wanted)
+    choice = choose(where, "labels", {"labels": form}, "labels", wanted)
+    if answering.is_listed(answers):
+        choice.odd.append(
+            f"{where} has lists in brackets, as {answering.quoted(answers[answers != ''].iloc[0])}: a submission will "
+            f"have the labels alone, parted by {between!r}: write the brackets yourself if Kaggle asks for them"
+        )
+    return choice
 
 
 def of_class(
