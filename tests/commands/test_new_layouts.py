@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from src.base.errors import UserError
-from src.commands.new import class_layouts, inferring, locating, looking
+from src.commands.new import class_layouts, inferring, locating, looking, own_pictures
 from src.commands.new.grouping import are_apart
 from src.commands.new.guess import Flags
 from src.data import tables
@@ -54,6 +54,104 @@ def pictures(root, place: str, n: int = 30, start: int = 0) -> list[str]:
 
 def sample(root, ids, answers, columns=("id", "label")) -> None:
     layouts.write(root, "sample_submission.csv", pd.DataFrame(dict(zip(columns, (ids, answers), strict=True))))
+
+
+class TestTablesThatAreNone:
+    @pytest.fixture
+    def labels(self, root):
+        """The labels of train pictures by their names, beside a sample submission."""
+        pictures(root, "train/{i}.png", 30)
+        pictures(root, "test/{i}.png", 6, start=30)
+        sample(root, [f"{i}.png" for i in range(30, 36)], "cats")
+        return {f"{i}.png": ("cats", "dogs", "horses")[i % 3] for i in range(30)}
+
+    def test_one_without_a_header_loses_no_row(self, root, labels):
+        (root / "train.csv").write_text("".join(f"{id},{label}\n" for id, label in labels.items()))
+        with pytest.raises(
+            UserError, match=r"train.csv has no header, but a row as its first line, 0.png,cats: put col"
+        ):
+            infer(root)
+        (root / "train.csv").write_text("".join(f"train/{i}.png,{i}.5\n" for i in range(30)))
+        assert "train/0.png,0.5" in looking.look(root).damaged["train.csv"]
+
+    def test_columns_of_digits_beside_pictures_of_these_names_are_a_header(self, root, labels):
+        columns = pd.get_dummies(pd.Series(range(30)) % 3, dtype=int)
+        layouts.write(root, "train.csv", columns.assign(id=[*labels]))
+        assert list(looking.look(root).tables["train.csv"]) == ["0", "1", "2", "id"]
+
+    def test_labels_in_other_formats_are_named(self, root, labels):
+        (root / "labels.json").write_text(json.dumps(labels))
+        with pytest.raises(UserError, match=r"labels.json has a label for each picture's name: save it as CSV"):
+            infer(root)
+        (root / "labels.json").rename(root / "labels.jsonl")
+        with pytest.raises(UserError, match=r"labels.jsonl has a JSON object a line: save it as CSV"):
+            infer(root)
+        (root / "labels.jsonl").unlink()
+        pd.Series(labels).to_frame("label").to_parquet(root / "train.parquet")
+        with pytest.raises(
+            UserError, match=r"what is in train.parquet is not read: if it is a table of labels, save it"
+        ):
+            infer(root)
+        (root / "sample_submission.csv").unlink()
+        with pytest.raises(UserError, match=r"and no table of labels; what is in train.parquet is not read"):
+            own_pictures.source(root, Flags())
+
+    @pytest.mark.parametrize("cells", [("cats", "dogs"), ("cats dogs", "dogs", "cats", "horses dogs", "horses")])
+    def test_one_of_the_rows_of_both_parts_has_test_rows_in_it(self, root, labels, cells):
+        rows = pd.DataFrame({"id": [f"{i}.png" for i in range(36)], "label": [*(cells * 15)[:30], *[""] * 6]})
+        layouts.write(root, "metadata.csv", rows)
+        with pytest.raises(
+            UserError, match=r"metadata.csv has the test rows too, 6 rows without label that sample_subm"
+        ):
+            infer(root)
+
+    def test_names_of_classes_that_pictures_have_too_are_no_labels(self, root, labels):
+        (root / "names.json").write_text(json.dumps({str(i): f"species {i}" for i in range(3)}))
+        assert looking.look(root).lists.keys() == {"names.json"}
+
+
+class TestPicturesThatAreNotFound:
+    @pytest.mark.parametrize(
+        ("train", "test", "said"),
+        [
+            ("img_{}.jpg", "img_{}.jpg", "has 'img_0.jpg', and the file is train/IMG_0.jpg: write the column as"),
+            ("train\\IMG_{}.jpg", "test\\IMG_{}.jpg", "has 'train\\\\IMG_0.jpg', and the file is train/IMG_0.jpg"),
+            ("made/train/IMG_{}.jpg", "made/test/IMG_{}.jpg", "has 'made/train/IMG_0.jpg', and the file is train/"),
+            ("IMG_{}", "IMG_{}.0", "has 'IMG_30.0', and the file is test/IMG_30.jpg: write"),
+        ],
+    )
+    def test_are_spelt_otherwise(self, root, train, test, said):
+        pictures(root, "train/IMG_{i}.jpg", 30)
+        pictures(root, "test/IMG_{i}.jpg", 6, start=30)
+        rows = pd.DataFrame({"id": [train.format(i) for i in range(30)], "label": ["cats", "dogs"] * 15})
+        layouts.write(root, "train.csv", rows)
+        sample(root, [test.format(i) for i in range(30, 36)], "cats")
+        with pytest.raises(UserError) as raised:
+            infer(root)
+        assert said in str(raised.value)
+
+    def test_are_not_there_of_a_hidden_test_set(self, root):
+        pictures(root, "train/{i}.jpg", 30)
+        layouts.write(root, "train.csv", pd.DataFrame({"id": range(30), "label": ["cats", "dogs"] * 15}))
+        sample(root, range(900, 906), "cats")
+        with pytest.raises(UserError, match=r"of train rows are found by id, and none of a test row, as '900': fetch"):
+            infer(root)
+
+    def test_have_no_ending(self, root):
+        for path in pictures(root, "train/{i}.png", 3):
+            (root / path).rename((root / path).with_suffix(""))
+        (root / "LICENSE").write_text("free")
+        with pytest.raises(UserError, match=r"files that are some and have none, as train/0, train/1, train/2: rename"):
+            infer(root)
+
+    def test_lie_in_folders_of_the_test_set(self, root):
+        pictures(root, "train/{kind}/{i}.jpg", 30)
+        tests = pictures(root, "test/{kind}/{i}.jpg", 6, start=30)
+        sample(root, [path.rpartition("/")[2] for path in tests], "cats")
+        with pytest.raises(
+            UserError, match=r"in several folders, test/cats, test/dogs, test/horses: bring them together"
+        ):
+            infer(root)
 
 
 class TestCoco:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+import pandas as pd
+
 from src.base.errors import UserError
 from src.commands.new import answering, class_layouts
 from src.commands.new.class_layouts import Layout, same_names
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, examples, other_spelling, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
 from src.data.locating import composed
@@ -121,10 +123,12 @@ def test_folder(contents: Contents, ids: list[str], apart: Sequence[str]) -> tup
                 f"the names of pictures and the ids, such as {ids[0]!r}, spell letters with accents in two ways (NFD, "
                 "as a Mac does, and NFC): rename the files, by convmv -r -f utf8 -t utf8 --nfc --notest FOLDER"
             )
-        raise UserError(f"no folder has pictures called as the ids, such as {ids[0]!r}: {picture_places(contents)}")
+        spelt = other_spelling(contents, pd.Series(ids, name="the sample submission"))
+        problem = f"no folder has pictures called as the ids, such as {ids[0]!r}: {picture_places(contents)}"
+        raise UserError(problem + (f": {spelt}" if spelt else ""))
     best = [pair for pair in counts if counts[pair] == max(counts.values())]
     best = best if len(best) == 1 else [pair for pair in best if "test" in pair[0].lower()]
     if len(best) != 1:
         folders = examples(folder for folder, _ in counts)
-        raise UserError(f"test pictures lie in several folders, {folders}: leave one there")
+        raise UserError(f"test pictures lie in several folders, {folders}: bring them together in one")
     return best[0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from src.base.errors import UserError, unknown
+from src.base.errors import UserError, counted, unknown
 from src.commands.new import (
     answering,
     class_folders,
@@ -104,6 +104,13 @@ def infer_from_tables(contents: Contents, flags: Flags, roles: Roles, train_file
     )
     asked = infer_target(contents, train_file, train, roles, flags.label, wanted)
     label = asked.label
+    tests = train[id].isin(roles.ids)
+    if label in train and tests.any() and (train.loc[tests, label] == "").all():
+        n = counted(int(tests.sum()), "row")
+        raise UserError(
+            f"{train_file} has the test rows too, {n} without {label} that {sample_file} names, which are none to "
+            "learn: move them into a table of their own, as test.csv"
+        )
     train = one_row_each(train_file, train, id, [label] if label in train else list(asked.classes))
     if test_file == sample_file:
         # the sample submission's own answers name no picture, though a label may be called as one

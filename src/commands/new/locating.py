@@ -9,7 +9,7 @@ import pandas as pd
 
 from src.base.errors import UserError, unknown
 from src.commands.new import sharding
-from src.commands.new.looking import Contents, examples, picture_places
+from src.commands.new.looking import Contents, examples, other_spelling, picture_places
 from src.commands.new.sharding import VALUES_TRIED
 from src.commands.new.ways import PARTS, USUAL, Way, of_one_format, several_pictures
 from src.data.locating import ANY_ENDING, composed, plain_ending
@@ -55,7 +55,7 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
     if not ways:
         raise NotFound(
             f"no picture is found by what train and test both have, {flag or examples(common)}: "
-            f"{picture_places(contents)}: give the pattern, as --image '{{part}}/{{id}}.jpg' (part: train or test)"
+            f"{picture_places(contents)}: {remedy(contents, frames, columns)}"
         )
     least = min(sum(way.missing.values()) for way in ways)
     best = [way for way in ways if sum(way.missing.values()) == least]
@@ -73,6 +73,22 @@ def find(contents: Contents, frames: Mapping[str, pd.DataFrame], flag: str | Non
         pattern = image if "{" in image else f"{best[0].images}/{{{image}}}".lstrip("/")
         raise UserError(f"pictures are found in several ways, {several}: choose by --image, such as '{pattern}'")
     return best[0]
+
+
+def remedy(contents: Contents, frames: Mapping[str, pd.DataFrame], columns: list[str]) -> str:
+    """What to do where no column of both parts names pictures of both."""
+    for part, column in product(PARTS, columns):
+        if spelt := other_spelling(contents, frames[part][column]):
+            return spelt
+    for column in columns:
+        train, test = (affixes(contents, frames[part][column].tolist(), part) for part in PARTS)
+        if train and not test:
+            example = frames["test"][column].iloc[0]
+            return (
+                f"those of train rows are found by {column}, and none of a test row, as {example!r}: fetch "
+                "them or, if Kaggle hides them, put copies of some train pictures there, called so"
+            )
+    return "give the pattern, as --image '{part}/{id}.jpg' (part: train or test)"
 
 
 def pattern_way(contents: Contents, frames: Mapping[str, pd.DataFrame], pattern: str, common: list[str]) -> Way:

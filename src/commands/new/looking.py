@@ -23,10 +23,12 @@ TABLES = (".csv", ".tsv", ".tab")
 # Formats that pictures come in, and that are not read.
 PACKED = (".zip", ".7z", ".tar", ".gz", ".tgz", ".rar", ".bz2")
 SHEETS = (".xlsx", ".xls", ".ods")
-OTHERS = (".tfrec", ".tfrecord", ".h5", ".hdf5", ".parquet", ".feather", ".svs", ".nii", ".nii.gz", ".mha", ".nrrd")
+LINES, COLUMNAR = (".jsonl", ".ndjson"), (".parquet", ".feather")
+OTHERS = (".tfrec", ".tfrecord", ".h5", ".hdf5", *COLUMNAR, ".svs", ".nii", ".nii.gz", ".mha", ".nrrd")
 OTHERS += (".bson", ".mat", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 TEXTS_READ = 20  # of the files that end with .txt, the uppermost: annotations may be in one for each picture
 NAMED = re.compile(r"([^\W\d_]+(?:[_ -][^\W\d_]+)*)[._ (-]*\d")  # as cat.0.jpg is, great_dane_12.png
+VALUE = re.compile(r"-?\d+(\.\d+)?")
 MOST_WORDS = 20
 LARGEST_JSON = 10_000_000  # bytes: a list of names is smaller
 
@@ -62,6 +64,10 @@ class Contents:
             for one in (name.name, name.stem):
                 paths[plain_ending(one)].append(path)
         return dict(paths)
+
+    def has_named(self, names: Iterable[str]) -> bool:
+        """Whether each of these is a picture's name, with its ending or without."""
+        return all(plain_ending(name.rpartition("/")[2]) in self.named for name in names)
 
     @cached_property
     def spellings(self) -> Spellings:
@@ -101,6 +107,8 @@ def look(root: Path) -> Contents:
                 damaged[path] = str(error)
         elif path.lower().endswith(SHEETS):
             damaged[path] = f"{root / path} is a spreadsheet: save it as CSV"
+        elif path.lower().endswith(LINES):
+            damaged[path] = f"{root / path} has a JSON object a line: save it as CSV"
         elif path in texts[:TEXTS_READ]:  # one may be a table, and most are none
             with contextlib.suppress(UserError):
                 df = read_csv(root / path)
@@ -119,7 +127,30 @@ def look(root: Path) -> Contents:
     apart = {*others, *unpacking.settled(root)}
     packed = tuple(one for one in paths if one.lower().endswith(PACKED) and one not in apart)
     pictures = dict.fromkeys(sorted(pictures_among(paths)))
-    return Contents(root, pictures, frames, lists, damaged, passed_over, packed, others)
+    contents = Contents(root, pictures, frames, lists, damaged, passed_over, packed, others)
+    for path in [path for path, df in frames.items() if lacks_header(df, contents)]:
+        first = ",".join(frames.pop(path))
+        damaged[path] = f"{root / path} has no header, but a row as its first line, {first}: put columns' names above"
+    for path in [path for path, known in lists.items() if are_labels(known, contents)]:
+        del lists[path]
+        damaged[path] = f"{root / path} has a label for each picture's name: save it as CSV, with columns of both"
+    return contents
+
+
+def lacks_header(df: pd.DataFrame, contents: Contents) -> bool:
+    """True if the names of a table's columns are a row: one names a picture, as its cells do, and one is a label."""
+    ids = [
+        column
+        for column in df
+        if df[column].is_unique and column not in {*df[column]} and contents.has_named([column, *df[column].head(20)])
+    ]
+    others = [column for column in df if column not in ids]
+    return bool(ids) and (not others or any(column in {*df[column]} or VALUE.fullmatch(column) for column in others))
+
+
+def are_labels(known: dict[str, str], contents: Contents) -> bool:
+    """True of {picture's name: label}, where several have one; the names of classes are all different."""
+    return len(set(known.values())) < len(known) and contents.has_named([*known][:20])
 
 
 def pictures_among(paths: Iterable[str]) -> Iterator[str]:
@@ -147,9 +178,12 @@ def require_pictures(contents: Contents) -> None:
         return
     if not contents.packed:
         volumes.refuse_numbers(contents.root)
+    bare = sorted(path for path in visible_files(contents.root) if not path.suffix)[:TEXTS_READ]
+    bare = [path.relative_to(contents.root).as_posix() for path in bare if begins_as_picture(path)]
     texts = [name for name, df in contents.tables.items() if any(is_prose(df[column]) for column in df)]
     for names, message in (
         (contents.packed, "no picture, but {}: unpack that there, then run again"),
+        (bare, "no picture by its ending, but files that are some and have none, as {}: rename them, as 1 to 1.png"),
         (contents.others, "no picture that is read here, but {}: write them as PNG or JPEG files"),
         (texts, "no picture, but texts ({}): this is for competitions of pictures"),
         (contents.tables, "no picture, but tables ({}): this is for competitions of pictures"),
@@ -159,6 +193,15 @@ def require_pictures(contents: Contents) -> None:
     raise UserError(f"{contents.root} has no picture and no table: is the competition's data whole?")
 
 
+def begins_as_picture(path: Path) -> bool:
+    """Whether a file, whatever its name is, is a PNG or a JPEG."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith((b"\x89PNG", b"\xff\xd8\xff"))
+    except OSError:
+        return False
+
+
 def picture_places(contents: Contents) -> str:
     """The places of some pictures, for a sentence on where they are not."""
     packed = f", and {examples(contents.packed)} is not unpacked" if contents.packed else ""
@@ -166,11 +209,23 @@ def picture_places(contents: Contents) -> str:
     return f"pictures lie as {examples(contents.pictures, 2)}{packed}{others}"
 
 
+def other_spelling(contents: Contents, names: pd.Series) -> str:
+    """A sentence on pictures that a column names in another case or folder, with backslashes or as 7.0; "" for none."""
+    some = [name for name in names.head(20) if "/" in name or not contents.has_named([name])]
+    by_case = {name.casefold(): paths[0] for name, paths in contents.named.items()}
+    ends = [re.sub(r"\.0+$", "", re.split(r"[/\\]", name.strip())[-1]) for name in some]
+    found = [by_case.get(plain_ending(end).casefold()) for end in ends]
+    if not found or None in found:
+        return ""
+    return f"{names.name} has {some[0]!r}, and the file is {found[0]}: write the column as the files are called"
+
+
 def still_packed(contents: Contents) -> str:
-    """The end of a sentence on what is not there: it may be in what is not unpacked; empty where nothing is."""
-    return (
-        f"; {examples(contents.packed)} is not unpacked: unpack that there, then run again" if contents.packed else ""
-    )
+    """The end of a sentence on what is not there: it may be in what is not unpacked or read; "" where nothing is."""
+    tables = [name for name in contents.others if name.lower().endswith(COLUMNAR)]
+    packed = f"; {examples(contents.packed)} is not unpacked: unpack that there, then run again"
+    unread = f"; what is in {examples(tables)} is not read: if it is a table of labels, save it as CSV"
+    return (packed if contents.packed else "") + (unread if tables else "")
 
 
 def classes_in_names(contents: Contents) -> str:
