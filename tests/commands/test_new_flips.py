@@ -139,6 +139,18 @@ def test_of_many_labels_those_of_most_rows_are_asked_for(roots, monkeypatch):
     assert asked.k == 2
 
 
+def test_of_many_classes_those_of_most_rows_are_asked_about(roots, monkeypatch):
+    folder = roots / "input" / "toy"
+    folder.mkdir(parents=True)
+    guess = guess_of(folder, blob, n=6)
+    monkeypatch.setattr(flips, "CLASSES", 2)
+    rows = "".join(f"{i}.png,{label}\n" for i, label in enumerate("bacbcc"))
+    (folder / "train.csv").write_text(f"id,label\n{rows}")
+    paths, asked = flips.train_rows(replace(guess, classes=("a", "b", "c")), Kaggle("toy"))
+    assert [path.stem for path in paths] == ["0", "2", "3", "4", "5"]
+    assert (asked.targets.tolist(), asked.k) == ([0, 1, 0, 1, 1], 2)
+
+
 def test_few_pictures_and_pictures_that_are_no_picture_keep_no_flip(measured, roots, capsys):
     assert measured(blob, n=4).how == "flips are not measured on 4 pictures, and none is used"
     guess = guess_of(roots / "input" / "toy", blob)

@@ -34,7 +34,8 @@ ERRORS = 2.0  # standard errors from which on a difference is taken for one
 LITTLE, LEAST = 0.2, 0.1
 HARM = 0.02  # likewise, of what learning turned pictures does to the log loss of plain ones
 NOTHING = 0.9  # of the loss of the best constant answer: a probe of more knows nothing that a flip could cost
-LABELS = 20  # that are asked for, where there are more: those that most of the rows have
+# That are asked for, where there are more: those that most of the rows have. A probe of 1,000 classes takes minutes
+CLASSES, LABELS = MOST // PER_CLASS, 20
 # The first whose views are all kept is taken: the augmentations, and all the views that these lead to.
 GROUPS = (
     (("hflip", "vflip", "rot90"), ("D4",), ("hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "transverse")),
@@ -165,6 +166,9 @@ def train_rows(guess: Guess, source: Source) -> "tuple[list[Path], Asked]":
     targets, k = read_targets(competition, df[guess.label]), len(competition.outputs)
     if competition.task == "labels" and k > LABELS:
         targets, k = targets[:, np.sort(np.argsort(-targets.sum(axis=0), kind="stable")[:LABELS])], LABELS
+    if competition.task == "class" and k > CLASSES:
+        most = np.sort(np.argsort(-np.bincount(targets, minlength=k), kind="stable")[:CLASSES])
+        df, targets, k = df[kept := np.isin(targets, most)], np.searchsorted(most, targets[kept]), CLASSES
     return tables.image_paths(competition, df, "train"), Asked(targets, k, competition.target, link(competition))
 
 
