@@ -7,6 +7,7 @@ import pytest
 from src.driver import run as driver
 from src.driver import work
 from src.driver.placing import Placing
+from src.units import lines
 from src.units.cluster import SETTINGS
 from tests.conftest import toy_competition, toy_files
 from tests.driver.conftest import WHOLE, files_of
@@ -29,6 +30,7 @@ def test_machines_with_folders_of_their_own_end_with_the_same_bytes(
     from ray.cluster_utils import Cluster
 
     monkeypatch.setattr(work, "CompetitionWork", partial(Dying, KILLED, tmp_path / "killed"))
+    monkeypatch.setattr(lines, "LATE_S", 60)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         apart = []

@@ -105,18 +105,20 @@ def test_a_file_is_sent_again_when_it_has_changed(cluster, run, roots):
 
 
 def test_a_lost_machines_unit_runs_on_another(cluster, roots):
-    work, unit = begun_with(""), Unit("sleeps", ("net", 3))
-    lost = threading.Thread(target=lose, args=(cluster, f"made/{work.path(unit).stem}.begun-*"))
+    work, unit = begun_with(""), Unit("sleeps", ("net", 60))
+    lost = threading.Thread(target=lose, args=(cluster, f"made/{work.path(unit).stem}"))
     lost.start()
     assert placed(cluster, work, [unit]).failed == {}
     lost.join()
-    assert all(list(folder.glob("made/sleeps-net-3.begun-*")) for folder in cluster.folders)
+    assert all(list(folder.glob("made/sleeps-net-60.begun-*")) for folder in cluster.folders)
 
 
-def lose(cluster, begun: str) -> None:
-    """Take the machine away on which a unit begins."""
-    wait_for(lambda: any(list(folder.glob(begun)) for folder in cluster.folders))
-    (at,) = (folder for folder in cluster.folders if list(folder.glob(begun)))
+def lose(cluster, stem: str) -> None:
+    """Take the machine away on which a unit begins, which is to end at once on the others."""
+    wait_for(lambda: any(list(folder.glob(f"{stem}.begun-*")) for folder in cluster.folders))
+    (at,) = (folder for folder in cluster.folders if list(folder.glob(f"{stem}.begun-*")))
+    for folder in cluster.folders.keys() - {at}:
+        write_text(folder / f"{stem}.checkpoint", "")
     cluster.remove_node(cluster.folders[at], allow_graceful=False)
 
 

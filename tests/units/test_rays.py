@@ -11,7 +11,8 @@ import pytest
 
 from src.base.errors import UserError
 from src.base.paths import submissions_root
-from src.units import placement, processes
+from src.base.threads import cores
+from src.units import lines, placement, processes
 from src.units.cluster import connected
 from src.units.inline import Inline
 from src.units.rays import Rays
@@ -89,7 +90,7 @@ def test_units_side_by_side_share_the_cores(work, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     Rays(at_once=1).run([unit := Unit("where", ("all",))], work)
     made = read_json(work.path(unit))
-    assert (made["OMP_NUM_THREADS"], made["OMP_WAIT_POLICY"]) == (str(os.cpu_count()), "PASSIVE")
+    assert (made["OMP_NUM_THREADS"], made["OMP_WAIT_POLICY"]) == (str(max(cores(), 2)), "PASSIVE")  # a GPU has one
 
 
 def test_no_token_is_shown_to_the_cluster(monkeypatch):
@@ -110,7 +111,8 @@ def test_more_gpus_than_a_machine_has_are_refused_before_anything_begins(work):
 
 
 @pytest.mark.parametrize("keeps", ["", "net"])
-def test_all_lines_of_units_have_come_when_the_run_ends(work, keeps, capsys):
+def test_all_lines_of_units_have_come_when_the_run_ends(work, keeps, monkeypatch, capsys):
+    monkeypatch.setattr(lines, "LATE_S", 60)
     units = [Unit("says", (i,), keeps=keeps) for i in range(2)]
     Rays(at_once=2).run(units, work)
     title = "says net" if keeps else "says {0}"
@@ -182,7 +184,7 @@ class TestFailures:
 
     def test_a_unit_that_did_not_hear_that_it_is_to_end_is_told_again(self, work, monkeypatch):
         monkeypatch.setattr(processes, "AGAIN_S", 1)
-        deaf = Unit("deaf", ("net", 60), whole="net")
+        deaf = Unit("deaf", ("net",), whole="net")
         late = Unit("late", ("net", *deaf.key), whole="net")
         outcome = Rays(at_once=2).run([late, deaf], work)
         assert ([*outcome.failed], [*outcome.skipped]) == ([late], [deaf])
@@ -242,7 +244,7 @@ def test_a_first_signal_waits_for_all_units_and_a_second_does_not(work, ray):
     with pytest.raises(subprocess.TimeoutExpired):
         placing.wait(1)
     os.killpg(placing.pid, signal.SIGTERM)
-    assert placing.wait(20) != 0
+    assert placing.wait(50) != 0
 
 
 def test_a_killed_run_can_be_followed_by_the_next_at_once(work, ray):

@@ -28,6 +28,14 @@ def parent(pid: int | str) -> int:
     return int(Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[1])
 
 
+def has_ended(pid: int | str) -> bool:
+    """Whether a process has ended, also where nobody has asked for its exit code yet."""
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 class Made(UserError):
     """An error of its own class and code."""
 
@@ -101,11 +109,13 @@ class Files:
 
     def deaf(self, unit: Unit) -> None:
         """It does not hear that it is to end, but when it is told once more."""
-        with contextlib.suppress(KeyboardInterrupt):
-            self.begin(unit)
-            while True:  # Ray's interrupt wakes nobody
-                time.sleep(0.02)
-        self.sleeps(unit)
+        for _ in range(2):
+            with contextlib.suppress(KeyboardInterrupt):
+                self.begin(unit)
+                while True:  # Ray's interrupt wakes nobody
+                    time.sleep(0.02)
+        self.path(unit).with_suffix(".checkpoint").touch()  # at once: the next interrupt would break that off
+        raise KeyboardInterrupt
 
     def keeps(self, unit: Unit) -> None:
         self.count = getattr(self, "count", 0) + 1
