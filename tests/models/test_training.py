@@ -276,7 +276,11 @@ def with_workers(monkeypatch, work, fold: Fold, **changes: object) -> Batches:
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the other dead one, in the end
 def test_a_loader_that_hangs_or_is_dead_is_a_sentence(monkeypatch, work, said):
+    others = multiprocessing.active_children()
     batches = with_workers(monkeypatch, work, fold_of(spec_of()), PATIENCE_S=1, PICTURE_S=0)
+    batches.prepare(0)
+    for process in {*multiprocessing.active_children()}.difference(others) if "worker" in said else ():
+        process.join(60)  # it counts as dead when it has ended
     with pytest.raises(UserError, match=re.escape(f"it fold 0: {said}")) as error:
         next(batches.of(0))
     assert "/dev/shm" in str(error.value)
@@ -596,8 +600,9 @@ class TestStopped:
         again, _ = fit(self.SPEC, tmp_path / "it")
         assert all(torch.equal(again[name], expected[name]) for name in expected)
 
-    def test_a_signal_that_comes_twice_is_one(self):
+    def test_a_signal_that_comes_twice_is_one(self, monkeypatch):
         """timeout sends it to the process, and to all of its group."""
+        monkeypatch.setattr(interrupts, "ONE_S", 60)
         with interrupts.deferred_signals() as asked:
             for _ in range(2):
                 os.kill(os.getpid(), signal.SIGTERM)
