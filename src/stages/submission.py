@@ -6,7 +6,10 @@ blend.csvs, votes-of<n>-<sha7>.csv, the majority of the blend's labels and their
 the public and private score if input/<slug>/ has a solution.
 """
 
+import os
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +87,20 @@ def write(
     else:
         files.write_text(path, text)
         print(f"wrote {path.name}: {len(asked.ids)} rows, checked against {competition.sample_submission}")
+    make_newest(path)
     return path
+
+
+def make_newest(path: Path) -> None:
+    """Let a file be the newest of its kind, by its time of change: `submit` sends that one.
+
+    One of another config may have been written after a file that is reused, or by a clock that has gone back since.
+    """
+    others = [one.stat().st_mtime_ns for one in path.parent.glob(f"{path.name.partition('-')[0]}-*.csv") if one != path]
+    if others and max(others) >= path.stat().st_mtime_ns:
+        now = max(time.time_ns(), max(others) + 2 * 10**9)  # some file systems know no less than two seconds
+        with suppress(OSError):  # it may be one that is only read
+            os.utime(path, ns=(now, now))
 
 
 def vote(competition: Competition, data: Dataset, asked: Requirements, probs: np.ndarray) -> None:

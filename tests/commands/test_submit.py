@@ -1,5 +1,6 @@
 """submit and scores: the real client against a stand-in. No file is sent twice, and the ledger loses no row."""
 
+import os
 import shutil
 import threading
 from dataclasses import replace
@@ -319,6 +320,18 @@ def test_two_at_a_time_send_one(toy, csv, standin):
         thread.join()
     assert len(standin.submissions) == 1
     assert 0 in outcomes
+
+
+def test_the_file_of_the_last_run_is_sent_though_another_was_written_later(toy, csv):
+    """As when a config is changed and changed back, or the clock goes back."""
+    other = blend(toy, RIGHT[:, ::-1])
+    assert submit.newest(toy) == other
+    ahead = 2 * other.stat().st_mtime
+    os.utime(other, (ahead, ahead))
+    assert blend(toy) == csv
+    assert submit.newest(toy) == csv
+    last = blend(toy, np.roll(RIGHT, 1, axis=1))
+    assert submit.newest(toy) == last
 
 
 def test_smoke_runs_and_data_sets_without_a_board_are_not_sent(folder, standin):
