@@ -5,6 +5,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from src.base.errors import UserError
+
 ROOT = Path(__file__).parent.parent.parent  # the repository's folder
 
 CONFIGS = ROOT / "src" / "configs"
@@ -32,7 +34,16 @@ def input_root() -> Path:
 
 def submissions_root() -> Path:
     """The folder of everything that is computed."""
-    return Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions")
+    return in_utf8(Path(os.environ.get("SUBMISSIONS_DIR") or ROOT / "submissions"))
+
+
+def in_utf8(path: Path) -> Path:
+    """Return the path of a folder for results. Raises UserError: It is not UTF-8, by which libraries open files."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path} is no path in UTF-8: name another by SUBMISSIONS_DIR or SCRATCH_DIR") from error
+    return path
 
 
 def scratch_of(folder: Path) -> Path:
@@ -44,7 +55,7 @@ def scratch_of(folder: Path) -> Path:
     if not (root := os.environ.get("SCRATCH_DIR")):
         return folder
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-    return Path(root, f"{folder.name}-{digest[:8]}")
+    return in_utf8(Path(root, f"{folder.name}-{digest[:8]}"))
 
 
 def own_input_root() -> Path:
