@@ -33,6 +33,10 @@ OS_ERRORS = {
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # of file systems without fsync
 
 
+class DiskFull(UserError):
+    """There is no room for a file, nor for what would be written after it."""
+
+
 @contextmanager
 def explain_os_errors(path: Path, remedy: str = "fix that and run the same command again; what was finished is kept"):
     """Turn the operating system's refusal to write `path` into a UserError."""
@@ -41,7 +45,8 @@ def explain_os_errors(path: Path, remedy: str = "fix that and run the same comma
     except OSError as error:
         if error.errno not in OS_ERRORS:
             raise
-        raise UserError(f"cannot write {path}: {OS_ERRORS[error.errno]}: {remedy}") from error
+        kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else UserError
+        raise kind(f"cannot write {path}: {OS_ERRORS[error.errno]}: {remedy}") from error
 
 
 @contextmanager

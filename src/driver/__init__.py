@@ -31,8 +31,8 @@ listens on the machine's own address. Without Ray: ./run.sh help units
 Failures. A process that is lost is begun again, three times at most, and goes on from its checkpoint; a machine that is
 lost loses what was not shared. A mistake of the user's is not tried again: what waits for that unit is skipped by name,
 the others finish, and the exit code is that mistake's. Of a model whose loss is not finite no further fold is trained.
-A unit that needs more GPUs than any machine has is refused before anything begins. Ctrl-C has all units save after
-their step; once more ends them at once.
+A full disk ends the run: no other unit could write its files. A unit that needs more GPUs than any machine has is
+refused before anything begins. Ctrl-C has all units save after their step; once more ends them at once.
 
 --hours H. Cheap models come first. One whose rate was measured on this machine, and which does not fit, is left out
 before it begins; any other is measured by its first epochs, and stopped where its folds would not all fit. Each is

@@ -4,12 +4,12 @@ torch is imported by those who save or load: the report reads descriptions alone
 """
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from src.base.errors import UserError
 from src.base.files import replacing
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ def save(path: Path, tensors: "dict[str, torch.Tensor]", about: dict[str, Any]) 
                     whole[name] = tensor.clone()
                 known.add(memory)
             save_file(whole, part, {"about": json.dumps(about)})
-        except SafetensorError as error:  # it has no errno to tell by
-            if "No space left" in str(error):
-                advice = "make room and run the same command again; what was finished is kept"
-                raise UserError(f"cannot write {path}: the disk is full: {advice}") from error
+        except SafetensorError as error:  # which has the operating system's number in its text alone
+            if number := re.search(r"(?:os error |code: )(\d+)", str(error)):
+                raise OSError(int(number[1]), str(error)) from error
             raise
 
 

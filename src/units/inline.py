@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 
 from src.base.errors import UserError
+from src.base.files import DiskFull
 from src.units.unit import NotDone, Outcome, OutOfTime, Unit, WholeFailed, Work, gone_with, in_order
 
 
@@ -32,7 +33,13 @@ class Inline:
 
 
 def fail(unit: Unit, error: UserError, rest: list[Unit], outcome: Outcome) -> None:
-    """Note a unit's failure, and say what is skipped for it where anything else is left to do."""
+    """Note a unit's failure, and say what is skipped for it where anything else is left to do.
+
+    Raises:
+        DiskFull: That is its failure, and would be that of all others.
+    """
+    if isinstance(error, DiskFull):
+        raise error
     outcome.failed[unit] = error
     outcome.skipped |= dict.fromkeys(skipped := gone_with(unit, error, rest), unit)
     if len(rest) == len(skipped):

@@ -78,6 +78,7 @@ class Placer(Protocol):
 
         Raises:
             UserError: A unit asks for what no machine has; then nothing is begun.
+            DiskFull: A unit found no room for its files; what runs was told to save, and no other one is begun.
             KeyboardInterrupt: Ctrl-C or SIGTERM; what runs was told to save, and has.
         """
 

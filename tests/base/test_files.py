@@ -65,6 +65,15 @@ def test_a_file_system_that_cannot_flush_is_written_without(tmp_path, number, mo
     assert (tmp_path / "a.txt").read_text() == "x"
 
 
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.ENOSPC, files.DiskFull), (errno.EDQUOT, files.DiskFull), (errno.EACCES, UserError)]
+)
+def test_a_full_disk_is_told_from_other_refusals(tmp_path, number, kind):
+    with pytest.raises(UserError) as raised, files.replacing(tmp_path / "a"):
+        raise OSError(number, "as the system says it")
+    assert raised.type is kind
+
+
 def test_another_error_keeps_its_traceback(tmp_path):
     with pytest.raises(OSError, match="something else"), files.replacing(tmp_path / "a"):
         raise OSError(errno.EIO, "something else")
@@ -88,13 +97,21 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch, write, value):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_said_of_a_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        ('Os { code: 28, kind: StorageFull, message: "No space left on device" }', "the disk is full"),
+        ("No space left on device (os error 28)", "the disk is full"),
+        ("Disk quota exceeded (os error 122)", "your disk quota is used up"),
+    ],
+)
+def test_a_full_disk_is_said_of_a_checkpoint(tmp_path, monkeypatch, system, said):
     def full(tensors, path, metadata):  # as safetensors says it, which opens its file in a way that /dev/full is not
         path.write_bytes(b"half")
-        raise SafetensorError('I/O error: Os { code: 28, kind: StorageFull, message: "No space left on device" }')
+        raise SafetensorError(f"Error while serializing: I/O error: {system}")
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
-    with pytest.raises(UserError, match="the disk is full"):
+    with pytest.raises(files.DiskFull, match=said):
         checkpoints.save(tmp_path / "a.safetensors", {"x": torch.zeros(10)}, {})
     assert snapshot(tmp_path) == {}
 

@@ -5,6 +5,7 @@ from unittest import mock
 import pytest
 
 from src.base.errors import UserError
+from src.base.files import DiskFull
 from src.units.inline import Inline
 from src.units.unit import NotDone, OutOfTime, Unit, WholeFailed, gone_with, in_order, needs
 
@@ -106,6 +107,16 @@ def test_a_lack_of_time_is_no_error(capsys):
     captured = capsys.readouterr()
     assert "net fold 0: it takes 2h00m more" in captured.out
     assert "error" not in captured.out + captured.err
+
+
+def test_a_full_disk_ends_all_units():
+    work = Noted()
+    work.run = mock.Mock(side_effect=[None, DiskFull("cannot write a.json: the disk is full")])
+    work.is_done = mock.Mock(return_value=True)
+    with pytest.raises(DiskFull, match="cannot write"):
+        Inline().run(ALL, work)
+    assert work.settled == [FEATURES[0].title]
+    assert work.run.call_count == 2
 
 
 def test_the_last_one_says_its_error_once(capsys):

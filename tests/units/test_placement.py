@@ -2,6 +2,7 @@
 
 import pytest
 
+from src.base.files import DiskFull
 from src.units.cluster import Need
 from src.units.placement import Placement
 from src.units.process import Home, Report
@@ -76,3 +77,14 @@ def test_a_line_of_progress_is_one_line_on_any_number_of_devices(n, begun, monke
     processes.units = [Unit("a", (i,)) for i in range(n)]
     Placement([Unit("b", (0,))], {}, processes, Done(), lambda unit: ()).tell()
     assert capsys.readouterr().out == f"units  0/1 done{begun}\n"
+
+
+def test_a_full_disk_stops_what_is_begun_and_begins_nothing_else(roots):
+    units, processes, stopped = [Unit("a", (i,)) for i in range(3)], Pretended(), []
+    full = Report("there", 1.0, DiskFull("cannot write a.json: the disk is full"))
+    processes.answer = lambda reference: (processes.units.pop(0), full)
+    processes.stop = stopped.append
+    with pytest.raises(DiskFull, match="cannot write"):
+        Placement(units, dict.fromkeys(units, NEED), processes, Done(), lambda unit: ()).run()
+    assert len(stopped) == 1
+    assert [*processes.sent] == ["a 0"]
