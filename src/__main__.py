@@ -4,11 +4,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from src import commands, stages
 from src.base import gpu, packages
 from src.base.errors import UserError
+from src.base.files import OS_ERRORS, REMEDY
 from src.base.paths import provide_home
 from src.cli import Request, parse
 
@@ -124,10 +125,27 @@ def main(arguments: list[str]) -> int:
             raise UserError(said) from error
 
     try:
-        return exit_code(work, "stopped; what was finished is kept, and the same command resumes from there")
-    except BrokenPipeError:  # whoever read our lines has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        code = exit_code(work, "stopped; what was finished is kept, and the same command resumes from there")
+        sys.stdout.flush()
+        return code
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and can_write(sys.stdout):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more
+        if isinstance(error, BrokenPipeError):  # whoever read our lines has gone
+            return 141
+        reason = OS_ERRORS.get(error.errno, error.strerror)
+        print(f"error: cannot write the output: {reason}: {REMEDY}", file=sys.stderr)
+        return UserError.code
+
+
+def can_write(output: TextIO) -> bool:
+    """Whether an output takes another line, which is an empty one."""
+    try:
+        print(file=output, flush=True)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

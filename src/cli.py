@@ -13,6 +13,7 @@ Finished work is reused if nothing it depends on has changed; a killed run resum
   test            lint, format check and tests (./run.sh test [pytest arguments])
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,8 @@ def parse(words: list[str]) -> Request:
     if competition.startswith("-"):
         raise UserError(unknown("option", competition, OPTIONS))
     if competition not in titles():
+        if competition in (*STAGES, *COMMANDS):
+            raise UserError(f"{competition} stands behind a competition: ./run.sh <competition> {shlex.join(words)}")
         raise UserError(unknown("competition", competition, [*titles(), *ALONE]))
     at = next((i for i, word in enumerate(rest) if word in COMMANDS), len(rest))
     named, command = rest[:at], rest[at] if at < len(rest) else None

@@ -134,6 +134,8 @@ def test_a_command_without_a_competition_has_its_arguments(words, arguments, mon
     ("words", "said"),
     [
         (["cron"], "unknown competition 'cron': did you mean 'corn'"),
+        (["submit", "a.csv"], "submit stands behind a competition: ./run.sh <competition> submit a.csv\n"),
+        (["probe", "--limit", "9"], "probe stands behind a competition: ./run.sh <competition> probe\n"),
         (["digits", "blnd"], "unknown stage 'blnd': did you mean 'blend'?"),
         (["digits", "prob"], "unknown stage 'prob': did you mean 'probe'?"),
         (["digits", "mission"], "unknown stage 'mission': did you mean 'submission'?"),
@@ -539,6 +541,15 @@ def test_a_bug_keeps_its_traceback(toy_run, monkeypatch):
     monkeypatch.setattr(data, "run", lambda competition: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         toy_run()
+
+
+def test_an_output_that_takes_no_lines_is_one_sentence(monkeypatch, capsys):
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patched:  # where every write finds no room
+        patched.setattr(sys, "stdout", full)
+        assert main.main(["help"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: cannot write the output: the disk is full: ")
+    assert said.count("\n") == 1
 
 
 def test_the_users_mistake_is_an_exception_of_its_own():

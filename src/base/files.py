@@ -30,6 +30,7 @@ OS_ERRORS = {
     errno.ENOENT: "its folder is not there and cannot be made",
 }
 
+REMEDY = "fix that and run the same command again; what was finished is kept"
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}  # of file systems without fsync
 
 
@@ -38,7 +39,7 @@ class DiskFull(UserError):
 
 
 @contextmanager
-def explain_os_errors(path: Path, remedy: str = "fix that and run the same command again; what was finished is kept"):
+def explain_os_errors(path: Path, remedy: str = REMEDY):
     """Turn the operating system's refusal to write `path` into a UserError."""
     try:
         yield
