@@ -322,6 +322,8 @@ def test_imagenet_is_told_in_open_clips_templates_and_kept(photo, clip_file, mon
         ({"models": ["corn"]}, "corn has no finished model: ./run.sh corn"),
         ({"csv": "none/a.csv"}, "the folder none is not there"),
         ({"csv": "/proc/a.csv"}, "cannot be written: /proc"),
+        ({"csv": f"{'a' * 256}.csv"}, "cannot be written: .: File name too long"),
+        ({"html": f"{'a' * 256}/a.html"}, "is not there"),
         ({"html": "empty"}, "is a folder"),
         ({"csv": "photo.png"}, "would be written over"),
     ],

@@ -27,8 +27,10 @@ A picture that cannot be read is named, the others are predicted, and the exit c
 """
 
 import itertools
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -105,13 +107,15 @@ def run(
 def check_target(option: str, path: Path) -> None:
     """Raise a UserError before any work if the file could not be written in the end."""
     folder = path.parent
-    if path.is_dir():
+    if os.path.isdir(path):  # a Path raises an error of a name that is too long
         raise UserError(f"{option} {path} is a folder: name a file in it")
     if images.is_picture(path.name):
         raise UserError(f"{option} {path} has the name of a picture, which would be written over: name another file")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"{option} {path} cannot be written: the folder {folder} is not there: make it first")
     try:
+        with suppress(FileNotFoundError):
+            path.lstat()  # which knows how long a name may be
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(f"{option} {path} cannot be written: {folder}: {error.strerror}") from error
