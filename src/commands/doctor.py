@@ -2,8 +2,8 @@
 
 Run it before hours of training: it distinguishes a missing token, an expired token, a mistyped competition, rules that
 are not accepted (with the page to accept them), a closed competition, a competition for notebooks only, and a used-up
-number of submissions. It also says which GPU is used, or why torch cannot use the one that is there. The exit code is
-that of the first problem: ./run.sh help exit-codes
+number of submissions. It also says which GPU is used, why torch cannot use the one that is there, or that there is none
+for networks that want one. The exit code is that of the first problem: ./run.sh help exit-codes
 """
 
 from src.kaggle import api as kaggle_api
@@ -16,7 +16,7 @@ from src.schema.competition import Competition
 
 def run(competition: Competition) -> int:
     """Print the checks up to the first problem; return the exit code, 0 or that of the problem."""
-    show(preflight.gpu_check())
+    show(preflight.gpu_check(competition))
     if competition.source.page is None:
         print(f"{competition.name} is not a Kaggle competition: nothing is sent, and no account is needed")
         return 0

@@ -1,5 +1,6 @@
 """The needs of a submission, checked one by one before anything is computed or sent: the doctor's examination."""
 
+import math
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kaggle.api.kaggle_api_extended import KaggleApi
 
 METHODS = {"ACCESS_TOKEN": "access token", "LEGACY_API_KEY": "legacy key", "OAUTH": "OAuth"}  # the client's, and ours
+CPU_PIXELS = 160  # a side, up to which networks are trained on a CPU in minutes or hours; None is their own, mostly 224
 SKEW = timedelta(minutes=5)  # a clock that is further off is worth a word
 
 
@@ -41,14 +43,22 @@ def require_whole_run(competition: Competition, done: str, command: str) -> None
         raise UserError(f"{rows} is not {done}: ./run.sh {competition.name} {command}")
 
 
-def gpu_check() -> Check:
-    """Check whether torch can use this machine's GPU. Where there is none, torch is not imported."""
+def gpu_check(competition: Competition) -> Check:
+    """Check whether torch can use this machine's GPU. Where there is none, torch is not imported.
+
+    Whether that is a warning is told by the pixels that networks are trained on.
+    """
     if gpu.is_there() and packages.version("torch") is not None:
         if fault := gpu.find_fault():
             return Check("gpu", fault, warning=True)
         if machine.device().type == "cuda":
             return Check("gpu", f"{machine.device_name()} (driver {gpu.driver_version() or 'unknown'})")
-    return Check("gpu", "none: networks run on the CPU")
+    large = [name for name, spec in competition.trained.items() if (spec.img_size or math.inf) > CPU_PIXELS]
+    if not large:
+        return Check("gpu", "none: networks run on the CPU")
+    names = ", ".join(large[:3]) + (f" and {len(large) - 3} more" if len(large) > 3 else "")
+    effort = f"which may take days to train {names}: {competition.command('plan')} says how much there is to compute"
+    return Check("gpu", f"none: networks run on the CPU, {effort}", warning=True)
 
 
 def local() -> Iterator[Check]:

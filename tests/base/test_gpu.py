@@ -102,17 +102,33 @@ def test_a_gpu_for_which_torch_has_no_kernels_is_said(machine, monkeypatch, capa
     assert bool(said) == bool(fault)
 
 
-def test_the_doctor_says_it(machine, monkeypatch):
-    assert preflight.gpu_check().said == "none: networks run on the CPU"
+def test_the_doctor_says_it(toy, machine, monkeypatch):
+    assert preflight.gpu_check(toy).said == "none: networks run on the CPU"
     machine(CLOSED)
-    check = preflight.gpu_check()
+    check = preflight.gpu_check(toy)
     assert check.warning
     assert check.said == gpu.find_fault()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
-    assert preflight.gpu_check() == preflight.Check("gpu", "NVIDIA H100 (driver 535.161.08)")
+    assert preflight.gpu_check(toy) == preflight.Check("gpu", "NVIDIA H100 (driver 535.161.08)")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((160,), ""),
+        ((160, 224), "train m1: ./run.sh"),
+        ((None,) * 5, "train m0, m1, m2 and 2 more: ./run.sh"),
+    ],
+)
+def test_no_gpu_is_a_warning_where_networks_are_large(toy, machine, sizes, said):
+    networks = {f"m{i}": toy.models["convnext"].model_copy(update={"img_size": size}) for i, size in enumerate(sizes)}
+    check = preflight.gpu_check(toy.model_copy(update={"models": networks}))
+    assert said in check.said
+    assert check.warning == bool(said)
+    assert not check.cause
 
 
 def test_a_run_is_refused_before_its_first_stage_unless_it_needs_no_network(machine, roots, capsys):
