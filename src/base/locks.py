@@ -19,19 +19,24 @@ SILENT_S = 2  # that a lock is waited for without a word
 OPEN: set[int] = set()  # the handles of this process that locks are at
 
 
+class Busy(UserError):
+    """Another run is at work in a folder."""
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Make the folder and keep a second run out of it; a folder that stays empty is removed.
 
     Raises:
-        UserError: Another process is in it, or it cannot be made.
+        Busy: Another process is in it.
+        UserError: It cannot be made.
     """
     while True:
         with explain_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         with opened(folder, os.O_RDONLY) as handle:
             if not lock(handle, blocking=False):
-                raise UserError(f"another run of {folder.name} is at work: wait for it, or stop it")
+                raise Busy(f"another run of {folder.name} is at work: wait for it, or stop it")
             if not is_at(handle, folder):  # whoever was in it has removed it in the meantime
                 continue
             try:

@@ -6,16 +6,14 @@
 
 Times are of units of work that this machine has finished, of this competition or others with the same networks
 (submissions/rates.csv): of what it never did no time is shown. With --hours it says which models would be left out as
-things are known now. PFLOP are counted from the networks' shapes; of fits to features they are a guess.
+things are known now. PFLOP are counted from the networks' shapes; of fits to features they are a guess. Beside a run
+that is at work it shows what that one has not finished yet.
 """
 
-import sys
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 
 from src.base import machine
 from src.base.errors import counted
-from src.base.locks import exclusive
 from src.base.text import align, duration
 from src.driver import run as driver
 from src.driver.estimates import Estimates
@@ -35,11 +33,10 @@ def run(competition: Competition, gpus: int | None = None, **options: object) ->
         gpus: So many are reckoned with, whether they are there or not.
     """
     placing, estimates = Placing(**options), Estimates()
-    with exclusive(competition.folder), redirect_stdout(sys.stderr):
-        driver.run(competition, ("data", "folds"))
-        _, units = driver.pending(competition)
+    units = driver.list_pending(competition)
     if not units:
-        print(f"nothing is left to compute but the blend, the submission and the report: {competition.command()}")
+        what = "the blend, the submission and the report, as far as they are not up to date"
+        print(f"all models are finished: {competition.command()} makes {what}")
         return
     known = estimates.known(units)
     print("\n".join(align([HEAD, *rows(units, known)])))

@@ -13,13 +13,10 @@ which is all that a scheduler needs. With SLURM, on machines that share the repo
 
 On one machine `xargs -P 2 -L 1 ./run.sh corn unit < ready.txt` takes the place of sbatch. Once nothing is listed,
 `./run.sh corn` puts the blend, the submission and the report together. What comes beside the units is printed to
-stderr. With Ray instead: ./run.sh help driver
+stderr. Beside a run that is at work, the units that it has not finished yet are listed. With Ray instead:
+./run.sh help driver
 """
 
-import sys
-from contextlib import redirect_stdout
-
-from src.base.locks import exclusive
 from src.driver import run as driver
 from src.schema.competition import Competition
 from src.units.unit import in_order, needs
@@ -29,11 +26,9 @@ def run(competition: Competition) -> None:
     """Print the pending units, after the stages data and folds.
 
     Raises:
-        UserError: As these stages; or another run is at work.
+        UserError: As these stages.
     """
-    with exclusive(competition.folder), redirect_stdout(sys.stderr):
-        driver.run(competition, ("data", "folds"))
-        _, units = driver.pending(competition, places=True)
+    units = driver.list_pending(competition, places=True)
     waiting = needs(units)
     for unit in in_order(units):
         before = [" ".join(map(str, key)) for key in sorted(waiting[unit.key], key=str)]

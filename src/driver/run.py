@@ -1,14 +1,16 @@
 """A run: stages in their order, what has units by a placer, and the table of the models at the end."""
 
 import importlib
+import sys
 import time
 from collections.abc import Collection, Iterable
+from contextlib import redirect_stdout
 from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from src import stages
-from src.base import parts
+from src.base import locks, parts
 from src.base.errors import UserError
 from src.base.text import duration
 from src.data import checked
@@ -50,6 +52,27 @@ def pending(
         places: They are to be placed now: what they write to is made ready, as by who runs them.
     """
     return Run(competition, (), Placing()).pending(asked, places)
+
+
+def list_pending(competition: Competition, places: bool = False) -> list[Unit]:
+    """The units that are not done after the stages data and folds, which are left to another run that is at work.
+
+    Args:
+        places: As that of `pending`; beside another run nothing is made ready.
+
+    Raises:
+        locks.Busy: The other run has no folds yet.
+    """
+    with redirect_stdout(sys.stderr):
+        try:
+            with locks.exclusive(competition.folder):
+                run(competition, ("data", "folds"))
+                return pending(competition, places=places)[1]
+        except locks.Busy:
+            if not competition.folds_csv.is_file():
+                raise
+            print(f"another run of {competition.folder.name} is at work: what it has not finished yet is listed")
+            return pending(competition)[1]
 
 
 class Run:

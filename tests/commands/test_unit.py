@@ -6,13 +6,14 @@ from src import __main__ as main
 from src import config
 from src.base import files
 from src.base.errors import UserError
-from src.commands import plan, unit
+from src.base.locks import exclusive
+from src.commands import plan, unit, units
 from src.driver import run as driver
 from src.driver.placing import Placing
 from src.networks import encoders, encoding_units
 from src.networks.encoding import Overflowed
 from src.stages import find_lr
-from tests.conftest import toy_competition
+from tests.conftest import snapshot, toy_competition
 
 
 @pytest.fixture
@@ -66,6 +67,27 @@ def test_a_stage_alone_is_no_unit(competition, monkeypatch, capsys, stage, said)
     monkeypatch.setattr(config, "load", lambda name, limit=None: competition)
     assert main.main(["digits", "unit", stage]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [plan, units])
+def test_what_is_left_is_listed_beside_a_run_that_is_at_work(competition, capsys, command):
+    command.run(competition)
+    alone = capsys.readouterr()
+    before = snapshot(competition.folder)
+    with exclusive(competition.folder):
+        command.run(competition)
+    beside = capsys.readouterr()
+    assert beside.out == alone.out
+    assert "another run of toy is at work: what it has not finished yet is listed" in beside.err
+    assert "another run" not in alone.err
+    assert snapshot(competition.folder) == before
+
+
+@pytest.mark.parametrize("command", [plan, units])
+def test_a_run_that_has_no_folds_yet_is_to_be_waited_for(folder, command):
+    competition = toy_competition()
+    with exclusive(competition.folder), pytest.raises(UserError, match="another run of toy is at work: wait for it"):
+        command.run(competition)
 
 
 def test_a_plan_of_what_is_finished_writes_no_rows(folder):

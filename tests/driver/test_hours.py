@@ -100,4 +100,4 @@ def test_units_and_plan_list_what_is_left(folder, capsys):
     capsys.readouterr()
     plan.run(competition)
     units.run(competition)
-    assert capsys.readouterr().out.startswith("nothing is left to compute but the blend")
+    assert capsys.readouterr().out.startswith("all models are finished: ./run.sh toy makes the blend")
