@@ -361,10 +361,34 @@ def test_a_folder_of_classes_becomes_a_data_set(roots, tmp_path):
     new.run(str(tmp_path / "pets"), small=True, force=True)
 
 
-def test_a_competition_elsewhere_is_linked_into_input(made, roots):
+def test_a_competition_elsewhere_is_linked_into_input_by_a_slug_that_is_a_guess(made, roots, capsys):
     new.run(str(made["corn"][0]), name="seeds", small=True)
     assert (roots / "input" / "corn").resolve() == made["corn"][0].resolve()
     assert config.load("seeds").source.slug == "corn"
+    said = capsys.readouterr().out
+    assert "look at this: 'corn' is the folder's name, and may not be Kaggle's slug: if Kaggle has this" in said
+    new.run(str(roots / "input" / "corn"), name="seeds", small=True, force=True)
+    assert "may not be Kaggle's slug" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_config_whose_trial_is_interrupted_does_not_stand_in_the_way(put, configs, monkeypatch, capsys, force):
+    put("corn")
+    path = configs / "corn.py"
+    if force:
+        path.write_text("# one that is to be replaced")
+
+    def stopped(competition, names):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(new.driver, "run", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            new.run("corn", small=True, force=force)
+    assert path.exists() == force
+    assert ("removed src/configs/corn.py" in capsys.readouterr().out) != force
+    new.run("corn", small=True, force=force)
+    assert path.exists()
 
 
 def test_a_csv_of_labels_becomes_a_data_set(made, roots, tmp_path):

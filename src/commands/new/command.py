@@ -106,8 +106,15 @@ def run(
     default_title = default_title[:1].upper() + default_title[1:]
     guess.odd += answering.check_spellings(guess.train, guess.classes)
     found = flips.measured(guess, source)
-    write(path, guess, source.root / source.slug, title or default_title, item, small, found)
-    try_config(name, path)
+    is_new = not path.exists()
+    try:
+        write(path, guess, source.root / source.slug, title or default_title, item, small, found)
+        try_config(name, path)
+    except KeyboardInterrupt:
+        if is_new:  # or the same command would find its name in use
+            path.unlink(missing_ok=True)
+            print(f"removed {short_path(path)}, which was not tried to the end")
+        raise
     if folder is not None and isinstance(source, Folder) and (unused := own_pictures.unused(folder, source, guess)):
         n, places = counted(sum(unused.values()), "picture"), " ".join(shlex.quote(str(one)) for one in unused)
         print(f"for the {n} left out, after that: ./run.sh {name} predict {places} --csv predictions.csv")
@@ -162,11 +169,13 @@ def link(folder: Path, name: str) -> str:
         here.parent.mkdir(parents=True, exist_ok=True)
         here.symlink_to(folder, target_is_directory=True)
     print(f"linked {here} to {folder}")
+    why = f"{slug!r} is the folder's name, and may not be Kaggle's slug"
     if slug != slug_of(folder.name):
-        print(
-            f"look at this: input/{slug_of(folder.name)} is another folder: if Kaggle has this competition, its slug "
-            f"belongs into source=Kaggle({slug!r}), and is the name of the folder in input/"
-        )
+        why = f"input/{slug_of(folder.name)} is another folder"
+    print(
+        f"look at this: {why}: if Kaggle has this competition, its slug belongs into source=Kaggle({slug!r}), and is "
+        "the name of the folder in input/"
+    )
     return slug
 
 
