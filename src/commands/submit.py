@@ -105,6 +105,9 @@ def send(
     preflight.require_can_submit(api, competition)
     if promise := standing.promise(entry):
         print(promise)
+    if sending.marker(sha) not in entry.message:  # a row that was written by hand: Kaggle's list tells it by that alone
+        marked = replace(entry, message=sending.message_text(entry, message or entry.message))
+        entry = ledger.put(book, marked, instead_of=entry)
     if entry not in ledger.read(book):
         ledger.put(book, entry)
     print(f"sending {path.name} to {slug}: {entry.message}")

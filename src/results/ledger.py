@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from src.base.csvs import read_csv
-from src.base.errors import UserError
+from src.base.errors import UserError, unknown
 from src.base.files import write_text
 from src.base.locks import locked
 
-SENDING, PENDING, COMPLETE, ERROR, REFUSED = "sending", "pending", "complete", "error", "refused"
+STATES = SENDING, PENDING, COMPLETE, ERROR, REFUSED = "sending", "pending", "complete", "error", "refused"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,12 @@ def read(path: Path) -> list[Entry]:
         for line, cell in enumerate(df.get(column, []), start=2):
             if cell and not is_number(cell):
                 raise UserError(f"{path}, line {line}: {column} {cell!r} is no number: write it as 0.71982")
+    for line, cell in enumerate(df["status"], start=2):
+        if cell not in STATES:
+            raise UserError(f"{path}, line {line}: {unknown('status', cell, STATES)}")
+    for line, cell in enumerate(df.get("ref", []), start=2):
+        if cell and not cell.isdecimal():
+            raise UserError(f"{path}, line {line}: ref {cell!r} is no number of a submission: leave it empty")
     return [Entry(**row) for row in df.to_dict("records")]
 
 

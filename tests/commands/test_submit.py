@@ -419,6 +419,16 @@ class TestScores:
         (entry,) = entries(toy)
         assert (entry.time, entry.public, entry.status) == ("2022-11-07T00:00:00Z", "1.00000", "complete")
 
+    @pytest.mark.parametrize("words", ["", "mine"])
+    def test_what_is_sent_for_a_row_without_a_mark_gets_one_before(self, toy, csv, standin, monkeypatch, words):
+        sha = files.sha256(csv)
+        monkeypatch.setattr(sending, "SECOND_LOOKS", (0,))
+        ledger.put(toy.scores_csv, ledger.Entry("2022-11-07T00:00:00Z", csv.name, sha, message=words))
+        submit.run(toy, csv)
+        (entry,) = entries(toy)
+        assert entry.message == f"{words or csv.name} sha={sha[:7]}"
+        assert [one.description for one in standin.submissions] == [entry.message]
+
 
 class TestLedger:
     def test_what_is_no_ledger_is_refused(self, tmp_path):
@@ -434,6 +444,20 @@ class TestLedger:
         path = tmp_path / "scores.csv"
         path.write_text("time,file,status,cv\na,b,complete,0.8\nc,d,complete,0.8 +- 0.1\n")
         with pytest.raises(UserError, match=r"scores.csv, line 3: cv '0.8 \+- 0.1' is no number"):
+            ledger.read(path)
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            ("Sending,", r"line 2: unknown status 'Sending': did you mean 'sending'"),
+            (",", r"line 2: unknown status '': one of sending, pending, complete, error, refused"),
+            ("pending,abc", r"line 2: ref 'abc' is no number of a submission: leave it empty"),
+        ],
+    )
+    def test_a_mistyped_state_is_refused_with_its_line(self, tmp_path, row, said):
+        path = tmp_path / "scores.csv"
+        path.write_text(f"time,file,status,ref\na,b,{row}\n")
+        with pytest.raises(UserError, match=said):
             ledger.read(path)
 
     def test_a_row_may_be_written_by_hand(self, tmp_path):
