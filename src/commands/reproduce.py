@@ -45,11 +45,16 @@ def run(competition: Competition) -> None:
         UserError: A table, the ledger, the solution or a CSV cannot be read.
     """
     if not competition.on_board:
-        print(f"{competition.name} has no reported scores: reported=(Reported('whose', public=0.7198),) in its config")
+        example = "reported=(Reported('whose', public=0.7198),)"
+        print(f"{competition.name}: its config has no scores of others to compare ours with: write {example} there")
         return
-    known = scored.read(competition)
-    told = known.sizes.get("public", 0) if known.sizes else None
-    print(counts.sizes_sentence(competition, known.entries, known.rows, told))
+    if competition.input("").is_dir():
+        known = scored.read(competition)
+        told = known.sizes.get("public", 0) if known.sizes else None
+        print(counts.sizes_sentence(competition, known.entries, known.rows, told))
+    else:
+        known = scored.without_rows(competition)
+        print(f"how many test rows there are is not known without the data: {competition.command('data')} fetches it")
     print(table(competition, [compare(known, reported) for reported in competition.on_board]))
 
 
@@ -93,7 +98,8 @@ def incomparable(known: Known, reported: Reported, theirs: Mapping[str, Score], 
     if not theirs:
         reasons.append("neither its public nor its private score is given")
     elif is_share and not known.splits:
-        reasons.append(f"the known scores are no counts of these {known.rows} test rows")
+        no_counts = f"the known scores are no counts of these {known.rows} test rows"
+        reasons.append(no_counts if known.rows else "how many test rows are behind the scores is not known")
     if reported.model is None:
         reasons.append("no model of ours is of its kind")
     if reasons or not ours.scores:

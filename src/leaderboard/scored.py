@@ -72,6 +72,11 @@ def read(competition: Competition, ids: Sequence[str] | None = None) -> Known:
     return Known(competition, entries, ids, sizes, rows, counts.board_sizes(competition, entries, rows, told))
 
 
+def without_rows(competition: Competition) -> Known:
+    """Return what is known where the competition's files are not there: the ledger alone."""
+    return Known(competition, ledger.read(competition.scores_csv), ids=(), sizes={}, rows=0, splits=())
+
+
 def graded(competition: Competition, ids: Sequence[str], probs: np.ndarray) -> dict[str, tuple[float, int]]:
     """Return {part: (score, rows)} of the probabilities (n, k) of `ids` by the solution; empty where there is none."""
     parts = solution.graded(competition, ids, probs)
@@ -115,8 +120,8 @@ def by_solution(known: Known, model: str, model_json: dict[str, Any]) -> ModelSc
 
 
 def sent_answers(known: Known, entry: Entry) -> np.ndarray | None:
-    """Return the answers (n, k) of a submission of ours; None where its file is not there as it was sent."""
+    """Return the answers (n, k) of a submission of ours; None where its file, or the data, is not there as it was."""
     path = known.competition.folder / entry.file
-    if not path.is_file() or files.sha256(path) != entry.sha256:
+    if not known.rows or not path.is_file() or files.sha256(path) != entry.sha256:
         return None
     return submission.answers(known.competition, path, known.ids)

@@ -247,7 +247,19 @@ def fake(corn: Competition, rows: int) -> None:
 
 
 def test_nothing_reported_says_where_to_write_it(toy, capsys):
-    assert "toy has no reported scores: reported=(" in said(toy, capsys)
+    assert "toy: its config has no scores of others to compare ours with: write reported=(" in said(toy, capsys)
+
+
+def test_without_the_data_what_others_reported_is_printed_as_it_is(roots, capsys):
+    corn = config.load("corn")
+    entry = sent(model="convnext_base", sha256=files.text_sha256("seed_id,label\n"))
+    files.write_text(corn.folder / entry.file, "seed_id,label\n")
+    text = said(corn, capsys, entry)
+    assert text.startswith("how many test rows there are is not known without the data: ./run.sh corn data fetches it")
+    for reported in corn.reported:
+        assert row_of(text, reported.title)[0].endswith("not comparable")
+    assert "how many test rows are behind the scores is not known" in text
+    assert f"0.76149  {entry.public} " in text
 
 
 TRUE = np.arange(12) % 3  # the class of each of the toy's test rows, sorted by id
