@@ -17,6 +17,7 @@ for root in INPUT_DIR SUBMISSIONS_DIR SCRATCH_DIR; do
 done
 export CALLED_FROM=$PWD # paths on the command line are relative to it
 cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+unset PYTHONSAFEPATH # with it, python -m does not find src in this folder
 
 # OpenMP's threads, torch's among them, wait for each other by spinning. Steps of a tiny ConvNeXt on two cores, 7 paired
 # runs on an idle machine and 6 beside one busy process: with at most 3,000 spins they took 0.98 of the default's time

@@ -68,7 +68,7 @@ def test_runs_where_the_execute_bit_is_lost_and_the_checkout_is_windows(tmp_path
     assert (tmp_path / "a.csv").read_bytes() == b"a,b\r\n1,2\n"
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "run.sh").chmod(0o644)
-    env = {**os.environ, "PYTHON": sys.executable}
+    env = {**os.environ, "PYTHON": sys.executable, "PYTHONSAFEPATH": "1"}
     done = subprocess.run(["bash", "run.sh", "--help"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "./run.sh" in done.stdout
