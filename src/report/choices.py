@@ -124,7 +124,11 @@ def sweep_chart(df: pd.DataFrame, first: str, title: str) -> alt.LayerChart:
     hover = figures.tips(df, kind="features", fold="fold", c="C", loss=title)
     axis = alt.Axis(format="~g", values=sorted(set(df["c"])))
     x = alt.X("c:Q", scale=alt.Scale(type="log", nice=False, padding=8), title="C", axis=axis)
-    y = alt.Y("loss:Q", scale=alt.Scale(type="log", nice=False), title=f"{title} inside the training rows")
+    y = alt.Y(
+        "loss:Q",
+        scale=alt.Scale(type="log", nice=False, padding=figures.EDGE),
+        title=f"{title} inside the training rows",
+    )
     marks = figures.chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
     folds = marks.transform_filter("datum.fold !== 'mean'")
     return alt.layer(

@@ -143,7 +143,7 @@ def of_ranks(evidence: Evidence, models: Sequence[Model]) -> dict[str, alt.TopLe
     names = [model.name for model in shown]
     marks = alt.Chart(df, width="container", height=240).mark_line(point={"size": 30})
     chart = marks.encode(
-        x=alt.X("place:Q", title="likeliest classes", axis=alt.Axis(format="d", tickMinStep=1)),
+        x=alt.X("place:Q", title="likeliest classes", axis=figures.whole_numbers()),
         y=alt.Y(
             "share:Q", title="share of rows with the true one", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
         ),

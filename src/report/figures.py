@@ -16,6 +16,7 @@ from src.report.evidence import BLEND, Evidence, Model
 from src.scoring import intervals
 
 STEP = 24  # pixels of a row in a chart with a row a model: fixed, since Vega complains of its own steps
+EDGE = 6  # pixels between a line and the ends of a logarithmic axis, which would cut its points in half
 SLIGHT = 0.3  # opacity of a fold's line beside that of the mean
 UNKNOWN = "–"  # in a cell whose number is not known, or not defined
 
@@ -93,6 +94,11 @@ def spread(values: pd.Series, pad: float = 0.05) -> list[float]:
     low, high = float(values.min()), float(values.max())
     room = pad * (high - low) or 0.05
     return [low - room, high + room]
+
+
+def whole_numbers() -> alt.Axis:
+    """An axis of epochs or ranks: Vega puts ticks between the first few, which would read `1 2 2 3 3`."""
+    return alt.Axis(format="d", tickMinStep=1, labelExpr="datum.value % 1 ? '' : datum.label")
 
 
 def rounded(values: pd.Series) -> pd.Series:

@@ -17,7 +17,20 @@ from src.base import files
 from src.data.rows import Dataset, Rows
 from src.data.sources.folder import Folder
 from src.leaderboard import counts
-from src.report import charts, choices, configs, doubts, forecast, head, histories, material, page, reliability, tuning
+from src.report import (
+    charts,
+    choices,
+    configs,
+    doubts,
+    figures,
+    forecast,
+    head,
+    histories,
+    material,
+    page,
+    reliability,
+    tuning,
+)
 from src.report.material import Material
 from src.report.page import Section
 from src.report.sections import advice, blend, data, labels, mistakes, provenance, result, training, trust
@@ -333,6 +346,21 @@ class TestTraining:
         save(toy, "a")
         put_history(toy, "a", history())
         assert max(row["done"] for row in drawn(training.section(material.read(toy)), "models")) == 1
+
+    def test_the_curves_of_all_models_stay_inside_their_chart(self, toy):
+        save(toy, "a")
+        put_history(toy, "a", history())
+        y = charts.specification(training.section(material.read(toy)).charts["models"])["encoding"]["y"]
+        assert y["scale"]["padding"] == figures.EDGE
+
+    @pytest.mark.parametrize("n", [2, 3, 24])
+    def test_epochs_are_whole_and_stand_once_on_their_axis(self, n):
+        df = pd.DataFrame({"model": "a", "epoch": range(1, n + 1), "value": range(n)})
+        spec = charts.specification(training.mean_chart(df, "a", "lr", ""))
+        spec["encoding"]["y"]["axis"] = None
+        svg = vl_convert.vegalite_to_svg(charts.sized(spec), config=charts.theme("light"))
+        shown = re.findall(r">(\d+)</text>", svg)
+        assert len({*shown}) == len(shown) > 1
 
     def test_the_sweep_marks_what_each_fold_chose(self, roots):
         toy = competition_of(roots, models={"a": Probe(clip=TINY_CLIP)})

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from src.report.evidence import Evidence
-from src.report.figures import STEP, coloured, score_title, tips, with_interval
+from src.report.figures import STEP, coloured, score_title, tips, whole_numbers, with_interval
 from src.report.page import Section
 from src.results import compare
 from src.results.compare import ALPHA, FINE_TUNED, PROBE, WISE_FT, ZERO_SHOT
@@ -73,7 +73,7 @@ def learning(evidence: Evidence, df: pd.DataFrame, models: list[str]) -> alt.Lay
     title = score_title(evidence, "validation")
     df = plain(evidence, df[df["kind"] != WISE_FT])
     color = alt.Color("model:N", scale=coloured(models), legend=alt.Legend(title=None, labelLimit=240, symbolOpacity=1))
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
+    x = alt.X("epoch:Q", title="epoch", axis=whole_numbers())
     y = alt.Y("score:Q", title=title, scale=alt.Scale(zero=False))
     hover = tips(df, model="model", epoch="epoch", score=title, error="error", published="published")
     base = alt.Chart(df).encode(x=x, color=color, tooltip=hover)

@@ -111,7 +111,7 @@ def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], lege
     key = alt.Legend(title=None, symbolOpacity=1) if legend else None
     color = alt.Color("what:N", scale=figures.coloured(kinds), legend=key)
     hover = figures.tips(df, fold="fold", epoch="epoch", value=title)
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1))
+    x = alt.X("epoch:Q", title="epoch", axis=figures.whole_numbers())
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False))
     marks = figures.chosen(alt.Chart(df), first).encode(x=x, y=y, color=color, tooltip=hover)
     folds = marks.transform_filter("datum.fold !== 'mean'").encode(detail="fold:N")
@@ -125,7 +125,7 @@ def lines_chart(df: pd.DataFrame, first: str, title: str, kinds: list[str], lege
 def mean_chart(df: pd.DataFrame, first: str, title: str, format: str) -> alt.Chart:
     marks = figures.chosen(alt.Chart(df, width="container", height=140), first).mark_line(point={"size": 14})
     return marks.encode(
-        x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(format="d", tickMinStep=1)),
+        x=alt.X("epoch:Q", title="epoch", axis=figures.whole_numbers()),
         y=alt.Y("value:Q", title=title, axis=alt.Axis(format=format) if format else alt.Axis()),
         tooltip=figures.tips(df, epoch="epoch", value=title),
     )
@@ -149,7 +149,7 @@ def overview(evidence: Material, found: dict[str, History], names: list[str]) ->
     marks = alt.Chart(df, width="container", height=280).mark_line(point={"size": 10})
     return marks.encode(
         x=alt.X("done:Q", title="share of the epochs", axis=alt.Axis(format="%")),
-        y=alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False)),
+        y=alt.Y("value:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=figures.EDGE)),
         color=alt.Color("model:N", scale=figures.coloured(names), legend=legend),
         tooltip=figures.tips(df, model="model", epoch="epoch", value=title),
     )
