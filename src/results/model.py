@@ -113,7 +113,8 @@ def save_model(
     files.write_json(folder / "model.json", made)
     score = f"{made['metric']} {cv_text(folder, made)}"
     loss = competition.target.loss_name
-    print(f"{name}  oof {score}  {loss.replace('_', ' ')} {made[loss]:.4f}  {duration(made['seconds'])}")
+    lost = "" if competition.is_scored_by_loss else f"  {loss.replace('_', ' ')} {made[loss]:.4f}"
+    print(f"{name}  oof {score}{lost}  {duration(made['seconds'])}")
     return made
 
 

@@ -41,6 +41,8 @@ def table(competition: Competition, made: Collection[str], finished: Collection[
         if not constant.is_beaten(competition.metric, model["cv"], model["se"]):
             state += f", no better than {constant.text}"
         rows.append((name, *scores, text.duration(model["seconds"]), state))
+    if competition.is_scored_by_loss:
+        rows = [row[:2] + row[3:] for row in rows]
     lines = text.align(rows)
     rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

@@ -192,6 +192,11 @@ class Competition(Strict):
         return METRICS_OF[self.task][self.target.loss_name]
 
     @property
+    def is_scored_by_loss(self) -> bool:
+        """Whether the metric is the loss too, which need not be told beside it."""
+        return self.metric == self.target.loss_name
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """The columns of a table of predictions: the classes, or the number's."""
         return self.classes or (self.label,)

@@ -99,7 +99,7 @@ def fit_methods(competition: Competition, pool: Pool) -> tuple[str, FittedMethod
         facts[method] = {"cv": cv, "se": se, "gain": gain, "gain_se": gain_se, loss: lost}
         more = gain_text(gain, gain_se) if method != "mean" else ""
         lines.append((method, score_text(competition.metric, cv, se, len(targets)), more, f"{lost:.4f}"))
-    print("\n".join(align(lines)))
+    print("\n".join(align([line[:3] for line in lines] if competition.is_scored_by_loss else lines)))
     if wanted != "auto":
         return wanted, fitted[wanted], fitted[wanted].oof, {"method": wanted, "methods": facts}
     m, _, k = pool.oofs.shape

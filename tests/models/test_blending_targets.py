@@ -429,7 +429,7 @@ class TestStage:
         loss = {"labels": "log loss", "number": "rmse"}[made.task]
         (head,) = [line for line in said.splitlines() if line.startswith("method")]
         assert head.split()[:2] == ["method", made.metric]
-        assert head.endswith(loss)
+        assert head.endswith("gain over the mean" if made.metric == loss else loss)
         assert f": the least {loss} of the methods that score no less than best." in said
         assert "left out: noise, no better than always" in said
         assert "1 - correlation, in % (all: disagreement.csv)" in said

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from src.commands import report
 from src.report import charts, curves, material
 from src.report.calibration_of import numbers as of_numbers
 from src.report.mistakes_of import labels as of_labels
+from src.report.page import templates
 from src.report.sections import blend, data, mistakes, trust
 from src.report.tasks import of as task_of
 from src.report.tasks.numbers import number_text
@@ -176,6 +178,17 @@ class TestNumbers:
         residuals = [found.answers(model) - found.targets for name, model in found.models.items() if name != "blend"]
         cells = {(row["a"], row["b"]): row["value"] for row in drawn(blend.section(found), "errors")}
         assert cells["a", "b"] == pytest.approx(np.corrcoef(residuals)[0, 1], abs=1e-5)
+
+    @pytest.mark.parametrize(("metric", "columns"), [("rmse", []), ("mae", ["rmse", "4.2000"])])
+    def test_the_methods_of_a_blend_have_their_loss_unless_it_is_the_metric(self, metric, columns, found):
+        methods = {"mean": {"cv": 3.1, "se": 0.1, "gain": 0.0, "gain_se": 0.0, "rmse": 4.2}}
+        model = replace(found.models["blend"], made={**found.models["blend"].made, "methods": methods})
+        toy = found.competition.model_copy(update={"metric": metric})
+        section = blend.section(replace(found, competition=toy, models={**found.models, "blend": model}))
+        html = templates().get_template("sections/blend.html")
+        html = html.render(**section.about, chart=section.figure, section=section).partition("<h3>Methods</h3>")[2]
+        cells = re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", html.partition("</table>")[0])
+        assert cells == ["method", f"CV {metric}", "gain", *columns[:1], "mean", "3.1000 ± 0.1000", "", *columns[1:]]
 
     def test_examples_are_of_numbers_near_each_other(self, found):
         section = data.section(found)

@@ -9,6 +9,7 @@ from src.base import files
 from src.data.sources.digits import Digits
 from src.data.sources.folder import Folder
 from src.results import predictions, summary
+from tests import tasks
 from tests.conftest import toy_competition
 
 
@@ -25,6 +26,14 @@ from tests.conftest import toy_competition
 def test_what_comes_next_can_be_done_there(changes, said, roots, monkeypatch):
     monkeypatch.setattr(summary, "from_here", str)
     assert said in summary.next_step(toy_competition(**changes), Path("x.csv"))
+
+
+def test_a_metric_that_is_the_loss_is_printed_once(roots, capsys):
+    competition = tasks.competition_of(roots, "number")
+    for name in ("a", "b"):
+        tasks.save(competition, "number", name)
+    assert capsys.readouterr().out.count("rmse") == 2
+    assert summary.table(competition, []).splitlines()[0].split() == ["model", "cv", "rmse", "folds", "weight", "time"]
 
 
 def test_a_model_of_an_earlier_config_is_not_reused(toy):

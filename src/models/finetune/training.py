@@ -225,11 +225,12 @@ class Training:
         }
         # beside workers the model need not wait; without them the two take turns
         limit = "data" if row["waited"] > (0.1 if machine.workers() else 0.5) else "model"
+        lost = "" if competition.is_scored_by_loss else f"  {target.loss_title} {row['valid_log_loss']:.4f}"
         print(
             f"epoch {row['epoch']:3d}/{fold.spec.epochs}  step {row['step']:5d}  lr {self.lr:.1e}  "
-            f"loss {row['loss']:.4f}  valid {competition.metric} {row[f'valid_{competition.metric}']:.4f}  "
-            f"{target.loss_title} {row['valid_log_loss']:.4f}  {row['images_per_second']:.0f} images/s "
-            f"(the {limit} is the limit, {row['waited']:.0%} waited for data)  {row['seconds']:.1f}s"
+            f"loss {row['loss']:.4f}  valid {competition.metric} {row[f'valid_{competition.metric}']:.4f}{lost}  "
+            f"{row['images_per_second']:.0f} images/s (the {limit} is the limit, {row['waited']:.0%} waited for data)  "
+            f"{row['seconds']:.1f}s"
         )
         return row
 

@@ -32,7 +32,8 @@ OTHERS = {
 def section(evidence: Evidence) -> Section:
     models, blend = single(evidence), evidence.models.get(BLEND)
     about: dict[str, Any] = {"command": evidence.competition.command, "metric": evidence.competition.metric}
-    about |= {"loss": evidence.loss_title, "models": len(models), "blend": None, "closest": None}
+    loss = None if evidence.competition.is_scored_by_loss else evidence.loss_title
+    about |= {"loss": loss, "models": len(models), "blend": None, "closest": None}
     drawn = {}
     if blend is not None:
         about["blend"] = facts(evidence, blend)
@@ -62,7 +63,7 @@ def facts(evidence: Evidence, blend: Model) -> dict[str, Any]:
             "chosen": name == made.get("method"),
             "cv": measured(metric, one.get("cv"), one.get("se"), n),
             "gain": gained(one.get("gain"), one.get("gain_se")) if name != "mean" else "",
-            "log_loss": number(one.get("log_loss")),
+            "loss": number(one.get(evidence.target.loss_name)),
         }
         for name, one in (made.get("methods") or {}).items()
     ]
