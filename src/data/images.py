@@ -93,7 +93,7 @@ def decode(data: bytearray, white: int = WHITE) -> np.ndarray:
         OSError, SyntaxError, ValueError: Pillow's own, for a file that is not a whole picture.
         TooLarge: It has more than LARGEST pixels, and its format cannot be decoded reduced.
     """
-    if is_plain(data):
+    if is_plain(data) and png.is_whole(data):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
         if pixels is not None:  # a file that it does not like is Pillow's to judge
             return pixels

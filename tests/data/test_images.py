@@ -385,6 +385,23 @@ class TestDecode:
         data = grey[:33] + bytes(bad) + grey[33:]
         assert (images.decode(bytearray(data)) == images.decode(bytearray(grey))).all()
 
+    @pytest.mark.parametrize("depth", [8, 16])
+    @pytest.mark.parametrize("fault", ["cut", "byte"])
+    def test_native_code_writes_no_line_about_a_damaged_png(self, depth, fault, capfd):
+        data = (
+            saved(smooth(), "PNG")
+            if depth == 8
+            else bytearray(cv2.imencode(".png", np.asarray(smooth(), np.uint16))[1])
+        )
+        if fault == "cut":
+            del data[len(data) // 2 :]
+        else:
+            data[data.find(b"IDAT") + 20] ^= 255
+        with pytest.raises((OSError, SyntaxError)):
+            images.decode(data, 4095)
+        images.greatest(data)
+        assert capfd.readouterr() == ("", "")
+
     def test_a_file_that_native_code_does_not_like_is_pillows_to_judge(self):
         data = saved(smooth(), "PNG")
         data[data.find(b"IDAT") + 20] ^= 255
