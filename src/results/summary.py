@@ -40,6 +40,8 @@ def table(competition: Competition, made: Collection[str], finished: Collection[
         state = "made now" if name in made else "reused"
         if not constant.is_beaten(competition.metric, model["cv"], model["se"]):
             state += f", no better than {constant.text}"
+        if name == BLEND and is_below_its_model(competition, model):
+            state += ", each fold chose by the others"
         rows.append((name, *scores, text.duration(model["seconds"]), state))
     if competition.is_scored_by_loss:
         rows = [row[:2] + row[3:] for row in rows]
@@ -55,6 +57,12 @@ def share(blend: dict[str, Any] | None, name: str) -> str:
     if name in blend["weights"]:
         return f"{blend['weights'][name]:.3f}"
     return blend["method"] if name in (BLEND, *blend.get("models", ())) else ""
+
+
+def is_below_its_model(competition: Competition, blend: dict[str, Any]) -> bool:
+    """Whether the blend for the test rows is one model alone, and its CV, with the choice of it inside, is worse."""
+    sign, models = competition.scorer.sign, blend.get("models", {})
+    return any(share(blend, name) == "1.000" and sign * blend["cv"] < sign * models[name]["cv"] for name in models)
 
 
 def span(folds: Sequence[float | None]) -> str:

@@ -36,6 +36,21 @@ def test_a_metric_that_is_the_loss_is_printed_once(roots, capsys):
     assert summary.table(competition, []).splitlines()[0].split() == ["model", "cv", "rmse", "folds", "weight", "time"]
 
 
+@pytest.mark.parametrize(
+    ("share", "cv", "of_model", "is_said"),
+    [(1.0, 0.90, 0.91, True), (1.0, 0.91, 0.91, False), (0.9, 0.90, 0.91, False), (1.0, 0.92, 0.91, False)],
+)
+def test_a_blend_of_one_model_says_why_it_scores_less(share, cv, of_model, is_said, roots):
+    competition = tasks.competition_of(roots, "class")
+    tasks.save(competition, "class", "blend")
+    path = competition.model_folder("blend") / "model.json"
+    facts = {"method": "best", "weights": {"a": share, "b": 1 - share}}
+    models = {"a": {"cv": of_model}, "b": {"cv": 0.95}}
+    files.write_json(path, {**files.read_json(path), **facts, "cv": cv, "models": models})
+    line = summary.table(competition, []).splitlines()[-1]
+    assert line.endswith("each fold chose by the others") == is_said
+
+
 def test_a_model_of_an_earlier_config_is_not_reused(toy):
     probs = np.full((36, 3), 1 / 3)
     made = {"metric": "accuracy", "cv": 0.9, "se": 0.05, "log_loss": 0.1, "folds": [0.9], "seconds": 1.0}
