@@ -62,8 +62,16 @@ class Finding:
     @property
     def kept(self) -> bool:
         """Whether pictures stay of their class, beyond doubt, and learning them turned does no harm."""
-        little = LITTLE * max(self.plain, LEAST)
-        return self.knows and not self.harmful and self.rise + ERRORS * self.rise_se <= little
+        return self.knows and not self.harmful and self.most <= self.little
+
+    @property
+    def most(self) -> float:
+        """What the loss of turned pictures may rise by, within the error."""
+        return self.rise + ERRORS * self.rise_se
+
+    @property
+    def little(self) -> float:
+        return LITTLE * max(self.plain, LEAST)
 
     @property
     def harmful(self) -> bool:
@@ -72,9 +80,12 @@ class Finding:
     @property
     def text(self) -> str:
         """`hflip: log loss 0.226, turned +0.0880 ± 0.0102, learnt too -0.0041 ± 0.0052: changes the class`."""
-        differs = self.harmful or self.rise > ERRORS * self.rise_se
         changes = "changes the class" if self.loss == "log loss" else "changes what is asked"
-        verdict = "kept" if self.kept else changes if self.knows and differs else "cannot be told, not used"
+        verdict = f"kept, as turned stays below +{self.little:.4f}" if self.kept else changes
+        if not self.knows:
+            verdict = "not used, as the probe knows too little"
+        elif not self.kept and not self.harmful and self.rise <= ERRORS * self.rise_se:
+            verdict = f"not used, as turned may be +{self.most:.4f}, above +{self.little:.4f}"
         return (
             f"{self.view}: {self.loss} {self.plain:.3f}, turned {gain_text(self.rise, self.rise_se)}, learnt too "
             f"{gain_text(self.more, self.more_se)}: {verdict}"
@@ -105,7 +116,10 @@ class Flips:
     @property
     def lines(self) -> list[str]:
         """What was measured, a line a view; they stand in the config too."""
-        return [self.how, *(one.text for one in self.findings)]
+        if not self.findings:
+            return [self.how]
+        used = f"used in training: {' and '.join(self.augments) or 'none, since none is kept'}"
+        return [self.how, *(one.text for one in self.findings), used]
 
 
 class Checked(Decoded):
@@ -142,7 +156,8 @@ def measure(guess: Guess, source: Source) -> Flips:
         return Flips(f"flips are not measured on {len(rows)} pictures, and none is used")
     some = Checked([paths[row] for row in rows], None, guess.white)
     outcomes = symmetry.measure(some, replace(asked, targets=asked.targets[rows]))
-    return Flips(f"flips, by a probe on {symmetry.source()} of {len(rows):,} train pictures", findings(outcomes, asked))
+    how = f"flips, by a probe on {symmetry.source()} of {len(rows):,} train pictures: how much its loss rises where"
+    return Flips(f"{how} these are turned, and where it has learnt turned ones too", findings(outcomes, asked))
 
 
 def train_rows(guess: Guess, source: Source) -> "tuple[list[Path], Asked]":
