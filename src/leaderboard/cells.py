@@ -99,8 +99,9 @@ def label_faults(
     return faults
 
 
-def is_blank(column: pd.Series) -> np.ndarray:
-    return column.str.strip().str.lower().isin(BLANK).to_numpy()
+def is_blank(competition: Competition, column: pd.Series) -> np.ndarray:
+    """Mask the cells that say nothing (n,): a class may be called None, and `none` is another spelling of it."""
+    return column.str.strip().str.lower().isin(BLANK - {label.lower() for label in competition.classes}).to_numpy()
 
 
 def write_label(competition: Competition, table: np.ndarray) -> dict[str, Sequence]:
@@ -112,7 +113,7 @@ def read_label(competition: Competition, df: pd.DataFrame) -> Read:
     """Give 1 to the class of each line."""
     column = df[name := answer_column(competition)]
     known = column.isin(competition.classes).to_numpy()
-    blank = ~known & is_blank(column)
+    blank = is_blank(competition, column)
     faults = label_faults(competition, df, column[~blank], blank, name)
     labels = pd.Index(competition.classes).get_indexer(column)
     if competition.target.is_sparse(len(df), len(competition.classes)):
@@ -208,7 +209,7 @@ def write_ranking(competition: Competition, table: np.ndarray) -> dict[str, Sequ
 def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
     """Give weights that fall with the rank, of sum 1, and -1 to labels that have no rank, which are of no worth."""
     form, column = competition.form, df[name := answer_column(competition)]
-    blank = is_blank(column) & ~column.isin(competition.classes).to_numpy()  # a class may be called None
+    blank = is_blank(competition, column)
     cells = column.map(lambda cell: [one for one in cell.split(form.separator) if one])
     faults = label_faults(competition, df, cells[~blank].explode(), blank, name)
     kinds = {

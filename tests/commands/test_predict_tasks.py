@@ -85,7 +85,7 @@ def test_many_pictures_are_summed_up_by_label():
     lines = prediction.answers.summary("a:b", ["x", "y", "z"], LABELS, TABLE)
     text = "\n".join(lines)
     assert re.search(r"^rust +2 +66\.7% +0\.8000$", text, re.MULTILINE)
-    assert re.search(r"^\(none\) +1 +33\.3%", text, re.MULTILINE)
+    assert re.search(r"^\(no label\) +1 +33\.3%", text, re.MULTILINE)
     assert lines[lines.index("least sure of") + 1].split() == ["x", "0.6000", "rot"]
 
 

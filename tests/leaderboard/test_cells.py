@@ -107,6 +107,15 @@ def test_a_class_may_be_called_as_a_blank_cell_is():
     assert answers.to_numpy().argmax(axis=1).tolist() == [0, 1, 1]
 
 
+@pytest.mark.parametrize("form", [{}, {"metric": "map5", "submission": Ranking(k=2)}])
+def test_another_spelling_of_such_a_class_is_called_so(form):
+    one = competition_of(classes=("none", "red"), **form)
+    text, required = b"id,label\n1,None\n007,red\nb,nan\n", Requirements(IDS, ["id", "label"], "the sample")
+    blank, spelling = check_text(one, text, required)[0]
+    assert "1 row without label, the first of id 'b'" in blank
+    assert "1 label in another case, the first of id '1' (line 2) 'None' for 'none'" in spelling
+
+
 LABELS = np.array([[0.9, 0.8, 0.1], [0.2, 0.3, 0.4], [0.1, 0.5, 0.2]], np.float32)
 
 

@@ -127,7 +127,7 @@ class TestLabels:
 
     def test_groups_are_the_rarest_label(self, found):
         groups = task_of(found.competition).groups(found.targets, found.targets)
-        assert groups.names[-1] == "(none)"
+        assert groups.names[-1] == "(no label)"
         for row, group in zip(found.targets, groups.of_row, strict=True):
             has = np.flatnonzero(row)
             counts = found.targets.sum(axis=0)

@@ -12,7 +12,7 @@ from src.scoring.decisions import Rule
 
 CLASSES_PRINTED, EXTREMES_PRINTED = 20, 10  # lines of the summary of many pictures
 SPANS = 5  # of numbers, into which many pictures are sorted
-NONE = "(none)"  # a picture without a label
+NONE = "(no label)"  # a picture without a label
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from src.report.tasks.base import BLUE, EACH, ORANGE, TOP, Groups, Task
 from src.report.tasks.classes import grouped
 
-NONE = "(none)"  # a row without a label
+NONE = "(no label)"  # a row without a label
 HALF = "#cc79a7"
 VERDICTS = ("all right", "some right", "none right")
 

@@ -10,7 +10,7 @@ function element(tag, text, more = {}) {
 // What a row is, or a model says of it, as text: a class, labels, or a number.
 const told = {
   class: (value) => album.classes[value],
-  labels: (value) => value.map((c) => album.classes[c]).join(", ") || "(none)",
+  labels: (value) => value.map((c) => album.classes[c]).join(", ") || "(no label)",
   number: (value) => String(value),
 }[album.kind];
 

@@ -26,7 +26,7 @@ if (map) {
   const groups = () => { const found = map.colourings[colour.value]; return found.by ? found.by[model.value] : found; };
 
   function recolour() {
-    const { names, colours, of } = groups(), rest = colour.value === "prediction" ? "(none)" : "(test)";
+    const { names, colours, of } = groups(), rest = colour.value === "prediction" ? "(no prediction)" : "(test)";
     for (const value of values) value.shown = names[of[value.row]] ?? rest;
     // what is drawn last lies on top: mistakes, which are few and the last of their groups
     const last = (value) => colour.value === "error" ? of[value.row] : 0;
