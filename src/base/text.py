@@ -8,6 +8,7 @@ from pathlib import Path
 from src.base.errors import UserError
 
 SHARES_NAMED = 20  # of labels
+EITHER_NAMED = 3  # of names
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -40,6 +41,13 @@ def shares(of: Mapping[str, float]) -> str:
     named = of.items() if len(of) <= SHARES_NAMED else sorted(of.items(), key=lambda one: -one[1])[:SHARES_NAMED]
     more = f" and {len(of) - SHARES_NAMED} more" if len(of) > SHARES_NAMED else ""
     return ", ".join(f"{name} {share:.1%}" for name, share in named) + more
+
+
+def either(names: Sequence[str]) -> str:
+    """Return `rust or scab`; of more than EITHER_NAMED names `rust or one of 97 others`."""
+    if len(names) > EITHER_NAMED:
+        return f"{names[0]} or one of {len(names) - 1} others"
+    return " or ".join(names)
 
 
 def docstring(path: Path) -> str:

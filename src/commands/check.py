@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import counted
-from src.base.text import shares
+from src.base.text import either, shares
 from src.kaggle.refusals import CODES
 from src.leaderboard import submission
 from src.schema.competition import Competition
@@ -62,10 +62,9 @@ def likeliest(competition: Competition, answers: pd.DataFrame) -> tuple[int, str
 
 def one_probability(competition: Competition, answers: pd.DataFrame) -> str:
     """`144 rows, probabilities of yes from 0.0012 to 0.9871, on average 0.3120`."""
-    positive = list(competition.form.positive)
     values = two_columns(competition.asked, answers.to_numpy())[:, 1]
     ends = f"from {values.min():.4f} to {values.max():.4f}, on average {values.mean():.4f}"
-    return f"{counted(len(answers), 'row')}, probabilities of {' or '.join(positive)} {ends}"
+    return f"{counted(len(answers), 'row')}, probabilities of {either(competition.form.positive)} {ends}"
 
 
 def ranking(competition: Competition, answers: pd.DataFrame) -> str:

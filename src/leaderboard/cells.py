@@ -99,6 +99,14 @@ def label_faults(
     return faults
 
 
+def repeat_faults(competition: Competition, df: pd.DataFrame, cells: pd.Series) -> list[str]:
+    """Check that no line, a list of labels, names one twice, which not all of Kaggle's scorers accept."""
+    rows = cells.map(lambda row: len(set(row)) < len(row)).to_numpy(bool)
+    if not rows.any():
+        return []
+    return [f"{counted(int(rows.sum()), 'row')} with a label twice, {place(competition, df, rows)}: name each once"]
+
+
 def is_blank(competition: Competition, column: pd.Series) -> np.ndarray:
     """Mask the cells that say nothing (n,): a class may be called None, and `none` is another spelling of it."""
     return column.str.strip().str.lower().isin(BLANK - {label.lower() for label in competition.classes}).to_numpy()
@@ -212,13 +220,10 @@ def read_ranking(competition: Competition, df: pd.DataFrame) -> Read:
     blank = is_blank(competition, column)
     cells = column.map(lambda cell: [one for one in cell.split(form.separator) if one])
     faults = label_faults(competition, df, cells[~blank].explode(), blank, name)
-    kinds = {
-        f"with more than {form.k} labels": (cells.map(len) > form.k, "leave the last ones out"),
-        "with a label twice": (cells.map(lambda row: len(set(row)) < len(row)), "name each once"),
-    }
-    for kind, (rows, fix) in kinds.items():
-        if (rows := rows.to_numpy(bool)).any():
-            faults.append(f"{counted(int(rows.sum()), 'row')} {kind}, {place(competition, df, rows)}: {fix}")
+    if (rows := cells.map(len).to_numpy(int) > form.k).any():
+        n = counted(int(rows.sum()), "row")
+        faults.append(f"{n} with more than {form.k} labels, {place(competition, df, rows)}: leave the last ones out")
+    faults += repeat_faults(competition, df, cells)
     k, counts = len(competition.classes), cells.map(len).to_numpy(int)
     rows = np.repeat(np.arange(len(df)), counts)
     columns = pd.Index(competition.classes).get_indexer(cells.explode().dropna())
@@ -246,12 +251,14 @@ def read_label_list(competition: Competition, df: pd.DataFrame) -> Read:
     form, column = competition.form, df[name := answer_column(competition)]
     nothing = column.str.strip().isin(["", form.nothing])
     blank = np.full(len(df), False) if form.nothing == "" else column.str.strip().eq("").to_numpy()
-    cells = column.where(~nothing, "").map(lambda cell: [one for one in cell.split(form.separator) if one.strip()])
-    faults = label_faults(competition, df, cells.explode().dropna().str.strip(), blank, name)
+    texts = column.where(~nothing, "").str.split(form.separator, regex=False)
+    cells = texts.map(lambda parts: [one for part in parts if (one := part.strip())])
+    faults = label_faults(competition, df, cells.explode().dropna(), blank, name)
+    faults += repeat_faults(competition, df, cells)
     index = {label: i for i, label in enumerate(competition.classes)}
     table = np.zeros((len(df), len(index)), np.float32)
     for row, labels in enumerate(cells):
-        table[row, [index[one.strip()] for one in labels if one.strip() in index]] = 1
+        table[row, [index[one] for one in labels if one in index]] = 1
     return table, faults
 
 

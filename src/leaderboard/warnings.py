@@ -8,6 +8,7 @@ import pandas as pd
 
 from src.base import files
 from src.base.errors import counted
+from src.base.text import either
 from src.data import tables
 from src.data.labels import read_targets
 from src.leaderboard import faults
@@ -59,7 +60,7 @@ def compared_names(competition: Competition) -> Sequence[str]:
     """Return the names of what `compared` returns the places of."""
     if (positive := competition.asked) is None:
         return competition.outputs
-    return [" or ".join(np.array(competition.classes, object)[side]) for side in (~positive, positive)]
+    return [either(np.array(competition.classes, object)[side]) for side in (~positive, positive)]
 
 
 def answer_text(competition: Competition, answer: np.ndarray) -> str:

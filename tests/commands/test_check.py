@@ -311,9 +311,9 @@ class TestIds:
         fix = "one of the two tables is stale: download the competition's data again"
         assert inspected(rows).faults == [said + fix]
 
-    def test_of_a_test_table_that_is_the_sample_submission_are_named_once(self, folder):
-        (asked,) = faults.requirements(toy_competition(test="sample_submission.csv", image="{id}.png"))
-        assert asked.source == "sample_submission.csv"
+    def test_of_a_sample_submission_that_is_the_test_table_name_it_once(self, folder, inspected):
+        (fault,) = inspected(RIGHT[1:], toy_competition(test="sample_submission.csv", image="test/{id}.png")).faults
+        assert "(it has 11 rows, sample_submission.csv 12)" in fault
 
     def test_of_a_smoke_run_are_its_own(self, inspected):
         smoke = toy_competition(limit=8)

@@ -6,7 +6,7 @@ import pytest
 
 from src.commands import check, grade
 from src.leaderboard import submission
-from src.schema.forms import LabelRows, OneNumber
+from src.schema.forms import LabelRows, OneNumber, OneProbability
 from src.stages import data
 from src.stages import submission as stage
 from tests import tasks
@@ -61,7 +61,8 @@ def test_labels_that_are_all_the_same_or_of_another_mix_are_told(made):
     competition, path = made
     (same,) = submission.inspect(competition, changed(path, lambda cells: "blue red")).warnings
     assert same.startswith("the answer is 'blue red' in all 60 rows")
-    without = submission.inspect(competition, changed(path, lambda cells: cells.str.replace("blue", "rare"))).warnings
+    other = changed(path, lambda cells: cells.str.replace(" rare", "").str.replace("blue", "rare"))
+    without = submission.inspect(competition, other).warnings
     assert any("its mix of labels is not that of" in one and "rare" in one for one in without)
 
 
@@ -94,6 +95,16 @@ def test_the_verdict_is_in_the_words_of_the_form(made, said, capsys):
     competition, path = made
     check.run(competition, path)
     assert said in capsys.readouterr().out
+
+
+def test_of_one_probability_the_other_classes_are_counted(roots, capsys):
+    names = (*tasks.NAMES, *map(str, range(90)))
+    asked = {"classes": names, "rare_classes": True, "metric": "auc", "submission": OneProbability("blue")}
+    competition = tasks.competition_of(roots, "class", **asked)
+    sample = competition.input("sample_submission.csv")
+    pd.read_csv(sample, dtype=str).assign(label=0.2).to_csv(path := sample.with_name("mine.csv"), index=False)
+    assert check.run(competition, path) == 0
+    assert "the answer is 'green or one of 92 others' in all 60 rows" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("made", KINDS, indirect=True)

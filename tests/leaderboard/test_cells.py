@@ -129,6 +129,13 @@ def test_labels_in_a_cell():
     assert (answers.loc[IDS].to_numpy() == (LABELS >= 0.5)).all()
 
 
+def test_a_label_twice_in_a_cell_is_a_fault():
+    one = competition_of(task="labels", metric="micro_f1", submission=LabelList(separator=","))
+    text, required = 'id,label\n1,blue\nb,"red, red"\n007,"red,blue,red"\n', written(one, LABELS)[1]
+    (fault,) = check_text(one, text.encode(), required)[0]
+    assert fault == "2 rows with a label twice, the first of id 'b' (line 3): name each once"
+
+
 def test_an_empty_cell_is_a_row_without_labels():
     one = competition_of(task="labels", metric="micro_f1")
     text, required = written(one, LABELS)
