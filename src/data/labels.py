@@ -223,14 +223,17 @@ def faults(competition: Competition, file: str, train: pd.DataFrame) -> list[str
     known, like = labels.isin(competition.classes), {one.lower(): one for one in reversed(competition.classes)}
     names = ", ".join(competition.classes[:CLASSES_NAMED])
     names += " ..." if len(competition.classes) > CLASSES_NAMED else ""
-    for row, label in labels[~known & labels.notna()].items():
-        where = f"{file}: {id} {train[id].loc[row]!r}"
+    wrong = labels[~known & labels.notna()]
+    for label in wrong.unique():
+        rows = wrong.index[wrong == label].unique()
+        more = f" and {counted(len(rows) - 1, 'more row')} have" if len(rows) > 1 else " has"
+        where = f"{file}: {id} {train[id].loc[rows[0]]!r}{more}"
         if label == "":
-            found.append(f"{where} has no {name}")
+            found.append(f"{where} no {name}")
             continue
         near = like.get(label.strip().lower())
         hint = f"the classes are {names}" if near is None else f"write it {near!r}"
-        found.append(f"{where} has the unknown {name} {label!r}: {hint}")
+        found.append(f"{where} the unknown {name} {label!r}: {hint}")
     rows = labels[known].value_counts().reindex(list(competition.classes), fill_value=0)
     for label, n in {} if competition.rare_classes else rows[rows < 2].items():
         need = "at least 2 are needed, one to learn from and one to score"

@@ -115,6 +115,20 @@ def test_unknown_labels_are_faults_with_the_nearest_and_rare_ones_too():
     assert sum("at least 2 are needed" in fault for fault in said) == 2  # blue and green
 
 
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["violet", "red", "violet", "violet"], "id '1' and 2 more rows have the unknown label 'violet': the classes"),
+        (["violet", "red", "red", "violet"], "id '1' and 1 more row have the unknown label 'violet': the classes"),
+        (["red", "", "red", ""], "id '2' and 1 more row have no label"),
+    ],
+)
+def test_rows_of_one_unknown_label_are_one_fault_that_counts_them(cells, said):
+    train = pd.DataFrame({"id": ["1", "2", "3", "4"], "label": cells})
+    (fault,) = labels.faults(competition_of(rare_classes=True), FILE, train)
+    assert said in fault
+
+
 def test_numbers_outside_of_the_span_are_faults():
     one = competition_of(task="number", classes=(), span=(0.0, 10.0), metric="rmse", models={"pixels": Pixels()})
     train = pd.DataFrame({"id": ["1", "2", "3", "4"], "label": ["3.5", "11", "", "ten"]})

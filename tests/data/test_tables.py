@@ -103,12 +103,19 @@ def test_a_fault_is_said(toy, folder, file, change, said):
 
 
 def test_twenty_faults_are_listed_and_the_rest_counted(toy, folder):
-    rewrite(folder / "train.csv", lambda df: df.assign(label="x"))
+    rewrite(folder / "train.csv", lambda df: df.assign(label="x" + df["id"]))
     with pytest.raises(UserError) as error:
         tables.read(toy)
     assert str(error.value).count("unknown label") == 20
     assert "39 faults" in str(error.value)  # 36 labels, 3 empty classes
     assert "and 19 more" in str(error.value)
+
+
+def test_a_wrong_name_of_the_column_of_labels_is_one_fault_a_table(toy):
+    with pytest.raises(UserError) as error:
+        tables.read(toy.model_copy(update={"label": "lable"}))
+    assert "the tables have 2 faults" in str(error.value)
+    assert str(error.value).count("unknown column 'lable': did you mean 'label'?") == 2
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ ABOUT = {
     "cannot be used": "image",
     "lower folds.n": "models",
     "class '": "classes",
-    "has the unknown": "classes",
+    "the unknown": "classes",
     "unknown column": "id",
     "is the name of": "id",
     "is in train and in test": "id",
