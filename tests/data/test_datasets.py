@@ -518,6 +518,23 @@ def test_groups_and_splits_called_as_a_column_of_the_tables_are_refused(pets, in
     assert f"{field}={name!r}: the tables have a column {name!r} of their own: rename it in the CSV" in said
 
 
+@pytest.mark.parametrize("field", ["group", "split"])
+@pytest.mark.parametrize(("name", "what"), [("breed", "labels"), ("file", "pictures")])
+def test_a_group_or_split_that_is_the_column_of_labels_or_pictures_is_refused(field, name, what):
+    with pytest.raises(ValidationError, match=f"{field}: '{name}' is the column of {what}: name another"):
+        Folder("own.csv", image="file", label="breed", **{field: name})
+
+
+def test_a_picture_of_several_labels_may_have_none(pets, inputs):
+    df = pd.DataFrame({"image": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
+    df.assign(label=["red blue", "red", ""] * 8 + [""]).to_csv(pets / "own.csv", index=False)
+    Folder(str(pets / "own.csv"), task="labels").fetch(inputs)
+    train, test = rows(inputs, "own")
+    assert (train["label"] == "").sum() == 7
+    assert (test["label"] == "").sum() == 2
+    assert "own.csv: label is empty in 9 rows" in refusal(Folder(str(pets / "own.csv"), slug="of_class"), inputs)
+
+
 def test_a_split_is_not_validated_on_if_it_is_learnt(pets, inputs):
     df = pd.DataFrame({"image": [path.relative_to(pets).as_posix() for path in sorted(pets.glob("*/*.png"))]})
     df = df.assign(label=df["image"].str.split("/").str[0], part=["train", "test"] * (len(df) // 2) + ["train"])

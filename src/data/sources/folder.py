@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from src.base.csvs import read_csv
 from src.base.errors import UserError, counted, listed, unknown
@@ -32,7 +32,7 @@ class Folder(DataSet):
     column or a pattern over columns: image="images/{id}.jpg", or .* for any ending. Its other columns are kept, and a
     column named by split=... says of each row which split it is of. Where there are no splits, a fixed share of each
     class is held out, and with group=... the rows that share its value stay together. With task="labels" a cell of the
-    CSV has several labels with a separator between them, and with task="number" a number.
+    CSV has several labels with a separator between them, or none, and with task="number" a number.
 
     The tables are written to input/<slug>/, the slug being the folder's name. Paths are relative to the repository's
     folder, or absolute.
@@ -49,6 +49,14 @@ class Folder(DataSet):
     separator: str = Field(default=" ", min_length=1, exclude_if=lambda value: value == " ")  # of labels in a cell
     share: float = Field(default=0.2, gt=0, lt=0.9)  # held out where there are no splits
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def columns_fit(self):
+        for field, column in (("split", self.split), ("group", self.group)):
+            if column in (self.image, self.label):
+                what = "pictures" if column == self.image else "labels"
+                raise ValueError(f"{field}: {column!r} is the column of {what}: name another, or leave {field} out")
+        return self
 
     @property
     def is_users_own(self) -> bool:
@@ -262,10 +270,10 @@ def read_table(source: Folder, path: Path) -> tuple[pd.DataFrame, pd.DataFrame |
         if column not in df:
             raise UserError(f"{path}: {unknown('column', column, df.columns)}")
     for field, column in (("split", source.split), ("group", source.group)):
-        if column in df and column in ("id", "image", "label") and column not in (source.image, source.label):
+        if column in df and column in ("id", "image", "label"):
             own = f"the tables have a column {column!r} of their own"
             raise UserError(f"{path}: {field}={column!r}: {own}: rename it in the CSV")
-    for column in (*columns, source.label):
+    for column in columns if source.task == "labels" else (*columns, source.label):
         if (blank := df.index[df[column] == ""]).size:
             row = ", ".join(df.loc[blank[0], list(dict.fromkeys((*columns, source.label)))])
             raise UserError(f"{path}: {column} is empty in {counted(len(blank), 'row')}, the first of them {row!r}")
