@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,20 @@ def one_commit():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(provenance, "commit", functools.cache(provenance.commit))
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_signals():
+    """No test leaves a handler of signals behind, as a run of the command line does.
+
+    Processes that later tests fork would have it, and one that is told to end just before it waits for a lock would not
+    hear of it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+    yield
+    for number, handler in before.items():
+        if handler is not None and signal.getsignal(number) is not handler:  # None: one of native code
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

@@ -31,9 +31,7 @@ WHOLE = ("data", "folds", "pixels", "features", "zeroshot", "probe", "neighbours
 def toy_run(folder, monkeypatch):
     """toy_run(*words) runs the command line with the toy competition in the place of digits; returns the exit code."""
     monkeypatch.setattr(config, "load", lambda name, limit=None: toy_competition(limit=limit))
-    yield lambda *words: main.main(["digits", *words])
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    return lambda *words: main.main(["digits", *words])
 
 
 @pytest.fixture(scope="module")
@@ -451,10 +449,9 @@ def test_a_second_run_beside_the_first_is_kept_out(toy_run, roots, capsys):
 def test_a_signal_stops_with_its_own_code(toy_run, monkeypatch, number, code, capsys):
     from src.stages import data
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     monkeypatch.setattr(data, "run", lambda competition: signal.raise_signal(number))
     assert toy_run() == code
-    signal.signal(signal.SIGINT, before)
     assert "the same command resumes from there" in capsys.readouterr().err
 
 

@@ -100,13 +100,11 @@ class TestConnected:
 
     def test_its_processes_hear_that_they_are_to_end_where_this_one_ignores_ctrl_c(self, pretend):
         """As what a shell starts in the background does, and all that it starts."""
-        ray, before = pretend(0), signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            with connected():
-                assert ray.interrupted == signal.default_int_handler
-                assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        finally:
-            signal.signal(signal.SIGINT, before)
+        ray = pretend(0)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with connected():
+            assert ray.interrupted == signal.default_int_handler
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
     def test_a_sigterm_that_ray_has_made_an_exit_of_its_own_is_one_of_this_process(self, pretend):
         """While it starts, its handler is there: it raises SystemExit, of the signal's number as an exit code."""
@@ -174,12 +172,9 @@ def test_ray_that_a_signal_to_all_processes_has_ended_is_not_asked_whether_it_is
 
 def test_a_unit_hears_that_it_is_to_end_where_its_process_was_told_to_ignore_that(roots, monkeypatch):
     monkeypatch.setattr(process.threads, "use", lambda cores: None)  # of this process, which goes on
-    unit, before = Unit("a", (0,)), signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        process.run_unit(Files(), unit, process.Home(process.roots()))
-        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
-    finally:
-        signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.run_unit(Files(), Unit("a", (0,)), process.Home(process.roots()))
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
 
 
 def node(cpus: float, gpus: float = 0, memory: float = 8e9, alive: bool = True) -> dict:
