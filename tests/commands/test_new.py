@@ -329,6 +329,8 @@ def test_lost_zeros_are_said_with_a_pattern_that_finds_the_pictures(put):
         (("cat", "Cat", "dog"), "in another case, 'cat' and 'Cat': write"),
         (("1", "1.0", "2"), "as another number, '1' and '1.0': write"),
         ((" cat", " dog"), "blanks around them, as ' cat'"),
+        (("NA", "cat", "dog"), "the class 'NA' is called as cells without a label are: if these are none, take"),
+        (("none", "rust", "scab"), None),  # of plants without a disease
         (("a", "b", "10", "100"), None),
     ],
 )

@@ -26,6 +26,7 @@ NUMBERS = re.compile(r"[\[{(][-\d.,;:\s\[\](){}]+[\])}]")  # lists of numbers, s
 SURE = re.compile(r"(\S+ (0?\.\d+|1\.0+|\d[.\d]*e-\d+) ?)+")  # a label and a share of 1, perhaps again
 BRACKETS = re.compile(r"\[.*\]")
 SEPARATORS = ("|", ";", ",", " ")
+MISSING = {"na", "n/a", "#n/a", "<na>", "nan", "null"}  # as programs write a cell that is empty, in small letters
 MOVING = 0.3  # of labels that are put together by blanks, the share that stands in several places
 
 
@@ -123,7 +124,7 @@ def is_listed(labels: pd.Series) -> bool:
 
 
 def check_spellings(where: str, classes: Sequence[str]) -> list[str]:
-    """Remarks on classes that are one name in two spellings, or that have blanks around them.
+    """Remarks on classes that are one name in two spellings, have blanks around them, or may stand for no label.
 
     Raises:
         UserError: They differ only by blanks, or by how a sign is encoded.
@@ -135,6 +136,11 @@ def check_spellings(where: str, classes: Sequence[str]) -> list[str]:
             raise UserError(f"{where}: {both}: write them alike")
     if outer := [name for name in classes if name != name.strip()]:
         odd.append(f"classes have blanks around them, as {outer[0]!r}, and so will the submission's: is it so?")
+    if missing := [name for name in classes if name.strip().lower() in MISSING]:
+        odd.append(
+            f"{where}: the class {missing[0]!r} is called as cells without a label are: if these are none, take their "
+            "rows out"
+        )
     for kind, plain in (("in another case", str.casefold), ("as another number", number)):
         names = {}
         for name in classes:
