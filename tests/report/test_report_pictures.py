@@ -479,6 +479,12 @@ class TestLabels:
             one.album.rows[row]["tile"] for row in (("train", 4), ("test", 3), ("train", 7))
         }
 
+    @pytest.mark.parametrize(("given", "shown"), [({"correlation": 0.9393050106372183}, "0.939"), ({}, "–")])
+    def test_the_limit_of_pairs_has_as_many_digits_as_the_pairs(self, given, shown, toy):
+        self.audited(toy, [self.doubtful("004", "green", "red")], thresholds=given)
+        how = {kind["name"]: kind["how"] for kind in labels.section(seen(toy)).about["kinds"]}
+        assert f"correlates to {shown} or more" in how["leak"]
+
     def test_of_many_findings_the_first_are_shown_and_all_are_counted(self, toy, monkeypatch):
         monkeypatch.setattr(labels, "SHOWN", 2)
         self.audited(toy, [self.doubtful(f"{i:03d}", CLASSES[i % 3], "red") for i in range(5)])

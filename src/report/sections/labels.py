@@ -106,6 +106,7 @@ def method(evidence: Material, kind: str, about: dict[str, Any]) -> str:
     """The search for a kind, and the limit from which on something is a finding."""
     limits = dict.fromkeys(("correlation", "outlier_fence", "constant", "tiny_share", "tiny_pixels"), "?")
     limits |= about.get("thresholds") or {}
+    limits["correlation"] = figures.number(limits["correlation"], 3)  # as that of each pair
     how = DOUBTS[evidence.competition.task][1] if kind == "label" else METHODS.get(kind, PAIR_METHOD)
     return how.format(model=about.get("model"), encoder=about.get("encoder"), **limits)
 
