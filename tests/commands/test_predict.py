@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from typing import ClassVar
@@ -28,6 +29,7 @@ from src.commands.predict.naming import Finished
 from src.commands.predict.session import InferenceSession, Prediction
 from src.data import images
 from src.data.rows import read_dataset
+from src.models.finetune import fitted as finetuned
 from src.models.finetune import heads
 from src.networks.classifiers import Head
 from src.results.model import model_tables
@@ -113,6 +115,15 @@ def test_every_kind_of_model_says_of_test_pictures_what_its_stage_said(there, mo
     assert np.abs(prediction.table - model_tables(there, model, rows)[1]).max() < bound
     assert prediction.labels == CLASSES
     assert snapshot(there.folder) == before
+
+
+def test_weights_between_a_probe_and_the_trained_ones_are_of_the_rows_that_they_were_made_of(there, monkeypatch):
+    """The probe would be fitted once more, and that of other rows is another one."""
+    rows = replace(read_dataset(there), folds_sha="another")
+    monkeypatch.setattr(finetuned, "read_dataset", lambda competition: rows)
+    with pytest.raises(UserError, match=r"toy:wise is of other rows than there are now .*: \./run\.sh toy finetune"):
+        looked(there, "wise")
+    assert looked(there, "tuned").labels == CLASSES
 
 
 @pytest.mark.parametrize("method", ["mean", "greedy", "stack"])

@@ -89,11 +89,13 @@ def blank(spec: FineTune, k: int) -> nn.Module:
 
 
 def load(one: FinishedModel) -> FittedFineTune:
-    """Raises UserError: The weights of a run are missing, or of another key."""
+    """Raises UserError: The weights of a run are missing, or of another key; or those of their start, of other rows."""
     competition, facts = one.competition, one.facts
     for run in (run for fold in one.folds for run in runs_of(competition, one.name, fold)):
         if why := run.untrained(one.key):
             raise UserError(f"{one.title}: the weights of {run.title} are gone ({why}): {one.command}")
     alphas = facts["wise_ft"]["chosen"] if one.spec.wise_ft else [None for _ in one.folds]
+    if one.spec.start == "probe" and not {None, 1.0}.issuperset(alphas):
+        one.refuse_other_rows(read_dataset(competition))
     temperature = facts["temperature"] if one.spec.temperature else None
     return FittedFineTune(competition, one.name, alphas, temperature, one.key.get("pictures"))
