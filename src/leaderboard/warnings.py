@@ -34,13 +34,18 @@ def find_suspicions(
         lines += check_probabilities(competition, probs)
     if competition.span is not None:
         lines += check_span(competition, probs)
-    if len(answers) > 1 and (answers == answers[0]).all():
+    if are_alike(answers) and (competition.scorer.answers != "probabilities" or are_alike(probs.to_numpy())):
         text = answer_text(competition, answers[0])
         lines.append(f"the answer is {text} in all {len(answers)} rows: is this sample_submission itself?")
     else:
         lines += check_mix(competition, path, answers, train)
     unrelated, repeats = compare_with_others(competition, path, probs, required, train)
     return lines + unrelated, repeats
+
+
+def are_alike(rows: np.ndarray | SparseTable) -> bool:
+    """Whether several rows (n,) or (n, k) are all the same; nothing is asked of the few numbers of a sparse table."""
+    return len(rows) > 1 and (isinstance(rows, SparseTable) or bool((rows == rows[0]).all()))
 
 
 def compared(competition: Competition, table: np.ndarray) -> np.ndarray:

@@ -105,6 +105,9 @@ def test_of_one_probability_the_other_classes_are_counted(roots, capsys):
     pd.read_csv(sample, dtype=str).assign(label=0.2).to_csv(path := sample.with_name("mine.csv"), index=False)
     assert check.run(competition, path) == 0
     assert "the answer is 'green or one of 92 others' in all 60 rows" in capsys.readouterr().out
+    pd.read_csv(sample, dtype=str).assign(label=np.linspace(0.01, 0.4, 60)).to_csv(path, index=False)
+    assert check.run(competition, path) == 0
+    assert "in all 60 rows" not in capsys.readouterr().out  # of a rare class, and one is likelier than another
 
 
 @pytest.mark.parametrize("made", KINDS, indirect=True)
