@@ -56,6 +56,8 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     standing = Standing(competition)
     with kaggle_api.session(slug, f"the submission of {path.name}") as api:
         with locks.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
+            if not path.is_file():
+                raise UserError(f"{path.name} is gone: a run has replaced it: run the same command again")
             entry = send(api, competition, standing, path, message, findings.repeats)
         entry = sending.wait_for_score(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)

@@ -334,6 +334,21 @@ def test_the_file_of_the_last_run_is_sent_though_another_was_written_later(toy, 
     assert submit.newest(toy) == last
 
 
+def test_a_file_that_a_run_replaces_meanwhile_is_a_sentence(toy, csv, standin, monkeypatch):
+    inspected = submit.submission.inspect
+
+    def replaced(*given):
+        found = inspected(*given)
+        csv.unlink()
+        return found
+
+    monkeypatch.setattr(submit.submission, "inspect", replaced)
+    with pytest.raises(UserError, match="is gone: a run has replaced it: run the same command again"):
+        submit.run(toy)
+    assert standin.submissions == []
+    assert not toy.scores_csv.exists()
+
+
 def test_smoke_runs_and_data_sets_without_a_board_are_not_sent(folder, standin):
     with pytest.raises(UserError, match="a smoke run of 9 rows is not sent"):
         submit.run(toy_competition(limit=9))
