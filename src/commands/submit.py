@@ -15,6 +15,7 @@ The score that is expected, and how scores are read: ./run.sh help leaderboard
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,8 +57,6 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
     standing = Standing(competition)
     with kaggle_api.session(slug, f"the submission of {path.name}") as api:
         with locks.locked(competition.folder / ".submit.lock"):  # two at a time would send a file twice
-            if not path.is_file():
-                raise UserError(f"{path.name} is gone: a run has replaced it: run the same command again")
             entry = send(api, competition, standing, path, message, findings.repeats)
         entry = sending.wait_for_score(api, entry, competition.scores_csv, print)
     return end(competition, standing, entry)
@@ -65,11 +64,14 @@ def run(competition: Competition, file: Path | None = None, message: str | None 
 
 def newest(competition: Competition) -> Path:
     """The blend's CSV that was written last."""
-    written = sorted(competition.folder.glob("blend-cv*-???????.csv"), key=lambda path: path.stat().st_mtime)
+    written = []
+    for path in competition.folder.glob("blend-cv*-???????.csv"):
+        with suppress(FileNotFoundError):  # a run at work may replace it
+            written.append((path.stat().st_mtime, path))
     if not written:
         remedy = f"make one by {competition.command()}, or name a file"
         raise UserError(f"there is no submission in {competition.folder}: {remedy}")
-    return written[-1]
+    return max(written)[1]
 
 
 def send(
@@ -84,6 +86,7 @@ def send(
 
     `repeats` are sentences that Kaggle has its answers already, from another file.
     """
+    require_there(path)
     book, sha, slug = competition.scores_csv, files.sha256(path), competition.source.slug
     entry = earlier(book, sha)
     if entry is None:
@@ -105,6 +108,7 @@ def send(
     if repeats:
         raise Refusal("sent", f"{path.name}: {repeats[0]}")
     preflight.require_can_submit(api, competition)
+    require_there(path)  # once the ledger has it, no run removes it
     if promise := standing.promise(entry):
         print(promise)
     if sending.marker(sha) not in entry.message:  # a row that was written by hand: Kaggle's list tells it by that alone
@@ -114,6 +118,12 @@ def send(
         ledger.put(book, entry)
     print(f"sending {path.name} to {slug}: {entry.message}")
     return sending.send(api, slug, path, entry, book)
+
+
+def require_there(path: Path) -> None:
+    """Raise a UserError if a run at work has removed the file."""
+    if not path.is_file():
+        raise UserError(f"{path.name} is gone: a run has replaced it: run the same command again")
 
 
 def is_uncertain(entry: Entry) -> bool:

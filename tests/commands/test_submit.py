@@ -349,6 +349,26 @@ def test_a_file_that_a_run_replaces_meanwhile_is_a_sentence(toy, csv, standin, m
     assert not toy.scores_csv.exists()
 
 
+def test_a_file_that_a_run_replaces_while_kaggle_is_asked_leaves_no_row(toy, csv, standin, monkeypatch):
+    allowed = submit.preflight.require_can_submit
+
+    def replaced(*given):
+        allowed(*given)
+        csv.unlink()
+
+    monkeypatch.setattr(submit.preflight, "require_can_submit", replaced)
+    with pytest.raises(UserError, match="is gone: a run has replaced it: run the same command again"):
+        submit.run(toy)
+    assert standin.submissions == []
+    assert not toy.scores_csv.exists()
+
+
+def test_a_file_that_a_run_replaces_while_the_newest_is_looked_for_is_none(toy, csv, monkeypatch):
+    gone = csv.with_name("blend-cv0.1000-0000000.csv")
+    monkeypatch.setattr(submit.Path, "glob", lambda *given: iter([csv, gone]))
+    assert submit.newest(toy) == csv
+
+
 def test_smoke_runs_and_data_sets_without_a_board_are_not_sent(folder, standin):
     with pytest.raises(UserError, match="a smoke run of 9 rows is not sent"):
         submit.run(toy_competition(limit=9))
