@@ -220,7 +220,16 @@ def test_smoothing_beside_weights_has_a_key_of_its_own(prepared):
     rows = read_dataset(prepared)
     for weights, smoothing in (("none", 0.1), ("balanced", 0.0), ("balanced", 0.1)):
         spec = FineTune(backbone="test_vit", epochs=2, lr=1e-3, class_weight=weights, label_smoothing=smoothing)
-        assert ("smoothing" in finetune_key(prepared, spec, rows)) == (weights == "balanced" and smoothing > 0)
+        for key in (finetune_key, network_key):  # network_key: of a cell of `compare`
+            assert ("smoothing" in key(prepared, spec, rows)) == (weights == "balanced" and smoothing > 0)
+
+
+def test_a_head_that_starts_from_a_probe_of_few_rows_names_their_code(prepared):
+    rows = read_dataset(prepared)
+    for head in ("probe", "random"):
+        spec = FineTune(clip=TINY_CLIP, head=head, epochs=2, lr=1e-3)
+        for key in (finetune_key, network_key):
+            assert ("few_rows" in key(prepared, spec, rows)) == (head == "probe")
 
 
 def test_a_model_of_epochs_that_steps_allow_is_of_its_config(trained):

@@ -17,12 +17,16 @@ CODE = 4
 
 
 def network_key(competition: Competition, spec: FineTune, data: Dataset) -> dict[str, Any]:
-    """The weights that training starts from, and the pictures that it sees."""
+    """The weights that training starts from, the pictures that it sees, and versions of code for some recipes alone."""
     side = encoders.trained_store(competition, data, classifiers.size(spec)).side
     key = {"checkpoint": classifiers.identity(spec)} | ({} if side is None else {"pictures": side})
     key |= classifiers.size_left_open(spec)
     if spec.clip is not None and spec.frozen_groups:  # without it, all of the tower was frozen
         key["frozen"] = "its first groups"
+    if spec.start == "probe" and len(data.train) <= FEW:
+        key["few_rows"] = FEW_CODE
+    if spec.class_weight == "balanced" and spec.label_smoothing:  # without it, by each class's weight, as torch has it
+        key["smoothing"] = "by the row's weight"
     return key | ({"prompts": competition.prompt_texts} if spec.start == "zeroshot" else {})
 
 
@@ -31,10 +35,6 @@ def finetune_key(
 ) -> dict[str, Any]:
     """All that changes a model's numbers; `doubtful`: the training rows of each fold that are left out, if any."""
     more = network_key(competition, spec, data)
-    if spec.start == "probe" and len(data.train) <= FEW:
-        more["few_rows"] = FEW_CODE
-    if spec.class_weight == "balanced" and spec.label_smoothing:  # without it, by each class's weight, as torch has it
-        more["smoothing"] = "by the row's weight"
     if spec.wise_ft:
         more |= competition.scorer_key  # alpha is chosen by it
     if doubtful is not None:
