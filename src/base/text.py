@@ -2,7 +2,7 @@
 
 import ast
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from src.base.errors import UserError
@@ -36,11 +36,16 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+def examples(names: Iterable[str], most: int = 4) -> str:
+    """`a, b, c, d and 3 more`."""
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def shares(of: Mapping[str, float]) -> str:
     """Return `rust 31.8%, scab 12.0%, ...`: the SHARES_NAMED largest; of as many or fewer all, in their order."""
-    named = of.items() if len(of) <= SHARES_NAMED else sorted(of.items(), key=lambda one: -one[1])[:SHARES_NAMED]
-    more = f" and {len(of) - SHARES_NAMED} more" if len(of) > SHARES_NAMED else ""
-    return ", ".join(f"{name} {share:.1%}" for name, share in named) + more
+    named = of.items() if len(of) <= SHARES_NAMED else sorted(of.items(), key=lambda one: -one[1])
+    return examples((f"{name} {share:.1%}" for name, share in named), SHARES_NAMED)
 
 
 def either(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.base import gpu, machine, packages
 from src.base.errors import UserError, counted
+from src.base.text import examples
 from src.kaggle import api as kaggle_api
 from src.kaggle import credentials
 from src.kaggle.refusals import Refusal, page_of
@@ -56,9 +57,9 @@ def gpu_check(competition: Competition) -> Check:
     large = [name for name, spec in competition.trained.items() if (spec.img_size or math.inf) > CPU_PIXELS]
     if not large:
         return Check("gpu", "none: networks run on the CPU")
-    names = ", ".join(large[:3]) + (f" and {len(large) - 3} more" if len(large) > 3 else "")
-    effort = f"which may take days to train {names}: {competition.command('plan')} says how much there is to compute"
-    return Check("gpu", f"none: networks run on the CPU, {effort}", warning=True)
+    effort = f"{competition.command('plan')} says how much there is to compute"
+    said = f"none: networks run on the CPU, which may take days to train {examples(large, 3)}: {effort}"
+    return Check("gpu", said, warning=True)
 
 
 def local() -> Iterator[Check]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from src.base.errors import UserError
 from src.base.interrupts import StopRequest, deferred_signals
 from src.base.progress import LINE_INTERVAL_S
+from src.base.text import examples
 from src.units import apart
 from src.units.cluster import Need, host
 from src.units.inline import fail
@@ -150,6 +151,5 @@ class Placement:
         if (now := time.monotonic()) - self.told >= LINE_INTERVAL_S:
             self.told = now
             begun = [unit.title for unit in self.processes.units]
-            more = f" and {len(begun) - SHOWN} more" if len(begun) > SHOWN else ""
-            titles = f", begun: {', '.join(begun[:SHOWN])}{more}" if begun else ""
+            titles = f", begun: {examples(begun, SHOWN)}" if begun else ""
             print(f"units  {self.n - len(self.unfinished)}/{self.n} done{titles}", flush=True)

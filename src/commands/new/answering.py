@@ -10,7 +10,7 @@ import pandas as pd
 
 from src.base import spellings
 from src.base.errors import UserError
-from src.commands.new.looking import examples
+from src.base.text import examples
 from src.data.labels import parts, to_numbers
 
 ONLY = "here a picture has a class, several labels or a number"

@@ -7,11 +7,12 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError
+from src.base.text import examples
 from src.commands.new import answering, class_layouts
 from src.commands.new.class_layouts import Layout, same_names
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, classes_in_names, examples, other_spelling, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, other_spelling, picture_places, still_packed
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
 from src.data.locating import composed

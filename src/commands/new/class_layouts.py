@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.base.errors import UserError
-from src.commands.new.looking import MOST_WORDS, Contents, examples
+from src.base.text import examples
+from src.commands.new.looking import MOST_WORDS, Contents
 from src.data.patterns import compile_pattern
 
 # Folders called so are no classes

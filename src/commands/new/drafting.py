@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from src.base.errors import counted
+from src.base.text import examples
 from src.base.threads import parallel
 from src.commands.new.flips import Flips
 from src.commands.new.guess import UNREADABLE, Guess
-from src.commands.new.looking import examples
 from src.data import images
 from src.schema.strict import Strict
 

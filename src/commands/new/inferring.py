@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError, counted, unknown
+from src.base.text import examples
 from src.commands.new import (
     answering,
     class_folders,
@@ -24,7 +25,7 @@ from src.commands.new import (
 from src.commands.new import roles as tables
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
-from src.commands.new.looking import Contents, examples
+from src.commands.new.looking import Contents
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import to_numbers

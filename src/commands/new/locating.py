@@ -8,8 +8,9 @@ from itertools import product
 import pandas as pd
 
 from src.base.errors import UserError, unknown
+from src.base.text import examples
 from src.commands.new import sharding
-from src.commands.new.looking import Contents, examples, other_spelling, picture_places
+from src.commands.new.looking import Contents, other_spelling, picture_places
 from src.commands.new.sharding import VALUES_TRIED
 from src.commands.new.ways import PARTS, USUAL, Way, of_one_format, several_pictures
 from src.data.locating import ANY_ENDING, composed, plain_ending

@@ -14,6 +14,7 @@ import pandas as pd
 from src.base import files
 from src.base.csvs import read_csv
 from src.base.errors import UserError
+from src.base.text import examples
 from src.commands.new import volumes
 from src.data import coco, images, unpacking
 from src.data.locating import Spellings, plain_ending
@@ -246,9 +247,3 @@ def classes_in_names(contents: Contents) -> str:
 def is_prose(column: pd.Series) -> bool:
     """True if its cells are sentences."""
     return len(column) > 0 and column.head(200).str.count(r"\s").mean() >= 4
-
-
-def examples(names: Iterable[str], most: int = 4) -> str:
-    """`a, b, c, d and 3 more`."""
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -12,11 +12,12 @@ import pandas as pd
 from src.base.csvs import read_csv
 from src.base.errors import UserError, unknown
 from src.base.paths import ROOT
+from src.base.text import examples
 from src.commands.new import locating, looking, roles, settling, submitting, targets, wording
 from src.commands.new.class_layouts import PART
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
-from src.commands.new.looking import Contents, classes_in_names, examples, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, picture_places, still_packed
 from src.data.locating import ANY_ENDING
 from src.data.patterns import fields, is_pattern, pictures, visible_files
 from src.data.sources import written

@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from src.base.errors import UserError, unknown
+from src.base.text import examples
 from src.commands.new import answering, melting, units
-from src.commands.new.looking import Contents, examples, still_packed
+from src.commands.new.looking import Contents, still_packed
 from src.commands.new.melting import Melted
 from src.data.labels import parts, to_numbers
 from src.data.locating import plain_ending

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from src.base.errors import UserError
+from src.base.text import examples
 from src.commands.new import evaluation, submitting
 from src.commands.new.answering import quoted
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
-from src.commands.new.looking import examples
 from src.commands.new.roles import Roles
 from src.commands.new.targets import Asked
 from src.data.labels import parts, to_numbers

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from src.base.errors import UserError
+from src.base.text import examples
 from src.commands.new import answering
 from src.commands.new.answering import SEPARATORS
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import names_in
-from src.commands.new.looking import examples
 from src.data.labels import parts
 from src.schema.forms import Form, Label, LabelList, LabelRows, OneNumber, OneProbability, Probabilities, Ranking
 from src.scoring.metrics import METRICS_OF

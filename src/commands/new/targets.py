@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from src.base.errors import UserError
+from src.base.text import examples
 from src.commands.new import answering, submitting
 from src.commands.new.answering import quoted
 from src.commands.new.evaluation import Wanted
-from src.commands.new.looking import examples
 from src.data.labels import parts, to_numbers
 from src.scoring.metrics import METRICS_OF
 

@@ -7,7 +7,8 @@ from itertools import permutations
 import pandas as pd
 
 from src.base.errors import UserError
-from src.commands.new.looking import Contents, examples
+from src.base.text import examples
+from src.commands.new.looking import Contents
 from src.data import patterns
 from src.data.locating import plain_ending
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from src.commands.new.looking import examples
+from src.base.text import examples
 from src.data import patterns
 from src.data.images import UNUSUAL
 from src.schema.settings import Parts
