@@ -33,6 +33,7 @@ LEFT_BEHIND = {
     *("lost+found", "thumbs.db", "ehthumbs.db", "desktop.ini"),
 }
 
+JPEG = b"\xff\xd8\xff"  # how a file begins
 LARGEST = 178_956_970  # pixels: a picture of more is not decoded whole, unless MAX_PIXELS in the environment says so
 Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is as high, and forbids to decode a part
 
@@ -122,7 +123,7 @@ def scan(data: bytearray) -> tuple[bool, bool]:
         plain = bits == 8 and colour in (0, 2, 3) and not interlaced and width * height <= LARGEST
         plain = plain and data.find(b"tRNS", 0, data.find(b"IDAT")) < 0
         return plain, plain and png.is_turned(data)
-    if not data.startswith(b"\xff\xd8\xff"):
+    if not data.startswith(JPEG):
         return False, False
     at, plain, turned, exif = 2, None, False, 0
     while at + 9 < len(data) and data[at] == 0xFF:  # a JPEG's segments, up to its pixels

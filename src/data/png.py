@@ -36,6 +36,11 @@ def chunks(data: bytes | bytearray) -> Iterator[tuple[bytes, int, int]]:
         at = end + 4
 
 
+def is_intact(view: memoryview, start: int, end: int) -> bool:
+    """Return whether a chunk, its content at start to end, has the checksum that stands behind it."""
+    return zlib.crc32(view[start - 4 : end]) == int.from_bytes(view[end : end + 4])
+
+
 def is_whole(data: bytes | bytearray) -> bool:
     """Return whether a PNG has its end, and right checksums of the chunks that its pixels need; True of other files.
 
@@ -45,9 +50,7 @@ def is_whole(data: bytes | bytearray) -> bool:
         return True
     view = memoryview(data)
     needed = ((start, end) for name, start, end in chunks(data) if name[:1].isupper())
-    return data.rfind(END) >= 0 and all(
-        zlib.crc32(view[start - 4 : end]) == int.from_bytes(view[end : end + 4]) for start, end in needed
-    )
+    return data.rfind(END) >= 0 and all(is_intact(view, start, end) for start, end in needed)
 
 
 def without_damaged_chunks(data: bytes | bytearray) -> bytes | bytearray:
@@ -58,7 +61,7 @@ def without_damaged_chunks(data: bytes | bytearray) -> bytes | bytearray:
     damaged = [
         (start - 8, end + 4)
         for name, start, end in chunks(data)
-        if name[:1].islower() and zlib.crc32(view[start - 4 : end]) != int.from_bytes(data[end : end + 4])
+        if name[:1].islower() and not is_intact(view, start, end)
     ]
     for start, end in reversed(damaged):
         data = data[:start] + data[end:]

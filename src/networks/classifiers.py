@@ -138,7 +138,7 @@ def first_layers(model: nn.Module, groups: int) -> list[nn.Module]:
     names, found = first_weights(model, groups), {}
     for path, module in model.named_modules():
         is_within = any(path.startswith(f"{other}.") for other in found)
-        if not is_within and names & own_parameters(path, module) and names >= all_parameters(path, module):
+        if not is_within and names & weight_names(path, module, recurse=False) and names >= weight_names(path, module):
             found[path] = module
     return list(found.values())
 
@@ -153,14 +153,9 @@ def freeze(model: nn.Module, groups: int) -> None:
         module.eval()
 
 
-def own_parameters(path: str, module: nn.Module) -> set[str]:
-    """The names of a module's own parameters, in a network that has it at `path`."""
-    return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=False)}
-
-
-def all_parameters(path: str, module: nn.Module) -> set[str]:
-    """As `own_parameters`, with those of the modules within it."""
-    return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters()}
+def weight_names(path: str, module: nn.Module, recurse: bool = True) -> set[str]:
+    """The names of a module's weights, with those within it if `recurse`, in a network that has it at `path`."""
+    return {f"{path}.{name}".lstrip(".") for name, _ in module.named_parameters(recurse=recurse)}
 
 
 def size(spec: FineTune) -> int:

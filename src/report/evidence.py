@@ -85,6 +85,11 @@ class Evidence:
         return self.target.loss_name.replace("_", " ")
 
     @property
+    def loss_beside(self) -> str | None:
+        """That title, where the loss is told beside the metric; None where the metric is that loss."""
+        return None if self.competition.is_scored_by_loss else self.loss_title
+
+    @property
     def row_loss_title(self) -> str:
         """That of a row in words, whose mean is written down at each epoch and for each C."""
         return self.target.loss_title

@@ -68,7 +68,7 @@ class Source:
 
 def decode(data: bytes, side: int, white: int = images.WHITE) -> Image.Image:
     """The picture of a file's bytes; a large JPEG at a part of its size, which is still twice `side` or more."""
-    if data.startswith(b"\xff\xd8\xff") and len(data) > LARGE:
+    if data.startswith(images.JPEG) and len(data) > LARGE:
         image = Image.open(io.BytesIO(data))
         image.draft("RGB", (2 * side, 2 * side))
         return images.to_rgb(image)

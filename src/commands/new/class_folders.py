@@ -12,7 +12,7 @@ from src.commands.new import answering, class_layouts
 from src.commands.new.class_layouts import Layout, same_names
 from src.commands.new.guess import Flags, Guess
 from src.commands.new.locating import SPECIAL
-from src.commands.new.looking import Contents, classes_in_names, other_spelling, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, not_read, other_spelling, picture_places
 from src.commands.new.roles import Roles
 from src.data.images import is_picture
 from src.data.locating import composed
@@ -105,7 +105,7 @@ def unlabelled(contents: Contents, roles: Roles) -> str:
         tables += " (if one of these columns is it: --label NAME)"
     return (
         f"{sample_file} wants {wanted} by {id!r}, and nothing tells these of train rows: "
-        f"{tables or 'there is no other table'}, and no folder has a folder a class{still_packed(contents)}"
+        f"{tables or 'there is no other table'}, and no folder has a folder a class{not_read(contents)}"
     )
 
 

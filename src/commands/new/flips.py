@@ -80,16 +80,20 @@ class Finding:
     @property
     def text(self) -> str:
         """`hflip: log loss 0.226, turned +0.0880 ± 0.0102, learnt too -0.0041 ± 0.0052: changes the class`."""
-        changes = "changes the class" if self.loss == "log loss" else "changes what is asked"
-        verdict = f"kept, as turned stays below +{self.little:.4f}" if self.kept else changes
-        if not self.knows:
-            verdict = "not used, as the probe knows too little"
-        elif not self.kept and not self.harmful and self.rise <= ERRORS * self.rise_se:
-            verdict = f"not used, as turned may be +{self.most:.4f}, above +{self.little:.4f}"
         return (
             f"{self.view}: {self.loss} {self.plain:.3f}, turned {gain_text(self.rise, self.rise_se)}, learnt too "
-            f"{gain_text(self.more, self.more_se)}: {verdict}"
+            f"{gain_text(self.more, self.more_se)}: {self.verdict}"
         )
+
+    @property
+    def verdict(self) -> str:
+        if not self.knows:
+            return "not used, as the probe knows too little"
+        if self.kept:
+            return f"kept, as turned stays below +{self.little:.4f}"
+        if self.harmful or self.rise > ERRORS * self.rise_se:
+            return "changes the class" if self.loss == "log loss" else "changes what is asked"
+        return f"not used, as turned may be +{self.most:.4f}, above +{self.little:.4f}"
 
 
 @dataclass(frozen=True)
@@ -180,11 +184,16 @@ def train_rows(guess: Guess, source: Source) -> "tuple[list[Path], Asked]":
     df = df[is_readable(competition, df[guess.label])]
     targets, k = read_targets(competition, df[guess.label]), len(competition.outputs)
     if competition.task == "labels" and k > LABELS:
-        targets, k = targets[:, np.sort(np.argsort(-targets.sum(axis=0), kind="stable")[:LABELS])], LABELS
+        targets, k = targets[:, most_frequent(targets.sum(axis=0), LABELS)], LABELS
     if competition.task == "class" and k > CLASSES:
-        most = np.sort(np.argsort(-np.bincount(targets, minlength=k), kind="stable")[:CLASSES])
+        most = most_frequent(np.bincount(targets, minlength=k), CLASSES)
         df, targets, k = df[kept := np.isin(targets, most)], np.searchsorted(most, targets[kept]), CLASSES
     return tables.image_paths(competition, df, "train"), Asked(targets, k, competition.target, link(competition))
+
+
+def most_frequent(counts: np.ndarray, n: int) -> np.ndarray:
+    """(n,) the places of the largest of counts (k,), in their order; of equal ones the first."""
+    return np.sort(np.argsort(-counts, kind="stable")[:n])
 
 
 def is_readable(competition: Competition, cells: pd.Series) -> pd.Series:

@@ -16,7 +16,7 @@ from src.base.csvs import read_csv
 from src.base.errors import UserError
 from src.base.text import examples
 from src.commands.new import volumes
-from src.data import coco, images, unpacking
+from src.data import coco, images, png, unpacking
 from src.data.locating import Spellings, plain_ending
 from src.data.patterns import visible_files
 
@@ -141,9 +141,9 @@ def look(root: Path) -> Contents:
 def lacks_header(df: pd.DataFrame, contents: Contents) -> bool:
     """True if the names of a table's columns are a row: one names a picture, as its cells do, and one is a label."""
     ids = [
-        column
+        column  # asked of its name first, which hardly any has and no table is read for
         for column in df
-        if df[column].is_unique and column not in {*df[column]} and contents.has_named([column, *df[column].head(20)])
+        if contents.has_named([column, *df[column].head(20)]) and df[column].is_unique and column not in {*df[column]}
     ]
     others = [column for column in df if column not in ids]
     return bool(ids) and (not others or any(column in {*df[column]} or VALUE.fullmatch(column) for column in others))
@@ -198,7 +198,7 @@ def begins_as_picture(path: Path) -> bool:
     """Whether a file, whatever its name is, is a PNG or a JPEG."""
     try:
         with path.open("rb") as file:
-            return file.read(4).startswith((b"\x89PNG", b"\xff\xd8\xff"))
+            return file.read(len(png.START)).startswith((png.START, images.JPEG))
     except OSError:
         return False
 
@@ -221,7 +221,7 @@ def other_spelling(contents: Contents, names: pd.Series) -> str:
     return f"{names.name} has {some[0]!r}, and the file is {found[0]}: write the column as the files are called"
 
 
-def still_packed(contents: Contents) -> str:
+def not_read(contents: Contents) -> str:
     """The end of a sentence on what is not there: it may be in what is not unpacked or read; "" where nothing is."""
     tables = [name for name in contents.others if name.lower().endswith(COLUMNAR)]
     packed = f"; {examples(contents.packed)} is not unpacked: unpack that there, then run again"

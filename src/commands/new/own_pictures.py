@@ -17,7 +17,7 @@ from src.commands.new import locating, looking, roles, settling, submitting, tar
 from src.commands.new.class_layouts import PART
 from src.commands.new.evaluation import Wanted
 from src.commands.new.guess import Flags, Guess
-from src.commands.new.looking import Contents, classes_in_names, picture_places, still_packed
+from src.commands.new.looking import Contents, classes_in_names, not_read, picture_places
 from src.data.locating import ANY_ENDING
 from src.data.patterns import fields, is_pattern, pictures, visible_files
 from src.data.sources import written
@@ -71,7 +71,7 @@ def source(place: Path, flags: Flags, slug: str | None = None) -> Folder:
         label_table(contents, flags, min(unfit, key=lambda name: "train" not in name.lower()))  # says why it does not
     if not found and inside is None and (hint := classes_in_names(contents)):
         raise UserError(f"{folder} has no folders of pictures, one a class: {hint}")
-    if not found and inside is None and (unread := still_packed(contents)):
+    if not found and inside is None and (unread := not_read(contents)):
         raise UserError(f"{folder} has no folders of pictures, one a class, and no table of labels{unread}")
     path = (folder / found.pop("table", inside or "")).resolve()
     if slug is not None or (place == folder and (found or inside)):  # not that of every train.csv

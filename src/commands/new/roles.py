@@ -10,7 +10,7 @@ import pandas as pd
 from src.base.errors import UserError, unknown
 from src.base.text import examples
 from src.commands.new import answering, melting, units
-from src.commands.new.looking import Contents, still_packed
+from src.commands.new.looking import Contents, not_read
 from src.commands.new.melting import Melted
 from src.data.labels import parts, to_numbers
 from src.data.locating import plain_ending
@@ -176,7 +176,7 @@ def find_sample(contents: Contents) -> str:
     tables = f"among {examples(contents.tables)}" if contents.tables else "and no other table"
     raise UserError(
         f"{contents.root} has no sample submission {tables}: nothing says what to predict (of pictures of your "
-        f"own, name the folder: ./run.sh new {contents.root}){damaged}{still_packed(contents)}"
+        f"own, name the folder: ./run.sh new {contents.root}){damaged}{not_read(contents)}"
     )
 
 

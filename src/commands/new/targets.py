@@ -85,12 +85,13 @@ def of_column(
     separator = "," if answering.is_listed(filled) else answering.label_separator(values.index.to_numpy(object))
     shown = examples(map(quoted, values.index), 2)
     if separator == "," and wanted.of("labels") is None:
-        thousands = filled.str.fullmatch(THOUSANDS).all() and filled.str.fullmatch(UNEVEN).any()
-        if thousands or filled.str.fullmatch(DECIMAL).all():
-            what = "commas between thousands? write them without" if thousands else "a decimal comma? write them"
+        comma = "a decimal comma? write them with a point" if filled.str.fullmatch(DECIMAL).all() else None
+        if filled.str.fullmatch(THOUSANDS).all() and filled.str.fullmatch(UNEVEN).any():
+            comma = "commas between thousands? write them without, or as decimals with a point"
+        if comma is not None:
             raise UserError(
-                f"{where} has {shown}: numbers with {what}{', or as decimals' if thousands else ''} with a point; or "
-                "several labels each? then name the metric of labels by --metric, as micro_f1"
+                f"{where} has {shown}: numbers with {comma}; or several labels each? then name the metric of labels by "
+                "--metric, as micro_f1"
             )
     if separator is not None and wanted_task(wanted) != "class":
         asked = of_labels("labels", separator, filled)

@@ -32,8 +32,7 @@ OTHERS = {
 def section(evidence: Evidence) -> Section:
     models, blend = single(evidence), evidence.models.get(BLEND)
     about: dict[str, Any] = {"command": evidence.competition.command, "metric": evidence.competition.metric}
-    loss = None if evidence.competition.is_scored_by_loss else evidence.loss_title
-    about |= {"loss": loss, "models": len(models), "blend": None, "closest": None}
+    about |= {"loss": evidence.loss_beside, "models": len(models), "blend": None, "closest": None}
     drawn = {}
     if blend is not None:
         about["blend"] = facts(evidence, blend)
