@@ -144,6 +144,13 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(one in str(error) for one in said)
 
 
+def is_of_compiler(error: RuntimeError) -> bool:
+    """Whether torch.compile has raised it. (Its module takes seconds to be imported.)"""
+    import torch
+
+    return isinstance(error, torch._dynamo.exc.TorchDynamoException)
+
+
 def cannot_compile(title: str, error: Exception) -> UserError:
     """The sentence on an error of torch.compile, such as on a machine without a compiler of C++."""
     reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -125,7 +125,7 @@ class Training:
                     return self.backward(*self.inputs(pixels, targets), micro)
             except RuntimeError as error:
                 self.averages.restore()
-                if self.fold.spec.compile and not machine.is_out_of_memory(error) and is_of_compiler(error):
+                if self.fold.spec.compile and not machine.is_out_of_memory(error) and machine.is_of_compiler(error):
                     raise machine.cannot_compile(self.fold.title, error) from error
                 raise
 
@@ -233,11 +233,6 @@ class Training:
             f"{row['seconds']:.1f}s"
         )
         return row
-
-
-def is_of_compiler(error: RuntimeError) -> bool:
-    """Whether torch.compile has raised it. (Its module takes seconds to be imported.)"""
-    return isinstance(error, torch._dynamo.exc.TorchDynamoException)
 
 
 # A caller's addition to an epoch's row, by the training and the held-out rows' predictions (n, k)
